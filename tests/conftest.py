@@ -1,0 +1,25 @@
+"""What every test can ask for."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.real.fixtures import (  # noqa: F401  (fixtures are found by name)
+    database,
+    new_node,
+    node_kind,
+    old_node,
+    own_node,
+    real_address,
+    real_cluster,
+    real_node,
+    real_nodes,
+)
+
+NODE_FIXTURES = {"real_node", "real_nodes", "old_node", "new_node", "own_node", "real_cluster"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if NODE_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.real)

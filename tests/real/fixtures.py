@@ -1,0 +1,127 @@
+"""The fixtures that hand real nodes to tests; `tests/conftest.py` makes them known everywhere below tests/.
+
+| fixture | scope | what |
+|---|---|---|
+| `node_kind` | session, parametrised | "1.11.1", then "1.18.1" |
+| `real_node` | function | the shared one-node cluster of `node_kind` (a `Node`) |
+| `real_address` | function | its address |
+| `old_node`, `new_node` | function | the shared 1.11.1 / 1.18.1 node, where a test is about one of them |
+| `real_nodes` | session | `real_nodes(kind)` gives the shared node of a kind |
+| `own_node` | function | `own_node(kind, ...)` starts one for this test alone (for whatever may abort it) |
+| `real_cluster` | function | `real_cluster(kind, count=3)` forms a cluster for this test alone |
+| `database` | function | a database name nobody else uses |
+
+A shared node must survive: never send it what aborts a server. If it dies all the same, the test that killed it
+fails with the node's last words, and the next test gets a new one. Without the servers these tests skip; with CI=true
+they fail instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.real.nodes import KINDS, Cluster, Node, missing
+
+_database_numbers = itertools.count(1)
+
+
+def require(reason: str) -> None:
+    """Skip for this reason, if there is one; on CI fail."""
+    if reason:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+
+
+class SharedNodes:
+    """One node for each kind, started at first use."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, Node] = {}
+
+    def __call__(self, kind: str) -> Node:
+        require(missing(kind))
+        node = self._nodes.get(kind)
+        if node is None or not node.alive():
+            node = self._nodes[kind] = Node(kind).start()
+        return node
+
+    def check(self) -> None:
+        """Fail if a shared node has died since it was last handed out."""
+        for kind, node in list(self._nodes.items()):
+            if not node.alive():
+                del self._nodes[kind]
+                words = node.log_tail()
+                pytest.fail(f"the shared node {kind} died, exit {node.stop()}: {words}")
+
+    def stop(self) -> None:
+        for node in self._nodes.values():
+            node.stop()
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def node_kind(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture(scope="session")
+def real_nodes() -> Iterator[SharedNodes]:
+    nodes = SharedNodes()
+    yield nodes
+    nodes.stop()
+
+
+def _shared(nodes: SharedNodes, kind: str) -> Iterator[Node]:
+    yield nodes(kind)
+    nodes.check()
+
+
+@pytest.fixture
+def real_node(real_nodes: SharedNodes, node_kind: str) -> Iterator[Node]:
+    yield from _shared(real_nodes, node_kind)
+
+
+@pytest.fixture
+def old_node(real_nodes: SharedNodes) -> Iterator[Node]:
+    yield from _shared(real_nodes, "1.11.1")
+
+
+@pytest.fixture
+def new_node(real_nodes: SharedNodes) -> Iterator[Node]:
+    yield from _shared(real_nodes, "1.18.1")
+
+
+@pytest.fixture
+def real_address(real_node: Node) -> str:
+    return real_node.address
+
+
+@pytest.fixture
+def own_node() -> Iterator[Callable[..., Node]]:
+    with contextlib.ExitStack() as stack:
+
+        def start(kind: str, **options: object) -> Node:
+            require(missing(kind))
+            return stack.enter_context(Node(kind, **options))  # type: ignore[arg-type]
+
+        yield start
+
+
+@pytest.fixture
+def real_cluster() -> Iterator[Callable[..., Cluster]]:
+    with contextlib.ExitStack() as stack:
+
+        def form(kind: str, count: int = 3) -> Cluster:
+            require(missing(kind))
+            return stack.enter_context(Cluster(kind, count))
+
+        yield form
+
+
+@pytest.fixture
+def database() -> str:
+    return f"test-{os.getpid()}-{next(_database_numbers)}.db"

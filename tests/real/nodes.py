@@ -1,0 +1,236 @@
+"""Start, watch and stop real dqlite nodes on 127.0.0.1, each a child process of its own.
+
+    with Node("1.18.1") as node: ...              node.address is "127.0.0.1:PORT"
+    with Cluster("1.11.1", 3) as cluster: ...     three voters; cluster.nodes[0] is the first leader
+
+A kind is a dqlite release as some Debian release ships it; `setup-nodes` unpacks both. `missing(kind)` says why a kind
+cannot run. Data lies on /dev/shm where that is writable, else in the temporary folder; $DQLITE_TEST_TMP overrides.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tests.real.raw import VOTER, RawConnection
+
+SUITES = {"1.11.1": "bookworm", "1.18.1": "trixie"}
+KINDS = tuple(SUITES)
+HERE = Path(__file__).parent
+START_TIMEOUT = 20.0
+LEADER_TIMEOUT = 20.0
+LATENCY_MS = 5  # raft's timers at a fraction of the default: a new leader in 0.3 s instead of 5
+
+
+def tree(kind: str) -> Path:
+    """The folder that stands for / of the release a kind comes from."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dqlite-wire" / "nodes"
+    return Path(os.environ.get("DQLITE_NODES") or cache) / SUITES[kind] / "root"
+
+
+def missing(kind: str) -> str:
+    """Why this kind cannot run here; empty if it can."""
+    if kind not in SUITES:
+        return f"no such kind of node: {kind!r}"
+    if not (tree(kind).parent / "complete").exists():
+        return f"dqlite {kind} is not unpacked: run tests/real/setup-nodes"
+    return ""
+
+
+def command(kind: str, program: str) -> list[str]:
+    """The argument list that runs a program of the release (a glob below its /usr/bin) with its own C library."""
+    reason = missing(kind)
+    if reason:
+        raise RuntimeError(reason)
+    root = tree(kind)
+    folders = [str(folder) for folder in (*root.glob("usr/lib/*-linux-gnu*"), *root.glob("lib/*-linux-gnu*"))]
+    loaders = (*root.glob("usr/lib/*/ld-linux-*.so.*"), *root.glob("lib/*/ld-linux-*.so.*"))
+    programs = sorted(root.glob(f"usr/bin/{program}"))
+    return [str(loaders[0]), "--library-path", ":".join(folders), str(programs[0])]
+
+
+def python(kind: str) -> list[str]:
+    """The argument list that runs the release's own Python."""
+    return command(kind, "python3.[0-9]*")
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without what would bend a Python or a loader of another release."""
+    bent = ("LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
+    return {name: value for name, value in os.environ.items() if name not in bent}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _temporary_base() -> str | None:
+    base = os.environ.get("DQLITE_TEST_TMP")
+    return base or ("/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+
+
+class Node:
+    """One node, with a data folder that goes when the node is stopped.
+
+    Args:
+        kind: "1.11.1" or "1.18.1".
+        node_id: 1 leads a cluster of its own at once; any other waits to be added.
+        options: more arguments of node.py, as "--bind", "127.0.0.1:9999".
+    """
+
+    def __init__(
+        self, kind: str, node_id: int = 1, *, latency: int | None = LATENCY_MS, options: Sequence[str] = ()
+    ) -> None:
+        self.kind = kind
+        self.id = node_id
+        self.address = f"127.0.0.1:{free_port()}"
+        self.folder = Path(tempfile.mkdtemp(prefix=f"dqlite-{kind}-{node_id}-", dir=_temporary_base()))
+        self.log = self.folder / "stderr.log"
+        self.options = [*options, *(["--latency", str(latency)] if latency is not None else [])]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Node:
+        """Start, or start again on the data of a node that was killed."""
+        fresh = not (self.folder / "data").exists()
+        for attempts_left in (2, 1, 0):
+            line = self._start_once()
+            if line.startswith("ready"):
+                return self
+            self.kill()
+            if not fresh or not attempts_left:
+                break
+            # somebody else took the port between choosing it and listening on it
+            shutil.rmtree(self.folder / "data")
+            self.address = f"127.0.0.1:{free_port()}"
+        raise RuntimeError(f"dqlite {self.kind} did not start: {line!r} {self.log_tail()}")
+
+    def _start_once(self) -> str:
+        data = self.folder / "data"
+        data.mkdir(exist_ok=True)
+        arguments = [str(HERE / "node.py"), str(self.id), self.address, str(data), *self.options]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*python(self.kind), "-I", *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=clean_environment(),
+            )
+        assert self.process.stdout is not None
+        ready, _, _ = select.select([self.process.stdout], [], [], START_TIMEOUT)
+        return self.process.stdout.readline().decode() if ready else ""
+
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def log_tail(self, size: int = 2000) -> str:
+        try:
+            return self.log.read_bytes()[-size:].decode(errors="replace")
+        except OSError:
+            return ""
+
+    def kill(self) -> None:
+        """End at once, as a crash does; the data stay."""
+        if self.process is None:
+            return
+        self.process.kill()
+        self.process.wait()
+        self._close_pipes()
+
+    def stop(self, timeout: float = 10.0) -> int | None:
+        """End cleanly and drop the data; the exit status (0, or -6 after an abort)."""
+        status = None
+        if self.process is not None:
+            if self.alive():
+                assert self.process.stdin is not None
+                self.process.stdin.close()
+                try:
+                    self.process.wait(timeout)
+                except subprocess.TimeoutExpired:
+                    self.kill()
+            self._close_pipes()
+            status = self.process.returncode
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return status
+
+    def _close_pipes(self) -> None:
+        assert self.process is not None
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+    def __enter__(self) -> Node:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+class Cluster:
+    """`count` voters, joined over the wire; nodes[0] is the first leader."""
+
+    def __init__(self, kind: str, count: int = 3, *, latency: int | None = LATENCY_MS) -> None:
+        self.kind = kind
+        self.nodes = [Node(kind, number, latency=latency) for number in range(1, count + 1)]
+
+    @property
+    def addresses(self) -> list[str]:
+        return [node.address for node in self.nodes]
+
+    def node(self, address: str) -> Node:
+        return next(node for node in self.nodes if node.address == address)
+
+    def __enter__(self) -> Cluster:
+        try:
+            for node in self.nodes:
+                node.start()
+            with RawConnection(self.nodes[0].address) as connection:
+                for node in self.nodes[1:]:
+                    connection.add(node.id, node.address)
+                    connection.assign(node.id, VOTER)
+            self.leader()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for node in reversed(self.nodes):
+            node.stop()
+
+    def leader(self, other_than: Node | None = None) -> Node:
+        """Wait until all live nodes name the same live leader; `other_than` waits for a change."""
+        found: list[Node] = []
+
+        def agreed() -> bool:
+            live = {node.address: node for node in self.nodes if node.alive()}
+            named = set()
+            for address in live:
+                with RawConnection(address) as connection:
+                    named.add(connection.leader()[1])
+            found[:] = [live[address] for address in named if address in live]
+            return len(named) == 1 and bool(found) and found[0] is not other_than
+
+        wait_for(agreed, LEADER_TIMEOUT, "a leader that all nodes agree on")
+        return found[0]
+
+
+def wait_for(condition: Callable[[], bool], timeout: float, what: str) -> None:
+    """Poll until the condition holds."""
+    end = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"no {what} within {timeout:g} s")
+        time.sleep(0.02)
