@@ -7,13 +7,13 @@
 | `real_address` | function | its address |
 | `old_node`, `new_node` | function | the shared 1.11.1 / 1.18.1 node, where a test is about one of them |
 | `real_nodes` | session | `real_nodes(kind)` gives the shared node of a kind |
-| `own_node` | function | `own_node(kind, ...)` starts one for this test alone (for whatever may abort it) |
+| `own_node` | function | `own_node(kind)` starts one for this test alone, which may abort it |
 | `real_cluster` | function | `real_cluster(kind, count=3)` forms a cluster for this test alone |
 | `database` | function | a database name nobody else uses |
 
-A shared node must survive: never send it what aborts a server. If it dies all the same, the test that killed it
-fails with the node's last words, and the next test gets a new one. Without the servers these tests skip; with CI=true
-they fail instead.
+A shared node must survive: never send it what aborts a server. If it dies all the same, the test that killed
+it fails with the node's last words, and the next test gets a new one. Without the servers these tests skip;
+with CI=true they fail instead.
 """
 
 from __future__ import annotations

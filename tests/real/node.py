@@ -1,7 +1,7 @@
 """Run one real dqlite node in this process, through ctypes: no compiler, nothing but the standard library.
 
-Prints "ready ADDRESS" once the node accepts connections; ends cleanly when stdin closes or on SIGTERM or SIGINT.
-Node id 1 bootstraps a one-node cluster by itself; any other id waits until a leader adds it.
+Prints "ready ADDRESS" once the node accepts connections; ends cleanly when stdin closes or on SIGTERM or
+SIGINT. Node id 1 bootstraps a one-node cluster by itself; any other id waits until a leader adds it.
 """
 
 import argparse

@@ -3,8 +3,9 @@
     with Node("1.18.1") as node: ...              node.address is "127.0.0.1:PORT"
     with Cluster("1.11.1", 3) as cluster: ...     three voters; cluster.nodes[0] is the first leader
 
-A kind is a dqlite release as some Debian release ships it; `setup-nodes` unpacks both. `missing(kind)` says why a kind
-cannot run. Data lies on /dev/shm where that is writable, else in the temporary folder; $DQLITE_TEST_TMP overrides.
+A kind is a dqlite release as some Debian release ships it; `setup-nodes` unpacks both. `missing(kind)` says
+why a kind cannot run. Data lies on /dev/shm where that is writable, else in the temporary folder;
+$DQLITE_TEST_TMP overrides.
 """
 
 from __future__ import annotations
@@ -46,15 +47,15 @@ def missing(kind: str) -> str:
 
 
 def command(kind: str, program: str) -> list[str]:
-    """The argument list that runs a program of the release (a glob below its /usr/bin) with its own C library."""
+    """The argument list that runs a program of the release, a glob below /usr/bin, with its own C library."""
     reason = missing(kind)
     if reason:
         raise RuntimeError(reason)
     root = tree(kind)
-    folders = [str(folder) for folder in (*root.glob("usr/lib/*-linux-gnu*"), *root.glob("lib/*-linux-gnu*"))]
-    loaders = (*root.glob("usr/lib/*/ld-linux-*.so.*"), *root.glob("lib/*/ld-linux-*.so.*"))
-    programs = sorted(root.glob(f"usr/bin/{program}"))
-    return [str(loaders[0]), "--library-path", ":".join(folders), str(programs[0])]
+    folders = [*root.glob("usr/lib/*-linux-gnu*"), *root.glob("lib/*-linux-gnu*")]
+    loader = next(path for folder in folders for path in folder.glob("ld-linux-*.so.*"))
+    (program_path,) = root.glob(f"usr/bin/{program}")
+    return [str(loader), "--library-path", ":".join(map(str, folders)), str(program_path)]
 
 
 def python(kind: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Talk to a node without the codec: hand-packed frames over a blocking socket.
 
-What sets a test's scene (forming a cluster, forbidden bytes, a second opinion) must not depend on the code under test.
+What sets a test's scene (forming a cluster, forbidden bytes, a second opinion) must not depend on the code
+under test.
 """
 
 from __future__ import annotations

@@ -65,6 +65,5 @@ def test_restart_keeps_the_data(own_node: Callable[..., Node], node_kind: str, d
 
 def test_roles_are_numbers(real_cluster: Callable[..., Cluster]) -> None:
     cluster = real_cluster("1.18.1", 2)
-    with RawConnection(cluster.nodes[0].address) as connection:
-        with pytest.raises(RuntimeError, match="role"):
-            connection.assign(2, VOTER)
+    with RawConnection(cluster.nodes[0].address) as connection, pytest.raises(RuntimeError, match="role"):
+        connection.assign(2, VOTER)

@@ -1,0 +1,55 @@
+# Every target does its own set-up. PYTHON=... chooses the interpreter; each gets a virtual environment of its own.
+
+PYTHON ?=
+ifeq ($(PYTHON),)
+VENV ?= .venv
+else
+VENV ?= .venv-$(shell $(PYTHON) -I -c 'import platform; print(platform.python_version())')
+endif
+PY := $(VENV)/bin/python
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test nodes check format bench bench-regress clean
+
+help: ## show this
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 22
+
+demo: $(VENV)/.installed ## decode a recorded session of a real node, frame by frame
+	@$(PY) examples/decode_recorded.py
+
+test: $(VENV)/.installed-test nodes ## the whole suite, real nodes and published clients included
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+nodes: $(VENV)/.installed-test ## unpack the real servers and the published clients into the cache folder
+	@tests/real/setup-nodes
+	@tests/downstream/setup-clients $(PY)
+
+check: $(VENV)/.installed-dev ## format, lint, types, and who may import whom
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/pyright
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/.installed-dev ## put the code into its one format
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+bench: $(VENV)/.installed-dev ## measure, as ratios to what runs beside it
+	$(PY) -m bench
+
+bench-regress: $(VENV)/.installed-dev ## compare this tree's speed with another commit's
+	$(PY) bench/regress.py
+
+clean: ## drop what the targets above made (not the cache folder)
+	rm -rf .venv .venv-* build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# the stamps: one for each set of extras
+$(VENV)/.installed: pyproject.toml
+	@tools/venv $(VENV) "$(PYTHON)" && touch $@
+$(VENV)/.installed-test: pyproject.toml
+	@tools/venv $(VENV) "$(PYTHON)" test && touch $@
+$(VENV)/.installed-dev: pyproject.toml
+	@tools/venv $(VENV) "$(PYTHON)" dev && touch $@
