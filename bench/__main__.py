@@ -1,0 +1,64 @@
+"""Run the benchmark: ``python -m bench [--only PATTERN] [--rounds N] [--quick]``."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from pathlib import Path
+
+from bench import report
+from bench.candidates import PUBLISHED_NEEDS, ROOT, SOURCE, load_all
+from bench.suite import Result, Settings, Work, scaled, works
+
+RESULTS = ROOT / "bench" / "results" / "latest.json"
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", metavar="PATTERN", action="append", help="works whose name holds PATTERN")
+    parser.add_argument("--rounds", type=int, default=31, help="rounds per work (at least 20 to be evidence)")
+    parser.add_argument(
+        "--quick", action="store_true", help="7 rounds and a small frame: a look, no evidence"
+    )
+    parser.add_argument("--json", type=Path, default=RESULTS, help="where to write the figures")
+    parser.add_argument("--src", type=Path, default=SOURCE, help="folder that holds our package")
+    parser.add_argument("--list", action="store_true", help="name the works and stop")
+    return parser.parse_args()
+
+
+def lines_of(work: Work, result: Result) -> list[report.Line]:
+    older = sys.version_info < PUBLISHED_NEEDS
+    lines = []
+    for goal in work.goals:
+        measured = result.figures.get(goal.against)
+        if measured is None:  # a published package that does not run on this Python
+            continue
+        rounds = result.rounds.get(goal.against, [measured, measured])
+        low, _, high = statistics.quantiles(rounds, n=4)
+        lines.append(report.Line(scaled(goal, older), measured, low, high, result.seconds, work.unit))
+    return lines
+
+
+def main() -> int:
+    options = arguments()
+    chosen = [w for w in works() if not options.only or any(p in w.name for p in options.only)]
+    if options.list or not chosen:
+        print("\n".join(work.name for work in chosen or works()))
+        return 0 if chosen else 2
+    rounds = 7 if options.quick else options.rounds
+    settings = Settings(load_all(options.src.resolve()), rounds, options.quick)
+    print(report.heading(), flush=True)
+    lines: list[report.Line] = []
+    for work in chosen:
+        found = lines_of(work, work.measure(settings))
+        lines += found
+        print("\n".join(report.text(found)), flush=True)
+    report.write_json(options.json, lines, {"rounds": rounds, "quick": options.quick})
+    missed = [line for line in lines if not line.met]
+    print(f"\n{len(lines) - len(missed)} of {len(lines)} floors met, {len(missed)} missed; {options.json}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Every goal of the benchmark, in one table.
+
+``RATIOS`` says how many times as fast as a candidate ours must be (floor) and is meant
+to be (stretch), measured side by side in one run on CPython 3.13. ``BOUNDS`` holds what
+has an upper bound instead: growth from n to 4n, memory, microseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# bytes.index is slower before 3.13, which only the comparison with C code feels
+OLDER_PYTHON = 0.75
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One line of the printed table: a figure, and what it has to reach."""
+
+    work: str
+    against: str
+    floor: float
+    stretch: float | None = None
+    at_most: bool = False
+    unit: str = "x"
+
+    def met(self, measured: float) -> bool:
+        return measured <= self.floor if self.at_most else measured >= self.floor
+
+    def met_stretch(self, measured: float) -> bool:
+        if self.stretch is None:
+            return self.met(measured)
+        return measured <= self.stretch if self.at_most else measured >= self.stretch
+
+
+def _ratios(table: dict[str, tuple[tuple[float, float] | None, ...]], columns: tuple[str, ...]) -> list[Goal]:
+    return [
+        Goal(work, against, *pair)
+        for work, pairs in table.items()
+        for against, pair in zip(columns, pairs, strict=False)
+        if pair is not None
+    ]
+
+
+# fmt: off
+RATIOS = _ratios(
+    {
+        #                         0.2.2        0.8.0        sqlite3 fetchall  msgpack
+        "stream itf3":          ((9, 11.3),   (6.5, 8),    (0.95, 1.1)),
+        "stream int1":          ((20, 24),    (15, 18),    (2.2, 2.6)),
+        "stream mix10":         ((6.3, 8.5),  (4.4, 5.8),  (0.6, 0.75)),
+        "frame int1":           ((36, 49),    (23, 32),    (3.1, 4),         (0.65, 0.9)),
+        "frame itf3":           ((11.5, 15.5), (7, 9.8),   (0.9, 1.17),      (0.18, 0.25)),
+        "frame mix10":          ((6.5, 10),   (4.1, 6.1),  (0.6, 0.8),       (0.13, 0.2)),
+        "frame if30":           ((24, 50),    (15.5, 33),  (2.4, 4.8),       (0.8, 1.1)),
+        "frame it1k":           ((7, 9.5),    (6, 8.3),    (1, 1.6),         (0.24, 0.33)),
+        "frame blob64k":        ((1.2, 2.5),  (1, 2),      (0.6, 1.4),       (0.22, 0.6)),
+        "params 0":             ((3.2, 7.8),  (3.8, 9.5)),
+        "params 5":             ((4.4, 6.9),  (5.2, 8.2)),
+        "params 50":            ((7.4, 10),   (9, 12)),
+        "params 1000":          ((4.7, 6.1),  (5.7, 7.3)),
+        "encode RESULT":        ((5.2, 6.8),  (5.9, 7.5)),
+        "encode STMT":          ((5.2, 6.8),  (5.9, 7.5)),
+        "encode DB":            ((5.2, 6.8),  (5.9, 7.5)),
+        "decode RESULT":        ((5.8, 8),    (6.1, 8.5)),
+        "decode STMT":          ((5.8, 8),    (6.1, 8.5)),
+        "decode DB":            ((5.8, 8),    (6.1, 8.5)),
+        "encode LEADER":        ((3, 4),      (3.8, 5)),
+        "encode FAILURE":       ((3, 4),      (3.8, 5)),
+        "encode OPEN":          ((3, 4),      (3.8, 5)),
+        "decode LEADER":        ((4, 5.3),    (4.3, 5.6)),
+        "decode FAILURE":       ((4, 5.3),    (4.3, 5.6)),
+        "decode OPEN":          ((4, 5.3),    (4.3, 5.6)),
+        "feed RESULT":          ((2.6, 4.5),  (2.7, 4.7)),
+        "write itf3":           ((6.5, 8.5),  (6, 7.8)),
+        "write mix10":          ((7.2, 10.5), (7, 10)),
+        "hostile every row":    ((1.75, 2.5), (1.05, 1.5)),
+        "hostile every 20 rows": ((2.9, 3.9), (1.6, 2.5)),
+        "hostile after flood":  ((3.3, 14),   (1.95, 9)),
+        "process import":       ((2, 2.5),    (2, 2.5)),
+        "process first result": ((1.5, 2.8),  (1.2, 2.6)),
+        "memory peak":          ((2, 2.4),    (1.4, 1.55)),
+    },
+    ("0.2.2", "0.8.0", "sqlite3", "msgpack"),
+)
+# fmt: on
+
+# Time for 4n over time for n: four times, and 60 % for what caches and allocators do.
+LINEAR = 1.6 * 4
+
+BOUNDS = [
+    Goal("memory peak", "rows + frame", 1.05, at_most=True),
+]

@@ -1,0 +1,114 @@
+"""What a process pays: importing, its first result, and the peak of its memory.
+
+Each figure comes from children of its own, so that nothing is warm. A child is given
+no more modules than it needs: what a candidate imports late must be seen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from bench import frames
+from bench.candidates import Codec
+from bench.frames import ITF3, Table
+from bench.measure import Times, rotated
+
+BARE = "bare"
+ISOLATED = (sys.executable, "-I")  # no PYTHON* variable counts: byte code is written and used
+
+PATH = "import sys; sys.path.insert(0, sys.argv[1])"
+IMPORT = f"{PATH}; import dqlitewire"
+
+FIRST_RESULT = f"""{PATH}
+import time
+from dqlitewire import MessageDecoder
+from dqlitewire.messages import QuerySqlRequest
+page = sys.stdin.buffer.read()
+begin = time.thread_time()
+request = QuerySqlRequest(0, "SELECT a, b, c FROM t WHERE a > ?", [42]).encode()
+decoder = MessageDecoder()
+decoder.feed(page)
+rows = decoder.decode().rows
+print(time.thread_time() - begin, len(request), len(rows))
+"""
+
+# Nothing but the decoder may hold the frame: it comes in pieces that repeat one piece.
+PEAK = f"""{PATH}
+import json, tracemalloc
+from dqlitewire import MessageDecoder
+head, piece, count, marker = (bytes.fromhex(line) for line in sys.stdin.read().split())
+decoder = MessageDecoder(max_rows=100_000_000)
+decoder.feed(bytes.fromhex("0100000008000000") + bytes(8))
+decoder.decode()
+tracemalloc.start()
+before = tracemalloc.get_traced_memory()[0]
+decoder.feed(head)
+for _ in range(int.from_bytes(count, "big")):
+    decoder.feed(piece)
+decoder.feed(marker)
+rows = decoder.decode().rows
+after, peak = tracemalloc.get_traced_memory()
+print(json.dumps([peak - before, after - before, len(rows), rows[0], rows[-1]]))
+"""
+
+
+def run(program: str, folder: Path, data: bytes = b"") -> bytes:
+    command = [*ISOLATED, "-c", program, str(folder)]
+    return subprocess.run(command, input=data, stdout=subprocess.PIPE, check=True).stdout
+
+
+def cpu(program: str, folder: Path) -> float:
+    """CPU seconds of a child from start to end, user and system."""
+    child = subprocess.Popen([*ISOLATED, "-c", program, str(folder)], stdin=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise RuntimeError(f"a child ended with {child.returncode}: {program}")
+    return usage.ru_utime + usage.ru_stime
+
+
+def importing(codecs: list[Codec], rounds: int) -> Times:
+    """CPU of ``import dqlitewire`` above that of a bare interpreter."""
+    for codec in codecs:
+        cpu(IMPORT, codec.folder)  # writes the byte code
+    times = Times()
+    for turn in range(rounds):
+        spent = {BARE: cpu(PATH, codecs[0].folder)}
+        for name in rotated([codec.name for codec in codecs], turn):
+            folder = next(codec.folder for codec in codecs if codec.name == name)
+            spent[name] = cpu(IMPORT, folder)
+        for codec in codecs:
+            times.add(codec.name, max(spent[codec.name] - spent[BARE], 1e-6))
+    return times
+
+
+def first_result(codecs: list[Codec], rounds: int) -> Times:
+    """A query encoded and one page of rows decoded, in a process that has done neither before."""
+    table = Table.of(ITF3, 85)
+    page = table.frame()
+    times = Times()
+    for turn in range(rounds):
+        for codec in codecs[turn % len(codecs) :] + codecs[: turn % len(codecs)]:
+            spent, _, count = run(FIRST_RESULT, codec.folder, page).split()
+            assert int(count) == len(table.rows), codec.name
+            times.add(codec.name, float(spent))
+    return times
+
+
+def peak(codec: Codec, size: int) -> tuple[int, int, int]:
+    """(peak, row objects, frame) in bytes for one frame of ``size`` bytes, as tracemalloc counts."""
+    table = Table.of(ITF3, 1000)
+    names, piece = frames.rows_head(table.names), b"".join(table.packed)
+    pieces = (size - 8 - len(names) - 8) // len(piece)
+    body = len(names) + pieces * len(piece) + 8
+    head = frames.frame(frames.ROWS, bytes(body))[:8] + names
+    lines = (head, piece, pieces.to_bytes(4, "big"), frames.DONE)
+    answer = run(PEAK, codec.folder, "\n".join(line.hex() for line in lines).encode())
+    top, held, count, first, last = json.loads(answer)
+    assert count == pieces * len(table.rows), codec.name
+    assert (tuple(first), tuple(last)) == (table.rows[0], table.rows[-1]), codec.name
+    return top, held, 8 + body

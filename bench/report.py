@@ -1,0 +1,129 @@
+"""The printed table, the JSON behind it, and the same table as Markdown for the docs."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.candidates import OURS
+from bench.goals import Goal
+
+HEADINGS = ("work", "ours", "against", "measured", "floor", "stretch", "met")
+LAYOUT = "{:<30} {:>14}  {:<12} {:>9} {:>7} {:>7}  {}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One goal and how it went; the middle half of the rounds lies in ``low`` .. ``high``."""
+
+    goal: Goal
+    measured: float
+    low: float
+    high: float
+    seconds: dict[str, float]
+    unit: str
+
+    @property
+    def met(self) -> bool:
+        return self.goal.met(self.measured)
+
+    @property
+    def verdict(self) -> str:
+        if not self.met:
+            return "NO"
+        return "stretch" if self.goal.stretch is not None and self.goal.met_stretch(self.measured) else "yes"
+
+    def cells(self) -> tuple[str, ...]:
+        goal = self.goal
+        sign = "<= " if goal.at_most else ""
+        return (
+            goal.work,
+            f"{amount(self.seconds[OURS], self.unit)}",
+            goal.against,
+            f"{self.measured:.2f}{goal.unit}",
+            f"{sign}{goal.floor:.4g}",
+            "" if goal.stretch is None else f"{goal.stretch:.4g}",
+            self.verdict,
+        )
+
+    def record(self) -> dict[str, Any]:
+        goal = self.goal
+        return {
+            "work": goal.work,
+            "against": goal.against,
+            "measured": round(self.measured, 4),
+            "middle_half": [round(self.low, 4), round(self.high, 4)],
+            "floor": goal.floor,
+            "stretch": goal.stretch,
+            "at_most": goal.at_most,
+            "met": self.met,
+            "per": self.unit,
+            "seconds": {name: float(f"{value:.4g}") for name, value in self.seconds.items()},
+        }
+
+
+def amount(value: float, unit: str) -> str:
+    if unit == "B":
+        return f"{value / (1 << 20):.0f} MiB"
+    for factor, prefix in ((1e9, "ns"), (1e6, "us"), (1e3, "ms")):
+        if value * factor < 1000:
+            return f"{value * factor:.3g} {prefix}/{unit}"
+    return f"{value:.3g} s/{unit}"
+
+
+def heading() -> str:
+    return LAYOUT.format(*HEADINGS)
+
+
+def text(lines: list[Line]) -> Iterator[str]:
+    """The rows of one work; its name and our own time stand in the first only."""
+    for number, line in enumerate(lines):
+        cells = line.cells()
+        yield LAYOUT.format(*(cells if not number else ("", "", *cells[2:]))).rstrip()
+
+
+def machine() -> dict[str, str]:
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.split(":", 1)[1] for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = names[0].strip() if names else model
+    return {
+        "processor": model,
+        "system": f"{platform.system()} {platform.release()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "compiler": platform.python_compiler(),
+    }
+
+
+def write_json(path: Path, lines: list[Line], settings: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    document = {"machine": machine(), "settings": settings, "lines": [line.record() for line in lines]}
+    path.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def markdown(document: dict[str, Any]) -> Iterator[str]:
+    """A table of one row per work, its figures by candidate: measured (floor; stretch)."""
+    by_work: dict[str, list[dict[str, Any]]] = {}
+    for line in document["lines"]:
+        by_work.setdefault(line["work"], []).append(line)
+    for work, lines in by_work.items():
+        first = lines[0]
+        cells = [work, amount(first["seconds"][OURS], first["per"])]
+        cells += [f"{line['against']}: {_figure(line)}" for line in lines]
+        yield "| " + " | ".join(cells) + " |"
+
+
+def _figure(line: dict[str, Any]) -> str:
+    goals = [f"{goal:.4g}" for goal in (line["floor"], line["stretch"]) if goal is not None]
+    sign = "<= " if line["at_most"] else ">= "
+    return f"{line['measured']:.2f} ({sign}{', '.join(goals)})" + ("" if line["met"] else " **missed**")
+
+
+if __name__ == "__main__":
+    print("\n".join(markdown(json.loads(Path(sys.argv[1]).read_text()))))

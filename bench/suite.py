@@ -1,0 +1,119 @@
+"""All works of the benchmark by name, and what each yields: figures to hold against goals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+from bench import frames, linear, process, rows, small
+from bench.candidates import OURS, Codec
+from bench.goals import BOUNDS, LINEAR, OLDER_PYTHON, RATIOS, Goal
+from bench.measure import Times, Trial, compare, compare_fresh
+
+
+@dataclass(frozen=True)
+class Settings:
+    codecs: list[Codec]
+    rounds: int
+    quick: bool
+
+
+@dataclass
+class Result:
+    """What a work gave: time per unit by candidate, and one figure by goal's ``against``."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict)
+    rounds: dict[str, list[float]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, times: Times) -> Result:
+        others = [name for name in times.rounds if name != OURS]
+        return cls(
+            {name: times.median(name) for name in times.rounds},
+            {name: times.ratio(name, OURS) for name in others},
+            {name: times.ratios(name, OURS) for name in others},
+        )
+
+
+@dataclass(frozen=True)
+class Work:
+    name: str
+    unit: str
+    goals: list[Goal]
+    measure: Callable[[Settings], Result]
+
+
+def _again(build: Callable[[list[Codec]], Trial], settings: Settings) -> Result:
+    return Result.of(compare(build(settings.codecs), settings.rounds))
+
+
+def _fresh(build: Callable[[list[Codec], int], Trial], settings: Settings) -> Result:
+    return Result.of(compare_fresh(partial(build, settings.codecs), settings.rounds))
+
+
+def _linear(name: str, settings: Settings) -> Result:
+    times = compare(linear.trial(settings.codecs[0], name), settings.rounds)
+    return Result({OURS: times.median("n")}, {"n": times.ratio("4n", "n")}, {"n": times.ratios("4n", "n")})
+
+
+def _importing(settings: Settings) -> Result:
+    return Result.of(process.importing(settings.codecs, settings.rounds))
+
+
+def _first_result(settings: Settings) -> Result:
+    return Result.of(process.first_result(settings.codecs, settings.rounds))
+
+
+def _peak(settings: Settings) -> Result:
+    size = (4 if settings.quick else 64) << 20
+    peaks = {codec.name: process.peak(codec, size) for codec in settings.codecs}
+    top, held, frame = peaks[OURS]
+    figures = {name: peak[0] / top for name, peak in peaks.items() if name != OURS}
+    return Result({OURS: float(top)}, figures | {"rows + frame": top / (held + frame)})
+
+
+def _works() -> Iterator[tuple[str, str, Callable[[Settings], Result]]]:
+    for shape, count in ((frames.ITF3, 3400), (frames.INT1, 8000), (frames.MIX10, 1300)):
+        yield f"stream {shape.name}", "cell", partial(_again, partial(rows.stream, shape=shape, count=count))
+    for shape in (frames.INT1, frames.ITF3, frames.MIX10, frames.IF30, frames.IT1K, frames.BLOB64K):
+        count = 100 if shape is frames.BLOB64K else 1000
+        yield f"frame {shape.name}", "cell", partial(_again, partial(rows.frame, shape=shape, count=count))
+    for count in (0, 5, 50, 1000):
+        yield f"params {count}", "call", partial(_again, partial(small.params, count=count))
+    for name in small.SMALL:
+        yield f"encode {name}", "call", partial(_again, partial(small.encode, name=name))
+        yield f"decode {name}", "call", partial(_again, partial(small.decode, name=name))
+    yield "feed RESULT", "call", partial(_again, partial(small.feed, name="RESULT"))
+    for shape in (frames.ITF3, frames.MIX10):
+        yield f"write {shape.name}", "cell", partial(_again, partial(rows.write, shape=shape, count=1000))
+    yield "hostile every row", "cell", partial(_fresh, partial(rows.hostile, 1))
+    yield "hostile every 20 rows", "cell", partial(_fresh, partial(rows.hostile, 20))
+    yield "hostile after flood", "cell", partial(_fresh, rows.after_flood)
+    yield "process import", "start", _importing
+    yield "process first result", "start", _first_result
+    yield "memory peak", "B", _peak
+    for name in linear.CASES:
+        yield f"linear {name}", "call", partial(_linear, name)
+
+
+def works() -> list[Work]:
+    """Every work with its goals; a goal without a work is a mistake in the table."""
+    goals: dict[str, list[Goal]] = {}
+    for goal in RATIOS + BOUNDS:
+        goals.setdefault(goal.work, []).append(goal)
+    for name in linear.CASES:
+        goals[f"linear {name}"] = [Goal(f"linear {name}", "n", LINEAR, at_most=True)]
+    result = [Work(name, unit, goals.pop(name), measure) for name, unit, measure in _works()]
+    if goals:
+        raise LookupError(f"goals without a work: {', '.join(goals)}")
+    return result
+
+
+def scaled(goal: Goal, older_python: bool) -> Goal:
+    """The goal as it holds here: before 3.13 C code gets a head start."""
+    if not older_python or goal.against not in ("sqlite3", "msgpack"):
+        return goal
+    stretch = None if goal.stretch is None else goal.stretch * OLDER_PYTHON
+    return Goal(goal.work, goal.against, goal.floor * OLDER_PYTHON, stretch)
