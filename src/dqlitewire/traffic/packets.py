@@ -1,0 +1,203 @@
+"""One captured packet in, its TCP segment out.
+
+IPv4 without options and IPv6 without extension headers over Ethernet (VLAN tags included), Linux cooked, loopback and raw
+IP are read by one `struct` each, because every packet of a large capture passes here; whatever else dpkt knows how to
+unwrap (IP options, extension headers, PPPoE, MPLS) goes through dpkt. Checksums are not looked at: with offloading the
+sender's are wrong in every capture taken on its own machine. IP fragments other than whole packets are not put together.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+from collections.abc import Callable
+from typing import NamedTuple
+
+from dqlitewire.traffic.errors import SourceError
+
+FIN, SYN, RST, ACK = 1, 2, 4, 16
+
+
+class Segment(NamedTuple):
+    """A TCP segment: `key` is source and destination address, then both ports, as they stand in the packet."""
+
+    key: bytes
+    sequence: int
+    acknowledged: int
+    flags: int
+    payload: bytes
+    missing: int  # payload bytes that were on the wire but not captured (a short snap length)
+
+
+_IPV4_TCP = struct.Struct(">BxHxxHxB14xIIBB")  # version and length, total, fragment, protocol, sequence, ack, offset, flags
+_IPV6_TCP = struct.Struct(">B3xHB37xIIBB")  # version, payload length, next header, sequence, ack, offset, flags
+_TCP = struct.Struct(">4xIIBB")
+_ETHERTYPE = struct.Struct(">H")
+
+IPV4, IPV6 = 0x0800, 0x86DD
+VLAN = (0x8100, 0x88A8, 0x9100)
+TCP = 6
+
+
+def _ipv4(packet: bytes, at: int) -> Segment | None:
+    try:
+        version, total, fragment, protocol, sequence, acknowledged, offset, flags = _IPV4_TCP.unpack_from(packet, at)
+    except struct.error:
+        return None  # too short for TCP
+    if protocol != TCP or fragment & 0x3FFF:
+        return None
+    if version != 0x45:
+        return _slow_ipv4(packet, at)
+    start = at + 20 + (offset >> 2 & 0x3C)
+    end = at + total if total else len(packet)  # total is 0 in packets that segmentation offload will cut up
+    payload = packet[start:end]
+    return Segment(
+        packet[at + 12 : at + 24], sequence, acknowledged, flags, payload, max(0, end - start) - len(payload)
+    )
+
+
+def _ipv6(packet: bytes, at: int) -> Segment | None:
+    try:
+        version, length, following, sequence, acknowledged, offset, flags = _IPV6_TCP.unpack_from(packet, at)
+    except struct.error:
+        return None
+    if following != TCP:
+        return None if version >> 4 != 6 else _slow_ipv6(packet, at)
+    start = at + 40 + (offset >> 2 & 0x3C)
+    end = at + 40 + length if length else len(packet)
+    payload = packet[start:end]
+    return Segment(
+        packet[at + 8 : at + 44], sequence, acknowledged, flags, payload, max(0, end - start) - len(payload)
+    )
+
+
+def _slow_ipv4(packet: bytes, at: int) -> Segment | None:
+    import dpkt
+
+    try:
+        return _from_dpkt(dpkt.ip.IP(packet[at:]))
+    except (dpkt.UnpackError, ValueError):
+        return None
+
+
+def _slow_ipv6(packet: bytes, at: int) -> Segment | None:
+    import dpkt
+
+    try:
+        return _from_dpkt(dpkt.ip6.IP6(packet[at:]))
+    except (dpkt.UnpackError, ValueError, KeyError):
+        return None
+
+
+def _slow_ethernet(packet: bytes) -> Segment | None:
+    import dpkt
+
+    try:
+        layer = dpkt.ethernet.Ethernet(packet)
+        while not isinstance(layer, (dpkt.ip.IP, dpkt.ip6.IP6, bytes)):
+            layer = layer.data
+    except (dpkt.UnpackError, ValueError, KeyError, AttributeError):
+        return None
+    return None if isinstance(layer, bytes) else _from_dpkt(layer)
+
+
+def _from_dpkt(ip: object) -> Segment | None:
+    import dpkt
+
+    tcp = getattr(ip, "data", None)
+    if not isinstance(tcp, dpkt.tcp.TCP):
+        return None
+    source, destination = bytes(getattr(ip, "src")), bytes(getattr(ip, "dst"))  # noqa: B009 (dpkt is not typed)
+    key = source + destination + tcp.sport.to_bytes(2, "big") + tcp.dport.to_bytes(2, "big")
+    return Segment(key, tcp.seq, tcp.ack, tcp.flags, bytes(tcp.data), 0)
+
+
+def _internet(packet: bytes, at: int) -> Segment | None:
+    if len(packet) <= at:
+        return None
+    return _ipv4(packet, at) if packet[at] >> 4 == 4 else _ipv6(packet, at)
+
+
+def _by_ethertype(packet: bytes, at: int) -> Segment | None:
+    try:
+        kind = _ETHERTYPE.unpack_from(packet, at)[0]
+        while kind in VLAN:
+            at += 4
+            kind = _ETHERTYPE.unpack_from(packet, at)[0]
+    except struct.error:
+        return None
+    if kind == IPV4:
+        return _ipv4(packet, at + 2)
+    if kind == IPV6:
+        return _ipv6(packet, at + 2)
+    return None
+
+
+def _ethernet(packet: bytes) -> Segment | None:
+    kind = packet[12:14]
+    if kind == b"\x08\x00":
+        return _ipv4(packet, 14)
+    if kind in (b"\x88\x64", b"\x88\x47"):  # PPPoE session, MPLS
+        return _slow_ethernet(packet)
+    return _by_ethertype(packet, 12)
+
+
+def _cooked(packet: bytes) -> Segment | None:
+    return _by_ethertype(packet, 14)
+
+
+def _cooked2(packet: bytes) -> Segment | None:
+    kind = packet[:2]
+    return _internet(packet, 20) if kind in (b"\x08\x00", b"\x86\xdd") else None
+
+
+def _loopback(packet: bytes) -> Segment | None:
+    return _internet(packet, 4)  # the family word differs between systems; the version nibble does not
+
+
+def _raw(packet: bytes) -> Segment | None:
+    return _internet(packet, 0)
+
+
+#: https://www.tcpdump.org/linktypes.html
+LINKS: dict[int, Callable[[bytes], Segment | None]] = {
+    0: _loopback,
+    1: _ethernet,
+    12: _raw,
+    14: _raw,
+    101: _raw,
+    108: _loopback,
+    113: _cooked,
+    228: _raw,
+    229: _raw,
+    276: _cooked2,
+}
+
+_NAMES = {105: "IEEE 802.11", 127: "802.11 radiotap", 189: "USB", 220: "USB", 201: "Bluetooth", 253: "netlink"}
+
+
+def parser(link: int) -> Callable[[bytes], Segment | None]:
+    """Return what parses packets of a link type.
+
+    Raises:
+        SourceError: no dqlite traffic can be read from that link type.
+    """
+    try:
+        return LINKS[link]
+    except KeyError:
+        name = f" ({_NAMES[link]})" if link in _NAMES else ""
+        raise SourceError(
+            f"link type {link}{name}", "capture on an Ethernet or loopback interface, or with `tcpdump -i any`"
+        ) from None
+
+
+def endpoints(key: bytes) -> tuple[str, str]:
+    """Return source and destination of a segment key, as HOST:PORT."""
+    size = (len(key) - 4) // 2
+    source, destination = ipaddress.ip_address(key[:size]), ipaddress.ip_address(key[size : 2 * size])
+    ports = struct.unpack(">HH", key[2 * size :])
+    return _endpoint(source, ports[0]), _endpoint(destination, ports[1])
+
+
+def _endpoint(address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int) -> str:
+    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
