@@ -15,10 +15,10 @@ Contract:
 from __future__ import annotations
 
 from bisect import insort
-from enum import IntEnum
 from typing import NamedTuple
 
 from dqlitewire.traffic.packets import ACK, FIN, RST, SYN, Segment
+from dqlitewire.traffic.streams import What
 
 MASK = 0xFFFF_FFFF
 HALF = 0x8000_0000  # sequence numbers wrap: a difference below this is ahead, above it behind
@@ -29,14 +29,6 @@ MAX_FLOWS = 20_000
 PATIENCE = 512, 20 * SECOND  # segments, or time, that a hole is waited for
 PATIENCE_ACKED = 48, 2 * SECOND  # the same once the receiver says that it has the bytes
 FAR = 1 << 26
-
-
-class What(IntEnum):
-    """What a delivery is."""
-
-    DATA = 0
-    GAP = 1
-    END = 2
 
 
 class Delivery(NamedTuple):
@@ -50,13 +42,14 @@ class Delivery(NamedTuple):
 
 
 class Half:
-    """One direction of a flow."""
+    """One direction of a flow; `tag` belongs to who takes the deliveries."""
 
-    __slots__ = ("acked", "ended", "flow", "held", "initiator", "key", "next", "peer", "since", "start")
+    __slots__ = ("acked", "ended", "flow", "held", "initiator", "key", "next", "peer", "since", "start", "tag")
 
     def __init__(self, flow: Flow, key: bytes) -> None:
         self.flow = flow
         self.key = key
+        self.tag: object = None
         self.peer = self
         self.start: int | None = None  # sequence number of the first byte
         self.next: int | None = None  # of the next byte to deliver
@@ -68,7 +61,7 @@ class Half:
 
 
 class Flow:
-    """Two directions between a pair of endpoints; `owner` and `ignored` belong to who takes the deliveries."""
+    """Two directions between a pair of endpoints; `owner` belongs to who takes the deliveries."""
 
     __slots__ = ("halves", "ignored", "owner")
 

@@ -1,0 +1,67 @@
+"""The dqlite wire protocol: a typed codec without I/O, for every message in both directions."""
+
+from __future__ import annotations
+
+from . import messages, tuples, types
+from .buffer import ReadBuffer, WriteBuffer
+from .codec import MessageDecoder, MessageEncoder, decode_message, encode_message
+from .constants import *  # noqa: F403
+from .constants import __all__ as _constants
+from .exceptions import (
+    ConcurrentUseError,
+    ContinuationError,
+    DecodeError,
+    EncodeError,
+    HandshakeError,
+    PoisonedError,
+    ProtocolError,
+    ServerFailure,
+    StreamError,
+)
+from .limits import MAX_ADDRESS_SIZE, MAX_NODE_COUNT, Limits
+from .log import attach_null_handler as _attach_null_handler
+from .messages.base import Header, Message
+from .messages.responses import NodeInfo, sanitize_for_log, sanitize_server_text
+from .truncate import DEFAULT_MAX_RAW_MESSAGE, cap_raw_message
+from .tuples import RowMarker
+from .types import WireInput, WireValue
+
+__version__ = "0.2.2"
+
+__all__ = [
+    "DEFAULT_MAX_RAW_MESSAGE",
+    "MAX_ADDRESS_SIZE",
+    "MAX_NODE_COUNT",
+    "ConcurrentUseError",
+    "ContinuationError",
+    "DecodeError",
+    "EncodeError",
+    "HandshakeError",
+    "Header",
+    "Limits",
+    "Message",
+    "MessageDecoder",
+    "MessageEncoder",
+    "NodeInfo",
+    "PoisonedError",
+    "ProtocolError",
+    "ReadBuffer",
+    "RowMarker",
+    "ServerFailure",
+    "StreamError",
+    "WireInput",
+    "WireValue",
+    "WriteBuffer",
+    "__version__",
+    "cap_raw_message",
+    "decode_message",
+    "encode_message",
+    "messages",
+    "sanitize_for_log",
+    "sanitize_server_text",
+    "tuples",
+    "types",
+    *_constants,
+]
+
+_attach_null_handler()

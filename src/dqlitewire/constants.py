@@ -1,0 +1,222 @@
+"""Numbers of the protocol, and the SQLite and dqlite codes a FAILURE may carry.
+
+Message and value types are upstream's `src/protocol.h` and `src/tuple.h`; SQLite's codes are those of `sqlite3.h`.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+__all__ = [
+    "BARE_DATABASE_ERROR_CODES",
+    "DEFAULT_MAX_CONTINUATION_FRAMES",
+    "DEFAULT_MAX_TOTAL_ROWS",
+    "DQLITE_NOTFOUND",
+    "DQLITE_PARSE",
+    "DQLITE_PROTO",
+    "HEADER_SIZE",
+    "LEADER_ERROR_CODES",
+    "LEADER_LOST_DB_LOOKUP_SUBSTRING",
+    "NO_TRANSACTION_MESSAGE_SUBSTRINGS",
+    "PROTOCOL_VERSION",
+    "PROTOCOL_VERSION_LEGACY",
+    "ROW_DONE_BYTE",
+    "ROW_DONE_MARKER",
+    "ROW_PART_BYTE",
+    "ROW_PART_MARKER",
+    "SQLITE_ABORT",
+    "SQLITE_AUTH",
+    "SQLITE_BUSY",
+    "SQLITE_CONSTRAINT",
+    "SQLITE_CONSTRAINT_CHECK",
+    "SQLITE_CONSTRAINT_COMMITHOOK",
+    "SQLITE_CONSTRAINT_FOREIGNKEY",
+    "SQLITE_CONSTRAINT_FUNCTION",
+    "SQLITE_CONSTRAINT_NOTNULL",
+    "SQLITE_CONSTRAINT_PINNED",
+    "SQLITE_CONSTRAINT_PRIMARYKEY",
+    "SQLITE_CONSTRAINT_ROWID",
+    "SQLITE_CONSTRAINT_TRIGGER",
+    "SQLITE_CONSTRAINT_UNIQUE",
+    "SQLITE_CONSTRAINT_VTAB",
+    "SQLITE_CORRUPT",
+    "SQLITE_ERROR",
+    "SQLITE_FORMAT",
+    "SQLITE_FULL",
+    "SQLITE_INTERNAL",
+    "SQLITE_INTERRUPT",
+    "SQLITE_IOERR",
+    "SQLITE_IOERR_LEADERSHIP_LOST",
+    "SQLITE_IOERR_LEADERSHIP_LOST_LEGACY",
+    "SQLITE_IOERR_NOT_LEADER",
+    "SQLITE_IOERR_NOT_LEADER_LEGACY",
+    "SQLITE_MISMATCH",
+    "SQLITE_MISUSE",
+    "SQLITE_NOLFS",
+    "SQLITE_NOMEM",
+    "SQLITE_NOTADB",
+    "SQLITE_NOTFOUND",
+    "SQLITE_NOTICE",
+    "SQLITE_PRIMARY_CODE_MASK",
+    "SQLITE_PROTOCOL",
+    "SQLITE_RANGE",
+    "SQLITE_TOOBIG",
+    "SQLITE_WARNING",
+    "TX_AUTO_ROLLBACK_PRIMARY_CODES",
+    "WIRE_DECODE_FAILED_PREFIX",
+    "WORD_SIZE",
+    "NodeRole",
+    "RequestType",
+    "ResponseType",
+    "ValueType",
+    "is_dqlite_namespace_code",
+    "primary_sqlite_code",
+]
+
+PROTOCOL_VERSION = 1
+PROTOCOL_VERSION_LEGACY = 0x86104DD760433FE5
+WORD_SIZE = 8
+HEADER_SIZE = 8
+ROW_DONE_BYTE = 0xFF
+ROW_PART_BYTE = 0xEE
+ROW_DONE_MARKER = 0xFFFF_FFFF_FFFF_FFFF
+ROW_PART_MARKER = 0xEEEE_EEEE_EEEE_EEEE
+DEFAULT_MAX_TOTAL_ROWS = 10_000_000
+DEFAULT_MAX_CONTINUATION_FRAMES = 100_000
+
+
+class RequestType(IntEnum):
+    """Type byte of a frame from client to server."""
+
+    LEADER = 0
+    CLIENT = 1
+    HEARTBEAT = 2
+    OPEN = 3
+    PREPARE = 4
+    EXEC = 5
+    QUERY = 6
+    FINALIZE = 7
+    EXEC_SQL = 8
+    QUERY_SQL = 9
+    INTERRUPT = 10
+    CONNECT = 11
+    ADD = 12
+    ASSIGN = 13
+    REMOVE = 14
+    DUMP = 15
+    CLUSTER = 16
+    TRANSFER = 17
+    DESCRIBE = 18
+    WEIGHT = 19
+
+
+class ResponseType(IntEnum):
+    """Type byte of a frame from server to client."""
+
+    FAILURE = 0
+    LEADER = 1
+    WELCOME = 2
+    SERVERS = 3
+    DB = 4
+    STMT = 5
+    RESULT = 6
+    ROWS = 7
+    EMPTY = 8
+    FILES = 9
+    METADATA = 10
+
+
+class ValueType(IntEnum):
+    """Type code of one value in a parameter tuple or a row."""
+
+    INTEGER = 1
+    FLOAT = 2
+    TEXT = 3
+    BLOB = 4
+    NULL = 5
+    UNIXTIME = 9
+    ISO8601 = 10
+    BOOLEAN = 11
+
+
+class NodeRole(IntEnum):
+    """What a node does in its cluster."""
+
+    VOTER = 0
+    STANDBY = 1
+    SPARE = 2
+
+
+SQLITE_ERROR = 1
+SQLITE_INTERNAL = 2
+SQLITE_ABORT = 4
+SQLITE_BUSY = 5
+SQLITE_NOMEM = 7
+SQLITE_INTERRUPT = 9
+SQLITE_IOERR = 10
+SQLITE_CORRUPT = 11
+SQLITE_NOTFOUND = 12
+SQLITE_FULL = 13
+SQLITE_PROTOCOL = 15
+SQLITE_TOOBIG = 18
+SQLITE_CONSTRAINT = 19
+SQLITE_MISMATCH = 20
+SQLITE_MISUSE = 21
+SQLITE_NOLFS = 22
+SQLITE_AUTH = 23
+SQLITE_FORMAT = 24
+SQLITE_RANGE = 25
+SQLITE_NOTADB = 26
+SQLITE_NOTICE = 27
+SQLITE_WARNING = 28
+SQLITE_PRIMARY_CODE_MASK = 0xFF
+
+SQLITE_CONSTRAINT_CHECK = SQLITE_CONSTRAINT | 1 << 8
+SQLITE_CONSTRAINT_COMMITHOOK = SQLITE_CONSTRAINT | 2 << 8
+SQLITE_CONSTRAINT_FOREIGNKEY = SQLITE_CONSTRAINT | 3 << 8
+SQLITE_CONSTRAINT_FUNCTION = SQLITE_CONSTRAINT | 4 << 8
+SQLITE_CONSTRAINT_NOTNULL = SQLITE_CONSTRAINT | 5 << 8
+SQLITE_CONSTRAINT_PRIMARYKEY = SQLITE_CONSTRAINT | 6 << 8
+SQLITE_CONSTRAINT_TRIGGER = SQLITE_CONSTRAINT | 7 << 8
+SQLITE_CONSTRAINT_UNIQUE = SQLITE_CONSTRAINT | 8 << 8
+SQLITE_CONSTRAINT_VTAB = SQLITE_CONSTRAINT | 9 << 8
+SQLITE_CONSTRAINT_ROWID = SQLITE_CONSTRAINT | 10 << 8
+SQLITE_CONSTRAINT_PINNED = SQLITE_CONSTRAINT | 11 << 8
+
+# dqlite's own extensions of SQLITE_IOERR; SQLite before 3.32.1+replication4 used 32 and 33.
+SQLITE_IOERR_NOT_LEADER = SQLITE_IOERR | 40 << 8
+SQLITE_IOERR_LEADERSHIP_LOST = SQLITE_IOERR | 41 << 8
+SQLITE_IOERR_NOT_LEADER_LEGACY = SQLITE_IOERR | 32 << 8
+SQLITE_IOERR_LEADERSHIP_LOST_LEGACY = SQLITE_IOERR | 33 << 8
+
+DQLITE_PROTO = 1001
+DQLITE_NOTFOUND = 1002
+DQLITE_PARSE = 1005
+
+LEADER_ERROR_CODES = frozenset(
+    {
+        SQLITE_IOERR_NOT_LEADER,
+        SQLITE_IOERR_LEADERSHIP_LOST,
+        SQLITE_IOERR_NOT_LEADER_LEGACY,
+        SQLITE_IOERR_LEADERSHIP_LOST_LEGACY,
+    }
+)
+BARE_DATABASE_ERROR_CODES = frozenset({SQLITE_CORRUPT, SQLITE_FORMAT, SQLITE_NOTADB})
+# Primary codes after which SQLite may have rolled the transaction back by itself.
+TX_AUTO_ROLLBACK_PRIMARY_CODES = frozenset(
+    {SQLITE_ABORT, SQLITE_NOMEM, SQLITE_INTERRUPT, SQLITE_IOERR, SQLITE_CORRUPT, SQLITE_FULL}
+)
+
+WIRE_DECODE_FAILED_PREFIX = "wire decode failed"
+LEADER_LOST_DB_LOOKUP_SUBSTRING = "no database opened"
+NO_TRANSACTION_MESSAGE_SUBSTRINGS = ("no transaction is active",)
+
+
+def is_dqlite_namespace_code(code: int) -> bool:
+    """Tell whether a failure code is one of dqlite's own rather than SQLite's."""
+    return 1000 <= code < 1024
+
+
+def primary_sqlite_code(code: int) -> int:
+    """Return the primary code of an extended SQLite code; dqlite's own codes come back unchanged."""
+    return code if is_dqlite_namespace_code(code) else code & SQLITE_PRIMARY_CODE_MASK

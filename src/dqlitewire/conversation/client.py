@@ -1,0 +1,373 @@
+"""The client's side: requests in, bytes out; bytes in, events out, each answer with the request it belongs to.
+
+The contract: the k-th answer belongs to the k-th request. `send` may be called while answers are open, as long as
+somebody goes on receiving. A frame that the table does not allow ends the conversation with an error that carries
+both frames; so does one that does not decode. After that, and after the end of the stream, the connection is of no
+use. One owner at a time, as for the decoder.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+
+from ..codec import MessageDecoder, MessageEncoder
+from ..constants import HEADER_SIZE, PROTOCOL_VERSION, RequestType, ResponseType
+from ..exceptions import ConcurrentUseError, DecodeError, ServerFailure, StreamError
+from ..messages import FailureResponse
+from .events import Answered, Ended, Ending, Failed, Interrupted, Lost, Probed, Rows, SessionLost
+from .failures import Outcome, changes_something, explain_failure
+from .framelog import frame_log as frame_logger
+from .frames import RawRequest, decode_frame, type_name
+from .generation import Generation, judge_generation, probe_generation
+from .hazards import CHECKED_BODIES, MAX_SAFE_BODY, Hazard, body_hazards, refuse, request_hazards
+from .session import Session, loses_session
+from .table import DONE, FIRST, PART, UNKNOWN_REQUEST, Place
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..limits import Limits
+    from .events import Event
+    from .sql import Survey
+
+__all__ = ["ClientConversation", "Phase", "WrongAnswerError"]
+
+_FAILURE, _EMPTY = int(ResponseType.FAILURE), int(ResponseType.EMPTY)
+
+
+class Phase(Enum):
+    """Where a connection stands as a whole."""
+
+    NEW = "no handshake yet"
+    OPEN = "frames both ways"
+    RAFT = "handed over to raft"
+    ENDED = "the stream ended"
+    BROKEN = "an error took the meaning from the stream"
+
+
+class WrongAnswerError(StreamError):
+    """An answer that its request cannot get.
+
+    Attributes:
+        request: what was asked, None if nothing was.
+        allowed: the names of the answers allowed.
+        request_frame: the request as it was sent, None if nothing was asked.
+        answer_frame: the answer as it came.
+    """
+
+    request: Any = None
+    allowed = "nothing"
+    request_frame: bytes | None = None
+    answer_frame = b""
+
+
+class _Open:
+    # a request that was sent and has not ended
+    __slots__ = ("discarded", "frame", "is_probe", "place", "request", "roleless", "seen", "sql")
+
+    def __init__(self, request: Any, frame: bytes, place: Place, seen: Survey | None, sql: str | None) -> None:
+        self.request = request
+        self.frame = frame
+        self.place = place
+        self.seen = seen
+        self.sql = sql
+        self.is_probe = False
+        self.roleless = False  # a CLUSTER that is answered by nodes without roles
+        self.discarded = 0
+
+
+class ClientConversation:
+    """One connection to a server, without the socket.
+
+    Args:
+        version: of the protocol; the legacy one only changes the answer to LEADER.
+        generation: of the server, if it is known; a probe may find out.
+        limits: caps for what is sent and received.
+        frame_log: log each frame; None logs if the logger "dqlitewire.conversation" is at DEBUG now.
+        decoder_options: more keywords for `MessageDecoder`, such as `text_errors`.
+
+    Attributes:
+        generation: the oldest server that the other end can be; decides what is refused.
+        session: what the server keeps for this connection, as far as answered.
+        phase: where the connection stands.
+        error: what broke the conversation, or None.
+    """
+
+    def __init__(
+        self,
+        version: int = PROTOCOL_VERSION,
+        *,
+        generation: Generation = Generation.UNKNOWN,
+        limits: Limits | None = None,
+        frame_log: bool | None = None,
+        **decoder_options: Any,
+    ) -> None:
+        self.version = version
+        self.generation = generation
+        self.session = Session()
+        self.phase = Phase.NEW
+        self.error: BaseException | None = None
+        self._encoder = MessageEncoder(version, limits=limits)
+        self._decoder = MessageDecoder(version=version, limits=limits, **decoder_options)
+        self._queue: deque[_Open] = deque()
+        self._in_run = False  # the decoder is between two ROWS frames of a run
+        self._log = frame_logger("client", True, frame_log)
+
+    @property
+    def unanswered(self) -> tuple[Any, ...]:
+        """The requests that have not ended, in order."""
+        return tuple(entry.request for entry in self._queue)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is open."""
+        return not self._queue
+
+    # ------------------------------------------------------------------ sending
+
+    def send(self, request: Any, *, allow: Hazard = Hazard.NONE) -> bytes:
+        """Return the bytes of a request, behind those of the handshake if it is the first, and expect its answer.
+
+        Args:
+            allow: hazards to take knowingly.
+
+        Raises:
+            EncodeError: the request cannot be encoded; nothing was sent.
+            HazardError: it would harm the server; nothing was sent.
+            StreamError: the conversation is over.
+        """
+        if self.phase is not Phase.OPEN:
+            self._check_phase()
+        kind = request.MSG_TYPE
+        found, seen, sql = request_hazards(kind, request, self.session, self.generation)
+        if found:
+            refuse(found, allow, request)
+        frame = self._encoder.encode(request)
+        if kind in CHECKED_BODIES or len(frame) > MAX_SAFE_BODY:
+            refuse(body_hazards(kind, memoryview(frame)[HEADER_SIZE:], self.generation), allow, request)
+        return self._sent(_Open(request, frame, FIRST[kind], seen, sql), kind)
+
+    def send_frame(self, frame: bytes, *, allow: Hazard = Hazard.NONE) -> bytes:
+        """Return the bytes to send for one whole request frame, checked as a message is as far as it decodes."""
+        self._check_phase()
+        kind = frame[4]
+        refuse(body_hazards(kind, memoryview(frame)[HEADER_SIZE:], self.generation), allow, frame)
+        try:
+            request: Any = decode_frame(frame, is_request=True)
+        except DecodeError:
+            entry = _Open(RawRequest(frame), frame, FIRST.get(kind, UNKNOWN_REQUEST), None, None)
+        else:
+            found, seen, sql = request_hazards(kind, request, self.session, self.generation)
+            refuse(found, allow, frame)
+            entry = _Open(request, frame, FIRST[kind], seen, sql)
+            entry.roleless = kind == RequestType.CLUSTER and request.format == 0
+        return self._sent(entry, kind)
+
+    def send_probe(self, db_id: int | None = None) -> bytes:
+        """Return the bytes that ask for the server's generation; the answer comes as Probed and sets it."""
+        self._check_phase()
+        frame = probe_generation(db_id)
+        entry = _Open(RawRequest(frame), frame, FIRST[frame[4]], None, None)
+        entry.is_probe = True
+        return self._sent(entry, frame[4])
+
+    def _sent(self, entry: _Open, kind: int) -> bytes:
+        frame = entry.frame
+        if self._log is not None:
+            self._log(True, kind, len(frame), entry.request)
+        if kind == RequestType.INTERRUPT and self._queue:
+            last = self._queue[-1]
+            last.place = last.place.draining or last.place
+        elif kind == RequestType.OPEN:
+            self.session.opening(getattr(entry.request, "name", None))
+        if self.phase is Phase.NEW:
+            frame = self._encoder.encode_handshake() + frame
+            self.phase = Phase.OPEN
+        if kind == RequestType.CONNECT:
+            self.phase = Phase.RAFT
+        else:
+            self._queue.append(entry)
+        return frame
+
+    def _check_phase(self) -> None:
+        if self.phase is Phase.BROKEN:
+            raise StreamError("the conversation is broken") from self.error
+        if self.phase is not Phase.NEW and self.phase is not Phase.OPEN:
+            raise StreamError(f"the conversation is over: {self.phase.value}")
+
+    # ------------------------------------------------------------------ receiving
+
+    def receive(self, data: bytes | bytearray | memoryview) -> list[Event]:
+        """Take bytes of the server and return what they say.
+
+        Raises:
+            WrongAnswerError: a frame that its request cannot get.
+            DecodeError: a frame that does not decode, or above a cap.
+            StreamError: the conversation is over.
+        """
+        if self.phase is not Phase.OPEN:
+            self._check_phase()
+        events: list[Event] = []
+        try:
+            self._decoder.feed(data)
+            self._read_frames(events)
+        except ConcurrentUseError:
+            raise
+        except BaseException as error:
+            self._break(error)
+            raise
+        return events
+
+    def _break(self, error: BaseException) -> None:
+        self.error = error
+        self.phase = Phase.BROKEN
+
+    def _read_frames(self, events: list[Event]) -> None:
+        decoder, queue = self._decoder, self._queue
+        while True:
+            header = decoder.peek_header()
+            if header is None:
+                return
+            words, kind, schema = header
+            if schema or not queue or kind not in queue[0].place.after:
+                if not decoder.has_message():
+                    return
+                self._check_answer(kind, schema)
+            entry = queue[0]
+            message = self._decode(entry)
+            if message is None:
+                return
+            if self._log is not None:
+                self._log(False, kind, HEADER_SIZE + 8 * words, message)
+            self._in_run = more = kind == DONE and message.has_more
+            place = entry.place
+            entry.place = then = place.after[PART if more else kind]
+            if then.ended:
+                queue.popleft()
+            if place is place.draining:
+                self._drained(entry, kind, message, events)
+            elif kind == DONE:
+                if not more and entry.seen is not None:
+                    self.session.ran(entry.seen)
+                events.append(Rows(entry.request, message, not more))
+            elif kind == _FAILURE:
+                self._failed(entry, message, events)
+            else:
+                self._answered(entry, message, events)
+
+    def _decode(self, entry: _Open) -> Any:
+        if entry.roleless:
+            frame = self._decoder.take_frame()
+            return None if frame is None else decode_frame(frame, is_request=False, servers_format=0)
+        if not self._in_run:
+            return self._decoder.decode()
+        try:
+            return self._decoder.decode_continuation()
+        except ServerFailure as failure:
+            return FailureResponse(failure.code, failure.message)
+
+    def _check_answer(self, kind: int, schema: int) -> None:
+        # off the hot path: a wrong answer, or the one answer that has schemas
+        entry = self._queue[0] if self._queue else None
+        if entry is not None and kind in entry.place.after and schema <= getattr(entry.request, "schema", 0):
+            return
+        asked = type_name(entry.request.MSG_TYPE, True) if entry else "no request"
+        answer = type_name(kind, False) + (f" schema {schema}" if schema else "")
+        allowed = entry.place.allowed if entry else "nothing"
+        error = WrongAnswerError(f"{asked} answered by {answer}, allowed {allowed}")
+        error.allowed = allowed
+        error.answer_frame = self._decoder.take_frame() or b""
+        if entry is not None:
+            error.request = entry.request
+            error.request_frame = entry.frame
+        raise error
+
+    # ------------------------------------------------------------------ what an answer means
+
+    def _answered(self, entry: _Open, message: Any, events: list[Event]) -> None:
+        if entry.is_probe:
+            self._probed(entry, message, events)
+            return
+        if entry.seen is not None:
+            if not entry.seen.plain:
+                self.session.ran(entry.seen)
+        elif entry.request.MSG_TYPE in _CHANGES_SESSION:
+            self.session.answered(entry.request, message)
+        events.append(Answered(entry.request, message))
+
+    def _probed(self, entry: _Open, message: Any, events: list[Event]) -> None:
+        self.generation = max(self.generation, judge_generation(message))
+        events.append(Probed(self.generation, message, entry.request))
+
+    def _failed(self, entry: _Open, failure: FailureResponse, events: list[Event]) -> None:
+        if entry.is_probe:
+            self._probed(entry, failure, events)
+            return
+        outcome = self._outcome(entry, failure)
+        events.append(Failed(entry.request, failure, outcome, entry.sql, self.generation))
+        self._after_failure(entry, failure, events)
+
+    def _outcome(self, entry: _Open, failure: FailureResponse) -> Outcome:
+        return explain_failure(
+            failure.code, failure.message, request=entry.request, sql=entry.sql, generation=self.generation
+        ).outcome
+
+    def _after_failure(self, entry: _Open, failure: FailureResponse, events: list[Event]) -> None:
+        session = self.session
+        if loses_session(failure):
+            if session.database is not None:
+                statements = tuple(session.statements)
+                events.append(SessionLost(session.database, statements, session.in_transaction))
+            session.clear()
+        else:
+            session.failed(entry.seen, failure.code)
+
+    def _drained(self, entry: _Open, kind: int, message: Any, events: list[Event]) -> None:
+        if kind != _EMPTY:
+            entry.discarded += 1
+        if not entry.place.ended:
+            return
+        if kind == DONE:
+            outcome = Outcome.DONE
+            if entry.seen is not None:
+                self.session.ran(entry.seen)
+        elif kind == _FAILURE:
+            outcome = self._outcome(entry, message)
+        else:
+            outcome = self._outcome_unseen(entry)
+            if entry.seen is None or not entry.seen.plain:
+                self.session.unknown()
+        events.append(Interrupted(entry.request, entry.discarded, outcome))
+        if kind == _FAILURE:
+            self._after_failure(entry, message, events)
+        elif kind == _EMPTY:
+            events.append(Answered(self._queue.popleft().request, message))
+
+    def _outcome_unseen(self, entry: _Open) -> Outcome:
+        kind = entry.request.MSG_TYPE
+        return Outcome.UNKNOWN if changes_something(kind, entry.seen) else Outcome.NOT_EXECUTED
+
+    # ------------------------------------------------------------------ the end
+
+    def receive_eof(self) -> list[Event]:
+        """Take the end of the stream: what was open is lost, and the last event says where the stream ended."""
+        self._check_phase()
+        leftover = self._decoder.available()
+        head = self._queue[0] if self._queue else None
+        if leftover:
+            ending = Ending.MID_FRAME
+        elif head is not None and (self._in_run or head.discarded):
+            ending = Ending.MID_ANSWER
+        else:
+            ending = Ending.CLEAN if head is None else Ending.UNANSWERED
+        events: list[Event] = [Lost(entry.request, self._outcome_unseen(entry)) for entry in self._queue]
+        events.append(Ended(ending, leftover))
+        self._queue.clear()
+        self.session.clear()
+        self.phase = Phase.ENDED
+        return events
+
+
+_CHANGES_SESSION = frozenset({RequestType.OPEN, RequestType.PREPARE, RequestType.FINALIZE})

@@ -1,0 +1,140 @@
+"""Whole frames as bytes, read no further than asked: the header at once, the message when somebody wants it.
+
+Tools and servers meet frames that the codec refuses; here these are data (`error` says why), not exceptions.
+"""
+
+from __future__ import annotations
+
+from ..codec import decode_message
+from ..constants import HEADER_SIZE, PROTOCOL_VERSION, RequestType, ResponseType
+from ..exceptions import DecodeError
+from ..messages import ServersResponse
+from ..messages.requests import ConnectRequest, HeartbeatRequest
+from .table import PART
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..limits import Limits
+    from ..messages import Message
+
+__all__ = ["LazyFrame", "RawRequest", "answer_key", "type_name"]
+
+_ROWS = int(ResponseType.ROWS)
+_PART_WORD = b"\xee" * 8
+
+
+def type_name(kind: int, is_request: bool) -> str:
+    """Return the name of a type byte, "type 99" if it has none."""
+    try:
+        return (RequestType if is_request else ResponseType)(kind).name
+    except ValueError:
+        return f"type {kind}"
+
+
+def answer_key(frame: bytes) -> int:
+    """Return what the table knows a response frame by: its type, or PART."""
+    return PART if frame[4] == _ROWS and frame.endswith(_PART_WORD) else frame[4]
+
+
+class RawRequest:
+    """A request frame to be sent as it is, whether or not it decodes."""
+
+    __slots__ = ("MSG_TYPE", "frame", "schema")
+    __match_args__ = ("frame",)
+    IS_REQUEST = True
+
+    def __init__(self, frame: bytes) -> None:
+        self.frame = frame
+        self.MSG_TYPE = frame[4]
+        self.schema = frame[5]
+
+    def __repr__(self) -> str:
+        return f"<RawRequest {type_name(self.MSG_TYPE, True)}, {len(self.frame)} bytes>"
+
+
+class LazyFrame:
+    """One whole frame.
+
+    Attributes:
+        data: header and body.
+        is_request: whether the client sent it.
+    """
+
+    __slots__ = ("_error", "_message", "_read", "data", "is_request")
+
+    def __init__(self, data: bytes, is_request: bool) -> None:
+        self.data = data
+        self.is_request = is_request
+        self._read = False
+        self._message: Message | None = None
+        self._error: DecodeError | None = None
+
+    @property
+    def type(self) -> int:
+        """The header's type byte."""
+        return self.data[4]
+
+    @property
+    def schema(self) -> int:
+        """The header's schema byte."""
+        return self.data[5]
+
+    @property
+    def size(self) -> int:
+        """Bytes, header included."""
+        return len(self.data)
+
+    @property
+    def type_name(self) -> str:
+        """The name of the type, "type 99" if it has none."""
+        return type_name(self.data[4], self.is_request)
+
+    @property
+    def more(self) -> bool:
+        """Whether this is a ROWS frame with more to come; only the last word is looked at."""
+        return not self.is_request and answer_key(self.data) == PART
+
+    @property
+    def message(self) -> Message | None:
+        """The message, decoded when first asked for; None if it does not decode, `error` then says why."""
+        if not self._read:
+            self._decode()
+        return self._message
+
+    @property
+    def error(self) -> DecodeError | None:
+        """Why the frame does not decode, None if it does."""
+        if not self._read:
+            self._decode()
+        return self._error
+
+    def _decode(self) -> None:
+        self._read = True
+        try:
+            self._message = self._decoded()
+        except DecodeError as error:
+            self._error = error
+
+    def _decoded(self) -> Message:
+        return decode_frame(self.data, self.is_request)
+
+
+def decode_frame(
+    frame: bytes,
+    is_request: bool,
+    version: int = PROTOCOL_VERSION,
+    limits: Limits | None = None,
+    servers_format: int = 1,
+) -> Message:
+    """Decode any whole frame, HEARTBEAT, CONNECT and SERVERS without roles included."""
+    if is_request and frame[4] in _OUTSIDE_GATEWAY:
+        return _OUTSIDE_GATEWAY[frame[4]].decode_body(frame[HEADER_SIZE:], frame[5])
+    if not is_request and frame[4] == ResponseType.SERVERS and servers_format == 0:
+        return ServersResponse.decode_body(frame[HEADER_SIZE:], frame[5], format=0)
+    return decode_message(frame, is_request=is_request, version=version, limits=limits)
+
+
+_OUTSIDE_GATEWAY: dict[int, type[HeartbeatRequest | ConnectRequest]] = {
+    RequestType.HEARTBEAT: HeartbeatRequest,
+    RequestType.CONNECT: ConnectRequest,
+}

@@ -1,0 +1,148 @@
+"""Requests that kill, hang or mislead a server, and can be seen to before they are sent.
+
+What cannot be seen: a value of the wrong type in a BOOLEAN, DATE, DATETIME or TIMESTAMP column aborts the node that
+reads it (dqlite#733), and a result whose column names fill a page never ends (`ROWS` without rows, refused by the
+decoder).
+"""
+
+from __future__ import annotations
+
+from enum import IntFlag
+
+from ..constants import RequestType
+from ..exceptions import EncodeError
+from .generation import Generation
+from .sql import survey
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .session import Session
+    from .sql import Survey
+
+__all__ = ["CHECKED_BODIES", "MAX_SAFE_BODY", "Hazard", "HazardError", "body_hazards", "refuse", "request_hazards"]
+
+MAX_SAFE_BODY = 1 << 30  # dqlite src/lib/buffer.c: ensure overflows above 2 GiB
+MAX_PARAMS_SCHEMA_0 = 255
+MAX_ROLE = 2
+
+
+class Hazard(IntFlag):
+    """What is wrong with a request; members combine, to be allowed together."""
+
+    NONE = 0
+    BODY_SIZE = 1
+    DESCRIBE_FORMAT = 2
+    ADD_ZERO = 4
+    ASSIGN_ROLE = 8
+    MEMORY_DATABASE = 16
+    RETURNING = 32
+    MANY_PARAMS = 64
+    OLD_TYPE = 128
+    OLD_PRAGMA = 256
+    ALL = 511
+
+
+WHAT_HAPPENS = {
+    Hazard.BODY_SIZE: "a body above 1 GiB hangs or kills the node",
+    Hazard.DESCRIBE_FORMAT: "DESCRIBE with a format other than 0 kills the node",
+    Hazard.ADD_ZERO: "ADD of id 0 kills the node",
+    Hazard.ASSIGN_ROLE: "ASSIGN of a role above 2 disables the node",
+    Hazard.MEMORY_DATABASE: 'a statement on a database named "" or ":memory:" kills the node',
+    Hazard.RETURNING: "RETURNING kills the node, but through QUERY from 1.18.3 on",
+    Hazard.MANY_PARAMS: "servers before 1.12 misread schema 1 and bind NULL without a word",
+    Hazard.OLD_TYPE: "1.11 never answers this request type and reads nothing more",
+    Hazard.OLD_PRAGMA: "a journal or checkpoint pragma kills or harms a 1.11 node",
+}
+
+
+class HazardError(EncodeError):
+    """A request that was not sent, because of what it would do to the server.
+
+    Attributes:
+        hazard: the reason, as to be allowed.
+        request: the request, or its frame.
+    """
+
+    def __init__(self, hazard: Hazard, request: object = None) -> None:
+        super().__init__(WHAT_HAPPENS[hazard])
+        self.hazard = hazard
+        self.request = request
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.hazard, self.request)
+
+
+# The functions below return plain integers: arithmetic on flags costs more than a whole exchange.
+_NOTHING: tuple[int, Survey | None, str | None] = (0, None, None)
+_MANY_PARAMS, _MEMORY_DATABASE = int(Hazard.MANY_PARAMS), int(Hazard.MEMORY_DATABASE)
+_RUNS_SQL = frozenset({RequestType.EXEC_SQL, RequestType.QUERY_SQL})
+_RUNS_STATEMENT = frozenset({RequestType.EXEC, RequestType.QUERY})
+_QUERIES = frozenset({RequestType.QUERY, RequestType.QUERY_SQL})
+# what these say can be a hazard; of any other request only the size can
+CHECKED_BODIES = frozenset({RequestType.HEARTBEAT, RequestType.ADD, RequestType.ASSIGN, RequestType.DESCRIBE})
+
+
+def request_hazards(
+    kind: int, request: Any, session: Session, generation: Generation
+) -> tuple[int, Survey | None, str | None]:
+    """Look at a request about SQL.
+
+    Returns:
+        The hazards, what its text does where that is known, and the text behind a prepared statement.
+    """
+    sql = None
+    if kind in _RUNS_SQL:
+        seen: Survey | None = survey(request.sql)
+    elif kind in _RUNS_STATEMENT:
+        statement = session.statements.get(request.stmt_id)
+        seen = None
+        if statement is not None:
+            seen, sql = statement.seen, statement.sql
+    elif kind == RequestType.PREPARE:
+        return (_MEMORY_DATABASE if session.in_memory else 0), None, None
+    else:
+        return _NOTHING
+    found = _MEMORY_DATABASE if session.in_memory else 0
+    if generation < Generation.V1_12 and (len(request.params) > MAX_PARAMS_SCHEMA_0 or request.schema):
+        found |= _MANY_PARAMS
+    if seen is not None and not seen.plain:
+        found |= _statement_hazards(seen, kind in _QUERIES, generation)
+    return found, seen, sql
+
+
+def _statement_hazards(seen: Survey, is_query: bool, generation: Generation) -> int:
+    found = Hazard.NONE
+    if seen.returning and not (is_query and generation >= Generation.V1_18_3):
+        found |= Hazard.RETURNING
+    if generation < Generation.V1_12:
+        for name, has_argument in seen.pragmas:
+            if name in _CHECKPOINT_PRAGMAS or (name.startswith("journal_") and has_argument):
+                found |= Hazard.OLD_PRAGMA
+    return int(found)
+
+
+_CHECKPOINT_PRAGMAS = frozenset({"wal_checkpoint", "wal_autocheckpoint"})
+
+
+def body_hazards(kind: int, body: bytes | memoryview, generation: Generation) -> int:
+    """Look at a body that is not about SQL, whether or not it decodes; return the hazards."""
+    found = Hazard.BODY_SIZE if len(body) > MAX_SAFE_BODY else Hazard.NONE
+    first = int.from_bytes(body[:8], "little")
+    if kind == RequestType.DESCRIBE and first:
+        found |= Hazard.DESCRIBE_FORMAT
+    elif kind == RequestType.ADD and not first:
+        found |= Hazard.ADD_ZERO
+    elif kind == RequestType.ASSIGN and int.from_bytes(body[8:16], "little") > MAX_ROLE:
+        found |= Hazard.ASSIGN_ROLE
+    elif (kind == RequestType.HEARTBEAT or kind > RequestType.WEIGHT) and generation < Generation.V1_12:
+        found |= Hazard.OLD_TYPE
+    return int(found)
+
+
+def refuse(found: int, allow: Hazard, request: object) -> None:
+    """Raise for the first hazard that is not allowed."""
+    for hazard in Hazard:
+        if found & ~int(allow) & hazard:
+            raise HazardError(hazard, request)

@@ -1,0 +1,143 @@
+"""What a server keeps for one connection, as the client can know it: database, prepared statements, transaction.
+
+All of it goes when the node loses leadership (dqlite src/gateway.c: gateway__leader_close); the connection stays.
+"""
+
+from __future__ import annotations
+
+from ..constants import (
+    LEADER_ERROR_CODES,
+    LEADER_LOST_DB_LOOKUP_SUBSTRING,
+    SQLITE_NOTFOUND,
+    TX_AUTO_ROLLBACK_PRIMARY_CODES,
+    primary_sqlite_code,
+)
+from ..messages import FinalizeRequest, OpenRequest, PrepareRequest
+from .sql import survey
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..messages import FailureResponse, StmtResponse
+    from .sql import Survey
+
+__all__ = ["Session", "Statement", "loses_session"]
+
+
+def loses_session(failure: FailureResponse) -> bool:
+    """Tell whether a failure says that database, statements and transaction of the connection are gone."""
+    if failure.code == SQLITE_NOTFOUND:
+        return LEADER_LOST_DB_LOOKUP_SUBSTRING in failure.message
+    return failure.code in LEADER_ERROR_CODES
+
+
+class Statement:
+    """A prepared statement: ids and parameter count as answered, and the text it was made from.
+
+    Attributes:
+        sql: the part of the text that the statement is; what follows it is `tail`.
+        seen: what the text does.
+    """
+
+    __slots__ = ("db_id", "num_params", "seen", "sql", "stmt_id", "tail")
+
+    def __init__(self, request: PrepareRequest, answer: StmtResponse) -> None:
+        self.db_id = answer.db_id
+        self.stmt_id = answer.stmt_id
+        self.num_params = answer.num_params
+        self.sql, self.tail = request.sql, ""
+        if answer.tail_offset is not None:
+            text = request.sql.encode()
+            self.sql = text[: answer.tail_offset].decode(errors="replace")
+            self.tail = text[answer.tail_offset :].decode(errors="replace")
+        self.seen = survey(self.sql)
+
+    def __repr__(self) -> str:
+        return f"<Statement {self.stmt_id}: {self.sql[:40]!r}>"
+
+
+class Session:
+    """State of the connection on the server.
+
+    Attributes:
+        database: the name given to OPEN, None before it and after leadership was lost.
+        statements: by statement id.
+        in_transaction: None when it cannot be known.
+        in_memory: an OPEN of "" or ":memory:" was sent, after which a statement kills the node.
+    """
+
+    __slots__ = ("_by_savepoint", "_savepoints", "database", "in_memory", "in_transaction", "statements")
+
+    def __init__(self) -> None:
+        self.database: str | None = None
+        self.statements: dict[int, Statement] = {}
+        self.in_transaction: bool | None = False
+        self.in_memory = False
+        self._savepoints: list[str] = []
+        self._by_savepoint = False
+
+    def __repr__(self) -> str:
+        return (
+            f"<Session {self.database!r}: {len(self.statements)} statements, transaction {self.in_transaction}>"
+        )
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.database = None
+        self.in_memory = False
+        self.statements = {}
+        self._set(False)
+
+    def opening(self, name: str | None) -> None:
+        """Note an OPEN that is on its way."""
+        self.in_memory = self.in_memory or name in ("", ":memory:")
+
+    def answered(self, request: Any, answer: Any) -> None:
+        """Follow the database and the statements over an answer."""
+        match request:
+            case OpenRequest(name):
+                self.database = name
+            case PrepareRequest():
+                self.statements[answer.stmt_id] = Statement(request, answer)
+            case FinalizeRequest(_, stmt_id):
+                self.statements.pop(stmt_id, None)
+            case _:
+                pass
+
+    def ran(self, seen: Survey) -> None:
+        """Follow the transaction over statements that have run."""
+        for verb, name in zip(seen.verbs, seen.names, strict=True):
+            if verb == "BEGIN":
+                self._set(True)
+            elif verb in ("COMMIT", "END", "ROLLBACK"):
+                self._set(False)
+            elif verb == "SAVEPOINT":
+                if self.in_transaction is False:
+                    self._set(True)
+                    self._by_savepoint = True
+                self._savepoints.append(name)
+            elif verb in ("RELEASE", "ROLLBACK TO") and name in self._savepoints:
+                last = len(self._savepoints) - 1 - self._savepoints[::-1].index(name)
+                del self._savepoints[last + (verb == "ROLLBACK TO") :]
+                if self._by_savepoint and not self._savepoints:
+                    self._set(False)
+
+    def failed(self, seen: Survey | None, code: int) -> None:
+        """Follow the transaction over a text that failed at a statement nobody names."""
+        if self.database is None:
+            self.in_memory = False  # the OPEN itself failed
+        rolls_back = primary_sqlite_code(code) in TX_AUTO_ROLLBACK_PRIMARY_CODES
+        if seen is None or seen.or_rollback or (not seen.plain and not seen.single):
+            rolls_back = True
+        if rolls_back and (self.in_transaction or (seen is not None and not seen.plain)):
+            self.unknown()
+
+    def unknown(self) -> None:
+        """Note that nothing is known of the transaction any more."""
+        self._set(None)
+
+    def _set(self, in_transaction: bool | None) -> None:
+        self.in_transaction = in_transaction
+        self._savepoints.clear()
+        self._by_savepoint = False

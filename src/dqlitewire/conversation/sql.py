@@ -1,0 +1,246 @@
+"""What can be told of SQL text from its tokens, without a parser.
+
+`survey` reads what statements do off their first words; `normalise` makes one key of statements that differ in
+literals and layout only. Both remember texts of usual length.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from .tokens import Kind, Token, tokenize
+
+__all__ = ["Kind", "Survey", "Token", "normalise", "survey", "tokenize"]
+
+_CACHED_LENGTH = 4096  # longer texts are not kept
+_CACHED_TEXTS = 512
+
+
+class Survey:
+    """What the statements of a text do, as far as their tokens tell.
+
+    Attributes:
+        verbs: the deciding keyword of each statement, upper case: ("BEGIN", "INSERT"); WITH and EXPLAIN are looked
+            behind, ROLLBACK TO is "ROLLBACK TO".
+        names: the identifier after SAVEPOINT, RELEASE or ROLLBACK TO, folded; "" for any other statement.
+        returning: whether a RETURNING clause is there.
+        pragmas: the name of each PRAGMA, lower case, and whether it is given an argument.
+        or_rollback: whether a conflict clause ROLLBACK is there.
+        plain: whether nothing of the text concerns a transaction or is a hazard.
+    """
+
+    __slots__ = ("names", "or_rollback", "plain", "pragmas", "returning", "verbs")
+
+    def __init__(self, statements: list[list[Token]]) -> None:
+        found = [_verb(statement) for statement in statements]
+        self.verbs = tuple(verb for verb, _ in found)
+        self.names = tuple(name for _, name in found)
+        words = {token.text.upper() for tokens in statements for token in tokens if token.kind is Kind.WORD}
+        self.returning = "RETURNING" in words
+        self.or_rollback = "ROLLBACK" in words and "ROLLBACK" not in self.verbs
+        self.pragmas = tuple(_pragma(tokens) for tokens in statements if tokens[0].text.upper() == "PRAGMA")
+        self.plain = not (
+            self.returning or self.or_rollback or self.pragmas or not _TRANSACTION.isdisjoint(self.verbs)
+        )
+
+    @property
+    def reads_only(self) -> bool:
+        """Whether no statement can change anything, neither data nor the transaction."""
+        return all(verb in ("SELECT", "VALUES", "EXPLAIN") for verb in self.verbs)
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one statement at most."""
+        return len(self.verbs) <= 1
+
+
+_TRANSACTION = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "ROLLBACK TO", "SAVEPOINT", "RELEASE"})
+_EVERYDAY = ("SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE")
+
+
+def survey(sql: str) -> Survey:
+    """Tell what the statements of `sql` do; texts of usual length are remembered."""
+    return _cached_survey(sql) if len(sql) <= _CACHED_LENGTH else _survey(sql)
+
+
+def _survey(sql: str) -> Survey:
+    # the everyday text is one statement that says at once what it is: no need for its tokens
+    folded = sql.upper()
+    semicolon = sql.find(";")
+    if semicolon < 0 or not sql[semicolon:].strip("; \t\n"):
+        everyday = _PLAIN.get(folded[:12].partition(" ")[0])
+        if everyday is not None and "RETURNING" not in folded and "ROLLBACK" not in folded:
+            return everyday
+    return Survey(_statements(sql))
+
+
+_cached_survey = lru_cache(_CACHED_TEXTS)(_survey)
+
+
+def _statements(sql: str) -> list[list[Token]]:
+    statements: list[list[Token]] = [[]]
+    bodies = 0  # CREATE TRIGGER .. BEGIN a; b; END is one statement
+    for token in tokenize(sql):
+        if token.kind is Kind.SPACE or token.kind is Kind.COMMENT:
+            continue
+        if token.kind is Kind.SEMICOLON:
+            if not bodies and statements[-1]:
+                statements.append([])
+            continue
+        if token.kind is Kind.WORD:
+            word = token.text.upper()
+            if (word == "BEGIN" and _is_trigger(statements[-1])) or (word == "CASE" and bodies):
+                bodies += 1
+            elif word == "END" and bodies:
+                bodies -= 1
+        statements[-1].append(token)
+    return [statement for statement in statements if statement]
+
+
+def _is_trigger(tokens: list[Token]) -> bool:
+    head = [token.text.upper() for token in tokens[:3]]
+    return len(head) > 1 and head[0] == "CREATE" and "TRIGGER" in head
+
+
+def _verb(tokens: list[Token]) -> tuple[str, str]:
+    words = [token.text.upper() for token in tokens[:4]]
+    verb = words[0]
+    if verb == "WITH":
+        return _verb_after_with(tokens), ""
+    if verb == "SAVEPOINT":
+        return verb, _identifier(tokens[1:2])
+    if verb == "RELEASE":
+        return verb, _identifier(tokens[2 if words[1:2] == ["SAVEPOINT"] and len(tokens) > 2 else 1 :])
+    if verb == "ROLLBACK":
+        rest = tokens[2 if words[1:2] == ["TRANSACTION"] else 1 :]
+        if rest and rest[0].text.upper() == "TO":
+            rest = rest[1:]
+            savepoint = len(rest) > 1 and rest[0].text.upper() == "SAVEPOINT"
+            return "ROLLBACK TO", _identifier(rest[1:] if savepoint else rest)
+    return verb, ""
+
+
+def _verb_after_with(tokens: list[Token]) -> str:
+    depth = 0
+    for token in tokens:
+        if token.text == "(":
+            depth += 1
+        elif token.text == ")":
+            depth -= 1
+        elif not depth and token.kind is Kind.WORD:
+            word = token.text.upper()
+            if word in ("SELECT", "VALUES", "INSERT", "REPLACE", "UPDATE", "DELETE"):
+                return word
+    return "WITH"
+
+
+def _identifier(tokens: list[Token]) -> str:
+    if not tokens:
+        return ""
+    text = tokens[0].text
+    if tokens[0].kind in (Kind.NAME, Kind.STRING):
+        text = text[1:-1]
+    return text.lower()
+
+
+def _pragma(tokens: list[Token]) -> tuple[str, bool]:
+    at = 3 if len(tokens) > 3 and tokens[2].text == "." else 1  # PRAGMA schema.name
+    return _identifier(tokens[at:]), len(tokens) > at + 1
+
+
+_PLAIN = {verb: Survey([[Token(Kind.WORD, verb, 0)]]) for verb in _EVERYDAY}
+
+
+def normalise(sql: str, max_length: int | None = None) -> str:
+    """Fold comments, layout, literals and lists of them, so that like statements become one text.
+
+    Args:
+        sql: any text; what is no SQL comes back with its blanks folded.
+        max_length: characters of the result, an ellipsis included.
+
+    Returns:
+        Keywords in upper case, literals and variables as "?", a list of them as "?, ..", a list of such rows as
+        "(?, ..), ..".
+    """
+    text = _cached_normal(sql) if len(sql) <= _CACHED_LENGTH else _normal(sql)
+    if max_length is not None and len(text) > max_length:
+        return text[: max(max_length - 1, 0)] + "…"
+    return text
+
+
+def _normal(sql: str) -> str:
+    parts: list[str] = []
+    for token in tokenize(sql):
+        if token.kind is Kind.SPACE or token.kind is Kind.COMMENT:
+            continue
+        if token.kind in _LITERALS:
+            _add_literal(parts)
+        elif token.kind is Kind.WORD and token.text.upper() in _KEYWORDS:
+            parts.append(token.text.upper())
+        else:
+            parts.append(token.text)
+            if token.text == ")":
+                _fold_rows(parts)
+    while parts and parts[-1] == ";":
+        parts.pop()
+    return _spaced(parts)
+
+
+_cached_normal = lru_cache(_CACHED_TEXTS)(_normal)
+
+
+def _add_literal(parts: list[str]) -> None:
+    if parts and parts[-1] in "+-" and (len(parts) < 2 or not _is_operand(parts[-2])):
+        parts.pop()  # the sign of the literal
+    if parts[-2:] == ["?", ","]:
+        parts[-2:] = ["?, .."]
+    elif parts[-2:] == ["?, ..", ","]:
+        parts.pop()
+    else:
+        parts.append("?")
+
+
+def _is_operand(part: str) -> bool:
+    return part in (")", "?", "?, ..") or (
+        part not in _KEYWORDS and (part[-1] in '"`]_' or part[-1].isalnum())
+    )
+
+
+def _fold_rows(parts: list[str]) -> None:
+    row = parts[-3:]
+    if len(row) < 3 or row[0] != "(" or row[1] not in ("?", "?, .."):
+        return
+    if parts[-7:-3] == [*row, ","]:
+        parts[-7:] = [*row, ", .."]
+    elif parts[-8:-3] == [*row, ", ..", ","]:
+        del parts[-4:]
+
+
+def _spaced(parts: list[str]) -> str:
+    text: list[str] = []
+    last = "("
+    for part in parts:
+        tight = part[0] in ",;)." or last in ("(", ".") or (part == "(" and last not in _BEFORE_PARENTHESIS)
+        text.append(part if tight else " " + part)
+        last = part
+    return "".join(text)
+
+
+_LITERALS = frozenset({Kind.STRING, Kind.BLOB, Kind.NUMBER, Kind.VARIABLE})
+# sqlite.org/lang_keywords.html
+_KEYWORDS = frozenset(
+    """ABORT ACTION ADD AFTER ALL ALTER ALWAYS ANALYZE AND AS ASC ATTACH AUTOINCREMENT BEFORE BEGIN BETWEEN BY CASCADE CASE
+    CAST CHECK COLLATE COLUMN COMMIT CONFLICT CONSTRAINT CREATE CROSS CURRENT CURRENT_DATE CURRENT_TIME
+    CURRENT_TIMESTAMP DATABASE DEFAULT DEFERRABLE DEFERRED DELETE DESC DETACH DISTINCT DO DROP EACH ELSE END ESCAPE
+    EXCEPT EXCLUDE EXCLUSIVE EXISTS EXPLAIN FAIL FILTER FIRST FOLLOWING FOR FOREIGN FROM FULL GENERATED GLOB GROUP
+    GROUPS HAVING IF IGNORE IMMEDIATE IN INDEX INDEXED INITIALLY INNER INSERT INSTEAD INTERSECT INTO IS ISNULL JOIN
+    LAST LEFT LIKE LIMIT MATCH MATERIALIZED NATURAL NO NOT NOTHING NOTNULL NULL NULLS OF OFFSET ON OR ORDER OTHERS
+    OUTER OVER PARTITION PLAN PRAGMA PRECEDING PRIMARY QUERY RAISE RANGE RECURSIVE REFERENCES REGEXP REINDEX RELEASE
+    RENAME REPLACE RESTRICT RETURNING RIGHT ROLLBACK ROW ROWS SAVEPOINT SELECT SET TABLE TEMP TEMPORARY THEN TIES TO
+    TRANSACTION TRIGGER UNBOUNDED UNION UNIQUE UPDATE USING VACUUM VALUES VIEW VIRTUAL WHEN WHERE WINDOW WITH
+    WITHOUT""".split()
+)
+_FUNCTIONS = frozenset("CAST RAISE REPLACE GLOB LIKE IF CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP".split())
+_BEFORE_PARENTHESIS = (_KEYWORDS - _FUNCTIONS) | frozenset(
+    "+ - * / % = == <> != < > <= >= << >> | || & , ; -> ->> ~".split()
+)

@@ -1,0 +1,156 @@
+"""The order of the protocol as one table: which answers each request may get, in which turn, and what follows.
+
+A connection is a queue of requests. The one at its head is in a turn; each frame from the server is looked up in
+`TABLE` and moves it to the next turn, until it has ended and the next request is at the head. The answers come from
+the declarations of the requests (`ANSWERS`); what is added here is order alone:
+
+* any request that is answered may get a FAILURE instead, which ends it;
+* ROWS end their request when the frame is marked DONE, and keep it open when marked PART;
+* a query with an INTERRUPT behind it is DRAINING: one EMPTY in place of its next frame ends the query and the
+  INTERRUPT both; if it ended by itself, the EMPTY ends the INTERRUPT alone (dqlite src/gateway.c: interrupt);
+* HEARTBEAT has no answer but FAILURE, and from 1.11 none at all; CONNECT gives the connection to raft.
+
+Client, server and observer read `FIRST`, the same table linked by turns.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from ..constants import RequestType, ResponseType
+from ..messages import requests as declarations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..messages.base import Request
+
+__all__ = ["ANSWER_NAMES", "DONE", "FIRST", "PART", "REQUESTS", "TABLE", "Place", "Step", "Turn", "UNKNOWN_REQUEST", "follow"]
+
+DONE = int(ResponseType.ROWS)  # a ROWS frame that ends its answer
+PART = DONE | 0x100  # a ROWS frame with more to come
+_FAILURE, _EMPTY = int(ResponseType.FAILURE), int(ResponseType.EMPTY)
+ANSWER_NAMES = {int(answer): answer.name for answer in ResponseType} | {DONE: "ROWS done", PART: "ROWS part"}
+
+
+class Turn(IntEnum):
+    """Where the request at the head of the queue stands."""
+
+    WAITING = 0  # nothing of its answer has come
+    STREAMING = 1  # ROWS have come, more are announced
+    DRAINING = 2  # an INTERRUPT was sent behind it
+    ENDED = 3
+    RAFT = 4  # the connection is raft's
+
+
+class Step:
+    """One row of the table: in this turn of this request, this answer leads to that turn."""
+
+    __slots__ = ("answer", "request", "then", "turn")
+    __match_args__ = ("request", "turn", "answer", "then")
+
+    def __init__(self, request: RequestType, turn: Turn, answer: int, then: Turn) -> None:
+        self.request = request
+        self.turn = turn
+        self.answer = answer
+        self.then = then
+
+    def __repr__(self) -> str:
+        answer = ANSWER_NAMES[self.answer]
+        return f"<{self.request.name} {self.turn.name}: {answer} -> {self.then.name}>"
+
+
+# request type -> its class, in the order of the codes
+REQUESTS: dict[RequestType, type[Request]] = {
+    RequestType(request.MSG_TYPE): request
+    for request in sorted(
+        (getattr(declarations, name) for name in declarations.__all__ if name.endswith("Request")),
+        key=lambda request: request.MSG_TYPE,
+    )
+}
+
+_ROWS_STEPS = (
+    (Turn.WAITING, PART, Turn.STREAMING),
+    (Turn.WAITING, DONE, Turn.ENDED),
+    (Turn.WAITING, _FAILURE, Turn.ENDED),
+    (Turn.STREAMING, PART, Turn.STREAMING),
+    (Turn.STREAMING, DONE, Turn.ENDED),
+    (Turn.STREAMING, _FAILURE, Turn.ENDED),
+    (Turn.DRAINING, PART, Turn.DRAINING),
+    (Turn.DRAINING, DONE, Turn.ENDED),
+    (Turn.DRAINING, _FAILURE, Turn.ENDED),
+    (Turn.DRAINING, _EMPTY, Turn.ENDED),
+)
+
+
+def _steps(kind: RequestType, answers: tuple[int, ...]) -> list[Step]:
+    if DONE in answers:
+        return [Step(kind, *step) for step in _ROWS_STEPS]
+    if kind is RequestType.CONNECT:
+        return []
+    return [Step(kind, Turn.WAITING, int(answer), Turn.ENDED) for answer in (*answers, _FAILURE)]
+
+
+TABLE: tuple[Step, ...] = tuple(
+    step for kind, request in REQUESTS.items() for step in _steps(kind, request.ANSWERS)
+)
+
+
+class Place:
+    """A request in a turn: where each allowed answer leads, and where an INTERRUPT sent behind it does.
+
+    Attributes:
+        turn: the turn.
+        after: answer -> the next place; what is not there is not allowed. Both ROWS are there or none is.
+        draining: the place once an INTERRUPT follows, None for requests that it does not touch.
+        ended: whether nothing can follow.
+    """
+
+    __slots__ = ("after", "draining", "ended", "turn")
+
+    def __init__(self, turn: Turn) -> None:
+        self.turn = turn
+        self.after: dict[int, Place] = {}
+        self.draining: Place | None = None
+        self.ended = turn is Turn.ENDED
+
+    def __repr__(self) -> str:
+        return f"<{self.turn.name}: {self.allowed}>"
+
+    @property
+    def allowed(self) -> str:
+        """The names of the answers that may come."""
+        types = sorted({answer & 0xFF for answer in self.after})
+        return " or ".join(ResponseType(answer).name for answer in types) or "nothing"
+
+
+def _linked(kind: RequestType) -> Place:
+    first = Turn.RAFT if kind is RequestType.CONNECT else Turn.WAITING
+    places = {turn: Place(turn) for turn in (first, *Turn)}
+    for step in TABLE:
+        if step.request is kind:
+            places[step.turn].after[step.answer] = places[step.then]
+    if places[Turn.DRAINING].after:
+        for turn in (Turn.WAITING, Turn.STREAMING):
+            places[turn].draining = places[Turn.DRAINING]
+        places[Turn.DRAINING].draining = places[Turn.DRAINING]
+    return places[first]
+
+
+FIRST: dict[int, Place] = {int(kind): _linked(kind) for kind in REQUESTS}
+UNKNOWN_REQUEST = FIRST[RequestType.HEARTBEAT]  # an unknown type is refused, or not answered, as this one is
+
+
+def follow(request: int, turn: Turn, response: int, more: bool = False) -> Turn | None:
+    """Return the turn a request is in after an answer, or None if the answer is not allowed there.
+
+    Args:
+        request: type of the request.
+        turn: the turn it is in.
+        response: type of the answer.
+        more: for ROWS, whether the frame is marked PART.
+    """
+    answer = PART if response == DONE and more else response
+    for step in TABLE:
+        if step.request == request and step.turn is turn and step.answer == answer:
+            return step.then
+    return None

@@ -1,0 +1,330 @@
+"""Write and compile the constructor, the encoder and the decoders of a declared message, each at its first use.
+
+Neighbouring fields of fixed size become one `struct.Struct`, on encoding together with the frame header. A generated decoder
+accepts what is certainly right and hands everything else to `schema.read_plainly`. In generated code every name that is not a
+field's begins with `g_`.
+"""
+
+from __future__ import annotations
+
+from struct import Struct, error as struct_error
+
+from . import schema as declarations
+from .constants import NodeRole
+from .exceptions import EncodeError
+from .limits import DEFAULT_LIMITS
+from .types import checked_integer, pack_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .limits import Options
+    from .schema import Declared, Field, Reader
+
+_SLOT_DEFAULTS = {"schema": 0, "params_schema": 0, "empty_header": False}
+
+
+def _compile(name: str, lines: list[str], names: dict[str, Any], owner: str) -> Callable[..., Any]:
+    source = "\n".join(lines)
+    exec(compile(source, f"<{name} of {owner}>", "exec"), names)
+    made: Callable[..., Any] = names[name]
+    return made
+
+
+def _setters(cls: Declared) -> dict[str, Any]:
+    return {f"g_set_{name}": cls.__dict__[name].__set__ for name in cls.__slots__}  # type: ignore[attr-defined]
+
+
+# ---- constructor
+
+
+def lazy_init(self: Any, *args: Any, **kwargs: Any) -> None:
+    ensure_init(type(self))
+    self.__init__(*args, **kwargs)
+
+
+def ensure_init(cls: Any) -> None:
+    if cls.__dict__.get("__init__") is lazy_init:
+        cls.__init__ = _constructor(cls)
+
+
+def lazy_set(self: Any, *args: Any) -> None:
+    """Stand in for what a constructor written by hand leaves to the generated one."""
+    cls: Any = type(self)
+    if cls.__dict__["_set"] is lazy_set:
+        cls._set = _constructor(cls)
+    self._set(*args)
+
+
+def _constructor(cls: Any) -> Callable[..., None]:
+    fields: list[Field] = [f for f in cls.FIELDS if f.is_attribute]
+    names: dict[str, Any] = _setters(cls) | _CHECKS
+    arguments, body = ["self"], []
+    for field in fields:
+        if field.keyword and "*" not in arguments:
+            arguments.append("*")
+        if field.default is declarations.MISSING:
+            arguments.append(field.name)
+        else:
+            names[f"g_default_{field.name}"] = field.default
+            arguments.append(f"{field.name}=g_default_{field.name}")
+        body += _check(field, f"{cls.__name__}.{field.name}")
+    body += [f"g_set_{field.name}(self, {field.name})" for field in fields]
+    lines = [f"def __init__({', '.join(arguments)}):", *(f"    {line}" for line in body or ["pass"])]
+    made = _compile("__init__", lines, names, cls.__name__)
+    made.__qualname__, made.__module__ = f"{cls.__qualname__}.__init__", cls.__module__
+    return made
+
+
+def _check(field: Field, path: str) -> list[str]:
+    name, kind = field.name, field.kind
+    if kind in ("u32", "u64", "schema"):
+        high = field.high if field.cap is None else min(field.high, getattr(DEFAULT_LIMITS, field.cap))
+        span = f"{field.low}, {high}"
+        test = f"if type({name}) is not int or not {field.low} <= {name} <= {high}:"
+        if field.default is None:
+            test = f"if {name} is not None and (type({name}) is not int or not {field.low} <= {name} <= {high}):"
+        return [test, f"    {name} = g_integer({name}, {span}, {path!r})"]
+    return [line.format(n=name, path=repr(path)) for line in _CHECK_LINES.get(kind, ())]
+
+
+_CHECK_LINES = {
+    "text": ("if type({n}) is not str: g_text({n}, {path})",),
+    "role": ("if type({n}) is not g_NodeRole: {n} = g_role({n}, {path})",),
+    "params": ("{n} = list({n}) if type({n}) in g_sequences else g_list({n}, {path})",),
+    "params_schema": (
+        "if {n} is None: {n} = 1 if len(params) > 255 else 0",
+        "else: {n} = g_integer({n}, 0, 1, {path})",
+    ),
+    "empty_header": ("{n} = {n} is not False and bool({n})",),
+}
+
+
+def check_text(value: object, path: str) -> None:
+    if not isinstance(value, str):
+        raise EncodeError(f"got {type(value).__name__}, text is needed", path=path)
+
+
+def check_role(value: object, path: str) -> NodeRole:
+    return NodeRole(checked_integer(value, 0, len(NodeRole) - 1, path))
+
+
+def check_list(value: object, path: str) -> list[Any]:
+    """Copy any sequence but text and bytes into a list."""
+    if isinstance(value, (str, bytes, bytearray, memoryview)) or not hasattr(value, "__iter__"):
+        raise EncodeError(f"got {type(value).__name__}, a sequence is needed", path=path)
+    return list(value)
+
+
+_CHECKS: dict[str, Any] = {
+    "g_integer": checked_integer,
+    "g_text": check_text,
+    "g_role": check_role,
+    "g_list": check_list,
+    "g_NodeRole": NodeRole,
+    "g_sequences": (list, tuple),
+}
+
+
+# ---- encoder
+
+
+def lazy_frame(self: Any, options: Options) -> bytes:
+    cls = type(self)
+    if cls.__dict__.get("_frame") is lazy_frame:
+        cls._frame = _encoder(cls)
+    frame: bytes = self._frame(options)
+    return frame
+
+
+def _encoder(cls: Any) -> Callable[..., bytes]:
+    names: dict[str, Any] = {"g_text": pack_text, "g_over": _over, "g_join": b"".join}
+    lines = ["def _frame(self, g_options):"]
+    if hasattr(cls, "_before_encoding"):
+        lines.append("    self._before_encoding()")
+    newer = [f for f in cls.FIELDS if f.since]
+    for field in newer:
+        older = [f for f in cls.FIELDS if f.since < field.since]
+        lines.append(f"    if self.{field.name} is None:")
+        lines += [f"        {line}" for line in _encode(cls, older, str(field.since - 1), names)]
+    has_schema = any(f.kind in ("schema", "params_schema") for f in cls.FIELDS)
+    schema = "self.schema" if has_schema else str(max((f.since for f in newer), default=0))
+    lines += [f"    {line}" for line in _encode(cls, list(cls.FIELDS), schema, names)]
+    return _compile("_frame", lines, names, cls.__name__)
+
+
+def _encode(cls: Any, fields: list[Field], schema: str, names: dict[str, Any]) -> list[str]:
+    lines: list[str] = []
+    groups: list[list[Field]] = [[]]  # the first holds the header too
+    for field in fields:
+        path = f"{cls.__name__}.{field.name}"
+        if field.format:
+            if groups[-1] and not groups[-1][-1].format:
+                groups.append([])
+            groups[-1].append(field)
+            if field.cap:
+                cap = f"g_options.{field.cap}"
+                lines.append(f"if self.{field.name} > {cap}: raise g_over(self.{field.name}, {cap}, {path!r})")
+        elif field.kind == "text":
+            lines.append(f"g_value_{field.name} = g_text(self.{field.name}, g_options.{field.cap}, {path!r})")
+            groups.append([field])
+        elif field.kind == "params":
+            lines.append(f"g_value_{field.name} = g_params(self, g_options)")
+            names["g_params"] = _pack_params
+            groups.append([field])
+    size, variable, parts = 0, [], []
+    for i, group in enumerate(groups):
+        if group and not group[0].format:
+            parts.append(f"g_value_{group[0].name}")
+            variable.append(f"len(g_value_{group[0].name})")
+            continue
+        arguments = [
+            f"self.{f.name}" if f.is_attribute else "0" for f in group if not f.format.endswith("x")
+        ]
+        size += sum(f.size for f in group)
+        packer = f"g_pack_{schema if schema.isdigit() else 's'}_{i}"
+        head = "IBBH" if i == 0 else ""
+        names[packer] = Struct("<" + head + "".join(f.format for f in group)).pack
+        if i == 0:
+            arguments = ["g_words", str(int(cls.MSG_TYPE)), schema, "0", *arguments]
+        parts.append(f"{packer}({', '.join(arguments)})")
+    words = f"({' + '.join([str(size), *variable])}) >> 3" if variable else str(size >> 3)
+    parts[0] = parts[0].replace("g_words", words)
+    joined = " + ".join(parts) if len(parts) < 3 else f"g_join(({', '.join(parts)}))"
+    return [*lines, f"return {joined}"]
+
+
+def _over(value: int, limit: int, path: str) -> EncodeError:
+    return EncodeError(f"got {value}, at most {limit}", path=path, limit=limit)
+
+
+def _pack_params(message: Any, options: Options) -> bytes:
+    from .writers import write_params
+
+    return write_params(message, options)
+
+
+# ---- decoders
+
+
+def reader(cls: Any, schema: int) -> Reader:
+    """Generate the decoder of one schema; a message with a field read by hand has only the plain one."""
+    fields = [f for f in cls.FIELDS if f.since <= schema]
+    names: dict[str, Any] = _setters(cls) | {
+        "g_cls": cls,
+        "g_new": object.__new__,
+        "g_plainly": declarations.read_plainly,
+        "g_errors": (ValueError, struct_error, OverflowError, IndexError),
+        "g_roles": tuple(NodeRole),
+        "g_read_params": declarations.read_params,
+    }
+    steps: list[str] = []
+    conditions: list[str] = []
+    position = "8"
+    at = 0
+    while at < len(fields):
+        group = [f for f in _leading_fixed(fields[at:])]
+        if group:
+            unpack, size = f"g_unpack_{at}", sum(f.size for f in group)
+            names[unpack] = Struct("<" + "".join(f.format for f in group)).unpack_from
+            targets = [f.name for f in group if not f.format.endswith("x")]
+            if targets:
+                steps.append(f"{', '.join(targets)}, = {unpack}(g_frame, {position})")
+            position = str(int(position) + size) if position.isdigit() else f"{position} + {size}"
+            conditions += [c for f in group for c in _conditions(f)]
+            at += len(group)
+            continue
+        field = fields[at]
+        at += 1
+        if field.kind == "text":
+            steps += _read_text(field, position, cls.__name__)
+            conditions.append(f"g_size_{field.name} <= g_options.{field.cap}")
+            position = "g_pos"
+        elif field.kind == "params":
+            steps += _read_params(position, schema, cls.__name__)
+            position = "g_pos"
+        elif field.kind not in _SLOT_DEFAULTS:
+            return _plain_reader(cls, schema)
+    tests = [f"{position} == g_end", *conditions, cls._fast_if]
+    fill = ["    g_message = g_new(g_cls)"]
+    for field in cls.FIELDS:
+        if field.is_attribute:
+            fill.append(f"    g_set_{field.name}(g_message, {_decoded(field, schema)})")
+    lines = [
+        *("def g_read(g_frame, g_end, g_options):", "    try:"),
+        *(f"        {line}" for line in steps),
+        f"        if {' and '.join(tests)}:",
+        *(f"        {line}" for line in fill),
+        "            return g_message",
+        "    except g_errors:",
+        "        pass",
+        f"    return g_plainly(g_cls, {schema}, g_frame, g_end, g_options)",
+    ]
+    return _compile("g_read", lines, names, cls.__name__)
+
+
+def _plain_reader(cls: Any, schema: int) -> Reader:
+    def read(frame: bytes, end: int, options: Options) -> Any:
+        return declarations.read_plainly(cls, schema, frame, end, options)
+
+    return read
+
+
+def _leading_fixed(fields: list[Field]) -> list[Field]:
+    group: list[Field] = []
+    for field in fields:
+        if not field.format:
+            break
+        group.append(field)
+    return group
+
+
+def _conditions(field: Field) -> list[str]:
+    low, high = field.decodes
+    tests = [f"{field.name} >= {low}"] if low and field.is_attribute else []
+    if field.kind == "reserved":
+        tests.append(f"{field.name} == 0")
+    elif field.is_attribute and high < (1 << 8 * field.size) - 1:
+        tests.append(f"{field.name} <= {high}")
+    if field.cap:
+        tests.append(f"{field.name} <= g_options.{field.cap}")
+    return tests
+
+
+def _read_text(field: Field, position: str, owner: str) -> list[str]:
+    name = field.name
+    start = [] if position.isdigit() else [f"g_pos = {position}"]
+    at = position if position.isdigit() else "g_pos"
+    return [
+        *start,
+        f"g_nul = g_frame.index(0, {at}, g_end)",
+        f"{name} = g_frame[{at}:g_nul].decode()",
+        f"g_size_{name} = g_nul - {at}",
+        "g_pos = (g_nul + 8) & -8",
+    ]
+
+
+def _read_params(position: str, schema: int, owner: str) -> list[str]:
+    return [
+        f"g_pos = {position}",
+        "g_empty = False",
+        "if g_pos >= g_end: params = []",
+        "else:",
+        f"    params, g_size = g_read_params(g_frame, g_pos, g_end, {schema}, g_options, '{owner}.params')",
+        "    g_pos += g_size",
+        "    g_empty = not params",
+    ]
+
+
+def _decoded(field: Field, schema: int) -> str:
+    if field.kind in ("schema", "params_schema"):
+        return str(schema)
+    if field.kind == "empty_header":
+        return "g_empty"
+    if field.kind == "role":
+        return f"g_roles[{field.name}]"
+    return "None" if field.since > schema else field.name
+
+

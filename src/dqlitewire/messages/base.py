@@ -1,0 +1,212 @@
+"""What every message is: a type, schemas, and a body of whole words behind an 8-byte header.
+
+`Message` is open: a subclass with `encode_body` and `decode_body` and a `MSG_TYPE` gets header and checks from here. The
+protocol's own messages are `Request`s and `Response`s, immutable and declared field by field (see `dqlitewire.schema`).
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from ..constants import HEADER_SIZE
+from ..cursor import Cursor
+from ..exceptions import DecodeError, EncodeError
+from ..limits import DEFAULT_OPTIONS, Options
+from ..schema import (
+    Declared,
+    Value,
+    fill,
+    frame_around,
+    reader_of,
+    unknown_schema,
+)
+from ..types import checked_integer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, ClassVar, Self, TypeVar
+
+    from ..schema import Field
+
+    F = TypeVar("F")
+
+__all__ = ["Header", "Message", "Request", "Response"]
+
+HEADER = Struct("<IBBH")
+
+
+def abstract(function: F) -> F:
+    function.__isabstractmethod__ = True  # type: ignore[attr-defined]
+    return function
+
+
+class Header(Value):
+    """The 8 bytes before a body.
+
+    Args:
+        size_words: body length in 8-byte words.
+        msg_type: type code, of a request or of a response by direction.
+        schema: layout of the body.
+        reserved: written as 0 by everybody, ignored when read.
+    """
+
+    __slots__ = ("msg_type", "reserved", "schema", "size_words")
+    __match_args__ = ("size_words", "msg_type", "schema", "reserved")
+
+    size_words: int
+    msg_type: int
+    schema: int
+    reserved: int
+
+    def __init__(self, size_words: int, msg_type: int, schema: int = 0, reserved: int = 0) -> None:
+        for name, value, high in (
+            ("size_words", size_words, 2**32 - 1),
+            ("msg_type", msg_type, 255),
+            ("schema", schema, 255),
+            ("reserved", reserved, 65535),
+        ):
+            object.__setattr__(self, name, checked_integer(value, 0, high, f"Header.{name}"))
+
+    @property
+    def body_size(self) -> int:
+        """Body length in bytes."""
+        return self.size_words * 8
+
+    def encode(self) -> bytes:
+        """Encode into 8 bytes."""
+        return HEADER.pack(self.size_words, self.msg_type, self.schema, self.reserved)
+
+    @classmethod
+    def decode(cls, data: bytes | memoryview) -> Header:
+        """Decode the first 8 bytes.
+
+        Raises:
+            DecodeError: fewer than 8 bytes.
+        """
+        if len(data) < HEADER_SIZE:
+            raise DecodeError(f"got {len(data)} bytes, {HEADER_SIZE} are needed", path="Header", offset=0)
+        words, msg_type, schema, _ = HEADER.unpack_from(data)
+        return cls(words, msg_type, schema)
+
+    def _compared(self) -> tuple[object, ...]:
+        return self.size_words, self.msg_type, self.schema, self.reserved
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Header, self._compared()
+
+    def __repr__(self) -> str:
+        return f"Header{self._compared()!r}"
+
+
+class Message(metaclass=Declared):
+    """Base of every message.
+
+    Attributes:
+        MSG_TYPE: the header's type byte.
+        SCHEMA: the header's schema byte, where the message does not choose it.
+        IS_REQUEST: whether it goes from client to server.
+    """
+
+    __slots__ = ()
+    _abstract = ("encode_body", "decode_body")
+
+    if TYPE_CHECKING:
+        MSG_TYPE: ClassVar[int]
+        IS_REQUEST: ClassVar[bool]
+    SCHEMA: ClassVar[int] = 0
+
+    @abstract
+    def encode_body(self) -> bytes:
+        """Encode the body, without header; a multiple of 8 bytes."""
+        raise TypeError("encode_body is abstract")
+
+    @classmethod
+    @abstract
+    def decode_body(cls, data: bytes, schema: int = 0) -> Self:
+        """Decode a body, without header."""
+        raise TypeError("decode_body is abstract")
+
+    def encode(self) -> bytes:
+        """Encode header and body.
+
+        Raises:
+            EncodeError: a field that cannot be encoded, or a body that is not whole words.
+        """
+        return self._frame(DEFAULT_OPTIONS)
+
+    def _frame(self, options: Options) -> bytes:
+        body = self.encode_body()
+        if len(body) % 8:
+            raise EncodeError(f"got a body of {len(body)} bytes, whole words are needed", path=type(self).__name__)
+        return Header(len(body) // 8, self.MSG_TYPE, self.SCHEMA).encode() + body
+
+
+def _declared_decode_body(cls: Any, data: bytes, schema: int = 0) -> Any:
+    if schema not in cls.SCHEMAS:
+        raise unknown_schema(cls, schema)
+    frame = frame_around(data)
+    return reader_of(cls, schema)(frame, len(frame), DEFAULT_OPTIONS)
+
+
+class _DeclaredMessage(Value, Message):
+    __slots__ = ()
+    if TYPE_CHECKING:
+        SCHEMAS: ClassVar[tuple[int, ...]]
+        FIELDS: ClassVar[tuple[Field, ...]]
+
+    def encode_body(self) -> bytes:
+        return self._frame(DEFAULT_OPTIONS)[HEADER_SIZE:]
+
+    @classmethod
+    def decode_body(cls, data: bytes, schema: int = 0) -> Self:
+        message: Self = _declared_decode_body(cls, data, schema)
+        return message
+
+    @classmethod
+    def _read(cls, cursor: Cursor) -> Self:
+        values: dict[str, object] = {}
+        for field in cls.FIELDS:
+            if field.kind in _DERIVED:
+                values[field.name] = _DERIVED[field.kind](values, cursor)
+            elif field.since > cursor.schema:
+                values[field.name] = None
+            else:
+                start = cursor.pos
+                values[field.name] = field.read(cursor)
+                values[f"{field.name} taken"] = cursor.pos > start
+        message = fill(cls, tuple(values[f.name] for f in cls.FIELDS if f.is_attribute))
+        message._after_decoding(cursor)
+        return message
+
+    def _after_decoding(self, cursor: Cursor) -> None:
+        """Check, or log, what only the fields together show."""
+
+
+# Attributes that are not in the body, from what was read so far.
+_DERIVED = {
+    "schema": lambda values, cursor: cursor.schema,
+    "params_schema": lambda values, cursor: cursor.schema,
+    "empty_header": lambda values, cursor: values["params taken"] and not values["params"],
+}
+
+
+class Request(_DeclaredMessage):
+    """A message from client to server.
+
+    Attributes:
+        ANSWERS: the responses that may come instead of a FAILURE; none if it is never answered.
+    """
+
+    __slots__ = ()
+    IS_REQUEST = True
+    if TYPE_CHECKING:
+        ANSWERS: ClassVar[tuple[int, ...]]
+
+
+class Response(_DeclaredMessage):
+    """A message from server to client."""
+
+    __slots__ = ()
+    IS_REQUEST = False
+
+

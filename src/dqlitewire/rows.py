@@ -1,0 +1,471 @@
+"""The body of a ROWS frame: a plain decoder, and generated ones for the row signatures that keep coming.
+
+A signature is a row's header: its type nibbles. The plain decoder reads cell by cell with every bound tested; it is the cold path,
+the oracle of the fast one, and where every doubt is settled: whatever the fast path does not take for certain, from a tight row cap
+to text that is not UTF-8, is decoded again from the start by the plain one, which returns the rows or says what is wrong.
+
+A signature is compiled after `HEAT` rows. Compiling costs about as much as reading ten rows of ten columns plainly a few times over, so a
+peer that sends ever new signatures must not be able to buy it freely: there is a credit, earned by rows decoded and
+spent by compilations, and the compiled set is cleared when it is full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from struct import Struct, error as struct_error
+
+from .cursor import Cursor, Span
+from .exceptions import DecodeError
+from .tuples import DONE, PART, read_row_types, row_header
+from .types import read_value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any, overload
+
+    from .constants import ValueType
+    from .limits import Options
+    from .types import WireValue
+
+    Row = tuple[WireValue, ...]
+    Types = tuple[ValueType, ...]
+    RowReader = Callable[[bytes, int, list[Any], list[tuple[int, Any]]], tuple[bytes, int]]
+
+__all__ = ["RowTypes", "explain_rows", "read_rows", "read_rows_plainly"]
+
+HEAT = 16  # rows of a signature before it is compiled
+MAX_COMPILED = 256
+MAX_COLD = 4096
+MAX_COMPILED_COLUMNS = 256
+MAX_CREDIT = 128
+ROWS_PER_CREDIT = 256
+MAX_LOOK_AHEAD = 6  # leading columns of the next row that are read with its header
+PADDING = bytes(192)  # behind the frame: the longest header (128) and the look-ahead (48) fit in
+
+_FIXED = {1: "q", 2: "d", 5: "8x", 9: "q", 11: "Q"}
+
+
+class RowTypes(Sequence["Types"]):
+    """Types of each row, stored once for each run of rows that share them."""
+
+    __slots__ = ("_count", "_expanded", "_runs")
+
+    def __init__(self, runs: list[tuple[int, Types]], count: int) -> None:
+        self._runs = runs  # (first row, types), ascending; a run of no rows only where there are no rows
+        self._count = count
+        self._expanded: list[Types] | None = None
+
+    @classmethod
+    def of(cls, rows: Iterable[Iterable[ValueType]]) -> RowTypes:
+        runs: list[tuple[int, Types]] = []
+        count = 0
+        for row in rows:
+            types = tuple(row)
+            if not runs or runs[-1][1] != types:
+                runs.append((count, types))
+            count += 1
+        return cls(runs, count)
+
+    @property
+    def first(self) -> Types:
+        return self._runs[0][1] if self._count else ()
+
+    def runs(self) -> Iterator[tuple[int, int, Types]]:
+        """Yield (first row, row behind the last, types) for each run."""
+        for i, (start, types) in enumerate(self._runs):
+            stop = self._runs[i + 1][0] if i + 1 < len(self._runs) else self._count
+            yield start, stop, types
+
+    def _expand(self) -> list[Types]:
+        if self._expanded is None:
+            expanded: list[Types] = []
+            for start, stop, types in self.runs():
+                expanded += [types] * (stop - start)
+            self._expanded = expanded
+        return self._expanded
+
+    def __len__(self) -> int:
+        return self._count
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __getitem__(self, index: int) -> Types: ...
+        @overload
+        def __getitem__(self, index: slice) -> Sequence[Types]: ...
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._expand()[index]
+
+    def __iter__(self) -> Iterator[Types]:
+        return iter(self._expand())
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, RowTypes):
+            return self._count == other._count and (
+                self._runs == other._runs or self._expand() == other._expand()
+            )
+        if isinstance(other, (list, tuple)):
+            return self._expand() == [tuple(types) for types in other]
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(self._expand())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return RowTypes, (self._runs, self._count)
+
+
+# ---- the frame
+
+
+def read_rows(
+    frame: bytes, end: int, options: Options
+) -> tuple[list[str], RowTypes, list[Row], bool]:
+    """Decode a ROWS frame: column names, types, rows, and whether more frames follow.
+
+    Args:
+        frame: header and body, and perhaps zeros behind them.
+        end: where the body ends.
+    """
+    names, pos = _read_names(frame, end, options)
+    count = len(names)
+    # Caps that this frame cannot exceed need not be tested cell by cell.
+    smallest = (count + 15) // 16 * 8 + 8 * count
+    if (
+        count
+        and (end - pos) // smallest <= options.max_rows
+        and end <= options.max_text_value_size
+        and end <= options.max_blob_size
+    ):
+        if len(frame) < end + len(PADDING):
+            frame = b"".join((frame, PADDING))
+        try:
+            return names, *_read_fast(frame, pos, end, count, options)
+        except _DOUBTS:
+            pass
+    return names, *read_rows_plainly(frame, pos, end, count, options)
+
+
+_DOUBTS = (DecodeError, ValueError, OverflowError, IndexError, struct_error)
+
+
+def _read_names(frame: bytes, end: int, options: Options) -> tuple[list[str], int]:
+    cursor_error = "RowsResponse.column_names"
+    if end < 24:
+        raise DecodeError(f"got {end - 8} bytes, 16 are needed", path="RowsResponse", offset=8)
+    count = int.from_bytes(frame[8:16], "little")
+    if count > options.max_column_count:
+        limit = options.max_column_count
+        raise DecodeError(f"got {count}, at most {limit}", path=cursor_error, offset=8, limit=limit)
+    if count * 8 + 8 > end - 16:
+        raise DecodeError(f"got {count}, {end - 16} bytes are left", path=cursor_error, offset=8)
+    names = []
+    pos = 16
+    cap = options.max_column_name_size
+    try:
+        for _ in range(count):
+            nul = frame.index(0, pos, end)
+            if nul - pos > cap:
+                break
+            names.append(frame[pos:nul].decode())
+            pos = (nul + 8) & -8
+    except ValueError:
+        pass
+    if len(names) < count:  # in doubt: once more, and the error placed
+        cursor = Cursor(frame, 16, end, options, "RowsResponse")
+        names = [cursor.text(f"column_names[{i}]", cap) for i in range(count)]
+        pos = cursor.pos
+    return names, pos
+
+
+def read_rows_plainly(
+    frame: bytes, pos: int, end: int, count: int, options: Options
+) -> tuple[RowTypes, list[Row], bool]:
+    """Decode rows cell by cell up to the marker that must end the frame."""
+    rows: list[Row] = []
+    runs: list[tuple[int, Types]] = []
+    size = (count + 15) // 16 * 8
+    last_header = b""
+    while True:
+        word = frame[pos : min(pos + 8, end)]
+        if word == DONE or word == PART:
+            if pos + 8 != end:
+                problem = f"got {end - pos - 8} bytes behind the marker"
+                raise DecodeError(problem, path="RowsResponse", offset=pos + 8)
+            return RowTypes(runs, len(rows)), rows, word == PART
+        path = f"RowsResponse.rows[{len(rows)}]"
+        if not count or pos + size > end:
+            raise DecodeError("no marker at the end of the rows", path=path, offset=pos)
+        if len(rows) >= options.max_rows:
+            limit = options.max_rows
+            raise DecodeError(f"got more than {limit} rows", path=path, offset=pos, limit=limit)
+        header = frame[pos : pos + size]
+        try:
+            if header != last_header:
+                types = read_row_types(header, count, pos)
+                last_header = header
+                if not runs or runs[-1][1] != types:
+                    runs.append((len(rows), types))
+            row, pos = _read_row(frame, pos + size, end, types, options)
+        except DecodeError as error:
+            error.path = path
+            raise
+        rows.append(row)
+
+
+def _read_row(frame: bytes, pos: int, end: int, types: Types, options: Options) -> tuple[Row, int]:
+    values = []
+    max_text, max_blob, errors = options.max_text_value_size, options.max_blob_size, options.text_errors
+    for code in types:
+        value, pos = read_value(code, frame, pos, end, max_text, max_blob, errors)
+        values.append(value)
+    return tuple(values), pos
+
+
+def explain_rows(cursor: Cursor) -> None:
+    """Note the byte ranges of a ROWS frame's parts, as far as it can be read."""
+    spans = cursor.spans if cursor.spans is not None else []
+    count = cursor.unsigned("columns", 8)
+    if count > cursor.options.max_column_count:
+        return
+    for i in range(count):
+        cursor.text(f"column_names[{i}]", cursor.options.max_column_name_size)
+    size = (count + 15) // 16 * 8
+    number = 0
+    while True:
+        start = cursor.pos
+        word = cursor.data[start : min(start + 8, cursor.end)]
+        if word == DONE or word == PART:
+            cursor.pos = start + 8
+            cursor.note("marker", start, "DONE" if word == DONE else "PART")
+            return
+        if not count or start + size > cursor.end:
+            return
+        row = Span(f"rows[{number}]", start, start + size)
+        spans.append(row)
+        types = read_row_types(cursor.data[start : start + size], count, start)
+        row.children.append(Span("types", start, start + size, types))
+        cursor.pos = start + size
+        values = []
+        for i, code in enumerate(types):
+            at = cursor.pos
+            options = cursor.options
+            value, cursor.pos = read_value(
+                code,
+                cursor.data,
+                at,
+                cursor.end,
+                options.max_text_value_size,
+                options.max_blob_size,
+                options.text_errors,
+            )
+            row.children.append(Span(f"[{i}]", at, cursor.pos, value))
+            row.end = cursor.pos
+            values.append(value)
+        row.value = tuple(values)
+        number += 1
+
+
+# ---- the fast path
+
+
+class Tiers:
+    """Which signatures are cold, which are compiled, and how many more may be."""
+
+    __slots__ = ("cold", "compiled", "count", "credit", "heat", "rows")
+
+    def __init__(self, heat: int = HEAT) -> None:
+        self.heat = heat
+        self.compiled: dict[int, dict[bytes, RowReader]] = {}  # by column count
+        self.count = 0
+        self.cold: dict[tuple[int, bytes], list[Any]] = {}  # (columns, header) -> [types, rows seen]
+        self.credit = MAX_CREDIT
+        self.rows = 0
+
+    def earn(self, rows: int) -> None:
+        self.rows += rows
+        if self.rows >= ROWS_PER_CREDIT:
+            earned, self.rows = divmod(self.rows, ROWS_PER_CREDIT)
+            self.credit = min(self.credit + earned, MAX_CREDIT)
+
+    def types_of(self, header: bytes, count: int) -> Types:
+        """Return the types of a cold signature, and compile it once it is hot."""
+        entry = self.cold.get((count, header))
+        if entry is None:
+            if len(self.cold) >= MAX_COLD:
+                self.cold.clear()
+            entry = self.cold[count, header] = [read_row_types(header, count, 0), 0]
+        entry[1] += 1
+        types: Types = entry[0]
+        if entry[1] >= self.heat and self.credit > 0:
+            self._compile(header, count, types)
+        return types
+
+    def _compile(self, header: bytes, count: int, types: Types) -> None:
+        # Bits that mean nothing multiply signatures, and compiling very wide rows takes long.
+        if count > MAX_COMPILED_COLUMNS or header != row_header(types):
+            return
+        self.credit -= 1
+        if self.count >= MAX_COMPILED:
+            for readers in self.compiled.values():
+                readers.clear()
+            self.count = 0
+        self.count += 1
+        self.compiled[count][header] = compile_row_reader(types)
+        self.cold.pop((count, header), None)
+
+
+tiers = Tiers()
+
+
+def _read_fast(
+    frame: bytes, pos: int, end: int, count: int, options: Options
+) -> tuple[RowTypes, list[Row], bool]:
+    rows: list[Row] = []
+    runs: list[tuple[int, Types]] = []
+    size = (count + 15) // 16 * 8
+    last = end - 8
+    tier = tiers
+    readers = tier.compiled.get(count)
+    if readers is None:
+        readers = tier.compiled[count] = {}
+    header = frame[pos : pos + size]
+    while True:
+        reader = readers.get(header)
+        if reader is not None and pos < last:
+            header, pos = reader(frame, pos + size, rows, runs)
+            continue
+        if pos >= last:
+            word = header[:8]
+            if pos > last or not (word == DONE or word == PART):
+                raise DecodeError("no marker")
+            tier.earn(len(rows))
+            return RowTypes(runs, len(rows)), rows, word == PART
+        types = tier.types_of(header, count)
+        runs.append((len(rows), types))
+        row, pos = _read_row(frame, pos + size, end, types, options)
+        rows.append(row)
+        header = frame[pos : pos + size]
+
+
+def compile_row_reader(types: Types) -> RowReader:
+    """Generate the decoder of rows with these types: it loops while the next header is the same.
+
+    It is called with the frame, the position behind a first such header, and the lists to which rows and runs are
+    added; it returns the next, different header and its position. It tests no bounds: the frame has zeros behind it, and a row
+    that runs over the end of the body leaves a position behind the marker's.
+    """
+    codes = [int(code) for code in types]
+    writer = _fixed_rows if all(code in _FIXED for code in codes) else _mixed_rows
+    names: dict[str, Any] = {"TYPES": types, "HEADER": row_header(types)}
+    lines = ["def read(frame, pos, rows, runs):", "    runs.append((len(rows), TYPES))"]
+    lines += [f"    {line}" for line in writer(codes, names)]
+    exec(compile("\n".join(lines), "<row reader>", "exec"), names)
+    made: RowReader = names["read"]
+    return made
+
+
+def _fixed_rows(codes: list[int], names: dict[str, Any]) -> list[str]:
+    header: bytes = names["HEADER"]
+    stride = len(header) + 8 * len(codes)
+    row = Struct(f"<{len(header)}x" + "".join(_FIXED[code] for code in codes))
+    names["iter_unpack"] = row.iter_unpack
+    meaningful = header[: (len(codes) + 1) // 2]
+    found = [f"v{i}" for i, code in enumerate(codes) if code != 5]
+    plain = all(code in (1, 2, 9) for code in codes)
+    unpacked = "iter_unpack(memoryview(frame)[pos:stop])"
+    if not plain:
+        target = f"({', '.join(found)}{',' if found else ''})" if found else "_"
+        unpacked = f"[{_row_of(codes)} for {target} in {unpacked}]"
+    lines = [f"pos -= {len(header)}", "size = 16", "while True:", "    run = size"]
+    for i, byte in enumerate(meaningful):
+        names[f"B{i}"] = bytes([byte])
+        lines += [
+            f"    column = frame[pos + {i} : pos + run * {stride} : {stride}]",
+            f"    run = len(column) - len(column.lstrip(B{i}))",
+        ]
+    lines += [
+        f"    stop = pos + run * {stride}",
+        f"    rows += {unpacked}",
+        "    pos = stop",
+        f"    if run < size: return frame[pos : pos + {len(header)}], pos",
+        "    size *= 8",
+    ]
+    return lines
+
+
+def _row_of(codes: list[int]) -> str:
+    cells = ["None" if c == 5 else f"v{i} != 0" if c == 11 else f"v{i}" for i, c in enumerate(codes)]
+    return f"({', '.join(cells)},)"
+
+
+def _mixed_rows(codes: list[int], names: dict[str, Any]) -> list[str]:
+    variable = [i for i, code in enumerate(codes) if code not in _FIXED]
+    lead = list(range(variable[0]))
+    tail = list(range(variable[-1] + 1, len(codes)))
+    look_ahead = lead if len(lead) <= MAX_LOOK_AHEAD and codes[variable[0]] != 4 else []
+    lines = ["index = frame.index", "append = rows.append"]
+    loop: list[str] = []
+    if look_ahead:
+        lines += _unpack("lead", look_ahead, codes, names)
+    elif lead or codes[variable[0]] == 4:
+        loop += _unpack("lead", lead, codes, names, size_of=variable[0])
+    for n, i in enumerate(variable):
+        following = variable[n + 1] if n + 1 < len(variable) else None
+        if codes[i] == 4:
+            loop += [f"end = pos + s{i}", f"v{i} = frame[pos:end]", "pos = (end + 7) & -8"]
+        else:
+            loop += ["end = index(0, pos)", f"v{i} = frame[pos:end].decode()", "pos = (end + 8) & -8"]
+        if following is not None:
+            between = list(range(i + 1, following))
+            loop += _unpack(f"between{i}", between, codes, names, size_of=following)
+    loop += _next_header(tail, look_ahead, codes, names)
+    loop += [f"append({_row_of(codes)})"]
+    header_at = f"pos + {8 * len(tail)}" if tail else "pos"
+    loop += [f"if header != HEADER: return header, {header_at}"]
+    loop += [f"pos += {8 * len(tail) + len(names['HEADER']) + 8 * len(look_ahead)}"]
+    loop += [f"v{i} = n{i}" for i in look_ahead if codes[i] != 5]
+    return [*lines, "while True:", *(f"    {line}" for line in loop)]
+
+
+def _unpack(
+    name: str, columns: list[int], codes: list[int], names: dict[str, Any], size_of: int | None = None
+) -> list[str]:
+    """Unpack neighbouring columns, and the length of the blob behind them."""
+    layout = "".join(_FIXED[codes[i]] for i in columns)
+    targets = [f"v{i}" for i in columns if codes[i] != 5]
+    size = 8 * len(columns)
+    if size_of is not None and codes[size_of] == 4:
+        layout += "Q"
+        targets.append(f"s{size_of}")
+        size += 8
+    if not size:
+        return []
+    lines = []
+    if targets:
+        names[name] = Struct("<" + layout).unpack_from
+        lines.append(f"{', '.join(targets)}, = {name}(frame, pos)")
+    return [*lines, f"pos += {size}"]
+
+
+def _next_header(
+    tail: list[int], look_ahead: list[int], codes: list[int], names: dict[str, Any]
+) -> list[str]:
+    """Read the trailing columns together with the next header and the columns that lead its row."""
+    width = len(names["HEADER"])
+    if not tail and not look_ahead:
+        return [f"header = frame[pos : pos + {width}]"]
+    layout = "".join(_FIXED[codes[i]] for i in tail) + f"{width}s" + "".join(_FIXED[codes[i]] for i in look_ahead)
+    targets = [f"v{i}" for i in tail if codes[i] != 5]
+    targets += ["header"] + [f"n{i}" for i in look_ahead if codes[i] != 5]
+    names["tail"] = Struct("<" + layout).unpack_from
+    return [f"{', '.join(targets)}, = tail(frame, pos)"]
+
+
+def row_less_part_is_final(names: list[str]) -> bool:
+    """Tell whether names fill a page, so that a server never gets to a row (dqlite src/query.c: query__batch)."""
+    return 16 + sum((len(name.encode("utf-8", "surrogatepass")) + 8) & -8 for name in names) >= 4096

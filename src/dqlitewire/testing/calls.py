@@ -1,0 +1,127 @@
+"""Requests read as a node reads them: leniently, from the fields that the messages declare.
+
+The package's own decoder refuses what no client should send.  A node takes more: other formats and roles, words
+behind the last field, junk behind a NUL, parameters that fail only when they are bound.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+from dqlitewire.constants import RequestType
+from dqlitewire.messages import requests
+from dqlitewire.messages.base import Request
+
+__all__ = ["KNOWN", "BadValue", "Params", "Undecodable", "read_fields"]
+
+_U64 = struct.Struct("<Q")
+_I64 = struct.Struct("<q")
+_F64 = struct.Struct("<d")
+
+
+class Undecodable(Exception):
+    """The fixed part of a body does not decode: a node closes the connection without a word."""
+
+
+class BadValue(Exception):
+    """A parameter does not decode."""
+
+
+def _text(body: bytes, at: int) -> tuple[str, int]:
+    end = body.find(0, at)
+    if end < 0:
+        raise Undecodable
+    return body[at:end].decode("utf-8", "replace"), (end + 8) & -8
+
+
+class Params:
+    """The parameter tuple of a request; `broken` if its header is longer than the body."""
+
+    __slots__ = ("_at", "_body", "broken", "count", "types")
+
+    def __init__(self, body: bytes, at: int, schema: int) -> None:
+        self._body = body
+        self.broken = False
+        self.types = b""
+        self.count = 0
+        width = 4 if schema == 1 else 1
+        if at + width <= len(body):
+            self.count = int.from_bytes(body[at : at + width], "little")
+            end = at + width + self.count
+            self.broken = end > len(body)
+            self.types = body[at + width : end]
+            at += (width + self.count + 7) & -8
+        self._at = at
+
+    def values(self) -> Iterator[Any]:
+        """Decode value after value; BadValue where one does not decode."""
+        body, at, end = self._body, self._at, len(self._body)
+        if self.broken:
+            raise BadValue
+        for code in self.types:
+            if at + 8 > end:
+                raise BadValue
+            if code == 1:
+                yield _I64.unpack_from(body, at)[0]
+                at += 8
+            elif code in (3, 10):
+                stop = body.find(0, at)
+                if stop < 0:
+                    raise BadValue
+                yield body[at:stop].decode("utf-8", "surrogateescape")
+                at = (stop + 8) & -8
+            elif code == 2:
+                yield _F64.unpack_from(body, at)[0]
+                at += 8
+            elif code == 4:
+                size = _U64.unpack_from(body, at)[0]
+                if at + 8 + size > end:
+                    raise BadValue
+                yield body[at + 8 : at + 8 + size]
+                at += 8 + ((size + 7) & -8)
+            elif code == 5:
+                yield None
+                at += 8
+            elif code == 11:
+                yield int(_U64.unpack_from(body, at)[0] != 0)
+                at += 8
+            else:  # 9 too: no server decodes UNIXTIME
+                raise BadValue
+
+
+KNOWN: dict[int, type[Request]] = {
+    declared.MSG_TYPE: declared
+    for declared in vars(requests).values()
+    if isinstance(declared, type) and issubclass(declared, Request) and declared is not Request
+}
+_NUMBERS = {"u32": 4, "u64": 8, "role": 8, "reserved": 8}
+# a trailing field that old clients leave out
+_OPTIONAL = {(RequestType.ASSIGN, "role")}
+
+
+def read_fields(type_code: int, schema: int, body: bytes) -> list[Any]:
+    """Read the declared fields of a body, in wire order; parameters as `Params`.
+
+    Raises:
+        Undecodable: The body ends before its fixed fields do.
+    """
+    values: list[Any] = []
+    at = 0
+    for field in KNOWN[type_code].FIELDS:
+        kind = field.kind
+        if kind in _NUMBERS:
+            width = _NUMBERS[kind]
+            if at + width > len(body):
+                if (type_code, field.name) in _OPTIONAL:
+                    break
+                raise Undecodable
+            values.append(int.from_bytes(body[at : at + width], "little"))
+            at += width
+        elif kind == "text":
+            text, at = _text(body, at)
+            values.append(text)
+        elif kind == "params":
+            values.append(Params(body, at, schema))
+    return values

@@ -1,0 +1,172 @@
+"""Faults on order: what shall go wrong, where, and how often.
+
+A `Fault` says which answers it takes (by connection, by request type), how many it lets pass first and how many
+it takes before everything is well again.  `Faults` is filled by the test's thread and asked by the server's.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from types import TracebackType
+
+from dqlitewire.constants import RequestType
+
+__all__ = ["Corrupt", "Delay", "Drop", "Fail", "Fault", "Faults", "SplitWrites"]
+
+Selection = RequestType | Iterable[RequestType] | None
+
+
+class Fault:
+    """One ordered misbehaviour; as a context manager it is cancelled on leaving.
+
+    Args:
+        on: Request types it applies to; None for all.
+        connection: Number of the one connection it applies to, counted from 1; None for all.
+        times: How many answers it spoils before it is over; None for ever.
+        after: How many answers that it would apply to it lets pass first.
+
+    Attributes:
+        hits: How often it has struck.
+    """
+
+    def __init__(
+        self,
+        on: Selection = None,
+        connection: int | None = None,
+        times: int | None = 1,
+        after: int = 0,
+    ) -> None:
+        if times is not None and times < 1:
+            raise ValueError(f"times {times}, must be at least 1 or None")
+        self._types = None if on is None else frozenset([on] if isinstance(on, int) else on)
+        self._connection = connection
+        self._left = times
+        self._after = after
+        self.hits = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether it will never strike again."""
+        return self._left == 0
+
+    def cancel(self) -> None:
+        """Let it never strike again."""
+        self._left = 0
+
+    def __enter__(self) -> Fault:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cancel()
+
+    def strikes(self, connection: int, request: int) -> bool:
+        """Tell whether it takes this answer, and count it."""
+        if self._left == 0 or self._connection not in (None, connection):
+            return False
+        if self._types is not None and request not in self._types:
+            return False
+        if self._after > 0:
+            self._after -= 1
+            return False
+        if self._left is not None:
+            self._left -= 1
+        self.hits += 1
+        return True
+
+
+class Fail(Fault):
+    """FAILURE instead of the answer.
+
+    Args:
+        executed: Whether the request is carried out all the same: the client cannot know.
+    """
+
+    def __init__(self, code: int, message: str, executed: bool = False, **where: object) -> None:
+        super().__init__(**where)  # type: ignore[arg-type]
+        self.code = code
+        self.message = message
+        self.executed = executed
+
+
+class Drop(Fault):
+    """Close the connection in the middle of an answer.
+
+    Args:
+        size: Bytes of the answer that still go out.
+        frames: Whole frames of it that still go out.
+        reset: Close with RST instead of FIN.
+        executed: Whether the request is carried out; only where nothing goes out can it be False.
+    """
+
+    def __init__(
+        self, size: int = 0, frames: int = 0, reset: bool = False, executed: bool = True, **where: object
+    ) -> None:
+        super().__init__(**where)  # type: ignore[arg-type]
+        self.size = size
+        self.frames = frames
+        self.reset = reset
+        self.executed = executed
+
+
+class Delay(Fault):
+    """Wait before the first byte of the answer."""
+
+    def __init__(self, seconds: float, **where: object) -> None:
+        super().__init__(**where)  # type: ignore[arg-type]
+        self.seconds = seconds
+
+
+class SplitWrites(Fault):
+    """Send the answer in pieces of a size, each on its own."""
+
+    def __init__(self, size: int, pause: float = 0.0, **where: object) -> None:
+        super().__init__(**where)  # type: ignore[arg-type]
+        if size < 1:
+            raise ValueError(f"size {size}, must be at least 1")
+        self.size = size
+        self.pause = pause
+
+
+class Corrupt(Fault):
+    """Change the frames of the answer."""
+
+    def __init__(self, change: Callable[[bytes], bytes], **where: object) -> None:
+        super().__init__(**where)  # type: ignore[arg-type]
+        self.change = change
+
+
+class Faults:
+    """The faults that are ordered; safe to fill from another thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ordered: list[Fault] = []
+
+    def order(self, fault: Fault) -> None:
+        """Add a fault; those of before go first."""
+        with self._lock:
+            self._ordered.append(fault)
+
+    def clear(self) -> None:
+        """Forget all."""
+        with self._lock:
+            for fault in self._ordered:
+                fault.cancel()
+            self._ordered.clear()
+
+    def strike(self, connection: int, request: int) -> list[Fault]:
+        """Return those that take this answer: the first FAILURE, and all of the other kinds."""
+        if not self._ordered:
+            return []
+        struck: list[Fault] = []
+        with self._lock:
+            for fault in self._ordered:
+                if isinstance(fault, Fail) and any(isinstance(other, Fail) for other in struck):
+                    continue
+                if fault.strikes(connection, request):
+                    struck.append(fault)
+            self._ordered = [fault for fault in self._ordered if not fault.over]
+        return struck

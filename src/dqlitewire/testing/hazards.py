@@ -1,0 +1,39 @@
+"""What a real node does not survive, recorded so that a test can assert that its driver never does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = ["Hazard", "HazardKind"]
+
+
+class HazardKind(Enum):
+    """Why a real node would abort, hang or go deaf."""
+
+    EMPTY_BODY = "a frame without a body"
+    BODY_SIZE = "a body larger than a node can hold"
+    OLD_TYPE = "a request type that 1.11 never answers"
+    DESCRIBE_FORMAT = "DESCRIBE with a format other than 0"
+    ADD_ZERO = "ADD of the id 0"
+    ASSIGN_ROLE = "ASSIGN of an unknown role"
+    MEMORY_DATABASE = 'a statement on the database "" or ":memory:"'
+    COLUMN_TYPE = "a value that does not fit its column's declared type"
+    RETURNING = "RETURNING where it is not supported"
+    OLD_PRAGMA = "a pragma that 1.11 does not survive"
+    ENDLESS_ROWS = "column names that fill a page: rows never come"
+
+
+@dataclass(frozen=True, slots=True)
+class Hazard:
+    """One request that a real node would not have survived.
+
+    Attributes:
+        kind: What it was.
+        connection: Number of the connection, counted from 1.
+        detail: The SQL text, the id, the name.
+    """
+
+    kind: HazardKind
+    connection: int
+    detail: str

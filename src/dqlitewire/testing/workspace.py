@@ -1,0 +1,207 @@
+"""What a node keeps for one connection that opened a database: SQLite connection, statements, transaction.
+
+Every rule of the requests that carry SQL stands here, as far as SQLite itself does not decide: which texts a
+release refuses, how parameters are bound, which statements run in QUERY.  Failures are `SqlFailure`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from dqlitewire.constants import RequestType
+from dqlitewire.conversation.sql import survey
+from dqlitewire.testing.calls import BadValue, Params
+from dqlitewire.testing.database import Connection, PragmaHazard, SqlFailure, Statement
+from dqlitewire.testing.hazards import HazardKind
+from dqlitewire.testing.batches import RowBatches
+
+if TYPE_CHECKING:
+    from dqlitewire.testing.generations import Generation
+
+__all__ = ["Workspace"]
+
+_NOT_AN_ERROR = 1, "not an error"
+_EMPTY = 0, "empty statement"
+_TAIL = 1, "nonempty statement tail"
+_NO_STATEMENT = 12, "no statement with the given id"
+_ROWS_IN_QUERY = 100, "rows yielded when none expected for EXEC request"
+_NO_VALUES = Params(b"", 0, 0)
+
+Report = Callable[[HazardKind, str], None]
+
+
+class Workspace:
+    """An open database of one connection.
+
+    Args:
+        connection: Its own SQLite connection, closed by `close`.
+        generation: Whose rules hold.
+        report: Called with what a real node would not survive.
+    """
+
+    def __init__(self, connection: Connection, generation: Generation, report: Report) -> None:
+        self._connection = connection
+        self._generation = generation
+        self._report = report
+        self._statements: dict[int, Statement] = {}
+
+    def close(self) -> None:
+        """Close the SQLite connection; an open transaction is rolled back."""
+        self._connection.close()
+
+    def prepare(self, sql: str, *, with_tail: bool) -> tuple[int, Statement]:
+        """Prepare the first statement of a text under the lowest free id."""
+        statement = self._prepare_one(sql, with_tail=with_tail)
+        statement_id = 0
+        while statement_id in self._statements:
+            statement_id += 1
+        self._statements[statement_id] = statement
+        return statement_id, statement
+
+    def finalize(self, statement_id: int) -> None:
+        """Forget a statement."""
+        if self._statements.pop(statement_id, None) is None:
+            raise SqlFailure(*_NO_STATEMENT)
+
+    def execute(self, statement_id: int, params: Params) -> tuple[int, int]:
+        """Run a prepared statement that yields no row."""
+        statement = self._find(statement_id)
+        self._bind(statement, params.values(), params.count, RequestType.EXEC)
+        self._step(statement, self._generation.rows_in_exec)
+        self._release(statement)
+        return self._connection.result
+
+    def execute_sql(self, sql: str, params: Params) -> tuple[int, int]:
+        """Run every statement of a text; the result is that of the last one."""
+        generation = self._generation
+        values, count = params.values(), params.count
+        rest = sql
+        while rest:
+            statement = self._prepare(rest)
+            if statement is None:
+                if not generation.blank_tail_result:
+                    return 0, 0
+                break
+            taken = self._bind(statement, values, count, RequestType.EXEC_SQL)
+            if generation.takes_in_turn:
+                count -= taken
+            else:
+                values, count = _NO_VALUES.values(), 0
+            self._step(statement, generation.rows_in_exec_sql)
+            rest = rest[len(statement.sql) :]
+        return self._connection.result
+
+    def query(self, statement_id: int, params: Params) -> RowBatches:
+        """Run a prepared statement for its rows."""
+        statement = self._find(statement_id)
+        self._bind(statement, params.values(), params.count, RequestType.QUERY)
+        bindings = statement.bindings
+        try:
+            fresh = self._prepare(statement.sql)  # the schema may have changed since
+        except SqlFailure as error:
+            # the names of old stand in the buffer when the first step finds out
+            error.rows = RowBatches(statement.columns, statement.kinds, iter(())).head
+            raise
+        assert fresh is not None, statement.sql
+        fresh.bindings = bindings
+        self._release(statement)
+        return self._rows(fresh, masked=False)
+
+    def query_sql(self, sql: str, params: Params) -> RowBatches:
+        """Run the one statement of a text for its rows."""
+        statement = self._prepare_one(sql, with_tail=False)
+        self._bind(statement, params.values(), params.count, RequestType.QUERY_SQL)
+        return self._rows(statement, masked=self._generation.masks_query_sql)
+
+    def _find(self, statement_id: int) -> Statement:
+        statement = self._statements.get(statement_id)
+        if statement is None:
+            raise SqlFailure(*_NO_STATEMENT)
+        return statement
+
+    def _prepare(self, sql: str) -> Statement | None:
+        try:
+            return self._connection.prepare(sql)
+        except PragmaHazard as error:
+            self._report(HazardKind.OLD_PRAGMA, error.message)
+            raise
+
+    def _prepare_one(self, sql: str, *, with_tail: bool) -> Statement:
+        statement = self._prepare(sql)
+        if statement is None:
+            raise SqlFailure(*_EMPTY)
+        if self._generation.refuses_tail and not with_tail:
+            if self._connection.has_statement(sql[len(statement.sql) :]):
+                raise SqlFailure(*_TAIL)
+        return statement
+
+    def _release(self, statement: Statement) -> None:
+        if not self._generation.keeps_bindings:
+            statement.bindings = [None] * statement.parameters
+
+    def _bind(self, statement: Statement, values: Iterator[Any], count: int, request: RequestType) -> int:
+        generation = self._generation
+        wanted = statement.parameters
+        if generation.takes_in_turn:
+            statement.bindings = [None] * wanted
+            if count > wanted and request in generation.too_many:
+                raise SqlFailure(*generation.too_many[request])
+            count = min(count, wanted)
+        index = 0
+        try:
+            while index < count:
+                value = next(values)
+                if index >= wanted:
+                    raise SqlFailure(*generation.too_many[request])
+                statement.bindings[index] = value
+                index += 1
+        except BadValue:
+            raise SqlFailure(*generation.bad_value[request]) from None
+        return count
+
+    def _step(self, statement: Statement, when_row: tuple[int, str]) -> None:
+        self._refuse_returning(statement, when_row)
+        rows = self._connection.run(statement)
+        try:
+            if next(rows, None) is not None:
+                raise SqlFailure(*when_row)
+        finally:
+            rows.close()
+
+    def _refuse_returning(self, statement: Statement, answer: tuple[int, str]) -> None:
+        # a node answers this way, keeps the write or not, and aborts at the next statement of any connection
+        if not statement.readonly and statement.columns and survey(statement.sql).returning:
+            self._report(HazardKind.RETURNING, statement.sql)
+            raise SqlFailure(*answer)
+
+    def _rows(self, statement: Statement, *, masked: bool) -> RowBatches:
+        generation = self._generation
+        silent = not statement.columns
+        if statement.readonly:
+            if silent and not generation.runs_silent_reads_in_query:
+                raise SqlFailure(*_NOT_AN_ERROR)
+        elif not generation.runs_writes_in_query:
+            if silent:
+                raise SqlFailure(*_NOT_AN_ERROR)
+            self._refuse_returning(statement, (1, f"RETURNING aborts dqlite {generation.name}"))
+        elif not generation.returning:
+            self._step(statement, _ROWS_IN_QUERY)
+            return RowBatches(statement.columns, statement.kinds, iter(()))
+        rows = self._connection.run(statement)
+        if masked and not statement.readonly:
+            rows = _mask_busy(rows)
+        batches = RowBatches(statement.columns, statement.kinds, rows)
+        if batches.endless:
+            self._report(HazardKind.ENDLESS_ROWS, statement.sql)
+        return batches
+
+
+def _mask_busy(rows: Iterator[Any]) -> Iterator[Any]:
+    # dqlite 1.18.6 src/gateway.c: handle_query_sql_done_cb
+    try:
+        yield from rows
+    except SqlFailure as error:
+        if error.code & 0xFF == 5:
+            raise SqlFailure(*_TAIL) from error
+        raise

@@ -1,0 +1,203 @@
+"""Which TCP flows of a capture are dqlite, and which side of them is the client.
+
+A flow is taken when its client opens with a handshake word, or with an HTTP request that asks to upgrade to dqlite; when its
+port was named; when a handshake was seen on the same server endpoint; or, where the beginning of the flow is missing,
+when what is there reads as dqlite frames. Everything else is counted by what it looks like and dropped at once.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Collection
+
+from dqlitewire.constants import PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
+from dqlitewire.conversation import Frame, Garbage, Observer, Side
+from dqlitewire.traffic.packets import Segment, endpoints
+from dqlitewire.traffic.streams import Connection, Piece, What
+from dqlitewire.traffic.tcp import Delivery, Flow, Half, Reassembler
+
+MAX_WAITING = 32 << 10  # bytes of a flow that is not decided
+MAX_WAITING_ALL = 16 << 20
+HANDSHAKES = (struct.pack("<Q", PROTOCOL_VERSION), struct.pack("<Q", PROTOCOL_VERSION_LEGACY))
+HTTP_METHODS = (b"GET ", b"POST", b"PUT ", b"HEAD", b"DELE", b"OPTI", b"CONN", b"PATC", b"PRI ")
+
+
+def opening(data: bytes) -> str | None:
+    """Name what a client opens a connection with; None while that is too short to tell."""
+    if data[:2] == b"\x16\x03":
+        return "TLS"
+    if data[:4] in HTTP_METHODS:
+        head = data[:4096].partition(b"\r\n\r\n")
+        if b"upgrade: dqlite" in head[0].lower():
+            return "dqlite"
+        return "HTTP" if head[1] or len(data) >= 4096 else None
+    if len(data) < 8:
+        return None if any(word.startswith(data) for word in HANDSHAKES) else "other"
+    if data[:8] in HANDSHAKES:
+        # one word more tells a handshake from a LEADER request, whose header is the same bytes
+        return "dqlite" if len(data) == 8 or data[8:12] != bytes(4) else "frames"
+    if int.from_bytes(data[:8], "little") < 256 and (len(data) == 8 or _is_request_header(data[8:16])):
+        return "dqlite"  # a version no server knows
+    return "other"
+
+
+def _is_request_header(data: bytes) -> bool:
+    return len(data) == 8 and data[:4] != bytes(4) and data[3] == 0 and data[4] < 20 and data[5] < 2 and data[6:] == b"\0\0"
+
+
+class _Waiting:
+    """Deliveries of a flow that is not decided yet."""
+
+    def __init__(self) -> None:
+        self.deliveries: list[Delivery] = []
+        self.size = 0
+        self.next_trial = 4
+
+    def first(self, half: Half) -> bytes | None:
+        """How a direction begins; None if its first bytes were lost."""
+        parts: list[bytes] = []
+        for delivery in self.deliveries:
+            if delivery.half is half:
+                if delivery.what is not What.DATA:
+                    break
+                parts.append(delivery.data)
+        else:
+            return b"".join(parts)
+        return b"".join(parts) or None
+
+
+class DqliteFlows:
+    """Segments in, pieces of dqlite connections out.
+
+    Args:
+        ports: server ports that are dqlite; empty to find them.
+    """
+
+    def __init__(self, ports: Collection[int] = ()) -> None:
+        self._ports = frozenset(port.to_bytes(2, "big") for port in ports)
+        self._servers: set[bytes] = set()
+        self._waiting = 0
+        self._out: list[Delivery] = []
+        self.reassembler = Reassembler()
+        self.connections = 0
+        self.others: Counter[str] = Counter()
+        self.other_ports: Counter[str] = Counter()
+
+    def add(self, segment: Segment, time: int | None) -> list[Piece]:
+        """Take one segment; return what it completes."""
+        out = self._out
+        self.reassembler.add(segment, time, out)
+        return self._take() if out else []
+
+    def flush(self) -> list[Piece]:
+        """Return what is left at the end of the capture."""
+        self.reassembler.flush(self._out)
+        return self._take()
+
+    def _take(self) -> list[Piece]:
+        pieces: list[Piece] = []
+        for delivery in self._out:
+            half, what, data, size, time = delivery
+            owner = half.flow.owner
+            if type(owner) is Connection:
+                pieces.append(Piece(owner, half.tag, what, data, size, time or 0))  # type: ignore[arg-type]
+            elif not half.flow.ignored:
+                pieces += self._wait(delivery)
+        self._out.clear()
+        return pieces
+
+    def _wait(self, delivery: Delivery) -> list[Piece]:
+        flow = delivery.half.flow
+        if not isinstance(flow.owner, _Waiting):
+            flow.owner = _Waiting()
+        waiting = flow.owner
+        waiting.deliveries.append(delivery)
+        waiting.size += len(delivery.data)
+        self._waiting += len(delivery.data)
+        verdict = self._judge(flow, waiting)
+        if verdict is None:
+            return []
+        self._waiting -= waiting.size
+        if isinstance(verdict, Half):
+            return self._adopt(flow, waiting, verdict)
+        self.others[verdict] += 1
+        self.other_ports[endpoints(flow.halves[0].key)[1]] += 1
+        flow.owner = None
+        self.reassembler.ignore(flow)
+        return []
+
+    def _judge(self, flow: Flow, waiting: _Waiting) -> Half | str | None:
+        """The client's half, or what the flow is instead, or None."""
+        known = [half for half in flow.halves if self._is_server(half)]
+        if known:
+            client = next((half for half in known if half.initiator), known[0])
+            found = opening(waiting.first(client) or b"")
+            return found if found == "TLS" else client
+        if self._ports:
+            return "other"
+        initiator = next((half for half in flow.halves if half.initiator), None)
+        first = waiting.first(initiator) if initiator is not None else None
+        if initiator is not None and first:
+            found = opening(first)
+            return initiator if found == "dqlite" else "other" if found == "frames" else found
+        for half in flow.halves:
+            begins = waiting.first(half)
+            if begins and (found := opening(begins)) not in (None, "other", "frames"):
+                return half if found == "dqlite" else found
+            if begins and begins[:7] == b"HTTP/1.":
+                return "HTTP"
+        return self._try(flow, waiting)
+
+    def _is_server(self, half: Half) -> bool:
+        return half.key[-2:] in self._ports if self._ports else _destination(half.key) in self._servers
+
+    def _try(self, flow: Flow, waiting: _Waiting) -> Half | str | None:
+        """Read what there is of a flow without a beginning, both ways round."""
+        full = waiting.size >= MAX_WAITING or self._waiting >= MAX_WAITING_ALL or flow.ended
+        if not full and len(waiting.deliveries) < waiting.next_trial:
+            return None
+        waiting.next_trial *= 2
+        scores = {half: self._score(waiting, half) for half in flow.halves}
+        best = max(flow.halves, key=lambda half: scores[half])
+        if scores[best] > max(0, scores[best.peer]):
+            return best
+        return "other" if full else None
+
+    @staticmethod
+    def _score(waiting: _Waiting, client: Half) -> int:
+        """Bytes in frames less bytes outside, if `client` is the client's half."""
+        observer, score = Observer(midstream=True, count_rows=False), 0
+        for half, what, data, size, _ in waiting.deliveries:
+            side = Side.CLIENT if half is client else Side.SERVER
+            if what is What.DATA:
+                events = observer.receive(side, data)
+            elif what is What.GAP:
+                events = observer.receive_gap(side, size or None)
+            else:
+                events = observer.receive_eof(side)
+            for event in events:
+                if isinstance(event, Frame):
+                    score += event.size if event.message is not None else -event.size
+                elif isinstance(event, Garbage):
+                    score -= event.size
+        return score
+
+    def _adopt(self, flow: Flow, waiting: _Waiting, client: Half) -> list[Piece]:
+        self.connections += 1
+        source, destination = endpoints(client.key)
+        begins = waiting.first(client)
+        midstream = begins is None or not (client.initiator or opening(begins) == "dqlite")
+        connection = flow.owner = Connection(self.connections, source, destination, midstream)
+        client.tag, client.peer.tag = Side.CLIENT, Side.SERVER
+        self._servers.add(_destination(client.key))
+        connection.timed = waiting.deliveries[0].time is not None
+        return [
+            Piece(connection, half.tag, what, data, size, time or 0)  # type: ignore[arg-type]
+            for half, what, data, size, time in waiting.deliveries
+        ]
+
+
+def _destination(key: bytes) -> bytes:
+    size = (len(key) - 4) // 2
+    return key[size : 2 * size] + key[-2:]

@@ -1,0 +1,135 @@
+"""Where bytes come from: a file, standard input or memory; plain or gzipped; ended or still growing."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import stat
+import sys
+import zlib
+from collections.abc import Callable
+from typing import BinaryIO, cast
+
+from dqlitewire.traffic.errors import SourceError
+
+ENOUGH = 24  # bytes that tell any format from any other
+
+
+class Input:
+    """Bytes with a name, whose beginning can be looked at before it is read.
+
+    Args:
+        file: read from front to back; it need not be seekable.
+        name: for messages.
+        size: bytes in all, for progress; None if nobody knows.
+        more: asked at the end of the file; true if reading again makes sense (it should wait a little first).
+    """
+
+    def __init__(
+        self, file: BinaryIO, name: str, size: int | None = None, more: Callable[[], bool] | None = None
+    ) -> None:
+        self._read: Callable[[int], bytes | None] = getattr(file, "read1", file.read)
+        self._more = more
+        self._ahead = b""
+        self._file = file  # kept alive, and closed with us
+        self.name = name
+        self.size = size
+        self.position = 0
+
+    def read(self, size: int) -> bytes:
+        """Return at most `size` bytes, b"" at the end."""
+        data, self._ahead = self._ahead[:size], self._ahead[size:]
+        return data or self._next(size)
+
+    def head(self) -> bytes:
+        """Return what is there, without taking it: `ENOUGH` bytes, or more, or all."""
+        while len(self._ahead) < ENOUGH and (data := self._next(1 << 16)):
+            self._ahead += data
+        return self._ahead
+
+    def _next(self, size: int) -> bytes:
+        try:
+            while not (data := self._read(size) or b"") and self._more is not None and self._more():
+                pass
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            raise SourceError(f"{self.name}: damaged gzip data", "copy the file again") from None
+        except OSError as error:
+            raise SourceError(f"{self.name}: {error.strerror or error}") from None
+        self.position += len(data)
+        return data
+
+    def close(self) -> None:
+        """Close the file, except standard input."""
+        if self._file is not sys.stdin.buffer:
+            self._file.close()
+
+
+class _Unzipped(Input):
+    """The contents of a gzipped input; position and size stay those of the file."""
+
+    def __init__(self, packed: Input) -> None:
+        self._packed = packed
+        reader = cast(BinaryIO, io.BufferedReader(_Raw(packed)))
+        super().__init__(cast(BinaryIO, gzip.GzipFile(fileobj=reader)), packed.name, packed.size)
+
+    @property
+    def position(self) -> int:
+        return self._packed.position
+
+    @position.setter
+    def position(self, value: int) -> None:
+        pass
+
+    def close(self) -> None:
+        super().close()
+        self._packed.close()
+
+
+class _Raw(io.RawIOBase):
+    def __init__(self, source: Input) -> None:
+        self._source = source
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data = self._source.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def open_input(
+    what: str | os.PathLike[str] | bytes | BinaryIO, more: Callable[[], bool] | None = None
+) -> Input:
+    """Open a path ("-" is standard input), bytes, or a binary file.
+
+    Raises:
+        SourceError: there is nothing to read.
+    """
+    if isinstance(what, (bytes, bytearray, memoryview)):
+        found = Input(io.BytesIO(what), "bytes", len(what))
+    elif isinstance(what, (str, os.PathLike)):
+        found = _open_path(os.fspath(what), more)
+    else:
+        found = Input(what, str(getattr(what, "name", "file")), None, more)
+    return _Unzipped(found) if found.head()[:2] == b"\x1f\x8b" else found
+
+
+_HINTS: dict[type[OSError], str] = {
+    FileNotFoundError: "no such file",
+    PermissionError: "permission denied: run as its owner, or as root",
+    IsADirectoryError: "is a folder: name a file in it",
+}
+
+
+def _open_path(path: str, more: Callable[[], bool] | None) -> Input:
+    if path == "-":
+        return Input(sys.stdin.buffer, "stdin", None, more)
+    try:
+        file = open(path, "rb", buffering=0)  # noqa: SIM115 (Input closes it)
+        status = os.fstat(file.fileno())
+    except OSError as error:
+        raise SourceError(f"{path}: {_HINTS.get(type(error), error.strerror)}") from None
+    size = status.st_size if stat.S_ISREG(status.st_mode) else None
+    return Input(cast(BinaryIO, file), path, size, more)

@@ -1,0 +1,278 @@
+"""Parameter tuples and row tuples, plain and readable.
+
+A parameter tuple is a count (one byte in schema 0, four in schema 1), a type byte for each value, zeros to the next word, then
+the values (dqlite src/tuple.h: TUPLE__PARAMS, TUPLE__PARAMS32). A row is a type nibble for each column, the first in the low
+half of the first byte, zeros to the next word, then the values; instead of a row there may be an end marker.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from .constants import ValueType
+from .exceptions import DecodeError, EncodeError
+from .limits import DEFAULT_OPTIONS, MAX_BLOB_SIZE, MAX_PARAM_COUNT, MAX_TEXT_VALUE_SIZE, Options
+from .types import (
+    TYPES_BY_CODE,
+    WireInput,
+    WireValue,
+    checked_type,
+    encode_value,
+    infer_type,
+    pack_value,
+    read_value,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = [
+    "RowMarker",
+    "decode_params_tuple",
+    "decode_row_header",
+    "decode_row_values",
+    "encode_params_tuple",
+    "encode_row_header",
+    "encode_row_values",
+]
+
+_MAX_PARAM_COUNT = MAX_PARAM_COUNT
+
+DONE, PART = b"\xff" * 8, b"\xee" * 8
+_COUNT_SIZES = (1, 4)  # bytes of the count, by schema
+_UNIXTIME = ValueType.UNIXTIME
+_REFUSED_TYPE = "value type {}, allowed 1 to 5, 10 and 11 in parameters"
+
+
+class RowMarker(Enum):
+    """What stands behind the last row of a frame."""
+
+    DONE = "done"
+    PART = "part"
+
+
+# ---- parameters
+
+
+def check_params_shape(count: int, schema: object, limit: int, path: str) -> int:
+    """Return the schema, if it and the count are allowed."""
+    if schema not in (0, 1) or isinstance(schema, bool):
+        raise EncodeError(f"params schema {schema!r}, allowed 0 and 1", path=path)
+    if count > limit:
+        raise EncodeError(f"got {count} parameters, at most {limit}", path=path, limit=limit)
+    if schema == 0 and count > 255:
+        raise EncodeError(f"got {count} parameters, at most 255 in schema 0", path=path, limit=255)
+    return int(schema)  # type: ignore[call-overload, no-any-return]
+
+
+def params_header(types: Sequence[int], schema: int, buffer_offset: int = 0) -> bytes:
+    header = len(types).to_bytes(_COUNT_SIZES[schema], "little") + bytes(types)
+    return header + bytes(-(buffer_offset + len(header)) % 8)
+
+
+def pack_params(params: Sequence[object], schema: int, options: Options, path: str) -> bytes:
+    """Encode a parameter tuple value by value: the cold path, and the oracle of the fast one."""
+    types = [infer_type(value, f"{path}[{i}]") for i, value in enumerate(params)]
+    parts = [params_header(types, schema)]
+    for i, (value, value_type) in enumerate(zip(params, types, strict=True)):
+        where = f"{path}[{i}]"
+        parts.append(
+            pack_value(value, value_type, options.max_text_value_size, options.max_blob_size, where)
+        )
+    return b"".join(parts)
+
+
+def encode_params_tuple(
+    params: Sequence[WireInput],
+    schema: int = 0,
+    buffer_offset: int = 0,
+    *,
+    emit_empty_header: bool = False,
+) -> bytes:
+    """Encode a parameter tuple; without parameters, nothing.
+
+    Args:
+        params: each sent as the type its Python type stands for.
+        schema: 0 for at most 255 values, 1 for more.
+        buffer_offset: where in the body the tuple begins; its header is padded to a word counted from there.
+        emit_empty_header: write a zero word where there are no parameters.
+
+    Raises:
+        EncodeError: an unknown schema, too many values, or a value no type holds.
+    """
+    check_params_shape(len(params), schema, MAX_PARAM_COUNT, "params")
+    if not params:
+        return bytes(8) if emit_empty_header else b""
+    values, types = [], []
+    for value in params:
+        data, value_type = encode_value(value)
+        values.append(data)
+        types.append(value_type)
+    return params_header(types, schema, buffer_offset) + b"".join(values)
+
+
+def decode_params_tuple(
+    data: bytes | memoryview, count: int | None = None, schema: int = 0, buffer_offset: int = 0
+) -> tuple[list[WireValue], int]:
+    """Decode a parameter tuple; return its values and the bytes consumed.
+
+    Args:
+        count: number of values, if `data` begins behind the count.
+        schema: 0 for a count of one byte, 1 for one of four.
+        buffer_offset: where in the body `data` begins.
+
+    Raises:
+        DecodeError: bytes that are no parameter tuple, or too many values.
+    """
+    if schema not in (0, 1):
+        raise DecodeError(f"params schema {schema!r}, allowed 0 and 1")
+    if count == 0 and len(data) < 8:
+        return [], 0
+    if not data:
+        if count:
+            raise DecodeError(f"no data, {count} parameters are needed", path="params", offset=0)
+        return [], 0
+    if len(data) < 8:
+        raise DecodeError(f"got {len(data)} bytes, a header of 8 is needed", path="params", offset=0)
+    return read_params(data, 0, len(data), schema, DEFAULT_OPTIONS, "params", count, buffer_offset)
+
+
+def read_params(
+    data: bytes | memoryview,
+    pos: int,
+    end: int,
+    schema: int,
+    options: Options,
+    path: str,
+    count: int | None = None,
+    shift: int = 0,
+) -> tuple[list[WireValue], int]:
+    """Read the tuple at data[pos:end]; words are counted from `shift` bytes before the data's start."""
+    start = pos
+    if count is None:
+        size = _COUNT_SIZES[schema]
+        if end - pos < size:
+            raise DecodeError(f"got {end - pos} bytes, a count of {size} is needed", path=path, offset=pos)
+        count = int.from_bytes(data[pos : pos + size], "little")
+        pos += size
+    if count > options.max_param_count:
+        raise DecodeError(
+            f"got {count} parameters, at most {options.max_param_count}",
+            path=path,
+            offset=start,
+            limit=options.max_param_count,
+        )
+    values_at = pos + count
+    values_at += -(values_at + shift) % 8
+    if values_at > end:
+        raise DecodeError(f"header of {count} types, {end - pos} bytes are left", path=path, offset=start)
+    codes = bytes(data[pos : pos + count])
+    values: list[WireValue] = []
+    max_text, max_blob, errors = options.max_text_value_size, options.max_blob_size, options.text_errors
+    at = values_at
+    for i, code in enumerate(codes):
+        if code == _UNIXTIME or code > 15 or TYPES_BY_CODE[code] is None:
+            raise DecodeError(_REFUSED_TYPE.format(code), path=f"{path}[{i}]", offset=pos + i)
+        try:
+            value, at = read_value(code, data, at, end, max_text, max_blob, errors)
+        except DecodeError as error:
+            error.path = f"{path}[{i}]"
+            raise
+        values.append(value)
+    return values, at - start
+
+
+# ---- rows
+
+
+def row_header(types: Sequence[int]) -> bytes:
+    """Return the type nibbles of a row, padded to whole words."""
+    header = 0
+    for i, code in enumerate(types):
+        header |= code << 4 * i
+    return header.to_bytes((len(types) + 15) // 16 * 8, "little")
+
+
+def encode_row_header(types: Sequence[ValueType | int]) -> bytes:
+    """Encode the types of a row as nibbles, padded to whole words.
+
+    Raises:
+        EncodeError: a type that does not exist.
+    """
+    return row_header([checked_type(code) for code in types])
+
+
+def decode_row_header(
+    data: bytes | memoryview, column_count: int
+) -> tuple[list[ValueType] | RowMarker, int]:
+    """Decode the types of a row, or the marker that stands in place of a row.
+
+    Returns:
+        The types or the marker, and the bytes consumed.
+
+    Raises:
+        DecodeError: a type that does not exist (a torn marker has one), or too few bytes.
+    """
+    first = bytes(data[:8])
+    if first == DONE:
+        return RowMarker.DONE, 8
+    if first == PART:
+        return RowMarker.PART, 8
+    size = (column_count + 15) // 16 * 8
+    if len(data) < size:
+        raise DecodeError(f"got {len(data)} bytes, a header of {size} is needed", path="row", offset=0)
+    return list(read_row_types(bytes(data[:size]), column_count, 0)), size
+
+
+def read_row_types(header: bytes, count: int, offset: int) -> tuple[ValueType, ...]:
+    types = []
+    for i in range(count):
+        code = header[i >> 1] >> 4 if i & 1 else header[i >> 1] & 15
+        found = TYPES_BY_CODE[code]
+        if found is None:
+            raise DecodeError(
+                f"value type {code} in column {i}, allowed 1 to 5 and 9 to 11", offset=offset + (i >> 1)
+            )
+        types.append(found)
+    return tuple(types)
+
+
+def encode_row_values(values: Sequence[WireInput], types: Sequence[ValueType]) -> bytes:
+    """Encode the values of a row, each as its type.
+
+    Raises:
+        EncodeError: as many values as types are needed, and each type must hold its value.
+    """
+    if len(values) != len(types):
+        raise EncodeError(f"got {len(values)} values, {len(types)} types", path="row")
+    return b"".join(encode_value(value, code)[0] for value, code in zip(values, types, strict=True))
+
+
+def decode_row_values(
+    data: bytes | memoryview, types: Iterable[ValueType], *, text_errors: str = "strict"
+) -> tuple[list[WireValue], int]:
+    """Decode the values of a row; return them and the bytes consumed.
+
+    Args:
+        text_errors: what to do with text that is not UTF-8, the name of a codec error handler.
+
+    Raises:
+        DecodeError: bytes that do not hold a value of each type.
+    """
+    values: list[WireValue] = []
+    pos = 0
+    for i, code in enumerate(types):
+        try:
+            value, pos = read_value(
+                code, data, pos, len(data), MAX_TEXT_VALUE_SIZE, MAX_BLOB_SIZE, text_errors
+            )
+        except DecodeError as error:
+            error.path = f"row[{i}]"
+            raise
+        except LookupError as error:
+            raise ValueError(
+                f"text_errors is {text_errors!r}, the name of a codec error handler"
+            ) from error
+        values.append(value)
+    return values, pos
