@@ -8,7 +8,7 @@ server stops if header and body have reached a page, so a result whose column na
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 __all__ = ["DONE", "PAGE", "PART", "PLAIN", "RowBatches", "WrongType", "column_kind", "encode_text"]
@@ -166,7 +166,7 @@ class RowBatches:
     the FAILURE's code.
     """
 
-    def __init__(self, names: Sequence[str], kinds: Sequence[int], rows: Generator[Row]) -> None:
+    def __init__(self, names: Sequence[str], kinds: Sequence[int], rows: Generator[Row, None, None]) -> None:
         self.head = struct.pack("<Q", len(names)) + b"".join(map(encode_text, names))
         self._kinds = tuple(kinds)
         self._rows = rows

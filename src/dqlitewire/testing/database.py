@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -20,7 +20,9 @@ from dqlitewire.testing.batches import column_kind
 if TYPE_CHECKING:
     from dqlitewire.testing.generations import Generation
 
-__all__ = ["Connection", "SqlFailure", "Statement", "Store"]
+__all__ = ["Connection", "PragmaHazard", "Rows", "SqlFailure", "Statement", "Store"]
+
+Rows = Generator[tuple[Any, ...], None, None]
 
 PAGE_SIZE = 4096
 _CHECKPOINT_PAGES = 1000
@@ -148,7 +150,7 @@ class Connection:
         except SqlFailure:
             return True
 
-    def run(self, statement: Statement) -> Iterator[tuple[Any, ...]]:
+    def run(self, statement: Statement) -> Rows:
         """Step a statement with its bindings; closing the iterator resets it."""
         cursor = self.raw.cursor()
         self._refusal = None

@@ -9,6 +9,7 @@ the caller is free to serve others, to receive an INTERRUPT, or to wait until th
 from __future__ import annotations
 
 import struct
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -150,6 +151,7 @@ class Session:
         self.pause = 0.0
         self.write_size: int | None = None
         self.write_pause = 0.0
+        self.abandoned_at: float | None = None  # when a running query is to be given up, on the monotonic clock
         # the newest generation is told to the conversation so that it never refuses what we mean to answer
         self._conversation = ServerConversation(generation=WireGeneration.V1_18_3)
         self._generation = engine.generation
@@ -159,6 +161,7 @@ class Session:
         self._legacy = False
         self._gone = False
         self._lost = False
+        self._cut_short = False  # leadership went while rows were being sent
         self._struck: list[Fault] = []
         self._drop: Drop | None = None
         self._frames_left = self._bytes_left = 0
@@ -181,6 +184,9 @@ class Session:
             return b""
         self.busy = True
         try:
+            if self._cut_short:
+                self._cut_short = False
+                return self._send(self._leadership_lost())
             return self._next_rows() if self._batches is not None else self._next_answer()
         finally:
             self.busy = False
@@ -196,7 +202,8 @@ class Session:
             return  # the running statement is stopped at its next progress call, then this is called again
         self._lost = False
         if self._batches is not None:
-            self._batches.lose()
+            self._batches.abandon()
+            self._batches, self._cut_short = None, True
         self._close_workspace()
 
     def close(self) -> None:
@@ -220,7 +227,9 @@ class Session:
         self.engine.breathe()
         if self._gone or self._lost or self.engine.stopping:
             return True
-        return self._conversation.interrupted
+        if self.abandoned_at is not None and time.monotonic() > self.abandoned_at:
+            return self._batches is not None
+        return self._batches is not None and self._conversation.interrupted
 
     # ---- answers
 
@@ -232,6 +241,7 @@ class Session:
             case Greeting(version, accepted):
                 self._legacy = version == LEGACY_VERSION
                 self.closed = not accepted
+                return self._next_answer() if accepted else b""
             case BadHeader(words, _, _):
                 return self._bad_header(words)
             case None:
@@ -320,8 +330,13 @@ class Session:
         if isinstance(error, WrongType):
             self.hazard(HazardKind.COLUMN_TYPE, str(error))
             return encode_failure(1, f"{error} aborts dqlite {self._generation.name}")
+        if self._lost:
+            return self._leadership_lost()
         rows = b"" if self.engine.clean_failures else error.rows or rows
         return encode_failure(error.code, error.message, rows)
+
+    def _leadership_lost(self) -> bytes:
+        return encode_failure(_LEADERSHIP_LOST, self._generation.lost_text)
 
     def hazard(self, kind: HazardKind, detail: str) -> None:
         """Record what a real node would not survive."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dqlitewire.constants import RequestType
 from dqlitewire.conversation.sql import survey
 from dqlitewire.testing.calls import BadValue, Params
-from dqlitewire.testing.database import Connection, PragmaHazard, SqlFailure, Statement
+from dqlitewire.testing.database import Connection, PragmaHazard, Rows, SqlFailure, Statement
 from dqlitewire.testing.hazards import HazardKind
 from dqlitewire.testing.batches import RowBatches
 
@@ -101,7 +101,7 @@ class Workspace:
             fresh = self._prepare(statement.sql)  # the schema may have changed since
         except SqlFailure as error:
             # the names of old stand in the buffer when the first step finds out
-            error.rows = RowBatches(statement.columns, statement.kinds, iter(())).head
+            error.rows = RowBatches(statement.columns, statement.kinds, _no_rows()).head
             raise
         assert fresh is not None, statement.sql
         fresh.bindings = bindings
@@ -187,7 +187,7 @@ class Workspace:
             self._refuse_returning(statement, (1, f"RETURNING aborts dqlite {generation.name}"))
         elif not generation.returning:
             self._step(statement, _ROWS_IN_QUERY)
-            return RowBatches(statement.columns, statement.kinds, iter(()))
+            return RowBatches(statement.columns, statement.kinds, _no_rows())
         rows = self._connection.run(statement)
         if masked and not statement.readonly:
             rows = _mask_busy(rows)
@@ -197,7 +197,11 @@ class Workspace:
         return batches
 
 
-def _mask_busy(rows: Iterator[Any]) -> Iterator[Any]:
+def _no_rows() -> Rows:
+    yield from ()
+
+
+def _mask_busy(rows: Rows) -> Rows:
     # dqlite 1.18.6 src/gateway.c: handle_query_sql_done_cb
     try:
         yield from rows
