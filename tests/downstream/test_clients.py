@@ -1,7 +1,7 @@
 """Two generations of dqlite-client, dqlite-dbapi and sqlalchemy-dqlite run real sessions on this package.
 
-`session.py` is what their user writes; here stands what that user must see. The programs run on the Python 3.13
-that `tests/real/setup-nodes` unpacked, whatever runs the suite, since the clients want 3.13 or newer.
+`session.py` is what their user writes; here stands what that user must see. The programs run on the Python
+3.13 that `tests/real/setup-nodes` unpacked, whatever runs the suite: the clients want 3.13 or newer.
 """
 
 from __future__ import annotations
