@@ -12,8 +12,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from dqlitewire.conversation import Side
 from dqlitewire.traffic.capture import ByteReader
@@ -115,7 +114,9 @@ class TranscriptWriter:
             )
 
     def _write(self, line: str) -> None:
-        os.write(self._file, line.encode() + b"\n")
+        rest = memoryview(line.encode() + b"\n")
+        while rest:
+            rest = rest[os.write(self._file, rest) :]
 
 
 def check_header(line: bytes) -> None:
@@ -203,9 +204,3 @@ def is_transcript(head: bytes) -> bool:
     """Say whether an input that begins so is a transcript."""
     return head.lstrip().startswith(MAGIC) or (head.startswith(b"{") and b'"dqt"' in head.partition(b"\n")[0])
 
-
-def read_transcript(path: str | os.PathLike[str]) -> Iterator[Piece]:
-    """Yield what a transcript file holds; a damaged line is left out."""
-    file: BinaryIO
-    with Path(path).open("rb") as file:
-        yield from pieces(ByteReader(file.read), lambda _: None)

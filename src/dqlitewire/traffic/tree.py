@@ -1,0 +1,103 @@
+"""A frame's bytes with names: as an indented tree of byte ranges, or as a hexdump with the names in the margin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dqlitewire.cursor import Span
+from dqlitewire.traffic.summary import elide, value
+
+MAX_CHILDREN = 64  # of one part, before the rest is counted instead
+
+
+def tree(span: Span, width: int = 100, max_children: int = MAX_CHILDREN) -> Iterator[str]:
+    """Yield the lines of a tree: byte range, name, value.
+
+    Args:
+        width: lines are cut to it.
+        max_children: of one part; the others are counted.
+    """
+    for part, depth, left_out in _walk(span, 0, max_children):
+        if left_out:
+            yield f"{'':13}{'  ' * depth}… {left_out} more"
+            continue
+        label = f"{part.start:05x}-{part.end:05x}  {'  ' * depth}{part.name}"
+        shown = value_of(part, width)
+        yield elide(f"{label} {shown}".rstrip(), width)
+    if span.error is not None:
+        yield elide(f"{'':13}! {span.error}", width)
+
+
+def _walk(span: Span, depth: int, limit: int) -> Iterator[tuple[Span, int, int]]:
+    yield span, depth, 0
+    if span.name == "header":
+        return
+    for child in span.children[:limit]:
+        yield from _walk(child, depth + 1, limit)
+    if len(span.children) > limit:
+        yield span, depth + 1, len(span.children) - limit
+
+
+def value_of(span: Span, width: int = 60) -> str:
+    """The value of a part, in words."""
+    if span.name == "header":
+        return ", ".join(f"{part.name} {part.value}" for part in span.children if part.name != "reserved" or part.value)
+    if span.name == "types" or (span.value is None and not _is_cell(span)):
+        return _types(span.value)
+    if isinstance(span.value, (list, tuple)):
+        return "(" + ", ".join(value(item, 20) for item in span.value) + ")"
+    if span.name == "marker":
+        return str(span.value)
+    return value(span.value, max(16, width - 24))
+
+
+def _is_cell(span: Span) -> bool:
+    return span.name.startswith("[")
+
+
+def _types(types: object) -> str:
+    if not isinstance(types, (list, tuple)):
+        return ""
+    return ", ".join(getattr(kind, "name", str(kind)) for kind in types)
+
+
+def hexdump(data: bytes, span: Span | None = None, width: int = 100, max_bytes: int | None = 4096) -> Iterator[str]:
+    """Yield a hexdump, a word (8 bytes) a line, with the parts that begin in it in the margin.
+
+    Args:
+        span: the frame explained; None for bytes that are no frame.
+        width: lines are cut to it.
+        max_bytes: after so many, only the last line is shown.
+    """
+    names = _margin(span) if span is not None else {}
+    size = len(data) if max_bytes is None or len(data) <= max_bytes else max_bytes
+    for at in range(0, size, 8):
+        yield _line(data, at, names.get(at, ""), width)
+    if size < len(data):
+        last = max(size, (len(data) - 1) & ~7)
+        yield f"  … {last - size} bytes"
+        yield _line(data, last, names.get(last, ""), width)
+
+
+def _line(data: bytes, at: int, name: str, width: int) -> str:
+    row = data[at : at + 8]
+    text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+    return elide(f"  {at:05x}  {row.hex(' '):23}  {text:8}  {name}".rstrip(), width)
+
+
+def _margin(span: Span) -> dict[int, str]:
+    """Word offset -> what begins there."""
+    names: dict[int, list[str]] = {}
+    for leaf, path in _leaves(span, ""):
+        at = leaf.start & ~7
+        names.setdefault(at, []).append(f"{path}{leaf.name} {value_of(leaf, 60)}".strip())
+    return {at: ", ".join(parts) for at, parts in names.items()}
+
+
+def _leaves(span: Span, path: str) -> Iterator[tuple[Span, str]]:
+    for child in span.children:
+        if child.children and child.name != "header":
+            for leaf, inner in _leaves(child, ""):
+                yield leaf, f"{path}{child.name}{'' if f'{inner}{leaf.name}'.startswith('[') else '.'}{inner}"
+        else:
+            yield child, path
