@@ -51,7 +51,7 @@ def lines(message: Message) -> Iterator[str]:
         yield repr(message)
         return
     more = ", more to come" if message.has_more else ""
-    yield f"RowsResponse: {len(message.rows)} rows of {len(message.column_names)} columns{more}"
+    yield f"RowsResponse: rows {len(message.rows)}, columns {len(message.column_names)}{more}"
     yield "  " + " | ".join(message.column_names)
     for row in message.rows[:SHOWN_ROWS]:
         yield "  " + " | ".join(map(repr, row))
