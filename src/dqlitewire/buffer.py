@@ -98,6 +98,22 @@ class Frames:
         size = 8 + 8 * int.from_bytes(data[:4], "little")
         return len(data) >= size or size > self._options.max_message_size
 
+    def available(self) -> int:
+        """Return how many bytes wait to be read."""
+        return len(self._data)
+
+    @exclusive
+    def peek_header(self) -> tuple[int, int, int] | None:
+        """Return body words, type and schema of the next frame; None while the header is incomplete.
+
+        Raises:
+            DecodeError: the frame is larger than allowed; it can be skipped.
+        """
+        self._check()
+        if not self._size():
+            return None
+        return int.from_bytes(self._data[:4], "little"), self._data[4], self._data[5]
+
     @exclusive
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Append bytes as they arrived.
@@ -107,7 +123,7 @@ class Frames:
         """
         if self._error is not None:
             self._check()
-        if not isinstance(data, (bytes, bytearray, memoryview)):
+        if type(data) is not bytes and not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"got {type(data).__name__}, bytes are needed")
         if self._skip:
             view = memoryview(data).cast("B")
@@ -176,22 +192,6 @@ class ReadBuffer(Frames):
     def __init__(self, max_message_size: int | None = DEFAULT_MAX_MESSAGE_SIZE) -> None:
         default = max_message_size == DEFAULT_MAX_MESSAGE_SIZE
         super().__init__(DEFAULT_OPTIONS if default else Options(max_message_size=max_message_size))
-
-    def available(self) -> int:
-        """Return how many bytes wait to be read."""
-        return len(self._data)
-
-    @exclusive
-    def peek_header(self) -> tuple[int, int, int] | None:
-        """Return body words, type and schema of the next frame; None while the header is incomplete.
-
-        Raises:
-            DecodeError: the frame is larger than allowed; it can be skipped.
-        """
-        self._check()
-        if not self._size():
-            return None
-        return int.from_bytes(self._data[:4], "little"), self._data[4], self._data[5]
 
     @exclusive
     def read_message(self) -> bytes | None:

@@ -6,6 +6,8 @@ its state comes from one place, `_check_ready`.
 
 from __future__ import annotations
 
+from struct import Struct
+
 from .buffer import Frames, exclusive
 from .constants import (
     DEFAULT_MAX_CONTINUATION_FRAMES,
@@ -26,7 +28,7 @@ from .exceptions import (
 )
 from .limits import DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_MAX_ROWS, DEFAULT_OPTIONS, Limits, Options
 from .messages import requests as _requests  # noqa: F401  (fills the registry)
-from .messages.base import HEADER, Message
+from .messages.base import Message
 from .messages.responses import (
     EmptyResponse,
     FailureResponse,
@@ -60,6 +62,8 @@ RESPONSE_TYPES: dict[int, type[Message]] = {
     code: cls for (is_request, code), cls in REGISTRY.items() if not is_request
 }
 
+_ROWS = int(ResponseType.ROWS)
+_STRICT, _REJECT = "strict", "reject"  # as in the signatures, where equal literals are one object
 _VERSIONS = (PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY)
 _ERROR_HANDLERS = (
     "strict",
@@ -73,29 +77,34 @@ _ERROR_HANDLERS = (
 )
 
 
-class _Readers(dict[int, "Reader"]):
-    """Decoders by type and schema, as the u16 that the two make in a header; made at first use."""
+def _reader(is_request: bool, key: int) -> Reader:
+    """Return the decoder of a type and schema, given as the u16 that the two make in a header."""
+    code, schema = key & 0xFF, key >> 8
+    cls: Any = (REQUEST_TYPES if is_request else RESPONSE_TYPES).get(code)
+    if cls is None:
+        kind = "request" if is_request else "response"
+        raise DecodeError(f"unknown {kind} type {code}", path="Header.msg_type", offset=4)
+    if schema not in cls.SCHEMAS:
+        allowed = " and ".join(map(str, cls.SCHEMAS))
+        problem = f"schema {schema} of {cls.__name__}, allowed {allowed}"
+        raise DecodeError(problem, path="Header.schema", offset=5)
+    return reader_of(cls, schema)
 
-    def __init__(self, types: dict[int, type[Message]], kind: str) -> None:
-        self._types = types
-        self._kind = kind
+
+class _Readers(dict[int, "Reader"]):
+    """Decoders by type and schema; each is made at its first use."""
+
+    def __init__(self, is_request: bool) -> None:
+        self._is_request = is_request
 
     def __missing__(self, key: int) -> Reader:
-        code, schema = key & 0xFF, key >> 8
-        cls: Any = self._types.get(code)
-        if cls is None:
-            raise DecodeError(f"unknown {self._kind} type {code}", path="Header.msg_type", offset=4)
-        if schema not in cls.SCHEMAS:
-            allowed = " and ".join(map(str, cls.SCHEMAS))
-            problem = f"schema {schema} of {cls.__name__}, allowed {allowed}"
-            raise DecodeError(problem, path="Header.schema", offset=5)
-        reader = self[key] = reader_of(cls, schema)
+        reader = self[key] = _reader(self._is_request, key)
         return reader
 
 
-_REQUEST_READERS = _Readers(REQUEST_TYPES, "request")
-_RESPONSE_READERS = _Readers(RESPONSE_TYPES, "response")
-_LEGACY_READERS = _Readers(RESPONSE_TYPES, "response")
+_REQUEST_READERS = _Readers(is_request=True)
+_RESPONSE_READERS = _Readers(is_request=False)
+_LEGACY_READERS = _Readers(is_request=False)
 _LEGACY_READERS[ResponseType.LEADER] = read_legacy_leader
 
 
@@ -128,10 +137,13 @@ def _read_frame(data: bytes, readers: _Readers, options: Options) -> Any:
     size = len(data)
     if size < HEADER_SIZE:
         raise DecodeError(f"got {size} bytes, a header of 8 is needed", path="Header", offset=0)
-    words, code, schema, _ = HEADER.unpack_from(data)
-    if size > options.max_message_size or 8 + 8 * words != size:
+    words, key = _WORDS_AND_KEY(data)
+    if size != 8 + 8 * words or size > options.max_message_size:
         raise _wrong_size(8 + 8 * words, size, options.max_message_size)
-    return readers[code | schema << 8](data, size, options)
+    return readers[key](data, size, options)
+
+
+_WORDS_AND_KEY = Struct("<IH").unpack_from
 
 
 def _wrong_size(announced: int, size: int, limit: int) -> DecodeError:
@@ -169,7 +181,9 @@ def encode_message(
 
 def _too_large(data: bytes, options: Options) -> EncodeError:
     limit = options.max_message_size
-    return EncodeError(f"got a frame of {len(data)} bytes, at most {limit}", path="Header.size_words", limit=limit)
+    return EncodeError(
+        f"got a frame of {len(data)} bytes, at most {limit}", path="Header.size_words", limit=limit
+    )
 
 
 def decode_message(
@@ -205,8 +219,8 @@ def decode_message(
         and max_message_size is DEFAULT_MAX_MESSAGE_SIZE
         and max_total_rows is DEFAULT_MAX_TOTAL_ROWS
         and max_continuation_frames is DEFAULT_MAX_CONTINUATION_FRAMES
-        and text_errors == "strict"
-        and unknown_role_policy == "reject"
+        and text_errors is _STRICT
+        and unknown_role_policy is _REJECT
     ):
         options = DEFAULT_OPTIONS
     else:
@@ -219,10 +233,17 @@ def decode_message(
             max_continuation_frames=max_continuation_frames,
             max_total_rows=max_total_rows,
         )
+    readers = _REQUEST_READERS if is_request else _RESPONSE_READERS
     if version != PROTOCOL_VERSION:
         _check_version(version)
-    message: Message = _read_frame(data, _readers(is_request, version), options)  # type: ignore[arg-type]
-    return message
+        readers = _readers(is_request, version)
+    if type(data) is bytes:  # what _read_frame does, without the call
+        size = len(data)
+        if 8 <= size <= options.max_message_size:
+            words, key = _WORDS_AND_KEY(data)
+            if size == 8 + 8 * words:
+                return readers[key](data, size, options)  # type: ignore[no-any-return]
+    return _read_frame(data, readers, options)  # type: ignore[no-any-return, arg-type]
 
 
 class MessageEncoder:
@@ -404,8 +425,10 @@ class MessageDecoder(Frames):
         return message  # type: ignore[no-any-return]
 
     def _next(self, size: int) -> Any:
-        frame = self._take(size, PADDING)
-        return self._readers[frame[4] | frame[5] << 8](frame, size, self._options)
+        data = self._data
+        key = data[4] | data[5] << 8
+        frame = self._take(size, PADDING if key == _ROWS else b"")
+        return self._readers[key](frame, size, self._options)
 
     def _begun(self, first: RowsResponse) -> _Run:
         run = _Run(first.column_names, 1, len(first.rows))
@@ -420,11 +443,15 @@ class MessageDecoder(Frames):
         ):
             limit = getattr(self._options, name)
             if got > limit:
-                raise DecodeError(f"got {got} {what} for one query, at most {limit}", path="RowsResponse", limit=limit)
+                raise DecodeError(
+                    f"got {got} {what} for one query, at most {limit}", path="RowsResponse", limit=limit
+                )
 
     def _check_progress(self, message: RowsResponse) -> None:
         if message.has_more and not message.rows and row_less_part_is_final(message.column_names):
-            raise DecodeError("column names fill a page, no row will ever come", path="RowsResponse.column_names")
+            raise DecodeError(
+                "column names fill a page, no row will ever come", path="RowsResponse.column_names"
+            )
 
     @exclusive
     def decode_continuation(self) -> RowsResponse | EmptyResponse | None:
@@ -465,7 +492,10 @@ class MessageDecoder(Frames):
                 problem = f"got {what} than the first frame's {first}" if names != first else f"got {what}"
                 raise DecodeError(problem, path="RowsResponse.column_names", offset=8)
             after = _Run(run.names, run.frames + 1, run.rows + len(message.rows))
-            if after.rows > self._options.max_total_rows or after.frames > self._options.max_continuation_frames:
+            if (
+                after.rows > self._options.max_total_rows
+                or after.frames > self._options.max_continuation_frames
+            ):
                 self._check_run(after)
             if not message.has_more:
                 return None
@@ -521,5 +551,3 @@ class MessageDecoder(Frames):
         self._check_ready(in_run=None)
         size = self._size()
         return self._take(size) if size and len(self._data) >= size else None
-
-

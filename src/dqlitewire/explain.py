@@ -41,9 +41,7 @@ def explain(
         return root
     words, code, schema, reserved = HEADER.unpack_from(data)
     names = [Span("size_words", 0, 4, words), Span("msg_type", 4, 5, code), Span("schema", 5, 6, schema)]
-    root.children.append(
-        Span("header", 0, 8, children=[*names, Span("reserved", 6, 8, reserved)])
-    )
+    root.children.append(Span("header", 0, 8, children=[*names, Span("reserved", 6, 8, reserved)]))
     known = RequestType if is_request else ResponseType
     root.name = known(code).name if code in known._value2member_map_ else f"type {code}"
     end = min(8 + 8 * words, len(data))
@@ -53,7 +51,9 @@ def explain(
         _read(cursor, REGISTRY.get((is_request, code)), code, version, is_request)
         cursor.finish()
         if end < 8 + 8 * words:
-            raise DecodeError(f"got {end} bytes of a frame of {8 + 8 * words}", path="Header.size_words", offset=0)
+            raise DecodeError(
+                f"got {end} bytes of a frame of {8 + 8 * words}", path="Header.size_words", offset=0
+            )
         if end < len(data):
             raise DecodeError(f"got {len(data) - end} bytes behind the frame", path=root.name, offset=end)
     except DecodeError as error:

@@ -13,7 +13,8 @@ from . import schema as declarations
 from .constants import NodeRole
 from .exceptions import EncodeError
 from .limits import DEFAULT_LIMITS
-from .types import checked_integer, pack_text
+from .types import TEXT_ENDS, checked_integer, pack_text
+from .writers import write_params
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,18 +83,20 @@ def _check(field: Field, path: str) -> list[str]:
     name, kind = field.name, field.kind
     if kind in ("u32", "u64", "schema"):
         high = field.high if field.cap is None else min(field.high, getattr(DEFAULT_LIMITS, field.cap))
-        span = f"{field.low}, {high}"
-        test = f"if type({name}) is not int or not {field.low} <= {name} <= {high}:"
+        # One shift tests both bounds of a range 0 to 2**n - 1.
+        whole = field.low == 0 and not high & (high + 1)
+        outside = f"{name} >> {high.bit_length()}" if whole else f"not {field.low} <= {name} <= {high}"
+        test = f"type({name}) is not int or {outside}"
         if field.default is None:
-            test = f"if {name} is not None and (type({name}) is not int or not {field.low} <= {name} <= {high}):"
-        return [test, f"    {name} = g_integer({name}, {span}, {path!r})"]
+            test = f"{name} is not None and ({test})"
+        return [f"if {test}:", f"    {name} = g_integer({name}, {field.low}, {high}, {path!r})"]
     return [line.format(n=name, path=repr(path)) for line in _CHECK_LINES.get(kind, ())]
 
 
 _CHECK_LINES = {
     "text": ("if type({n}) is not str: g_text({n}, {path})",),
     "role": ("if type({n}) is not g_NodeRole: {n} = g_role({n}, {path})",),
-    "params": ("{n} = list({n}) if type({n}) in g_sequences else g_list({n}, {path})",),
+    "params": ("{n} = [*{n}] if type({n}) is list or type({n}) is tuple else g_list({n}, {path})",),
     "params_schema": (
         "if {n} is None: {n} = 1 if len(params) > 255 else 0",
         "else: {n} = g_integer({n}, 0, 1, {path})",
@@ -124,7 +127,6 @@ _CHECKS: dict[str, Any] = {
     "g_role": check_role,
     "g_list": check_list,
     "g_NodeRole": NodeRole,
-    "g_sequences": (list, tuple),
 }
 
 
@@ -140,7 +142,13 @@ def lazy_frame(self: Any, options: Options) -> bytes:
 
 
 def _encoder(cls: Any) -> Callable[..., bytes]:
-    names: dict[str, Any] = {"g_text": pack_text, "g_over": _over, "g_join": b"".join}
+    names: dict[str, Any] = {
+        "g_text": pack_text,
+        "g_ends": TEXT_ENDS,
+        "g_params": write_params,
+        "g_over": _over,
+        "g_join": b"".join,
+    }
     lines = ["def _frame(self, g_options):"]
     if hasattr(cls, "_before_encoding"):
         lines.append("    self._before_encoding()")
@@ -157,7 +165,7 @@ def _encoder(cls: Any) -> Callable[..., bytes]:
 
 def _encode(cls: Any, fields: list[Field], schema: str, names: dict[str, Any]) -> list[str]:
     lines: list[str] = []
-    groups: list[list[Field]] = [[]]  # the first holds the header too
+    groups: list[list[Field]] = [[]]  # the first goes with the header
     for field in fields:
         path = f"{cls.__name__}.{field.name}"
         if field.format:
@@ -167,43 +175,51 @@ def _encode(cls: Any, fields: list[Field], schema: str, names: dict[str, Any]) -
             if field.cap:
                 cap = f"g_options.{field.cap}"
                 lines.append(f"if self.{field.name} > {cap}: raise g_over(self.{field.name}, {cap}, {path!r})")
-        elif field.kind == "text":
-            lines.append(f"g_value_{field.name} = g_text(self.{field.name}, g_options.{field.cap}, {path!r})")
+        elif field.kind in _ENCODE_LINES:
+            for line in _ENCODE_LINES[field.kind]:
+                lines.append(line.format(n=field.name, cap=field.cap, path=repr(path)))
             groups.append([field])
-        elif field.kind == "params":
-            lines.append(f"g_value_{field.name} = g_params(self, g_options)")
-            names["g_params"] = _pack_params
-            groups.append([field])
-    size, variable, parts = 0, [], []
-    for i, group in enumerate(groups):
-        if group and not group[0].format:
-            parts.append(f"g_value_{group[0].name}")
-            variable.append(f"len(g_value_{group[0].name})")
-            continue
-        arguments = [
-            f"self.{f.name}" if f.is_attribute else "0" for f in group if not f.format.endswith("x")
-        ]
-        size += sum(f.size for f in group)
-        packer = f"g_pack_{schema if schema.isdigit() else 's'}_{i}"
-        head = "IBBH" if i == 0 else ""
-        names[packer] = Struct("<" + head + "".join(f.format for f in group)).pack
-        if i == 0:
-            arguments = ["g_words", str(int(cls.MSG_TYPE)), schema, "0", *arguments]
-        parts.append(f"{packer}({', '.join(arguments)})")
-    words = f"({' + '.join([str(size), *variable])}) >> 3" if variable else str(size >> 3)
-    parts[0] = parts[0].replace("g_words", words)
+    parts = [
+        _pack_group(group, f"g_pack_{number}_{schema if schema.isdigit() else 'any'}", names)
+        if number == 0 or group[0].format
+        else f"g_value_{group[0].name}"
+        for number, group in enumerate(groups)
+    ]
+    size = sum(field.size for field in fields if field.format)
+    variable = [f"len({part})" for part in parts if part.startswith("g_value_")]
+    key = f"{int(cls.MSG_TYPE)} | {schema} << 8"
+    if variable or not schema.isdigit():
+        parts[0] = parts[0].format(f"{' + '.join([str(size), *variable])} >> 3, {key}")
+    else:
+        parts[0] = parts[0].format(f"{size >> 3}, {int(cls.MSG_TYPE) | int(schema) << 8}")
     joined = " + ".join(parts) if len(parts) < 3 else f"g_join(({', '.join(parts)}))"
     return [*lines, f"return {joined}"]
 
 
+# How a field of variable size is encoded; text in doubt goes to `pack_text`, which says what is wrong.
+_ENCODE_LINES = {
+    "text": (
+        "try: g_value_{n} = self.{n}.encode()",
+        "except UnicodeEncodeError: g_value_{n} = b'\\0'",
+        "if 0 in g_value_{n} or len(g_value_{n}) > g_options.{cap}:",
+        "    g_text(self.{n}, g_options.{cap}, {path})",
+        "g_value_{n} += g_ends[len(g_value_{n}) & 7]",
+    ),
+    "params": ("g_value_{n} = g_params(self, g_options) if self.{n} or self.empty_header else b''",),
+}
+
+
+def _pack_group(group: list[Field], packer: str, names: dict[str, Any]) -> str:
+    """Return the call that packs neighbouring fields; the first group with the header's words and key."""
+    first = packer.startswith("g_pack_0_")
+    names[packer] = Struct(("<IH2x" if first else "<") + "".join(f.format for f in group)).pack
+    arguments = ["{}"] if first else []
+    arguments += [f"self.{f.name}" if f.is_attribute else "0" for f in group if not f.format.endswith("x")]
+    return f"{packer}({', '.join(arguments)})"
+
+
 def _over(value: int, limit: int, path: str) -> EncodeError:
     return EncodeError(f"got {value}, at most {limit}", path=path, limit=limit)
-
-
-def _pack_params(message: Any, options: Options) -> bytes:
-    from .writers import write_params
-
-    return write_params(message, options)
 
 
 # ---- decoders
@@ -326,5 +342,3 @@ def _decoded(field: Field, schema: int) -> str:
     if field.kind == "role":
         return f"g_roles[{field.name}]"
     return "None" if field.since > schema else field.name
-
-

@@ -183,13 +183,14 @@ class Options:
     The keywords of the README win over `limits` where they differ from their defaults.
     """
 
-    __slots__ = (*Limits.__slots__, "limits", "text_errors", "unknown_role_policy")
+    __slots__ = (*Limits.__slots__, "limits", "max_value_size", "text_errors", "unknown_role_policy")
 
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> int: ...
 
     limits: Limits
+    max_value_size: int
     text_errors: str
     unknown_role_policy: str
 
@@ -208,6 +209,8 @@ class Options:
         for name in Limits.__slots__:
             cap = getattr(self.limits, name)
             setattr(self, name, _NO_CAP if cap is None else cap)
+        # What is no larger than this holds no value above its cap.
+        self.max_value_size = min(self.max_text_value_size, self.max_blob_size)
         self.text_errors = text_errors
         self.unknown_role_policy = unknown_role_policy
 

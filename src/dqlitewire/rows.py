@@ -122,9 +122,7 @@ class RowTypes(Sequence["Types"]):
 # ---- the frame
 
 
-def read_rows(
-    frame: bytes, end: int, options: Options
-) -> tuple[list[str], RowTypes, list[Row], bool]:
+def read_rows(frame: bytes, end: int, options: Options) -> tuple[list[str], RowTypes, list[Row], bool]:
     """Decode a ROWS frame: column names, types, rows, and whether more frames follow.
 
     Args:
@@ -138,8 +136,7 @@ def read_rows(
     if (
         count
         and (end - pos) // smallest <= options.max_rows
-        and end <= options.max_text_value_size
-        and end <= options.max_blob_size
+        and end <= options.max_value_size
     ):
         if len(frame) < end + len(PADDING):
             frame = b"".join((frame, PADDING))
@@ -189,6 +186,7 @@ def read_rows_plainly(
     rows: list[Row] = []
     runs: list[tuple[int, Types]] = []
     size = (count + 15) // 16 * 8
+    codes: list[int] = []
     last_header = b""
     while True:
         word = frame[pos : min(pos + 8, end)]
@@ -207,20 +205,23 @@ def read_rows_plainly(
         try:
             if header != last_header:
                 types = read_row_types(header, count, pos)
+                codes = list(map(int, types))
                 last_header = header
                 if not runs or runs[-1][1] != types:
                     runs.append((len(rows), types))
-            row, pos = _read_row(frame, pos + size, end, types, options)
+            row, pos = _read_row(frame, pos + size, end, codes, options)
         except DecodeError as error:
             error.path = path
             raise
         rows.append(row)
 
 
-def _read_row(frame: bytes, pos: int, end: int, types: Types, options: Options) -> tuple[Row, int]:
+def _read_row(
+    frame: bytes, pos: int, end: int, codes: Sequence[int], options: Options
+) -> tuple[Row, int]:
     values = []
     max_text, max_blob, errors = options.max_text_value_size, options.max_blob_size, options.text_errors
-    for code in types:
+    for code in codes:  # plain integers: an enum's members compare slowly
         value, pos = read_value(code, frame, pos, end, max_text, max_blob, errors)
         values.append(value)
     return tuple(values), pos
@@ -282,7 +283,7 @@ class Tiers:
         self.heat = heat
         self.compiled: dict[int, dict[bytes, RowReader]] = {}  # by column count
         self.count = 0
-        self.cold: dict[tuple[int, bytes], list[Any]] = {}  # (columns, header) -> [types, rows seen]
+        self.cold: dict[tuple[int, bytes], list[Any]] = {}  # (columns, header) -> [types, codes, rows seen]
         self.credit = MAX_CREDIT
         self.rows = 0
 
@@ -292,18 +293,18 @@ class Tiers:
             earned, self.rows = divmod(self.rows, ROWS_PER_CREDIT)
             self.credit = min(self.credit + earned, MAX_CREDIT)
 
-    def types_of(self, header: bytes, count: int) -> Types:
-        """Return the types of a cold signature, and compile it once it is hot."""
+    def see(self, header: bytes, count: int) -> tuple[Types, list[int]]:
+        """Return types and codes of a row whose signature is cold, and compile it if it no longer is."""
         entry = self.cold.get((count, header))
         if entry is None:
             if len(self.cold) >= MAX_COLD:
                 self.cold.clear()
-            entry = self.cold[count, header] = [read_row_types(header, count, 0), 0]
-        entry[1] += 1
-        types: Types = entry[0]
-        if entry[1] >= self.heat and self.credit > 0:
-            self._compile(header, count, types)
-        return types
+            types = read_row_types(header, count, 0)
+            entry = self.cold[count, header] = [types, list(map(int, types)), 0]
+        entry[2] += 1
+        if entry[2] >= self.heat and self.credit > 0:
+            self._compile(header, count, entry[0])
+        return entry[0], entry[1]
 
     def _compile(self, header: bytes, count: int, types: Types) -> None:
         # Bits that mean nothing multiply signatures, and compiling very wide rows takes long.
@@ -345,9 +346,9 @@ def _read_fast(
                 raise DecodeError("no marker")
             tier.earn(len(rows))
             return RowTypes(runs, len(rows)), rows, word == PART
-        types = tier.types_of(header, count)
+        types, codes = tier.see(header, count)
         runs.append((len(rows), types))
-        row, pos = _read_row(frame, pos + size, end, types, options)
+        row, pos = _read_row(frame, pos + size, end, codes, options)
         rows.append(row)
         header = frame[pos : pos + size]
 
@@ -459,7 +460,9 @@ def _next_header(
     width = len(names["HEADER"])
     if not tail and not look_ahead:
         return [f"header = frame[pos : pos + {width}]"]
-    layout = "".join(_FIXED[codes[i]] for i in tail) + f"{width}s" + "".join(_FIXED[codes[i]] for i in look_ahead)
+    layout = (
+        "".join(_FIXED[codes[i]] for i in tail) + f"{width}s" + "".join(_FIXED[codes[i]] for i in look_ahead)
+    )
     targets = [f"v{i}" for i in tail if codes[i] != 5]
     targets += ["header"] + [f"n{i}" for i in look_ahead if codes[i] != 5]
     names["tail"] = Struct("<" + layout).unpack_from

@@ -77,7 +77,10 @@ class Field:
         self.default = default
         self.low = low
         self.high = high
-        self.decodes = decodes or (low, high)  # what a reader admits, where that is more than a constructor does
+        self.decodes = decodes or (
+            low,
+            high,
+        )  # what a reader admits, where that is more than a constructor does
         self.cap = cap
         self.since = since
         self.keyword = keyword

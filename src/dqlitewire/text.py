@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 __all__ = ["abbreviate", "sanitize_for_log", "sanitize_server_text"]
 
 # Controls, bidirectional overrides, and white space that hides or reorders text; TAB and LF stay.
@@ -39,12 +41,12 @@ def abbreviate(value: object, width: int = 60, items: int = 6) -> str:
     if isinstance(value, dict):
         shown = [f"{abbreviate(k)}: {abbreviate(v)}" for k, v in list(value.items())[:items]]
         return "{" + ", ".join(shown) + (f", ... ({len(value)} in all)" if len(value) > items else "") + "}"
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray, memoryview)):
         shown = [abbreviate(item, width, items) for item in value[:items]]
         if len(value) > items:
             shown.append(f"... ({len(value)} in all)")
-        elif isinstance(value, tuple) and len(value) == 1:
-            shown.append("")
-        inner = ", ".join(shown).rstrip(" ") if isinstance(value, tuple) else ", ".join(shown)
-        return f"[{inner}]" if isinstance(value, list) else f"({inner})"
+        inner = ", ".join(shown)
+        if isinstance(value, tuple):
+            return f"({inner},)" if len(value) == 1 else f"({inner})"
+        return f"[{inner}]"
     return repr(value)

@@ -77,9 +77,7 @@ def pack_params(params: Sequence[object], schema: int, options: Options, path: s
     parts = [params_header(types, schema)]
     for i, (value, value_type) in enumerate(zip(params, types, strict=True)):
         where = f"{path}[{i}]"
-        parts.append(
-            pack_value(value, value_type, options.max_text_value_size, options.max_blob_size, where)
-        )
+        parts.append(pack_value(value, value_type, options.max_text_value_size, options.max_blob_size, where))
     return b"".join(parts)
 
 
@@ -203,9 +201,7 @@ def encode_row_header(types: Sequence[ValueType | int]) -> bytes:
     return row_header([checked_type(code) for code in types])
 
 
-def decode_row_header(
-    data: bytes | memoryview, column_count: int
-) -> tuple[list[ValueType] | RowMarker, int]:
+def decode_row_header(data: bytes | memoryview, column_count: int) -> tuple[list[ValueType] | RowMarker, int]:
     """Decode the types of a row, or the marker that stands in place of a row.
 
     Returns:
@@ -271,8 +267,6 @@ def decode_row_values(
             error.path = f"row[{i}]"
             raise
         except LookupError as error:
-            raise ValueError(
-                f"text_errors is {text_errors!r}, the name of a codec error handler"
-            ) from error
+            raise ValueError(f"text_errors is {text_errors!r}, the name of a codec error handler") from error
         values.append(value)
     return values, pos

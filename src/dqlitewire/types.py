@@ -246,9 +246,7 @@ def read_blob(data: bytes | memoryview, pos: int, end: int, limit: int) -> tuple
     return bytes(data[start : start + size]), after
 
 
-def encode_blob(
-    value: bytes | bytearray | memoryview | mmap, *, max_blob_size: int = MAX_BLOB_SIZE
-) -> bytes:
+def encode_blob(value: bytes | bytearray | memoryview | mmap, *, max_blob_size: int = MAX_BLOB_SIZE) -> bytes:
     """Encode bytes behind their length, padded to whole words."""
     return pack_blob(value, max_blob_size, "Blob")
 
@@ -273,21 +271,21 @@ def read_value(
     code: int, data: bytes | memoryview, pos: int, end: int, max_text: int, max_blob: int, errors: str
 ) -> tuple[WireValue, int]:
     """Read one value of a row or a parameter tuple: the one reader of cells, and the oracle of the fast ones."""
+    after = pos + 8
     if code == 3 or code == 10:
         return read_text(data, pos, end, max_text, errors)
     if code == 4:
         return read_blob(data, pos, end, max_blob)
-    after = pos + 8
     if after > end:
         raise DecodeError(f"got {end - pos} bytes, a value of 8 is needed", offset=pos)
     if code == 1 or code == 9:
-        return int.from_bytes(data[pos:after], "little", signed=True), after
+        return I64.unpack_from(data, pos)[0], after
     if code == 2:
         return DOUBLE.unpack_from(data, pos)[0], after
     if code == 5:
         return None, after
     if code == 11:
-        return any(data[pos:after]), after
+        return U64.unpack_from(data, pos)[0] != 0, after
     raise DecodeError(f"value type {code}, allowed 1 to 5 and 9 to 11", offset=pos)
 
 
@@ -414,5 +412,3 @@ def decode_value(
         raise DecodeError(f"value type {value_type!r}, allowed 1 to 5 and 9 to 11") from error
     except LookupError as error:
         raise ValueError(f"text_errors is {text_errors!r}, the name of a codec error handler") from error
-
-

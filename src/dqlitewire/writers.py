@@ -21,6 +21,7 @@ from .types import (
     U64,
     checked_type,
     infer_type,
+    pack_blob,
     pack_text,
     pack_value,
 )
@@ -28,7 +29,9 @@ from .types import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
+    from typing import Any, TypeVar
+
+    M = TypeVar("M")
 
     from .limits import Options
     from .messages.responses import RowsResponse
@@ -49,13 +52,13 @@ _DOUBTS = (EncodeError, ValueError, KeyError, OverflowError, struct_error)
 
 
 class Shapes:
-    """Compiled writers by shape, and how often the others were asked for."""
+    """What was made for shapes that are hot, and how often the others were asked for."""
 
     __slots__ = ("cold", "compiled", "heat")
 
     def __init__(self, heat: int = HEAT) -> None:
         self.heat = heat
-        self.compiled: dict[Any, Writer] = {}
+        self.compiled: dict[Any, Any] = {}
         self.cold: dict[Any, int] = {}
 
     def is_hot(self, shape: object) -> bool:
@@ -64,16 +67,16 @@ class Shapes:
         uses = self.cold[shape] = self.cold.get(shape, 0) + 1
         return uses >= self.heat
 
-    def add(self, shape: object, writer: Writer) -> Writer:
+    def add(self, shape: object, made: M) -> M:
         if len(self.compiled) >= MAX_COMPILED:
             self.compiled.clear()
         self.cold.pop(shape, None)
-        self.compiled[shape] = writer
-        return writer
+        self.compiled[shape] = made
+        return made
 
 
-params_shapes = Shapes()
-row_shapes = Shapes()
+params_shapes = (Shapes(), Shapes())  # by schema: Python types -> writer
+row_shapes = Shapes()  # (wire types, columns) -> Python types -> writer
 
 
 # ---- one value, looked up by its exact type
@@ -90,13 +93,9 @@ def _blob(value: bytes) -> bytes:
     return b"".join((U64.pack(len(value)), value, PADS[len(value) & 7]))
 
 
-def _null(value: None) -> bytes:
-    return NULL_CELL
-
-
 _WRITE: dict[type, Callable[[Any], bytes]] = {
-    type(None): _null,
-    bool: U64.pack,
+    type(None): {None: NULL_CELL}.__getitem__,
+    bool: {False: U64.pack(0), True: U64.pack(1)}.__getitem__,
     int: I64.pack,
     float: DOUBLE.pack,
     str: _text,
@@ -110,30 +109,30 @@ _WRITE: dict[type, Callable[[Any], bytes]] = {
 def write_params(message: Any, options: Options) -> bytes:
     """Encode the parameter tuple of a request; nothing, or an empty header, without parameters."""
     params, schema = message.params, message.schema
-    if not params:
+    count = len(params)
+    if not count:
         return bytes(8) if message.empty_header else b""
-    path = "params"
-    check_params_shape(len(params), schema, options.max_param_count, f"{type(message).__name__}.{path}")
+    if count > 255 or count > options.max_param_count:
+        check_params_shape(count, schema, options.max_param_count, f"{type(message).__name__}.params")
+    kinds = tuple(map(type, params))
     try:
-        data = _write_params_fast(params, schema)
-        # A value is smaller than the whole: no cap can be exceeded where the whole does not.
-        if len(data) <= options.max_text_value_size and len(data) <= options.max_blob_size:
+        writer = params_shapes[schema].compiled.get(kinds)
+        data = writer(params) if writer is not None else _write_cold_params(params, schema, kinds)
+        if len(data) <= options.max_value_size:
             return data
     except _DOUBTS:
         pass
-    return pack_params(params, schema, options, f"{type(message).__name__}.{path}")
+    return pack_params(params, schema, options, f"{type(message).__name__}.params")
 
 
-def _write_params_fast(params: Sequence[Any], schema: int) -> bytes:
-    kinds = tuple(map(type, params))
-    if len(kinds) <= MAX_GENERATED:
-        writer = params_shapes.compiled.get((schema, kinds))
-        if writer is not None:
-            return writer(params)
-    codes = [_CODES[kind] for kind in kinds]
-    if len(kinds) <= MAX_GENERATED and params_shapes.is_hot((schema, kinds)):
-        return params_shapes.add((schema, kinds), compile_writer(params_header(codes, schema), codes))(params)
-    return b"".join([params_header(codes, schema), *[_WRITE[kind](v) for kind, v in zip(kinds, params)]])  # noqa: B905
+def _write_cold_params(params: Sequence[Any], schema: int, kinds: tuple[type, ...]) -> bytes:
+    codes = list(map(_CODES.__getitem__, kinds))
+    header = params_header(codes, schema)
+    shapes = params_shapes[schema]
+    if len(kinds) <= MAX_GENERATED and shapes.is_hot(kinds):
+        return shapes.add(kinds, compile_writer(header, codes))(params)
+    values = [write(v) for write, v in zip(map(_WRITE.__getitem__, kinds), params)]  # noqa: B905
+    return b"".join((header, *values))
 
 
 # ---- rows
@@ -151,14 +150,17 @@ def write_rows(message: RowsResponse, options: Options) -> list[bytes]:
     if len(rows) > options.max_rows:
         limit = options.max_rows
         raise EncodeError(f"got {len(rows)} rows, at most {limit}", path="RowsResponse.rows", limit=limit)
-    parts = [U64.pack(count)]
+    head = [U64.pack(count)]
     for i, name in enumerate(names):
-        parts.append(pack_text(name, options.max_column_name_size, f"RowsResponse.column_names[{i}]"))
-    for start, stop, types in _declared_types(message):
-        for number in range(start, stop):
-            parts.append(_write_row(rows[number], types, count, number, options))
-    parts.append(PART if message.has_more else DONE)
-    return parts
+        head.append(pack_text(name, options.max_column_name_size, f"RowsResponse.column_names[{i}]"))
+    runs = _declared_types(message)
+    parts: list[bytes] = []
+    for start, stop, types in runs:
+        _write_run(rows, start, stop, types, count, options, parts)
+    if sum(map(len, parts)) > options.max_value_size:
+        for number, row in enumerate(rows):
+            _check_sizes(row, number, options)
+    return [*head, *parts, PART if message.has_more else DONE]
 
 
 def _declared_types(message: RowsResponse) -> list[tuple[int, int, tuple[ValueType, ...] | None]]:
@@ -182,23 +184,42 @@ def _checked_types(types: Sequence[Any], columns: int, name: str) -> tuple[Value
     return tuple([t if type(t) is ValueType else checked_type(t) for t in types])
 
 
-def _write_row(
-    row: Sequence[Any], types: tuple[ValueType, ...] | None, count: int, number: int, options: Options
-) -> bytes:
-    kinds = tuple(map(type, row))
-    shape = (types, kinds)
-    writer = row_shapes.compiled.get(shape)
+def _write_run(
+    rows: Sequence[Any],
+    start: int,
+    stop: int,
+    types: tuple[ValueType, ...] | None,
+    count: int,
+    options: Options,
+    parts: list[bytes],
+) -> None:
+    """Encode rows that are declared with the same types."""
+    writers = row_shapes.compiled.get((types, count))
+    if writers is None:
+        writers = row_shapes.add((types, count), {})
+    append = parts.append
+    for number in range(start, stop):
+        row = rows[number]
+        kinds = tuple(map(type, row))
+        try:
+            append(writers[kinds](row))
+        except _DOUBTS:
+            append(write_row_plainly(row, types, count, number, options))
+            if len(kinds) == count <= MAX_GENERATED and kinds not in writers:
+                _warm(writers, types, kinds)
+
+
+def _warm(writers: dict[Any, Writer], types: tuple[ValueType, ...] | None, kinds: tuple[type, ...]) -> None:
+    """Compile the writer of a shape that has become hot, if its values are exactly what its types hold."""
+    if not row_shapes.is_hot((types, kinds)):
+        return
     try:
-        if writer is None and len(kinds) == count <= MAX_GENERATED and row_shapes.is_hot(shape):
-            codes = _held_codes(types, kinds)
-            writer = row_shapes.add(shape, compile_writer(row_header(codes), codes))
-        if writer is not None and len(kinds) == count:
-            data = writer(row)
-            if len(data) <= options.max_text_value_size and len(data) <= options.max_blob_size:
-                return data
+        codes = _held_codes(types, kinds)
     except _DOUBTS:
-        pass
-    return write_row_plainly(row, types, count, number, options)
+        return
+    if len(writers) >= MAX_COMPILED:
+        writers.clear()
+    writers[kinds] = compile_writer(row_header(codes), codes)
 
 
 def _held_codes(types: tuple[ValueType, ...] | None, kinds: tuple[type, ...]) -> list[int]:
@@ -209,6 +230,16 @@ def _held_codes(types: tuple[ValueType, ...] | None, kinds: tuple[type, ...]) ->
     if any(_HOLDS[code] is not kind for code, kind in zip(codes, kinds, strict=True)):
         raise ValueError("a value its type does not hold")
     return codes
+
+
+def _check_sizes(row: Sequence[Any], number: int, options: Options) -> None:
+    """Test the caps of values, where a frame is large enough to exceed one."""
+    for i, value in enumerate(row):
+        path = f"RowsResponse.rows[{number}][{i}]"
+        if isinstance(value, str) and len(value) > options.max_text_value_size // 4:
+            pack_text(value, options.max_text_value_size, path)
+        elif isinstance(value, bytes) and len(value) > options.max_blob_size:
+            pack_blob(value, options.max_blob_size, path)
 
 
 def write_row_plainly(

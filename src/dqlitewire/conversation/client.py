@@ -9,18 +9,18 @@ use. One owner at a time, as for the decoder.
 from __future__ import annotations
 
 from collections import deque
-from enum import Enum
 
 from ..codec import MessageDecoder, MessageEncoder
 from ..constants import HEADER_SIZE, PROTOCOL_VERSION, RequestType, ResponseType
 from ..exceptions import ConcurrentUseError, DecodeError, ServerFailure, StreamError
 from ..messages import FailureResponse
-from .events import Answered, Ended, Ending, Failed, Interrupted, Lost, Probed, Rows, SessionLost
+from .errors import wrong_answer
+from .events import Answered, Ended, Ending, Failed, Interrupted, Lost, Phase, Probed, Rows, SessionLost
 from .failures import Outcome, changes_something, explain_failure
 from .framelog import frame_log as frame_logger
-from .frames import RawRequest, decode_frame, type_name
+from .frames import RawRequest, decode_frame
 from .generation import Generation, judge_generation, probe_generation
-from .hazards import CHECKED_BODIES, MAX_SAFE_BODY, Hazard, body_hazards, refuse, request_hazards
+from .hazards import CHECKED_BODIES, MAX_SAFE_BODY, Hazard, body_hazards, check_statement, refuse
 from .session import Session, loses_session
 from .table import DONE, FIRST, PART, UNKNOWN_REQUEST, Place
 
@@ -32,50 +32,42 @@ if TYPE_CHECKING:
     from .events import Event
     from .sql import Survey
 
-__all__ = ["ClientConversation", "Phase", "WrongAnswerError"]
+__all__ = ["ClientConversation"]
 
 _FAILURE, _EMPTY = int(ResponseType.FAILURE), int(ResponseType.EMPTY)
 
 
-class Phase(Enum):
-    """Where a connection stands as a whole."""
+class _Decoder(MessageDecoder):
+    # also shows the bytes that wait, so that the table is asked before a frame is decoded
+    __slots__ = ("waiting",)
 
-    NEW = "no handshake yet"
-    OPEN = "frames both ways"
-    RAFT = "handed over to raft"
-    ENDED = "the stream ended"
-    BROKEN = "an error took the meaning from the stream"
-
-
-class WrongAnswerError(StreamError):
-    """An answer that its request cannot get.
-
-    Attributes:
-        request: what was asked, None if nothing was.
-        allowed: the names of the answers allowed.
-        request_frame: the request as it was sent, None if nothing was asked.
-        answer_frame: the answer as it came.
-    """
-
-    request: Any = None
-    allowed = "nothing"
-    request_frame: bytes | None = None
-    answer_frame = b""
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.waiting = self._data
 
 
 class _Open:
-    # a request that was sent and has not ended
-    __slots__ = ("discarded", "frame", "is_probe", "place", "request", "roleless", "seen", "sql")
+    # a request that was sent and has not ended; `discarded` is set when an INTERRUPT follows
+    __slots__ = ("discarded", "frame", "place", "request", "seen")
 
-    def __init__(self, request: Any, frame: bytes, place: Place, seen: Survey | None, sql: str | None) -> None:
+    is_probe = False
+    roleless = False  # a CLUSTER that is answered by nodes without roles
+
+    def __init__(self, request: Any, frame: bytes, place: Place, seen: Survey | None) -> None:
         self.request = request
         self.frame = frame
         self.place = place
         self.seen = seen
-        self.sql = sql
-        self.is_probe = False
-        self.roleless = False  # a CLUSTER that is answered by nodes without roles
-        self.discarded = 0
+
+
+class _Probe(_Open):
+    __slots__ = ()
+    is_probe = True
+
+
+class _Roleless(_Open):
+    __slots__ = ()
+    roleless = True
 
 
 class ClientConversation:
@@ -110,7 +102,8 @@ class ClientConversation:
         self.phase = Phase.NEW
         self.error: BaseException | None = None
         self._encoder = MessageEncoder(version, limits=limits)
-        self._decoder = MessageDecoder(version=version, limits=limits, **decoder_options)
+        self._encode = self._encoder.encode
+        self._decoder = _Decoder(version=version, limits=limits, **decoder_options)
         self._queue: deque[_Open] = deque()
         self._in_run = False  # the decoder is between two ROWS frames of a run
         self._log = frame_logger("client", True, frame_log)
@@ -141,13 +134,15 @@ class ClientConversation:
         if self.phase is not Phase.OPEN:
             self._check_phase()
         kind = request.MSG_TYPE
-        found, seen, sql = request_hazards(kind, request, self.session, self.generation)
-        if found:
-            refuse(found, allow, request)
-        frame = self._encoder.encode(request)
+        seen = check_statement(kind, request, self.session, self.generation, allow)
+        frame = self._encode(request)
         if kind in CHECKED_BODIES or len(frame) > MAX_SAFE_BODY:
             refuse(body_hazards(kind, memoryview(frame)[HEADER_SIZE:], self.generation), allow, request)
-        return self._sent(_Open(request, frame, FIRST[kind], seen, sql), kind)
+        entry = _Open(request, frame, FIRST[kind], seen)
+        if self._log is not None or self.phase is not Phase.OPEN or kind in _SENT_SPECIALLY:
+            return self._sent(entry, kind)
+        self._queue.append(entry)
+        return frame
 
     def send_frame(self, frame: bytes, *, allow: Hazard = Hazard.NONE) -> bytes:
         """Return the bytes to send for one whole request frame, checked as a message is as far as it decodes."""
@@ -157,21 +152,16 @@ class ClientConversation:
         try:
             request: Any = decode_frame(frame, is_request=True)
         except DecodeError:
-            entry = _Open(RawRequest(frame), frame, FIRST.get(kind, UNKNOWN_REQUEST), None, None)
-        else:
-            found, seen, sql = request_hazards(kind, request, self.session, self.generation)
-            refuse(found, allow, frame)
-            entry = _Open(request, frame, FIRST[kind], seen, sql)
-            entry.roleless = kind == RequestType.CLUSTER and request.format == 0
-        return self._sent(entry, kind)
+            return self._sent(_Open(RawRequest(frame), frame, FIRST.get(kind, UNKNOWN_REQUEST), None), kind)
+        seen = check_statement(kind, request, self.session, self.generation, allow)
+        roleless = kind == RequestType.CLUSTER and request.format == 0
+        return self._sent((_Roleless if roleless else _Open)(request, frame, FIRST[kind], seen), kind)
 
     def send_probe(self, db_id: int | None = None) -> bytes:
         """Return the bytes that ask for the server's generation; the answer comes as Probed and sets it."""
         self._check_phase()
         frame = probe_generation(db_id)
-        entry = _Open(RawRequest(frame), frame, FIRST[frame[4]], None, None)
-        entry.is_probe = True
-        return self._sent(entry, frame[4])
+        return self._sent(_Probe(RawRequest(frame), frame, FIRST[frame[4]], None), frame[4])
 
     def _sent(self, entry: _Open, kind: int) -> bytes:
         frame = entry.frame
@@ -179,7 +169,9 @@ class ClientConversation:
             self._log(True, kind, len(frame), entry.request)
         if kind == RequestType.INTERRUPT and self._queue:
             last = self._queue[-1]
-            last.place = last.place.draining or last.place
+            if last.place.draining is not None and last.place is not last.place.draining:
+                last.place = last.place.draining
+                last.discarded = 0
         elif kind == RequestType.OPEN:
             self.session.opening(getattr(entry.request, "name", None))
         if self.phase is Phase.NEW:
@@ -226,76 +218,78 @@ class ClientConversation:
 
     def _read_frames(self, events: list[Event]) -> None:
         decoder, queue = self._decoder, self._queue
-        while True:
-            header = decoder.peek_header()
-            if header is None:
-                return
-            words, kind, schema = header
-            if schema or not queue or kind not in queue[0].place.after:
+        waiting = decoder.waiting
+        while len(waiting) >= HEADER_SIZE:
+            kind = waiting[4] | waiting[5] << 8
+            if not queue or kind not in queue[0].place.after:
                 if not decoder.has_message():
                     return
-                self._check_answer(kind, schema)
+                kind = self._checked(kind & 0xFF, kind >> 8)
             entry = queue[0]
-            message = self._decode(entry)
+            size = decoder.pending_frame_size() if self._log is not None else 0
+            if self._in_run or entry.roleless:
+                message = self._decode_specially(entry)
+            else:
+                message = decoder.decode()
             if message is None:
                 return
             if self._log is not None:
-                self._log(False, kind, HEADER_SIZE + 8 * words, message)
-            self._in_run = more = kind == DONE and message.has_more
+                self._log(False, kind, size, message)
             place = entry.place
-            entry.place = then = place.after[PART if more else kind]
+            if kind == DONE:
+                self._in_run = more = message.has_more
+                then = place.after[PART if more else DONE]
+            else:
+                self._in_run = more = False
+                then = place.after[kind]
+            entry.place = then
             if then.ended:
                 queue.popleft()
+            seen = entry.seen
             if place is place.draining:
                 self._drained(entry, kind, message, events)
-            elif kind == DONE:
-                if not more and entry.seen is not None:
-                    self.session.ran(entry.seen)
-                events.append(Rows(entry.request, message, not more))
             elif kind == _FAILURE:
                 self._failed(entry, message, events)
-            else:
+            elif seen is None:
                 self._answered(entry, message, events)
+            else:
+                if not (more or seen.plain):
+                    self.session.ran(seen)
+                if kind == DONE:
+                    events.append(Rows(entry.request, message, not more))
+                else:
+                    events.append(Answered(entry.request, message))
 
-    def _decode(self, entry: _Open) -> Any:
+    def _decode_specially(self, entry: _Open) -> Any:
         if entry.roleless:
             frame = self._decoder.take_frame()
             return None if frame is None else decode_frame(frame, is_request=False, servers_format=0)
-        if not self._in_run:
-            return self._decoder.decode()
         try:
             return self._decoder.decode_continuation()
         except ServerFailure as failure:
             return FailureResponse(failure.code, failure.message)
 
-    def _check_answer(self, kind: int, schema: int) -> None:
-        # off the hot path: a wrong answer, or the one answer that has schemas
+    def _checked(self, kind: int, schema: int) -> int:
+        # off the hot path: the one answer that has schemas, or a wrong one
         entry = self._queue[0] if self._queue else None
         if entry is not None and kind in entry.place.after and schema <= getattr(entry.request, "schema", 0):
-            return
-        asked = type_name(entry.request.MSG_TYPE, True) if entry else "no request"
-        answer = type_name(kind, False) + (f" schema {schema}" if schema else "")
-        allowed = entry.place.allowed if entry else "nothing"
-        error = WrongAnswerError(f"{asked} answered by {answer}, allowed {allowed}")
-        error.allowed = allowed
-        error.answer_frame = self._decoder.take_frame() or b""
-        if entry is not None:
-            error.request = entry.request
-            error.request_frame = entry.frame
-        raise error
+            return kind
+        place = entry.place if entry else None
+        raise wrong_answer(
+            self._decoder.take_frame() or b"", place, entry and entry.request, entry.frame if entry else None
+        )
 
     # ------------------------------------------------------------------ what an answer means
 
     def _answered(self, entry: _Open, message: Any, events: list[Event]) -> None:
+        # the answer to a request of which no SQL text is known
         if entry.is_probe:
             self._probed(entry, message, events)
-            return
-        if entry.seen is not None:
-            if not entry.seen.plain:
-                self.session.ran(entry.seen)
-        elif entry.request.MSG_TYPE in _CHANGES_SESSION:
+        elif message.MSG_TYPE == DONE:
+            events.append(Rows(entry.request, message, not message.has_more))
+        else:
             self.session.answered(entry.request, message)
-        events.append(Answered(entry.request, message))
+            events.append(Answered(entry.request, message))
 
     def _probed(self, entry: _Open, message: Any, events: list[Event]) -> None:
         self.generation = max(self.generation, judge_generation(message))
@@ -306,12 +300,16 @@ class ClientConversation:
             self._probed(entry, failure, events)
             return
         outcome = self._outcome(entry, failure)
-        events.append(Failed(entry.request, failure, outcome, entry.sql, self.generation))
+        events.append(Failed(entry.request, failure, outcome, self.session.text(entry.request), self.generation))
         self._after_failure(entry, failure, events)
 
     def _outcome(self, entry: _Open, failure: FailureResponse) -> Outcome:
         return explain_failure(
-            failure.code, failure.message, request=entry.request, sql=entry.sql, generation=self.generation
+            failure.code,
+            failure.message,
+            request=entry.request,
+            sql=self.session.text(entry.request),
+            generation=self.generation,
         ).outcome
 
     def _after_failure(self, entry: _Open, failure: FailureResponse, events: list[Event]) -> None:
@@ -354,11 +352,11 @@ class ClientConversation:
     def receive_eof(self) -> list[Event]:
         """Take the end of the stream: what was open is lost, and the last event says where the stream ended."""
         self._check_phase()
-        leftover = self._decoder.available()
+        leftover = len(self._decoder.waiting)
         head = self._queue[0] if self._queue else None
         if leftover:
             ending = Ending.MID_FRAME
-        elif head is not None and (self._in_run or head.discarded):
+        elif head is not None and self._in_run:
             ending = Ending.MID_ANSWER
         else:
             ending = Ending.CLEAN if head is None else Ending.UNANSWERED
@@ -370,4 +368,4 @@ class ClientConversation:
         return events
 
 
-_CHANGES_SESSION = frozenset({RequestType.OPEN, RequestType.PREPARE, RequestType.FINALIZE})
+_SENT_SPECIALLY = frozenset({RequestType.OPEN, RequestType.INTERRUPT, RequestType.CONNECT})

@@ -28,6 +28,7 @@ __all__ = [
     "Failed",
     "Interrupted",
     "Lost",
+    "Phase",
     "Probed",
     "Rows",
     "SessionLost",
@@ -40,6 +41,17 @@ class Side(Enum):
 
     CLIENT = "client"
     SERVER = "server"
+
+
+class Phase(Enum):
+    """Where a connection stands as a whole."""
+
+    NEW = "no handshake yet"
+    OPEN = "frames both ways"
+    RAFT = "handed over to raft"
+    MUTE = "nothing more is read, as 1.11 does after a type it does not know"
+    ENDED = "the stream ended"
+    BROKEN = "an error took the meaning from the stream"
 
 
 class Ending(Enum):
@@ -167,7 +179,9 @@ class SessionLost(Event):
     __slots__ = ("database", "in_transaction", "statements")
     __match_args__ = ("database", "statements", "in_transaction")
 
-    def __init__(self, database: str | None, statements: tuple[int, ...], in_transaction: bool | None) -> None:
+    def __init__(
+        self, database: str | None, statements: tuple[int, ...], in_transaction: bool | None
+    ) -> None:
         self.database = database
         self.statements = statements
         self.in_transaction = in_transaction

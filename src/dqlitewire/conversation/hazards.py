@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from .session import Session
     from .sql import Survey
 
-__all__ = ["CHECKED_BODIES", "MAX_SAFE_BODY", "Hazard", "HazardError", "body_hazards", "refuse", "request_hazards"]
+__all__ = [
+    "CHECKED_BODIES",
+    "MAX_SAFE_BODY",
+    "Hazard",
+    "HazardError",
+    "body_hazards",
+    "check_statement",
+    "refuse",
+]
 
 MAX_SAFE_BODY = 1 << 30  # dqlite src/lib/buffer.c: ensure overflows above 2 GiB
 MAX_PARAMS_SCHEMA_0 = 255
@@ -75,8 +83,8 @@ class HazardError(EncodeError):
 
 
 # The functions below return plain integers: arithmetic on flags costs more than a whole exchange.
-_NOTHING: tuple[int, Survey | None, str | None] = (0, None, None)
 _MANY_PARAMS, _MEMORY_DATABASE = int(Hazard.MANY_PARAMS), int(Hazard.MEMORY_DATABASE)
+_V1_12 = int(Generation.V1_12)
 _RUNS_SQL = frozenset({RequestType.EXEC_SQL, RequestType.QUERY_SQL})
 _RUNS_STATEMENT = frozenset({RequestType.EXEC, RequestType.QUERY})
 _QUERIES = frozenset({RequestType.QUERY, RequestType.QUERY_SQL})
@@ -84,32 +92,26 @@ _QUERIES = frozenset({RequestType.QUERY, RequestType.QUERY_SQL})
 CHECKED_BODIES = frozenset({RequestType.HEARTBEAT, RequestType.ADD, RequestType.ASSIGN, RequestType.DESCRIBE})
 
 
-def request_hazards(
-    kind: int, request: Any, session: Session, generation: Generation
-) -> tuple[int, Survey | None, str | None]:
-    """Look at a request about SQL.
-
-    Returns:
-        The hazards, what its text does where that is known, and the text behind a prepared statement.
-    """
-    sql = None
+def check_statement(
+    kind: int, request: Any, session: Session, generation: Generation, allow: Hazard
+) -> Survey | None:
+    """Refuse a request about SQL that is a hazard; return what its text does, where that is known."""
     if kind in _RUNS_SQL:
         seen: Survey | None = survey(request.sql)
     elif kind in _RUNS_STATEMENT:
         statement = session.statements.get(request.stmt_id)
-        seen = None
-        if statement is not None:
-            seen, sql = statement.seen, statement.sql
-    elif kind == RequestType.PREPARE:
-        return (_MEMORY_DATABASE if session.in_memory else 0), None, None
+        seen = None if statement is None else statement.seen
+    elif kind == RequestType.PREPARE and session.in_memory:
+        return refuse(_MEMORY_DATABASE, allow, request)
     else:
-        return _NOTHING
-    found = _MEMORY_DATABASE if session.in_memory else 0
-    if generation < Generation.V1_12 and (len(request.params) > MAX_PARAMS_SCHEMA_0 or request.schema):
-        found |= _MANY_PARAMS
+        return None
+    if session.in_memory:
+        refuse(_MEMORY_DATABASE, allow, request)
+    if generation < _V1_12 and (len(request.params) > MAX_PARAMS_SCHEMA_0 or request.schema):
+        refuse(_MANY_PARAMS, allow, request)
     if seen is not None and not seen.plain:
-        found |= _statement_hazards(seen, kind in _QUERIES, generation)
-    return found, seen, sql
+        refuse(_statement_hazards(seen, kind in _QUERIES, generation), allow, request)
+    return seen
 
 
 def _statement_hazards(seen: Survey, is_query: bool, generation: Generation) -> int:
@@ -143,6 +145,7 @@ def body_hazards(kind: int, body: bytes | memoryview, generation: Generation) ->
 
 def refuse(found: int, allow: Hazard, request: object) -> None:
     """Raise for the first hazard that is not allowed."""
+    found &= ~int(allow)
     for hazard in Hazard:
-        if found & ~int(allow) & hazard:
+        if found & hazard:
             raise HazardError(hazard, request)

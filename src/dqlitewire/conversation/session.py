@@ -10,6 +10,7 @@ from ..constants import (
     LEADER_LOST_DB_LOOKUP_SUBSTRING,
     SQLITE_NOTFOUND,
     TX_AUTO_ROLLBACK_PRIMARY_CODES,
+    RequestType,
     primary_sqlite_code,
 )
 from ..messages import FinalizeRequest, OpenRequest, PrepareRequest
@@ -78,9 +79,7 @@ class Session:
         self._by_savepoint = False
 
     def __repr__(self) -> str:
-        return (
-            f"<Session {self.database!r}: {len(self.statements)} statements, transaction {self.in_transaction}>"
-        )
+        return f"<Session {self.database!r}: {len(self.statements)} statements, transaction {self.in_transaction}>"
 
     def clear(self) -> None:
         """Forget everything."""
@@ -104,6 +103,13 @@ class Session:
                 self.statements.pop(stmt_id, None)
             case _:
                 pass
+
+    def text(self, request: Any) -> str | None:
+        """Return the SQL text behind a request that names a statement, where it is known."""
+        if request.MSG_TYPE not in (RequestType.EXEC, RequestType.QUERY):
+            return None
+        statement = self.statements.get(getattr(request, "stmt_id", -1))
+        return None if statement is None else statement.sql
 
     def ran(self, seen: Survey) -> None:
         """Follow the transaction over statements that have run."""

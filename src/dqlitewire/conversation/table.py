@@ -24,10 +24,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..messages.base import Request
 
-__all__ = ["ANSWER_NAMES", "DONE", "FIRST", "PART", "REQUESTS", "TABLE", "Place", "Step", "Turn", "UNKNOWN_REQUEST", "follow"]
+__all__ = [
+    "ANSWER_NAMES",
+    "DONE",
+    "FIRST",
+    "PART",
+    "REQUESTS",
+    "TABLE",
+    "Place",
+    "Step",
+    "Turn",
+    "UNKNOWN_REQUEST",
+    "follow",
+]
 
 DONE = int(ResponseType.ROWS)  # a ROWS frame that ends its answer
-PART = DONE | 0x100  # a ROWS frame with more to come
+PART = DONE | 1 << 16  # a ROWS frame with more to come
 _FAILURE, _EMPTY = int(ResponseType.FAILURE), int(ResponseType.EMPTY)
 ANSWER_NAMES = {int(answer): answer.name for answer in ResponseType} | {DONE: "ROWS done", PART: "ROWS part"}
 

@@ -137,7 +137,9 @@ class Message(metaclass=Declared):
     def _frame(self, options: Options) -> bytes:
         body = self.encode_body()
         if len(body) % 8:
-            raise EncodeError(f"got a body of {len(body)} bytes, whole words are needed", path=type(self).__name__)
+            raise EncodeError(
+                f"got a body of {len(body)} bytes, whole words are needed", path=type(self).__name__
+            )
         return Header(len(body) // 8, self.MSG_TYPE, self.SCHEMA).encode() + body
 
 
@@ -208,5 +210,3 @@ class Response(_DeclaredMessage):
 
     __slots__ = ()
     IS_REQUEST = False
-
-

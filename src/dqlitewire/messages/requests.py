@@ -222,5 +222,3 @@ class WeightRequest(Request, code=RequestType.WEIGHT, answers=(ResponseType.EMPT
     """Set a node's weight, in memory."""
 
     weight: int = u64()
-
-

@@ -149,7 +149,9 @@ class LeaderResponse(Response, code=ResponseType.LEADER, fast_if="node_id and ad
         return read_legacy_leader(frame, len(frame), DEFAULT_OPTIONS)
 
 
-def read_legacy_leader(frame: bytes, end: int, options: Options, spans: list[Span] | None = None) -> LeaderResponse:
+def read_legacy_leader(
+    frame: bytes, end: int, options: Options, spans: list[Span] | None = None
+) -> LeaderResponse:
     cursor = Cursor(frame, 8, end, options, "LeaderResponse", spans=spans)
     message = fill(LeaderResponse, (0, cursor.text("address", options.max_address_size)))
     cursor.finish()
@@ -443,7 +445,9 @@ class FilesResponse(Response, code=ResponseType.FILES):
         copied: dict[str, bytes] = {}
         for name, content in dict(files or {}).items():
             if not isinstance(name, str):
-                raise EncodeError(f"got a name of {type(name).__name__}, text is needed", path="FilesResponse.files")
+                raise EncodeError(
+                    f"got a name of {type(name).__name__}, text is needed", path="FilesResponse.files"
+                )
             copied[name] = blob_bytes(content, 1 << 64, "FilesResponse.files")
         object.__setattr__(self, "files", copied)
 

@@ -63,7 +63,7 @@ def encode_text(text: str) -> bytes:
 
 def _cells(types: Sequence[type], kinds: Sequence[int]) -> list[tuple[int, str]]:
     found = []
-    for column, (kind, python_type) in enumerate(zip(kinds, types, strict=True)):
+    for column, (kind, python_type) in enumerate(zip(kinds, types, strict=False)):
         try:
             found.append(_CELLS[kind][python_type])
         except KeyError:
@@ -116,10 +116,12 @@ class _Source:
 
 
 def _compile(types: Sequence[type], kinds: Sequence[int]) -> Encoder:
+    # a statement older than its table yields rows of another width than its names: more is cut, less is NULL
     cells = _cells(types, kinds)
-    names = [f"c{i}" for i in range(len(cells))]
+    cells += [_PLAIN_CELLS[type(None)]] * (len(kinds) - len(cells))
+    names = [f"c{i}" for i in range(len(types))]
     source = _Source(_header([code for code, _ in cells]))
-    for name, python_type, (_, writer) in zip(names, types, cells, strict=True):
+    for name, (_, writer) in zip([*names, *["None"] * len(kinds)], cells, strict=False):
         if writer == "text":
             source.text(name)
         elif writer == "blob":

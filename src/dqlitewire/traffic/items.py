@@ -24,7 +24,7 @@ from dqlitewire.conversation import (
     Raft,
     Side,
 )
-from dqlitewire.traffic.redact import redact, redact_other
+from dqlitewire.traffic.redact import redact, redact_other, redact_sql
 from dqlitewire.traffic.sources import Source
 from dqlitewire.traffic.streams import Connection, What
 
@@ -45,11 +45,11 @@ class Item:
         exchange: counts requests of a connection; an answer has the number of its request. None where there is none.
         latency: nanoseconds from the end of the request to the end of this answer.
         sql: the statement's text, for prepared ones too.
-        over: the exchange that ends here; None where none does.
+        over: the exchanges that end here.
     """
 
     __slots__ = (
-        "_frame", "_message", "code", "connection", "data", "error", "exchange", "last", "latency", "note", "offset",
+        "_frame", "code", "connection", "data", "error", "exchange", "last", "latency", "note", "offset",
         "over", "schema", "side", "size", "sql", "time", "type",
     )  # fmt: skip
 
@@ -69,9 +69,8 @@ class Item:
         self.latency: int | None = None
         self.sql: str | None = None
         self.error: DecodeError | None = None
-        self.over: Exchange | None = None
+        self.over: list[Exchange] = []
         self._frame: Frame | LazyFrame | None = None
-        self._message: Message | None = None
 
     @property
     def is_request(self) -> bool:
@@ -80,8 +79,150 @@ class Item:
 
     @property
     def message(self) -> Message | None:
-        """The decoded message; None for what is none, and if it does not decode (`error` says why)."""
-        if self._frame is None:
+        """The decoded message; None for what is none, and for what does not decode."""
+        return None if self._frame is None else self._frame.message
+
+    @property
+    def error(self) -> DecodeError | None:
+        """Why a message does not decode."""
+        return None if self._frame is None or self._frame.message is not None else self._frame.error
+
+    @property
+    def strange(self) -> bool:
+        """Whether these bytes are no message, or none that decodes."""
+        return self.type in ("GARBAGE", "INCOMPLETE") or self.error is not None
+
+
+class _Talk:
+    """One connection being read."""
+
+    def __init__(self, connection: Connection, redacted: bool, count_rows: bool, keep_answers: int) -> None:
+        self.connection = connection
+        self.observer = Observer(
+            count_rows=count_rows, keep_answers=keep_answers, midstream=connection.midstream
+        )
+        self.open = {Side.CLIENT, Side.SERVER}
+        self._redacted = redacted
+        self._requests = 0
+        self._numbers: dict[Exchange, int] = {}
+
+    def items(self, events: list[Event]) -> Iterator[Item]:
+        """Items of events; what ends an exchange goes to the item of the frame that did."""
+        pending: Item | None = None
+        for event in events:
+            if isinstance(event, Exchange):
+                number = self._numbers.pop(event, None)
+                if pending is not None and event.ending != "unanswered":
+                    pending.over.append(event)
+                elif (item := self._unanswered(event, number)) is not None:
+                    if pending is not None:
+                        yield pending
+                        pending = None
+                    yield item
+                continue
+            if pending is not None:
+                yield pending
+            pending = self._item(event)
+        if pending is not None:
+            yield pending
+
+    def _item(self, event: Event) -> Item | None:
+        match event:
+            case Frame():
+                return self._of_frame(event)
+            case Preamble():
+                item = self._other(event, "HTTP" if event.kind.startswith("http") else "HANDSHAKE", event.data)
+                item.note = event.kind
+                return item
+            case Gap():
+                item = Item(self.connection, event.side, "GAP", event.offset, _int(event.time))
+                item.size = event.size or 0
+                return item
+            case Garbage() | Raft() | Opaque():
+                return self._other(event, type(event).__name__.upper(), event.data)
+            case End() if event.data:
+                item = Item(self.connection, event.side, "INCOMPLETE", event.offset - len(event.data), _int(event.time))
+                item.data = redact_other(event.data) if self._redacted else event.data
+                item.size = len(event.data)
+                return item
+        return None
+
+    def _other(self, event: Preamble | Garbage | Raft | Opaque, type: str, data: bytes) -> Item:
+        item = Item(self.connection, event.side, type, event.offset, _int(event.start))
+        item.last = _int(event.end)
+        item.data = redact_other(data) if self._redacted and type != "HANDSHAKE" else data
+        item.size = event.size
+        return item
+
+    def _of_frame(self, frame: Frame) -> Item:
+        item = Item(self.connection, frame.side, frame.type_name, frame.offset, _int(frame.start))
+        item.last = _int(frame.end)
+        item.code, item.schema = frame.type, frame.schema
+        item.data, item._frame = frame.data, frame
+        item.size = frame.size
+        exchange = frame.exchange
+        if exchange is not None:
+            if frame.is_request:
+                self._requests += 1
+                self._numbers[exchange] = self._requests
+            elif exchange.sent is not None:
+                item.latency = item.last - _int(exchange.sent)
+            item.exchange = self._numbers.get(exchange)
+            item.sql = exchange.sql
+        if self._redacted:
+            self._redact(item, frame)
+        return item
+
+    def _redact(self, item: Item, frame: Frame) -> None:
+        version = self.observer.version or PROTOCOL_VERSION
+        item.data = redact(frame.data, frame.is_request, version)
+        item._frame = LazyFrame(item.data, frame.is_request, version)
+        if item.sql is not None:
+            item.sql = redact_sql(item.sql.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+
+    def _unanswered(self, exchange: Exchange, number: int | None) -> Item | None:
+        request = exchange.request
+        if request is None or exchange.ending != "unanswered":
             return None
-        self.error = self._frame.error
-        return self._frame.message
+        item = Item(self.connection, Side.CLIENT, "UNANSWERED", request.offset, _int(request.start))
+        item.note, item.exchange, item.sql = request.type_name, number, exchange.sql
+        item.over.append(exchange)
+        return item
+
+
+def _int(time: float | None) -> int:
+    return 0 if time is None else int(time)
+
+
+def items(
+    source: Source, *, redacted: bool = False, count_rows: bool = False, keep_answers: int = 2
+) -> Iterator[Item]:
+    """Yield everything that passed.
+
+    Args:
+        redacted: hide values; see `redact`.
+        count_rows: count the rows of each exchange (their ROWS messages are decoded for that).
+        keep_answers: how many answers an exchange keeps.
+
+    Raises:
+        SourceError: the source cannot be read.
+    """
+    talks: dict[Connection, _Talk] = {}
+    for connection, side, what, data, size, time in source.pieces():
+        talk = talks.get(connection)
+        if talk is None:
+            talk = talks[connection] = _Talk(connection, redacted, count_rows, keep_answers)
+        if what is What.DATA:
+            events = talk.observer.receive(side, data, time)
+        elif what is What.GAP:
+            events = talk.observer.receive_gap(side, size or None, time)
+        else:
+            events = talk.observer.receive_eof(side, time)
+            talk.open.discard(side)
+        if events:
+            yield from talk.items(events)
+        if not talk.open:
+            yield from talk.items(talk.observer.finish(time))
+            del talks[connection]
+    for talk in talks.values():
+        yield from talk.items(talk.observer.finish(0))

@@ -1,0 +1,73 @@
+"""The protocol's order, without I/O: who may say what when, for clients, servers and whoever listens in between.
+
+`ClientConversation` and `ServerConversation` are the two ends, `Observer` follows somebody else's connection. All read
+one table (`dqlitewire.conversation.table`). Nothing here opens a socket, starts a thread or waits.
+"""
+
+from __future__ import annotations
+
+from .batches import batch_rows
+from .client import ClientConversation
+from .errors import WrongAnswerError
+from .events import (
+    Answered,
+    Ended,
+    Ending,
+    Event,
+    Failed,
+    Interrupted,
+    Lost,
+    Phase,
+    Probed,
+    Rows,
+    SessionLost,
+    Side,
+)
+from .failures import FailureInfo, Outcome, Retry, explain_failure, failure_name
+from .frames import LazyFrame, RawRequest
+from .generation import Generation, judge_generation, probe_generation
+from .hazards import Hazard, HazardError
+from .server import BadHeader, Greeting, Incoming, Refused, ServerConversation
+from .session import Session, Statement
+from .table import TABLE, Step, Turn, follow
+
+__all__ = [
+    "TABLE",
+    "Answered",
+    "BadHeader",
+    "ClientConversation",
+    "Ended",
+    "Ending",
+    "Event",
+    "Failed",
+    "FailureInfo",
+    "Generation",
+    "Greeting",
+    "Hazard",
+    "HazardError",
+    "Incoming",
+    "Interrupted",
+    "LazyFrame",
+    "Lost",
+    "Outcome",
+    "Phase",
+    "Probed",
+    "RawRequest",
+    "Refused",
+    "Retry",
+    "Rows",
+    "ServerConversation",
+    "Session",
+    "SessionLost",
+    "Side",
+    "Statement",
+    "Step",
+    "Turn",
+    "WrongAnswerError",
+    "batch_rows",
+    "explain_failure",
+    "failure_name",
+    "follow",
+    "judge_generation",
+    "probe_generation",
+]

@@ -1,0 +1,348 @@
+"""The server's side: bytes in, requests out one at a time; answers in, checked against the table, bytes out.
+
+The contract: a request must be answered whole before the next one comes out; what was sent ahead waits in order, as in
+dqlite, where it waits in the socket. There are two levels. `next_event` judges nothing and is for servers that play a
+given generation; `next_request` hands out decoded requests and says how to refuse the others.
+
+An INTERRUPT directly behind a running query is seen before its turn (`interrupted`), so that one EMPTY can end both.
+"""
+
+from __future__ import annotations
+
+from ..buffer import ReadBuffer
+from ..codec import MessageEncoder
+from ..constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
+from ..exceptions import DecodeError, HandshakeError, StreamError
+from ..limits import DEFAULT_MAX_MESSAGE_SIZE
+from ..messages import EmptyResponse, LeaderResponse, ServersResponse
+from ..messages.base import Header
+from .batches import PAGE_SIZE, batch_rows
+from .errors import wrong_answer
+from .events import Ended, Ending, Event, Phase
+from .framelog import frame_log as frame_logger
+from .frames import LazyFrame, answer_key, decode_frame
+from .generation import Generation
+from .refusals import forgiven, knows_type, refusal, schema_for
+from .table import FIRST, UNKNOWN_REQUEST, Place, Turn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
+
+    from ..limits import Limits
+    from ..messages import FailureResponse, Message
+
+__all__ = ["BadHeader", "Greeting", "Incoming", "Refused", "ServerConversation"]
+
+_EMPTY = int(ResponseType.EMPTY)
+_VERSIONS = (PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY)
+
+
+class Greeting(Event):
+    """The handshake; a version that is not `accepted` means to close without a word."""
+
+    __slots__ = ("accepted", "version")
+    __match_args__ = ("version", "accepted")
+
+    def __init__(self, version: int, accepted: bool) -> None:
+        self.version = version
+        self.accepted = accepted
+
+
+class BadHeader(Event):
+    """A header that announces no body, or one above the cap; nothing behind it can be read."""
+
+    __slots__ = ("schema", "type", "words")
+    __match_args__ = ("words", "type", "schema")
+
+    def __init__(self, words: int, type: int, schema: int) -> None:
+        self.words = words
+        self.type = type
+        self.schema = schema
+
+
+class Incoming(LazyFrame):
+    """One request frame, decoded when asked."""
+
+    __slots__ = ()
+    __match_args__ = ("type", "schema", "message")
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data, True)
+
+    def refusal(self, generation: Generation) -> FailureResponse | None:
+        """Return what a server of a generation says to this frame if it refuses it, None if it says nothing."""
+        return refusal(self.type, self.schema, self.error, generation)
+
+    def __repr__(self) -> str:
+        return f"<Incoming {self.type_name} schema {self.schema}, {self.size} bytes>"
+
+
+class Refused(Event):
+    """A request that is to be answered by `refusal`; without one a server says nothing and reads nothing more."""
+
+    __slots__ = ("error", "frame", "refusal")
+    __match_args__ = ("frame", "refusal", "error")
+
+    def __init__(self, frame: bytes, refusal: FailureResponse | None, error: DecodeError | None) -> None:
+        self.frame = frame
+        self.refusal = refusal
+        self.error = error
+
+
+class ServerConversation:
+    """One connection of a client, without the socket.
+
+    Args:
+        generation: the server to be; decides which schemas are known and how others are refused.
+        limits: caps for what is received and sent.
+        page_size: bytes after which `rows` ends a frame.
+        frame_log: log each frame; None logs if the logger "dqlitewire.conversation" is at DEBUG now.
+
+    Attributes:
+        version: of the handshake, None before it.
+        phase: where the connection stands.
+        current: the request that is open, as it came out.
+    """
+
+    def __init__(
+        self,
+        *,
+        generation: Generation = Generation.V1_18_3,
+        limits: Limits | None = None,
+        page_size: int = PAGE_SIZE,
+        frame_log: bool | None = None,
+    ) -> None:
+        self.generation = generation
+        self.page_size = page_size
+        self.version: int | None = None
+        self.phase = Phase.NEW
+        self.current: Any = None
+        self._limits = limits
+        self._buffer = ReadBuffer(DEFAULT_MAX_MESSAGE_SIZE if limits is None else limits.max_message_size)
+        self._encoder = MessageEncoder(limits=limits)
+        self._place: Place | None = None  # of the open request
+        self._frame = b""  # the open request
+        self._log = frame_logger("server", False, frame_log)
+
+    @property
+    def buffered(self) -> int:
+        """Bytes received that are not part of a request handed out."""
+        return self._buffer.available()
+
+    @property
+    def answer_open(self) -> bool:
+        """Whether a request waits for its answer, or the rest of it."""
+        return self._place is not None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a query is open and the next request is an INTERRUPT."""
+        place = self._place
+        if place is None or place.draining is None:
+            return False
+        header = self._buffer.peek_bytes(HEADER_SIZE)
+        if header is None or header[4] != RequestType.INTERRUPT:
+            return False
+        return self._buffer.available() >= HEADER_SIZE + 8 * int.from_bytes(header[:4], "little")
+
+    # ------------------------------------------------------------------ requests
+
+    def receive(self, data: bytes | bytearray | memoryview) -> None:
+        """Take bytes of the client, at any time."""
+        self._buffer.feed(data)
+
+    def next_event(self) -> Greeting | Incoming | BadHeader | None:
+        """Return the next thing the client says as it is; None if nothing is complete, or an answer is still open."""
+        if self.phase is Phase.NEW:
+            return self._greeting()
+        if self.phase is not Phase.OPEN or self._place is not None:
+            return None
+        header = self._buffer.peek_bytes(HEADER_SIZE)
+        if header is None:
+            return None
+        words = int.from_bytes(header[:4], "little")
+        try:
+            frame = self._buffer.read_message() if words else None
+        except DecodeError:
+            words, frame = max(words, 1), None
+            too_large = True
+        else:
+            too_large = False
+        if not words or too_large:
+            self.phase = Phase.BROKEN
+            return BadHeader(words, header[4], header[5])
+        return None if frame is None else self._incoming(frame)
+
+    def _greeting(self) -> Greeting | None:
+        word = self._buffer.read_bytes(8)
+        if word is None:
+            return None
+        version = int.from_bytes(word, "little")
+        accepted = version in _VERSIONS
+        self.phase = Phase.OPEN if accepted else Phase.BROKEN
+        self.version = version
+        return Greeting(version, accepted)
+
+    def _incoming(self, frame: bytes) -> Incoming:
+        incoming = Incoming(frame)
+        if self._log is not None:
+            self._log(False, frame[4], len(frame), incoming.message)
+        place = FIRST.get(frame[4], UNKNOWN_REQUEST)
+        if place.turn is Turn.RAFT:
+            self.phase = Phase.RAFT
+            return incoming
+        self.current = incoming
+        self._place = place
+        self._frame = frame
+        return incoming
+
+    def next_request(self) -> Any:
+        """Return the next request decoded, a Refused, or None if no more is complete.
+
+        Raises:
+            HandshakeError: a version nobody speaks: close without a word.
+            DecodeError: a header or fixed fields that do not decode: close without a word.
+            StreamError: the request before is not answered yet.
+        """
+        if self._place is not None:
+            raise StreamError(f"{self.current!r} is not answered yet")
+        match self.next_event():
+            case Greeting(version, False):
+                raise HandshakeError(f"got version {version:#x}, allowed 1 and {PROTOCOL_VERSION_LEGACY:#x}")
+            case Greeting():
+                return self.next_request()
+            case BadHeader(words):
+                raise DecodeError(f"got {words} words", path="Header.size_words", offset=0)
+            case Incoming() as incoming:
+                return self._judged(incoming.data)
+            case _:
+                return None
+
+    def _judged(self, frame: bytes) -> Any:
+        kind = frame[4]
+        schema = schema_for(kind, frame[5], self.generation)
+        if not knows_type(kind) or schema is None:
+            return self._refused(frame, None)
+        if schema != frame[5]:
+            frame = b"".join((frame[:5], bytes((schema,)), frame[6:]))
+        try:
+            request: Any = decode_frame(frame, is_request=True, limits=self._limits)
+        except DecodeError as error:
+            request = forgiven(kind, error, self.generation)
+            if request is None:
+                return self._refused(frame, error)
+        if self.phase is not Phase.RAFT:
+            self.current = request
+        return request
+
+    def _refused(self, frame: bytes, error: DecodeError | None) -> Refused:
+        said = refusal(frame[4], frame[5], error, self.generation)
+        if said is None:
+            self._place = None
+            self.phase = Phase.MUTE if error is None else Phase.BROKEN
+            if error is not None:
+                raise error
+        refused = Refused(frame, said, error)
+        self.current = refused
+        return refused
+
+    # ------------------------------------------------------------------ answers
+
+    def answer(self, message: Message) -> bytes:
+        """Return the bytes of an answer, or of one frame of it.
+
+        LEADER is laid out by the handshake and SERVERS by the format asked for.
+
+        Raises:
+            WrongAnswerError: the table does not allow it here; nothing has changed.
+            EncodeError: it cannot be encoded; nothing has changed.
+        """
+        if isinstance(message, LeaderResponse) and self.version == PROTOCOL_VERSION_LEGACY:
+            body = LeaderResponse(0, message.address).encode_body_legacy()
+            frame = Header(len(body) // 8, message.MSG_TYPE).encode() + body
+        elif isinstance(message, ServersResponse):
+            format = int.from_bytes(self._frame[8:16], "little") if self.generation >= Generation.V1_12 else 1
+            format = 0 if self._frame[8:16] == bytes(8) else min(format, 1)
+            frame = self._encoder.encode(ServersResponse(message.nodes, format=format))
+        else:
+            frame = self._encoder.encode(message)
+        return self.answer_frame(frame)
+
+    def answer_frame(self, frame: bytes, *, unchecked: bool = False) -> bytes:
+        """Return `frame`, an answer that was encoded elsewhere; only its type, schema and marker are looked at.
+
+        Args:
+            unchecked: let a wrong answer pass; it leaves the request open.
+
+        Raises:
+            WrongAnswerError: the table does not allow it here; nothing has changed.
+        """
+        place = self._place
+        key = answer_key(frame)
+        then = None if place is None else place.after.get(key)
+        if then is None and key == _EMPTY and self.interrupted:
+            assert place is not None and place.draining is not None
+            then = place.draining.after[_EMPTY]
+            self._buffer.read_message()
+        if then is None or frame[5] > self._schema_asked():
+            if unchecked:
+                return frame
+            raise wrong_answer(frame, place, self.current, None if place is None else self._frame)
+        if self._log is not None:
+            self._log(True, frame[4], len(frame), LazyFrame(frame, False).message)
+        if then.ended:
+            self._place = self.current = None
+        else:
+            self._place = then
+        return frame
+
+    def _schema_asked(self) -> int:
+        # only PREPARE has its schema repeated in the answer
+        if self._frame[4:5] != _PREPARE:
+            return 0
+        return schema_for(_PREPARE[0], self._frame[5], self.generation) or 0
+
+    def rows(
+        self, column_names: Sequence[str], rows: Iterable[Sequence[Any]], *, typed: bool = False
+    ) -> Iterator[bytes]:
+        """Yield the frames of a result; see `batch_rows`. An INTERRUPT seen between two frames ends it with EMPTY."""
+        for message in batch_rows(column_names, rows, self.page_size, typed=typed):
+            if self.interrupted:
+                yield self.interrupt()
+                return
+            yield self.answer(message)
+
+    def interrupt(self) -> bytes:
+        """Return the one EMPTY that answers the open query and the INTERRUPT behind it."""
+        return self.answer(EmptyResponse())
+
+    def abandon(self) -> None:
+        """Close the open request without an answer."""
+        self._place = self.current = None
+
+    # ------------------------------------------------------------------ the end
+
+    def raft_data(self) -> bytes:
+        """Return the bytes that came behind CONNECT, once."""
+        if self.phase is not Phase.RAFT:
+            raise StreamError("no CONNECT has come")
+        return self._buffer.read_bytes(self._buffer.available()) or b""
+
+    def receive_eof(self) -> Ended:
+        """Take the end of the client's stream and say where it ended."""
+        if self.phase is Phase.RAFT:
+            ending = Ending.CLEAN
+        elif self._buffer.available():
+            ending = Ending.MID_FRAME
+        elif self._place is None:
+            ending = Ending.CLEAN
+        else:
+            ending = Ending.MID_ANSWER if self._place.turn is Turn.STREAMING else Ending.UNANSWERED
+        if self.phase is not Phase.BROKEN:
+            self.phase = Phase.ENDED
+        return Ended(ending, self._buffer.available())
+
+
+_PREPARE = bytes((RequestType.PREPARE,))
