@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests import profiles  # noqa: F401  (loads the Hypothesis profile)
 from tests.real.fixtures import (  # noqa: F401  (fixtures are found by name)
     database,
     new_node,
