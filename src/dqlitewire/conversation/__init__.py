@@ -23,10 +23,13 @@ from .events import (
     SessionLost,
     Side,
 )
+from .exchange import Exchange
 from .failures import FailureInfo, Outcome, Retry, explain_failure, failure_name
 from .frames import LazyFrame, RawRequest
 from .generation import Generation, judge_generation, probe_generation
 from .hazards import Hazard, HazardError
+from .observer import Observer
+from .overheard import End, Frame, Gap, Garbage, Opaque, Preamble
 from .server import BadHeader, Greeting, Incoming, Refused, ServerConversation
 from .session import Session, Statement
 from .table import TABLE, Step, Turn, follow
@@ -35,12 +38,17 @@ __all__ = [
     "TABLE",
     "Answered",
     "BadHeader",
+    "End",
     "ClientConversation",
     "Ended",
     "Ending",
     "Event",
+    "Exchange",
     "Failed",
     "FailureInfo",
+    "Frame",
+    "Gap",
+    "Garbage",
     "Generation",
     "Greeting",
     "Hazard",
@@ -49,8 +57,11 @@ __all__ = [
     "Interrupted",
     "LazyFrame",
     "Lost",
+    "Observer",
+    "Opaque",
     "Outcome",
     "Phase",
+    "Preamble",
     "Probed",
     "RawRequest",
     "Refused",

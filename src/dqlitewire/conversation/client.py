@@ -300,7 +300,9 @@ class ClientConversation:
             self._probed(entry, failure, events)
             return
         outcome = self._outcome(entry, failure)
-        events.append(Failed(entry.request, failure, outcome, self.session.text(entry.request), self.generation))
+        events.append(
+            Failed(entry.request, failure, outcome, self.session.text(entry.request), self.generation)
+        )
         self._after_failure(entry, failure, events)
 
     def _outcome(self, entry: _Open, failure: FailureResponse) -> Outcome:

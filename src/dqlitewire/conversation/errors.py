@@ -37,7 +37,9 @@ def wrong_answer(
     schema = f" schema {answer_frame[5]}" if answer_frame[5] else ""
     asked = "no request" if request_frame is None else type_name(request_frame[4], True)
     allowed = "nothing" if place is None else place.allowed
-    error = WrongAnswerError(f"{asked} answered by {type_name(answer_frame[4], False)}{schema}, allowed {allowed}")
+    error = WrongAnswerError(
+        f"{asked} answered by {type_name(answer_frame[4], False)}{schema}, allowed {allowed}"
+    )
     error.allowed = allowed
     error.request = request
     error.request_frame = request_frame

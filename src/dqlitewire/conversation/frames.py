@@ -125,13 +125,20 @@ def decode_frame(
     version: int = PROTOCOL_VERSION,
     limits: Limits | None = None,
     servers_format: int = 1,
+    tolerant: bool = False,
 ) -> Message:
-    """Decode any whole frame, HEARTBEAT, CONNECT and SERVERS without roles included."""
+    """Decode any whole frame, HEARTBEAT, CONNECT and SERVERS without roles included.
+
+    Args:
+        servers_format: the format that was asked for.
+        tolerant: read text that is not UTF-8 with its bytes escaped, and unknown roles as spare.
+    """
     if is_request and frame[4] in _OUTSIDE_GATEWAY:
         return _OUTSIDE_GATEWAY[frame[4]].decode_body(frame[HEADER_SIZE:], frame[5])
     if not is_request and frame[4] == ResponseType.SERVERS and servers_format == 0:
         return ServersResponse.decode_body(frame[HEADER_SIZE:], frame[5], format=0)
-    return decode_message(frame, is_request=is_request, version=version, limits=limits)
+    options = {"text_errors": "backslashreplace", "unknown_role_policy": "accept"} if tolerant else {}
+    return decode_message(frame, is_request=is_request, version=version, limits=limits, **options)
 
 
 _OUTSIDE_GATEWAY: dict[int, type[HeartbeatRequest | ConnectRequest]] = {

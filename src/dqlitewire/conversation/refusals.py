@@ -69,7 +69,9 @@ def refusal(
 
 def _bad_params(kind: int, generation: Generation) -> FailureResponse:
     if generation < Generation.V1_15:
-        return FailureResponse(DQLITE_PARSE, "bind parameters" if kind == RequestType.EXEC else "not an error")
+        return FailureResponse(
+            DQLITE_PARSE, "bind parameters" if kind == RequestType.EXEC else "not an error"
+        )
     if generation < Generation.V1_18_2:
         return FailureResponse(DQLITE_PARSE, "bind parameters")
     if kind in _EXECS:

@@ -263,8 +263,7 @@ class ServerConversation:
             body = LeaderResponse(0, message.address).encode_body_legacy()
             frame = Header(len(body) // 8, message.MSG_TYPE).encode() + body
         elif isinstance(message, ServersResponse):
-            format = int.from_bytes(self._frame[8:16], "little") if self.generation >= Generation.V1_12 else 1
-            format = 0 if self._frame[8:16] == bytes(8) else min(format, 1)
+            format = 1 if any(self._frame[8:16]) else 0
             frame = self._encoder.encode(ServersResponse(message.nodes, format=format))
         else:
             frame = self._encoder.encode(message)

@@ -1,0 +1,345 @@
+"""One direction of somebody else's connection cut into what it is made of: preambles, frames, and what is neither.
+
+Nothing here raises on bytes. In step, any header is believed that announces a body within the cap; out of step, a frame is
+believed only if its header fits its type, its body decodes, and a header that fits stands behind it or nothing does.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from ..codec import RESPONSE_TYPES
+from ..constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
+from ..exceptions import DecodeError
+from ..limits import DEFAULT_MAX_MESSAGE_SIZE
+from .events import Event, Side
+from .frames import decode_frame
+from .overheard import Frame, Gap, Garbage, Opaque, Preamble
+from .table import REQUESTS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from ..limits import Limits
+    from ..messages import Message
+    from ..schema import Field
+
+__all__ = ["Tap"]
+
+_METHODS = (b"GET ", b"POST ", b"PUT ", b"PATCH ", b"CONNECT ", b"OPTIONS ", b"HEAD ", b"DELETE ")
+_MAX_HTTP_HEAD = 65536
+_MAX_RESYNC_FRAME = 65536  # larger frames are not looked for out of step: each guess costs its decoding
+_MAX_CODE = 1 << 16
+_HANDSHAKES = {PROTOCOL_VERSION: "handshake", PROTOCOL_VERSION_LEGACY: "legacy handshake"}
+
+
+class _State(Enum):
+    START = "start"
+    FRAMES = "frames"
+    LOST = "lost"
+    OPAQUE = "opaque"
+
+
+class Tap:
+    """The reader of one direction.
+
+    Args:
+        side: who sends these bytes.
+        emit: is called with each Frame, Preamble, Garbage, Opaque and Gap, in the order of the bytes.
+        limits: caps for decoding; the cap of a frame also bounds what a header may announce.
+        midstream: the stream was joined after its beginning.
+
+    Attributes:
+        version: what the client's handshake said, None before it or without one.
+        lossy: bytes were lost or made no sense, so that a frame may be missing.
+        ended: the side has ended its stream.
+    """
+
+    __slots__ = (
+        "_data",
+        "_emit",
+        "_first",
+        "_flushing",
+        "_have",
+        "_limits",
+        "_max",
+        "_need",
+        "_opaque_kind",
+        "_parts",
+        "_position",
+        "_skip",
+        "_state",
+        "_time",
+        "ended",
+        "lossy",
+        "offset",
+        "side",
+        "version",
+    )
+
+    def __init__(
+        self, side: Side, emit: Callable[[Event], None], limits: Limits | None = None, midstream: bool = False
+    ) -> None:
+        self.side = side
+        self.offset = 0  # of the next byte, in the stream
+        self.version: int | None = None
+        self.lossy = midstream
+        self.ended = False
+        self._emit = emit
+        self._limits = limits
+        cap = DEFAULT_MAX_MESSAGE_SIZE if limits is None else limits.max_message_size
+        self._max = cap or 1 << 32
+        self._state = _State.LOST if midstream else _State.START
+        self._opaque_kind = ""
+        self._parts: list[bytes] = []  # the bytes that wait
+        self._have = 0  # how many they are
+        self._need = 0  # how many of them another step needs
+        self._data = b""  # the bytes that wait while steps are taken, in one piece
+        self._position = 0  # of the next byte, in `_data`
+        self._first = 0.0  # when the first byte that waits came
+        self._time = 0.0
+        self._skip = 0  # bytes of a damaged frame still to come
+        self._flushing = False
+
+    def make_opaque(self, kind: str) -> None:
+        """Stop looking for frames: "raft", "tls" or "http" from here on."""
+        self._state = _State.OPAQUE
+        self._opaque_kind = kind
+
+    def receive(self, data: bytes, time: float) -> None:
+        """Take bytes and emit what they complete."""
+        self._time = time
+        if not self._have:
+            self._first = time
+        self._parts.append(bytes(data))
+        self._have += len(data)
+        if self._have >= self._need:
+            self._run()
+
+    def _run(self) -> None:
+        self._need = 0
+        self._data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        while self._STEPS[self._state](self):
+            pass
+        left = self._data[self._position :]
+        if self._position:
+            self._first = self._time
+        self._data, self._position = b"", 0
+        self._parts = [left] if left else []
+        self._have = len(left)
+
+    def _take(self, size: int) -> tuple[Side, int, bytes, float, float]:
+        start = self._time if self._position else self._first
+        position = self._position
+        self._position = position + size
+        offset = self.offset
+        self.offset = offset + size
+        return self.side, offset, self._data[position : position + size], start, self._time
+
+    # Each step takes what it can and says whether another may go on; it waits for more bytes by returning False.
+
+    def _start(self) -> bool:
+        head = self._data[self._position : self._position + 8]
+        if len(head) >= 2 and head[0] == 0x16 and head[1] == 3:
+            self._emit(Preamble(*self._take(len(self._data) - self._position), "tls"))
+            self.make_opaque("tls")
+            return True
+        if len(head) < 8:
+            return False
+        if self.side is Side.SERVER and not head.startswith(b"HTTP/"):
+            self._state = _State.FRAMES
+            return True
+        if head.startswith((b"HTTP/", *_METHODS)):
+            return self._http()
+        version = int.from_bytes(head, "little")
+        if version not in _HANDSHAKES and head[4] and not self._flushing:
+            is_request = self._fits(self._position)
+            if is_request is None:
+                return False
+            if is_request:  # the beginning was missed
+                self._lose()
+                return True
+        self.version = version
+        self._state = _State.FRAMES
+        self._emit(Preamble(*self._take(8), _HANDSHAKES.get(version, "unknown handshake")))
+        return True
+
+    def _http(self) -> bool:
+        end = self._data.find(b"\r\n\r\n", self._position)
+        if end < 0:
+            if len(self._data) - self._position <= _MAX_HTTP_HEAD:
+                return False
+            self._lose()
+            return True
+        kind = "http request" if self.side is Side.CLIENT else "http response"
+        preamble = Preamble(*self._take(end + 4 - self._position), kind)
+        if self.side is Side.SERVER:
+            self._state = _State.FRAMES
+            if preamble.data.split(None, 2)[1:2] != [b"101"]:
+                self.make_opaque("http")
+        self._emit(preamble)
+        return True
+
+    def _frames(self) -> bool:
+        data, size_of_data, emit = self._data, len(self._data), self._emit
+        if self._skip:
+            return self._skip_damaged()
+        while self._state is _State.FRAMES:
+            position = self._position
+            if size_of_data - position < HEADER_SIZE:
+                return False
+            size = HEADER_SIZE + 8 * int.from_bytes(data[position : position + 4], "little")
+            if size == HEADER_SIZE or size > self._max:
+                self._lose()
+                return True
+            if size_of_data - position < size:
+                self._need = size
+                return False
+            emit(self._frame(size))
+        return True
+
+    def _frame(self, size: int) -> Frame:
+        return Frame(*self._take(size), self._limits)
+
+    def _lose(self) -> None:
+        self._state = _State.LOST
+        self.lossy = True
+
+    def _search(self) -> bool:
+        # out of step: look for a place where frames go on
+        data, position = self._data, self._position
+        last = len(data) - HEADER_SIZE
+        while position <= last:
+            zeros = data.find(b"\0\0", position + 6)  # the unused bytes of a header
+            if zeros < 0:
+                position = last + 1
+                break
+            position = zeros - 6
+            if position > last:
+                break
+            verdict = self._fits(position)
+            if verdict is None and not self._flushing:
+                break
+            if verdict:
+                self._drop(position)
+                self._state = _State.FRAMES
+                return True
+            position += 1
+        self._drop(max(min(position, len(data) - HEADER_SIZE + 1), self._position))
+        return False
+
+    def _drop(self, position: int) -> None:
+        if position > self._position:
+            self._emit(Garbage(*self._take(position - self._position)))
+
+    def _fits(self, position: int) -> bool | None:
+        # whether a frame is there that may be believed, None while it is not complete
+        data = self._data
+        if not self._may_begin(position):
+            return False
+        end = position + HEADER_SIZE + 8 * int.from_bytes(data[position : position + 4], "little")
+        if end > len(data):
+            return None
+        frame = data[position:end]
+        try:
+            message: Any = decode_frame(frame, self.side is Side.CLIENT, limits=self._limits)
+        except DecodeError:
+            return False
+        if self.side is Side.SERVER and not frame[4] and not _is_plain(message, frame):
+            return False
+        return end + HEADER_SIZE > len(data) or self._may_begin(end)
+
+    def _may_begin(self, position: int) -> bool:
+        data = self._data
+        words = int.from_bytes(data[position : position + 4], "little")
+        kind, schema = data[position + 4], data[position + 5]
+        least = (_REQUEST_WORDS if self.side is Side.CLIENT else _RESPONSE_WORDS).get(kind)
+        if least is None or data[position + 6] or data[position + 7] or schema > 1:
+            return False
+        return least <= words <= _MAX_RESYNC_FRAME // 8
+
+    def _skip_damaged(self) -> bool:
+        size = min(self._skip, len(self._data) - self._position)
+        self._skip -= size
+        if size:
+            self._emit(Garbage(*self._take(size)))
+        return not self._skip
+
+    def _pass(self) -> bool:
+        size = len(self._data) - self._position
+        if size:
+            self._emit(Opaque(*self._take(size), self._opaque_kind))
+        return False
+
+    _STEPS: dict[_State, Callable[[Tap], bool]] = {
+        _State.START: _start,
+        _State.FRAMES: _frames,
+        _State.LOST: _search,
+        _State.OPAQUE: _pass,
+    }
+
+    # ------------------------------------------------------------------ losses and the end
+
+    def receive_gap(self, size: int | None, time: float) -> None:
+        """Note that bytes were lost; a loss inside one frame costs that frame and no more."""
+        self._time = time
+        missing = self._skip
+        if self._state is _State.FRAMES and not missing and self._have >= HEADER_SIZE:
+            self._data = b"".join(self._parts)
+            missing = HEADER_SIZE + 8 * int.from_bytes(self._data[:4], "little") - self._have
+        inside = size is not None and 0 < size <= missing
+        self._give_up_waiting(as_frame=inside and not self._skip)
+        self._emit(Gap(self.side, self.offset, size, time))
+        self.offset += size or 0
+        if self._state is not _State.OPAQUE:
+            self.lossy = True
+            self._skip = missing - size if inside and size is not None else 0
+            if not inside:
+                self._state = _State.LOST
+
+    def _give_up_waiting(self, as_frame: bool) -> None:
+        self._data = b"".join(self._parts)
+        if as_frame:
+            frame = self._frame(self._have)
+            frame.damaged = True
+            self._emit(frame)
+        else:
+            self._drop(self._have)
+        self._parts, self._data = [], b""
+        self._position = self._have = self._need = 0
+
+    def finish(self) -> bytes:
+        """Emit what can still be found in the bytes that wait, and return what is left of them."""
+        self._flushing = True
+        self._run()
+        left = b"".join(self._parts)
+        self._parts, self._have = [], 0
+        self.offset += len(left)
+        self.ended = True
+        return left
+
+
+def _words(types: Iterable[type[Message]]) -> dict[int, int]:
+    # type -> the fewest words its body can have
+    found = {}
+    for message in types:
+        fields: Any = message.FIELDS  # type: ignore[attr-defined]
+        size = sum(4 if field.kind in ("u32", "padding") else 8 for field in fields if _always_there(field))
+        found[message.MSG_TYPE] = max(1, size // 8)
+    return found
+
+
+def _always_there(field: Field) -> bool:
+    return not field.since and field.kind in ("u32", "u64", "text", "reserved", "padding", "ignored")
+
+
+def _is_plain(message: Any, frame: bytes) -> bool:
+    # out of step many bytes read as a FAILURE with half-built rows in front; only a clean one is believed
+    clean = frame.find(0, 16) + 8 & -8 == len(frame)
+    return clean and message.code < _MAX_CODE and message.message.isprintable() and bool(message.message)
+
+
+_REQUEST_WORDS = _words(REQUESTS.values())
+_RESPONSE_WORDS = _words(RESPONSE_TYPES.values())
