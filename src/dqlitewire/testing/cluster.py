@@ -60,9 +60,8 @@ class Cluster:
             notify(old)
 
     def join(self, member: Member) -> None:
-        """Put a server into the configuration, which is kept in order of ids."""
+        """Put a server into the configuration, behind the others."""
         self.members.append(member)
-        self.members.sort(key=lambda one: one.id)
 
     def add(self, node_id: int, address: str) -> None:
         """ADD: a new server begins as a spare."""

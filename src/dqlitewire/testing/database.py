@@ -27,6 +27,7 @@ Rows = Generator[tuple[Any, ...], None, None]
 PAGE_SIZE = 4096
 _CHECKPOINT_PAGES = 1000
 _PROGRESS_STEPS = 10_000
+_NO_ERROR = "not an error"
 _BLANK_OR_END = " \t\r\n\f;"
 _NO_VALUES: Any = getattr(apsw, "_null_bindings")  # noqa: B009  binds NULL to every parameter
 
@@ -80,12 +81,13 @@ def _own_text(taken: str) -> str:
 
 
 class Connection:
-    """One SQLite connection, set up as a node sets it up."""
+    """One SQLite connection, set up as a node sets it up; `message` is what `sqlite3_errmsg` would say."""
 
     def __init__(self, path: str, generation: Generation, *, readonly: bool = False) -> None:
         flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         self._generation = generation
         self._refusal: SqlFailure | None = None
+        self.message = _NO_ERROR
         try:
             self.raw = apsw.Connection(path, flags=flags)
             self._set_up(readonly)
@@ -130,13 +132,13 @@ class Connection:
 
         cursor = self.raw.cursor()
         cursor.exec_trace = look
-        self._refusal = None
+        self._begin()
         try:
             cursor.execute(sql, _NO_VALUES)
         except apsw.ExecTraceAbort:
             pass
         except apsw.Error as error:
-            raise self._refusal or _failure(error) from error
+            raise self._failed(error) from error
         finally:
             cursor.close(True)
         return found[0] if found else None
@@ -153,14 +155,23 @@ class Connection:
     def run(self, statement: Statement) -> Rows:
         """Step a statement with its bindings; closing the iterator resets it."""
         cursor = self.raw.cursor()
-        self._refusal = None
+        self._begin()
         try:
             cursor.execute(statement.sql, statement.bindings)
             yield from cursor
         except apsw.Error as error:
-            raise self._refusal or _failure(error) from error
+            raise self._failed(error) from error
         finally:
             cursor.close(True)
+
+    def _begin(self) -> None:
+        self._refusal = None
+        self.message = _NO_ERROR
+
+    def _failed(self, error: apsw.Error) -> SqlFailure:
+        failure = self._refusal or _failure(error)
+        self.message = failure.message
+        return failure
 
     def _authorize(
         self, action: int, first: str | None, second: str | None, _third: str | None, _inner: str | None

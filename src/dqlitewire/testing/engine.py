@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from dqlitewire.constants import NodeRole, RequestType, ResponseType
 from dqlitewire.conversation import BadHeader, Greeting, Incoming, ServerConversation
 from dqlitewire.conversation import Generation as WireGeneration
+from dqlitewire.limits import Limits
 from dqlitewire.testing.answers import (
     EMPTY,
     encode_failure,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "RequestRecord", "Session"]
 
 HEARTBEAT_TIMEOUT = 15000
+LARGEST_NAME = 504  # bytes; live, 1.11.1 and 1.18.1
 LEGACY_VERSION = 0x86104DD760433FE5
 _NOT_LEADER = 10250, "not leader"
 _LEADERSHIP_LOST = 10506
@@ -53,6 +55,7 @@ _UNKNOWN_TYPE = 1005, "unrecognized request type"
 _STATEMENT_REQUESTS = {RequestType.EXEC, RequestType.QUERY, RequestType.EXEC_SQL, RequestType.QUERY_SQL}
 _DEADLY_NAMES = ("", ":memory:")
 _REQUESTS_KEPT = 10_000
+_LIMITS = Limits(max_message_size=1 << 30)  # what a client may send; a node's buffer ends at twice that
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,7 @@ class Session:
         self.write_pause = 0.0
         self.abandoned_at: float | None = None  # when a running query is to be given up, on the monotonic clock
         # the newest generation is told to the conversation so that it never refuses what we mean to answer
-        self._conversation = ServerConversation(generation=WireGeneration.V1_18_3)
+        self._conversation = ServerConversation(generation=WireGeneration.V1_18_3, limits=_LIMITS)
         self._generation = engine.generation
         self._workspace: Workspace | None = None
         self._deadly_name = False
@@ -410,10 +413,11 @@ class Session:
             self._need_leader()
         if self._workspace is not None:
             raise SqlFailure(5, "a database for this connection is already open")
-        largest = self._generation.largest_name
+        if len(name.encode()) > LARGEST_NAME:
+            self.hazard(HazardKind.LONG_NAME, f"{len(name)} characters")
+            self.closed = True
+            return b""
         try:
-            if largest is not None and len(name.encode()) > largest:
-                raise SqlFailure(14, name)
             self._deadly_name = name in _DEADLY_NAMES
             connection = self.engine.store.open(name)
         except SqlFailure:

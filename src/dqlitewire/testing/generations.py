@@ -37,6 +37,7 @@ class Generation:
     rows_in_exec_sql: tuple[int, str]
     returning: bool  # QUERY of a writing statement with columns works
     blank_tail_result: bool  # EXEC_SQL answers the last insert id also when blanks follow the last statement
+    empty_text_result: bool  # .. and for a text without any statement
     masks_query_sql: bool  # any failure of QUERY_SQL before its first step reads "nonempty statement tail"
 
     # parameters; FAILURE by the request they came with, None where it cannot happen
@@ -50,7 +51,6 @@ class Generation:
     lost_text: str
     not_found_text: str  # raft's text of a node that is not there
     dump_image: bool  # DUMP answers one whole image and an empty WAL, and 1002 for an unknown name
-    largest_name: int | None  # OPEN of a longer name closes the connection
     attach: str  # "allowed", "limited" (no attached databases) or "denied" (by the authorizer)
 
     # what a real node does not survive
@@ -82,6 +82,7 @@ _OLD = Generation(
     rows_in_exec_sql=(100, "another row available"),
     returning=False,
     blank_tail_result=False,
+    empty_text_result=False,
     masks_query_sql=False,
     bad_value=_by_request((1005, "bind parameters"), (1005, "not an error"), (1005, "not an error")),
     too_many=_by_request((25, "bind parameters"), (25, "column index out of range"), (25, "column index out of range")),
@@ -91,7 +92,6 @@ _OLD = Generation(
     lost_text="disk I/O error",
     not_found_text="unknown error",
     dump_image=False,
-    largest_name=None,
     attach="allowed",
     aborts_add_zero=False,
     old_pragmas=True,
@@ -113,6 +113,7 @@ _TRIXIE = Generation(
     rows_in_exec_sql=(100, "another row available"),
     returning=False,
     blank_tail_result=True,
+    empty_text_result=False,
     masks_query_sql=False,
     bad_value=_by_request(*[(1005, "bind parameters")] * 3),
     too_many=_by_request(*[(25, "bind parameters")] * 3),
@@ -122,7 +123,6 @@ _TRIXIE = Generation(
     lost_text="disk I/O error",
     not_found_text="Resource not found",
     dump_image=False,
-    largest_name=512,
     attach="limited",
     aborts_add_zero=True,
     old_pragmas=False,
@@ -144,6 +144,7 @@ _CURRENT = Generation(
     rows_in_exec_sql=(1, "rows yielded when none expected for EXEC request"),
     returning=True,
     blank_tail_result=True,
+    empty_text_result=True,
     masks_query_sql=True,
     bad_value=_by_request((1, "bind parameters"), (1, "bind parameters"), (10, "leader exec failed")),
     too_many={_QUERY: (10, "leader exec failed"), _QUERY_SQL: (10, "leader exec failed")},
@@ -153,7 +154,6 @@ _CURRENT = Generation(
     lost_text="leadership lost",
     not_found_text="Resource not found",
     dump_image=True,
-    largest_name=512,
     attach="denied",
     aborts_add_zero=True,
     old_pragmas=False,

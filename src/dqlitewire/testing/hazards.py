@@ -18,6 +18,8 @@ class HazardKind(Enum):
     ADD_ZERO = "ADD of the id 0"
     ASSIGN_ROLE = "ASSIGN of an unknown role"
     MEMORY_DATABASE = 'a statement on the database "" or ":memory:"'
+    LONG_NAME = "OPEN of a name beyond 504 bytes"
+    STALE_STATEMENT = "a statement id that was finalized, with a later one still there"
     COLUMN_TYPE = "a value that does not fit its column's declared type"
     RETURNING = "RETURNING where it is not supported"
     OLD_PRAGMA = "a pragma that 1.11 does not survive"

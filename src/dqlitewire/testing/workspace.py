@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Workspace"]
 
-_NOT_AN_ERROR = 1, "not an error"
 _EMPTY = 0, "empty statement"
 _TAIL = 1, "nonempty statement tail"
 _NO_STATEMENT = 12, "no statement with the given id"
@@ -44,7 +43,7 @@ class Workspace:
         self._connection = connection
         self._generation = generation
         self._report = report
-        self._statements: dict[int, Statement] = {}
+        self._statements: list[Statement | None] = []
 
     def close(self) -> None:
         """Close the SQLite connection; an open transaction is rolled back."""
@@ -53,16 +52,19 @@ class Workspace:
     def prepare(self, sql: str, *, with_tail: bool) -> tuple[int, Statement]:
         """Prepare the first statement of a text under the lowest free id."""
         statement = self._prepare_one(sql, with_tail=with_tail)
-        statement_id = 0
-        while statement_id in self._statements:
-            statement_id += 1
-        self._statements[statement_id] = statement
+        statements = self._statements
+        if None not in statements:
+            statements.append(None)
+        statement_id = statements.index(None)
+        statements[statement_id] = statement
         return statement_id, statement
 
     def finalize(self, statement_id: int) -> None:
         """Forget a statement."""
-        if self._statements.pop(statement_id, None) is None:
-            raise SqlFailure(*_NO_STATEMENT)
+        self._find(statement_id)
+        self._statements[statement_id] = None
+        if statement_id == len(self._statements) - 1:
+            self._statements.pop()
 
     def execute(self, statement_id: int, params: Params) -> tuple[int, int]:
         """Run a prepared statement that yields no row."""
@@ -77,12 +79,11 @@ class Workspace:
         generation = self._generation
         values, count = params.values(), params.count
         rest = sql
-        while rest:
+        while rest or rest is sql:
             statement = self._prepare(rest)
             if statement is None:
-                if not generation.blank_tail_result:
-                    return 0, 0
-                break
+                known = generation.empty_text_result if rest is sql else generation.blank_tail_result
+                return self._connection.result if known else (0, 0)
             taken = self._bind(statement, values, count, RequestType.EXEC_SQL)
             if generation.takes_in_turn:
                 count -= taken
@@ -96,7 +97,7 @@ class Workspace:
         """Run a prepared statement for its rows."""
         statement = self._find(statement_id)
         self._bind(statement, params.values(), params.count, RequestType.QUERY)
-        bindings = statement.bindings
+        bindings, message = statement.bindings, self._connection.message
         try:
             fresh = self._prepare(statement.sql)  # the schema may have changed since
         except SqlFailure as error:
@@ -105,6 +106,7 @@ class Workspace:
             raise
         assert fresh is not None, statement.sql
         fresh.bindings = bindings
+        self._connection.message = message
         self._release(statement)
         return self._rows(fresh, masked=False)
 
@@ -115,10 +117,13 @@ class Workspace:
         return self._rows(statement, masked=self._generation.masks_query_sql)
 
     def _find(self, statement_id: int) -> Statement:
-        statement = self._statements.get(statement_id)
-        if statement is None:
-            raise SqlFailure(*_NO_STATEMENT)
-        return statement
+        if statement_id < len(self._statements):
+            statement = self._statements[statement_id]
+            if statement is not None:
+                return statement
+            # src/lib/registry.h looks into the empty slot; only the last slot goes with its statement
+            self._report(HazardKind.STALE_STATEMENT, f"statement {statement_id}")
+        raise SqlFailure(*_NO_STATEMENT)
 
     def _prepare(self, sql: str) -> Statement | None:
         try:
@@ -180,10 +185,10 @@ class Workspace:
         silent = not statement.columns
         if statement.readonly:
             if silent and not generation.runs_silent_reads_in_query:
-                raise SqlFailure(*_NOT_AN_ERROR)
+                raise SqlFailure(1, self._connection.message)
         elif not generation.runs_writes_in_query:
             if silent:
-                raise SqlFailure(*_NOT_AN_ERROR)
+                raise SqlFailure(1, self._connection.message)
             self._refuse_returning(statement, (1, f"RETURNING aborts dqlite {generation.name}"))
         elif not generation.returning:
             self._step(statement, _ROWS_IN_QUERY)
