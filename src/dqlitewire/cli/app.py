@@ -45,15 +45,16 @@ def options(
 
 
 def run() -> None:
-    """Run the command: errors in one line, a reader that went away is no error."""
+    """Run the command: errors in one line; a reader that goes away is none."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except SourceError as error:
         print(f"dqlite-wire: {error}", file=sys.stderr)
         sys.exit(output.Exit.INPUT)
-    except BrokenPipeError:
+    except (BrokenPipeError, output.ReaderGone):
         # what is still buffered cannot go anywhere either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)

@@ -23,6 +23,24 @@ class Exit(IntEnum):
     NOT_DQLITE = 6  # probe
 
 
+class ReaderGone(Exception):
+    """Whoever read our output has gone away."""
+
+
+def emit(text: str, at_once: bool = False) -> None:
+    """Write a line to standard output.
+
+    Raises:
+        ReaderGone: nobody reads it.
+    """
+    try:
+        sys.stdout.write(text + "\n")
+        if at_once:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise ReaderGone from None
+
+
 def fail(message: str, code: int = Exit.INPUT) -> NoReturn:
     """Say in one line what is wrong, and exit."""
     print(f"dqlite-wire: {message}", file=sys.stderr)

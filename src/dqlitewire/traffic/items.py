@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dqlitewire import DecodeError, Message
-from dqlitewire.constants import PROTOCOL_VERSION
 from dqlitewire.conversation import (
     End,
     Event,
@@ -17,13 +16,13 @@ from dqlitewire.conversation import (
     Frame,
     Garbage,
     Gap,
-    LazyFrame,
     Observer,
     Opaque,
     Preamble,
-    Raft,
     Side,
 )
+from dqlitewire.cursor import Span
+from dqlitewire.explain import explain
 from dqlitewire.traffic.redact import redact, redact_other, redact_sql
 from dqlitewire.traffic.sources import Source
 from dqlitewire.traffic.streams import Connection, What
@@ -34,8 +33,8 @@ class Item:
 
     Attributes:
         connection, side: where; `side` is who sent it.
-        type: the message type's name, such as "QUERY_SQL", or "HANDSHAKE", "HTTP", "GARBAGE", "GAP", "RAFT", "OPAQUE", "INCOMPLETE",
-            "UNANSWERED".
+        type: the message type's name, such as "QUERY_SQL", or "HANDSHAKE", "HTTP", "TLS", "RAFT", "GARBAGE", "GAP",
+            "INCOMPLETE", "UNANSWERED".
         code, schema: of a message; None for the rest.
         time, last: of its first and last byte, in nanoseconds since 1970; 0 if unknown.
         offset: of its first byte in the side's byte stream.
@@ -49,7 +48,7 @@ class Item:
     """
 
     __slots__ = (
-        "_frame", "code", "connection", "data", "error", "exchange", "last", "latency", "note", "offset",
+        "_frame", "code", "connection", "data", "exchange", "last", "latency", "note", "offset",
         "over", "schema", "side", "size", "sql", "time", "type",
     )  # fmt: skip
 
@@ -68,9 +67,8 @@ class Item:
         self.exchange: int | None = None
         self.latency: int | None = None
         self.sql: str | None = None
-        self.error: DecodeError | None = None
         self.over: list[Exchange] = []
-        self._frame: Frame | LazyFrame | None = None
+        self._frame: Frame | None = None
 
     @property
     def is_request(self) -> bool:
@@ -83,9 +81,20 @@ class Item:
         return None if self._frame is None else self._frame.message
 
     @property
+    def rows(self) -> int:
+        """Rows of a ROWS message."""
+        return 0 if self._frame is None else self._frame.rows
+
+    @property
     def error(self) -> DecodeError | None:
         """Why a message does not decode."""
         return None if self._frame is None or self._frame.message is not None else self._frame.error
+
+    def spans(self) -> Span | None:
+        """The bytes of a message with names; None for what is none."""
+        if self._frame is None:
+            return None
+        return explain(self.data, is_request=self.is_request, version=self._frame.version)
 
     @property
     def strange(self) -> bool:
@@ -104,14 +113,14 @@ class _Talk:
         self.open = {Side.CLIENT, Side.SERVER}
         self._redacted = redacted
         self._requests = 0
-        self._numbers: dict[Exchange, int] = {}
+        self._numbers: dict[int, int] = {}  # by id() of open exchanges
 
     def items(self, events: list[Event]) -> Iterator[Item]:
         """Items of events; what ends an exchange goes to the item of the frame that did."""
         pending: Item | None = None
         for event in events:
             if isinstance(event, Exchange):
-                number = self._numbers.pop(event, None)
+                number = self._numbers.pop(id(event), None)
                 if pending is not None and event.ending != "unanswered":
                     pending.over.append(event)
                 elif (item := self._unanswered(event, number)) is not None:
@@ -130,16 +139,14 @@ class _Talk:
         match event:
             case Frame():
                 return self._of_frame(event)
-            case Preamble():
-                item = self._other(event, "HTTP" if event.kind.startswith("http") else "HANDSHAKE", event.data)
-                item.note = event.kind
-                return item
+            case Preamble() | Opaque():
+                return self._other(event, _TYPES[event.kind], event.kind)
             case Gap():
                 item = Item(self.connection, event.side, "GAP", event.offset, _int(event.time))
                 item.size = event.size or 0
                 return item
-            case Garbage() | Raft() | Opaque():
-                return self._other(event, type(event).__name__.upper(), event.data)
+            case Garbage():
+                return self._other(event, "GARBAGE", "")
             case End() if event.data:
                 item = Item(self.connection, event.side, "INCOMPLETE", event.offset - len(event.data), _int(event.time))
                 item.data = redact_other(event.data) if self._redacted else event.data
@@ -147,11 +154,11 @@ class _Talk:
                 return item
         return None
 
-    def _other(self, event: Preamble | Garbage | Raft | Opaque, type: str, data: bytes) -> Item:
+    def _other(self, event: Preamble | Garbage | Opaque, type: str, note: str) -> Item:
         item = Item(self.connection, event.side, type, event.offset, _int(event.start))
         item.last = _int(event.end)
-        item.data = redact_other(data) if self._redacted and type != "HANDSHAKE" else data
-        item.size = event.size
+        item.data = redact_other(event.data) if self._redacted and type != "HANDSHAKE" else event.data
+        item.size, item.note = event.size, note
         return item
 
     def _of_frame(self, frame: Frame) -> Item:
@@ -164,19 +171,20 @@ class _Talk:
         if exchange is not None:
             if frame.is_request:
                 self._requests += 1
-                self._numbers[exchange] = self._requests
+                self._numbers[id(exchange)] = self._requests
             elif exchange.sent is not None:
                 item.latency = item.last - _int(exchange.sent)
-            item.exchange = self._numbers.get(exchange)
+            item.exchange = self._numbers.get(id(exchange))
             item.sql = exchange.sql
         if self._redacted:
             self._redact(item, frame)
         return item
 
     def _redact(self, item: Item, frame: Frame) -> None:
-        version = self.observer.version or PROTOCOL_VERSION
-        item.data = redact(frame.data, frame.is_request, version)
-        item._frame = LazyFrame(item.data, frame.is_request, version)
+        item.data = redact(frame.data, frame.is_request, frame.version)
+        shown = Frame(frame.side, frame.offset, item.data, frame.start, frame.end)
+        shown.version, shown.servers_format, shown.damaged = frame.version, frame.servers_format, frame.damaged
+        item._frame = shown
         if item.sql is not None:
             item.sql = redact_sql(item.sql.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
@@ -188,6 +196,18 @@ class _Talk:
         item.note, item.exchange, item.sql = request.type_name, number, exchange.sql
         item.over.append(exchange)
         return item
+
+
+_TYPES = {
+    "handshake": "HANDSHAKE",
+    "legacy handshake": "HANDSHAKE",
+    "unknown handshake": "HANDSHAKE",
+    "http request": "HTTP",
+    "http response": "HTTP",
+    "http": "HTTP",
+    "tls": "TLS",
+    "raft": "RAFT",
+}
 
 
 def _int(time: float | None) -> int:

@@ -13,7 +13,7 @@ from dqlitewire.traffic.transcript import NAMES, json_line
 PREVIEW = 64  # bytes of what is no message
 
 
-def json_object(item: Item, limit_rows: int | None = None) -> dict[str, Any]:
+def json_object(item: Item, limit_rows: int | None = None, show_latency: bool = True) -> dict[str, Any]:
     """Return an item as a JSON object, without its time."""
     out: dict[str, Any] = {
         "connection": item.connection.number,
@@ -26,7 +26,7 @@ def json_object(item: Item, limit_rows: int | None = None) -> dict[str, Any]:
         "size": item.size,
         "exchange": item.exchange,
     }
-    if item.latency is not None and item.connection.timed:
+    if show_latency and item.latency is not None and item.connection.timed:
         out["latency_ms"] = round(item.latency / 1e6, 6)
     message = item.message
     if message is not None:
@@ -56,6 +56,6 @@ def _meaning(item: Item, failure: FailureResponse) -> dict[str, str]:
 def json_text(item: Item, limit_rows: int | None = None, show_time: bool = True) -> str:
     """Return an item as one line of JSON."""
     time = item.time if show_time and item.connection.timed and item.time else None
-    return json_line(time, json_object(item, limit_rows))
+    return json_line(time, json_object(item, limit_rows, show_time))
 
 

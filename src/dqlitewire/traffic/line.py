@@ -84,13 +84,13 @@ class Line(NamedTuple):
         return f"{self.time}{self.place}{self.type} {self.text}{self.latency}".rstrip()
 
 
-def line(item: Item, clock: Clock, width: int = 160) -> Line:
+def line(item: Item, clock: Clock, width: int = 160, latencies: bool = True) -> Line:
     """Return an item as a line that fits a width."""
     when = clock(item)
     place = f"{item.connection.number:>2} {ARROWS[item.is_request]} "
     kind = item.type.ljust(TYPE_WIDTH)
     latency = ""
-    if item.latency is not None and item.connection.timed:
+    if latencies and item.latency is not None and item.connection.timed:
         latency = f"  {duration(item.latency)}"
     room = width - len(when) - len(place) - len(kind) - 1 - len(latency)
     text = elide(describe(item), max(8, room))

@@ -45,12 +45,16 @@ class Source:
         name: where it comes from.
         format: a word for what it is.
         notes: what a reader should know about it, complete when all was read.
+        side: who sent it, if it has one direction only.
         size: bytes of input, None if nobody knows; `position` says how many were read.
     """
 
-    def __init__(self, name: str, format: str, pieces: Callable[[Source], Iterator[Piece]]) -> None:
+    def __init__(
+        self, name: str, format: str, pieces: Callable[[Source], Iterator[Piece]], side: Side | None = None
+    ) -> None:
         self.name = name
         self.format = format
+        self.side = side
         self.notes: list[str] = []
         self.inputs: list[Input] = []
         self._pieces = pieces
@@ -108,10 +112,12 @@ def open_source(
     elif found is Format.TRANSCRIPT:
         source = Source(input.name, found.value, _transcript(input))
     elif found is Format.RAW:
-        source = Source(input.name, found.value, _raw(input, side or guess_side(head)))
+        side = side or guess_side(head)
+        source = Source(input.name, found.value, _raw(input, side), side)
     else:
         name, data = texts.parse(_text(input), found.value if format else None)
-        source = Source(input.name, name, _bytes(data, side or guess_side(data)))
+        side = side or guess_side(data)
+        source = Source(input.name, name, _bytes(data, side), side)
     source.inputs.append(input)
     return source
 

@@ -1,0 +1,283 @@
+"""`dqlite-wire decode`: every message on a line, a tree, a hexdump or as JSON."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dqlitewire import RequestType, ResponseType
+from dqlitewire.cli.output import Exit, colourful, emit, fail, painted, width
+from dqlitewire.cli.progress import watched
+from dqlitewire.conversation import Side
+from dqlitewire.traffic.items import Item, items
+from dqlitewire.traffic.jsonline import json_object, json_text
+from dqlitewire.traffic.line import Clock, Line, line
+from dqlitewire.traffic.select import Selection
+from dqlitewire.traffic.sources import Format, Source, open_pair, open_source
+from dqlitewire.traffic.streams import Connection
+from dqlitewire.traffic.transcript import TranscriptWriter
+from dqlitewire.traffic.tree import hexdump, tree
+
+POLL = 0.2  # seconds between looks at a growing file
+
+
+class Direction(str, Enum):
+    """Who sent an input with one direction."""
+
+    REQUEST = "request"
+    RESPONSE = "response"
+
+
+class Times(str, Enum):
+    """How times are written."""
+
+    RELATIVE = "relative"
+    UTC = "utc"
+    LOCAL = "local"
+    DELTA = "delta"
+    NONE = "none"
+
+
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[SOURCE]...", help="pcap, pcapng, transcript, raw stream, hex or other text; - is standard input.", show_default=False),
+]
+FormatOption = Annotated[Format | None, typer.Option("--format", help="What the sources are (default: look).")]
+DirectionOption = Annotated[Direction | None, typer.Option("--direction", help="Who sent a raw stream or text (default: guess).")]
+PortOption = Annotated[list[int] | None, typer.Option("--port", min=1, max=65535, help="dqlite port in a capture (default: found by the handshake).")]
+RequestsOption = Annotated[str | None, typer.Option("--requests", metavar="FILE", help="What a client sent; with --responses, one connection.")]
+ResponsesOption = Annotated[str | None, typer.Option("--responses", metavar="FILE", help="What the server sent.")]
+RedactOption = Annotated[bool, typer.Option("--redact", help="Hide values, keep their shapes.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("decode")(command)
+
+
+def command(
+    sources: Sources = None,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="A tree of fields with byte ranges.")] = False,
+    hexadecimal: Annotated[bool, typer.Option("-x", "--hex", help="A hexdump with field names.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    types: Annotated[list[str] | None, typer.Option("--type", help="Only messages of this type, such as QUERY_SQL.")] = None,
+    connections: Annotated[list[int] | None, typer.Option("--connection", "-c", help="Only this connection.")] = None,
+    sql: Annotated[str | None, typer.Option(help="Only requests whose SQL contains this, and their answers.")] = None,
+    grep: Annotated[str | None, typer.Option(metavar="REGEX", help="The same with a regular expression.")] = None,
+    min_latency: Annotated[float | None, typer.Option(metavar="MS", help="Only requests that took so long.")] = None,
+    failures: Annotated[bool, typer.Option("--failures", help="Only requests that failed or got no answer.")] = False,
+    redact: RedactOption = False,
+    limit_rows: Annotated[int | None, typer.Option(min=0, help="Show so many rows of a ROWS message.")] = None,
+    times: Annotated[Times, typer.Option("--time", help="How to write times.")] = Times.RELATIVE,
+    no_time: Annotated[bool, typer.Option("--no-time", help="No times and latencies: output that can be compared.")] = False,
+    columns: Annotated[int | None, typer.Option("--width", min=40, help="Columns to fit lines into.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more at the end of a growing file.")] = False,
+    write: Annotated[Path | None, typer.Option("--write", "-w", metavar="FILE", help="Append to a transcript (.dqt) instead of showing.")] = None,
+    format: FormatOption = None,
+    direction: DirectionOption = None,
+    ports: PortOption = None,
+    requests: RequestsOption = None,
+    responses: ResponsesOption = None,
+) -> None:
+    """Show dqlite traffic, one line a message.
+
+    Exit code: 0 all decoded, 1 some bytes were no dqlite, 3 nothing could be read.
+    """
+    selection = Selection(
+        _known_types(types or []),
+        frozenset(connections or ()),
+        sql,
+        _pattern(grep),
+        None if min_latency is None else round(min_latency * 1e6),
+        failures,
+    )
+    view = View(as_json, verbose, hexadecimal, limit_rows, Clock("none" if no_time else times.value), width(columns), not no_time)
+    damage = Damage()
+    opened = open_sources(sources, requests, responses, format, direction, ports, follow)
+    try:
+        for source in opened:
+            stream = damage.watch(watched(items(source, redacted=redact), source, quiet=sys.stdout.isatty() or follow))
+            if write is not None:
+                _record(selection(stream), write, redact)
+            else:
+                view.show(selection(stream), follow)
+            damage.notes += source.notes
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+    damage.report()
+    raise typer.Exit(int(Exit.DAMAGED if damage.found else Exit.OK))
+
+
+def open_sources(
+    names: list[str] | None,
+    requests: str | None,
+    responses: str | None,
+    format: Format | None,
+    direction: Direction | None,
+    ports: list[int] | None,
+    follow: bool = False,
+) -> Iterator[Source]:
+    """Open what the command line names; two raw streams of different directions are one connection."""
+    side = None if direction is None else Side.CLIENT if direction is Direction.REQUEST else Side.SERVER
+    if requests is not None and responses is not None:
+        yield open_pair(requests, responses)
+    elif requests is not None or responses is not None:
+        name = requests if requests is not None else responses
+        assert name is not None
+        side = Side.CLIENT if requests is not None else Side.SERVER
+        yield open_source(name, format=format, side=side, more=_more if follow else None)
+    names = list(names or ([] if requests or responses else ["-"]))
+    if names == ["-"] and sys.stdin.isatty():
+        fail("nothing to decode: name a file, or pipe something in", Exit.USAGE)
+    if len(names) == 2 and (pair := _as_pair(names, format, side)) is not None:
+        yield pair
+        return
+    for name in names:
+        yield open_source(name, format=format, side=side, ports=ports or (), more=_more if follow else None)
+
+
+def _as_pair(names: list[str], format: Format | None, side: Side | None) -> Source | None:
+    if side is not None or "-" in names:
+        return None
+    first, second = (open_source(name, format=format) for name in names)
+    for source in (first, second):
+        for input in source.inputs:
+            input.close()
+    sides = {first.side: names[0], second.side: names[1]}
+    if first.format != "raw" or second.format != "raw" or len(sides) != 2:
+        return None
+    return open_pair(sides[Side.CLIENT], sides[Side.SERVER])
+
+
+def _more() -> bool:
+    time.sleep(POLL)
+    return True
+
+
+def _known_types(names: list[str]) -> frozenset[str]:
+    known = {*RequestType.__members__, *ResponseType.__members__}
+    known |= {"HANDSHAKE", "HTTP", "TLS", "RAFT", "GARBAGE", "GAP", "INCOMPLETE", "UNANSWERED"}
+    wanted = frozenset(name.strip().upper() for text in names for name in text.split(","))
+    for name in sorted(wanted - known):
+        if not name.startswith("TYPE "):
+            fail(f"unknown type {name}: {', '.join(sorted(known))}", Exit.USAGE)
+    return frozenset(name.lower() if name.startswith("TYPE ") else name for name in wanted)
+
+
+def _pattern(text: str | None) -> re.Pattern[str] | None:
+    try:
+        return None if text is None else re.compile(text)
+    except re.error as error:
+        fail(f"--grep {text!r}: {error}", Exit.USAGE)
+
+
+class Damage:
+    """Counts what was no dqlite, for the last line and the exit code."""
+
+    def __init__(self) -> None:
+        self.places = self.bytes = self.undecoded = 0
+        self.notes: list[str] = []
+
+    def watch(self, stream: Iterable[Item]) -> Iterator[Item]:
+        """Pass items on, counting."""
+        for item in stream:
+            if item.type in ("GARBAGE", "INCOMPLETE"):
+                self.places += 1
+                self.bytes += item.size
+            elif item.strange:
+                self.undecoded += 1
+            yield item
+
+    @property
+    def found(self) -> bool:
+        """Whether there was any."""
+        return bool(self.places or self.undecoded)
+
+    def report(self) -> None:
+        """Say so on standard error."""
+        if self.places:
+            self.notes.append(f"{self.bytes} bytes in {self.places} places are no frames")
+        if self.undecoded:
+            self.notes.append(f"{self.undecoded} frames do not decode")
+        for note in self.notes:
+            print(f"dqlite-wire: {note}", file=sys.stderr)
+
+
+class View:
+    """Writes items to standard output."""
+
+    def __init__(
+        self, as_json: bool, verbose: bool, hexadecimal: bool, limit_rows: int | None, clock: Clock, width: int, times: bool
+    ) -> None:
+        self.as_json = as_json
+        self.verbose = verbose
+        self.hexadecimal = hexadecimal
+        self.limit_rows = limit_rows
+        self.clock = clock
+        self.width = width
+        self.times = times
+        self.colour = colourful(sys.stdout)
+
+    def show(self, stream: Iterable[Item], at_once: bool = False) -> None:
+        """Write all items."""
+        known: set[Connection] = set()
+        for item in stream:
+            if self.as_json:
+                emit(json_text(item, self.limit_rows, self.times), at_once)
+                continue
+            if item.connection not in known:
+                known.add(item.connection)
+                self._introduce(item.connection)
+            shown = line(item, self.clock, self.width, self.times)
+            emit(self._painted(shown), at_once)
+            for text in self._details(item):
+                emit(text, at_once)
+
+    def _introduce(self, connection: Connection) -> None:
+        if connection.client or connection.server:
+            started = ", joined in the middle" if connection.midstream else ""
+            text = f"-- connection {connection.number}: {connection.client} > {connection.server}{started}"
+            emit(painted(text, "dim", self.colour))
+
+    def _painted(self, shown: Line) -> str:
+        if not self.colour:
+            return str(shown)
+        return (
+            painted(f"{shown.time}{shown.place}", "dim", True)
+            + painted(shown.type, shown.style, True)
+            + f" {shown.text}"
+            + painted(shown.latency, "dim", True)
+        ).rstrip()
+
+    def _details(self, item: Item) -> Iterator[str]:
+        if self.verbose and (span := item.spans()) is not None:
+            children = 64 if self.limit_rows is None else self.limit_rows
+            yield from (f"    {text}" for text in tree(span, self.width - 4, children))
+        if self.hexadecimal and item.data:
+            yield from hexdump(item.data, item.spans(), self.width)
+
+
+def _record(stream: Iterable[Item], path: Path, redacted: bool) -> None:
+    with ExitStack() as stack:
+        writer = stack.enter_context(TranscriptWriter(path, redacted=redacted))
+        for item in stream:
+            time = item.time if item.connection.timed else None
+            if item.type == "UNANSWERED":
+                continue
+            if item.type == "GAP":
+                writer.gap(item.connection, item.side, item.size or None, time)
+            else:
+                described = json_object(item)
+                kept = {key: described[key] for key in ("type", "schema", "fields", "note", "error") if key in described}
+                writer.frame(item.connection, item.side, item.data, time, kept)
+
+

@@ -1,0 +1,75 @@
+"""`dqlite-wire explain`: a frame byte by byte, a code or a type in words."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from dqlitewire.cli.decode import Damage, Direction, DirectionOption, FormatOption
+from dqlitewire.cli.output import Exit, colourful, emit, fail, painted, width
+from dqlitewire.conversation import Side
+from dqlitewire.traffic.errors import SourceError
+from dqlitewire.traffic.items import Item, items
+from dqlitewire.traffic.line import Clock, line
+from dqlitewire.traffic.sources import Format, Source, open_source
+from dqlitewire.traffic.tree import hexdump, tree
+from dqlitewire.traffic.words import explain_word
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("explain")(command)
+
+
+def command(
+    what: Annotated[list[str], typer.Argument(help="A failure code, a message type, or bytes as hex, base64, Python or a file; - is standard input.")],
+    format: FormatOption = None,
+    direction: DirectionOption = None,
+    columns: Annotated[int | None, typer.Option("--width", min=40, help="Columns to fit lines into.")] = None,
+    all_bytes: Annotated[bool, typer.Option("--all", help="Show every byte and every row of long frames.")] = False,
+) -> None:
+    """Explain a frame byte by byte, or a failure code or message type in words.
+
+    Examples: explain 10250; explain QUERY_SQL; explain 01000000000000000000000000000000
+    """
+    if len(what) == 1 and (found := explain_word(what[0])):
+        for number, lines in enumerate(found):
+            for text in [""] * bool(number) + lines:
+                emit(text)
+        return
+    side = None if direction is None else Side.CLIENT if direction is Direction.REQUEST else Side.SERVER
+    damage = Damage()
+    for item in damage.watch(items(_source(what, format, side))):
+        _show(item, width(columns), all_bytes)
+    damage.report()
+    raise typer.Exit(int(Exit.DAMAGED if damage.found else Exit.OK))
+
+
+def _source(what: list[str], format: Format | None, side: Side | None) -> Source:
+    if len(what) == 1 and (what[0] == "-" or os.path.exists(what[0])):
+        return open_source(what[0], format=format, side=side)
+    text = " ".join(what)
+    try:
+        source = open_source(text.encode(), format=format, side=side)
+    except SourceError as error:
+        if len(what) == 1 and not any(mark in text for mark in " \n'\""):
+            fail(f"{text!r} is no code, no message type, no bytes and no file", Exit.INPUT)
+        raise error
+    if source.format not in ("hex", "xxd", "python", "base64"):
+        fail(f"{text!r} is no code, no message type, no bytes and no file", Exit.INPUT)
+    return source
+
+
+def _show(item: Item, columns: int, all_bytes: bool) -> None:
+    colour = colourful(sys.stdout)
+    shown = line(item, Clock("none"), columns)
+    emit(f"{painted(shown.type.strip(), shown.style, colour)} {'request' if item.is_request else 'response'}  {shown.text}".rstrip())
+    span = item.spans()
+    if span is not None:
+        for text in tree(span, columns, sys.maxsize if all_bytes else 64):
+            emit(f"  {text}")
+    for text in hexdump(item.data, span, columns, None if all_bytes else 4096):
+        emit(text)

@@ -1,0 +1,35 @@
+"""A progress bar on standard error for long inputs, when somebody is there to see it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from dqlitewire.traffic.sources import Source
+
+T = TypeVar("T")
+
+LONG = 16 << 20  # bytes of input
+EVERY = 512  # items between looks at the clock
+
+
+def watched(stream: Iterable[T], source: Source, quiet: bool = False) -> Iterator[T]:
+    """Pass a stream on, showing how far its source is read."""
+    size = source.size
+    if quiet or not sys.stderr.isatty() or size is None or size < LONG:
+        yield from stream
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4) as bar:
+        task = bar.add_task(source.name, total=size)
+        shown = time.monotonic()
+        for number, item in enumerate(stream):
+            if number % EVERY == 0 and time.monotonic() - shown > 0.2:
+                shown = time.monotonic()
+                bar.update(task, completed=source.position)
+            yield item

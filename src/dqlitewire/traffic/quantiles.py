@@ -1,0 +1,74 @@
+"""Quantiles and histograms of durations in bounded memory.
+
+The first `EXACT` values are kept as they are; after that, values are counted in buckets that are 2.2 % wide, so that a quantile is off by
+at most 1.1 %.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+
+EXACT = 128
+STEPS = 32  # buckets for each power of two
+
+
+class Durations:
+    """Durations in nanoseconds."""
+
+    __slots__ = ("_buckets", "_values", "count", "highest", "lowest", "total")
+
+    def __init__(self) -> None:
+        self._values: list[int] | None = []
+        self._buckets: Counter[int] = Counter()
+        self.count = 0
+        self.total = 0
+        self.highest = 0
+        self.lowest = 0
+
+    def add(self, value: int) -> None:
+        """Take one more; a negative one (clocks that ran back) counts as 0."""
+        value = max(0, value)
+        if not self.count or value < self.lowest:
+            self.lowest = value
+        self.highest = max(self.highest, value)
+        self.count += 1
+        self.total += value
+        if self._values is None:
+            self._buckets[_bucket(value)] += 1
+            return
+        self._values.append(value)
+        if len(self._values) > EXACT:
+            self._buckets.update(map(_bucket, self._values))
+            self._values = None
+
+    def quantile(self, share: float) -> int:
+        """The value that this share of all values does not exceed; 0 without values."""
+        rank = max(1, math.ceil(share * self.count))
+        if self._values is not None:
+            return sorted(self._values)[rank - 1] if self._values else 0
+        for bucket in sorted(self._buckets):
+            rank -= self._buckets[bucket]
+            if rank <= 0:
+                return min(max(_middle(bucket), self.lowest), self.highest)
+        return self.highest
+
+    def by_octave(self) -> Iterator[tuple[int, int]]:
+        """Yield (lower bound, count) for each power of two from the lowest to the highest, empty ones too."""
+        counts: Counter[int] = Counter()
+        if self._values is not None:
+            counts.update(max(0, value.bit_length() - 1) for value in self._values)
+        else:
+            for bucket, count in self._buckets.items():
+                counts[max(0, bucket // STEPS)] += count
+        for octave in range(min(counts), max(counts) + 1) if counts else ():
+            yield 1 << octave, counts[octave]
+
+
+def _bucket(value: int) -> int:
+    return int(math.log2(value) * STEPS) if value > 0 else -1
+
+
+def _middle(bucket: int) -> int:
+    return 0 if bucket < 0 else round(2 ** ((bucket + 0.5) / STEPS))

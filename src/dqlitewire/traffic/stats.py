@@ -1,0 +1,285 @@
+"""Statistics of traffic, in one pass and bounded memory.
+
+A statement is known by its normalised text (literals folded), a request without SQL by its type. Latency runs from the last byte of the
+request to the last byte of the answer, as the capture saw them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from dqlitewire import primary_sqlite_code
+from dqlitewire.constants import LEADER_ERROR_CODES, SQLITE_BUSY
+from dqlitewire.conversation import Exchange
+from dqlitewire.conversation.sql import normalise
+from dqlitewire.messages import LeaderResponse
+from dqlitewire.traffic.items import Item
+from dqlitewire.traffic.quantiles import Durations
+from dqlitewire.traffic.streams import Connection
+
+MAX_STATEMENTS = 5000
+OTHERS = "(other statements)"
+KEY_LENGTH = 500
+SECOND = 1_000_000_000
+RETRY_WITHIN = 10 * SECOND
+RUN = 10  # equal queries in a row on one connection that look like a loop in the application
+MAX_EXAMPLES = 20
+SQL_TYPES = frozenset({"EXEC", "QUERY", "EXEC_SQL", "QUERY_SQL"})
+_BETWEEN = frozenset({"PREPARE", "FINALIZE"})  # what drivers put between equal queries
+
+
+@dataclass
+class Statement:
+    """What one statement, or one type of request, cost."""
+
+    key: str
+    type: str
+    latency: Durations = field(default_factory=Durations)
+    count: int = 0
+    rows: int = 0
+    frames: int = 0
+    request_bytes: int = 0
+    answer_bytes: int = 0
+    failures: int = 0
+
+
+@dataclass
+class Failure:
+    """One kind of failure."""
+
+    code: int
+    message: str
+    count: int = 0
+    statements: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
+class Loop:
+    """A statement that is asked again and again in a row: an N+1 pattern."""
+
+    key: str
+    after: str  # the statement before the first run
+    runs: int = 0
+    queries: int = 0
+    longest: int = 0
+
+
+@dataclass
+class _Run:
+    key: str = ""
+    before: str = ""
+    length: int = 0
+
+
+@dataclass
+class Statistics:
+    """Counts of everything that `add` was given.
+
+    Attributes:
+        messages: by direction and type.
+        retries: statements sent again after a failure, by "busy" or "not leader".
+        leaders: (time, address) for each leader that was named and is not the one before.
+        unanswered: requests without an answer, by statement.
+    """
+
+    first: int = 0
+    last: int = 0
+    timed: bool = False
+    connections: int = 0
+    request_bytes: int = 0
+    answer_bytes: int = 0
+    messages: Counter[tuple[str, str]] = field(default_factory=Counter)
+    latency: Durations = field(default_factory=Durations)
+    statements: dict[str, Statement] = field(default_factory=dict)
+    failures: dict[tuple[int, str], Failure] = field(default_factory=dict)
+    retries: Counter[str] = field(default_factory=Counter)
+    leaders: list[tuple[int, str]] = field(default_factory=list)
+    leader_changes: int = 0
+    unanswered: Counter[str] = field(default_factory=Counter)
+    loops: dict[str, Loop] = field(default_factory=dict)
+    garbage_bytes: int = 0
+    garbage_places: int = 0
+    undecoded: int = 0
+    lost_bytes: int = 0
+    gaps: int = 0
+    _connection: Connection | None = None
+    _seen: set[int] = field(default_factory=set)
+    _runs: dict[int, _Run] = field(default_factory=dict)
+    _failed: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
+
+    def add(self, item: Item) -> None:
+        """Count one item."""
+        connection = item.connection
+        if connection is not self._connection:
+            self._connection = connection
+            if connection.number not in self._seen:
+                self._seen.add(connection.number)
+                self.connections += 1
+                self.timed = self.timed or connection.timed
+        if item.time:
+            self.first = min(self.first or item.time, item.time)
+            self.last = max(self.last, item.last)
+        if item.is_request:
+            self.request_bytes += item.size if item.type != "UNANSWERED" and item.type != "GAP" else 0
+        else:
+            self.answer_bytes += item.size if item.type != "GAP" else 0
+        if item.code is not None:
+            self.messages["request" if item.is_request else "response", item.type] += 1
+            if not item.rows and item.error is not None:
+                self.undecoded += 1
+        else:
+            self._other(item)
+        for exchange in item.over:
+            self._exchange(exchange, item, connection)
+
+    def add_all(self, items: Iterable[Item]) -> Statistics:
+        """Count all items and what was open at the end."""
+        for item in items:
+            self.add(item)
+        self.next_source()
+        return self
+
+    def next_source(self) -> None:
+        """Close what is open at the end of a source; the next one numbers its connections anew."""
+        for run in self._runs.values():
+            self._end_run(run)
+        self._runs.clear()
+        self._seen.clear()
+        self._connection = None
+
+    @property
+    def damaged(self) -> bool:
+        """Whether some bytes were no dqlite."""
+        return bool(self.garbage_places or self.undecoded)
+
+    def _other(self, item: Item) -> None:
+        if item.type in ("GARBAGE", "INCOMPLETE"):
+            self.garbage_bytes += item.size
+            self.garbage_places += 1
+        elif item.type == "GAP":
+            self.lost_bytes += item.size
+            self.gaps += 1
+
+    def _exchange(self, exchange: Exchange, item: Item, connection: Connection) -> None:
+        request = exchange.request
+        if request is None:
+            return
+        statement = self._statement(exchange, item)
+        statement.count += 1
+        statement.request_bytes += exchange.request_bytes
+        statement.answer_bytes += exchange.answer_bytes
+        statement.frames += exchange.answer_count
+        statement.rows += exchange.row_count or 0
+        if connection.timed and exchange.last_byte is not None and exchange.sent is not None:
+            taken = int(exchange.last_byte) - int(exchange.sent)
+            statement.latency.add(taken)
+            self.latency.add(taken)
+        self._watch_retries(statement, connection, int(exchange.started or 0))
+        self._watch_runs(statement, connection)
+        if exchange.ending == "unanswered":
+            self.unanswered[statement.key] += 1
+        elif exchange.failure is not None:
+            self._failure(exchange, statement, connection)
+        elif request.type_name == "LEADER":
+            self._leader(exchange)
+
+    def _statement(self, exchange: Exchange, item: Item) -> Statement:
+        request = exchange.request
+        assert request is not None
+        type = request.type_name
+        # the exchange's own text, or the redacted one
+        sql = item.sql if item.sql is not None else exchange.sql
+        key = normalise(sql, KEY_LENGTH) if sql is not None and type in SQL_TYPES else type
+        found = self.statements.get(key)
+        if found is None:
+            if len(self.statements) >= MAX_STATEMENTS:
+                key = OTHERS
+                if key in self.statements:
+                    return self.statements[key]
+            found = self.statements[key] = Statement(key, type)
+        return found
+
+    def _failure(self, exchange: Exchange, statement: Statement, connection: Connection) -> None:
+        failure = exchange.failure
+        assert failure is not None
+        statement.failures += 1
+        key = failure.code, failure.message
+        if key not in self.failures and len(self.failures) >= MAX_STATEMENTS:
+            key = failure.code, ""
+        found = self.failures.setdefault(key, Failure(*key))
+        found.count += 1
+        found.statements[statement.key] += 1
+        kind = _retryable(failure.code)
+        if kind is not None:
+            self._failed[_who(connection), statement.key] = kind, int(exchange.last_byte or 0)
+
+    def _watch_retries(self, statement: Statement, connection: Connection, started: int) -> None:
+        if not self._failed:
+            return
+        failed = self._failed.pop((_who(connection), statement.key), None)
+        if failed is not None and started - failed[1] <= RETRY_WITHIN:
+            self.retries[failed[0]] += 1
+
+    def _watch_runs(self, statement: Statement, connection: Connection) -> None:
+        if statement.type in _BETWEEN:
+            return
+        run = self._runs.get(connection.number)
+        if run is None:
+            run = self._runs[connection.number] = _Run()
+        if run.key == statement.key:
+            run.length += 1
+            return
+        self._end_run(run)
+        run.before, run.key, run.length = run.key, statement.key, 1
+
+    def _end_run(self, run: _Run) -> None:
+        if run.length < RUN or not self.statements[run.key].type.startswith("QUERY"):
+            return
+        loop = self.loops.setdefault(run.key, Loop(run.key, run.before))
+        loop.runs += 1
+        loop.queries += run.length
+        loop.longest = max(loop.longest, run.length)
+
+    def _leader(self, exchange: Exchange) -> None:
+        message = exchange.answers[-1].message if exchange.answers else None
+        if not isinstance(message, LeaderResponse) or not message.address:
+            return
+        if not self.leaders or self.leaders[-1][1] != message.address:
+            self.leader_changes += bool(self.leaders)
+            if len(self.leaders) < MAX_EXAMPLES:
+                self.leaders.append((int(exchange.last_byte or 0), message.address))
+            else:
+                self.leaders[-1] = int(exchange.last_byte or 0), message.address
+
+
+def _retryable(code: int) -> str | None:
+    if code in LEADER_ERROR_CODES:
+        return "not leader"
+    return "busy" if primary_sqlite_code(code) == SQLITE_BUSY else None
+
+
+def _who(connection: Connection) -> str:
+    """The client host: a retry may come on another connection."""
+    return connection.client.rpartition(":")[0] or str(connection.number)
+
+
+SORTS = {
+    "total": lambda s: s.latency.total,
+    "count": lambda s: s.count,
+    "p50": lambda s: s.latency.quantile(0.5),
+    "p95": lambda s: s.latency.quantile(0.95),
+    "p99": lambda s: s.latency.quantile(0.99),
+    "rows": lambda s: s.rows,
+    "bytes": lambda s: s.request_bytes + s.answer_bytes,
+    "failures": lambda s: s.failures,
+}
+
+
+def ranked(statistics: Statistics, by: str = "total", top: int | None = None) -> list[Statement]:
+    """Statements, the most expensive first; without times, by count."""
+    if not statistics.timed and by in ("total", "p50", "p95", "p99"):
+        by = "count"
+    found = sorted(statistics.statements.values(), key=lambda s: (-SORTS[by](s), -s.count, s.key))
+    return found[:top]
