@@ -1,18 +1,21 @@
 """Write and compile the constructor, the encoder and the decoders of a declared message, each at its first use.
 
 Neighbouring fields of fixed size become one `struct.Struct`, on encoding together with the frame header. A generated decoder
-accepts what is certainly right and hands everything else to `schema.read_plainly`. In generated code every name that is not a
+accepts what is certainly right and hands everything else to `read_plainly`. In generated code every name that is not a
 field's begins with `g_`.
 """
 
 from __future__ import annotations
 
-from struct import Struct, error as struct_error
+from struct import Struct
+from struct import error as struct_error
 
-from . import schema as declarations
 from .constants import NodeRole
+from .cursor import Cursor
 from .exceptions import EncodeError
+from .fields import DERIVED, MISSING
 from .limits import DEFAULT_LIMITS
+from .tuples import read_params
 from .types import TEXT_ENDS, checked_integer, pack_text
 from .writers import write_params
 
@@ -21,10 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from .fields import Field
     from .limits import Options
-    from .schema import Declared, Field, Reader
+    from .schema import Declared, Reader
 
-_SLOT_DEFAULTS = {"schema": 0, "params_schema": 0, "empty_header": False}
+_NOT_IN_BODY = {"schema", "form", *DERIVED}
 
 
 def _compile(name: str, lines: list[str], names: dict[str, Any], owner: str) -> Callable[..., Any]:
@@ -51,14 +55,6 @@ def ensure_init(cls: Any) -> None:
         cls.__init__ = _constructor(cls)
 
 
-def lazy_set(self: Any, *args: Any) -> None:
-    """Stand in for what a constructor written by hand leaves to the generated one."""
-    cls: Any = type(self)
-    if cls.__dict__["_set"] is lazy_set:
-        cls._set = _constructor(cls)
-    self._set(*args)
-
-
 def _constructor(cls: Any) -> Callable[..., None]:
     fields: list[Field] = [f for f in cls.FIELDS if f.is_attribute]
     names: dict[str, Any] = _setters(cls) | _CHECKS
@@ -66,13 +62,13 @@ def _constructor(cls: Any) -> Callable[..., None]:
     for field in fields:
         if field.keyword and "*" not in arguments:
             arguments.append("*")
-        if field.default is declarations.MISSING:
+        if field.default is MISSING:
             arguments.append(field.name)
         else:
             names[f"g_default_{field.name}"] = field.default
             arguments.append(f"{field.name}=g_default_{field.name}")
         body += _check(field, f"{cls.__name__}.{field.name}")
-    body += [f"g_set_{field.name}(self, {field.name})" for field in fields]
+    body += [f"g_set_{name}(self, {name})" for name in cls.__slots__]
     lines = [f"def __init__({', '.join(arguments)}):", *(f"    {line}" for line in body or ["pass"])]
     made = _compile("__init__", lines, names, cls.__name__)
     made.__qualname__, made.__module__ = f"{cls.__qualname__}.__init__", cls.__module__
@@ -101,7 +97,8 @@ _CHECK_LINES = {
         "if {n} is None: {n} = 1 if len(params) > 255 else 0",
         "else: {n} = g_integer({n}, 0, 1, {path})",
     ),
-    "empty_header": ("{n} = {n} is not False and bool({n})",),
+    "empty_header": ("_form = schema if {n} is False else schema | bool({n}) << 1",),
+    "stmt_schema": ("if {n} is not None: tail_offset = g_tail_offset({n}, tail_offset, {path})",),
 }
 
 
@@ -121,7 +118,16 @@ def check_list(value: object, path: str) -> list[Any]:
     return list(value)
 
 
+def check_tail_offset(schema: object, tail_offset: int | None, path: str) -> int | None:
+    if checked_integer(schema, 0, 1, path):
+        return tail_offset or 0
+    if tail_offset is not None:
+        raise EncodeError("got 0 with a tail offset, 1 is needed", path=path)
+    return None
+
+
 _CHECKS: dict[str, Any] = {
+    "g_tail_offset": check_tail_offset,
     "g_integer": checked_integer,
     "g_text": check_text,
     "g_role": check_role,
@@ -157,8 +163,9 @@ def _encoder(cls: Any) -> Callable[..., bytes]:
         older = [f for f in cls.FIELDS if f.since < field.since]
         lines.append(f"    if self.{field.name} is None:")
         lines += [f"        {line}" for line in _encode(cls, older, str(field.since - 1), names)]
-    has_schema = any(f.kind in ("schema", "params_schema") for f in cls.FIELDS)
-    schema = "self.schema" if has_schema else str(max((f.since for f in newer), default=0))
+    schema = str(max((f.since for f in newer), default=0))
+    for field in cls.FIELDS:
+        schema = {"schema": "self.schema", "form": "(self._form & 1)"}.get(field.kind, schema)
     lines += [f"    {line}" for line in _encode(cls, list(cls.FIELDS), schema, names)]
     return _compile("_frame", lines, names, cls.__name__)
 
@@ -174,7 +181,9 @@ def _encode(cls: Any, fields: list[Field], schema: str, names: dict[str, Any]) -
             groups[-1].append(field)
             if field.cap:
                 cap = f"g_options.{field.cap}"
-                lines.append(f"if self.{field.name} > {cap}: raise g_over(self.{field.name}, {cap}, {path!r})")
+                lines.append(
+                    f"if self.{field.name} > {cap}: raise g_over(self.{field.name}, {cap}, {path!r})"
+                )
         elif field.kind in _ENCODE_LINES:
             for line in _ENCODE_LINES[field.kind]:
                 lines.append(line.format(n=field.name, cap=field.cap, path=repr(path)))
@@ -205,7 +214,7 @@ _ENCODE_LINES = {
         "    g_text(self.{n}, g_options.{cap}, {path})",
         "g_value_{n} += g_ends[len(g_value_{n}) & 7]",
     ),
-    "params": ("g_value_{n} = g_params(self, g_options) if self.{n} or self.empty_header else b''",),
+    "params": ("g_value_{n} = g_params(self, self._form, g_options) if self.{n} or self._form > 1 else b''",),
 }
 
 
@@ -226,15 +235,18 @@ def _over(value: int, limit: int, path: str) -> EncodeError:
 
 
 def reader(cls: Any, schema: int) -> Reader:
-    """Generate the decoder of one schema; a message with a field read by hand has only the plain one."""
+    """Generate the decoder of one schema; a message with fields read by hand has that, or the plain one."""
+    if hasattr(cls, "_read_frame"):
+        by_hand: Reader = cls._read_frame
+        return by_hand
     fields = [f for f in cls.FIELDS if f.since <= schema]
     names: dict[str, Any] = _setters(cls) | {
         "g_cls": cls,
         "g_new": object.__new__,
-        "g_plainly": declarations.read_plainly,
+        "g_plainly": read_plainly,
         "g_errors": (ValueError, struct_error, OverflowError, IndexError),
         "g_roles": tuple(NodeRole),
-        "g_read_params": declarations.read_params,
+        "g_read_params": read_params,
     }
     steps: list[str] = []
     conditions: list[str] = []
@@ -261,12 +273,12 @@ def reader(cls: Any, schema: int) -> Reader:
         elif field.kind == "params":
             steps += _read_params(position, schema, cls.__name__)
             position = "g_pos"
-        elif field.kind not in _SLOT_DEFAULTS:
+        elif field.kind not in _NOT_IN_BODY:
             return _plain_reader(cls, schema)
     tests = [f"{position} == g_end", *conditions, cls._fast_if]
     fill = ["    g_message = g_new(g_cls)"]
     for field in cls.FIELDS:
-        if field.is_attribute:
+        if field.is_stored:
             fill.append(f"    g_set_{field.name}(g_message, {_decoded(field, schema)})")
     lines = [
         *("def g_read(g_frame, g_end, g_options):", "    try:"),
@@ -281,9 +293,17 @@ def reader(cls: Any, schema: int) -> Reader:
     return _compile("g_read", lines, names, cls.__name__)
 
 
+def read_plainly(cls: Any, schema: int, frame: bytes, end: int, options: Options) -> Any:
+    """Decode field by field: the oracle of the generated decoder, and where its doubts are settled."""
+    cursor = Cursor(frame, 8, end, options, cls.__name__, schema)
+    message = cls._read(cursor)
+    cursor.finish()
+    return message
+
+
 def _plain_reader(cls: Any, schema: int) -> Reader:
     def read(frame: bytes, end: int, options: Options) -> Any:
-        return declarations.read_plainly(cls, schema, frame, end, options)
+        return read_plainly(cls, schema, frame, end, options)
 
     return read
 
@@ -335,10 +355,10 @@ def _read_params(position: str, schema: int, owner: str) -> list[str]:
 
 
 def _decoded(field: Field, schema: int) -> str:
-    if field.kind in ("schema", "params_schema"):
+    if field.kind == "schema":
         return str(schema)
-    if field.kind == "empty_header":
-        return "g_empty"
+    if field.kind == "form":
+        return f"{schema} | g_empty << 1"
     if field.kind == "role":
         return f"g_roles[{field.name}]"
     return "None" if field.since > schema else field.name

@@ -12,7 +12,8 @@ spent by compilations, and the compiled set is cleared when it is full.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from struct import Struct, error as struct_error
+from struct import Struct
+from struct import error as struct_error
 
 from .cursor import Cursor, Span
 from .exceptions import DecodeError
@@ -39,7 +40,7 @@ MAX_COMPILED = 256
 MAX_COLD = 4096
 MAX_COMPILED_COLUMNS = 256
 MAX_CREDIT = 128
-ROWS_PER_CREDIT = 256
+ROWS_PER_CREDIT = 512
 MAX_LOOK_AHEAD = 6  # leading columns of the next row that are read with its header
 PADDING = bytes(192)  # behind the frame: the longest header (128) and the look-ahead (48) fit in
 
@@ -59,11 +60,14 @@ class RowTypes(Sequence["Types"]):
     @classmethod
     def of(cls, rows: Iterable[Iterable[ValueType]]) -> RowTypes:
         runs: list[tuple[int, Types]] = []
+        known: dict[Types, Types] = {}  # equal types are one object: writers go by identity
         count = 0
-        for row in rows:
-            types = tuple(row)
-            if not runs or runs[-1][1] != types:
+        last = None
+        for types in map(tuple, rows):
+            types = known.setdefault(types, types)
+            if types is not last:
                 runs.append((count, types))
+                last = types
             count += 1
         return cls(runs, count)
 
@@ -133,11 +137,7 @@ def read_rows(frame: bytes, end: int, options: Options) -> tuple[list[str], RowT
     count = len(names)
     # Caps that this frame cannot exceed need not be tested cell by cell.
     smallest = (count + 15) // 16 * 8 + 8 * count
-    if (
-        count
-        and (end - pos) // smallest <= options.max_rows
-        and end <= options.max_value_size
-    ):
+    if count and (end - pos) // smallest <= options.max_rows and end <= options.max_value_size:
         if len(frame) < end + len(PADDING):
             frame = b"".join((frame, PADDING))
         try:
@@ -216,9 +216,7 @@ def read_rows_plainly(
         rows.append(row)
 
 
-def _read_row(
-    frame: bytes, pos: int, end: int, codes: Sequence[int], options: Options
-) -> tuple[Row, int]:
+def _read_row(frame: bytes, pos: int, end: int, codes: Sequence[int], options: Options) -> tuple[Row, int]:
     values = []
     max_text, max_blob, errors = options.max_text_value_size, options.max_blob_size, options.text_errors
     for code in codes:  # plain integers: an enum's members compare slowly

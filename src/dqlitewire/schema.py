@@ -13,12 +13,27 @@ the same bytes through a `Cursor` and says what is wrong.
 from __future__ import annotations
 
 from . import generate
-from .constants import NodeRole
-from .cursor import Cursor
-from .exceptions import DecodeError, EncodeError
-from .limits import DEFAULT_OPTIONS, Options
+from .exceptions import DecodeError
+from .fields import (
+    DERIVED,
+    Field,
+    empty_header,
+    files,
+    ignored,
+    nodes,
+    other,
+    padding,
+    params,
+    params_schema,
+    reserved,
+    role,
+    schema_byte,
+    stmt_schema,
+    text,
+    u32,
+    u64,
+)
 from .text import abbreviate
-from .tuples import read_params
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,193 +41,14 @@ if TYPE_CHECKING:
     from enum import IntEnum
     from typing import Any, ClassVar, NoReturn, TypeVar, dataclass_transform
 
+    from .limits import Options
+
     Reader = Callable[[bytes, int, Options], Any]
     T = TypeVar("T")
 else:
 
     def dataclass_transform(**_: object) -> Callable[[T], T]:
         return lambda decorated: decorated
-
-
-MISSING = object()
-
-
-class Field:
-    """One field of a declaration.
-
-    Attributes:
-        name: the attribute's name.
-        kind: "u32", "u64", "text", "role", "reserved", "schema", "params", "nodes", "files", "rows".
-        cap: the cap in `Limits` that bounds it, or None.
-        since: the first schema that has it.
-        default: what the constructor takes it for, MISSING if it must be given.
-    """
-
-    __slots__ = ("cap", "compared", "decodes", "default", "high", "keyword", "kind", "low", "name", "since")
-
-    FORMATS: ClassVar[dict[str, tuple[str, int]]] = {
-        "u32": ("I", 4),
-        "u64": ("Q", 8),
-        "role": ("Q", 8),
-        "reserved": ("Q", 8),
-        "padding": ("4x", 4),
-        "ignored": ("8x", 8),
-    }
-
-    def __init__(
-        self,
-        kind: str,
-        default: object = MISSING,
-        *,
-        low: int = 0,
-        high: int = 2**64 - 1,
-        decodes: tuple[int, int] | None = None,
-        cap: str | None = None,
-        since: int = 0,
-        keyword: bool = False,
-        compared: bool = True,
-    ) -> None:
-        self.name = ""
-        self.kind = kind
-        self.default = default
-        self.low = low
-        self.high = high
-        self.decodes = decodes or (
-            low,
-            high,
-        )  # what a reader admits, where that is more than a constructor does
-        self.cap = cap
-        self.since = since
-        self.keyword = keyword
-        self.compared = compared
-
-    @property
-    def format(self) -> str:
-        return self.FORMATS[self.kind][0] if self.kind in self.FORMATS else ""
-
-    @property
-    def size(self) -> int:
-        return self.FORMATS[self.kind][1]
-
-    @property
-    def is_attribute(self) -> bool:
-        return self.kind not in ("reserved", "padding", "ignored")
-
-    @property
-    def max(self) -> str | None:
-        return self.cap
-
-    def __repr__(self) -> str:
-        return f"Field({self.kind!r}, name={self.name!r})"
-
-    def read(self, cursor: Cursor) -> object:
-        reader = _READERS.get(self.kind)
-        if reader is not None:
-            return reader(self, cursor)
-        start, value = cursor.pos, cursor.unsigned(self.name, self.size)
-        if not self.is_attribute:
-            if self.kind == "reserved" and value:
-                raise cursor.error(self.name, f"got {value}, only 0 is allowed", start)
-            return None
-        low, high = self.decodes
-        if self.cap is not None:
-            high = min(high, getattr(cursor.options, self.cap))
-        if not low <= value <= high:
-            raise cursor.error(self.name, f"got {value}, allowed {low} to {high}", start, limit=high)
-        return NodeRole(value) if self.kind == "role" else value
-
-
-def _read_text(field: Field, cursor: Cursor) -> str:
-    return cursor.text(field.name, getattr(cursor.options, field.cap or ""))
-
-
-def _read_params(field: Field, cursor: Cursor) -> list[Any]:
-    start = cursor.pos
-    if start == cursor.end:
-        return []
-    values, size = read_params(
-        cursor.data, start, cursor.end, cursor.schema, cursor.options, f"{cursor.path}.{field.name}"
-    )
-    cursor.pos += size
-    cursor.note(field.name, start, values)
-    return values
-
-
-_READERS: dict[str, Callable[[Field, Cursor], object]] = {"text": _read_text, "params": _read_params}
-
-
-# What a declaration is written with; `Any` lets an annotation say what the attribute is.
-
-
-def u32() -> Any:
-    return Field("u32", high=2**32 - 1)
-
-
-def u64(
-    *,
-    default: Any = MISSING,
-    low: int = 0,
-    high: int = 2**64 - 1,
-    decodes: tuple[int, int] | None = None,
-    cap: str | None = None,
-    since: int = 0,
-) -> Any:
-    return Field("u64", default, low=low, high=high, decodes=decodes, cap=cap, since=since)
-
-
-def text(*, default: Any = MISSING, cap: str) -> Any:
-    return Field("text", default, cap=cap)
-
-
-def role() -> Any:
-    return Field("role", high=len(NodeRole) - 1)
-
-
-def reserved() -> Any:
-    """A word that is written 0 and must be 0."""
-    return Field("reserved")
-
-
-def padding() -> Any:
-    """Four bytes that are written 0 and ignored."""
-    return Field("padding")
-
-
-def ignored() -> Any:
-    """A word that is written 0 and ignored."""
-    return Field("ignored")
-
-
-def params(*, default: Any = ()) -> Any:
-    return Field("params", default, cap="max_param_count")
-
-
-def schema_byte(*, default: Any = 0) -> Any:
-    """The header's schema byte as a constructor argument."""
-    return Field("schema", default, high=1)
-
-
-def params_schema(*, default: Any = None, kw_only: bool = True) -> Any:
-    """The header's schema byte: 0 for at most 255 parameters, else 1, unless given."""
-    return Field("params_schema", default, keyword=kw_only, compared=False)
-
-
-def empty_header(*, default: Any = False, kw_only: bool = True) -> Any:
-    """Whether a request without parameters carries an empty parameter tuple."""
-    return Field("empty_header", default, keyword=kw_only, compared=False)
-
-
-def nodes(*, default: Any = ()) -> Any:
-    return Field("nodes", default, cap="max_node_count")
-
-
-def files(*, default: Any = None) -> Any:
-    return Field("files", default, cap="max_file_count")
-
-
-def other(kind: str, *, default: Any = MISSING, kw_only: bool = False, compared: bool = True) -> Any:
-    """A field whose message reads and writes it by hand."""
-    return Field(kind, default, keyword=kw_only, compared=compared)
 
 
 REGISTRY: dict[tuple[bool, int], type[Any]] = {}  # (is a request, type code) -> message class
@@ -233,6 +69,7 @@ REGISTRY: dict[tuple[bool, int], type[Any]] = {}  # (is a request, type code) ->
         schema_byte,
         params_schema,
         empty_header,
+        stmt_schema,
         nodes,
         files,
         other,
@@ -254,14 +91,14 @@ class Declared(type):
             for key, field in own.items():
                 field.name = key
                 del namespace[key]
+                if field.kind in DERIVED:
+                    namespace[key] = DERIVED[field.kind]
             fields = tuple(own.values())
-            arguments = [f for f in fields if f.is_attribute]
+            arguments = (f.name for f in fields if f.is_attribute and not f.keyword)
             namespace["FIELDS"] = fields
-            namespace["__slots__"] = tuple(f.name for f in arguments)
-            namespace.setdefault("__match_args__", tuple(f.name for f in arguments if not f.keyword))
-            namespace["_set" if "__init__" in namespace else "__init__"] = (
-                generate.lazy_set if "__init__" in namespace else generate.lazy_init
-            )
+            namespace["__slots__"] = tuple(f.name for f in fields if f.is_stored)
+            namespace.setdefault("__match_args__", tuple(arguments))
+            namespace.setdefault("__init__", generate.lazy_init)
             if "code" in declaration:
                 namespace.setdefault("_frame", generate.lazy_frame)
         cls = super().__new__(mcs, name, bases, namespace)
@@ -313,8 +150,6 @@ class Value(metaclass=Declared):
     __slots__ = ()
     if TYPE_CHECKING:
         FIELDS: ClassVar[tuple[Field, ...]]
-
-        def _set(self, *values: Any) -> None: ...
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"{type(self).__name__}.{name} cannot be set")
@@ -373,14 +208,6 @@ def reader_of(cls: Declared, schema: int) -> Reader:
     return readers[schema]
 
 
-def read_plainly(cls: Any, schema: int, frame: bytes, end: int, options: Options) -> Any:
-    """Decode field by field: the oracle of the generated decoder, and where its doubts are settled."""
-    cursor = Cursor(frame, 8, end, options, cls.__name__, schema)
-    message = cls._read(cursor)
-    cursor.finish()
-    return message
-
-
 def frame_around(data: bytes | bytearray | memoryview) -> bytes:
     """Put a blank header before a body, for readers that take whole frames."""
     if not isinstance(data, (bytes, bytearray, memoryview)):
@@ -391,6 +218,3 @@ def frame_around(data: bytes | bytearray | memoryview) -> bytes:
 def unknown_schema(cls: Any, schema: object) -> DecodeError:
     allowed = " and ".join(map(str, cls.SCHEMAS))
     return DecodeError(f"schema {schema}, allowed {allowed}", path=cls.__name__, offset=5)
-
-
-__all__ = ["DEFAULT_OPTIONS", "EncodeError", "Field", "Value"]

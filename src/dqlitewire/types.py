@@ -39,6 +39,9 @@ __all__ = [
     "pad_to_word",
 ]
 
+_MAX_BLOB_SIZE = MAX_BLOB_SIZE
+_MAX_TEXT_VALUE_SIZE = MAX_TEXT_VALUE_SIZE
+
 WireInput = bool | int | float | str | bytes | bytearray | memoryview | mmap | None
 WireValue = bool | int | float | str | bytes | None
 
@@ -48,6 +51,7 @@ PADS = tuple(bytes(-n % 8) for n in range(8))  # by length & 7
 TEXT_ENDS = tuple(bytes(8 - n) for n in range(8))  # NUL and padding, by length & 7
 
 U32, U64, I64, DOUBLE = Struct("<I"), Struct("<Q"), Struct("<q"), Struct("<d")
+_int64, _double, _uint64 = I64.unpack_from, DOUBLE.unpack_from, U64.unpack_from
 TYPES_BY_CODE = tuple(ValueType(n) if n in ValueType._value2member_map_ else None for n in range(16))
 
 _INTEGER, _FLOAT, _TEXT, _BLOB = ValueType.INTEGER, ValueType.FLOAT, ValueType.TEXT, ValueType.BLOB
@@ -145,18 +149,22 @@ def pack_text(value: str, limit: int, path: str) -> bytes:
 
 
 def read_text(data: bytes | memoryview, pos: int, end: int, limit: int, errors: str) -> tuple[str, int]:
-    nul = find_nul(data, pos, min(end, pos + limit + 1))
-    if nul < 0:
-        if end - pos > limit:
-            raise DecodeError(f"no NUL within {limit} bytes", offset=pos, limit=limit)
-        raise DecodeError(f"no NUL in the {end - pos} bytes left", offset=pos)
+    nul = data.find(0, pos, end) if type(data) is bytes else find_nul(data, pos, min(end, pos + limit + 1))
     after = pos + ((nul - pos + 8) & -8)
-    if after > end:
-        raise DecodeError(f"padding ends {after - end} bytes behind the data", offset=nul)
+    if not 0 <= nul - pos <= limit or after > end:
+        raise _no_text(nul, pos, end, limit)
     try:
-        return bytes(data[pos:nul]).decode("utf-8", errors), after
+        return str(data[pos:nul], "utf-8", errors), after
     except UnicodeDecodeError as error:
         raise DecodeError(f"not UTF-8: {error.reason}", offset=pos + error.start) from error
+
+
+def _no_text(nul: int, pos: int, end: int, limit: int) -> DecodeError:
+    if (nul if nul >= 0 else end) - pos > limit:
+        return DecodeError(f"no NUL within {limit} bytes", offset=pos, limit=limit)
+    if nul < 0:
+        return DecodeError(f"no NUL in the {end - pos} bytes left", offset=pos)
+    return DecodeError("padding is cut off", offset=nul)
 
 
 def find_nul(data: bytes | memoryview, pos: int, end: int) -> int:
@@ -271,21 +279,21 @@ def read_value(
     code: int, data: bytes | memoryview, pos: int, end: int, max_text: int, max_blob: int, errors: str
 ) -> tuple[WireValue, int]:
     """Read one value of a row or a parameter tuple: the one reader of cells, and the oracle of the fast ones."""
-    after = pos + 8
     if code == 3 or code == 10:
         return read_text(data, pos, end, max_text, errors)
     if code == 4:
         return read_blob(data, pos, end, max_blob)
+    after = pos + 8
     if after > end:
         raise DecodeError(f"got {end - pos} bytes, a value of 8 is needed", offset=pos)
     if code == 1 or code == 9:
-        return I64.unpack_from(data, pos)[0], after
+        return _int64(data, pos)[0], after
     if code == 2:
-        return DOUBLE.unpack_from(data, pos)[0], after
+        return _double(data, pos)[0], after
     if code == 5:
         return None, after
     if code == 11:
-        return U64.unpack_from(data, pos)[0] != 0, after
+        return _uint64(data, pos)[0] != 0, after
     raise DecodeError(f"value type {code}, allowed 1 to 5 and 9 to 11", offset=pos)
 
 

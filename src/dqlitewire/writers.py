@@ -7,7 +7,9 @@ and the plain writers, `tuples.pack_params` and `write_row_plainly`, encode the 
 
 from __future__ import annotations
 
-from struct import Struct, error as struct_error
+from itertools import repeat
+from struct import Struct
+from struct import error as struct_error
 
 from .constants import ValueType
 from .exceptions import EncodeError
@@ -28,7 +30,7 @@ from .types import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any, TypeVar
 
     M = TypeVar("M")
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from .limits import Options
     from .messages.responses import RowsResponse
 
+    Types = tuple[ValueType, ...]
     Writer = Callable[[Sequence[Any]], bytes]
 
 __all__ = ["write_params", "write_rows"]
@@ -76,6 +79,7 @@ class Shapes:
 
 
 params_shapes = (Shapes(), Shapes())  # by schema: Python types -> writer
+chunk_shapes = Shapes()  # Python types -> (type codes, writer), of some of many parameters
 row_shapes = Shapes()  # (wire types, columns) -> Python types -> writer
 
 
@@ -106,18 +110,21 @@ _WRITE: dict[type, Callable[[Any], bytes]] = {
 # ---- parameters
 
 
-def write_params(message: Any, options: Options) -> bytes:
-    """Encode the parameter tuple of a request; nothing, or an empty header, without parameters."""
-    params, schema = message.params, message.schema
+def write_params(message: Any, form: int, options: Options) -> bytes:
+    """Encode the parameter tuple of a request, or the empty one."""
+    params, schema = message.params, form & 1
     count = len(params)
     if not count:
-        return bytes(8) if message.empty_header else b""
+        return bytes(8)
     if count > 255 or count > options.max_param_count:
         check_params_shape(count, schema, options.max_param_count, f"{type(message).__name__}.params")
-    kinds = tuple(map(type, params))
     try:
-        writer = params_shapes[schema].compiled.get(kinds)
-        data = writer(params) if writer is not None else _write_cold_params(params, schema, kinds)
+        if count <= MAX_GENERATED:
+            kinds = tuple(map(type, params))
+            writer = params_shapes[schema].compiled.get(kinds)
+            data = writer(params) if writer is not None else _write_cold_params(params, schema, kinds)
+        else:
+            data = _write_many_params(params, schema)
         if len(data) <= options.max_value_size:
             return data
     except _DOUBTS:
@@ -128,11 +135,29 @@ def write_params(message: Any, options: Options) -> bytes:
 def _write_cold_params(params: Sequence[Any], schema: int, kinds: tuple[type, ...]) -> bytes:
     codes = list(map(_CODES.__getitem__, kinds))
     header = params_header(codes, schema)
-    shapes = params_shapes[schema]
-    if len(kinds) <= MAX_GENERATED and shapes.is_hot(kinds):
-        return shapes.add(kinds, compile_writer(header, codes))(params)
-    values = [write(v) for write, v in zip(map(_WRITE.__getitem__, kinds), params)]  # noqa: B905
-    return b"".join((header, *values))
+    if params_shapes[schema].is_hot(kinds):
+        return params_shapes[schema].add(kinds, compile_writer(header, codes))(params)
+    return header + _write_values(params, kinds)
+
+
+def _write_values(params: Sequence[Any], kinds: Sequence[type]) -> bytes:
+    return b"".join([write(v) for write, v in zip(map(_WRITE.__getitem__, kinds), params)])  # noqa: B905
+
+
+def _write_many_params(params: Sequence[Any], schema: int) -> bytes:
+    """Encode more values than one writer takes, in chunks: bulk inserts repeat their shape."""
+    codes, parts = [], []
+    for start in range(0, len(params), MAX_GENERATED):
+        chunk = params[start : start + MAX_GENERATED]
+        kinds = tuple(map(type, chunk))
+        found = chunk_shapes.compiled.get(kinds)
+        if found is None:
+            found = bytes(map(_CODES.__getitem__, kinds)), None
+            if chunk_shapes.is_hot(kinds):
+                found = chunk_shapes.add(kinds, (found[0], compile_writer(b"", found[0])))
+        codes.append(found[0])
+        parts.append(_write_values(chunk, kinds) if found[1] is None else found[1](chunk))
+    return b"".join((params_header(b"".join(codes), schema), *parts))
 
 
 # ---- rows
@@ -153,63 +178,60 @@ def write_rows(message: RowsResponse, options: Options) -> list[bytes]:
     head = [U64.pack(count)]
     for i, name in enumerate(names):
         head.append(pack_text(name, options.max_column_name_size, f"RowsResponse.column_names[{i}]"))
-    runs = _declared_types(message)
-    parts: list[bytes] = []
-    for start, stop, types in runs:
-        _write_run(rows, start, stop, types, count, options, parts)
+    parts = _write_row_list(message, count, options)
     if sum(map(len, parts)) > options.max_value_size:
         for number, row in enumerate(rows):
             _check_sizes(row, number, options)
     return [*head, *parts, PART if message.has_more else DONE]
 
 
-def _declared_types(message: RowsResponse) -> list[tuple[int, int, tuple[ValueType, ...] | None]]:
-    """Return runs of rows and the types they are declared with, None where those are inferred."""
-    rows, columns = message.rows, len(message.column_names)
-    row_types: Any = message.row_types
-    if len(row_types):
-        if len(row_types) != len(rows):
-            problem = f"got {len(row_types)} for {len(rows)} rows"
-            raise EncodeError(problem, path="RowsResponse.row_types")
-        return [(a, b, _checked_types(t, columns, f"row_types[{a}]")) for a, b, t in row_types.runs()]
-    types = message.column_types
-    if not types and columns:
-        return [(0, len(rows), None)]
-    return [(0, len(rows), _checked_types(types, columns, "column_types"))]
-
-
-def _checked_types(types: Sequence[Any], columns: int, name: str) -> tuple[ValueType, ...]:
-    if len(types) != columns:
-        raise EncodeError(f"got {len(types)} types for {columns} columns", path=f"RowsResponse.{name}")
-    return tuple([t if type(t) is ValueType else checked_type(t) for t in types])
-
-
-def _write_run(
-    rows: Sequence[Any],
-    start: int,
-    stop: int,
-    types: tuple[ValueType, ...] | None,
-    count: int,
-    options: Options,
-    parts: list[bytes],
-) -> None:
-    """Encode rows that are declared with the same types."""
-    writers = row_shapes.compiled.get((types, count))
-    if writers is None:
-        writers = row_shapes.add((types, count), {})
+def _write_row_list(message: RowsResponse, count: int, options: Options) -> list[bytes]:
+    parts: list[bytes] = []
     append = parts.append
-    for number in range(start, stop):
-        row = rows[number]
+    known: dict[int, tuple[Types | None, dict[Any, Writer]]] = {}  # by identity of the declared types
+    last: object = append  # nothing that declares types
+    types: Types | None = None
+    writers: dict[Any, Writer] = {}
+    for row, declared in zip(message.rows, _declared_types(message)):  # noqa: B905
+        if declared is not last:
+            last = declared
+            found = known.get(id(declared))
+            if found is None:
+                found = known[id(declared)] = _writers(declared, count, len(parts))
+            types, writers = found
         kinds = tuple(map(type, row))
         try:
             append(writers[kinds](row))
         except _DOUBTS:
-            append(write_row_plainly(row, types, count, number, options))
-            if len(kinds) == count <= MAX_GENERATED and kinds not in writers:
+            append(write_row_plainly(row, types, count, len(parts), options))
+            if len(kinds) <= MAX_GENERATED and kinds not in writers:
                 _warm(writers, types, kinds)
+    return parts
 
 
-def _warm(writers: dict[Any, Writer], types: tuple[ValueType, ...] | None, kinds: tuple[type, ...]) -> None:
+def _declared_types(message: RowsResponse) -> Iterable[Any]:
+    """Yield the types each row is declared with, None where those are inferred."""
+    if not len(message.row_types):
+        return repeat(message.column_types or None)
+    if len(message.row_types) != len(message.rows):
+        problem = f"got {len(message.row_types)} for {len(message.rows)} rows"
+        raise EncodeError(problem, path="RowsResponse.row_types")
+    return message.row_types
+
+
+def _writers(declared: Sequence[Any] | None, count: int, row: int) -> tuple[Types | None, dict[Any, Writer]]:
+    """Check declared types; return them with the writers known for them, by the Python types of a row."""
+    types = None
+    if declared is not None:
+        if len(declared) != count:
+            problem = f"got {len(declared)} types for {count} columns"
+            raise EncodeError(problem, path=f"RowsResponse.row_types[{row}]")
+        types = tuple([t if type(t) is ValueType else checked_type(t) for t in declared])
+    found = row_shapes.compiled.get((types, count))
+    return types, row_shapes.add((types, count), {}) if found is None else found
+
+
+def _warm(writers: dict[Any, Writer], types: Types | None, kinds: tuple[type, ...]) -> None:
     """Compile the writer of a shape that has become hot, if its values are exactly what its types hold."""
     if not row_shapes.is_hot((types, kinds)):
         return
@@ -222,7 +244,7 @@ def _warm(writers: dict[Any, Writer], types: tuple[ValueType, ...] | None, kinds
     writers[kinds] = compile_writer(row_header(codes), codes)
 
 
-def _held_codes(types: tuple[ValueType, ...] | None, kinds: tuple[type, ...]) -> list[int]:
+def _held_codes(types: Types | None, kinds: tuple[type, ...]) -> list[int]:
     """Return the codes to send, if every Python type is exactly what its wire type holds."""
     if types is None:
         return [_CODES[kind] for kind in kinds]
@@ -243,7 +265,7 @@ def _check_sizes(row: Sequence[Any], number: int, options: Options) -> None:
 
 
 def write_row_plainly(
-    row: Sequence[Any], types: tuple[ValueType, ...] | None, count: int, number: int, options: Options
+    row: Sequence[Any], types: Types | None, count: int, number: int, options: Options
 ) -> bytes:
     """Encode a row value by value: the cold path, and the oracle of the fast one."""
     path = f"RowsResponse.rows[{number}]"
@@ -268,7 +290,7 @@ def compile_writer(header: bytes, codes: Sequence[int]) -> Writer:
     values = [f"v{i}" for i in range(len(codes))]
     lines = [f"{', '.join(values)}, = values"]
     parts: list[str] = []
-    layout, arguments = f"{len(header)}s", ["HEADER"]
+    layout, arguments = (f"{len(header)}s", ["HEADER"]) if header else ("", [])
 
     def flush() -> None:
         nonlocal layout, arguments

@@ -1,6 +1,7 @@
 """What a server of each generation says to a request it does not accept (dqlite src/gateway.c, src/bind.c).
 
-A request whose fixed fields do not decode is not answered at all: servers close the connection.
+A request whose fixed fields do not decode is not answered at all: servers close the connection. From 1.18.2 on the header of
+the parameters counts as such a field.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def refusal(
         return FailureResponse(SQLITE_PROTOCOL, "bad format version")
     if path == "AssignRequest.role":
         return FailureResponse(SQLITE_ERROR, "server role is not valid")
-    if ".params" in path:
+    if ".params" in path and not (path.endswith(".params") and generation >= Generation.V1_18_2):
         return _bad_params(kind, generation)
     return None
 

@@ -262,9 +262,8 @@ class ServerConversation:
         if isinstance(message, LeaderResponse) and self.version == PROTOCOL_VERSION_LEGACY:
             body = LeaderResponse(0, message.address).encode_body_legacy()
             frame = Header(len(body) // 8, message.MSG_TYPE).encode() + body
-        elif isinstance(message, ServersResponse):
-            format = 1 if any(self._frame[8:16]) else 0
-            frame = self._encoder.encode(ServersResponse(message.nodes, format=format))
+        elif isinstance(message, ServersResponse) and self._frame[4:5] == _CLUSTER and not any(self._frame[8:16]):
+            frame = self._encoder.encode(ServersResponse(message.nodes, format=0))
         else:
             frame = self._encoder.encode(message)
         return self.answer_frame(frame)
@@ -344,4 +343,4 @@ class ServerConversation:
         return Ended(ending, self._buffer.available())
 
 
-_PREPARE = bytes((RequestType.PREPARE,))
+_PREPARE, _CLUSTER = bytes((RequestType.PREPARE,)), bytes((RequestType.CLUSTER,))

@@ -11,15 +11,9 @@ from struct import Struct
 from ..constants import HEADER_SIZE
 from ..cursor import Cursor
 from ..exceptions import DecodeError, EncodeError
+from ..fields import DERIVED
 from ..limits import DEFAULT_OPTIONS, Options
-from ..schema import (
-    Declared,
-    Value,
-    fill,
-    frame_around,
-    reader_of,
-    unknown_schema,
-)
+from ..schema import Declared, Value, fill, frame_around, reader_of, unknown_schema
 from ..types import checked_integer
 
 TYPE_CHECKING = False
@@ -167,29 +161,24 @@ class _DeclaredMessage(Value, Message):
     @classmethod
     def _read(cls, cursor: Cursor) -> Self:
         values: dict[str, object] = {}
+        start = cursor.pos
         for field in cls.FIELDS:
-            if field.kind in _DERIVED:
-                values[field.name] = _DERIVED[field.kind](values, cursor)
+            if field.kind == "schema":
+                values[field.name] = cursor.schema
+            elif field.kind == "form":
+                has_header = cursor.pos > start
+                values[field.name] = cursor.schema | (has_header and not values["params"]) << 1
             elif field.since > cursor.schema:
                 values[field.name] = None
-            else:
+            elif field.kind not in DERIVED:
                 start = cursor.pos
                 values[field.name] = field.read(cursor)
-                values[f"{field.name} taken"] = cursor.pos > start
-        message = fill(cls, tuple(values[f.name] for f in cls.FIELDS if f.is_attribute))
+        message = fill(cls, tuple(values[name] for name in cls.__slots__))
         message._after_decoding(cursor)
         return message
 
     def _after_decoding(self, cursor: Cursor) -> None:
         """Check, or log, what only the fields together show."""
-
-
-# Attributes that are not in the body, from what was read so far.
-_DERIVED = {
-    "schema": lambda values, cursor: cursor.schema,
-    "params_schema": lambda values, cursor: cursor.schema,
-    "empty_header": lambda values, cursor: values["params taken"] and not values["params"],
-}
 
 
 class Request(_DeclaredMessage):

@@ -5,21 +5,9 @@ from __future__ import annotations
 from ..constants import NodeRole, RequestType, ResponseType
 from ..cursor import Cursor
 from ..exceptions import EncodeError
+from ..fields import empty_header, form, params, params_schema, reserved, role, schema_byte, text, u32, u64
 from ..limits import MAX_PARAM_COUNT
-from ..schema import (
-    empty_header,
-    fill,
-    frame_around,
-    params,
-    params_schema,
-    reserved,
-    role,
-    schema_byte,
-    text,
-    u32,
-    u64,
-    unknown_schema,
-)
+from ..schema import fill, frame_around, unknown_schema
 from ..types import U64, WireInput
 from .base import DEFAULT_OPTIONS, Request
 
@@ -95,6 +83,7 @@ class ExecRequest(Request, code=RequestType.EXEC, schemas=(0, 1), answers=(Respo
     params: Sequence[WireInput] = params(default=())
     schema: int = params_schema(default=None, kw_only=True)
     empty_header: bool = empty_header(default=False, kw_only=True)
+    _form = form()
 
 
 class QueryRequest(Request, code=RequestType.QUERY, schemas=(0, 1), answers=(ResponseType.ROWS,)):
@@ -105,6 +94,7 @@ class QueryRequest(Request, code=RequestType.QUERY, schemas=(0, 1), answers=(Res
     params: Sequence[WireInput] = params(default=())
     schema: int = params_schema(default=None, kw_only=True)
     empty_header: bool = empty_header(default=False, kw_only=True)
+    _form = form()
 
 
 class FinalizeRequest(Request, code=RequestType.FINALIZE, answers=(ResponseType.EMPTY,)):
@@ -122,6 +112,7 @@ class ExecSqlRequest(Request, code=RequestType.EXEC_SQL, schemas=(0, 1), answers
     params: Sequence[WireInput] = params(default=())
     schema: int = params_schema(default=None, kw_only=True)
     empty_header: bool = empty_header(default=False, kw_only=True)
+    _form = form()
 
 
 class QuerySqlRequest(Request, code=RequestType.QUERY_SQL, schemas=(0, 1), answers=(ResponseType.ROWS,)):
@@ -132,6 +123,7 @@ class QuerySqlRequest(Request, code=RequestType.QUERY_SQL, schemas=(0, 1), answe
     params: Sequence[WireInput] = params(default=())
     schema: int = params_schema(default=None, kw_only=True)
     empty_header: bool = empty_header(default=False, kw_only=True)
+    _form = form()
 
 
 class InterruptRequest(Request, code=RequestType.INTERRUPT, answers=(ResponseType.EMPTY,)):

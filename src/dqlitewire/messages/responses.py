@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..constants import NodeRole, ResponseType, ValueType
 from ..cursor import Cursor, Span
 from ..exceptions import DecodeError, EncodeError
+from ..fields import files, ignored, nodes, other, padding, role, stmt_schema, text, u32, u64
 from ..limits import (
     DEFAULT_MAX_ROWS,
     DEFAULT_OPTIONS,
@@ -23,21 +24,7 @@ from ..limits import (
     Options,
 )
 from ..rows import RowTypes, explain_rows, read_rows
-from ..schema import (
-    Value,
-    fill,
-    files,
-    frame_around,
-    ignored,
-    nodes,
-    other,
-    padding,
-    role,
-    text,
-    u32,
-    u64,
-    unknown_schema,
-)
+from ..schema import Value, fill, frame_around, unknown_schema
 from ..text import sanitize_for_log, sanitize_server_text
 from ..types import U64, WireValue, blob_bytes, pack_text
 from ..writers import write_rows
@@ -302,28 +289,7 @@ class StmtResponse(Response, code=ResponseType.STMT, schemas=(0, 1)):
     stmt_id: int = u32()
     num_params: int = u64(cap="max_param_count")
     tail_offset: int | None = u64(default=None, cap="max_tail_offset", since=1)
-
-    def __init__(
-        self,
-        db_id: int,
-        stmt_id: int,
-        num_params: int,
-        tail_offset: int | None = None,
-        schema: int | None = None,
-    ) -> None:
-        if schema is not None:
-            if schema not in (0, 1) or isinstance(schema, bool):
-                raise EncodeError(f"got {schema!r}, allowed 0 and 1", path="StmtResponse.schema")
-            if schema == 0 and tail_offset is not None:
-                raise EncodeError("got 0 with a tail offset, 1 is needed", path="StmtResponse.schema")
-            if schema == 1 and tail_offset is None:
-                tail_offset = 0
-        self._set(db_id, stmt_id, num_params, tail_offset)
-
-    @property
-    def schema(self) -> int:
-        """The header's schema byte: 1 with a tail offset, else 0."""
-        return 0 if self.tail_offset is None else 1
+    schema: int = stmt_schema(default=None)
 
 
 class ResultResponse(Response, code=ResponseType.RESULT):
@@ -372,7 +338,7 @@ class RowsResponse(Response, code=ResponseType.ROWS):
                 list(column_names),
                 list(column_types),
                 row_types if type(row_types) is RowTypes else RowTypes.of(row_types),
-                [tuple(row) for row in rows],
+                list(map(tuple, rows)),
                 bool(has_more),
             )
         except TypeError as error:
@@ -408,9 +374,13 @@ class RowsResponse(Response, code=ResponseType.ROWS):
     def _read(cls, cursor: Cursor) -> RowsResponse:
         if cursor.spans is not None:
             explain_rows(cursor)
-        message = read_rows_response(cursor.data, cursor.end, cursor.options)
+        message = cls._read_frame(cursor.data, cursor.end, cursor.options)
         cursor.pos = cursor.end
         return message
+
+    @staticmethod
+    def _read_frame(frame: bytes, end: int, options: Options) -> RowsResponse:
+        return read_rows_response(frame, end, options)
 
 
 def read_rows_response(frame: bytes, end: int, options: Options) -> RowsResponse:

@@ -58,6 +58,6 @@ def encode_servers(members: Iterable[Member], *, with_roles: bool) -> bytes:
 
 def encode_files(name: str, main: bytes, wal: bytes) -> bytes:
     """Encode the FILES of a DUMP: the database and its WAL."""
-    wal_name = name.encode()[:_NAME_KEPT].decode("utf-8", "ignore") + "-wal"
+    wal_name = name.encode("utf-8", "surrogateescape")[:_NAME_KEPT].decode("utf-8", "surrogateescape") + "-wal"
     files = [encode_text(text) + encode_words(len(data)) + data for text, data in ((name, main), (wal_name, wal))]
     return frame(ResponseType.FILES, encode_words(len(files)) + b"".join(files))

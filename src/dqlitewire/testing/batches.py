@@ -55,7 +55,7 @@ def column_kind(declared: str | None) -> int:
 
 def encode_text(text: str) -> bytes:
     """Encode a text as the server does: cut at the first NUL, ended by one, padded to a word."""
-    data = text.encode("utf-8", "surrogatepass")
+    data = text.encode("utf-8", "surrogateescape")
     if "\0" in text:
         data = data[: data.index(0)]
     return data + _PADS[len(data) & 7]

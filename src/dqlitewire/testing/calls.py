@@ -33,7 +33,7 @@ def _text(body: bytes, at: int) -> tuple[str, int]:
     end = body.find(0, at)
     if end < 0:
         raise Undecodable
-    return body[at:end].decode("utf-8", "replace"), (end + 8) & -8
+    return body[at:end].decode("utf-8", "surrogateescape"), (end + 8) & -8
 
 
 class Params:

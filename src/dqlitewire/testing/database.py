@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ Rows = Generator[tuple[Any, ...], None, None]
 PAGE_SIZE = 4096
 _CHECKPOINT_PAGES = 1000
 _PROGRESS_STEPS = 10_000
+_NOT_UTF8 = 1, "text that is not UTF-8 cannot pass the embedded server"
 _NO_ERROR = "not an error"
 _BLANK_OR_END = " \t\r\n\f;"
 _NO_VALUES: Any = getattr(apsw, "_null_bindings")  # noqa: B009  binds NULL to every parameter
@@ -139,6 +141,8 @@ class Connection:
             pass
         except apsw.Error as error:
             raise self._failed(error) from error
+        except UnicodeError as error:
+            raise SqlFailure(*_NOT_UTF8) from error
         finally:
             cursor.close(True)
         return found[0] if found else None
@@ -161,6 +165,8 @@ class Connection:
             yield from cursor
         except apsw.Error as error:
             raise self._failed(error) from error
+        except UnicodeError as error:
+            raise SqlFailure(*_NOT_UTF8) from error
         finally:
             cursor.close(True)
 
@@ -234,7 +240,7 @@ def _file_name(name: str) -> str:
     # any text may name a database: what is not plain becomes its hex code; upper case too, for folding file systems
     plain = "".join(c if c.isascii() and (c.isalnum() and not c.isupper() or c in "-_") else f"%{ord(c):x}%" for c in name)
     if len(plain) > 200:
-        return f"{plain[:150]}~{hash(name) & 0xFFFFFFFFFFFFFFFF:x}"
+        return f"{plain[:150]}~{zlib.crc32(name.encode('utf-8', 'surrogateescape')):08x}{len(name):x}"
     return plain
 
 

@@ -413,7 +413,7 @@ class Session:
             self._need_leader()
         if self._workspace is not None:
             raise SqlFailure(5, "a database for this connection is already open")
-        if len(name.encode()) > LARGEST_NAME:
+        if len(name.encode("utf-8", "surrogateescape")) > LARGEST_NAME:
             self.hazard(HazardKind.LONG_NAME, f"{len(name)} characters")
             self.closed = True
             return b""
