@@ -142,6 +142,9 @@ class Observer:
         if kind == RequestType.INTERRUPT and self._queue:
             last = self._queue[-1]
             last.place = last.place.draining or last.place
+        statement = exchange.runs_statement
+        if statement is not None:
+            exchange.sql = self._statements.get(statement)
         self._queue.append(exchange)
 
     def _answer(self, frame: Frame) -> None:
@@ -230,7 +233,7 @@ class Observer:
         if request is None:
             return
         statement = exchange.runs_statement
-        if statement is not None:
+        if statement is not None:  # again: a PREPARE sent ahead has been answered since
             exchange.sql = self._statements.get(statement)
             return
         kind = request.data[4]

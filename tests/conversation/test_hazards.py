@@ -1,0 +1,189 @@
+"""What the client does not send, and that it can be made to."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+
+from dqlitewire import EncodeError, Limits, Message, NodeRole
+from dqlitewire.conversation import ClientConversation, Generation, Hazard, HazardError, hazards
+from dqlitewire.messages import (
+    AddRequest,
+    AssignRequest,
+    DbResponse,
+    DescribeRequest,
+    ExecRequest,
+    ExecSqlRequest,
+    FailureResponse,
+    OpenRequest,
+    PrepareRequest,
+    QueryRequest,
+    QuerySqlRequest,
+    StmtResponse,
+)
+from dqlitewire.messages.requests import HeartbeatRequest
+from tests.conversation.playbook import Playbook
+
+OLDEST, NEW, NEWEST = Generation.V1_11, Generation.V1_12, Generation.V1_18_3
+RETURNING = "INSERT INTO t VALUES (1) RETURNING a"
+
+
+def frame(kind: int, *words: int, schema: int = 0) -> bytes:
+    body = b"".join(word.to_bytes(8, "little") for word in words)
+    return bytes([len(words), 0, 0, 0, kind, schema, 0, 0]) + body
+
+
+def sends(generation: Generation, request: Message | bytes, allow: Hazard = Hazard.NONE) -> bytes:
+    client = ClientConversation(generation=generation)
+    if isinstance(request, bytes):
+        return client.send_frame(request, allow=allow)
+    return client.send(request, allow=allow)
+
+
+HAZARDS: list[tuple[Hazard, Generation, Any]] = [
+    (Hazard.DESCRIBE_FORMAT, NEWEST, frame(18, 1)),
+    (Hazard.DESCRIBE_FORMAT, NEWEST, DescribeRequest.decode_body(b"\x01" + bytes(7), strict=False)),
+    (Hazard.ADD_ZERO, NEWEST, AddRequest(0, "127.0.0.1:9002")),
+    (Hazard.ASSIGN_ROLE, NEWEST, frame(13, 1, 3)),
+    (Hazard.RETURNING, NEWEST, ExecSqlRequest(0, RETURNING)),
+    (Hazard.RETURNING, NEWEST, ExecSqlRequest(0, "SELECT 1; " + RETURNING)),
+    (Hazard.RETURNING, Generation.V1_18_2, QuerySqlRequest(0, RETURNING)),
+    (Hazard.RETURNING, Generation.UNKNOWN, QuerySqlRequest(0, RETURNING)),
+    (Hazard.MANY_PARAMS, OLDEST, ExecSqlRequest(0, "SELECT 1", [1] * 256)),
+    (Hazard.MANY_PARAMS, Generation.UNKNOWN, QueryRequest(0, 1, [1] * 256)),
+    (Hazard.MANY_PARAMS, OLDEST, ExecRequest(0, 1, [1], schema=1)),
+    (Hazard.OLD_TYPE, OLDEST, HeartbeatRequest(1)),
+    (Hazard.OLD_TYPE, Generation.UNKNOWN, frame(20, 0)),
+    (Hazard.OLD_TYPE, OLDEST, frame(99, 0)),
+    (Hazard.OLD_PRAGMA, OLDEST, ExecSqlRequest(0, "PRAGMA journal_mode=DELETE")),
+    (Hazard.OLD_PRAGMA, OLDEST, QuerySqlRequest(0, "PRAGMA main.journal_mode = DELETE")),
+    (Hazard.OLD_PRAGMA, OLDEST, QuerySqlRequest(0, "PRAGMA wal_checkpoint")),
+    (Hazard.OLD_PRAGMA, OLDEST, QuerySqlRequest(0, "PRAGMA wal_checkpoint(TRUNCATE)")),
+    (Hazard.OLD_PRAGMA, OLDEST, ExecSqlRequest(0, "SELECT 1; PRAGMA 'journal_mode'(OFF)")),
+]
+
+
+@pytest.mark.parametrize(("hazard", "generation", "request_"), HAZARDS)
+def test_refused_unless_allowed(hazard: Hazard, generation: Generation, request_: Message | bytes) -> None:
+    client = ClientConversation(generation=generation)
+    send: Any = client.send_frame if isinstance(request_, bytes) else client.send
+    with pytest.raises(HazardError) as caught:
+        send(request_)
+    error = caught.value
+    assert error.hazard is hazard
+    assert error.request == request_
+    assert isinstance(error, EncodeError)
+    assert len(str(error)) < 80
+    assert client.idle
+    with pytest.raises(HazardError):
+        send(request_, allow=Hazard.ALL & ~hazard)
+    assert send(request_, allow=hazard).startswith(b"\x01")
+    assert len(client.unanswered) == 1
+
+
+HARMLESS: list[tuple[Generation, Any]] = [
+    (Generation.UNKNOWN, frame(18, 0)),
+    (Generation.UNKNOWN, AddRequest(1, "127.0.0.1:9002")),
+    (Generation.UNKNOWN, AssignRequest(1, NodeRole.SPARE)),
+    (Generation.UNKNOWN, frame(13, 1)),
+    (Generation.UNKNOWN, ExecSqlRequest(0, "INSERT INTO t VALUES ('RETURNING')")),
+    (Generation.UNKNOWN, ExecSqlRequest(0, "INSERT INTO t VALUES (1) -- RETURNING a")),
+    (Generation.UNKNOWN, ExecSqlRequest(0, 'INSERT INTO t ("returning") VALUES (/* returning */ 1)')),
+    (
+        Generation.UNKNOWN,
+        ExecSqlRequest(0, "INSERT INTO t ([returning], `returning`, returnings) VALUES (1, 2, :returning)"),
+    ),
+    (Generation.UNKNOWN, PrepareRequest(0, RETURNING)),
+    (NEWEST, QuerySqlRequest(0, RETURNING)),
+    (Generation.UNKNOWN, ExecSqlRequest(0, "SELECT 1", [1] * 255)),
+    (NEW, ExecSqlRequest(0, "SELECT 1", [1] * 256)),
+    (NEW, ExecRequest(0, 1, [1], schema=1)),
+    (NEW, HeartbeatRequest(1)),
+    (NEW, frame(99, 0)),
+    (NEW, ExecSqlRequest(0, "PRAGMA journal_mode=DELETE")),
+    (OLDEST, QuerySqlRequest(0, "PRAGMA journal_mode")),
+    (OLDEST, QuerySqlRequest(0, "PRAGMA table_info(journal_mode)")),
+    (OLDEST, QuerySqlRequest(0, "SELECT 'PRAGMA journal_mode=DELETE'")),
+]
+
+
+@pytest.mark.parametrize(("generation", "request_"), HARMLESS)
+def test_not_refused(generation: Generation, request_: Message | bytes) -> None:
+    assert sends(generation, request_)
+
+
+@pytest.mark.parametrize("name", ["", ":memory:"])
+def test_database_in_memory(name: str) -> None:
+    statements = [
+        PrepareRequest(0, "SELECT 1"),
+        ExecRequest(0, 0),
+        QueryRequest(0, 0),
+        ExecSqlRequest(0, "SELECT 1"),
+        QuerySqlRequest(0, "SELECT 1"),
+    ]
+    client = ClientConversation(generation=NEWEST)
+    client.send(OpenRequest(name))
+    for answered in (False, True):
+        for statement in statements:
+            with pytest.raises(HazardError) as caught:
+                client.send(statement)
+            assert caught.value.hazard is Hazard.MEMORY_DATABASE
+        if not answered:
+            client.receive(DbResponse(0).encode())
+    assert client.send(statements[0], allow=Hazard.MEMORY_DATABASE)
+
+
+def test_database_in_memory_that_was_not_opened() -> None:
+    client = ClientConversation(generation=NEWEST)
+    client.send(OpenRequest(""))
+    client.receive(FailureResponse(1, "unable to open database file").encode())
+    assert client.send(OpenRequest("main"))
+    assert client.send(ExecSqlRequest(0, "SELECT 1"))
+
+
+@pytest.mark.parametrize("generation", [Generation.V1_18_2, NEWEST])
+def test_returning_by_prepared_statement(generation: Generation) -> None:
+    play = Playbook(generation) >> OpenRequest("main") << DbResponse(0)
+    play >> PrepareRequest(0, RETURNING) << StmtResponse(0, 4, 0)
+    with pytest.raises(HazardError) as caught:
+        play.client.send(ExecRequest(0, 4))
+    assert caught.value.hazard is Hazard.RETURNING
+    if generation < NEWEST:
+        with pytest.raises(HazardError):
+            play.client.send(QueryRequest(0, 4))
+    else:
+        assert play.client.send(QueryRequest(0, 4))
+
+
+def test_returning_in_the_tail_is_not_of_the_statement() -> None:
+    play = Playbook(NEWEST) >> OpenRequest("main") << DbResponse(0)
+    play >> PrepareRequest(0, "SELECT 1; " + RETURNING, 1) << StmtResponse(0, 4, 0, 9)
+    assert play.client.send(ExecRequest(0, 4))
+
+
+def test_body_above_a_gibibyte(monkeypatch: pytest.MonkeyPatch) -> None:
+    # the real size would cost a gibibyte of memory: the bound is one name, so a small one is the same test
+    assert hazards.MAX_SAFE_BODY == 2**30
+    monkeypatch.setattr(hazards, "MAX_SAFE_BODY", 64)
+    monkeypatch.setattr("dqlitewire.conversation.client.MAX_SAFE_BODY", 64)
+    client = ClientConversation(limits=Limits(max_message_size=None))
+    for request in (ExecSqlRequest(0, "x" * 65), ExecSqlRequest(0, "x" * 65).encode()):
+        send: Any = client.send_frame if isinstance(request, bytes) else client.send
+        with pytest.raises(HazardError) as caught:
+            send(request)
+        assert caught.value.hazard is Hazard.BODY_SIZE
+    assert client.send(ExecSqlRequest(0, "x" * 40))
+
+
+def test_what_happens_is_said_of_each() -> None:
+    assert set(hazards.WHAT_HAPPENS) == set(Hazard)
+    assert Hazard.ALL == sum(Hazard)
+
+
+def test_error_copies() -> None:
+    error = HazardError(Hazard.ADD_ZERO, AddRequest(0, "x"))
+    for twin in (copy.deepcopy(error), pickle.loads(pickle.dumps(error))):
+        assert (twin.hazard, twin.request, str(twin)) == (error.hazard, error.request, str(error))
