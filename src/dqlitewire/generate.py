@@ -14,7 +14,7 @@ from .constants import NodeRole
 from .cursor import Cursor
 from .exceptions import EncodeError
 from .fields import DERIVED, MISSING
-from .limits import DEFAULT_LIMITS
+from .limits import DEFAULT_LIMITS, DEFAULT_OPTIONS
 from .tuples import read_params
 from .types import TEXT_ENDS, checked_integer, pack_text
 from .writers import write_params
@@ -142,7 +142,7 @@ _CHECKS: dict[str, Any] = {
 def lazy_frame(self: Any, options: Options) -> bytes:
     cls = type(self)
     if cls.__dict__.get("_frame") is lazy_frame:
-        cls._frame = _encoder(cls)
+        cls._frame = cls.encode = _encoder(cls)  # one function, without a call in between
     frame: bytes = self._frame(options)
     return frame
 
@@ -154,8 +154,9 @@ def _encoder(cls: Any) -> Callable[..., bytes]:
         "g_params": write_params,
         "g_over": _over,
         "g_join": b"".join,
+        "g_default": DEFAULT_OPTIONS,
     }
-    lines = ["def _frame(self, g_options):"]
+    lines = ["def _frame(self, g_options=g_default):"]
     if hasattr(cls, "_before_encoding"):
         lines.append("    self._before_encoding()")
     newer = [f for f in cls.FIELDS if f.since]
@@ -167,7 +168,9 @@ def _encoder(cls: Any) -> Callable[..., bytes]:
     for field in cls.FIELDS:
         schema = {"schema": "self.schema", "form": "(self._form & 1)"}.get(field.kind, schema)
     lines += [f"    {line}" for line in _encode(cls, list(cls.FIELDS), schema, names)]
-    return _compile("_frame", lines, names, cls.__name__)
+    made = _compile("_frame", lines, names, cls.__name__)
+    made.__name__, made.__doc__ = "encode", cls.encode.__doc__
+    return made
 
 
 def _encode(cls: Any, fields: list[Field], schema: str, names: dict[str, Any]) -> list[str]:

@@ -7,7 +7,6 @@ and the plain writers, `tuples.pack_params` and `write_row_plainly`, encode the 
 
 from __future__ import annotations
 
-from itertools import repeat
 from struct import Struct
 from struct import error as struct_error
 
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
 
     Types = tuple[ValueType, ...]
     Writer = Callable[[Sequence[Any]], bytes]
+    RowWriter = Callable[[Sequence[Any], int, int, Callable[[bytes], None]], int]
 
 __all__ = ["write_params", "write_rows"]
 
@@ -186,62 +186,83 @@ def write_rows(message: RowsResponse, options: Options) -> list[bytes]:
 
 
 def _write_row_list(message: RowsResponse, count: int, options: Options) -> list[bytes]:
+    rows = message.rows
     parts: list[bytes] = []
     append = parts.append
-    known: dict[int, tuple[Types | None, dict[Any, Writer]]] = {}  # by identity of the declared types
-    last: object = append  # nothing that declares types
-    types: Types | None = None
-    writers: dict[Any, Writer] = {}
-    for row, declared in zip(message.rows, _declared_types(message)):  # noqa: B905
-        if declared is not last:
-            last = declared
-            found = known.get(id(declared))
-            if found is None:
-                found = known[id(declared)] = _writers(declared, count, len(parts))
-            types, writers = found
-        kinds = tuple(map(type, row))
-        try:
-            append(writers[kinds](row))
-        except _DOUBTS:
-            append(write_row_plainly(row, types, count, len(parts), options))
-            if len(kinds) <= MAX_GENERATED and kinds not in writers:
-                _warm(writers, types, kinds)
+    known: dict[int, _Declared] = {}  # by identity of the declared types
+    for start, stop, declared in _declared_runs(message):
+        found = known.get(id(declared))
+        if found is None:
+            found = known[id(declared)] = _Declared(declared, count, start)
+        at = start
+        while at < stop:
+            writer = found.favourite
+            if writer is not None:
+                try:
+                    at = writer(rows, at, stop, append)
+                    if at == stop:
+                        break
+                except _DOUBTS:
+                    at = len(parts)
+            at = found.write(rows, at, stop, parts, options)
     return parts
 
 
-def _declared_types(message: RowsResponse) -> Iterable[Any]:
-    """Yield the types each row is declared with, None where those are inferred."""
-    if not len(message.row_types):
-        return repeat(message.column_types or None)
-    if len(message.row_types) != len(message.rows):
-        problem = f"got {len(message.row_types)} for {len(message.rows)} rows"
-        raise EncodeError(problem, path="RowsResponse.row_types")
-    return message.row_types
+def _declared_runs(message: RowsResponse) -> Iterable[tuple[int, int, Any]]:
+    """Yield runs of rows and the types they are declared with, None where those are inferred."""
+    count, row_types = len(message.rows), message.row_types
+    if not len(row_types):
+        return [(0, count, message.column_types or None)]
+    if len(row_types) != count:
+        raise EncodeError(f"got {len(row_types)} for {count} rows", path="RowsResponse.row_types")
+    return row_types.runs()  # type: ignore[attr-defined, no-any-return]
 
 
-def _writers(declared: Sequence[Any] | None, count: int, row: int) -> tuple[Types | None, dict[Any, Writer]]:
-    """Check declared types; return them with the writers known for them, by the Python types of a row."""
-    types = None
-    if declared is not None:
-        if len(declared) != count:
-            problem = f"got {len(declared)} types for {count} columns"
-            raise EncodeError(problem, path=f"RowsResponse.row_types[{row}]")
-        types = tuple([t if type(t) is ValueType else checked_type(t) for t in declared])
-    found = row_shapes.compiled.get((types, count))
-    return types, row_shapes.add((types, count), {}) if found is None else found
+class _Declared:
+    """Types that rows are declared with, None if inferred, and the writers known for them by Python types."""
 
+    __slots__ = ("count", "favourite", "types", "writers")
 
-def _warm(writers: dict[Any, Writer], types: Types | None, kinds: tuple[type, ...]) -> None:
-    """Compile the writer of a shape that has become hot, if its values are exactly what its types hold."""
-    if not row_shapes.is_hot((types, kinds)):
-        return
-    try:
-        codes = _held_codes(types, kinds)
-    except _DOUBTS:
-        return
-    if len(writers) >= MAX_COMPILED:
-        writers.clear()
-    writers[kinds] = compile_writer(row_header(codes), codes)
+    def __init__(self, declared: Sequence[Any] | None, count: int, row: int) -> None:
+        types = None
+        if declared is not None:
+            if len(declared) != count:
+                problem = f"got {len(declared)} types for {count} columns"
+                raise EncodeError(problem, path=f"RowsResponse.row_types[{row}]")
+            types = tuple([t if type(t) is ValueType else checked_type(t) for t in declared])
+        found = row_shapes.compiled.get((types, count))
+        self.types: Types | None = types
+        self.count = count
+        self.writers: dict[Any, RowWriter] = row_shapes.add((types, count), {}) if found is None else found
+        self.favourite: RowWriter | None = next(iter(self.writers.values()), None)
+
+    def write(self, rows: Sequence[Any], at: int, stop: int, parts: list[bytes], options: Options) -> int:
+        """Write the next row, and those like it; return the number of the one behind."""
+        kinds = tuple(map(type, rows[at]))
+        writer = self.writers.get(kinds)
+        if writer is None and len(kinds) <= MAX_GENERATED:
+            writer = self._warm(kinds)
+        if writer is not None:
+            self.favourite = writer
+            try:
+                return writer(rows, at, stop, parts.append)
+            except _DOUBTS:
+                at = len(parts)
+        parts.append(write_row_plainly(rows[at], self.types, self.count, at, options))
+        return at + 1
+
+    def _warm(self, kinds: tuple[type, ...]) -> RowWriter | None:
+        """Compile the writer of a shape that has become hot, if its values are exactly what its types hold."""
+        if len(kinds) != self.count or not row_shapes.is_hot((self.types, kinds)):
+            return None
+        try:
+            codes = _held_codes(self.types, kinds)
+        except _DOUBTS:
+            return None
+        if len(self.writers) >= MAX_COMPILED:
+            self.writers.clear()
+        writer = self.writers[kinds] = compile_row_writer(row_header(codes), codes)
+        return writer
 
 
 def _held_codes(types: Types | None, kinds: tuple[type, ...]) -> list[int]:
@@ -286,9 +307,49 @@ def write_row_plainly(
 
 def compile_writer(header: bytes, codes: Sequence[int]) -> Writer:
     """Generate the writer of values with these type codes, behind a constant header."""
-    names: dict[str, Any] = {"HEADER": header, "ENDS": TEXT_ENDS, "PADS": PADS, "join": b"".join}
-    values = [f"v{i}" for i in range(len(codes))]
-    lines = [f"{', '.join(values)}, = values"]
+    names = dict(_NAMES, HEADER=header)
+    steps, result = _write_values_code(header, codes, names)
+    return _compiled(["def write(values):", f"    {_values(codes)} = values", *steps, f"    return {result}"], names)
+
+
+def compile_row_writer(header: bytes, codes: Sequence[int]) -> RowWriter:
+    """Generate the writer of rows with these type codes.
+
+    It is called with the rows, the numbers of the first and of the one behind the last, and where to append each; it
+    stops at the first row with a value of another Python type, and returns its number.
+    """
+    names = dict(_NAMES, HEADER=header)
+    steps, result = _write_values_code(header, codes, names)
+    others = [f"v{i} is not None" if c == 5 else f"type(v{i}) is not {_NAMES_OF[c]}" for i, c in enumerate(codes)]
+    lines = [
+        "def write(rows, at, stop, append):",
+        "    while at < stop:",
+        f"        {_values(codes)} = rows[at]",
+        f"        if {' or '.join(others)}: return at",
+        *(f"    {step}" for step in steps),
+        f"        append({result})",
+        "        at += 1",
+        "    return at",
+    ]
+    return _compiled(lines, names)
+
+
+_NAMES: dict[str, Any] = {"ENDS": TEXT_ENDS, "PADS": PADS, "join": b"".join}
+_NAMES_OF = {code: kind.__name__ for code, kind in _HOLDS.items()}
+
+
+def _compiled(lines: list[str], names: dict[str, Any]) -> Any:
+    exec(compile("\n".join(lines), "<tuple writer>", "exec"), names)
+    return names["write"]
+
+
+def _values(codes: Sequence[int]) -> str:
+    return "".join(f"v{i}, " for i in range(len(codes)))
+
+
+def _write_values_code(header: bytes, codes: Sequence[int], names: dict[str, Any]) -> tuple[list[str], str]:
+    """Return the steps before, and the expression of, the encoded values."""
+    steps: list[str] = []
     parts: list[str] = []
     layout, arguments = (f"{len(header)}s", ["HEADER"]) if header else ("", [])
 
@@ -312,11 +373,7 @@ def compile_writer(header: bytes, codes: Sequence[int]) -> Writer:
             parts += [f"v{i}", f"PADS[len(v{i}) & 7]"]
         else:
             flush()
-            lines += [f"t{i} = v{i}.encode()", f"if 0 in t{i}: raise ValueError"]
+            steps += [f"    t{i} = v{i}.encode()", f"    if 0 in t{i}: raise ValueError"]
             parts += [f"t{i}", f"ENDS[len(t{i}) & 7]"]
     flush()
-    lines.append(f"return {parts[0]}" if len(parts) == 1 else f"return join(({', '.join(parts)}))")
-    source = "def write(values):\n" + "\n".join(f"    {line}" for line in lines)
-    exec(compile(source, "<tuple writer>", "exec"), names)
-    made: Writer = names["write"]
-    return made
+    return steps, parts[0] if len(parts) == 1 else f"join(({', '.join(parts)}))"

@@ -1,47 +1,69 @@
-"""Which side sent a byte stream, told from the bytes alone.
+"""Which side sent a byte stream, and whether it begins with a handshake, told from the bytes alone.
 
-Request and response codes overlap, so frames are decoded both ways. Where both succeed, what no known peer ever sends counts
-against a reading: a request for a database other than 0, an explicit empty parameter list, a HEARTBEAT.
+Request and response codes overlap, so the stream is read each way and the reading that covers more of it wins. What no known peer ever
+sends counts half: a request for a database other than 0, an explicit empty parameter list, a HEARTBEAT.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from dqlitewire import DecodeError, decode_message
 from dqlitewire.conversation import Side
-from dqlitewire.traffic.flows import HTTP_METHODS, opening
+from dqlitewire.traffic.flows import HANDSHAKES, HTTP_METHODS
 
 SAMPLE = 64 << 10
 
 
-def guess_side(data: bytes) -> Side:
-    """Return who most likely sent a stream that begins so."""
-    if opening(data) in ("dqlite", "HTTP") or data[:4] in HTTP_METHODS:
-        return Side.CLIENT
+class Beginning(NamedTuple):
+    """How a stream begins: who sent it, and whether a frame comes first."""
+
+    side: Side
+    bare: bool
+
+
+def guess(data: bytes, side: Side | None = None) -> Beginning:
+    """Return how a stream that starts so most likely begins.
+
+    Args:
+        side: who sent it, if that is known.
+    """
+    if data[:4] in HTTP_METHODS and side is not Side.SERVER:
+        return Beginning(Side.CLIENT, False)
     if data.startswith(b"HTTP/1."):
-        return Side.SERVER
-    return Side.CLIENT if _score(data, True) > _score(data, False) else Side.SERVER
+        return Beginning(Side.SERVER, False)
+    greeted = 8 + _score(data, 8, True) if data[:8] in HANDSHAKES else 0.0
+    readings = {  # the first of equals wins
+        Beginning(Side.CLIENT, False): greeted,
+        Beginning(Side.SERVER, True): _score(data, 0, False),
+        Beginning(Side.CLIENT, True): _score(data, 0, True),
+    }
+    possible = [reading for reading in readings if side in (None, reading.side)]
+    best = max(possible, key=lambda reading: readings[reading])
+    if readings[best] == 0 and side is not Side.SERVER and int.from_bytes(data[:8], "little") < 256:
+        return Beginning(Side.CLIENT, False)  # a handshake that no server knows
+    return best
 
 
-def _score(data: bytes, is_request: bool) -> float:
-    score, at = 0.0, 0
+def _score(data: bytes, at: int, is_request: bool) -> float:
+    """Bytes of the frames that decode, those that are unusual counted half."""
+    score = 0.0
     while at + 8 <= len(data) and at < SAMPLE:
         size = 8 + 8 * int.from_bytes(data[at : at + 4], "little")
         frame = data[at : at + size]
         if size == 8 or len(frame) < size:
             break
-        score += _judge(frame, is_request)
+        score += size * _judge(frame, is_request)
         at += size
     return score
 
 
 def _judge(frame: bytes, is_request: bool) -> float:
-    if is_request and frame[4] == 2:
-        return 0.5  # a HEARTBEAT has the layout of a WELCOME
-    if is_request and frame[4] == 11:
-        return 1.0
+    if is_request and frame[4] in (2, 11):
+        return 0.5  # HEARTBEAT has the layout of WELCOME; CONNECT begins no stream of frames
     try:
         message = decode_message(frame, is_request=is_request)
     except DecodeError:
-        return -1.0
+        return 0.0
     strange = getattr(message, "db_id", 0) != 0 or getattr(message, "empty_header", False)
     return 0.5 if strange and is_request else 1.0

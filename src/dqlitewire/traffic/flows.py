@@ -188,7 +188,7 @@ class DqliteFlows:
         source, destination = endpoints(client.key)
         begins = waiting.first(client)
         midstream = begins is None or not (client.initiator or opening(begins) == "dqlite")
-        connection = flow.owner = Connection(self.connections, source, destination, midstream)
+        connection = flow.owner = Connection(self.connections, source, destination, midstream=midstream)
         client.tag, client.peer.tag = Side.CLIENT, Side.SERVER
         self._servers.add(_destination(client.key))
         connection.timed = waiting.deliveries[0].time is not None

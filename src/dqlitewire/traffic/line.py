@@ -93,17 +93,17 @@ def line(item: Item, clock: Clock, width: int = 160, latencies: bool = True) -> 
     if latencies and item.latency is not None and item.connection.timed:
         latency = f"  {duration(item.latency)}"
     room = width - len(when) - len(place) - len(kind) - 1 - len(latency)
-    text = elide(describe(item), max(8, room))
+    text = elide(describe(item, room), max(8, room))
     if latency:
         text = text.ljust(room)
     return Line(when, place, kind, text, latency, _style(item))
 
 
-def describe(item: Item) -> str:
+def describe(item: Item, width: int = 160) -> str:
     """What an item says, without its type."""
     message = item.message
     if message is not None:
-        text = summarise(message)
+        text = summarise(message, width)
         if item.is_request and item.sql is not None and not hasattr(message, "sql"):
             text += f": {one_line(item.sql)}"
         return text

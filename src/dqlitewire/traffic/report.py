@@ -73,7 +73,16 @@ def _overview(statistics: Statistics, width: int) -> Iterator[str]:
 
 
 def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        expand=True,
+    )
 
 
 def _statements(statistics: Statistics, sort: str, top: int, width: int) -> Table:
@@ -113,7 +122,8 @@ def _cells(statement: Statement, total: int) -> dict[str, str]:
 
 def _each(number: int, count: int) -> str:
     """So many for each query."""
-    return f"{number / max(1, count):.3g}" if number else ""
+    each = number / max(1, count)
+    return (f"{each:.0f}" if each >= 100 else f"{each:.3g}") if number else ""
 
 
 def _failures(statistics: Statistics, width: int) -> Table:
@@ -124,7 +134,7 @@ def _failures(statistics: Statistics, width: int) -> Table:
     table.add_column("message", ratio=1, no_wrap=True, overflow="ellipsis")
     table.add_column("means", ratio=1, no_wrap=width >= 110, overflow="ellipsis")
     for failure in sorted(statistics.failures.values(), key=lambda f: (-f.count, f.code, f.message)):
-        info = explain_failure(failure.code, failure.message)
+        info = explain_failure(failure.code, failure.message, request=failure.request)
         means = f"{info.meaning}; retry: {info.retry.value}"
         table.add_row(str(failure.count), str(failure.code), info.name, Text(one_line(failure.message)), Text(means))
     return table
@@ -219,7 +229,7 @@ def _statement(statement: Statement) -> dict[str, Any]:
 
 
 def _failure(failure: Any) -> dict[str, Any]:
-    info = explain_failure(failure.code, failure.message)
+    info = explain_failure(failure.code, failure.message, request=failure.request)
     return {
         "code": failure.code,
         "name": info.name,

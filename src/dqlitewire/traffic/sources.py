@@ -15,7 +15,7 @@ from typing import BinaryIO
 from dqlitewire.conversation import Side
 from dqlitewire.traffic import capture, texts, transcript
 from dqlitewire.traffic.capture import ByteReader
-from dqlitewire.traffic.direction import guess_side
+from dqlitewire.traffic.direction import Beginning, guess
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.flows import HTTP_METHODS, DqliteFlows
 from dqlitewire.traffic.inputs import Input, open_input
@@ -112,12 +112,12 @@ def open_source(
     elif found is Format.TRANSCRIPT:
         source = Source(input.name, found.value, _transcript(input))
     elif found is Format.RAW:
-        side = side or guess_side(head)
-        source = Source(input.name, found.value, _raw(input, side), side)
+        begins = guess(head, side)
+        source = Source(input.name, found.value, _raw(input, begins), begins.side)
     else:
         name, data = texts.parse(_text(input), found.value if format else None)
-        side = side or guess_side(data)
-        source = Source(input.name, name, _bytes(data, side), side)
+        begins = guess(data, side)
+        source = Source(input.name, name, _bytes(data, begins), begins.side)
     source.inputs.append(input)
     return source
 
@@ -186,23 +186,23 @@ def _text(input: Input) -> str:
     return b"".join(parts).decode("utf-8", "replace")
 
 
-def _bytes(data: bytes, side: Side) -> Callable[[Source], Iterator[Piece]]:
-    connection = Connection(timed=False)
+def _bytes(data: bytes, begins: Beginning) -> Callable[[Source], Iterator[Piece]]:
+    connection = Connection(timed=False, bare=begins.bare)
 
     def pieces(_: Source) -> Iterator[Piece]:
-        yield Piece(connection, side, What.DATA, data)
-        yield Piece(connection, side, What.END)
+        yield Piece(connection, begins.side, What.DATA, data)
+        yield Piece(connection, begins.side, What.END)
 
     return pieces
 
 
-def _raw(input: Input, side: Side) -> Callable[[Source], Iterator[Piece]]:
-    connection = Connection(timed=False)
+def _raw(input: Input, begins: Beginning) -> Callable[[Source], Iterator[Piece]]:
+    connection = Connection(timed=False, bare=begins.bare)
 
     def pieces(_: Source) -> Iterator[Piece]:
         while data := input.read(1 << 18):
-            yield Piece(connection, side, What.DATA, data)
-        yield Piece(connection, side, What.END)
+            yield Piece(connection, begins.side, What.DATA, data)
+        yield Piece(connection, begins.side, What.END)
 
     return pieces
 
@@ -260,9 +260,10 @@ def _nothing(
 
 
 def _pair(requests: Input, responses: Input) -> Iterator[Piece]:
-    connection = Connection(timed=False)
+    begins = guess(requests.head(), Side.CLIENT)
+    connection = Connection(timed=False, bare=begins.bare)
     asked, answered = ByteReader(requests.read), ByteReader(responses.read)
-    if preamble := _preamble(asked):
+    if not begins.bare and (preamble := _preamble(asked)):
         yield Piece(connection, Side.CLIENT, What.DATA, preamble)
         if preamble[:4] in HTTP_METHODS:
             yield Piece(connection, Side.SERVER, What.DATA, _preamble(answered))

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from dqlitewire import primary_sqlite_code
+from dqlitewire import RequestType, primary_sqlite_code
 from dqlitewire.constants import LEADER_ERROR_CODES, SQLITE_BUSY
 from dqlitewire.conversation import Exchange
 from dqlitewire.conversation.sql import normalise
@@ -21,6 +21,7 @@ from dqlitewire.traffic.streams import Connection
 
 MAX_STATEMENTS = 5000
 OTHERS = "(other statements)"
+EMPTY = "(empty statement)"
 KEY_LENGTH = 500
 SECOND = 1_000_000_000
 RETRY_WITHIN = 10 * SECOND
@@ -51,6 +52,7 @@ class Failure:
 
     code: int
     message: str
+    request: RequestType | None = None  # the first that failed so
     count: int = 0
     statements: Counter[str] = field(default_factory=Counter)
 
@@ -191,7 +193,7 @@ class Statistics:
         type = request.type_name
         # the exchange's own text, or the redacted one
         sql = item.sql if item.sql is not None else exchange.sql
-        key = normalise(sql, KEY_LENGTH) if sql is not None and type in SQL_TYPES else type
+        key = normalise(sql, KEY_LENGTH) or EMPTY if sql is not None and type in SQL_TYPES else type
         found = self.statements.get(key)
         if found is None:
             if len(self.statements) >= MAX_STATEMENTS:
@@ -208,7 +210,9 @@ class Statistics:
         key = failure.code, failure.message
         if key not in self.failures and len(self.failures) >= MAX_STATEMENTS:
             key = failure.code, ""
-        found = self.failures.setdefault(key, Failure(*key))
+        found = self.failures.get(key)
+        if found is None:
+            found = self.failures[key] = Failure(*key, RequestType.__members__.get(statement.type))
         found.count += 1
         found.statements[statement.key] += 1
         kind = _retryable(failure.code)

@@ -23,18 +23,27 @@ class Connection:
         number: counts from 1 in the order of first appearance.
         client, server: endpoints, as HOST:PORT where known.
         midstream: its beginning was not seen.
+        bare: it begins with a frame; the handshake was cut off.
         timed: its pieces carry times.
     """
 
-    __slots__ = ("client", "midstream", "number", "server", "timed")
+    __slots__ = ("bare", "client", "midstream", "number", "server", "timed")
 
     def __init__(
-        self, number: int = 1, client: str = "", server: str = "", midstream: bool = False, timed: bool = True
+        self,
+        number: int = 1,
+        client: str = "",
+        server: str = "",
+        *,
+        midstream: bool = False,
+        bare: bool = False,
+        timed: bool = True,
     ) -> None:
         self.number = number
         self.client = client
         self.server = server
         self.midstream = midstream
+        self.bare = bare
         self.timed = timed
 
     def __repr__(self) -> str:

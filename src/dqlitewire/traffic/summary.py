@@ -57,9 +57,10 @@ def _database(message: Any) -> str:
     return f"db {message.db_id} " if message.db_id else ""
 
 
-def _sql(message: Any) -> str:
+def _sql(message: Any, width: int) -> str:
     params = f"  {values(message.params)}" if getattr(message, "params", None) else ""
-    return _database(message) + one_line(message.sql) + params
+    room = max(width // 2, width - len(params) - 1)  # the parameters are worth more than the end of a long text
+    return _database(message) + elide(one_line(message.sql), room) + params
 
 
 def _statement(message: Any) -> str:
@@ -78,7 +79,8 @@ def _rows(message: messages.RowsResponse) -> str:
 
 def _servers(message: messages.ServersResponse) -> str:
     nodes = [
-        f"{node.node_id} {sanitize_for_log(node.address)} {node.role.name.lower()}" for node in message.nodes[:ITEMS]
+        f"{node.node_id} {sanitize_for_log(node.address)}" + (f" {node.role.name.lower()}" if message.format else "")
+        for node in message.nodes[:ITEMS]
     ]
     if len(message.nodes) > ITEMS:
         nodes.append(f"… {len(message.nodes)} in all")
@@ -111,12 +113,9 @@ _SUMMARIES: dict[type[Message], Callable[[Any], str]] = {
     requests.ClientRequest: lambda m: f"id {m.client_id}",
     requests.HeartbeatRequest: lambda m: f"at {m.timestamp}",
     requests.OpenRequest: _open,
-    requests.PrepareRequest: _sql,
     requests.ExecRequest: _statement,
     requests.QueryRequest: _statement,
     requests.FinalizeRequest: _statement,
-    requests.ExecSqlRequest: _sql,
-    requests.QuerySqlRequest: _sql,
     requests.InterruptRequest: _database,
     requests.ConnectRequest: lambda m: f"raft of node {m.node_id} at {sanitize_for_log(m.address)}",
     requests.AddRequest: lambda m: f"node {m.node_id} at {sanitize_for_log(m.address)}",
@@ -141,6 +140,8 @@ _SUMMARIES: dict[type[Message], Callable[[Any], str]] = {
 }
 
 
-def summarise(message: Message) -> str:
-    """Return what a message says, without its type."""
+def summarise(message: Message, width: int = 160) -> str:
+    """Return what a message says, without its type; made for a width, but not cut to it."""
+    if hasattr(message, "sql"):
+        return _sql(message, width)
     return _SUMMARIES[type(message)](message).strip()

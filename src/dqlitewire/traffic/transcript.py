@@ -109,6 +109,7 @@ class TranscriptWriter:
                         "client": connection.client,
                         "server": connection.server,
                         "midstream": connection.midstream,
+                        "bare": connection.bare,
                     },
                 )
             )
@@ -159,7 +160,14 @@ class _Recorded:
         if found is None:
             self.count += 1
             client, server = str(line.get("client", "")), str(line.get("server", ""))
-            found = Connection(self.count, client, server, bool(line.get("midstream")), line["time"] is not None)
+            found = Connection(
+                self.count,
+                client,
+                server,
+                midstream=bool(line.get("midstream")),
+                bare=bool(line.get("bare")),
+                timed=line["time"] is not None,
+            )
             self.now[number] = found
         return found
 

@@ -9,6 +9,8 @@ from dqlitewire import RequestType, ResponseType
 from dqlitewire.conversation import explain_failure, failure_name
 from dqlitewire.schema import REGISTRY
 
+NOT_IN_BODY = frozenset({"schema", "params_schema", "empty_header", "form"})
+
 #: longest number that is taken for a code, not for hex digits
 CODE_DIGITS = 6
 
@@ -32,6 +34,8 @@ def explain_type(kind: RequestType | ResponseType) -> list[str]:
     schemas = ", ".join(map(str, cls.SCHEMAS))
     lines.append(f"  schema {schemas}; class dqlitewire.messages.{cls.__name__}")
     for field in cls.FIELDS:
+        if field.kind in NOT_IN_BODY:
+            continue
         since = f" (schema {field.since} on)" if field.since else ""
         cap = f", at most Limits.{field.max}" if field.max else ""
         lines.append(f"    {field.name:16} {field.kind}{since}{cap}")
