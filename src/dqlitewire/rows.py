@@ -141,42 +141,41 @@ def read_rows(frame: bytes, end: int, options: Options) -> tuple[list[str], RowT
         if len(frame) < end + len(PADDING):
             frame = b"".join((frame, PADDING))
         try:
-            return names, *_read_fast(frame, pos, end, count, options)
+            types, rows, more = _read_fast(frame, pos, end, count, options)
+            return names, types, rows, more
         except _DOUBTS:
             pass
-    return names, *read_rows_plainly(frame, pos, end, count, options)
+    types, rows, more = read_rows_plainly(frame, pos, end, count, options)
+    return names, types, rows, more
 
 
 _DOUBTS = (DecodeError, ValueError, OverflowError, IndexError, struct_error)
 
 
+# Every frame of a result repeats its names: (options, count and names as bytes, names) of the last frame read.
+_last_names: tuple[object, bytes, list[str]] = (None, b"", [])
+
+
 def _read_names(frame: bytes, end: int, options: Options) -> tuple[list[str], int]:
-    cursor_error = "RowsResponse.column_names"
+    global _last_names
+    known, head, names = _last_names
+    pos = 8 + len(head)
+    if known is options and frame.startswith(head, 8) and pos + 8 <= end:
+        return names.copy(), pos
+    path = "RowsResponse.column_names"
     if end < 24:
         raise DecodeError(f"got {end - 8} bytes, 16 are needed", path="RowsResponse", offset=8)
     count = int.from_bytes(frame[8:16], "little")
     if count > options.max_column_count:
         limit = options.max_column_count
-        raise DecodeError(f"got {count}, at most {limit}", path=cursor_error, offset=8, limit=limit)
+        raise DecodeError(f"got {count}, at most {limit}", path=path, offset=8, limit=limit)
     if count * 8 + 8 > end - 16:
-        raise DecodeError(f"got {count}, {end - 16} bytes are left", path=cursor_error, offset=8)
-    names = []
-    pos = 16
-    cap = options.max_column_name_size
-    try:
-        for _ in range(count):
-            nul = frame.index(0, pos, end)
-            if nul - pos > cap:
-                break
-            names.append(frame[pos:nul].decode())
-            pos = (nul + 8) & -8
-    except ValueError:
-        pass
-    if len(names) < count:  # in doubt: once more, and the error placed
-        cursor = Cursor(frame, 16, end, options, "RowsResponse")
-        names = [cursor.text(f"column_names[{i}]", cap) for i in range(count)]
-        pos = cursor.pos
-    return names, pos
+        raise DecodeError(f"got {count}, {end - 16} bytes are left", path=path, offset=8)
+    cursor = Cursor(frame, 16, end, options, "RowsResponse")
+    names = [cursor.text(f"column_names[{i}]", options.max_column_name_size) for i in range(count)]
+    if cursor.pos < 4096:
+        _last_names = options, frame[8 : cursor.pos], names.copy()
+    return names, cursor.pos
 
 
 def read_rows_plainly(
