@@ -141,8 +141,8 @@ def u64(
     return Field("u64", default, low=low, high=high, decodes=decodes, cap=cap, since=since)
 
 
-def text(*, default: Any = MISSING, cap: str) -> Any:
-    return Field("text", default, cap=cap)
+def text(*, default: Any = MISSING, cap: str, low: int = 0) -> Any:
+    return Field("text", default, cap=cap, low=low)
 
 
 def role() -> Any:

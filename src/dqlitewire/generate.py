@@ -22,7 +22,7 @@ from .writers import write_params
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, NoReturn
 
     from .fields import Field
     from .limits import Options
@@ -86,7 +86,8 @@ def _check(field: Field, path: str) -> list[str]:
         if field.default is None:
             test = f"{name} is not None and ({test})"
         return [f"if {test}:", f"    {name} = g_integer({name}, {field.low}, {high}, {path!r})"]
-    return [line.format(n=name, path=repr(path)) for line in _CHECK_LINES.get(kind, ())]
+    lines = [line.format(n=name, path=repr(path)) for line in _CHECK_LINES.get(kind, ())]
+    return [*lines, f"if not {name}: g_empty({path!r})"] if kind == "text" and field.low else lines
 
 
 _CHECK_LINES = {
@@ -105,6 +106,10 @@ _CHECK_LINES = {
 def check_text(value: object, path: str) -> None:
     if not isinstance(value, str):
         raise EncodeError(f"got {type(value).__name__}, text is needed", path=path)
+
+
+def refuse_empty(path: str) -> NoReturn:
+    raise EncodeError("got no text, some is needed", path=path)
 
 
 def check_role(value: object, path: str) -> NodeRole:
@@ -130,6 +135,7 @@ _CHECKS: dict[str, Any] = {
     "g_tail_offset": check_tail_offset,
     "g_integer": checked_integer,
     "g_text": check_text,
+    "g_empty": refuse_empty,
     "g_role": check_role,
     "g_list": check_list,
     "g_NodeRole": NodeRole,

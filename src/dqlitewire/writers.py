@@ -309,7 +309,9 @@ def compile_writer(header: bytes, codes: Sequence[int]) -> Writer:
     """Generate the writer of values with these type codes, behind a constant header."""
     names = dict(_NAMES, HEADER=header)
     steps, result = _write_values_code(header, codes, names)
-    return _compiled(["def write(values):", f"    {_values(codes)} = values", *steps, f"    return {result}"], names)
+    return _compiled(
+        ["def write(values):", f"    {_values(codes)} = values", *steps, f"    return {result}"], names
+    )
 
 
 def compile_row_writer(header: bytes, codes: Sequence[int]) -> RowWriter:
@@ -320,7 +322,9 @@ def compile_row_writer(header: bytes, codes: Sequence[int]) -> RowWriter:
     """
     names = dict(_NAMES, HEADER=header)
     steps, result = _write_values_code(header, codes, names)
-    others = [f"v{i} is not None" if c == 5 else f"type(v{i}) is not {_NAMES_OF[c]}" for i, c in enumerate(codes)]
+    others = [
+        f"v{i} is not None" if c == 5 else f"type(v{i}) is not {_NAMES_OF[c]}" for i, c in enumerate(codes)
+    ]
     lines = [
         "def write(rows, at, stop, append):",
         "    while at < stop:",

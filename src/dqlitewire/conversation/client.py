@@ -172,8 +172,8 @@ class ClientConversation:
             if last.place.draining is not None and last.place is not last.place.draining:
                 last.place = last.place.draining
                 last.discarded = 0
-        elif kind == RequestType.OPEN:
-            self.session.opening(getattr(entry.request, "name", None))
+        elif kind in _CHANGES_SESSION:
+            self.session.sent(entry.request)
         if self.phase is Phase.NEW:
             frame = self._encoder.encode_handshake() + frame
             self.phase = Phase.OPEN
@@ -316,6 +316,7 @@ class ClientConversation:
 
     def _after_failure(self, entry: _Open, failure: FailureResponse, events: list[Event]) -> None:
         session = self.session
+        session.answered(entry.request, failure)
         if loses_session(failure):
             if session.database is not None:
                 statements = tuple(session.statements)
@@ -370,4 +371,5 @@ class ClientConversation:
         return events
 
 
-_SENT_SPECIALLY = frozenset({RequestType.OPEN, RequestType.INTERRUPT, RequestType.CONNECT})
+_CHANGES_SESSION = frozenset({RequestType.OPEN, RequestType.PREPARE, RequestType.FINALIZE})
+_SENT_SPECIALLY = _CHANGES_SESSION | {RequestType.INTERRUPT, RequestType.CONNECT}

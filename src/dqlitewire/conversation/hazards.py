@@ -34,6 +34,7 @@ __all__ = [
 MAX_SAFE_BODY = 1 << 30  # dqlite src/lib/buffer.c: ensure overflows above 2 GiB
 MAX_PARAMS_SCHEMA_0 = 255
 MAX_ROLE = 2
+MAX_DATABASE_NAME = 512  # dqlite src/vfs.c: VFS__MAX_PATHNAME
 
 
 class Hazard(IntFlag):
@@ -48,8 +49,10 @@ class Hazard(IntFlag):
     RETURNING = 32
     MANY_PARAMS = 64
     OLD_TYPE = 128
-    OLD_PRAGMA = 256
-    ALL = 511
+    PRAGMA = 256
+    VOID_STATEMENT = 512
+    LONG_NAME = 1024
+    ALL = 2047
 
 
 WHAT_HAPPENS = {
@@ -61,7 +64,9 @@ WHAT_HAPPENS = {
     Hazard.RETURNING: "RETURNING kills the node, but through QUERY from 1.18.3 on",
     Hazard.MANY_PARAMS: "servers before 1.12 misread schema 1 and bind NULL without a word",
     Hazard.OLD_TYPE: "1.11 never answers this request type and reads nothing more",
-    Hazard.OLD_PRAGMA: "a journal or checkpoint pragma kills or harms a 1.11 node",
+    Hazard.PRAGMA: "a pragma about files or checkpoints kills older nodes",
+    Hazard.VOID_STATEMENT: "a finalized statement's id kills the node while a higher one is open",
+    Hazard.LONG_NAME: "a database name above 512 bytes kills 1.18.1",
 }
 
 
@@ -84,6 +89,7 @@ class HazardError(EncodeError):
 
 # The functions below return plain integers: arithmetic on flags costs more than a whole exchange.
 _MANY_PARAMS, _MEMORY_DATABASE = int(Hazard.MANY_PARAMS), int(Hazard.MEMORY_DATABASE)
+_VOID_STATEMENT, _LONG_NAME = int(Hazard.VOID_STATEMENT), int(Hazard.LONG_NAME)
 _V1_12 = int(Generation.V1_12)
 _RUNS_SQL = frozenset({RequestType.EXEC_SQL, RequestType.QUERY_SQL})
 _RUNS_STATEMENT = frozenset({RequestType.EXEC, RequestType.QUERY})
@@ -101,9 +107,10 @@ def check_statement(
     elif kind in _RUNS_STATEMENT:
         statement = session.statements.get(request.stmt_id)
         seen = None if statement is None else statement.seen
-    elif kind == RequestType.PREPARE and session.in_memory:
-        return refuse(_MEMORY_DATABASE, allow, request)
+        if (statement is None or session.closing) and session.is_void(request.stmt_id):
+            refuse(_VOID_STATEMENT, allow, request)
     else:
+        _check_handle(kind, request, session, allow)
         return None
     if session.in_memory:
         refuse(_MEMORY_DATABASE, allow, request)
@@ -114,18 +121,36 @@ def check_statement(
     return seen
 
 
+def _check_handle(kind: int, request: Any, session: Session, allow: Hazard) -> None:
+    if kind == RequestType.FINALIZE and session.is_void(request.stmt_id):
+        refuse(_VOID_STATEMENT, allow, request)
+    elif kind == RequestType.PREPARE and session.in_memory:
+        refuse(_MEMORY_DATABASE, allow, request)
+    elif kind == RequestType.OPEN and len(request.name.encode()) > MAX_DATABASE_NAME:
+        refuse(_LONG_NAME, allow, request)
+
+
 def _statement_hazards(seen: Survey, is_query: bool, generation: Generation) -> int:
     found = Hazard.NONE
     if seen.returning and not (is_query and generation >= Generation.V1_18_3):
         found |= Hazard.RETURNING
-    if generation < Generation.V1_12:
-        for name, has_argument in seen.pragmas:
-            if name in _CHECKPOINT_PRAGMAS or (name.startswith("journal_") and has_argument):
-                found |= Hazard.OLD_PRAGMA
+    for name, has_argument in seen.pragmas:
+        always, safe_from = _PRAGMAS.get(name, _SAFE_PRAGMA)
+        if generation < safe_from and (has_argument or always):
+            found |= Hazard.PRAGMA
     return int(found)
 
 
-_CHECKPOINT_PRAGMAS = frozenset({"wal_checkpoint", "wal_autocheckpoint"})
+# pragma -> whether it is a hazard without an argument too, and the generation that refuses it by itself
+_PRAGMAS = {
+    "journal_mode": (False, Generation.V1_12),
+    "journal_size_limit": (False, Generation.V1_12),
+    "page_size": (False, Generation.V1_12),
+    "wal_autocheckpoint": (False, Generation.V1_12),
+    "wal_checkpoint": (True, Generation.V1_12),
+    "synchronous": (False, Generation.V1_18_2),  # the next write aborts
+}
+_SAFE_PRAGMA = (False, Generation.UNKNOWN)
 
 
 def body_hazards(kind: int, body: bytes | memoryview, generation: Generation) -> int:

@@ -13,14 +13,13 @@ from ..constants import (
     RequestType,
     primary_sqlite_code,
 )
-from ..messages import FinalizeRequest, OpenRequest, PrepareRequest
+from ..messages import FailureResponse, FinalizeRequest, OpenRequest, PrepareRequest, StmtResponse
 from .sql import survey
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..messages import FailureResponse, StmtResponse
     from .sql import Survey
 
 __all__ = ["Session", "Statement", "loses_session"]
@@ -65,16 +64,28 @@ class Session:
         database: the name given to OPEN, None before it and after leadership was lost.
         statements: by statement id.
         in_transaction: None when it cannot be known.
+        closing: ids of statements whose FINALIZE was sent and is not answered.
         in_memory: an OPEN of "" or ":memory:" was sent, after which a statement kills the node.
     """
 
-    __slots__ = ("_by_savepoint", "_savepoints", "database", "in_memory", "in_transaction", "statements")
+    __slots__ = (
+        "_by_savepoint",
+        "_preparing",
+        "_savepoints",
+        "closing",
+        "database",
+        "in_memory",
+        "in_transaction",
+        "statements",
+    )
 
     def __init__(self) -> None:
         self.database: str | None = None
         self.statements: dict[int, Statement] = {}
         self.in_transaction: bool | None = False
         self.in_memory = False
+        self.closing: set[int] = set()
+        self._preparing = 0  # PREPAREs sent and not answered
         self._savepoints: list[str] = []
         self._by_savepoint = False
 
@@ -88,21 +99,44 @@ class Session:
         self.statements = {}
         self._set(False)
 
-    def opening(self, name: str | None) -> None:
-        """Note an OPEN that is on its way."""
-        self.in_memory = self.in_memory or name in ("", ":memory:")
-
-    def answered(self, request: Any, answer: Any) -> None:
-        """Follow the database and the statements over an answer."""
+    def sent(self, request: Any) -> None:
+        """Note a request that will change the session."""
         match request:
             case OpenRequest(name):
-                self.database = name
+                self.in_memory = self.in_memory or name in ("", ":memory:")
             case PrepareRequest():
-                self.statements[answer.stmt_id] = Statement(request, answer)
+                self._preparing += 1
             case FinalizeRequest(_, stmt_id):
-                self.statements.pop(stmt_id, None)
+                self.closing.add(stmt_id)
             case _:
                 pass
+
+    def answered(self, request: Any, answer: Any) -> None:
+        """Follow the database and the statements over an answer, a FAILURE included."""
+        match request, answer:
+            case OpenRequest(), FailureResponse():
+                self.in_memory = self.in_memory and self.database is not None
+            case OpenRequest(name), _:
+                self.database = name
+            case PrepareRequest(), _:
+                self._preparing -= 1
+                if isinstance(answer, StmtResponse):
+                    self.statements[answer.stmt_id] = Statement(request, answer)
+            case FinalizeRequest(_, stmt_id), _:
+                self.closing.discard(stmt_id)
+                if not isinstance(answer, FailureResponse):
+                    self.statements.pop(stmt_id, None)
+            case _:
+                pass
+
+    def is_void(self, stmt_id: int) -> bool:
+        """Tell whether an id was finalized and a higher one is open, which servers do not survive.
+
+        Ids are given lowest first, so any id below an open one was given before (dqlite src/lib/registry.h).
+        """
+        if self._preparing or (stmt_id in self.statements and stmt_id not in self.closing):
+            return False
+        return any(other > stmt_id and other not in self.closing for other in self.statements)
 
     def text(self, request: Any) -> str | None:
         """Return the SQL text behind a request that names a statement, where it is known."""
@@ -131,8 +165,6 @@ class Session:
 
     def failed(self, seen: Survey | None, code: int) -> None:
         """Follow the transaction over a text that failed at a statement nobody names."""
-        if self.database is None:
-            self.in_memory = False  # the OPEN itself failed
         rolls_back = primary_sqlite_code(code) in TX_AUTO_ROLLBACK_PRIMARY_CODES
         if seen is None or seen.or_rollback or (not seen.plain and not seen.single):
             rolls_back = True

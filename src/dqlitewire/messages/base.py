@@ -11,10 +11,9 @@ from struct import Struct
 from ..constants import HEADER_SIZE
 from ..cursor import Cursor
 from ..exceptions import DecodeError, EncodeError
-from ..fields import DERIVED
+from ..fields import DERIVED, u32, u64
 from ..limits import DEFAULT_OPTIONS, Options
 from ..schema import Declared, Value, fill, frame_around, reader_of, unknown_schema
-from ..types import checked_integer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,22 +43,10 @@ class Header(Value):
         reserved: written as 0 by everybody, ignored when read.
     """
 
-    __slots__ = ("msg_type", "reserved", "schema", "size_words")
-    __match_args__ = ("size_words", "msg_type", "schema", "reserved")
-
-    size_words: int
-    msg_type: int
-    schema: int
-    reserved: int
-
-    def __init__(self, size_words: int, msg_type: int, schema: int = 0, reserved: int = 0) -> None:
-        for name, value, high in (
-            ("size_words", size_words, 2**32 - 1),
-            ("msg_type", msg_type, 255),
-            ("schema", schema, 255),
-            ("reserved", reserved, 65535),
-        ):
-            object.__setattr__(self, name, checked_integer(value, 0, high, f"Header.{name}"))
+    size_words: int = u32()
+    msg_type: int = u64(high=255)
+    schema: int = u64(default=0, high=255)
+    reserved: int = u64(default=0, high=65535)
 
     @property
     def body_size(self) -> int:
@@ -67,8 +54,8 @@ class Header(Value):
         return self.size_words * 8
 
     def encode(self) -> bytes:
-        """Encode into 8 bytes."""
-        return HEADER.pack(self.size_words, self.msg_type, self.schema, self.reserved)
+        """Encode into 8 bytes; the reserved ones are 0, whatever the attribute holds."""
+        return HEADER.pack(self.size_words, self.msg_type, self.schema, 0)
 
     @classmethod
     def decode(cls, data: bytes | memoryview) -> Header:
@@ -81,15 +68,6 @@ class Header(Value):
             raise DecodeError(f"got {len(data)} bytes, {HEADER_SIZE} are needed", path="Header", offset=0)
         words, msg_type, schema, _ = HEADER.unpack_from(data)
         return cls(words, msg_type, schema)
-
-    def _compared(self) -> tuple[object, ...]:
-        return self.size_words, self.msg_type, self.schema, self.reserved
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return Header, self._compared()
-
-    def __repr__(self) -> str:
-        return f"Header{self._compared()!r}"
 
 
 class Message(metaclass=Declared):

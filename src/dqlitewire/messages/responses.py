@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..constants import NodeRole, ResponseType, ValueType
 from ..cursor import Cursor, Span
 from ..exceptions import DecodeError, EncodeError
 from ..fields import files, ignored, nodes, other, padding, role, stmt_schema, text, u32, u64
+from ..generate import check_list, check_text
 from ..limits import (
     DEFAULT_MAX_ROWS,
     DEFAULT_OPTIONS,
@@ -32,7 +35,7 @@ from .base import HEADER, Response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 __all__ = [
     "DbResponse",
@@ -164,7 +167,7 @@ class NodeInfo(Value):
     """A node of the cluster."""
 
     node_id: int = u64(low=1)
-    address: str = text(cap="max_address_size")
+    address: str = text(cap="max_address_size", low=1)
     role: NodeRole = role()
 
 
@@ -177,13 +180,11 @@ class ServersResponse(Response, code=ResponseType.SERVERS):
     def __init__(self, nodes: Sequence[NodeInfo] = (), *, format: int = 1) -> None:
         if format not in (0, 1):
             raise EncodeError(f"got {format!r}, allowed 0 and 1", path="ServersResponse.format")
-        copied = list(nodes)
+        copied = check_list(nodes, "ServersResponse.nodes")
         for i, node in enumerate(copied):
             if not isinstance(node, NodeInfo):
                 problem = f"got {type(node).__name__}, NodeInfo is needed"
                 raise EncodeError(problem, path=f"ServersResponse.nodes[{i}]")
-            if not node.address:
-                raise EncodeError("got no address", path=f"ServersResponse.nodes[{i}].address")
         object.__setattr__(self, "nodes", copied)
         object.__setattr__(self, "format", format)
 
@@ -412,13 +413,13 @@ class FilesResponse(Response, code=ResponseType.FILES):
     files: Mapping[str, bytes] = files(default=None)
 
     def __init__(self, files: Mapping[str, bytes] | None = None) -> None:
+        path = "FilesResponse.files"
+        if files is not None and not isinstance(files, Mapping):
+            raise EncodeError(f"got {type(files).__name__}, a mapping is needed", path=path)
         copied: dict[str, bytes] = {}
-        for name, content in dict(files or {}).items():
-            if not isinstance(name, str):
-                raise EncodeError(
-                    f"got a name of {type(name).__name__}, text is needed", path="FilesResponse.files"
-                )
-            copied[name] = blob_bytes(content, 1 << 64, "FilesResponse.files")
+        for name, content in (files or {}).items():
+            check_text(name, path)
+            copied[name] = blob_bytes(content, 1 << 64, path)
         object.__setattr__(self, "files", copied)
 
     def _frame(self, options: Options) -> bytes:

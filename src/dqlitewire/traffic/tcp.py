@@ -87,6 +87,25 @@ def _ahead(number: int | None, of: int | None) -> int:
     return distance if distance < HALF else 0
 
 
+def _earliest(half: Half) -> tuple[int, int]:
+    """Of the waiting segments that hold the next byte, the one sent first: its place, and how much it acknowledges that is not there.
+
+    A retransmission may carry the next byte together with later ones and a later acknowledgement; the first copy tells
+    what had been received when the byte was sent.
+    """
+    peer = half.peer
+    best, least = 0, HALF
+    for place, (segment, _) in enumerate(half.held):
+        if _ahead(segment.sequence, half.next):
+            break
+        unseen = _ahead(segment.acknowledged, peer.next) if segment.flags & ACK and not peer.ended else 0
+        if unseen < least:
+            best, least = place, unseen
+        if not unseen:
+            break
+    return best, least
+
+
 class Reassembler:
     """Puts together the streams of any number of TCP flows."""
 
@@ -218,20 +237,24 @@ class Reassembler:
                 if patient and self._waits(half, now, acked=_ahead(half.acked, half.next) > 0):
                     break
                 self._lose(half, hole, time, out)
-            peer = half.peer
-            unseen = _ahead(segment.acknowledged, peer.next) if segment.flags & ACK and not peer.ended else 0
-            if unseen:
-                if patient and self._waits(half, now, acked=True):
-                    break
-                reach = _ahead(peer.held[0][0].sequence, peer.next) if peer.held else unseen
-                if reach:
-                    self._lose(peer, min(reach, unseen), time, out)
-                if peer.held and not _ahead(peer.held[0][0].sequence, peer.next):
-                    self._release(peer, out)
+            place, unseen = _earliest(half)
+            if not unseen:
+                self._release(half, out, place)
+            elif patient and self._waits(half, now, acked=True):
+                break
             else:
-                self._release(half, out)
+                self._catch_up(half.peer, unseen, time, out)
             moved = True
         return moved
+
+    def _catch_up(self, half: Half, size: int, time: int | None, out: list[Delivery]) -> None:
+        """Bring a direction on by so many bytes, which were seen by its receiver: from what is held, or as a loss."""
+        hole = _ahead(half.held[0][0].sequence, half.next) if half.held else size
+        if hole:
+            self._lose(half, min(hole, size), time, out)
+        else:
+            # each direction waits for the other: segments were cut anew for a retransmission
+            self._release(half, out, _earliest(half)[0], size)
 
     def _waits(self, half: Half, now: int | None, acked: bool) -> bool:
         count, duration = PATIENCE_ACKED if acked else PATIENCE
@@ -246,24 +269,31 @@ class Reassembler:
         self.lost += size
         out.append(Delivery(half, What.GAP, b"", size, time))
 
-    def _release(self, half: Half, out: list[Delivery]) -> None:
+    def _release(self, half: Half, out: list[Delivery], place: int, limit: int = HALF) -> None:
+        """Deliver a segment that waits, but no more than `limit` bytes of it."""
         assert half.next is not None
-        segment, time = half.held.pop(0)
-        self._held -= len(segment.payload)
-        half.since = half.held[0][1] if half.held else None
-        if half.ended:
-            return
+        segment, time = half.held[place]
         behind = half.next - segment.sequence & MASK
         data = segment.payload[behind:] if behind < HALF else segment.payload
+        whole = len(data) <= limit
+        if whole:
+            del half.held[place]
+            self._held -= len(segment.payload)
+            half.since = half.held[0][1] if half.held else None
+        if half.ended:
+            return
         if data:
+            data = data[:limit]
             half.next = half.next + len(data) & MASK
             out.append(Delivery(half, What.DATA, data, 0, time))
-        lost = segment.missing - max(0, behind - len(segment.payload))
+        if not whole:
+            return
+        lost = segment.missing - max(0, behind - len(segment.payload)) if behind < HALF else segment.missing
         if lost > 0:
             self._lose(half, lost, time, out)
+        if segment.flags & FIN:
+            half.next = half.next + 1 & MASK
         if segment.flags & (FIN | RST):
-            if segment.flags & FIN:
-                half.next = half.next + 1 & MASK
             self._end(half, time, out)
         if segment.flags & RST:
             self._end(half.peer, time, out)
