@@ -1,0 +1,249 @@
+"""Faults on order: they strike what they are meant for, as often as ordered, and then all is well."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from dqlitewire.constants import RequestType
+from dqlitewire.testing import DqliteCluster, DqliteServer
+from tests.real.raw import PART, RawConnection, frame, text, word
+
+EXEC_SQL, QUERY_SQL, LEADER = RequestType.EXEC_SQL, RequestType.QUERY_SQL, RequestType.LEADER
+SERIES = "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 3000) SELECT i FROM r"
+
+
+@pytest.fixture
+def server() -> Iterator[DqliteServer]:
+    with DqliteServer() as server:
+        server.run_sql("main", "CREATE TABLE t (a)")
+        yield server
+        assert server.errors == []
+
+
+@pytest.fixture
+def client(server: DqliteServer) -> Iterator[RawConnection]:
+    with RawConnection(server.address) as client:
+        client.open("main")
+        yield client
+
+
+def count(server: DqliteServer) -> object:
+    return server.run_sql("main", "SELECT count(*) FROM t")[0][0]
+
+
+def insert(client: RawConnection) -> tuple[int, str] | None:
+    answer = client.call(EXEC_SQL, word(0) + text("INSERT INTO t VALUES (1)"))
+    return answer.failure if answer.kind == 0 else None
+
+
+def test_fail_next_and_recover(server: DqliteServer, client: RawConnection) -> None:
+    fault = server.fail_next(5, times=2, on=EXEC_SQL)
+    assert client.leader() == (1, server.address)
+    assert [insert(client) for _ in range(3)] == [(5, "database is locked")] * 2 + [None]
+    assert (fault.hits, fault.over) == (2, True)
+    assert count(server) == 1
+
+
+@pytest.mark.parametrize(("executed", "rows"), [(False, 0), (True, 1)])
+def test_failure_of_unknown_outcome(
+    server: DqliteServer, client: RawConnection, executed: bool, rows: int
+) -> None:
+    server.fail_next(10506, executed=executed)
+    assert insert(client) == (10506, "disk I/O error")
+    assert count(server) == rows
+
+
+def test_faults_are_counted_by_connection_and_after(server: DqliteServer, client: RawConnection) -> None:
+    server.fail_next(1, "third", on=EXEC_SQL, connection=1, after=2)
+    with RawConnection(server.address) as other:
+        other.open("main")
+        assert [insert(client), insert(other), insert(client)] == [None] * 3
+        assert insert(other) is None
+        assert insert(client) == (1, "third")
+        assert insert(client) is None
+
+
+def test_forever_until_cancelled(server: DqliteServer, client: RawConnection) -> None:
+    with server.fail_next(10250, times=None) as fault:
+        assert [insert(client) for _ in range(5)] == [(10250, "not leader")] * 5
+    assert insert(client) is None
+    assert fault.hits == 5
+    server.fail_next(1, times=None)
+    server.clear_faults()
+    assert insert(client) is None
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 23])
+def test_drop_in_the_middle_of_a_frame(server: DqliteServer, client: RawConnection, size: int) -> None:
+    server.drop_after(bytes=size, on=EXEC_SQL)
+    client.send(frame(EXEC_SQL, word(0) + text("INSERT INTO t VALUES (1)")))
+    assert len(client.receive(size)) == size
+    assert client.closed_by_peer()
+    assert count(server) == 1
+
+
+def test_drop_before_the_request_is_carried_out(server: DqliteServer, client: RawConnection) -> None:
+    server.drop_after(on=EXEC_SQL, executed=False, reset=True)
+    client.send(frame(EXEC_SQL, word(0) + text("INSERT INTO t VALUES (1)")))
+    with pytest.raises((ConnectionResetError, EOFError)):
+        client.receive(1)
+    assert count(server) == 0
+
+
+def test_drop_after_rows_frames(server: DqliteServer, client: RawConnection) -> None:
+    server.drop_after(frames=2, bytes=100, on=QUERY_SQL)
+    client.send(frame(QUERY_SQL, word(0) + text(SERIES)))
+    for _ in range(2):
+        assert client.frame().body.endswith(PART)
+    client.receive(100)
+    assert client.closed_by_peer()
+
+
+def test_drop_counts_on_over_answers(server: DqliteServer, client: RawConnection) -> None:
+    server.drop_after(frames=3)
+    assert [insert(client) for _ in range(3)] == [None] * 3
+    assert client.closed_by_peer()
+    with RawConnection(server.address) as other:
+        assert other.leader() == (1, server.address)
+
+
+def test_delay(server: DqliteServer, client: RawConnection) -> None:
+    server.delay(0.2, on=EXEC_SQL)
+    client.send(frame(EXEC_SQL, word(0) + text("INSERT INTO t VALUES (1)")))
+    with RawConnection(server.address) as other:  # nobody else waits
+        assert other.leader() == (1, server.address)
+        assert count(server) == 1
+    client.socket.settimeout(0.01)
+    with pytest.raises(TimeoutError):
+        client.receive(1)
+    client.socket.settimeout(20)
+    assert client.frame().kind == 6
+
+
+def test_split_writes(server: DqliteServer, client: RawConnection) -> None:
+    with server.split_writes(3, pause=0.002, on=LEADER):
+        client.send(frame(LEADER, word(0)))
+        pieces = []
+        while sum(map(len, pieces)) < 32:
+            pieces.append(client.socket.recv(4096))
+        assert len(pieces) > 3
+    assert insert(client) is None
+
+
+def test_split_rows_arrive_whole(server: DqliteServer, client: RawConnection) -> None:
+    expected = client.query_sql(SERIES)
+    with server.split_writes(509):
+        assert client.query_sql(SERIES) == expected
+    assert client.query_sql(SERIES) == expected
+
+
+def test_corrupt(server: DqliteServer, client: RawConnection) -> None:
+    server.corrupt(at=4, xor=0x40, on=EXEC_SQL)
+    assert client.call(EXEC_SQL, word(0) + text("SELECT 1 WHERE 0")).kind == 6 ^ 0x40
+    server.corrupt(lambda data: data[:8] + bytes(len(data) - 8), on=EXEC_SQL)
+    assert struct.unpack("<QQ", client.call(EXEC_SQL, word(0) + text("INSERT INTO t VALUES (1)")).body) == (0, 0)
+    assert insert(client) is None
+    assert count(server) == 2
+
+
+def test_every_kind_at_once(server: DqliteServer, client: RawConnection) -> None:
+    server.delay(0.02)
+    server.split_writes(5, times=1)
+    server.fail_next(13)
+    assert insert(client) == (13, "database or disk is full")
+    assert insert(client) is None
+
+
+@pytest.mark.parametrize("generation", ["1.11.1", "1.18.1", "1.18.6"])
+def test_leadership_lost_and_found(generation: str) -> None:
+    with DqliteServer(generation=generation) as server, RawConnection(server.address) as client:
+        client.open("main")
+        client.exec_sql("CREATE TABLE t (a)")
+        client.exec_sql("BEGIN; INSERT INTO t VALUES (1)")
+        server.lose_leadership()
+        assert client.leader() == (0, "")
+        assert server.leader is None
+        assert insert(client) == (10250, "not leader")
+        server.elect()
+        assert client.leader() == (1, server.address)
+        assert insert(client) == (12, "no database opened")
+        client.open("main")
+        assert insert(client) is None
+        assert count(server) == 1
+
+
+@pytest.mark.parametrize(("generation", "words"), [("1.18.1", "disk I/O error"), ("1.18.6", "leadership lost")])
+def test_leadership_lost_in_the_middle_of_rows(generation: str, words: str) -> None:
+    with DqliteServer(generation=generation) as server, RawConnection(server.address) as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        client.open("main")
+        endless = SERIES.replace(" WHERE i < 3000", "")
+        client.send(frame(QUERY_SQL, word(0) + text(endless)))
+        assert client.frame().body.endswith(PART)
+        server.lose_leadership()
+        answer = client.frame()
+        while answer.kind == 7:
+            assert answer.body.endswith(PART)
+            answer = client.frame()
+        assert answer.failure == (10506, words)
+        assert client.leader() == (0, "")
+
+
+def test_a_cluster_moves_its_leader() -> None:
+    with DqliteCluster(3) as cluster:
+        first, second, third = cluster.nodes
+        assert [node.is_leader for node in cluster.nodes] == [True, False, False]
+        with RawConnection(first.address) as client:
+            client.open("main")
+            client.exec_sql("CREATE TABLE t (a)")
+            assert cluster.elect() is second
+            assert client.leader() == (2, second.address)
+            assert insert(client) == (10250, "not leader")
+        assert cluster.elect(third) is third
+        with RawConnection(third.address) as client:
+            client.open("main")
+            assert insert(client) is None
+            third.stop()
+            with pytest.raises((EOFError, ConnectionResetError)):
+                insert(client)
+        assert cluster.leader is first
+        with pytest.raises(ConnectionRefusedError):
+            RawConnection(third.address)
+        third.start()
+        with RawConnection(third.address) as client:
+            assert client.leader() == (1, first.address)
+        for node in (first, second, third):
+            node.stop()
+        assert cluster.leader is None
+        second.start()
+        assert cluster.leader is second
+
+
+def test_an_unknown_node_cannot_be_elected() -> None:
+    with DqliteCluster(2) as cluster:
+        cluster.nodes[1].stop()
+        with pytest.raises(ValueError, match="no running voter"):
+            cluster.elect(cluster.nodes[1])
+
+
+def test_faults_refuse_what_makes_no_sense() -> None:
+    with DqliteServer() as server:
+        with pytest.raises(ValueError, match="times 0"):
+            server.fail_next(1, times=0)
+        with pytest.raises(ValueError, match="size 0"):
+            server.split_writes(0)
+
+
+def test_a_sleeping_connection_may_go(server: DqliteServer) -> None:
+    server.delay(0.05, times=None)
+    with RawConnection(server.address) as client:
+        client.send(frame(LEADER, word(0)))
+    time.sleep(0.1)
+    server.clear_faults()
+    with RawConnection(server.address) as client:
+        assert client.leader() == (1, server.address)
