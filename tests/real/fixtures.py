@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.real.nodes import KINDS, Cluster, Node, missing
+from tests.real.nodes import KINDS, LATENCY_MS, Cluster, Node, missing
 
 _database_numbers = itertools.count(1)
 
@@ -115,9 +115,9 @@ def own_node() -> Iterator[Callable[..., Node]]:
 def real_cluster() -> Iterator[Callable[..., Cluster]]:
     with contextlib.ExitStack() as stack:
 
-        def form(kind: str, count: int = 3) -> Cluster:
+        def form(kind: str, count: int = 3, latency: int = LATENCY_MS) -> Cluster:
             require(missing(kind))
-            return stack.enter_context(Cluster(kind, count))
+            return stack.enter_context(Cluster(kind, count, latency=latency))
 
         yield form
 

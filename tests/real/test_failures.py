@@ -244,7 +244,8 @@ def test_names_that_just_fit(real_node: Node, database: str) -> None:
 def test_followers_and_leadership_loss(
     real_cluster: Callable[..., Cluster], kind: str, database: str
 ) -> None:
-    cluster = real_cluster(kind)
+    # slow timers: the leader must not step down before the write is under way
+    cluster = real_cluster(kind, latency=50)
     leader = cluster.leader()
     follower = next(node for node in cluster.nodes if node is not leader)
 
