@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from dqlitewire.codec import REQUEST_TYPES
 
 from dqlitewire import PROTOCOL_VERSION_LEGACY, Message, NodeInfo, NodeRole
+from dqlitewire.codec import REQUEST_TYPES
 from dqlitewire.messages import (
     AddRequest,
     AssignRequest,
