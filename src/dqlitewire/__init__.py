@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from . import messages, tuples, types
+from . import constants, messages, tuples, types
 from .buffer import ReadBuffer, WriteBuffer
 from .codec import MessageDecoder, MessageEncoder, decode_message, encode_message
 from .constants import *  # noqa: F403
-from .constants import __all__ as _constants
 from .exceptions import (
     ConcurrentUseError,
     ContinuationError,
@@ -61,7 +60,7 @@ __all__ = [
     "sanitize_server_text",
     "tuples",
     "types",
-    *_constants,
 ]
+__all__ += constants.__all__
 
 _attach_null_handler()

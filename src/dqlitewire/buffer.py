@@ -1,11 +1,12 @@
 """Framing and nothing about messages: bytes go in as they arrive, whole frames come out.
 
-Buffers and decoders have a single owner at a time. While a method runs, the slot `_idle` is empty; a second thread that comes in
-finds that out and gets `ConcurrentUseError` before anything has changed. What leaves the stream without meaning, an interrupt
-inside a method included, poisons the object: every further use raises `PoisonedError` until `reset()`.
+Buffers and decoders have a single owner at a time. While a method runs, the slot `_idle` is empty; a second
+thread that comes in finds that out and gets `ConcurrentUseError` before anything has changed. What leaves the
+stream without meaning, an interrupt inside a method included, poisons the object: every further use raises
+`PoisonedError` until `reset()`.
 
-Consumed bytes are deleted from the front of one bytearray, in one step that an interrupt cannot divide; CPython moves the start
-and gives memory back when less than half is left.
+Consumed bytes are deleted from the front of one bytearray, in one step that an interrupt cannot divide;
+CPython moves the start and gives memory back when less than half is left.
 """
 
 from __future__ import annotations

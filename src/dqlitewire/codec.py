@@ -1,7 +1,7 @@
 """Messages to bytes and bytes to messages: one at a time, or as a stream with its handshake and its row runs.
 
-A stream of requests begins with a handshake; a stream of responses may be inside a row run. What an operation raises out of
-its state comes from one place, `_check_ready`.
+A stream of requests begins with a handshake; a stream of responses may be inside a row run. What an operation
+raises out of its state comes from one place, `_check_ready`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .exceptions import (
     StreamError,
 )
 from .limits import DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_MAX_ROWS, DEFAULT_OPTIONS, Limits, Options
-from .messages import requests as _requests  # noqa: F401  (fills the registry)
+from .messages import REGISTRY
 from .messages.base import Message
 from .messages.responses import (
     EmptyResponse,
@@ -37,7 +37,7 @@ from .messages.responses import (
     read_legacy_leader,
 )
 from .rows import PADDING, row_less_part_is_final
-from .schema import REGISTRY, reader_of
+from .schema import reader_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -202,13 +202,12 @@ def decode_message(
     """Decode exactly one frame, header included.
 
     Args:
-        data: the frame.
-        is_request: whether it goes from client to server; the type codes of the two directions overlap.
-        version: of the handshake; the legacy one changes the answer to LEADER.
-        unknown_role_policy: for SERVERS: "reject", or read an unknown role as spare and "warn" or "accept" it.
-        max_message_size, max_rows, max_continuation_frames, max_total_rows: caps; None lifts one.
-        text_errors: what to do with text that is not UTF-8, the name of a codec error handler.
-        limits: the other caps.
+        data: the frame. is_request: whether it goes from client to server; the type codes of the two
+        directions overlap. version: of the handshake; the legacy one changes the answer to LEADER.
+        unknown_role_policy: for SERVERS: "reject", or read an unknown role as spare and "warn" or "accept"
+        it. max_message_size, max_rows, max_continuation_frames, max_total_rows: caps; None lifts one.
+        text_errors: what to do with text that is not UTF-8, the name of a codec error handler. limits: the
+        other caps.
 
     Raises:
         DecodeError: the bytes are not one frame the protocol allows, or exceed a cap.
@@ -309,15 +308,12 @@ class MessageDecoder(Frames):
     `decode_continuation` until one has no more, an EMPTY (interrupted) or a FAILURE ends it.
 
     Args:
-        is_request: whether the stream goes from client to server; it then begins with a handshake.
-        version: of the handshake, for a stream of responses.
-        max_message_size: bytes of one frame.
-        max_rows: rows of one frame.
-        max_continuation_frames: frames of one row stream, the first included.
-        max_total_rows: rows of one row stream.
-        unknown_role_policy: for SERVERS: "reject", or read an unknown role as spare and "warn" or "accept" it.
-        text_errors: what to do with text that is not UTF-8, the name of a codec error handler.
-        limits: the other caps. None lifts any cap.
+        is_request: whether the stream goes from client to server; it then begins with a handshake. version:
+        of the handshake, for a stream of responses. max_message_size: bytes of one frame. max_rows: rows of
+        one frame. max_continuation_frames: frames of one row stream, the first included. max_total_rows: rows
+        of one row stream. unknown_role_policy: for SERVERS: "reject", or read an unknown role as spare and
+        "warn" or "accept" it. text_errors: what to do with text that is not UTF-8, the name of a codec error
+        handler. limits: the other caps. None lifts any cap.
 
     Raises:
         HandshakeError: a version nobody speaks.

@@ -1,6 +1,7 @@
 """Numbers of the protocol, and the SQLite and dqlite codes a FAILURE may carry.
 
-Message and value types are upstream's `src/protocol.h` and `src/tuple.h`; SQLite's codes are those of `sqlite3.h`.
+Message and value types are upstream's `src/protocol.h` and `src/tuple.h`; SQLite's codes are those of
+`sqlite3.h`.
 """
 
 from __future__ import annotations

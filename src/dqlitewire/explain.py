@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from .codec import PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
-from .constants import HEADER_SIZE, RequestType, ResponseType
+from .constants import (
+    HEADER_SIZE,
+    PROTOCOL_VERSION,
+    PROTOCOL_VERSION_LEGACY,
+    RequestType,
+    ResponseType,
+)
 from .cursor import Cursor, Span
 from .exceptions import DecodeError
 from .limits import Limits, Options
+from .messages import REGISTRY
 from .messages.base import HEADER
 from .messages.responses import ServersResponse, read_legacy_leader
-from .schema import REGISTRY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,8 +35,8 @@ def explain(
         limits: caps; by default the usual ones.
 
     Returns:
-        The root, named by the message type. What could not be read is a child named "undecoded", and the root's `error`
-        says why.
+        The root, named by the message type. What could not be read is a child named "undecoded", and the
+        root's `error` says why.
     """
     data = bytes(frame)
     root = Span("frame", 0, len(data))
@@ -83,16 +88,16 @@ def _read(cursor: Cursor, cls: Any, code: int, version: int, is_request: bool) -
 
 def _read_servers(cursor: Cursor) -> None:
     """Read SERVERS in the format that fits: the frame does not say which was asked for."""
-    spans = cursor.spans
+    spans: list[Span] | None = cursor.spans
     for format in (1, 0):
-        cursor.pos, cursor.spans = 8, []
+        cursor.pos, cursor.spans = 8, list[Span]()
         try:
             ServersResponse._read(cursor, format)
             cursor.finish()
             break
         except DecodeError:
             if format == 0:
-                cursor.pos, cursor.spans = 8, []
+                cursor.pos, cursor.spans = 8, list[Span]()
                 ServersResponse._read(cursor, 1)
         finally:
             if spans is not None and cursor.spans is not None:

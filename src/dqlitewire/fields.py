@@ -9,7 +9,7 @@ from .tuples import read_params
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, ClassVar
+    from typing import Any, ClassVar, Literal
 
 MISSING = object()
 
@@ -19,7 +19,7 @@ class Field:
 
     Attributes:
         name: the attribute's name.
-        kind: "u32", "u64", "text", "role", "reserved", "schema", "params", "nodes", "files", "rows".
+        kind: what it is on the wire, such as "u32", "text" or "params"; see the functions below.
         cap: the cap in `Limits` that bounds it, or None.
         since: the first schema that has it.
         default: what the constructor takes it for, MISSING if it must be given.
@@ -54,10 +54,8 @@ class Field:
         self.default = default
         self.low = low
         self.high = high
-        self.decodes = decodes or (
-            low,
-            high,
-        )  # what a reader admits, where that is more than a constructor does
+        # What a reader admits, where that is more than a constructor does.
+        self.decodes = decodes or (low, high)
         self.cap = cap
         self.since = since
         self.keyword = keyword
@@ -78,10 +76,6 @@ class Field:
     @property
     def is_stored(self) -> bool:
         return self.kind not in ("reserved", "padding", "ignored") and self.kind not in DERIVED
-
-    @property
-    def max(self) -> str | None:
-        return self.cap
 
     def __repr__(self) -> str:
         return f"Field({self.kind!r}, name={self.name!r})"
@@ -149,17 +143,17 @@ def role() -> Any:
     return Field("role", high=len(NodeRole) - 1)
 
 
-def reserved() -> Any:
+def reserved(*, init: Literal[False] = False) -> Any:
     """A word that is written 0 and must be 0."""
     return Field("reserved")
 
 
-def padding() -> Any:
+def padding(*, init: Literal[False] = False) -> Any:
     """Four bytes that are written 0 and ignored."""
     return Field("padding")
 
 
-def ignored() -> Any:
+def ignored(*, init: Literal[False] = False) -> Any:
     """A word that is written 0 and ignored."""
     return Field("ignored")
 
@@ -183,7 +177,7 @@ def empty_header(*, default: Any = False, kw_only: bool = True) -> Any:
     return Field("empty_header", default, keyword=kw_only, compared=False)
 
 
-def form() -> Any:
+def form(*, init: Literal[False] = False) -> Any:
     """Where `params_schema` and `empty_header` are kept: schema | empty header << 1."""
     return Field("form", compared=False)
 

@@ -1,8 +1,9 @@
-"""Write and compile the constructor, the encoder and the decoders of a declared message, each at its first use.
+"""Write and compile the constructor, the encoder and the decoders of a declared message, each at its first
+use.
 
-Neighbouring fields of fixed size become one `struct.Struct`, on encoding together with the frame header. A generated decoder
-accepts what is certainly right and hands everything else to `read_plainly`. In generated code every name that is not a
-field's begins with `g_`.
+Neighbouring fields of fixed size become one `struct.Struct`, on encoding together with the frame header. A
+generated decoder accepts what is certainly right and hands everything else to `read_plainly`. In generated
+code every name that is not a field's begins with `g_`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from .fields import Field
     from .limits import Options
-    from .schema import Declared, Reader
+    from .schema import Reader
 
 _NOT_IN_BODY = {"schema", "form", *DERIVED}
 
@@ -38,8 +39,8 @@ def _compile(name: str, lines: list[str], names: dict[str, Any], owner: str) -> 
     return made
 
 
-def _setters(cls: Declared) -> dict[str, Any]:
-    return {f"g_set_{name}": cls.__dict__[name].__set__ for name in cls.__slots__}  # type: ignore[attr-defined]
+def _setters(cls: Any) -> dict[str, Any]:
+    return {f"g_set_{name}": cls.__dict__[name].__set__ for name in cls.__slots__}
 
 
 # ---- constructor
@@ -58,7 +59,8 @@ def ensure_init(cls: Any) -> None:
 def _constructor(cls: Any) -> Callable[..., None]:
     fields: list[Field] = [f for f in cls.FIELDS if f.is_attribute]
     names: dict[str, Any] = _setters(cls) | _CHECKS
-    arguments, body = ["self"], []
+    arguments = ["self"]
+    body: list[str] = []
     for field in fields:
         if field.keyword and "*" not in arguments:
             arguments.append("*")
@@ -116,11 +118,12 @@ def check_role(value: object, path: str) -> NodeRole:
     return NodeRole(checked_integer(value, 0, len(NodeRole) - 1, path))
 
 
-def check_list(value: object, path: str) -> list[Any]:
+def check_list(value: Any, path: str) -> list[Any]:
     """Copy any sequence but text and bytes into a list."""
-    if isinstance(value, (str, bytes, bytearray, memoryview)) or not hasattr(value, "__iter__"):
+    no_sequence = isinstance(value, (str, bytes, bytearray, memoryview)) or not hasattr(value, "__iter__")
+    if no_sequence:
         raise EncodeError(f"got {type(value).__name__}, a sequence is needed", path=path)
-    return list(value)
+    return [*value]
 
 
 def check_tail_offset(schema: object, tail_offset: int | None, path: str) -> int | None:
@@ -146,7 +149,7 @@ _CHECKS: dict[str, Any] = {
 
 
 def lazy_frame(self: Any, options: Options) -> bytes:
-    cls = type(self)
+    cls = self.__class__
     if cls.__dict__.get("_frame") is lazy_frame:
         cls._frame = cls.encode = _encoder(cls)  # one function, without a call in between
     frame: bytes = self._frame(options)
@@ -262,7 +265,7 @@ def reader(cls: Any, schema: int) -> Reader:
     position = "8"
     at = 0
     while at < len(fields):
-        group = [f for f in _leading_fixed(fields[at:])]
+        group = _leading_fixed(fields[at:])
         if group:
             unpack, size = f"g_unpack_{at}", sum(f.size for f in group)
             names[unpack] = Struct("<" + "".join(f.format for f in group)).unpack_from

@@ -1,4 +1,4 @@
-"""Every cap in one place: the defaults under their public names, and `Limits`, which carries a choice of them.
+"""Every cap in one place: the defaults under their public names, and `Limits`, which carries a choice.
 
 A cap bounds what one frame may make a reader allocate or a writer send; `None` lifts it.
 """
@@ -178,7 +178,7 @@ _NO_CAP = 1 << 64
 
 
 class Options:
-    """What a reader or writer goes by, ready for use: `limits` with None replaced by a number no frame reaches.
+    """What a reader or writer goes by: `limits`, with None replaced by a number that no frame reaches.
 
     The keywords of the README win over `limits` where they differ from their defaults.
     """

@@ -4,10 +4,11 @@
         last_insert_id: int = u64()
         rows_affected: int = u64(cap="max_rows_affected")
 
-An annotation is for people and type checkers; the field is the value (`u64()`), which the metaclass takes out of the class before
-it makes the slots. From the fields come the constructor with its checks, equality, hash, repr, pickling, the encoder, and two
-decoders: a generated one for speed (`generate.py`), which gives up at the first doubt, and the plain one here, which then reads
-the same bytes through a `Cursor` and says what is wrong.
+An annotation is for people and type checkers; the field is the value (`u64()`), which the metaclass takes out
+of the class before it makes the slots. From the fields come the constructor with its checks, equality, hash,
+repr, pickling, the encoder, and two decoders: a generated one for speed (`generate.py`), which gives up at
+the first doubt, and the plain one here, which then reads the same bytes through a `Cursor` and says what is
+wrong.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from .fields import (
     Field,
     empty_header,
     files,
+    form,
     ignored,
     nodes,
     other,
@@ -72,76 +74,73 @@ REGISTRY: dict[tuple[bool, int], type[Any]] = {}  # (is a request, type code) ->
         stmt_schema,
         nodes,
         files,
+        form,
         other,
     ),
 )
 class Declared(type):
-    """Metaclass of value objects that are declared by their fields."""
-
-    FIELDS: tuple[Field, ...]
+    """Metaclass of value objects that are declared by their fields, messages with the type code besides."""
 
     def __new__(
         mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **declaration: Any
     ) -> Declared:
-        own = {key: value for key, value in namespace.items() if isinstance(value, Field)}
-        declared = bool(own) or "code" in declaration
-        if any(getattr(base, "FIELDS", None) is not None for base in bases):
+        if any(hasattr(base, "FIELDS") for base in bases):
             raise TypeError(f"{name} cannot be derived from a declared message")
-        if declared:
-            for key, field in own.items():
-                field.name = key
-                del namespace[key]
-                if field.kind in DERIVED:
-                    namespace[key] = DERIVED[field.kind]
-            fields = tuple(own.values())
-            arguments = (f.name for f in fields if f.is_attribute and not f.keyword)
-            namespace["FIELDS"] = fields
-            namespace["__slots__"] = tuple(f.name for f in fields if f.is_stored)
-            namespace.setdefault("__match_args__", tuple(arguments))
-            namespace.setdefault("__init__", generate.lazy_init)
-            if "code" in declaration:
-                namespace.setdefault("_frame", generate.lazy_frame)
+        fields = [value for value in namespace.values() if isinstance(value, Field)]
+        if fields or declaration:
+            _declare_fields(namespace, fields)
+        if declaration:
+            _declare_message(namespace, **declaration)
         cls = super().__new__(mcs, name, bases, namespace)
-        if "code" in declaration:
-            cls._register(**declaration)
-        cls._mark_abstract()
-        return cls
-
-    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **_: Any) -> None:
-        super().__init__(name, bases, namespace)
-
-    def _register(
-        cls,
-        code: IntEnum,
-        schemas: tuple[int, ...] = (0,),
-        answers: tuple[IntEnum, ...] = (),
-        fast_if: str = "True",
-    ) -> None:
-        cls.MSG_TYPE = code
-        cls.SCHEMAS = schemas
-        cls.ANSWERS = answers
-        cls._fast_if = fast_if
-        cls._readers: dict[int, Reader] = {}
-        REGISTRY[cls.IS_REQUEST, code] = cls
-
-    def _mark_abstract(cls) -> None:
+        if declaration:
+            REGISTRY[cls.IS_REQUEST, declaration["code"]] = cls
         # What abc.ABCMeta does, without its slower isinstance and class creation.
         names = {n for base in cls.__mro__ for n in base.__dict__.get("_abstract", ())}
         cls.__abstractmethods__ = frozenset(
             n for n in names if getattr(getattr(cls, n, None), "__isabstractmethod__", False)
         )
+        return cls
+
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **_: Any) -> None:
+        super().__init__(name, bases, namespace)
 
     if TYPE_CHECKING:
-        MSG_TYPE: Any
-        SCHEMAS: Any
-        ANSWERS: Any
         IS_REQUEST: bool
-        _fast_if: str
         __abstractmethods__: frozenset[str]
 
     @property
     def __signature__(cls) -> None:
         generate.ensure_init(cls)  # so that `inspect` sees the real constructor
+
+
+def _declare_fields(namespace: dict[str, Any], fields: list[Field]) -> None:
+    """Take the fields out of a class to be, and put in what they stand for."""
+    for field in fields:
+        field.name = next(key for key, value in namespace.items() if value is field)
+        del namespace[field.name]
+        if field.kind in DERIVED:
+            namespace[field.name] = DERIVED[field.kind]
+    namespace["FIELDS"] = tuple(fields)
+    namespace["__slots__"] = tuple(f.name for f in fields if f.is_stored)
+    namespace["__match_args__"] = tuple(f.name for f in fields if f.is_attribute and not f.keyword)
+    namespace.setdefault("__init__", generate.lazy_init)
+
+
+def _declare_message(
+    namespace: dict[str, Any],
+    code: IntEnum,
+    schemas: tuple[int, ...] = (0,),
+    answers: tuple[IntEnum, ...] = (),
+    fast_if: str = "True",
+) -> None:
+    namespace.update(
+        MSG_TYPE=code,
+        SCHEMAS=schemas,
+        ANSWERS=answers,
+        _fast_if=fast_if,  # an expression of fields: what the generated decoder may take for certain
+        _readers={},  # generated decoders, by schema
+    )
+    namespace.setdefault("_frame", generate.lazy_frame)
 
 
 class Value(metaclass=Declared):
@@ -195,14 +194,15 @@ def _restore(cls: type[Value], *values: object) -> Value:
 def fill(cls: type[T], values: tuple[object, ...]) -> T:
     """Make an object without its constructor: what a decoder read is not checked again."""
     message = object.__new__(cls)
-    for name, value in zip(cls.__slots__, values, strict=True):  # type: ignore[attr-defined]
+    names: tuple[str, ...] = cls.__slots__  # type: ignore[attr-defined]
+    for name, value in zip(names, values, strict=True):
         object.__setattr__(message, name, value)
     return message
 
 
-def reader_of(cls: Declared, schema: int) -> Reader:
+def reader_of(cls: Any, schema: int) -> Reader:
     """Return the decoder of a message in one schema, generated at its first use."""
-    readers: dict[int, Reader] = cls._readers  # type: ignore[attr-defined]
+    readers: dict[int, Reader] = cls._readers
     if schema not in readers:
         readers[schema] = generate.reader(cls, schema)
     return readers[schema]

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["abbreviate", "sanitize_for_log", "sanitize_server_text"]
 
@@ -35,18 +40,20 @@ def sanitize_for_log(s: str) -> str:
 
 def abbreviate(value: object, width: int = 60, items: int = 6) -> str:
     """Return the `repr` of a value, with long text and long sequences elided in the middle."""
+    whole: Any = value
     if isinstance(value, (str, bytes)) and len(value) > width:
         head, tail = value[: width * 2 // 3], value[-(width // 4) :]
         return f"{head!r}...{tail!r} ({len(value)} {'characters' if isinstance(value, str) else 'bytes'})"
     if isinstance(value, dict):
-        shown = [f"{abbreviate(k)}: {abbreviate(v)}" for k, v in list(value.items())[:items]]
-        return "{" + ", ".join(shown) + (f", ... ({len(value)} in all)" if len(value) > items else "") + "}"
+        shown = [f"{abbreviate(k)}: {abbreviate(v)}" for k, v in islice(whole.items(), items)]
+        return "{" + _listed(shown, len(whole)) + "}"
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray, memoryview)):
-        shown = [abbreviate(item, width, items) for item in value[:items]]
-        if len(value) > items:
-            shown.append(f"... ({len(value)} in all)")
-        inner = ", ".join(shown)
+        inner = _listed([abbreviate(item, width, items) for item in whole[:items]], len(whole))
         if isinstance(value, tuple):
-            return f"({inner},)" if len(value) == 1 else f"({inner})"
+            return f"({inner},)" if len(whole) == 1 else f"({inner})"
         return f"[{inner}]"
-    return repr(value)
+    return repr(whole)
+
+
+def _listed(shown: list[str], count: int) -> str:
+    return ", ".join(shown if len(shown) == count else [*shown, f"... ({count} in all)"])

@@ -1,8 +1,9 @@
 """Parameter tuples and row tuples, plain and readable.
 
-A parameter tuple is a count (one byte in schema 0, four in schema 1), a type byte for each value, zeros to the next word, then
-the values (dqlite src/tuple.h: TUPLE__PARAMS, TUPLE__PARAMS32). A row is a type nibble for each column, the first in the low
-half of the first byte, zeros to the next word, then the values; instead of a row there may be an end marker.
+A parameter tuple is a count (one byte in schema 0, four in schema 1), a type byte for each value, zeros to
+the next word, then the values (dqlite src/tuple.h: TUPLE__PARAMS, TUPLE__PARAMS32). A row is a type nibble
+for each column, the first in the low half of the first byte, zeros to the next word, then the values; instead
+of a row there may be an end marker.
 """
 
 from __future__ import annotations
@@ -102,7 +103,8 @@ def encode_params_tuple(
     check_params_shape(len(params), schema, MAX_PARAM_COUNT, "params")
     if not params:
         return bytes(8) if emit_empty_header else b""
-    values, types = [], []
+    values: list[bytes] = []
+    types: list[ValueType] = []
     for value in params:
         data, value_type = encode_value(value)
         values.append(data)
@@ -222,7 +224,7 @@ def decode_row_header(data: bytes | memoryview, column_count: int) -> tuple[list
 
 
 def read_row_types(header: bytes, count: int, offset: int) -> tuple[ValueType, ...]:
-    types = []
+    types: list[ValueType] = []
     for i in range(count):
         code = header[i >> 1] >> 4 if i & 1 else header[i >> 1] & 15
         found = TYPES_BY_CODE[code]

@@ -1,8 +1,8 @@
 """Scalars of the protocol: words, text, blobs, and the eight types of value.
 
-Everything is little-endian and takes whole 8-byte words; padding is written as zeros and never looked at. The
-`read_*` functions work on `data[pos:end]`, return the value and the position behind it, and own every test of bounds;
-the public `encode_*` and `decode_*` stand on them.
+Everything is little-endian and takes whole 8-byte words; padding is written as zeros and never looked at.
+The `read_*` functions work on `data[pos:end]`, return the value and the position behind it, and own every
+test of bounds; the public `encode_*` and `decode_*` stand on them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from .limits import MAX_BLOB_SIZE, MAX_TEXT_VALUE_SIZE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 __all__ = [
     "NULL_CELL_WIDTH",
@@ -214,7 +215,7 @@ def decode_text(
         raise ValueError(f"errors is {errors!r}, the name of a codec error handler") from error
 
 
-def blob_bytes(value: object, limit: int, path: str) -> bytes:
+def blob_bytes(value: Any, limit: int, path: str) -> bytes:
     if isinstance(value, bytes):
         size = len(value)
     elif isinstance(value, memoryview):
@@ -233,7 +234,8 @@ def blob_bytes(value: object, limit: int, path: str) -> bytes:
         raise EncodeError(f"got {type(value).__name__}, bytes are needed", path=path)
     if size > limit:
         raise EncodeError(f"got {size} bytes, at most {limit}", path=path, limit=limit)
-    return value[:] if isinstance(value, mmap) else bytes(value)
+    content: Any = value
+    return content[:] if isinstance(value, mmap) else bytes(content)
 
 
 def pack_blob(value: object, limit: int, path: str) -> bytes:
@@ -278,7 +280,7 @@ def decode_blob(data: bytes | memoryview, *, max_blob_size: int = MAX_BLOB_SIZE)
 def read_value(
     code: int, data: bytes | memoryview, pos: int, end: int, max_text: int, max_blob: int, errors: str
 ) -> tuple[WireValue, int]:
-    """Read one value of a row or a parameter tuple: the one reader of cells, and the oracle of the fast ones."""
+    """Read one value of a row or a parameter tuple: the one reader of cells, oracle of the fast ones."""
     if code == 3 or code == 10:
         return read_text(data, pos, end, max_text, errors)
     if code == 4:

@@ -1,8 +1,9 @@
-"""Write parameter tuples and rows: a generated writer for the shapes that keep coming, the plain one for the rest.
+"""Write parameter tuples and rows: generated writers for the shapes that keep coming, the plain for the rest.
 
-A shape is the wire type and the Python type of each value. Its writer packs neighbouring words in one `struct` call and joins
-text and blobs between them; it gives up at the first doubt (a number out of range, a NUL in text, a cap that may be exceeded),
-and the plain writers, `tuples.pack_params` and `write_row_plainly`, encode the same values or say what is wrong.
+A shape is the wire type and the Python type of each value. Its writer packs neighbouring words in one
+`struct` call and joins text and blobs between them; it gives up at the first doubt (a number out of range, a
+NUL in text, a cap that may be exceeded), and the plain writers, `tuples.pack_params` and `write_row_plainly`,
+encode the same values or say what is wrong.
 """
 
 from __future__ import annotations
@@ -146,7 +147,8 @@ def _write_values(params: Sequence[Any], kinds: Sequence[type]) -> bytes:
 
 def _write_many_params(params: Sequence[Any], schema: int) -> bytes:
     """Encode more values than one writer takes, in chunks: bulk inserts repeat their shape."""
-    codes, parts = [], []
+    codes: list[bytes] = []
+    parts: list[bytes] = []
     for start in range(0, len(params), MAX_GENERATED):
         chunk = params[start : start + MAX_GENERATED]
         kinds = tuple(map(type, chunk))
@@ -252,7 +254,7 @@ class _Declared:
         return at + 1
 
     def _warm(self, kinds: tuple[type, ...]) -> RowWriter | None:
-        """Compile the writer of a shape that has become hot, if its values are exactly what its types hold."""
+        """Compile the writer of a shape that is hot, if its values are exactly what its types hold."""
         if len(kinds) != self.count or not row_shapes.is_hot((self.types, kinds)):
             return None
         try:
@@ -317,8 +319,8 @@ def compile_writer(header: bytes, codes: Sequence[int]) -> Writer:
 def compile_row_writer(header: bytes, codes: Sequence[int]) -> RowWriter:
     """Generate the writer of rows with these type codes.
 
-    It is called with the rows, the numbers of the first and of the one behind the last, and where to append each; it
-    stops at the first row with a value of another Python type, and returns its number.
+    It is called with the rows, the numbers of the first and of the one behind the last, and where to append
+    each; it stops at the first row with a value of another Python type, and returns its number.
     """
     names = dict(_NAMES, HEADER=header)
     steps, result = _write_values_code(header, codes, names)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from ..schema import REGISTRY as REGISTRY
+from . import requests, responses  # they fill the registry
 from .base import Header, Message
 from .requests import *  # noqa: F403
-from .requests import __all__ as _requests
 from .responses import *  # noqa: F403
-from .responses import __all__ as _responses
 
-__all__ = ["Header", "Message", *_requests, *_responses]
+__all__ = ["Header", "Message"]
+__all__ += requests.__all__
+__all__ += responses.__all__

@@ -1,7 +1,8 @@
 """What every message is: a type, schemas, and a body of whole words behind an 8-byte header.
 
-`Message` is open: a subclass with `encode_body` and `decode_body` and a `MSG_TYPE` gets header and checks from here. The
-protocol's own messages are `Request`s and `Response`s, immutable and declared field by field (see `dqlitewire.schema`).
+`Message` is open: a subclass with `encode_body` and `decode_body` and a `MSG_TYPE` gets header and checks
+from here. The protocol's own messages are `Request`s and `Response`s, immutable and declared field by field
+(see `dqlitewire.schema`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Requests, client to server: the declarations, one screen of the protocol (dqlite src/request.h, src/protocol.h)."""
+"""Requests, client to server: the declarations (dqlite src/request.h, src/protocol.h)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _MAX_PARAM_COUNT = MAX_PARAM_COUNT
 class LeaderRequest(Request, code=RequestType.LEADER, answers=(ResponseType.LEADER,)):
     """Ask any node for the leader's id and address."""
 
-    unused = reserved()
+    unused: None = reserved()
 
 
 class ClientRequest(Request, code=RequestType.CLIENT, answers=(ResponseType.WELCOME,)):
@@ -68,7 +68,7 @@ class OpenRequest(Request, code=RequestType.OPEN, answers=(ResponseType.DB,)):
 
 
 class PrepareRequest(Request, code=RequestType.PREPARE, schemas=(0, 1), answers=(ResponseType.STMT,)):
-    """Prepare a statement; with schema 1 the answer says where the next one begins (dqlite 1.15 and later)."""
+    """Prepare a statement; in schema 1 (dqlite 1.15) the answer says where the next one begins."""
 
     db_id: int = u64()
     sql: str = text(cap="max_text_value_size")
@@ -83,7 +83,7 @@ class ExecRequest(Request, code=RequestType.EXEC, schemas=(0, 1), answers=(Respo
     params: Sequence[WireInput] = params(default=())
     schema: int = params_schema(default=None, kw_only=True)
     empty_header: bool = empty_header(default=False, kw_only=True)
-    _form = form()
+    _form: int = form()
 
 
 class QueryRequest(Request, code=RequestType.QUERY, schemas=(0, 1), answers=(ResponseType.ROWS,)):
@@ -94,7 +94,7 @@ class QueryRequest(Request, code=RequestType.QUERY, schemas=(0, 1), answers=(Res
     params: Sequence[WireInput] = params(default=())
     schema: int = params_schema(default=None, kw_only=True)
     empty_header: bool = empty_header(default=False, kw_only=True)
-    _form = form()
+    _form: int = form()
 
 
 class FinalizeRequest(Request, code=RequestType.FINALIZE, answers=(ResponseType.EMPTY,)):
@@ -112,7 +112,7 @@ class ExecSqlRequest(Request, code=RequestType.EXEC_SQL, schemas=(0, 1), answers
     params: Sequence[WireInput] = params(default=())
     schema: int = params_schema(default=None, kw_only=True)
     empty_header: bool = empty_header(default=False, kw_only=True)
-    _form = form()
+    _form: int = form()
 
 
 class QuerySqlRequest(Request, code=RequestType.QUERY_SQL, schemas=(0, 1), answers=(ResponseType.ROWS,)):
@@ -123,7 +123,7 @@ class QuerySqlRequest(Request, code=RequestType.QUERY_SQL, schemas=(0, 1), answe
     params: Sequence[WireInput] = params(default=())
     schema: int = params_schema(default=None, kw_only=True)
     empty_header: bool = empty_header(default=False, kw_only=True)
-    _form = form()
+    _form: int = form()
 
 
 class InterruptRequest(Request, code=RequestType.INTERRUPT, answers=(ResponseType.EMPTY,)):

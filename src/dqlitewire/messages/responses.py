@@ -1,4 +1,4 @@
-"""Responses, server to client: the declarations (dqlite src/response.h), and the few that need a word of their own."""
+"""Responses, server to client: the declarations (dqlite src/response.h), a few with a word of their own."""
 
 from __future__ import annotations
 
@@ -280,7 +280,7 @@ class DbResponse(Response, code=ResponseType.DB):
     """Answer to OPEN; the id is 0 on every server."""
 
     db_id: int = u32()
-    unused = padding()
+    unused: None = padding()
 
 
 class StmtResponse(Response, code=ResponseType.STMT, schemas=(0, 1)):
@@ -404,7 +404,7 @@ _set_names, _set_types, _set_row_types, _set_rows, _set_more = (
 class EmptyResponse(Response, code=ResponseType.EMPTY):
     """A request without an answer of its own was done, or a query was interrupted."""
 
-    unused = ignored()
+    unused: None = ignored()
 
 
 class FilesResponse(Response, code=ResponseType.FILES):

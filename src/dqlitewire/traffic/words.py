@@ -37,7 +37,7 @@ def explain_type(kind: RequestType | ResponseType) -> list[str]:
         if field.kind in NOT_IN_BODY:
             continue
         since = f" (schema {field.since} on)" if field.since else ""
-        cap = f", at most Limits.{field.max}" if field.max else ""
+        cap = f", at most Limits.{field.cap}" if field.cap else ""
         lines.append(f"    {field.name:16} {field.kind}{since}{cap}")
     if is_request:
         answers = [ResponseType(answer).name for answer in cls.ANSWERS]
