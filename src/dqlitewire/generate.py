@@ -32,9 +32,8 @@ if TYPE_CHECKING:
 _NOT_IN_BODY = {"schema", "form", *DERIVED}
 
 
-def _compile(name: str, lines: list[str], names: dict[str, Any], owner: str) -> Callable[..., Any]:
-    source = "\n".join(lines)
-    exec(compile(source, f"<{name} of {owner}>", "exec"), names)
+def _compile(name: str, lines: list[str], names: dict[str, Any]) -> Callable[..., Any]:
+    exec("\n".join(lines), names)
     made: Callable[..., Any] = names[name]
     return made
 
@@ -72,7 +71,7 @@ def _constructor(cls: Any) -> Callable[..., None]:
         body += _check(field, f"{cls.__name__}.{field.name}")
     body += [f"g_set_{name}(self, {name})" for name in cls.__slots__]
     lines = [f"def __init__({', '.join(arguments)}):", *(f"    {line}" for line in body or ["pass"])]
-    made = _compile("__init__", lines, names, cls.__name__)
+    made = _compile("__init__", lines, names)
     made.__qualname__, made.__module__ = f"{cls.__qualname__}.__init__", cls.__module__
     return made
 
@@ -177,7 +176,7 @@ def _encoder(cls: Any) -> Callable[..., bytes]:
     for field in cls.FIELDS:
         schema = {"schema": "self.schema", "form": "(self._form & 1)"}.get(field.kind, schema)
     lines += [f"    {line}" for line in _encode(cls, list(cls.FIELDS), schema, names)]
-    made = _compile("_frame", lines, names, cls.__name__)
+    made = _compile("_frame", lines, names)
     made.__name__, made.__doc__ = "encode", cls.encode.__doc__
     return made
 
@@ -302,7 +301,7 @@ def reader(cls: Any, schema: int) -> Reader:
         "        pass",
         f"    return g_plainly(g_cls, {schema}, g_frame, g_end, g_options)",
     ]
-    return _compile("g_read", lines, names, cls.__name__)
+    return _compile("g_read", lines, names)
 
 
 def read_plainly(cls: Any, schema: int, frame: bytes, end: int, options: Options) -> Any:

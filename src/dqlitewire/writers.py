@@ -345,7 +345,7 @@ _NAMES_OF = {code: kind.__name__ for code, kind in _HOLDS.items()}
 
 
 def _compiled(lines: list[str], names: dict[str, Any]) -> Any:
-    exec(compile("\n".join(lines), "<tuple writer>", "exec"), names)
+    exec("\n".join(lines), names)
     return names["write"]
 
 
