@@ -17,16 +17,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from dqlitewire.testing.cluster import Member
-    from dqlitewire.testing.engine import Engine, Session
 
-__all__ = ["Loop"]
+__all__ = ["Loop", "Served", "ServedSession"]
 
 T = TypeVar("T")
-Listener = tuple[socket.socket, "Member"]
 
 _READ_SIZE = 1 << 16
 _OUTPUT_WANTED = 1 << 17  # bytes waiting for the client before work for it stops
@@ -38,12 +36,59 @@ _ABANDONED_AFTER = 5.0  # seconds a query may go on after its client said it wou
 logger = logging.getLogger(__name__)
 
 
+class ServedSession(Protocol):
+    """One connection without its socket; see `dqlitewire.testing.engine.Session`."""
+
+    number: int
+    closed: bool
+    reset: bool
+    busy: bool
+    pause: float
+    write_size: int | None
+    write_pause: float
+    abandoned_at: float | None
+
+    @property
+    def member(self) -> Member:
+        """The node it is connected to."""
+        ...
+
+    @property
+    def waiting(self) -> bool:
+        """Whether reading more can wait."""
+        ...
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes."""
+
+    def step(self) -> bytes:
+        """Do the next piece of work."""
+        ...
+
+    def close(self) -> None:
+        """End."""
+
+
+class Served(Protocol):
+    """What answers; see `dqlitewire.testing.engine.Engine`."""
+
+    stopping: bool
+    breathe: Callable[[], None]
+
+    def connect(self, member: Member) -> ServedSession:
+        """Begin a connection."""
+        ...
+
+    def close(self) -> None:
+        """End."""
+
+
 class _Connection:
     """A socket and its session."""
 
     __slots__ = ("ended", "events", "held", "output", "session", "socket", "wake_at")
 
-    def __init__(self, sock: socket.socket, session: Session) -> None:
+    def __init__(self, sock: socket.socket, session: ServedSession) -> None:
         self.socket = sock
         self.session = session
         self.output = bytearray()
@@ -60,7 +105,7 @@ class Loop(threading.Thread):
         engine: What answers; touched by this thread alone once it runs.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Served) -> None:
         super().__init__(name="dqlite-testing", daemon=True)
         self.engine = engine
         self.errors: list[BaseException] = []

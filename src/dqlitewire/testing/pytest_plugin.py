@@ -1,0 +1,47 @@
+"""Fixtures for pytest, registered by entry point; the server is imported when the first of them is used.
+
+`dqlite_server` is an embedded server for one test, `dqlite_cluster` a fake cluster of three nodes.  The marker
+`dqlite(...)` hands them arguments: `@pytest.mark.dqlite(generation="1.11.1", nodes=5)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from dqlitewire.testing import DqliteCluster, DqliteServer
+
+__all__ = ["dqlite_cluster", "dqlite_server"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line("markers", "dqlite(**options): options of the embedded dqlite server or cluster")
+
+
+def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for marker in reversed(list(request.node.iter_markers("dqlite"))):
+        options.update(marker.kwargs)
+    return options
+
+
+@pytest.fixture
+def dqlite_server(request: pytest.FixtureRequest) -> Iterator[DqliteServer]:
+    """Start an embedded dqlite server; `.address` is where clients connect."""
+    from dqlitewire.testing import DqliteServer
+
+    with DqliteServer(**_options(request)) as server:
+        yield server
+
+
+@pytest.fixture
+def dqlite_cluster(request: pytest.FixtureRequest) -> Iterator[DqliteCluster]:
+    """Start a fake dqlite cluster of three nodes, the first of which leads."""
+    from dqlitewire.testing import DqliteCluster
+
+    with DqliteCluster(**_options(request)) as cluster:
+        yield cluster

@@ -1,0 +1,42 @@
+"""The pytest plug-in: found by its entry point, costs nothing until used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dqlitewire.testing import DqliteCluster, DqliteServer
+from tests.real.raw import RawConnection
+
+
+def test_server_fixture(dqlite_server: DqliteServer) -> None:
+    with RawConnection(dqlite_server.address) as client:
+        assert client.leader() == (1, dqlite_server.address)
+
+
+@pytest.mark.dqlite(generation="1.11.1", nodes=2)
+def test_cluster_fixture(dqlite_cluster: DqliteCluster) -> None:
+    assert dqlite_cluster.generation.name == "1.11.1"
+    assert len(dqlite_cluster.nodes) == 2
+
+
+def test_nothing_is_imported_until_used(tmp_path: Path) -> None:
+    (tmp_path / "test_none.py").write_text(
+        "import sys\n"
+        "def test_none(request):\n"
+        "    assert request.config.pluginmanager.hasplugin('dqlite')\n"
+        "    heavy = {'apsw', 'dqlitewire.conversation', 'dqlitewire.testing.server', 'hypothesis'} & set(sys.modules)\n"
+        "    assert not heavy, heavy\n"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path), "-p", "no:hypothesispytest"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert finished.returncode == 0, finished.stdout
