@@ -18,6 +18,7 @@ from dqlitewire.messages import (
     ExecRequest,
     ExecSqlRequest,
     FailureResponse,
+    FinalizeRequest,
     OpenRequest,
     PrepareRequest,
     QueryRequest,
@@ -58,11 +59,15 @@ HAZARDS: list[tuple[Hazard, Generation, Any]] = [
     (Hazard.OLD_TYPE, OLDEST, HeartbeatRequest(1)),
     (Hazard.OLD_TYPE, Generation.UNKNOWN, frame(20, 0)),
     (Hazard.OLD_TYPE, OLDEST, frame(99, 0)),
-    (Hazard.OLD_PRAGMA, OLDEST, ExecSqlRequest(0, "PRAGMA journal_mode=DELETE")),
-    (Hazard.OLD_PRAGMA, OLDEST, QuerySqlRequest(0, "PRAGMA main.journal_mode = DELETE")),
-    (Hazard.OLD_PRAGMA, OLDEST, QuerySqlRequest(0, "PRAGMA wal_checkpoint")),
-    (Hazard.OLD_PRAGMA, OLDEST, QuerySqlRequest(0, "PRAGMA wal_checkpoint(TRUNCATE)")),
-    (Hazard.OLD_PRAGMA, OLDEST, ExecSqlRequest(0, "SELECT 1; PRAGMA 'journal_mode'(OFF)")),
+    (Hazard.PRAGMA, OLDEST, ExecSqlRequest(0, "PRAGMA journal_mode=DELETE")),
+    (Hazard.PRAGMA, OLDEST, QuerySqlRequest(0, "PRAGMA main.journal_mode = DELETE")),
+    (Hazard.PRAGMA, OLDEST, QuerySqlRequest(0, "PRAGMA wal_checkpoint")),
+    (Hazard.PRAGMA, OLDEST, QuerySqlRequest(0, "PRAGMA wal_checkpoint(TRUNCATE)")),
+    (Hazard.PRAGMA, OLDEST, ExecSqlRequest(0, "SELECT 1; PRAGMA 'journal_mode'(OFF)")),
+    (Hazard.PRAGMA, OLDEST, ExecSqlRequest(0, "PRAGMA page_size = 512")),
+    (Hazard.PRAGMA, Generation.V1_15, ExecSqlRequest(0, "PRAGMA synchronous = FULL")),
+    (Hazard.LONG_NAME, NEWEST, OpenRequest("n" * 513)),
+    (Hazard.LONG_NAME, NEWEST, OpenRequest("\u20ac" * 171)),
 ]
 
 
@@ -104,7 +109,10 @@ HARMLESS: list[tuple[Generation, Any]] = [
     (NEW, HeartbeatRequest(1)),
     (NEW, frame(99, 0)),
     (NEW, ExecSqlRequest(0, "PRAGMA journal_mode=DELETE")),
+    (Generation.V1_18_2, ExecSqlRequest(0, "PRAGMA synchronous = FULL")),
+    (NEWEST, OpenRequest("n" * 512)),
     (OLDEST, QuerySqlRequest(0, "PRAGMA journal_mode")),
+    (OLDEST, QuerySqlRequest(0, "PRAGMA synchronous")),
     (OLDEST, QuerySqlRequest(0, "PRAGMA table_info(journal_mode)")),
     (OLDEST, QuerySqlRequest(0, "SELECT 'PRAGMA journal_mode=DELETE'")),
 ]
@@ -162,6 +170,38 @@ def test_returning_in_the_tail_is_not_of_the_statement() -> None:
     play = Playbook(NEWEST) >> OpenRequest("main") << DbResponse(0)
     play >> PrepareRequest(0, "SELECT 1; " + RETURNING, 1) << StmtResponse(0, 4, 0, 9)
     assert play.client.send(ExecRequest(0, 4))
+
+
+def prepared(*stmt_ids: int) -> ClientConversation:
+    client = ClientConversation(generation=NEWEST)
+    client.send(OpenRequest("main"))
+    client.receive(DbResponse(0).encode())
+    for stmt_id in stmt_ids:
+        client.send(PrepareRequest(0, f"SELECT {stmt_id}"))
+        client.receive(StmtResponse(0, stmt_id, 0).encode())
+    return client
+
+
+@pytest.mark.parametrize("request_type", [ExecRequest, QueryRequest, FinalizeRequest])
+def test_void_statement(request_type: Any) -> None:
+    client = prepared(0, 1, 2)
+    client.send(FinalizeRequest(0, 1))
+    for answered in (False, True):
+        with pytest.raises(HazardError) as caught:
+            client.send(request_type(0, 1))
+        assert caught.value.hazard is Hazard.VOID_STATEMENT
+        assert client.send(request_type(0, 2))
+        if not answered:
+            client = prepared(0, 2)
+    assert client.send(request_type(0, 3))
+    client.send(PrepareRequest(0, "SELECT 1"))  # may give the id again
+    assert client.send(request_type(0, 1))
+
+
+def test_no_void_statement_without_a_higher_one() -> None:
+    client = prepared(0, 1)
+    client.send(FinalizeRequest(0, 1))
+    assert client.send(FinalizeRequest(0, 1))  # the server says FAILURE 12
 
 
 def test_body_above_a_gibibyte(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,7 +77,7 @@ class ClientConversation:
         version: of the protocol; the legacy one only changes the answer to LEADER.
         generation: of the server, if it is known; a probe may find out.
         limits: caps for what is sent and received.
-        frame_log: log each frame; None logs if the logger "dqlitewire.conversation" is at DEBUG now.
+        frame_log: whether to log frames; None does if the logger "dqlitewire.conversation" is at DEBUG now.
         decoder_options: more keywords for `MessageDecoder`, such as `text_errors`.
 
     Attributes:

@@ -38,7 +38,7 @@ def failure_name(code: int) -> str:
     if code in (100, 101):
         return "SQLITE_ROW" if code == 100 else "SQLITE_DONE"
     primary, extension = code & 0xFF, code >> 8
-    if primary >= len(_PRIMARY):
+    if primary >= len(_PRIMARY) or (extension and not primary):
         return f"code {code}"
     name = f"SQLITE_{_PRIMARY[primary]}"
     if not extension:

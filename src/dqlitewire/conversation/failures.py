@@ -211,7 +211,10 @@ _HARMLESS = frozenset(
 def _kind(request: Message | RequestType | None) -> RequestType | None:
     if request is None or isinstance(request, RequestType):
         return request
-    return RequestType(request.MSG_TYPE)
+    try:
+        return RequestType(request.MSG_TYPE)
+    except ValueError:
+        return None
 
 
 def _rule(code: int, message: str) -> tuple[str, Retry, Outcome, bool]:

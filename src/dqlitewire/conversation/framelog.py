@@ -31,7 +31,7 @@ def frame_log(role: str, is_client: bool, wanted: bool | None) -> FrameLog | Non
     Args:
         role: who we are, at the head of each line.
         is_client: whether the frames we send are requests.
-        wanted: True or False decide; None asks the logger whether DEBUG is on.
+        wanted: False for never; True to ask the logger at every frame; None to ask it now.
 
     Returns:
         A function of: whether the frame is sent, its type, its size in bytes, the message if it was decoded.

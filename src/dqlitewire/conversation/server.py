@@ -98,7 +98,7 @@ class ServerConversation:
         generation: the server to be; decides which schemas are known and how others are refused.
         limits: caps for what is received and sent.
         page_size: bytes after which `rows` ends a frame.
-        frame_log: log each frame; None logs if the logger "dqlitewire.conversation" is at DEBUG now.
+        frame_log: whether to log frames; None does if the logger "dqlitewire.conversation" is at DEBUG now.
 
     Attributes:
         version: of the handshake, None before it.

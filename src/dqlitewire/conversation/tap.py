@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import Enum
 
 from ..codec import RESPONSE_TYPES
-from ..constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
+from ..constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY, ResponseType
 from ..exceptions import DecodeError
 from ..limits import DEFAULT_MAX_MESSAGE_SIZE
 from .events import Event, Side
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from ..limits import Limits
     from ..messages import Message
-    from ..schema import Field
 
 __all__ = ["Tap"]
 
@@ -191,7 +190,7 @@ class Tap:
             if size_of_data - position < HEADER_SIZE:
                 return False
             size = HEADER_SIZE + 8 * int.from_bytes(data[position : position + 4], "little")
-            if size == HEADER_SIZE or size > self._max:
+            if size == HEADER_SIZE or size > self._max or self._is_odd(position, size):
                 self._lose()
                 return True
             if size_of_data - position < size:
@@ -199,6 +198,14 @@ class Tap:
                 return False
             emit(self._frame(size))
         return True
+
+    def _is_odd(self, position: int, size: int) -> bool:
+        # unused bytes that are used, or a schema no answer has: believed once the frame is there and decodes
+        data = self._data
+        if not (data[position + 6] or data[position + 7] or (data[position + 5] > 1 and self.side is Side.SERVER)):
+            return False
+        frame = data[position : position + size]
+        return self._flushing if len(frame) < size else not self._decodes(frame)
 
     def _frame(self, size: int) -> Frame:
         return Frame(*self._take(size), self._limits)
@@ -242,23 +249,27 @@ class Tap:
         end = position + HEADER_SIZE + 8 * int.from_bytes(data[position : position + 4], "little")
         if end > len(data):
             return None
-        frame = data[position:end]
-        try:
-            message: Any = decode_frame(frame, self.side is Side.CLIENT, limits=self._limits)
-        except DecodeError:
-            return False
-        if self.side is Side.SERVER and not frame[4] and not _is_plain(message, frame):
+        if not self._decodes(data[position:end]):
             return False
         return end + HEADER_SIZE > len(data) or self._may_begin(end)
+
+    def _decodes(self, frame: bytes) -> bool:
+        if self.side is Side.SERVER and frame[4] in _NOT_ZERO:
+            at = _NOT_ZERO[frame[4]]
+            if not any(frame[at : at + 8]):
+                return False  # a guess is not worth the warning that the decoder logs
+        try:
+            message = decode_frame(frame, self.side is Side.CLIENT, limits=self._limits)
+        except DecodeError:
+            return False
+        return self.side is Side.CLIENT or bool(frame[4]) or _is_plain(message, frame)
 
     def _may_begin(self, position: int) -> bool:
         data = self._data
         words = int.from_bytes(data[position : position + 4], "little")
         kind, schema = data[position + 4], data[position + 5]
-        least = (_REQUEST_WORDS if self.side is Side.CLIENT else _RESPONSE_WORDS).get(kind)
-        if least is None or data[position + 6] or data[position + 7] or schema > 1:
-            return False
-        return least <= words <= _MAX_RESYNC_FRAME // 8
+        allowed = (_REQUEST_WORDS if self.side is Side.CLIENT else _RESPONSE_WORDS).get(kind, _NO_WORDS)
+        return words in allowed and not data[position + 6] and not data[position + 7] and schema <= 1
 
     def _skip_damaged(self) -> bool:
         size = min(self._skip, len(self._data) - self._position)
@@ -321,18 +332,24 @@ class Tap:
         return left
 
 
-def _words(types: Iterable[type[Message]]) -> dict[int, int]:
-    # type -> the fewest words its body can have
+def _words(types: Iterable[type[Message]]) -> dict[int, range]:
+    # type -> how many words its body can have
     found = {}
     for message in types:
         fields: Any = message.FIELDS  # type: ignore[attr-defined]
-        size = sum(4 if field.kind in ("u32", "padding") else 8 for field in fields if _always_there(field))
-        found[message.MSG_TYPE] = max(1, size // 8)
+        sized = [field for field in fields if field.kind in _SIZES]
+        least = sum(_SIZES[field.kind] for field in sized if not field.since) // 8 or 1
+        most = sum(_SIZES[field.kind] for field in sized) // 8
+        if any(field.kind in _OPEN_ENDED for field in fields):
+            most = _MAX_RESYNC_FRAME // 8
+        found[message.MSG_TYPE] = range(least, most + 1)
     return found
 
 
-def _always_there(field: Field) -> bool:
-    return not field.since and field.kind in ("u32", "u64", "text", "reserved", "padding", "ignored")
+_SIZES = {"u32": 4, "padding": 4, "u64": 8, "role": 8, "reserved": 8, "ignored": 8, "text": 8}
+_OPEN_ENDED = frozenset({"text", "params", "nodes", "files", "rows"})
+_NOT_ZERO = {ResponseType.LEADER: 16, ResponseType.WELCOME: 8}  # the address, the timeout
+_NO_WORDS = range(0)
 
 
 def _is_plain(message: Any, frame: bytes) -> bool:
