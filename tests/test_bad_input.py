@@ -1,4 +1,4 @@
-"""Whatever arrives is a message or a DecodeError that names field and place, in memory bounded by its size."""
+"""Whatever arrives is a message or a DecodeError that names field and place, in memory bounded by size."""
 
 from __future__ import annotations
 
