@@ -1,12 +1,14 @@
-"""The body of a ROWS frame: a plain decoder, and generated ones for the row signatures that keep coming.
+"""The body of a ROWS frame: a plain decoder, and fast ones for the row signatures that keep coming.
 
-A signature is a row's header: its type nibbles. The plain decoder reads cell by cell with every bound tested; it is the cold path,
-the oracle of the fast one, and where every doubt is settled: whatever the fast path does not take for certain, from a tight row cap
-to text that is not UTF-8, is decoded again from the start by the plain one, which returns the rows or says what is wrong.
+A signature is a row's header: its type nibbles. The plain decoder reads cell by cell with every bound
+tested; it is the oracle of the fast path and where every doubt is settled: whatever the fast path does not
+take for certain, from a tight row cap to text that is not UTF-8, is decoded again from the start by the
+plain one, which returns the rows or says what is wrong.
 
-A signature is compiled after `HEAT` rows. Compiling costs about as much as reading ten rows of ten columns plainly a few times over, so a
-peer that sends ever new signatures must not be able to buy it freely: there is a credit, earned by rows decoded and
-spent by compilations, and the compiled set is cleared when it is full.
+The fast path reads a signature in one loop over its types while it is cold, and compiles a reader for it
+once `HEAT` rows were seen. Compiling costs as much as reading a few hundred rows, so a peer that sends ever
+new signatures must not be able to buy it freely: there is a credit, earned by rows decoded and spent by
+compilations, and the compiled set is cleared when it is full.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from struct import error as struct_error
 from .cursor import Cursor, Span
 from .exceptions import DecodeError
 from .tuples import DONE, PART, read_row_types, row_header
-from .types import read_value
+from .types import DOUBLE, I64, U64, read_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,11 +33,11 @@ if TYPE_CHECKING:
 
     Row = tuple[WireValue, ...]
     Types = tuple[ValueType, ...]
-    RowReader = Callable[[bytes, int, list[Any], list[tuple[int, Any]]], tuple[bytes, int]]
+    RowReader = Callable[..., tuple[bytes, int]]
 
 __all__ = ["RowTypes", "explain_rows", "read_rows", "read_rows_plainly"]
 
-HEAT = 16  # rows of a signature before it is compiled
+HEAT = 64  # rows of a signature before it is compiled: from 100 to 300 on it pays
 MAX_COMPILED = 256
 MAX_COLD = 4096
 MAX_COMPILED_COLUMNS = 256
@@ -141,7 +143,7 @@ def read_rows(frame: bytes, end: int, options: Options) -> tuple[list[str], RowT
         if len(frame) < end + len(PADDING):
             frame = b"".join((frame, PADDING))
         try:
-            types, rows, more = _read_fast(frame, pos, end, count, options)
+            types, rows, more = _read_fast(frame, pos, end, count)
             return names, types, rows, more
         except _DOUBTS:
             pass
@@ -152,7 +154,7 @@ def read_rows(frame: bytes, end: int, options: Options) -> tuple[list[str], RowT
 _DOUBTS = (DecodeError, ValueError, OverflowError, IndexError, struct_error)
 
 
-# Every frame of a result repeats its names: (options, count and names as bytes, names) of the last frame read.
+# Every frame of a result repeats its names: (options, count and names as bytes, names) of the frame before.
 _last_names: tuple[object, bytes, list[str]] = (None, b"", [])
 
 
@@ -271,6 +273,17 @@ def explain_rows(cursor: Cursor) -> None:
 # ---- the fast path
 
 
+class Cold:
+    """A signature that is not compiled: its types, the same as plain integers, and the rows seen."""
+
+    __slots__ = ("codes", "rows", "types")
+
+    def __init__(self, types: Types) -> None:
+        self.types = types
+        self.codes = [int(code) for code in types]
+        self.rows = 0
+
+
 class Tiers:
     """Which signatures are cold, which are compiled, and how many more may be."""
 
@@ -280,7 +293,7 @@ class Tiers:
         self.heat = heat
         self.compiled: dict[int, dict[bytes, RowReader]] = {}  # by column count
         self.count = 0
-        self.cold: dict[tuple[int, bytes], list[Any]] = {}  # (columns, header) -> [types, codes, rows seen]
+        self.cold: dict[tuple[int, bytes], Cold] = {}  # by columns and header
         self.credit = MAX_CREDIT
         self.rows = 0
 
@@ -290,18 +303,21 @@ class Tiers:
             earned, self.rows = divmod(self.rows, ROWS_PER_CREDIT)
             self.credit = min(self.credit + earned, MAX_CREDIT)
 
-    def see(self, header: bytes, count: int) -> tuple[Types, list[int]]:
-        """Return types and codes of a row whose signature is cold, and compile it if it no longer is."""
+    def see(self, header: bytes, count: int) -> Cold:
+        """Return what is known of a cold signature."""
         entry = self.cold.get((count, header))
         if entry is None:
             if len(self.cold) >= MAX_COLD:
                 self.cold.clear()
-            types = read_row_types(header, count, 0)
-            entry = self.cold[count, header] = [types, list(map(int, types)), 0]
-        entry[2] += 1
-        if entry[2] >= self.heat and self.credit > 0:
-            self._compile(header, count, entry[0])
-        return entry[0], entry[1]
+            entry = self.cold[count, header] = Cold(read_row_types(header, count, 0))
+        return entry
+
+    def warm(self, header: bytes, entry: Cold, rows: int) -> None:
+        """Count rows that were read of a cold signature, and compile it once it is hot."""
+        self.earn(rows)
+        entry.rows += rows
+        if entry.rows >= self.heat and self.credit > 0:
+            self._compile(header, len(entry.types), entry.types)
 
     def _compile(self, header: bytes, count: int, types: Types) -> None:
         # Bits that mean nothing multiply signatures, and compiling very wide rows takes long.
@@ -320,49 +336,99 @@ class Tiers:
 tiers = Tiers()
 
 
-def _read_fast(
-    frame: bytes, pos: int, end: int, count: int, options: Options
-) -> tuple[RowTypes, list[Row], bool]:
+def _read_fast(frame: bytes, pos: int, end: int, count: int) -> tuple[RowTypes, list[Row], bool]:
     rows: list[Row] = []
     runs: list[tuple[int, Types]] = []
+    append, index, begin = rows.append, frame.index, runs.append
     size = (count + 15) // 16 * 8
     last = end - 8
     tier = tiers
     readers = tier.compiled.get(count)
     if readers is None:
         readers = tier.compiled[count] = {}
+    cold = 0
     header = frame[pos : pos + size]
-    while True:
+    while pos < last:
         reader = readers.get(header)
-        if reader is not None and pos < last:
-            header, pos = reader(frame, pos + size, rows, runs)
+        if reader is not None:
+            header, pos = reader(frame, pos + size, rows, begin, append, index)
             continue
-        if pos >= last:
-            word = header[:8]
-            if pos > last or not (word == DONE or word == PART):
-                raise DecodeError("no marker")
-            tier.earn(len(rows))
-            return RowTypes(runs, len(rows)), rows, word == PART
-        types, codes = tier.see(header, count)
-        runs.append((len(rows), types))
-        row, pos = _read_row(frame, pos + size, end, codes, options)
-        rows.append(row)
-        header = frame[pos : pos + size]
+        entry = tier.see(header, count)
+        first = len(rows)
+        begin((first, entry.types))
+        # Without credit a look now and then is enough.
+        most = tier.heat - entry.rows if tier.credit else ROWS_PER_CREDIT
+        following, pos = _read_cold(frame, pos + size, header, entry.codes, most, append, index)
+        tier.warm(header, entry, len(rows) - first)
+        cold += len(rows) - first
+        header = following
+    word = header[:8]
+    if pos > last or not (word == DONE or word == PART):
+        raise DecodeError("no marker")
+    tier.earn(len(rows) - cold)
+    return RowTypes(runs, len(rows)), rows, word == PART
+
+
+def _read_cold(
+    frame: bytes,
+    pos: int,
+    header: bytes,
+    codes: list[int],
+    most: int,
+    append: Callable[[Row], None],
+    index: Callable[[int, int], int],
+) -> tuple[bytes, int]:
+    """Read rows with this header, about `most` of them; as in a compiled reader, bounds are not tested."""
+    size = len(header)
+    while True:
+        row: list[WireValue] = []
+        add = row.append
+        for code in codes:
+            if code == 1 or code == 9:
+                add(_integer(frame, pos)[0])
+                pos += 8
+            elif code == 3 or code == 10:
+                stop = index(0, pos)
+                add(frame[pos:stop].decode())
+                pos = (stop + 8) & -8
+            elif code == 2:
+                add(_float(frame, pos)[0])
+                pos += 8
+            elif code == 5:
+                add(None)
+                pos += 8
+            elif code == 11:
+                add(_unsigned(frame, pos)[0] != 0)
+                pos += 8
+            else:
+                stop = pos + 8 + _unsigned(frame, pos)[0]
+                add(frame[pos + 8 : stop])
+                pos = (stop + 7) & -8
+        append(tuple(row))
+        following = frame[pos : pos + size]
+        most -= 1
+        if following != header or most <= 0:
+            return following, pos
+        pos += size
+
+
+_integer, _unsigned, _float = I64.unpack_from, U64.unpack_from, DOUBLE.unpack_from
 
 
 def compile_row_reader(types: Types) -> RowReader:
     """Generate the decoder of rows with these types: it loops while the next header is the same.
 
-    It is called with the frame, the position behind a first such header, and the lists to which rows and runs are
-    added; it returns the next, different header and its position. It tests no bounds: the frame has zeros behind it, and a row
-    that runs over the end of the body leaves a position behind the marker's.
+    It is called with the frame, the position behind a first such header, the rows so far, what adds a run
+    and a row, and the frame's `index`; it returns the next, different header and its position. It tests no
+    bounds: the frame has zeros behind it, and a row that runs over the end of the body leaves a position
+    behind the marker's.
     """
     codes = [int(code) for code in types]
     writer = _fixed_rows if all(code in _FIXED for code in codes) else _mixed_rows
     names: dict[str, Any] = {"TYPES": types, "HEADER": row_header(types)}
-    lines = ["def read(frame, pos, rows, runs):", "    runs.append((len(rows), TYPES))"]
+    lines = ["def read(frame, pos, rows, begin, append, index):", "    begin((len(rows), TYPES))"]
     lines += [f"    {line}" for line in writer(codes, names)]
-    exec(compile("\n".join(lines), "<row reader>", "exec"), names)
+    exec("\n".join(lines), names)  # compile() would make CPython set up all of `_ast` first, 2 ms
     made: RowReader = names["read"]
     return made
 
@@ -406,7 +472,7 @@ def _mixed_rows(codes: list[int], names: dict[str, Any]) -> list[str]:
     lead = list(range(variable[0]))
     tail = list(range(variable[-1] + 1, len(codes)))
     look_ahead = lead if len(lead) <= MAX_LOOK_AHEAD and codes[variable[0]] != 4 else []
-    lines = ["index = frame.index", "append = rows.append"]
+    lines: list[str] = []
     loop: list[str] = []
     if look_ahead:
         lines += _unpack("lead", look_ahead, codes, names)
@@ -467,5 +533,5 @@ def _next_header(
 
 
 def row_less_part_is_final(names: list[str]) -> bool:
-    """Tell whether names fill a page, so that a server never gets to a row (dqlite src/query.c: query__batch)."""
+    """Tell whether names fill a page: no server then gets to a row (dqlite src/query.c: query__batch)."""
     return 16 + sum((len(name.encode("utf-8", "surrogatepass")) + 8) & -8 for name in names) >= 4096
