@@ -10,7 +10,8 @@ PY := $(VENV)/bin/python
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nodes check format bench bench-regress clean
+.PHONY: help demo test nodes format bench bench-regress clean
+.PHONY: check check-format check-lint check-types check-public check-imports
 
 help: ## show this
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 22
@@ -25,12 +26,18 @@ nodes: $(VENV)/.installed-test ## unpack the real servers and the published clie
 	@tests/real/setup-nodes
 	@tests/downstream/setup-clients $(PY)
 
-check: $(VENV)/.installed-dev ## format, lint, types, and who may import whom
+check: check-format check-lint check-types check-public check-imports ## format, lint, types, and who may import whom
+
+check-format: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/ruff check .
+check-lint: $(VENV)/.installed-dev
+	$(VENV)/bin/ruff check --output-format concise .
+check-types: $(VENV)/.installed-dev
 	$(VENV)/bin/mypy
-	$(VENV)/bin/pyright
-	$(VENV)/bin/lint-imports
+check-public: $(VENV)/.installed-dev
+	$(VENV)/bin/pyright --pythonpath $(PY)
+check-imports: $(VENV)/.installed-dev
+	$(VENV)/bin/lint-imports --no-logo
 
 format: $(VENV)/.installed-dev ## put the code into its one format
 	$(VENV)/bin/ruff format .
