@@ -1,0 +1,60 @@
+"""Every code block of the README runs as written, the exchange against a real node."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+PYTHON = [code for language, code in BLOCKS if language == "python"]
+COMMANDS = [
+    line[2:] for language, text in BLOCKS if language == "console" for line in text.splitlines()
+]
+
+
+def run(code: str, **environment: str) -> str:
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("code", [code for code in PYTHON if "DQLITE_ADDRESS" not in code])
+def test_code(code: str) -> None:
+    printed = run(code)
+    for expected in re.findall(r"print\(.*\)  # (\w+[.(:].*)$", code, re.MULTILINE):
+        if "whatever" not in expected:
+            assert expected in printed
+
+
+def test_exchange_with_a_real_node(real_node: object) -> None:
+    (code,) = (code for code in PYTHON if "DQLITE_ADDRESS" in code)
+    printed = run(code, DQLITE_ADDRESS=real_node.address)  # type: ignore[attr-defined]
+    assert printed.splitlines()[0].startswith("LeaderResponse(node_id=1, address='127.0.0.1:")
+    assert printed.splitlines()[-1] == "[(1, 'one')]"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command(command: str) -> None:
+    words = shlex.split(command)
+    assert words[0] == "dqlite-wire"
+    done = subprocess.run(
+        [sys.executable, "-m", "dqlitewire.cli", *words[1:]],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_there_is_something_to_run() -> None:
+    assert len(PYTHON) >= 6
+    assert len(COMMANDS) >= 4
