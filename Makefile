@@ -46,7 +46,7 @@ format: $(VENV)/.installed-dev ## put the code into its one format
 bench: $(VENV)/.installed-dev ## measure, as ratios to what runs beside it
 	$(PY) -m bench
 
-bench-regress: $(VENV)/.installed-dev ## compare this tree's speed with another commit's
+bench-regress: $(VENV)/.installed-dev ## count instructions and compare with the ratios kept in bench/
 	$(PY) bench/regress.py
 
 clean: ## drop what the targets above made (not the cache folder)
