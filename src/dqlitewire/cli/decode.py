@@ -17,11 +17,13 @@ from dqlitewire import RequestType, ResponseType
 from dqlitewire.cli.output import Exit, colourful, emit, fail, painted, width
 from dqlitewire.cli.progress import watched
 from dqlitewire.conversation import Side
+from dqlitewire.traffic.direction import guess
+from dqlitewire.traffic.inputs import open_input
 from dqlitewire.traffic.items import Item, items
 from dqlitewire.traffic.jsonline import json_object, json_text
 from dqlitewire.traffic.line import Clock, Line, line
 from dqlitewire.traffic.select import Selection
-from dqlitewire.traffic.sources import Format, Source, open_pair, open_source
+from dqlitewire.traffic.sources import Format, Source, open_pair, open_source, recognise
 from dqlitewire.traffic.streams import Connection
 from dqlitewire.traffic.transcript import TranscriptWriter
 from dqlitewire.traffic.tree import hexdump, tree
@@ -146,16 +148,25 @@ def open_sources(
 
 
 def _as_pair(names: list[str], format: Format | None, side: Side | None) -> Source | None:
-    if side is not None or "-" in names:
+    if side is not None or format not in (None, Format.RAW) or "-" in names:
         return None
-    first, second = (open_source(name, format=format) for name in names)
-    for source in (first, second):
-        for input in source.inputs:
-            input.close()
-    sides = {first.side: names[0], second.side: names[1]}
-    if first.format != "raw" or second.format != "raw" or len(sides) != 2:
-        return None
-    return open_pair(sides[Side.CLIENT], sides[Side.SERVER])
+    sides = [_raw_side(name) for name in names]
+    match sides:
+        case [Side.CLIENT, Side.SERVER | Format.RAW]:
+            return open_pair(*names)
+        case [Side.SERVER | Format.RAW, Side.CLIENT]:
+            return open_pair(*reversed(names))
+    return None
+
+
+def _raw_side(name: str) -> Side | Format | None:
+    """Who sent a raw stream; Format.RAW for an empty one, which may be either; None for anything else."""
+    input = open_input(name)
+    head = input.head()
+    input.close()
+    if not head:
+        return Format.RAW
+    return guess(head).side if recognise(head, name) is Format.RAW else None
 
 
 def _more() -> bool:
@@ -260,8 +271,8 @@ class View:
 
     def _details(self, item: Item) -> Iterator[str]:
         if self.verbose and (span := item.spans()) is not None:
-            children = 64 if self.limit_rows is None else self.limit_rows
-            yield from (f"    {text}" for text in tree(span, self.width - 4, children))
+            rows = 64 if self.limit_rows is None else self.limit_rows
+            yield from (f"    {text}" for text in tree(span, self.width - 4, rows))
         if self.hexadecimal and item.data:
             yield from hexdump(item.data, item.spans(), self.width)
 

@@ -69,7 +69,7 @@ def _show(item: Item, columns: int, all_bytes: bool) -> None:
     emit(f"{painted(shown.type.strip(), shown.style, colour)} {'request' if item.is_request else 'response'}  {shown.text}".rstrip())
     span = item.spans()
     if span is not None:
-        for text in tree(span, columns, sys.maxsize if all_bytes else 64):
+        for text in tree(span, columns, *((None, None) if all_bytes else ())):
             emit(f"  {text}")
     for text in hexdump(item.data, span, columns, None if all_bytes else 4096):
         emit(text)

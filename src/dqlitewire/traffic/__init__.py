@@ -1,0 +1,102 @@
+"""dqlite traffic from any source: frames, exchanges, and what they mean.
+
+    from dqlitewire.traffic import exchanges, explain, frames
+
+    for item in frames("trace.pcap"):                     # every message, both directions
+        print(item.time, item.type, item.message)
+    for connection, exchange in exchanges("trace.pcap"):  # every request with its answers
+        print(connection.client, exchange.sql, exchange.duration, exchange.row_count)
+    print(explain(frame).children)                        # a frame as a tree of byte ranges
+
+A source is whatever `open_source` opens: the path of a pcap, pcapng, transcript (.dqt), raw stream or text file, "-" for standard
+input, bytes, a binary file, a `Source` or a `Recording`. docs/traffic.md tells the rest.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from dqlitewire.conversation import Exchange, Side
+from dqlitewire.cursor import Span
+from dqlitewire.explain import explain as _explain
+from dqlitewire.traffic.direction import guess
+from dqlitewire.traffic.errors import SourceError
+from dqlitewire.traffic.items import Item, items
+from dqlitewire.traffic.line import Clock, line
+from dqlitewire.traffic.sources import Format, Recording, Source, open_pair, open_source
+from dqlitewire.traffic.streams import Connection
+from dqlitewire.traffic.transcript import TranscriptWriter
+
+__all__ = [
+    "Connection",
+    "Format",
+    "Item",
+    "Recording",
+    "Side",
+    "Source",
+    "SourceError",
+    "TranscriptWriter",
+    "exchanges",
+    "explain",
+    "frames",
+    "items",
+    "lines",
+    "open_pair",
+    "open_source",
+]
+
+AnySource = str | os.PathLike[str] | bytes | BinaryIO | Source | Recording
+
+
+def frames(source: AnySource) -> Iterator[Item]:
+    """Yield every message of a source, in the order they passed.
+
+    Raises:
+        SourceError: the source cannot be read, or holds no dqlite traffic.
+    """
+    return (item for item in items(_opened(source)) if item.code is not None)
+
+
+def exchanges(source: AnySource, *, keep_answers: int = 64) -> Iterator[tuple[Connection, Exchange]]:
+    """Yield every request with its answers, when it is over; its rows are counted.
+
+    Args:
+        keep_answers: answer frames kept of a long answer, the last one always among them.
+
+    Raises:
+        SourceError: the source cannot be read, or holds no dqlite traffic.
+    """
+    for item in items(_opened(source), count_rows=True, keep_answers=keep_answers):
+        for exchange in item.over:
+            yield item.connection, exchange
+
+
+def explain(frame: bytes, is_request: bool | None = None) -> Span:
+    """Return the parts of a frame as a tree of byte ranges with names and values.
+
+    Args:
+        is_request: who sent it; None to guess.
+    """
+    if is_request is None:
+        is_request = guess(frame).side is Side.CLIENT
+    return _explain(frame, is_request=is_request)
+
+
+def lines(source: AnySource, width: int = 160, time: str = "relative") -> Iterator[str]:
+    """Yield a line for every message, as `dqlite-wire decode` prints it.
+
+    Args:
+        width: columns to fit into.
+        time: how to write times: "relative", "utc", "local", "delta" or "none".
+    """
+    clock = Clock(time)
+    for item in items(_opened(source)):
+        yield str(line(item, clock, width))
+
+
+def _opened(source: AnySource) -> Source:
+    if isinstance(source, Source):
+        return source
+    return source.source() if isinstance(source, Recording) else open_source(source)

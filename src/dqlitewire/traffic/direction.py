@@ -1,7 +1,7 @@
 """Which side sent a byte stream, and whether it begins with a handshake, told from the bytes alone.
 
 Request and response codes overlap, so the stream is read each way and the reading that covers more of it wins. What no known peer ever
-sends counts half: a request for a database other than 0, an explicit empty parameter list, a HEARTBEAT.
+sends counts half: a request for a database other than 0, an explicit empty parameter list, a HEARTBEAT, a failure without words.
 """
 
 from __future__ import annotations
@@ -32,17 +32,21 @@ def guess(data: bytes, side: Side | None = None) -> Beginning:
         return Beginning(Side.CLIENT, False)
     if data.startswith(b"HTTP/1."):
         return Beginning(Side.SERVER, False)
-    greeted = 8 + _score(data, 8, True) if data[:8] in HANDSHAKES else 0.0
+    greeted = _greeting(data) + _score(data, 8, True) if _greeting(data) else 0.0
     readings = {  # the first of equals wins
         Beginning(Side.CLIENT, False): greeted,
         Beginning(Side.SERVER, True): _score(data, 0, False),
         Beginning(Side.CLIENT, True): _score(data, 0, True),
     }
     possible = [reading for reading in readings if side in (None, reading.side)]
-    best = max(possible, key=lambda reading: readings[reading])
-    if readings[best] == 0 and side is not Side.SERVER and int.from_bytes(data[:8], "little") < 256:
-        return Beginning(Side.CLIENT, False)  # a handshake that no server knows
-    return best
+    return max(possible, key=lambda reading: readings[reading])
+
+
+def _greeting(data: bytes) -> int:
+    """Bytes of a handshake; a version that no server knows counts half."""
+    if data[:8] in HANDSHAKES:
+        return 8
+    return 4 if len(data) >= 8 and int.from_bytes(data[:8], "little") < 256 else 0
 
 
 def _score(data: bytes, at: int, is_request: bool) -> float:
@@ -65,5 +69,8 @@ def _judge(frame: bytes, is_request: bool) -> float:
         message = decode_message(frame, is_request=is_request)
     except DecodeError:
         return 0.0
-    strange = getattr(message, "db_id", 0) != 0 or getattr(message, "empty_header", False)
-    return 0.5 if strange and is_request else 1.0
+    if is_request:
+        strange = getattr(message, "db_id", 0) != 0 or getattr(message, "empty_header", False)
+    else:
+        strange = frame[4] == 0 and not getattr(message, "message", "")
+    return 0.5 if strange else 1.0

@@ -142,7 +142,7 @@ class _Talk:
             case Preamble() | Opaque():
                 return self._other(event, _TYPES[event.kind], event.kind)
             case Gap():
-                item = Item(self.connection, event.side, "GAP", event.offset, _int(event.time))
+                item = Item(self.connection, event.side, "GAP", event.offset, 0)  # nobody knows when
                 item.size = event.size or 0
                 return item
             case Garbage():

@@ -10,7 +10,7 @@ from dqlitewire.traffic.items import Item
 from dqlitewire.traffic.summary import elide, one_line, summarise
 
 ARROWS = {True: ">", False: "<"}
-TYPE_WIDTH = 9
+TYPE_WIDTH = 10
 SHOWN_BYTES = 16
 
 
@@ -103,10 +103,7 @@ def describe(item: Item, width: int = 160) -> str:
     """What an item says, without its type."""
     message = item.message
     if message is not None:
-        text = summarise(message, width)
-        if item.is_request and item.sql is not None and not hasattr(message, "sql"):
-            text += f": {one_line(item.sql)}"
-        return text
+        return summarise(message, width, item.sql)
     if item.code is not None:
         return f"does not decode: {item.error} ({item.size} B) {_bytes(item.data)}"
     match item.type:

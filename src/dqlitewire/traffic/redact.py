@@ -58,7 +58,7 @@ def _mask(out: bytearray, span: Span, values: bool) -> None:
         inside = values or span.name == "params" or span.name.startswith("rows")
         for child in span.children:
             _mask(out, child, inside)
-    elif span.name in ("undecoded", "content", "stale"):
+    elif span.name in ("undecoded", "content", "half-built rows"):
         out[span.start : span.end] = bytes(span.end - span.start)
     elif values and _CELL.fullmatch(span.name):
         _mask_cell(out, span)

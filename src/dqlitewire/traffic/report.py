@@ -33,16 +33,11 @@ def size(number: int) -> str:
 def report(statistics: Statistics, sort: str = "total", top: int = 20, width: int = 100, colour: bool = False) -> Iterator[str]:
     """Yield the lines of the whole report."""
     yield from _overview(statistics, width)
-    sections = (
-        _statements(statistics, sort, top, width),
-        _failures(statistics, width),
-        _loops(statistics, width),
-        _unanswered(statistics, width),
-    )
-    for table in sections:
-        if table is not None and table.row_count:
+    for table in (_statements(statistics, sort, top, width), _loops(statistics), _unanswered(statistics)):
+        if table.row_count:
             yield ""
             yield from _lines(table, width, colour)
+    yield from _failures(statistics, width)
     if statistics.latency.count:
         yield ""
         yield "latency of all requests"
@@ -60,7 +55,8 @@ def _overview(statistics: Statistics, width: int) -> Iterator[str]:
         yield f"time          {taken / 1e9:.3f} s, {requests / (taken / 1e9):.1f} requests/s"
     if statistics.leaders:
         named = ", ".join(address for _, address in statistics.leaders)
-        yield elide(f"leaders       {named} ({statistics.leader_changes} changes)", width)
+        changes = f" ({statistics.leader_changes} changes)" if statistics.leader_changes else ""
+        yield elide(f"leaders       {named}{changes}", width)
     if statistics.retries:
         yield "retries       " + ", ".join(f"{count} after {kind}" for kind, count in sorted(statistics.retries.items()))
     if statistics.gaps:
@@ -126,21 +122,18 @@ def _each(number: int, count: int) -> str:
     return (f"{each:.0f}" if each >= 100 else f"{each:.3g}") if number else ""
 
 
-def _failures(statistics: Statistics, width: int) -> Table:
-    table = _table("failures")
-    table.add_column("count", justify="right", no_wrap=True)
-    table.add_column("code", justify="right", no_wrap=True)
-    table.add_column("name", no_wrap=True)
-    table.add_column("message", ratio=1, no_wrap=True, overflow="ellipsis")
-    table.add_column("means", ratio=1, no_wrap=width >= 110, overflow="ellipsis")
-    for failure in sorted(statistics.failures.values(), key=lambda f: (-f.count, f.code, f.message)):
+def _failures(statistics: Statistics, width: int) -> Iterator[str]:
+    found = sorted(statistics.failures.values(), key=lambda f: (-f.count, f.code, f.message))
+    if found:
+        yield from ("", "failures")
+    for failure in found:
         info = explain_failure(failure.code, failure.message, request=failure.request)
-        means = f"{info.meaning}; retry: {info.retry.value}"
-        table.add_row(str(failure.count), str(failure.code), info.name, Text(one_line(failure.message)), Text(means))
-    return table
+        name = f"{failure.code} {info.name}" if failure.code else "0"
+        yield elide(f"{failure.count:>5}  {name}: {one_line(failure.message)}", width)
+        yield elide(f"       {info.meaning}; retry: {info.retry.value}", width)
 
 
-def _loops(statistics: Statistics, width: int) -> Table:
+def _loops(statistics: Statistics) -> Table:
     table = _table("queries repeated in a row (N+1)")
     for name in ("runs", "queries", "longest"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -152,7 +145,7 @@ def _loops(statistics: Statistics, width: int) -> Table:
     return table
 
 
-def _unanswered(statistics: Statistics, width: int) -> Table:
+def _unanswered(statistics: Statistics) -> Table:
     table = _table("requests without an answer")
     table.add_column("count", justify="right")
     table.add_column("statement", ratio=1, no_wrap=True, overflow="ellipsis")

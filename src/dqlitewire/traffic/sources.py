@@ -103,23 +103,30 @@ def open_source(
         SourceError: it cannot be read, or is not dqlite traffic.
     """
     input = open_input(what, more)
+    try:
+        source = _source(input, format, side, ports)
+    except BaseException:
+        input.close()
+        raise
+    source.inputs.append(input)
+    return source
+
+
+def _source(input: Input, format: Format | None, side: Side | None, ports: Collection[int]) -> Source:
     head = input.head()
     if not head:
         raise SourceError(f"{input.name}: empty")
     found = format or recognise(head, input.name)
     if found is Format.PCAP:
-        source = Source(input.name, "pcapng" if head[:4] == capture.PCAPNG_MAGIC else "pcap", _capture(input, ports))
-    elif found is Format.TRANSCRIPT:
-        source = Source(input.name, found.value, _transcript(input))
-    elif found is Format.RAW:
+        return Source(input.name, "pcapng" if head[:4] == capture.PCAPNG_MAGIC else "pcap", _capture(input, ports))
+    if found is Format.TRANSCRIPT:
+        return Source(input.name, found.value, _transcript(input))
+    if found is Format.RAW:
         begins = guess(head, side)
-        source = Source(input.name, found.value, _raw(input, begins), begins.side)
-    else:
-        name, data = texts.parse(_text(input), found.value if format else None)
-        begins = guess(data, side)
-        source = Source(input.name, name, _bytes(data, begins), begins.side)
-    source.inputs.append(input)
-    return source
+        return Source(input.name, found.value, _raw(input, begins), begins.side)
+    name, data = texts.parse(_text(input), found.value if format else None)
+    begins = guess(data, side)
+    return Source(input.name, name, _bytes(data, begins), begins.side)
 
 
 def open_pair(

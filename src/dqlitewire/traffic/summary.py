@@ -63,9 +63,12 @@ def _sql(message: Any, width: int) -> str:
     return _database(message) + elide(one_line(message.sql), room) + params
 
 
-def _statement(message: Any) -> str:
+def _statement(message: Any, width: int, sql: str | None) -> str:
     params = f"  {values(message.params)}" if getattr(message, "params", None) else ""
-    return f"{_database(message)}stmt {message.stmt_id}{params}"
+    label = f"{_database(message)}stmt {message.stmt_id}"
+    if sql is not None:
+        label += ": " + elide(one_line(sql), max(width // 2, width - len(params) - 1) - len(label) - 2)
+    return label + params
 
 
 def _rows(message: messages.RowsResponse) -> str:
@@ -108,14 +111,16 @@ def _leader(message: messages.LeaderResponse) -> str:
     return f"{number}at {sanitize_for_log(message.address)}"
 
 
+def _failure(message: messages.FailureResponse) -> str:
+    name = f" {failure_name(message.code)}" if message.code else ""  # 0 is no SQLITE_OK here
+    return f"{message.code}{name}: {sanitize_for_log(message.message)}"
+
+
 _SUMMARIES: dict[type[Message], Callable[[Any], str]] = {
     requests.LeaderRequest: lambda m: "",
     requests.ClientRequest: lambda m: f"id {m.client_id}",
     requests.HeartbeatRequest: lambda m: f"at {m.timestamp}",
     requests.OpenRequest: _open,
-    requests.ExecRequest: _statement,
-    requests.QueryRequest: _statement,
-    requests.FinalizeRequest: _statement,
     requests.InterruptRequest: _database,
     requests.ConnectRequest: lambda m: f"raft of node {m.node_id} at {sanitize_for_log(m.address)}",
     requests.AddRequest: lambda m: f"node {m.node_id} at {sanitize_for_log(m.address)}",
@@ -126,7 +131,7 @@ _SUMMARIES: dict[type[Message], Callable[[Any], str]] = {
     requests.TransferRequest: lambda m: f"to node {m.target_node_id}" if m.target_node_id else "to any voter",
     requests.DescribeRequest: lambda m: f"format {m.format}",
     requests.WeightRequest: lambda m: str(m.weight),
-    messages.FailureResponse: lambda m: f"{m.code} {failure_name(m.code)}: {sanitize_for_log(m.message)}",
+    messages.FailureResponse: _failure,
     messages.LeaderResponse: _leader,
     messages.WelcomeResponse: lambda m: f"heartbeat timeout {m.heartbeat_timeout} ms",
     messages.ServersResponse: _servers,
@@ -140,8 +145,14 @@ _SUMMARIES: dict[type[Message], Callable[[Any], str]] = {
 }
 
 
-def summarise(message: Message, width: int = 160) -> str:
-    """Return what a message says, without its type; made for a width, but not cut to it."""
+def summarise(message: Message, width: int = 160, sql: str | None = None) -> str:
+    """Return what a message says, without its type; made for a width, but not cut to it.
+
+    Args:
+        sql: the text of the prepared statement that the message runs.
+    """
     if hasattr(message, "sql"):
         return _sql(message, width)
+    if isinstance(message, (requests.ExecRequest, requests.QueryRequest, requests.FinalizeRequest)):
+        return _statement(message, width, sql)
     return _SUMMARIES[type(message)](message).strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 
 from dqlitewire.cursor import Span
 from dqlitewire.traffic.summary import elide, value
@@ -10,14 +11,17 @@ from dqlitewire.traffic.summary import elide, value
 MAX_CHILDREN = 64  # of one part, before the rest is counted instead
 
 
-def tree(span: Span, width: int = 100, max_children: int = MAX_CHILDREN) -> Iterator[str]:
+def tree(
+    span: Span, width: int = 100, max_rows: int | None = MAX_CHILDREN, max_children: int | None = MAX_CHILDREN
+) -> Iterator[str]:
     """Yield the lines of a tree: byte range, name, value.
 
     Args:
         width: lines are cut to it.
-        max_children: of one part; the others are counted.
+        max_rows: rows that are shown; the others are counted.
+        max_children: the same for the parts of anything else, such as columns.
     """
-    for part, depth, left_out in _walk(span, 0, max_children):
+    for part, depth, left_out in _walk(span, 0, (max_rows, max_children)):
         if left_out:
             yield f"{'':13}{'  ' * depth}… {left_out} more"
             continue
@@ -28,14 +32,17 @@ def tree(span: Span, width: int = 100, max_children: int = MAX_CHILDREN) -> Iter
         yield elide(f"{'':13}! {span.error}", width)
 
 
-def _walk(span: Span, depth: int, limit: int) -> Iterator[tuple[Span, int, int]]:
+def _walk(span: Span, depth: int, limits: tuple[int | None, int | None]) -> Iterator[tuple[Span, int, int]]:
     yield span, depth, 0
     if span.name == "header":
         return
-    for child in span.children[:limit]:
-        yield from _walk(child, depth + 1, limit)
-    if len(span.children) > limit:
-        yield span, depth + 1, len(span.children) - limit
+    for name, group in groupby(span.children, lambda child: child.name.partition("[")[0]):
+        children = list(group)
+        limit = limits[name != "rows"]
+        for child in children[:limit]:
+            yield from _walk(child, depth + 1, limits)
+        if limit is not None and len(children) > limit:
+            yield span, depth + 1, len(children) - limit
 
 
 def value_of(span: Span, width: int = 60) -> str:
