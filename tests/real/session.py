@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 from dqlitewire import PROTOCOL_VERSION, Message, MessageDecoder, MessageEncoder
@@ -96,10 +97,10 @@ class Session:
                 return frames
             frame = self.more()
 
-    def rows(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
+    def rows(self, sql: str, *params: Any) -> list[Sequence[Any]]:
         return [row for frame in self.run(QuerySqlRequest(0, sql, list(params))) for row in frame.rows]
 
-    def row(self, sql: str, *params: Any) -> tuple[Any, ...]:
+    def row(self, sql: str, *params: Any) -> Sequence[Any]:
         (row,) = self.rows(sql, *params)
         return row
 

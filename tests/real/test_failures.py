@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from dqlitewire import Message, ServerFailure
+from dqlitewire import Message, NodeRole, ServerFailure
 from dqlitewire.exceptions import DecodeError, PoisonedError
 from dqlitewire.messages import (
     AddRequest,
@@ -49,11 +49,11 @@ class Case(NamedTuple):
     old: tuple[int, str] | None = None  # where 1.11.1 says something else
 
 
-def exec_sql(sql: str, *params: object) -> ExecSqlRequest:
+def exec_sql(sql: str, *params: int) -> ExecSqlRequest:
     return ExecSqlRequest(0, sql, list(params))
 
 
-def query_sql(sql: str, *params: object) -> QuerySqlRequest:
+def query_sql(sql: str, *params: int) -> QuerySqlRequest:
     return QuerySqlRequest(0, sql, list(params))
 
 
@@ -69,8 +69,8 @@ CASES = [
     Case("columns", query_sql("SELECT " + ",".join(["1"] * 2001)), (1, "too many columns in result set")),
     Case("own group", RemoveRequest(99), (1, "server ID is not valid")),
     Case("id in use", AddRequest(1, "127.0.0.1:1"), (1, "server ID already in use")),
-    Case("same role", AssignRequest(1, 0), (1, "server role is not valid")),
-    Case("unknown node", AssignRequest(99, 0), (1, "Resource not found"), (1, "unknown error")),
+    Case("same role", AssignRequest(1, NodeRole.VOTER), (1, "server role is not valid")),
+    Case("unknown node", AssignRequest(99, NodeRole.VOTER), (1, "Resource not found"), (1, "unknown error")),
     Case("to nobody", TransferRequest(0), (1, "Resource not found"), (1, "unknown error")),
     Case("to itself", TransferRequest(1), (1, "server ID is not valid")),
     # 5: busy
@@ -253,8 +253,8 @@ def test_followers_and_leadership_loss(
         not_leader = (10250, "not leader")
         for request in (exec_sql("SELECT 1"), query_sql("SELECT 1")):
             assert session.failure(request) == not_leader
-        for request in (AddRequest(9, "127.0.0.1:9"), RemoveRequest(1), TransferRequest(1)):
-            assert session.failure(request)[0] == 10250
+        for change in (AddRequest(9, "127.0.0.1:9"), RemoveRequest(1), TransferRequest(1)):
+            assert session.failure(change)[0] == 10250
 
     with Session(leader.address, database) as session, Session(leader.address, database) as waiting:
         session.execute("CREATE TABLE t (a)")

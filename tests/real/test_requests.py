@@ -33,12 +33,14 @@ from dqlitewire.messages import (
     QuerySqlRequest,
     RemoveRequest,
     ResultResponse,
+    RowsResponse,
     ServersResponse,
     StmtResponse,
     TransferRequest,
     WeightRequest,
     WelcomeResponse,
 )
+from dqlitewire.messages.requests import HeartbeatRequest
 from tests.real import raw
 from tests.real.nodes import Node
 from tests.real.session import Session, failed
@@ -126,8 +128,6 @@ def test_cluster_format_0(real_node: Node) -> None:
 
 
 def test_heartbeat_is_refused(new_node: Node) -> None:
-    from dqlitewire.messages.requests import HeartbeatRequest
-
     with Session(new_node.address) as session:
         assert session.failure(HeartbeatRequest(1)) == (1005, "unrecognized request type")
         assert isinstance(session.call(LeaderRequest()), LeaderResponse)
@@ -172,11 +172,11 @@ def test_interrupt_waits_for_the_query(real_node: Node, database: str) -> None:
     with Session(real_node.address, database) as session:
         frame = session.call(QuerySqlRequest(0, rows))
         session.send(InterruptRequest(0))
-        frames = [frame]
-        while frames[-1].has_more:  # type: ignore[attr-defined]
-            frames.append(session.more())
-        assert session.answer() == EmptyResponse()
-        assert sum(len(frame.rows) for frame in frames) == 20_000  # type: ignore[attr-defined]
+        count = 0
+        while isinstance(frame, RowsResponse):
+            count += len(frame.rows)
+            frame = session.more() if frame.has_more else session.answer()
+        assert (count, frame) == (20_000, EmptyResponse())
         assert session.rows("SELECT 1 AS one") == [(1,)]
 
 
