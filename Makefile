@@ -53,10 +53,8 @@ clean: ## drop what the targets above made (not the cache folder)
 	rm -rf .venv .venv-* build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# the stamps: one for each set of extras
+# one stamp for each set of extras
 $(VENV)/.installed: pyproject.toml
 	@tools/venv $(VENV) "$(PYTHON)" && touch $@
-$(VENV)/.installed-test: pyproject.toml
-	@tools/venv $(VENV) "$(PYTHON)" test && touch $@
-$(VENV)/.installed-dev: pyproject.toml
-	@tools/venv $(VENV) "$(PYTHON)" dev && touch $@
+$(VENV)/.installed-%: pyproject.toml
+	@tools/venv $(VENV) "$(PYTHON)" $* && touch $@
