@@ -290,7 +290,7 @@ EXPRESSIONS = (
     "zeroblob(5000)",
     "printf('%.*c', 5000, 'x')",
     "typeof(?1), typeof(?2)",
-    "1 AS x, 2 AS x, 3 AS \"\"",
+    '1 AS x, 2 AS x, 3 AS ""',
     "abs(-9223372036854775808) AS x",
     "CASE WHEN 1 THEN NULL END",
     "count(*), sum(1), max(NULL)",
@@ -421,7 +421,24 @@ def _texts(d: Dialogue, kind: str) -> None:
 def _values(d: Dialogue, kind: str) -> None:
     for expression in EXPRESSIONS:
         d.query_sql("a", f"SELECT {expression}")
-    values = (0, 1, -1, 2**63 - 1, -(2**63), 0.0, 1.5, float("inf"), "", "a", "12345678", "ü€😀", b"", b"\0", b"12345678", None)
+    values = (
+        0,
+        1,
+        -1,
+        2**63 - 1,
+        -(2**63),
+        0.0,
+        1.5,
+        float("inf"),
+        "",
+        "a",
+        "12345678",
+        "ü€😀",
+        b"",
+        b"\0",
+        b"12345678",
+        None,
+    )
     for value in (*values, True, False, Iso("2020-01-02 03:04:05"), Iso("junk"), Iso("")):
         d.query_sql("a", "SELECT ?1 AS v, typeof(?1), length(?1), hex(?1)", value)
     for count in (1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 100, 255):
@@ -640,7 +657,13 @@ def _paging(d: Dialogue, kind: str) -> None:
         d.query_sql("a", SERIES.format(3, f"printf('%.*c', {size}, 'x') AS x"))
         d.query_sql("a", SERIES.format(3, f"zeroblob({size}) AS x"))
     d.query_sql("a", SERIES.format(300, "i, i * 0.5 AS f, 'row ' || i AS t, NULL AS n"))
-    d.query_sql("a", SERIES.format(500, "CASE i % 5 WHEN 0 THEN i WHEN 1 THEN i * 0.5 WHEN 2 THEN 'x' || i WHEN 3 THEN x'00' END AS v"))
+    d.query_sql(
+        "a",
+        SERIES.format(
+            500,
+            "CASE i % 5 WHEN 0 THEN i WHEN 1 THEN i * 0.5 WHEN 2 THEN 'x' || i WHEN 3 THEN x'00' END AS v",
+        ),
+    )
     d.query_sql("a", f"SELECT 1 AS {'n' * 4071}")
     d.query_sql("a", "SELECT " + ", ".join(f"{i} AS c{i:06}" for i in range(254)))
     d.prepare("a", SERIES.format(600, "i, ?1 AS x"))
@@ -788,7 +811,20 @@ def _schemas(d: Dialogue, kind: str) -> None:
 
 def _undecodable(d: Dialogue, kind: str) -> None:
     number = 0
-    for code in (OPEN, PREPARE, EXEC_SQL, QUERY_SQL, DUMP, ADD, EXEC, QUERY, FINALIZE, REMOVE, TRANSFER, CLIENT):
+    for code in (
+        OPEN,
+        PREPARE,
+        EXEC_SQL,
+        QUERY_SQL,
+        DUMP,
+        ADD,
+        EXEC,
+        QUERY,
+        FINALIZE,
+        REMOVE,
+        TRANSFER,
+        CLIENT,
+    ):
         for body in (b"xxxxxxxx", b"x" * 16, b"x" * 24):
             number += 1
             name = f"x{number}"
@@ -843,13 +879,19 @@ def _pipelining(d: Dialogue, kind: str) -> None:
         return frame(QUERY_SQL, word(0) + text(sql))
 
     d.raw("a", "ten queries in one write", b"".join(query(f"SELECT {i} AS x") for i in range(10)), 10)
-    mixed = frame(EXEC_SQL, word(0) + text("CREATE TABLE pipe (a)")) + query("SELECT * FROM pipe") + query("SELEC")
+    mixed = (
+        frame(EXEC_SQL, word(0) + text("CREATE TABLE pipe (a)"))
+        + query("SELECT * FROM pipe")
+        + query("SELEC")
+    )
     d.raw("a", "mixed in one write", mixed + frame(LEADER, word(0)), 4)
     d.raw("a", "two long answers in one write", query(SERIES.format(600, "i")) * 2, 2)
 
 
 def _names(d: Dialogue, kind: str) -> None:
-    for number, name in enumerate(("with/slash", "with space", "ünïcode", "x" * 300, "z" * 504, "UPPER", "upper", "a.b.c")):
+    for number, name in enumerate(
+        ("with/slash", "with space", "ünïcode", "x" * 300, "z" * 504, "UPPER", "upper", "a.b.c")
+    ):
         connection = f"n{number}"
         d.connect(connection)
         d.open(connection, name)
@@ -867,7 +909,12 @@ def _known_differences(d: Dialogue, kind: str) -> None:
     d.query_sql("a", "SELECT sqlite_version() AS v")
     d.query_sql("a", "PRAGMA compile_options")
     d.exec_sql("a", "CREATE TABLE bytes (t TEXT)")
-    d.request("a", "a parameter that is not UTF-8", EXEC_SQL, word(0) + text("INSERT INTO bytes VALUES (?)") + b"\1\3\0\0\0\0\0\0\xff\xfe\0\0\0\0\0\0")
+    d.request(
+        "a",
+        "a parameter that is not UTF-8",
+        EXEC_SQL,
+        word(0) + text("INSERT INTO bytes VALUES (?)") + b"\1\3\0\0\0\0\0\0\xff\xfe\0\0\0\0\0\0",
+    )
     d.request("a", "SQL that is not UTF-8", QUERY_SQL, word(0) + text(b"SELECT '\xff' AS x"))
     d.query_sql("a", "SELECT CAST(x'ff41' AS TEXT) AS x")
     d.query_sql("a", "SELECT ?32767 AS x")

@@ -96,9 +96,7 @@ def shell(kind: str, address: str, *words: str, cwd: Path, text: str | None = No
 # trixie's shell sends every statement as QUERY_SQL, which 1.11.1 refuses for writes: both must refuse alike
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shell_kind", KINDS)
-def test_go_shell(
-    own_node: Callable[..., Node], tmp_path: Path, shell_kind: str, kind: str
-) -> None:
+def test_go_shell(own_node: Callable[..., Node], tmp_path: Path, shell_kind: str, kind: str) -> None:
     require(missing(shell_kind))
     node = own_node(kind)
     theirs = shell(shell_kind, node.address, cwd=tmp_path, text=SHELL_SESSION)
@@ -130,9 +128,7 @@ def test_go_shell_follows_the_leader(tmp_path: Path, shell_kind: str) -> None:
     with DqliteCluster(3) as cluster:
         cluster.run_sql("shell.db", "CREATE TABLE t (a); INSERT INTO t VALUES (42)")
         cluster.elect(cluster.nodes[2])
-        code, output, errors = shell(
-            shell_kind, cluster.nodes[0].address, "SELECT a FROM t", cwd=tmp_path
-        )
+        code, output, errors = shell(shell_kind, cluster.nodes[0].address, "SELECT a FROM t", cwd=tmp_path)
         assert (code, output.split()[-1], errors) == (0, "42", "")
         assert {record.connection for record in cluster.requests if record.sql} == {2}
         assert HazardKind.RETURNING not in [hazard.kind for hazard in cluster.hazards]

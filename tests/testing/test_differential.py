@@ -40,7 +40,8 @@ def test_same_answers(own_node: Callable[..., Node], kind: str) -> None:
     assert len(ours) > 900
     differing = {label for label in ours if ours[label] != theirs[label]}
     assert differing == set(DIFFERENCES), "\n".join(
-        f"{label}\n  ours   {ours[label]}\n  theirs {theirs[label]}" for label in sorted(differing ^ set(DIFFERENCES))
+        f"{label}\n  ours   {ours[label]}\n  theirs {theirs[label]}"
+        for label in sorted(differing ^ set(DIFFERENCES))
     )
 
 

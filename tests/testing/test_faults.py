@@ -146,7 +146,10 @@ def test_corrupt(server: DqliteServer, client: RawConnection) -> None:
     server.corrupt(at=4, xor=0x40, on=EXEC_SQL)
     assert client.call(EXEC_SQL, word(0) + text("SELECT 1 WHERE 0")).kind == 6 ^ 0x40
     server.corrupt(lambda data: data[:8] + bytes(len(data) - 8), on=EXEC_SQL)
-    assert struct.unpack("<QQ", client.call(EXEC_SQL, word(0) + text("INSERT INTO t VALUES (1)")).body) == (0, 0)
+    assert struct.unpack("<QQ", client.call(EXEC_SQL, word(0) + text("INSERT INTO t VALUES (1)")).body) == (
+        0,
+        0,
+    )
     assert insert(client) is None
     assert count(server) == 2
 
@@ -177,7 +180,9 @@ def test_leadership_lost_and_found(generation: str) -> None:
         assert count(server) == 1
 
 
-@pytest.mark.parametrize(("generation", "words"), [("1.18.1", "disk I/O error"), ("1.18.6", "leadership lost")])
+@pytest.mark.parametrize(
+    ("generation", "words"), [("1.18.1", "disk I/O error"), ("1.18.6", "leadership lost")]
+)
 def test_leadership_lost_in_the_middle_of_rows(generation: str, words: str) -> None:
     with DqliteServer(generation=generation) as server, RawConnection(server.address) as client:
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)

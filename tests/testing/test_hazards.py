@@ -128,7 +128,8 @@ def test_pragmas_that_old_servers_do_not_survive(pragma: str) -> None:
 
 @pytest.mark.parametrize("generation", GENERATIONS)
 @pytest.mark.parametrize(
-    ("words", "hazard"), [(0, HazardKind.EMPTY_BODY), (0x1FFFFFFF, HazardKind.BODY_SIZE), (0xFFFFFFFF, HazardKind.BODY_SIZE)]
+    ("words", "hazard"),
+    [(0, HazardKind.EMPTY_BODY), (0x1FFFFFFF, HazardKind.BODY_SIZE), (0xFFFFFFFF, HazardKind.BODY_SIZE)],
 )
 def test_headers(generation: str, words: int, hazard: HazardKind) -> None:
     with DqliteServer(generation=generation) as server, RawConnection(server.address) as client:

@@ -32,7 +32,17 @@ def test_nothing_is_imported_until_used(tmp_path: Path) -> None:
         "    assert not heavy, heavy\n"
     )
     finished = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path), "-p", "no:hypothesispytest"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            str(tmp_path),
+            "-p",
+            "no:hypothesispytest",
+        ],
         capture_output=True,
         text=True,
         timeout=60,

@@ -248,7 +248,9 @@ def test_clients_that_go_at_every_byte_they_read(server: DqliteServer, client: R
     for size in range(answers + 1):
         going = RawConnection(server.address)
         going.send(frame(3, text("main") + word(0) + text("")))
-        going.send(execute(f"INSERT INTO t(b) VALUES ({size})") + execute(f"INSERT INTO t(b) VALUES ({-size})"))
+        going.send(
+            execute(f"INSERT INTO t(b) VALUES ({size})") + execute(f"INSERT INTO t(b) VALUES ({-size})")
+        )
         going.receive(size)
         acknowledged += (size >= 40) + (size >= 64)
         abort(going)
@@ -316,7 +318,9 @@ def test_interrupt_stops_a_step_that_never_ends(client: RawConnection) -> None:
 
 
 def test_interrupt_behind_what_cannot_be_stopped(client: RawConnection) -> None:
-    client.send(execute("INSERT INTO t(b) VALUES (1)") + INTERRUPT_FRAME + query("SELECT 1") + INTERRUPT_FRAME)
+    client.send(
+        execute("INSERT INTO t(b) VALUES (1)") + INTERRUPT_FRAME + query("SELECT 1") + INTERRUPT_FRAME
+    )
     assert [client.frame().kind for _ in range(3)] == [6, 8, 8]  # the short query was stopped before its row
     client.send(INTERRUPT_FRAME)
     assert client.frame().kind == 8

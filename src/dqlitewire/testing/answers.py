@@ -13,7 +13,17 @@ from dqlitewire.constants import ResponseType
 from dqlitewire.testing.batches import encode_text
 from dqlitewire.testing.cluster import Member
 
-__all__ = ["EMPTY", "encode_failure", "encode_files", "encode_result", "encode_rows", "encode_servers", "encode_text", "encode_words", "frame"]
+__all__ = [
+    "EMPTY",
+    "encode_failure",
+    "encode_files",
+    "encode_result",
+    "encode_rows",
+    "encode_servers",
+    "encode_text",
+    "encode_words",
+    "frame",
+]
 
 _HEADER = struct.Struct("<IBBH")
 _NAME_KEPT = 1019  # dqlite 1.18.6 src/gateway.c: handle_dump
@@ -50,7 +60,9 @@ def encode_rows(body: bytes) -> bytes:
 def encode_servers(members: Iterable[Member], *, with_roles: bool) -> bytes:
     """Encode SERVERS in format 1, or in format 0 without roles."""
     nodes = [
-        encode_words(member.id) + encode_text(member.address) + (encode_words(member.role) if with_roles else b"")
+        encode_words(member.id)
+        + encode_text(member.address)
+        + (encode_words(member.role) if with_roles else b"")
         for member in members
     ]
     return frame(ResponseType.SERVERS, encode_words(len(nodes)) + b"".join(nodes))
@@ -58,6 +70,10 @@ def encode_servers(members: Iterable[Member], *, with_roles: bool) -> bytes:
 
 def encode_files(name: str, main: bytes, wal: bytes) -> bytes:
     """Encode the FILES of a DUMP: the database and its WAL."""
-    wal_name = name.encode("utf-8", "surrogateescape")[:_NAME_KEPT].decode("utf-8", "surrogateescape") + "-wal"
-    files = [encode_text(text) + encode_words(len(data)) + data for text, data in ((name, main), (wal_name, wal))]
+    wal_name = (
+        name.encode("utf-8", "surrogateescape")[:_NAME_KEPT].decode("utf-8", "surrogateescape") + "-wal"
+    )
+    files = [
+        encode_text(text) + encode_words(len(data)) + data for text, data in ((name, main), (wal_name, wal))
+    ]
     return frame(ResponseType.FILES, encode_words(len(files)) + b"".join(files))

@@ -23,7 +23,13 @@ _KINDS = {"DATETIME": TIME, "DATE": TIME, "TIMESTAMP": TIME, "BOOLEAN": BOOLEAN}
 _DECLARED = {TIME: "a DATE, DATETIME or TIMESTAMP", BOOLEAN: "a BOOLEAN"}
 
 # (code, writer) by kind and Python type; what is missing aborts a real node (dqlite issue 733)
-_PLAIN_CELLS = {int: (1, "int"), float: (2, "float"), str: (3, "text"), bytes: (4, "blob"), type(None): (5, "zero")}
+_PLAIN_CELLS = {
+    int: (1, "int"),
+    float: (2, "float"),
+    str: (3, "text"),
+    bytes: (4, "blob"),
+    type(None): (5, "zero"),
+}
 _CELLS: dict[int, dict[type, tuple[int, str]]] = {
     PLAIN: _PLAIN_CELLS,
     TIME: {int: (9, "int"), str: (10, "text"), type(None): (10, "zero")},
@@ -62,7 +68,7 @@ def encode_text(text: str) -> bytes:
 
 
 def _cells(types: Sequence[type], kinds: Sequence[int]) -> list[tuple[int, str]]:
-    found = []
+    found: list[tuple[int, str]] = []
     for column, (kind, python_type) in enumerate(zip(kinds, types, strict=False)):
         try:
             found.append(_CELLS[kind][python_type])
@@ -102,7 +108,9 @@ class _Source:
     def blob(self, name: str) -> None:
         self.fixed("Q", f"len({name})")
         self.flush()
-        self.lines.append(f"append({name}); append(blob_pads[len({name}) & 7]); size += (len({name}) + 7) & -8")
+        self.lines.append(
+            f"append({name}); append(blob_pads[len({name}) & 7]); size += (len({name}) + 7) & -8"
+        )
 
     def flush(self) -> None:
         if self._fixed:
@@ -129,7 +137,9 @@ def _compile(types: Sequence[type], kinds: Sequence[int]) -> Encoder:
         else:
             source.fixed(_FORMATS.get(writer, "8x"), name if writer in ("int", "float") else "")
     source.flush()
-    same = " and ".join(_SAME.get(t, "type({}) is bytes").format(n) for n, t in zip(names, types, strict=True))
+    same = " and ".join(
+        _SAME.get(t, "type({}) is bytes").format(n) for n, t in zip(names, types, strict=True)
+    )
     text = "\n  ".join(
         [
             "def encode(row, rows, append, size):\n while True:",

@@ -91,7 +91,9 @@ class Cluster:
 
     def transfer(self, node_id: int) -> None:
         """TRANSFER: hand leadership to a voter, of the server's choice for 0."""
-        others = [member for member in self.members if member.role is NodeRole.VOTER and member is not self.leader]
+        others = [
+            member for member in self.members if member.role is NodeRole.VOTER and member is not self.leader
+        ]
         if node_id == 0:
             if not others:
                 raise SqlFailure(*self._not_found)

@@ -86,25 +86,27 @@ class Connection:
     """One SQLite connection, set up as a node sets it up; `message` is what `sqlite3_errmsg` would say."""
 
     def __init__(self, path: str, generation: Generation, *, readonly: bool = False) -> None:
-        flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        flags = (
+            apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        )
         self._generation = generation
         self._refusal: SqlFailure | None = None
         self.message = _NO_ERROR
         try:
-            self.raw = apsw.Connection(path, flags=flags)
+            # Any: the types of apsw's own stubs are not all known to every checker
+            self.raw: Any = apsw.Connection(path, flags=flags)
             self._set_up(readonly)
         except apsw.Error as error:
             raise _failure(error) from error
 
     def _set_up(self, readonly: bool) -> None:
-        raw = self.raw
         if not readonly:
-            raw.execute(f"PRAGMA synchronous=OFF; PRAGMA page_size={PAGE_SIZE}; PRAGMA journal_mode=WAL").fetchall()
-        raw.execute("PRAGMA foreign_keys=1; PRAGMA wal_autocheckpoint=0").fetchall()
-        raw.set_wal_hook(_checkpoint)
+            self.script(f"PRAGMA synchronous=OFF; PRAGMA page_size={PAGE_SIZE}; PRAGMA journal_mode=WAL")
+        self.script("PRAGMA foreign_keys=1; PRAGMA wal_autocheckpoint=0")
+        self.raw.set_wal_hook(_checkpoint)
         if self._generation.attach == "limited":
-            raw.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)
-        raw.authorizer = self._authorize
+            self.raw.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)
+        self.raw.authorizer = self._authorize
 
     def watch(self, interrupted: Callable[[], bool]) -> None:
         """Call `interrupted` now and then while a statement runs; a true answer stops it."""
@@ -113,6 +115,11 @@ class Connection:
     def close(self) -> None:
         """Close without waiting for open cursors; an open transaction is rolled back."""
         self.raw.close(True)
+
+    def script(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run SQL for the server's own purposes; returns the rows."""
+        rows: list[tuple[Any, ...]] = self.raw.execute(sql).fetchall()
+        return rows
 
     @property
     def result(self) -> tuple[int, int]:
@@ -238,7 +245,10 @@ def _refused_pragma(generation: Generation, name: str, value: str | None) -> Sql
 
 def _file_name(name: str) -> str:
     # any text may name a database: what is not plain becomes its hex code; upper case too, for folding file systems
-    plain = "".join(c if c.isascii() and (c.isalnum() and not c.isupper() or c in "-_") else f"%{ord(c):x}%" for c in name)
+    plain = "".join(
+        c if c.isascii() and ((c.isalnum() and not c.isupper()) or c in "-_") else f"%{ord(c):x}%"
+        for c in name
+    )
     if len(plain) > 200:
         return f"{plain[:150]}~{zlib.crc32(name.encode('utf-8', 'surrogateescape')):08x}{len(name):x}"
     return plain
@@ -282,7 +292,7 @@ class Store:
             # keeps the WAL when the last client leaves
             keeper = self._keepers[name] = self._connect(name)
             if not (self._readonly and name in self._files):
-                keeper.raw.execute("BEGIN IMMEDIATE; COMMIT").fetchall()
+                keeper.script("BEGIN IMMEDIATE; COMMIT")
         return self._connect(name)
 
     def dump(self, name: str) -> tuple[bytes, bytes] | None:

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dqlitewire.constants import NodeRole, RequestType, ResponseType
 from dqlitewire.conversation import BadHeader, Greeting, Incoming, ServerConversation
@@ -30,10 +30,10 @@ from dqlitewire.testing.answers import (
     encode_words,
     frame,
 )
+from dqlitewire.testing.batches import RowBatches, WrongType
 from dqlitewire.testing.calls import KNOWN, Params, Undecodable, read_fields
 from dqlitewire.testing.cluster import Cluster, Member
 from dqlitewire.testing.database import SqlFailure, Store
-from dqlitewire.testing.batches import RowBatches, WrongType
 from dqlitewire.testing.faults import Corrupt, Delay, Drop, Fail, Fault, Faults, SplitWrites
 from dqlitewire.testing.generations import Generation
 from dqlitewire.testing.hazards import Hazard, HazardKind
@@ -154,7 +154,9 @@ class Session:
         self.pause = 0.0
         self.write_size: int | None = None
         self.write_pause = 0.0
-        self.abandoned_at: float | None = None  # when a running query is to be given up, on the monotonic clock
+        self.abandoned_at: float | None = (
+            None  # when a running query is to be given up, on the monotonic clock
+        )
         # the newest generation is told to the conversation so that it never refuses what we mean to answer
         self._conversation = ServerConversation(generation=WireGeneration.V1_18_3, limits=_LIMITS)
         self._generation = engine.generation
@@ -517,7 +519,7 @@ class Session:
         return EMPTY
 
 
-_HANDLERS: dict[int, Callable[..., Any]] = {
+_HANDLERS: dict[int, Callable[..., bytes | RowBatches]] = {
     RequestType.LEADER: Session._leader,
     RequestType.CLIENT: Session._client,
     RequestType.OPEN: Session._open,

@@ -8,41 +8,52 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from types import TracebackType
 
 from dqlitewire.constants import RequestType
 
-__all__ = ["Corrupt", "Delay", "Drop", "Fail", "Fault", "Faults", "SplitWrites"]
+__all__ = ["Corrupt", "Delay", "Drop", "Fail", "Fault", "Faults", "SplitWrites", "Where"]
 
 Selection = RequestType | Iterable[RequestType] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which answers a fault takes.
+
+    Attributes:
+        on: Request types it applies to; None for all.
+        connection: Number of the one connection it applies to, counted from 1; None for all.
+        times: How many answers it spoils before it is over; None for ever.
+        after: How many answers that it would apply to it lets pass first.
+    """
+
+    on: Selection = None
+    connection: int | None = None
+    times: int | None = 1
+    after: int = 0
 
 
 class Fault:
     """One ordered misbehaviour; as a context manager it is cancelled on leaving.
 
     Args:
-        on: Request types it applies to; None for all.
-        connection: Number of the one connection it applies to, counted from 1; None for all.
-        times: How many answers it spoils before it is over; None for ever.
-        after: How many answers that it would apply to it lets pass first.
+        where: Which answers it takes.
 
     Attributes:
         hits: How often it has struck.
     """
 
-    def __init__(
-        self,
-        on: Selection = None,
-        connection: int | None = None,
-        times: int | None = 1,
-        after: int = 0,
-    ) -> None:
-        if times is not None and times < 1:
-            raise ValueError(f"times {times}, must be at least 1 or None")
+    def __init__(self, where: Where | None = None) -> None:
+        where = where or Where()
+        if where.times is not None and where.times < 1:
+            raise ValueError(f"times {where.times}, must be at least 1 or None")
+        on = where.on
         self._types = None if on is None else frozenset([on] if isinstance(on, int) else on)
-        self._connection = connection
-        self._left = times
-        self._after = after
+        self._connection = where.connection
+        self._left = where.times
+        self._after = where.after
         self.hits = 0
 
     @property
@@ -84,8 +95,8 @@ class Fail(Fault):
         executed: Whether the request is carried out all the same: the client cannot know.
     """
 
-    def __init__(self, code: int, message: str, executed: bool = False, **where: object) -> None:
-        super().__init__(**where)  # type: ignore[arg-type]
+    def __init__(self, code: int, message: str, executed: bool = False, where: Where | None = None) -> None:
+        super().__init__(where)
         self.code = code
         self.message = message
         self.executed = executed
@@ -102,9 +113,14 @@ class Drop(Fault):
     """
 
     def __init__(
-        self, size: int = 0, frames: int = 0, reset: bool = False, executed: bool = True, **where: object
+        self,
+        size: int = 0,
+        frames: int = 0,
+        reset: bool = False,
+        executed: bool = True,
+        where: Where | None = None,
     ) -> None:
-        super().__init__(**where)  # type: ignore[arg-type]
+        super().__init__(where)
         self.size = size
         self.frames = frames
         self.reset = reset
@@ -114,16 +130,16 @@ class Drop(Fault):
 class Delay(Fault):
     """Wait before the first byte of the answer."""
 
-    def __init__(self, seconds: float, **where: object) -> None:
-        super().__init__(**where)  # type: ignore[arg-type]
+    def __init__(self, seconds: float, where: Where | None = None) -> None:
+        super().__init__(where)
         self.seconds = seconds
 
 
 class SplitWrites(Fault):
     """Send the answer in pieces of a size, each on its own."""
 
-    def __init__(self, size: int, pause: float = 0.0, **where: object) -> None:
-        super().__init__(**where)  # type: ignore[arg-type]
+    def __init__(self, size: int, pause: float = 0.0, where: Where | None = None) -> None:
+        super().__init__(where)
         if size < 1:
             raise ValueError(f"size {size}, must be at least 1")
         self.size = size
@@ -133,8 +149,8 @@ class SplitWrites(Fault):
 class Corrupt(Fault):
     """Change the frames of the answer."""
 
-    def __init__(self, change: Callable[[bytes], bytes], **where: object) -> None:
-        super().__init__(**where)  # type: ignore[arg-type]
+    def __init__(self, change: Callable[[bytes], bytes], where: Where | None = None) -> None:
+        super().__init__(where)
         self.change = change
 
 

@@ -62,7 +62,9 @@ _EXEC, _QUERY = RequestType.EXEC, RequestType.QUERY
 _EXEC_SQL, _QUERY_SQL = RequestType.EXEC_SQL, RequestType.QUERY_SQL
 
 
-def _by_request(exec: tuple[int, str], exec_sql: tuple[int, str], query: tuple[int, str]) -> dict[RequestType, tuple[int, str]]:
+def _by_request(
+    exec: tuple[int, str], exec_sql: tuple[int, str], query: tuple[int, str]
+) -> dict[RequestType, tuple[int, str]]:
     return {_EXEC: exec, _EXEC_SQL: exec_sql, _QUERY: query, _QUERY_SQL: query}
 
 
@@ -85,7 +87,9 @@ _OLD = Generation(
     empty_text_result=False,
     masks_query_sql=False,
     bad_value=_by_request((1005, "bind parameters"), (1005, "not an error"), (1005, "not an error")),
-    too_many=_by_request((25, "bind parameters"), (25, "column index out of range"), (25, "column index out of range")),
+    too_many=_by_request(
+        (25, "bind parameters"), (25, "column index out of range"), (25, "column index out of range")
+    ),
     early_header=False,
     takes_in_turn=False,
     keeps_bindings=True,

@@ -23,8 +23,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    item: pytest.Item = request.node
     options: dict[str, Any] = {}
-    for marker in reversed(list(request.node.iter_markers("dqlite"))):
+    for marker in reversed(list(item.iter_markers("dqlite"))):
         options.update(marker.kwargs)
     return options
 

@@ -43,23 +43,21 @@ class Expect:
 
     def fits(self, frame: bytes) -> bool:
         """Tell whether a frame is what is expected."""
-        match self.wanted:
-            case Message() as message:
-                return frame == message.encode()
-            case type() as kind:
-                return frame[4] == kind.MSG_TYPE
-            case test:
-                return test(frame)
+        wanted = self.wanted
+        if isinstance(wanted, Message):
+            return frame == wanted.encode()
+        if isinstance(wanted, type):
+            return frame[4] == wanted.MSG_TYPE
+        return wanted(frame)
 
     def lines(self) -> list[str]:
         """Describe it, one line a field where the fields are known."""
-        match self.wanted:
-            case Message() as message:
-                return _lines(message.encode(), is_request=True)
-            case type() as kind:
-                return [f"any {kind.__name__}"]
-            case test:
-                return [f"a frame that {getattr(test, '__name__', 'the test')} accepts"]
+        wanted = self.wanted
+        if isinstance(wanted, Message):
+            return _lines(wanted.encode(), is_request=True)
+        if isinstance(wanted, type):
+            return [f"any {wanted.__name__}"]
+        return [f"a frame that {getattr(wanted, '__name__', 'the test')} accepts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +245,9 @@ class _Stage:
     def problems(self) -> list[str]:
         """Say what went wrong, or was not played."""
         found = [play.problem or play.left for play in self.plays]
-        found += [f"connection {number + 1} never came" for number in range(len(self.plays), len(self.scripts))]
+        found += [
+            f"connection {number + 1} never came" for number in range(len(self.plays), len(self.scripts))
+        ]
         return [problem for problem in found if problem]
 
 

@@ -12,32 +12,22 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
+from typing import Any
 
 from dqlitewire.constants import NodeRole
 from dqlitewire.testing.cluster import Member
 from dqlitewire.testing.engine import Engine, RequestRecord
-from dqlitewire.testing.faults import Corrupt, Delay, Drop, Fail, Fault, Selection, SplitWrites
-from dqlitewire.testing.generations import Generation, generation as find_generation
+from dqlitewire.testing.faults import Faults
+from dqlitewire.testing.generations import Generation
+from dqlitewire.testing.generations import generation as find_generation
 from dqlitewire.testing.hazards import Hazard
 from dqlitewire.testing.loop import Loop
+from dqlitewire.testing.orders import FaultOrders
 
 __all__ = ["DqliteCluster", "DqliteServer", "Node"]
 
-_MESSAGES = {
-    1: "SQL logic error",
-    5: "database is locked",
-    7: "out of memory",
-    10: "disk I/O error",
-    12: "no database opened",
-    13: "database or disk is full",
-    261: "database is locked",
-    517: "database is locked",
-    1005: "bind parameters",
-    10250: "not leader",
-}
-_LEADERSHIP_LOST = 10506
 _BACKLOG = 1024
 
 
@@ -85,7 +75,7 @@ class Node:
         return f"<Node {self.id} at {self.address}, {self.role.name.lower()}{', leader' if self.is_leader else ''}>"
 
 
-class DqliteCluster:
+class DqliteCluster(FaultOrders):
     """A cluster of nodes with one leader that moves on command.
 
     Args:
@@ -118,7 +108,9 @@ class DqliteCluster:
         self.generation = find_generation(generation)
         self._count = nodes
         self._host, self._port, self._unix = host, port, unix
-        self._options = {"folder": folder, "files": files, "readonly": readonly, "clean_failures": clean_failures}
+        self._folder, self._files, self._readonly = folder, files, readonly
+        self._clean_failures = clean_failures
+        self._engine: Engine | None = None
         self._loop: Loop | None = None
         self._nodes: list[Node] = []
 
@@ -128,7 +120,13 @@ class DqliteCluster:
         """Begin to accept connections; ready when it returns."""
         if self._loop is not None:
             raise RuntimeError("the server runs already")
-        engine = Engine(self.generation, **self._options)  # type: ignore[arg-type]
+        engine = Engine(
+            self.generation,
+            self._folder,
+            self._files,
+            readonly=self._readonly,
+            clean_failures=self._clean_failures,
+        )
         loop = Loop(engine)
         try:
             for number in range(self._count):
@@ -142,7 +140,7 @@ class DqliteCluster:
             self._nodes.clear()
             raise
         engine.cluster.set_leader(engine.cluster.members[0])
-        self._loop = loop
+        self._engine, self._loop = engine, loop
         loop.start()
 
     def stop(self) -> None:
@@ -163,18 +161,20 @@ class DqliteCluster:
     def _bind(self, number: int) -> tuple[socket.socket, str]:
         if self._unix is not None:
             path = self._unix if number == 0 else f"{self._unix}.{number + 1}"
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            name = "\0" + path[1:] if path.startswith("@") else path
-            return self._listening(sock, name), path
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listening(sock, (self._host, self._port + number if self._port else 0))
+            return self._listening(path), path
         host = f"[{self._host}]" if ":" in self._host else self._host
+        sock = self._listening(f"{host}:{self._port + number if self._port else 0}")
         return sock, f"{host}:{sock.getsockname()[1]}"
 
-    @staticmethod
-    def _listening(sock: socket.socket, name: str | tuple[str, int]) -> socket.socket:
+    def _listening(self, address: str) -> socket.socket:
+        name: str | tuple[str, int]
+        if self._unix is not None:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            name = "\0" + address[1:] if address.startswith("@") else address
+        else:
+            sock = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET, socket.SOCK_STREAM)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            name = self._host, int(address.rpartition(":")[2])
         try:
             sock.bind(name)
             sock.listen(_BACKLOG)
@@ -188,6 +188,16 @@ class DqliteCluster:
         if self._loop is None:
             raise RuntimeError("the server was not started")
         return self._loop
+
+    @property
+    def _serving(self) -> Engine:
+        if self._engine is None:
+            raise RuntimeError("the server was not started")
+        return self._engine
+
+    @property
+    def _faults(self) -> Faults:
+        return self._serving.faults
 
     # ---- what a test looks at
 
@@ -204,18 +214,18 @@ class DqliteCluster:
     @property
     def leader(self) -> Node | None:
         """The node that leads, if any."""
-        member = self._running.engine.cluster.leader
+        member = self._serving.cluster.leader
         return next((node for node in self._nodes if node._member is member), None)
 
     @property
     def hazards(self) -> list[Hazard]:
         """What a real node would not have survived, in order."""
-        return self._running.engine.hazards
+        return self._serving.hazards
 
     @property
     def requests(self) -> list[RequestRecord]:
         """The last 10 000 requests of all connections, in order of arrival."""
-        return list(self._running.engine.requests)
+        return list(self._serving.requests)
 
     @property
     def errors(self) -> list[BaseException]:
@@ -227,13 +237,13 @@ class DqliteCluster:
         """Connections open now."""
         return self._running.connection_count
 
-    def run_sql(self, database: str, sql: str) -> list[tuple[object, ...]]:
+    def run_sql(self, database: str, sql: str) -> list[tuple[Any, ...]]:
         """Run SQL on a database directly, to prepare or to look at it; returns the rows."""
 
-        def run() -> list[tuple[object, ...]]:
-            connection = self._running.engine.store.open(database)
+        def run() -> list[tuple[Any, ...]]:
+            connection = self._serving.store.open(database)
             try:
-                return connection.raw.execute(sql).fetchall()
+                return connection.script(sql)
             finally:
                 connection.close()
 
@@ -247,10 +257,9 @@ class DqliteCluster:
 
     def elect(self, node: Node | None = None) -> Node:
         """Let a node lead, by default the next running voter."""
-        loop = self._running
+        cluster = self._serving.cluster
 
         def run() -> Member:
-            cluster = loop.engine.cluster
             voters = cluster.voters()
             if node is None:
                 others = [member for member in voters if member is not cluster.leader] or voters
@@ -265,171 +274,37 @@ class DqliteCluster:
             cluster.set_leader(member)
             return member
 
-        member = loop.call(run)
+        member = self._running.call(run)
         return next(one for one in self._nodes if one._member is member)
 
     def _lead(self, member: Member | None) -> None:
-        loop = self._running
-        loop.call(lambda: loop.engine.cluster.set_leader(member))
+        cluster = self._serving.cluster
+        self._running.call(lambda: cluster.set_leader(member))
 
     def _stop_node(self, member: Member) -> None:
-        loop = self._running
+        loop, cluster = self._running, self._serving.cluster
 
         def run() -> None:
             member.live = False
             loop.unlisten(member)
-            if loop.engine.cluster.leader is member:
-                loop.engine.cluster.set_leader(next(iter(loop.engine.cluster.voters()), None))
+            if cluster.leader is member:
+                cluster.set_leader(next(iter(cluster.voters()), None))
 
         loop.call(run)
 
     def _start_node(self, member: Member) -> None:
         if member.live:
             return
-        loop = self._running
-        if self._unix is not None:
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            name: str | tuple[str, int] = member.address
-        else:
-            sock = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET, socket.SOCK_STREAM)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            name = (self._host, int(member.address.rpartition(":")[2]))
-        self._listening(sock, name)
+        loop, cluster = self._running, self._serving.cluster
+        sock = self._listening(member.address)
 
         def run() -> None:
             member.live = True
             loop.listen(sock, member)
-            cluster = loop.engine.cluster
             if cluster.leader is None and cluster.voters() == [member]:
                 cluster.set_leader(member)
 
         loop.call(run)
-
-    # ---- faults
-
-    def order(self, fault: Fault) -> Fault:
-        """Order a fault made by hand."""
-        self._running.engine.faults.order(fault)
-        return fault
-
-    def clear_faults(self) -> None:
-        """Cancel all ordered faults."""
-        self._running.engine.faults.clear()
-
-    def fail_next(
-        self,
-        code: int,
-        message: str | None = None,
-        *,
-        times: int | None = 1,
-        after: int = 0,
-        on: Selection = None,
-        connection: int | None = None,
-        executed: bool = False,
-    ) -> Fault:
-        """Answer the next requests with a FAILURE.
-
-        Args:
-            code: Its code.
-            message: Its text; by default the one a node gives with this code.
-            times: How many requests; None for all from now on.
-            after: How many requests to let pass first.
-            on: Request types to apply to; None for all.
-            connection: Number of the one connection to apply to.
-            executed: Carry the request out all the same, as with leadership lost at the wrong moment.
-        """
-        if message is None:
-            message = self.generation.lost_text if code == _LEADERSHIP_LOST else _MESSAGES.get(code, "failed on order")
-        return self.order(
-            Fail(code, message, executed, times=times, after=after, on=on, connection=connection)
-        )
-
-    def drop_after(
-        self,
-        *,
-        bytes: int = 0,
-        frames: int = 0,
-        times: int | None = 1,
-        after: int = 0,
-        on: Selection = None,
-        connection: int | None = None,
-        reset: bool = False,
-        executed: bool = True,
-    ) -> Fault:
-        """Close a connection after so many frames, and bytes of the next one, counted from the next answer.
-
-        Args:
-            bytes: Bytes that still go out after the whole frames.
-            frames: Whole frames that still go out.
-            times: How many connections; None for all from now on.
-            after: How many answers to let pass first.
-            on: Request types whose answer starts the count; None for all.
-            connection: Number of the one connection to apply to.
-            reset: Close with RST, not FIN.
-            executed: Carry the request out; False closes before that, whatever `bytes` and `frames`.
-        """
-        return self.order(
-            Drop(bytes, frames, reset, executed, times=times, after=after, on=on, connection=connection)
-        )
-
-    def delay(
-        self,
-        seconds: float,
-        *,
-        times: int | None = 1,
-        after: int = 0,
-        on: Selection = None,
-        connection: int | None = None,
-    ) -> Fault:
-        """Wait before the first byte of the next answers."""
-        return self.order(Delay(seconds, times=times, after=after, on=on, connection=connection))
-
-    def split_writes(
-        self,
-        size: int,
-        *,
-        pause: float = 0.0,
-        times: int | None = None,
-        after: int = 0,
-        on: Selection = None,
-        connection: int | None = None,
-    ) -> Fault:
-        """Send the next answers in pieces of `size` bytes, `pause` seconds apart."""
-        return self.order(SplitWrites(size, pause, times=times, after=after, on=on, connection=connection))
-
-    def corrupt(
-        self,
-        change: Callable[[bytes], bytes] | None = None,
-        *,
-        at: int = 4,
-        xor: int = 0xFF,
-        times: int | None = 1,
-        after: int = 0,
-        on: Selection = None,
-        connection: int | None = None,
-    ) -> Fault:
-        """Change the frames of the next answers.
-
-        Args:
-            change: Called with each whole frame, returns what is sent instead.
-            at: Without `change`: the byte to spoil, counted from the frame's start (4 is the type).
-            xor: Without `change`: what the byte is xor-ed with.
-            times: How many answers.
-            after: How many answers to let pass first.
-            on: Request types to apply to; None for all.
-            connection: Number of the one connection to apply to.
-        """
-
-        def flip(frame: bytes) -> bytes:
-            if at >= len(frame):
-                return frame
-            return frame[:at] + frame[at : at + 1].translate(_xor_table(xor)) + frame[at + 1 :]
-
-        return self.order(Corrupt(change or flip, times=times, after=after, on=on, connection=connection))
-
-
-def _xor_table(value: int) -> bytes:
-    return bytes(byte ^ value for byte in range(256))
 
 
 class DqliteServer(DqliteCluster):

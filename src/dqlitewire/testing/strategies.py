@@ -5,6 +5,7 @@ What is drawn can be encoded, and comes back equal when it is decoded with the d
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
@@ -83,7 +84,14 @@ def cells(kind: ValueType) -> st.SearchStrategy[Any]:
 
 def params(max_count: int = 12) -> st.SearchStrategy[list[Any]]:
     """Parameter lists of values whose type is inferred."""
-    inferred = (ValueType.NULL, ValueType.BOOLEAN, ValueType.INTEGER, ValueType.FLOAT, ValueType.TEXT, ValueType.BLOB)
+    inferred = (
+        ValueType.NULL,
+        ValueType.BOOLEAN,
+        ValueType.INTEGER,
+        ValueType.FLOAT,
+        ValueType.TEXT,
+        ValueType.BLOB,
+    )
     return st.lists(st.one_of(*(cells(kind) for kind in inferred)), max_size=max_count)
 
 
@@ -107,25 +115,35 @@ def _capped_texts(field: Any) -> st.SearchStrategy[str]:
     return texts().filter(lambda text: len(text.encode()) <= cap)
 
 
-_BY_KIND: dict[str, Any] = {
+_Drawing = Callable[[Any], st.SearchStrategy[Any]]
+
+
+def _always(strategy: st.SearchStrategy[Any]) -> _Drawing:
+    def draw(_field: object) -> st.SearchStrategy[Any]:
+        return strategy
+
+    return draw
+
+
+_BY_KIND: dict[str, _Drawing] = {
     "u32": _integers,
     "u64": _integers,
     "text": _capped_texts,
-    "role": lambda _: st.sampled_from(NodeRole),
-    "params": lambda _: params(),
-    "schema": lambda _: st.sampled_from([0, 1]),
-    "stmt_schema": lambda _: st.none(),  # follows from the tail offset
-    "params_schema": lambda _: st.sampled_from([None, 0, 1]),
-    "empty_header": lambda _: st.booleans(),
-    "nodes": lambda _: st.lists(node_infos(), max_size=5, unique_by=lambda node: node.node_id),
-    "files": lambda _: st.dictionaries(texts(), st.binary(max_size=5).map(lambda data: data * 8), max_size=4),
-    "format": lambda _: st.just(1),
+    "role": _always(st.sampled_from(NodeRole)),
+    "params": _always(params()),
+    "schema": _always(st.sampled_from([0, 1])),
+    "stmt_schema": _always(st.none()),  # follows from the tail offset
+    "params_schema": _always(st.sampled_from([None, 0, 1])),
+    "empty_header": _always(st.booleans()),
+    "nodes": _always(st.lists(node_infos(), max_size=5, unique_by=lambda node: node.node_id)),
+    "files": _always(st.dictionaries(texts(), st.binary(max_size=5).map(lambda data: data * 8), max_size=4)),
+    "format": _always(st.just(1)),
 }
 
 
 def field_values(field: Any) -> st.SearchStrategy[Any]:
     """Values of one declared field."""
-    strategy: st.SearchStrategy[Any] = _BY_KIND[field.kind](field)
+    strategy = _BY_KIND[field.kind](field)
     return st.none() | strategy if field.default is None and field.since else strategy
 
 
@@ -136,23 +154,30 @@ def rows_responses(draw: st.DrawFn, max_columns: int = 20, max_rows: int = 8) ->
     header = st.tuples(*[st.sampled_from(ValueType)] * len(names))
     types: list[tuple[ValueType, ...]] = []
     for _ in range(draw(st.integers(0, max_rows if names else 0))):
-        types.append(types[-1] if types and draw(st.booleans()) else draw(header))
+        again = bool(types) and draw(st.booleans())
+        types.append(types[-1] if again else draw(header))
     rows = [tuple(draw(cells(kind)) for kind in row) for row in types]
     return RowsResponse(names, list(types[0]) if types else [], types, rows, draw(st.booleans()))
 
 
 def messages(cls: type[M]) -> st.SearchStrategy[M]:
     """Messages of one class."""
-    if cls is RowsResponse:
+    if issubclass(cls, RowsResponse):
         return rows_responses()  # type: ignore[return-value]
-    fields = {field.name: field_values(field) for field in cls.FIELDS if field.is_attribute}
-    if cls is FailureResponse:
-        fields["message"] = fields["message"].map(sanitize_server_text)
-    strategy = st.builds(cls, **fields)
-    if cls is LeaderResponse:
-        # an address without an id is a server's slip
-        strategy = strategy.filter(lambda message: bool(message.node_id or not message.address))  # type: ignore[attr-defined]
-    return strategy
+    declared: tuple[Any, ...] = getattr(cls, "FIELDS")  # noqa: B009
+    drawn = {field.name: field_values(field) for field in declared if field.is_attribute}
+    if issubclass(cls, FailureResponse):
+        drawn["message"] = drawn["message"].map(sanitize_server_text)
+    strategy: Any = st.builds(cls, **drawn)
+    if issubclass(cls, LeaderResponse):
+        strategy = strategy.filter(_is_whole)
+    found: st.SearchStrategy[M] = strategy
+    return found
+
+
+def _is_whole(message: LeaderResponse) -> bool:
+    # an address without an id is a server's slip
+    return bool(message.node_id or not message.address)
 
 
 def requests() -> st.SearchStrategy[Request]:

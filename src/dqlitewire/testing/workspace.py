@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from dqlitewire.constants import RequestType
 from dqlitewire.conversation.sql import survey
+from dqlitewire.testing.batches import RowBatches
 from dqlitewire.testing.calls import BadValue, Params
 from dqlitewire.testing.database import Connection, PragmaHazard, Rows, SqlFailure, Statement
 from dqlitewire.testing.hazards import HazardKind
-from dqlitewire.testing.batches import RowBatches
 
 if TYPE_CHECKING:
     from dqlitewire.testing.generations import Generation

@@ -1,0 +1,110 @@
+"""`dqlite-wire serve`: an embedded dqlite server on a port, with a database file or in a temporary folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dqlitewire.cli.output import Exit, emit, fail
+
+if TYPE_CHECKING:
+    from dqlitewire.testing import DqliteCluster
+
+
+class Release(str, Enum):
+    """The releases that can be played."""
+
+    OLD = "1.11.1"
+    TRIXIE = "1.18.1"
+    CURRENT = "1.18.6"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("serve")(command)
+
+
+def command(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="SQLite file to serve; without one all is temporary."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Interface to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 9001,
+    unix: Annotated[str | None, typer.Option(metavar="PATH", help="Listen on a unix socket instead.")] = None,
+    nodes: Annotated[
+        int, typer.Option(min=1, max=99, help="Nodes of a fake cluster, on ports in a row.")
+    ] = 1,
+    release: Annotated[
+        Release, typer.Option("--generation", help="The dqlite release to play.")
+    ] = Release.TRIXIE,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Never write to FILE.")] = False,
+) -> None:
+    """Serve a database to dqlite clients until interrupted. For tests and for a look at a dumped file, not for production.
+
+    FILE is served where it is, under its name with and without the suffix; any other name is a temporary database.
+    """
+    cluster = _cluster(file, host, port, unix, nodes, release, read_only)
+    try:
+        cluster.start()
+    except OSError as error:
+        fail(f"cannot listen on {unix or f'{host}:{port}'}: {error.strerror}")
+    try:
+        for node in cluster.nodes:
+            emit(
+                f"dqlite {release.value} on {node.address}{', leader' if node.is_leader else ''}",
+                at_once=True,
+            )
+        if file is not None:
+            emit(f"database {file.name}{' (read-only)' if read_only else ''}", at_once=True)
+        _wait()
+    finally:
+        cluster.stop()
+    for hazard in cluster.hazards:
+        print(f"dqlite-wire: {hazard.kind.value}: {hazard.detail}", file=sys.stderr)
+    if cluster.errors:
+        raise typer.Exit(int(Exit.DAMAGED))
+
+
+def _cluster(
+    file: Path | None, host: str, port: int, unix: str | None, nodes: int, release: Release, read_only: bool
+) -> DqliteCluster:
+    try:
+        from dqlitewire.testing import DqliteCluster
+    except ImportError as error:
+        fail(f"{error.name} is not installed: pip install 'dqlite-wire[testing]'", Exit.USAGE)
+    files: dict[str, str] = {}
+    if file is not None:
+        _check(file)
+        path = os.fspath(file.resolve())
+        files = {file.name: path, file.stem: path}
+    elif read_only:
+        fail("--read-only without a FILE", Exit.USAGE)
+    return DqliteCluster(
+        nodes, generation=release.value, host=host, port=port, unix=unix, files=files, readonly=read_only
+    )
+
+
+def _check(file: Path) -> None:
+    try:
+        with open(file, "rb") as stream:
+            head = stream.read(16)
+    except OSError as error:
+        fail(f"{file}: {error.strerror}")
+    if head not in (b"", b"SQLite format 3\0"):
+        fail(f"{file}: not an SQLite database")
+
+
+def _wait() -> None:
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    while not stopped.wait(3600):
+        pass
