@@ -13,7 +13,7 @@ from struct import error as struct_error
 
 from .constants import NodeRole
 from .cursor import Cursor
-from .exceptions import EncodeError
+from .exceptions import DecodeError, EncodeError
 from .fields import DERIVED, MISSING
 from .limits import DEFAULT_LIMITS, DEFAULT_OPTIONS
 from .tuples import read_params
@@ -255,7 +255,7 @@ def reader(cls: Any, schema: int) -> Reader:
         "g_cls": cls,
         "g_new": object.__new__,
         "g_plainly": read_plainly,
-        "g_errors": (ValueError, struct_error, OverflowError, IndexError),
+        "g_errors": (DecodeError, ValueError, struct_error, OverflowError, IndexError),
         "g_roles": tuple(NodeRole),
         "g_read_params": read_params,
     }
