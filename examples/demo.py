@@ -2,7 +2,8 @@
 
     python examples/demo.py
 
-The client is the codec and a socket, nothing else. `>` lines are its requests, `<` lines the server's answers.
+The client is the codec and a socket, nothing else. `>` lines are its requests, `<` lines the server's
+answers.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ FRAMES_READ = 300  # of one answer: a row-less stream never ends
 
 @dataclass(frozen=True)
 class Step:
-    """What one connection does: "send" `data` and read as many answers, "connect" with `data` for a handshake, "close"."""
+    """What one connection does: "send" and read so many answers, "connect" with a handshake, "close"."""
 
     connection: str
     label: str
@@ -136,7 +136,7 @@ def _shown(values: tuple[object, ...]) -> str:
 
 
 def speak(steps: list[Step], *addresses: str) -> Iterator[tuple[str, list[str]]]:
-    """Speak a dialogue to a server or a cluster; yields label and answers of each step, readable and complete."""
+    """Speak a dialogue to a server or a cluster; yields label and answers of each step."""
     connections: dict[str, RawConnection] = {}
     try:
         for step in steps:
@@ -204,7 +204,7 @@ def shown(answer: Frame, addresses: tuple[str, ...]) -> str:
 
 
 def without_blob_padding(rows: bytes) -> bytes:
-    """Clear what stands behind blobs in a ROWS body, or in the beginning of one: real servers leave stale bytes."""
+    """Clear what stands behind blobs in a ROWS body or its beginning: real servers leave stale bytes."""
     if not rows:
         return rows
     cleared = bytearray(rows)
@@ -480,7 +480,7 @@ def _typed(d: Dialogue, kind: str) -> None:
 def _constraints(d: Dialogue, kind: str) -> None:
     d.exec_sql(
         "a",
-        "CREATE TABLE c (a INTEGER PRIMARY KEY, u UNIQUE, n NOT NULL DEFAULT 0, k CHECK (k > 0), t TEXT COLLATE NOCASE)",
+        "CREATE TABLE c (a INTEGER PRIMARY KEY, u UNIQUE, n NOT NULL DEFAULT 0, k CHECK (k > 0))",
     )
     d.exec_sql("a", "CREATE TABLE child (p REFERENCES c(a), d REFERENCES c(a) DEFERRABLE INITIALLY DEFERRED)")
     d.exec_sql("a", "INSERT INTO c(a, u, k) VALUES (1, 1, 1), (2, 2, 2)")

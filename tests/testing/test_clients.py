@@ -1,7 +1,7 @@
 """Real clients against the embedded server, with the same results as against a real node.
 
-The published Python clients run the sessions of tests/downstream, and must see what they see there; the Go shells
-of both Debian releases run a session of their own on a real node and on the embedded server.
+The published Python clients run the sessions of tests/downstream, and must see what they see there; the Go
+shells of both Debian releases run a session of their own on a real node and on the embedded server.
 """
 
 from __future__ import annotations
@@ -62,19 +62,12 @@ def test_published_clients(server: DqliteServer, release: str, scenario: str) ->
 
 # the 1.11.5 shell sends what does not begin with SELECT as EXEC_SQL
 SHELL_SESSION = """\
-CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, at DATETIME, flag BOOLEAN)
-INSERT INTO t(name, at, flag) VALUES ('one', '2024-02-29 12:30:00', 1), ('two', NULL, NULL), ('drei ü', 1700000000, 0)
-SELECT * FROM t
-SELECT count(*), max(name), x'0102', 1.5, NULL FROM t
-SELECT nothing FROM t
-INSERT INTO t(id) VALUES (1)
-UPDATE t SET name = 'x' WHERE id > 1
-SELECT group_concat(name) FROM t
-SELECT * FROM (WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 3000) SELECT i, 'row ' || i FROM r)
-SELECT abs(-9223372036854775807 - 1)
-DELETE FROM t
-.leader
-.cluster
+CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, at DATETIME, flag BOOLEAN) INSERT INTO t(name, at, flag)
+VALUES ('one', '2024-02-29 12:30:00', 1), ('two', NULL, NULL), ('drei ü', 1700000000, 0) SELECT * FROM t
+SELECT count(*), max(name), x'0102', 1.5, NULL FROM t SELECT nothing FROM t INSERT INTO t(id) VALUES (1)
+UPDATE t SET name = 'x' WHERE id > 1 SELECT group_concat(name) FROM t SELECT * FROM (WITH RECURSIVE r(i) AS
+(SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 3000) SELECT i, 'row ' || i FROM r) SELECT
+abs(-9223372036854775807 - 1) DELETE FROM t .leader .cluster
 """
 
 

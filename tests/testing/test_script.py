@@ -1,4 +1,4 @@
-"""The scripted server: a client that keeps to the script passes, one that does not gets a readable difference."""
+"""The scripted server: who keeps to the script passes, who does not gets a readable difference."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_client_that_keeps_to_the_script() -> None:
 
 def test_the_difference_is_readable() -> None:
     wanted = ExecSqlRequest(0, "INSERT INTO t VALUES (?)", [1, "x"])
-    with (
+    with (  # noqa: PT012  the server checks when it is left
         pytest.raises(ScriptError) as caught,
         ScriptedServer(*OPENING, expect(wanted), send(ResultResponse(1, 1))) as server,
         RawConnection(server.address) as client,
@@ -84,7 +84,7 @@ def test_the_difference_is_readable() -> None:
     ],
 )
 def test_another_request(script: list[object], words: str) -> None:
-    with (
+    with (  # noqa: PT012  the server checks when it is left
         pytest.raises(ScriptError, match=words) as caught,
         ScriptedServer(script) as server,  # type: ignore[arg-type]
         RawConnection(server.address) as client,
@@ -102,7 +102,7 @@ def test_a_script_that_was_not_played(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_client_s_own_error_comes_first() -> None:
-    with (
+    with (  # noqa: PT012  the server checks when it is left
         pytest.raises(ZeroDivisionError) as caught,
         ScriptedServer(expect(OpenRequest)) as server,
         RawConnection(server.address) as client,

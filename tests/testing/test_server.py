@@ -128,7 +128,7 @@ def test_used_wrongly() -> None:
     with server, pytest.raises(RuntimeError, match="runs already"):
         server.start()
     server.stop()
-    with pytest.raises(ValueError, match="generation '1.0'"):
+    with pytest.raises(ValueError, match=r"generation '1\.0'"):
         DqliteServer(generation="1.0")
     with pytest.raises(ValueError, match="nodes 0"):
         DqliteCluster(0)
@@ -280,10 +280,8 @@ def test_writers_that_stop_reading(server: DqliteServer, client: RawConnection) 
     eager.open("main")
     eager.send(query(ENDLESS_ROWS))
     eager.socket.settimeout(0.3)
-    sent = 0
     with pytest.raises(TimeoutError):
-        while sent < 1 << 28:
-            sent += eager.socket.send(query("SELECT 1") * 1000)
+        eager.send(query("SELECT 1") * 4_000_000)
     assert client.exec_sql("INSERT INTO t(b) VALUES (1)") == (1, 1)
     eager.close()
 

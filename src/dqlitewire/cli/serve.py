@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dqlitewire.testing import DqliteCluster
 
 
-class Release(str, Enum):
+class Release(StrEnum):
     """The releases that can be played."""
 
     OLD = "1.11.1"
@@ -47,9 +47,10 @@ def command(
     ] = Release.TRIXIE,
     read_only: Annotated[bool, typer.Option("--read-only", help="Never write to FILE.")] = False,
 ) -> None:
-    """Serve a database to dqlite clients until interrupted. For tests and for a look at a dumped file, not for production.
+    """Serve a database to dqlite clients until interrupted: for tests, and to look at a dumped file.
 
-    FILE is served where it is, under its name with and without the suffix; any other name is a temporary database.
+    FILE is served where it is, under its name with and without the suffix; any other name is a temporary
+    database.
     """
     cluster = _cluster(file, host, port, unix, nodes, release, read_only)
     try:

@@ -1,7 +1,7 @@
 """Answers as frames, encoded here so that they can be what a real server sends and no encoder would.
 
-A FAILURE with rows in front of its code, a DUMP larger than any cap, rows that are bytes already: these go out
-as they are.
+A FAILURE with rows in front of its code, a DUMP larger than any cap, rows that are bytes already: these go
+out as they are.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Rows into the bytes of ROWS frames, at the speed a test server needs.
 
-Rows are encoded by a function made for their tuple of Python types, once per type tuple and column kinds; it
-goes on for as long as the types stay the same.  Frames end as the real server's do (dqlite 1.18.6 `src/query.c: query__batch`): before each row the
-server stops if header and body have reached a page, so a result whose column names fill a page never gets a row.
+Rows are encoded by a function made for their tuple of Python types, once per type tuple and column kinds;
+it goes on for as long as the types stay the same.  Frames end as the real server's do (dqlite 1.18.6
+`src/query.c: query__batch`): before each row the server stops if header and body have reached a page, so a
+result whose column names fill a page never gets a row.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _BLOB_PADS = tuple(bytes(-n % 8) for n in range(8))
 _ENCODERS_KEPT = 1024
 
 Row = tuple[Any, ...]
-# (row, rows, append, size) -> (first row of other types or None, size): encodes rows while their types are the same
+# (row, rows, append, size) -> (first row of other types or None, size)
 Encoder = Callable[[Row, Iterator[Row], Callable[[bytes], None], int], tuple[Row | None, int]]
 
 
@@ -174,8 +175,8 @@ def _encoder(types: tuple[type, ...], kinds: tuple[int, ...]) -> Encoder:
 class RowBatches:
     """The bodies of a ROWS answer, one `next_body()` at a time.
 
-    `head` is what every body begins with.  When the rows raise, `partial` holds what stood in the unfinished body: a real server sends it in front of
-    the FAILURE's code.
+    `head` is what every body begins with.  When the rows raise, `partial` holds what stood in the
+    unfinished body: a real server sends it in front of the FAILURE's code.
     """
 
     def __init__(self, names: Sequence[str], kinds: Sequence[int], rows: Generator[Row, None, None]) -> None:

@@ -1,7 +1,7 @@
 """Requests read as a node reads them: leniently, from the fields that the messages declare.
 
-The package's own decoder refuses what no client should send.  A node takes more: other formats and roles, words
-behind the last field, junk behind a NUL, parameters that fail only when they are bound.
+The package's own decoder refuses what no client should send.  A node takes more: other formats and roles,
+words behind the last field, junk behind a NUL, parameters that fail only when they are bound.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """SQLite as a dqlite node uses it: WAL databases by name, statements prepared one at a time.
 
-All of SQLite's own behaviour comes from SQLite; this module adds what dqlite lays around it: the settings of
-every connection (dqlite 1.18.6 `src/db.c: db__open`), the pragmas each release refuses, how much of a text one
-statement takes, and the two files of a DUMP.  Errors are `SqlFailure`, with the code and text a node would send.
+All of SQLite's own behaviour comes from SQLite; this module adds what dqlite lays around it: the settings
+of every connection (dqlite 1.18.6 `src/db.c: db__open`), the pragmas each release refuses, how much of a
+text one statement takes, and the two files of a DUMP.  Errors are `SqlFailure`, with the code and text a
+node would send.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Statement:
 
 
 def _own_text(taken: str) -> str:
-    # apsw swallows the blanks and semicolons that follow a statement; sqlite3_prepare stops behind the first semicolon
+    # apsw swallows all blanks and semicolons behind a statement, sqlite3_prepare only the first semicolon
     start = len(taken.rstrip(_BLANK_OR_END))
     while (semicolon := taken.find(";", start)) >= 0:
         if apsw.complete(taken[: semicolon + 1]):
@@ -244,7 +245,7 @@ def _refused_pragma(generation: Generation, name: str, value: str | None) -> Sql
 
 
 def _file_name(name: str) -> str:
-    # any text may name a database: what is not plain becomes its hex code; upper case too, for folding file systems
+    # what is not plain becomes its hex code; upper case too, for file systems that fold it
     plain = "".join(
         c if c.isascii() and ((c.isalnum() and not c.isupper()) or c in "-_") else f"%{ord(c):x}%"
         for c in name

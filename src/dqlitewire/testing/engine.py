@@ -1,9 +1,10 @@
 """The server without I/O: bytes of a connection in, bytes of the answers out.
 
-An `Engine` holds what the nodes of one (fake) cluster share: databases, configuration, ordered faults, records.
-`Engine.connect` gives a `Session`, one client's connection: `receive` takes bytes at any time, `step` does the
-next small piece of work and returns what is to be sent, one frame at most.  Between the frames of a long answer
-the caller is free to serve others, to receive an INTERRUPT, or to wait until the client has read.
+An `Engine` holds what the nodes of one (fake) cluster share: databases, configuration, ordered faults,
+records. `Engine.connect` gives a `Session`, one client's connection: `receive` takes bytes at any time,
+`step` does the next small piece of work and returns what is to be sent, one frame at most.  Between the
+frames of a long answer the caller is free to serve others, to receive an INTERRUPT, or to wait until the
+client has read.
 """
 
 from __future__ import annotations
@@ -479,7 +480,7 @@ class Session:
     def _assign(self, _schema: int, node_id: int, role: int = NodeRole.VOTER) -> bytes:
         self._need_leader()
         if role > NodeRole.SPARE:
-            # src/translate.c: translateDqliteRole takes it for raft's stand-by; of the only voter it ends the cluster
+            # src/translate.c: translateDqliteRole makes it raft's stand-by, which ends a cluster of one voter
             self.hazard(HazardKind.ASSIGN_ROLE, f"role {role}")
             role = NodeRole.STANDBY
         self.engine.cluster.assign(node_id, NodeRole(role))

@@ -1,7 +1,8 @@
 """Faults on order: what shall go wrong, where, and how often.
 
-A `Fault` says which answers it takes (by connection, by request type), how many it lets pass first and how many
-it takes before everything is well again.  `Faults` is filled by the test's thread and asked by the server's.
+A `Fault` says which answers it takes (by connection, by request type), how many it lets pass first and how
+many it takes before everything is well again.  `Faults` is filled by the test's thread and asked by the
+server's.
 """
 
 from __future__ import annotations

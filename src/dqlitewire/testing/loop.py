@@ -1,8 +1,8 @@
 """One thread that serves the connections of an engine: sockets in, sockets out.
 
-The engine's steps are short, so one thread is enough: every connection gets a few frames a turn, none while its
-client does not read.  A statement that runs long calls back now and then (`Engine.breathe`); the loop then takes
-a turn for everybody else in the middle of it, up to a depth of `_DEPTH` such statements.
+The engine's steps are short, so one thread is enough: every connection gets a few frames a turn, none while
+its client does not read.  A statement that runs long calls back now and then (`Engine.breathe`); the loop
+then takes a turn for everybody else in the middle of it, up to a depth of `_DEPTH` such statements.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Fixtures for pytest, registered by entry point; the server is imported when the first of them is used.
 
-`dqlite_server` is an embedded server for one test, `dqlite_cluster` a fake cluster of three nodes.  The marker
-`dqlite(...)` hands them arguments: `@pytest.mark.dqlite(generation="1.11.1", nodes=5)`.
+`dqlite_server` is an embedded server for one test, `dqlite_cluster` a fake cluster of three nodes.  The
+marker `dqlite(...)` hands them arguments: `@pytest.mark.dqlite(generation="1.11.1", nodes=5)`.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
     with ScriptedServer(expect(OpenRequest), send(DbResponse(0)), expect(QuerySqlRequest), close()) as server:
         drive(server.address)
 
-Nothing is checked against the protocol's order, so it can do what no server does.  A request that the script does
-not expect ends the connection, and leaving the context raises a `ScriptError` that shows the dialogue so far and the
-difference between both frames; so does a script that was not played to its end.
+Nothing is checked against the protocol's order, so it can do what no server does.  A request that the
+script does not expect ends the connection, and leaving the context raises a `ScriptError` that shows the
+dialogue so far and the difference between both frames; so does a script that was not played to its end.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class Expect:
         if isinstance(wanted, Message):
             return frame == wanted.encode()
         if isinstance(wanted, type):
-            return frame[4] == wanted.MSG_TYPE
+            code: int = getattr(wanted, "MSG_TYPE")  # noqa: B009  a callable may be a class too
+            return frame[4] == code
         return wanted(frame)
 
     def lines(self) -> list[str]:

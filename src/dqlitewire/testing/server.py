@@ -72,7 +72,8 @@ class Node:
         self._cluster._start_node(self._member)
 
     def __repr__(self) -> str:
-        return f"<Node {self.id} at {self.address}, {self.role.name.lower()}{', leader' if self.is_leader else ''}>"
+        leads = ", leader" if self.is_leader else ""
+        return f"<Node {self.id} at {self.address}, {self.role.name.lower()}{leads}>"
 
 
 class DqliteCluster(FaultOrders):

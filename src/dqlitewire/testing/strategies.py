@@ -1,6 +1,7 @@
 """Hypothesis strategies for every message of the protocol, drawn from the messages' own declarations.
 
-What is drawn can be encoded, and comes back equal when it is decoded with the default limits.  Needs `hypothesis`.
+What is drawn can be encoded, and comes back equal when it is decoded with the default limits.  Needs
+`hypothesis`.
 """
 
 from __future__ import annotations

@@ -136,9 +136,9 @@ class Workspace:
         statement = self._prepare(sql)
         if statement is None:
             raise SqlFailure(*_EMPTY)
-        if self._generation.refuses_tail and not with_tail:
-            if self._connection.has_statement(sql[len(statement.sql) :]):
-                raise SqlFailure(*_TAIL)
+        strict = self._generation.refuses_tail and not with_tail
+        if strict and self._connection.has_statement(sql[len(statement.sql) :]):
+            raise SqlFailure(*_TAIL)
         return statement
 
     def _release(self, statement: Statement) -> None:
