@@ -57,6 +57,7 @@ def command(
         cluster.start()
     except OSError as error:
         fail(f"cannot listen on {unix or f'{host}:{port}'}: {error.strerror}")
+    stopped = _stopped_by_signals()
     try:
         for node in cluster.nodes:
             emit(
@@ -65,7 +66,8 @@ def command(
             )
         if file is not None:
             emit(f"database {file.name}{' (read-only)' if read_only else ''}", at_once=True)
-        _wait()
+        while not stopped.wait(3600):
+            pass
     finally:
         cluster.stop()
     for hazard in cluster.hazards:
@@ -103,9 +105,8 @@ def _check(file: Path) -> None:
         fail(f"{file}: not an SQLite database")
 
 
-def _wait() -> None:
+def _stopped_by_signals() -> threading.Event:
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    while not stopped.wait(3600):
-        pass
+    return stopped

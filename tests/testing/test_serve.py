@@ -1,0 +1,123 @@
+"""`dqlite-wire serve` and the demo, as a person would run them."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+import pytest
+
+from tests.real.raw import RawConnection, text, word
+
+ROOT = Path(__file__).parent.parent.parent
+COMMAND = [sys.executable, "-c", "from dqlitewire.cli import main; main()", "serve"]
+
+
+@contextmanager
+def serving(*words: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """Run the command until the block ends; its process and the addresses it says."""
+    with subprocess.Popen(
+        [*COMMAND, "--port", "0", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        nodes = int(words[words.index("--nodes") + 1]) if "--nodes" in words else 1
+        addresses = [
+            process.stdout.readline().split(" on ")[-1].strip().removesuffix(", leader") for _ in range(nodes)
+        ]
+        try:
+            yield process, addresses
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(20)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "app.db"
+    made = apsw.Connection(str(path))
+    made.execute("CREATE TABLE t (a); INSERT INTO t VALUES (7)")
+    made.close()
+    return path
+
+
+def test_serve_memory() -> None:
+    with serving() as (process, (address,)):
+        with RawConnection(address) as client:
+            client.open("anything")
+            client.exec_sql("CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+            assert client.query_sql("SELECT a FROM t")[0].kind == 7
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("name", ["app.db", "app"])
+def test_serve_a_file(file: Path, name: str) -> None:
+    with serving(str(file)) as (_, (address,)), RawConnection(address) as client:
+        client.open(name)
+        assert client.exec_sql("INSERT INTO t VALUES (8)") == (2, 1)
+    kept = apsw.Connection(str(file))
+    assert kept.execute("SELECT a FROM t").fetchall() == [(7,), (8,)]
+    kept.close()
+
+
+def test_serve_a_file_read_only(file: Path) -> None:
+    before = file.read_bytes()
+    with serving(str(file), "--read-only") as (_, (address,)), RawConnection(address) as client:
+        client.open("app.db")
+        assert client.query_sql("SELECT a FROM t")[0].body[-16:-8] == word(7)
+        assert client.call(8, word(0) + text("DELETE FROM t")).failure[0] == 8
+    assert file.read_bytes() == before
+
+
+def test_serve_a_cluster() -> None:
+    with serving("--nodes", "3", "--generation", "1.11.1") as (_, addresses):
+        for address in addresses:
+            with RawConnection(address) as client:
+                assert client.leader() == (1, addresses[0])
+
+
+def test_hazards_are_told() -> None:
+    with serving() as (process, (address,)), RawConnection(address) as client:
+        assert client.call(18, word(1)).failure == (15, "bad format version")
+        client.close()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert errors == "dqlite-wire: DESCRIBE with a format other than 0: format 1\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "code"),
+    [
+        (["/nowhere/app.db"], "/nowhere/app.db: No such file or directory", 3),
+        ([__file__], f"{__file__}: not an SQLite database", 3),
+        (["--read-only"], "--read-only without a FILE", 2),
+        (["--unix", "/nowhere/socket"], "cannot listen on /nowhere/socket: No such file or directory", 3),
+    ],
+)
+def test_what_goes_wrong_is_told_in_one_line(words: list[str], message: str, code: int) -> None:
+    finished = subprocess.run([*COMMAND, *words], capture_output=True, text=True, timeout=30, check=False)
+    assert (finished.returncode, finished.stderr) == (code, f"dqlite-wire: {message}\n")
+
+
+def test_without_apsw() -> None:
+    hidden = "import sys; sys.modules['apsw'] = None; " + COMMAND[2]
+    finished = subprocess.run(
+        [sys.executable, "-c", hidden, "serve"], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert finished.stderr == "dqlite-wire: apsw is not installed: pip install 'dqlite-wire[testing]'\n"
+    assert finished.returncode == 2
+
+
+def test_demo() -> None:
+    shown = subprocess.run(
+        [sys.executable, "examples/demo.py"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    ).stdout.splitlines()
+    assert max(map(len, shown)) <= 80
+    assert shown[0].startswith("embedded dqlite 1.18.1 on 127.0.0.1:")
+    assert " 1 < LEADER     no leader known" in shown
+    assert shown[-1] == "15 requests, 0 that a real node would not have survived"
+    assert any("FAILURE    10250" in line for line in shown)
