@@ -364,6 +364,15 @@ def test_a_missed_handshake_is_noticed() -> None:
     assert of(Preamble, events) == []
 
 
+def test_without_a_handshake() -> None:
+    # a LEADER request begins like a handshake
+    unknown = bytes([1, 0, 0, 0, 99, 0, 0, 0]) + bytes(8)
+    said = (CLIENT, LeaderRequest()), (SERVER, LeaderResponse(1, "a")), (CLIENT, unknown)
+    events = seen(*said, handshake=False)
+    assert exchanges(events) == [("LEADER", "done", 1), ("type 99", "unanswered", 0)]
+    assert of(Preamble, events) == []
+
+
 def test_one_side_alone() -> None:
     said = said_in_order()
     requests = seen(*[one for one in said if one[0] is CLIENT])
@@ -447,9 +456,16 @@ def test_raft() -> None:
 # ---------------------------------------------------------------- nothing makes it raise, nothing is lost
 
 
-@given(st.lists(st.tuples(st.sampled_from(Side), st.binary(max_size=60)), max_size=8), st.booleans())
-def test_any_bytes(said: list[tuple[Side, bytes]], midstream: bool) -> None:
-    check_accounts(said, seen(*said, midstream=midstream))
+BEGINNINGS: list[dict[str, bool]] = [{}, {"midstream": True}, {"handshake": False}]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(Side), st.binary(max_size=60)), max_size=8),
+    st.sampled_from(BEGINNINGS),
+    st.sampled_from([None, Limits(max_message_size=24)]),
+)
+def test_any_bytes(said: list[tuple[Side, bytes]], begins: dict[str, bool], limits: Limits | None) -> None:
+    check_accounts(said, seen(*said, limits=limits, **begins))
 
 
 @given(st.data())
@@ -466,7 +482,8 @@ def test_damaged_conversations(data: st.DataObject) -> None:
             piece = piece[:at] + data.draw(st.binary(max_size=20)) + piece[at:]
         if what != "drop":
             said.append((side, piece))
-    check_accounts(said, seen(*said))
+    limits = data.draw(st.sampled_from([None, Limits(max_message_size=56)]))
+    check_accounts(said, seen(*said, limits=limits))
 
 
 def check_accounts(said: list[tuple[Side, bytes]], events: list[Event]) -> None:

@@ -18,7 +18,7 @@ from .errors import wrong_answer
 from .events import Answered, Ended, Ending, Failed, Interrupted, Lost, Phase, Probed, Rows, SessionLost
 from .failures import Outcome, changes_something, explain_failure
 from .framelog import frame_log as frame_logger
-from .frames import RawRequest, decode_frame
+from .frames import STRICT, RawRequest
 from .generation import Generation, judge_generation, probe_generation
 from .hazards import CHECKED_BODIES, MAX_SAFE_BODY, Hazard, body_hazards, check_statement, refuse
 from .session import Session, loses_session
@@ -150,7 +150,7 @@ class ClientConversation:
         kind = frame[4]
         refuse(body_hazards(kind, memoryview(frame)[HEADER_SIZE:], self.generation), allow, frame)
         try:
-            request: Any = decode_frame(frame, is_request=True)
+            request: Any = STRICT.read(frame, is_request=True)
         except DecodeError:
             return self._sent(_Open(RawRequest(frame), frame, FIRST.get(kind, UNKNOWN_REQUEST), None), kind)
         seen = check_statement(kind, request, self.session, self.generation, allow)
@@ -263,7 +263,7 @@ class ClientConversation:
     def _decode_specially(self, entry: _Open) -> Any:
         if entry.roleless:
             frame = self._decoder.take_frame()
-            return None if frame is None else decode_frame(frame, is_request=False, servers_format=0)
+            return None if frame is None else STRICT.read(frame, is_request=False, servers_format=0)
         try:
             return self._decoder.decode_continuation()
         except ServerFailure as failure:

@@ -5,8 +5,14 @@ Tools and servers meet frames that the codec refuses; here these are data (`erro
 
 from __future__ import annotations
 
-from ..codec import decode_message
-from ..constants import HEADER_SIZE, PROTOCOL_VERSION, RequestType, ResponseType
+from ..codec import MessageDecoder
+from ..constants import (
+    HEADER_SIZE,
+    PROTOCOL_VERSION,
+    PROTOCOL_VERSION_LEGACY,
+    RequestType,
+    ResponseType,
+)
 from ..exceptions import DecodeError
 from ..messages import ServersResponse
 from ..messages.requests import ConnectRequest, HeartbeatRequest
@@ -17,7 +23,7 @@ if TYPE_CHECKING:
     from ..limits import Limits
     from ..messages import Message
 
-__all__ = ["LazyFrame", "RawRequest", "answer_key", "type_name"]
+__all__ = ["STRICT", "FrameReader", "LazyFrame", "RawRequest", "answer_key", "type_name"]
 
 _ROWS = int(ResponseType.ROWS)
 _PART_WORD = b"\xee" * 8
@@ -116,31 +122,58 @@ class LazyFrame:
             self._error = error
 
     def _decoded(self) -> Message:
-        return decode_frame(self.data, self.is_request)
+        return STRICT.read(self.data, self.is_request)
 
 
-def decode_frame(
-    frame: bytes,
-    is_request: bool,
-    version: int = PROTOCOL_VERSION,
-    limits: Limits | None = None,
-    servers_format: int = 1,
-    tolerant: bool = False,
-) -> Message:
+class FrameReader:
     """Decode any whole frame, HEARTBEAT, CONNECT and SERVERS without roles included.
 
     Args:
-        servers_format: the format that was asked for.
+        limits: caps.
         tolerant: read text that is not UTF-8 with its bytes escaped, and unknown roles as spare.
     """
-    if is_request and frame[4] in _OUTSIDE_GATEWAY:
-        return _OUTSIDE_GATEWAY[frame[4]].decode_body(frame[HEADER_SIZE:], frame[5])
-    if not is_request and frame[4] == ResponseType.SERVERS and servers_format == 0:
-        return ServersResponse.decode_body(frame[HEADER_SIZE:], frame[5], format=0)
-    options = {"text_errors": "backslashreplace", "unknown_role_policy": "accept"} if tolerant else {}
-    return decode_message(frame, is_request=is_request, version=version, limits=limits, **options)
+
+    __slots__ = ("_decoders", "_limits", "_options")
+
+    def __init__(self, limits: Limits | None = None, *, tolerant: bool = False) -> None:
+        self._limits = limits
+        self._options = (
+            {"text_errors": "backslashreplace", "unknown_role_policy": "accept"} if tolerant else {}
+        )
+        self._decoders: dict[tuple[bool, int], MessageDecoder] = {}
+
+    def read(
+        self, frame: bytes, is_request: bool, version: int = PROTOCOL_VERSION, servers_format: int = 1
+    ) -> Message:
+        """Decode one frame.
+
+        Args:
+            version: of the handshake before it.
+            servers_format: the format that CLUSTER asked for.
+
+        Raises:
+            DecodeError: it does not decode.
+        """
+        kind = frame[4]
+        if is_request and kind in _OUTSIDE_GATEWAY:
+            return _OUTSIDE_GATEWAY[kind].decode_body(frame[HEADER_SIZE:], frame[5])
+        if not servers_format and not is_request and kind == ResponseType.SERVERS:
+            return ServersResponse.decode_body(frame[HEADER_SIZE:], frame[5], format=0)
+        decoder = self._decoders.get((is_request, version))
+        if decoder is None:
+            decoder = self._decoders[is_request, version] = self._decoder(is_request, version)
+        return decoder.decode_bytes(frame)
+
+    def _decoder(self, is_request: bool, version: int) -> MessageDecoder:
+        version = version if version in (PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY) else PROTOCOL_VERSION
+        decoder = MessageDecoder(is_request, version, limits=self._limits, **self._options)
+        if is_request:
+            decoder.feed(version.to_bytes(8, "little"))
+            decoder.decode_handshake()
+        return decoder
 
 
+STRICT = FrameReader()
 _OUTSIDE_GATEWAY: dict[int, type[HeartbeatRequest | ConnectRequest]] = {
     RequestType.HEARTBEAT: HeartbeatRequest,
     RequestType.CONNECT: ConnectRequest,

@@ -15,10 +15,10 @@ from collections import deque
 from ..constants import PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
 from .events import Ending, Side
 from .exchange import Exchange
-from .frames import answer_key
+from .frames import FrameReader, answer_key
 from .overheard import End, Frame, Preamble
 from .table import DONE, PART, Turn
-from .tap import Tap
+from .tap import State, Tap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ class Observer:
         limits: caps for decoding.
         count_rows: decode ROWS to count them; without, `row_count` is None and frames cost a few microseconds.
         keep_answers: answer frames kept in one exchange, None for all.
-        midstream: the connection was joined after its beginning.
+        handshake: without, both streams begin with a frame, as when cut behind the handshake.
+        midstream: the connection was joined at any place; frames are looked for.
     """
 
     def __init__(
@@ -48,12 +49,15 @@ class Observer:
         limits: Limits | None = None,
         count_rows: bool = True,
         keep_answers: int | None = 64,
+        handshake: bool = True,
         midstream: bool = False,
     ) -> None:
         self._count_rows = count_rows
         self._keep = keep_answers
         self._events: list[Event] = []
-        self._taps = {side: Tap(side, self._take, limits, midstream) for side in Side}
+        reader = FrameReader(limits, tolerant=True)
+        begin = State.LOST if midstream else State.START if handshake else State.FRAMES
+        self._taps = {side: Tap(side, self._take, reader, limits, begin) for side in Side}
         self._client = self._taps[Side.CLIENT]
         self._queue: deque[Exchange] = deque()
         self._orphan: Exchange | None = None  # an answer of several frames that nobody asked for

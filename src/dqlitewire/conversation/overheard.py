@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from ..constants import PROTOCOL_VERSION, ResponseType
 from ..exceptions import DecodeError
+from ..rowcount import count_rows
 from .events import Ending, Event, Side
-from .frames import LazyFrame, decode_frame
+from .frames import STRICT, FrameReader, LazyFrame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..limits import Limits
     from ..messages import Message
     from .exchange import Exchange
 
@@ -103,7 +103,7 @@ class Frame(LazyFrame):
     """
 
     __slots__ = (
-        "_limits",
+        "_reader",
         "_rows",
         "damaged",
         "end",
@@ -117,14 +117,14 @@ class Frame(LazyFrame):
     __match_args__ = ("side", "type_name", "message")
 
     def __init__(
-        self, side: Side, offset: int, data: bytes, start: float, end: float, limits: Limits | None = None
+        self, side: Side, offset: int, data: bytes, start: float, end: float, reader: FrameReader = STRICT
     ) -> None:
         self.data = data
         self.is_request = side is Side.CLIENT
         self._read = False
         self._message = None
         self._error = None
-        self._limits = limits
+        self._reader = reader
         self._rows = -1
         self.side = side
         self.offset = offset
@@ -137,22 +137,16 @@ class Frame(LazyFrame):
 
     @property
     def rows(self) -> int:
-        """How many rows a ROWS frame has, 0 for any other; decodes, and keeps the number only."""
+        """How many rows a ROWS frame has, 0 for any other and for one that cannot be read."""
         if self._rows < 0:
-            self._rows = 0
-            if self.data[4] == ResponseType.ROWS and not self.is_request:
-                had_read = self._read
-                self._rows = len(getattr(self.message, "rows", ()))
-                if not had_read and self._error is None:
-                    self._read, self._message = False, None
+            is_rows = self.data[4] == ResponseType.ROWS and not self.is_request
+            self._rows = max(count_rows(self.data), 0) if is_rows else 0
         return self._rows
 
     def _decoded(self) -> Message:
         if self.damaged:
             raise DecodeError("bytes of the frame are missing", path=self.type_name)
-        return decode_frame(
-            self.data, self.is_request, self.version, self._limits, self.servers_format, tolerant=True
-        )
+        return self._reader.read(self.data, self.is_request, self.version, self.servers_format)
 
     def __repr__(self) -> str:
         return f"<Frame {self.side.value} {self.type_name} at {self.offset}, {self.size} bytes>"

@@ -20,7 +20,7 @@ from .batches import PAGE_SIZE, batch_rows
 from .errors import wrong_answer
 from .events import Ended, Ending, Event, Phase
 from .framelog import frame_log as frame_logger
-from .frames import LazyFrame, answer_key, decode_frame
+from .frames import FrameReader, LazyFrame, answer_key
 from .generation import Generation
 from .refusals import forgiven, knows_type, refusal, schema_for
 from .table import FIRST, UNKNOWN_REQUEST, Place, Turn
@@ -119,7 +119,7 @@ class ServerConversation:
         self.version: int | None = None
         self.phase = Phase.NEW
         self.current: Any = None
-        self._limits = limits
+        self._reader = FrameReader(limits)
         self._buffer = ReadBuffer(DEFAULT_MAX_MESSAGE_SIZE if limits is None else limits.max_message_size)
         self._encoder = MessageEncoder(limits=limits)
         self._place: Place | None = None  # of the open request
@@ -228,7 +228,7 @@ class ServerConversation:
         if schema != frame[5]:
             frame = b"".join((frame[:5], bytes((schema,)), frame[6:]))
         try:
-            request: Any = decode_frame(frame, is_request=True, limits=self._limits)
+            request: Any = self._reader.read(frame, is_request=True)
         except DecodeError as error:
             request = forgiven(kind, error, self.generation)
             if request is None:
@@ -262,7 +262,11 @@ class ServerConversation:
         if isinstance(message, LeaderResponse) and self.version == PROTOCOL_VERSION_LEGACY:
             body = LeaderResponse(0, message.address).encode_body_legacy()
             frame = Header(len(body) // 8, message.MSG_TYPE).encode() + body
-        elif isinstance(message, ServersResponse) and self._frame[4:5] == _CLUSTER and not any(self._frame[8:16]):
+        elif (
+            isinstance(message, ServersResponse)
+            and self._frame[4:5] == _CLUSTER
+            and not any(self._frame[8:16])
+        ):
             frame = self._encoder.encode(ServersResponse(message.nodes, format=0))
         else:
             frame = self._encoder.encode(message)

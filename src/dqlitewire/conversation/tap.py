@@ -13,7 +13,7 @@ from ..constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY, 
 from ..exceptions import DecodeError
 from ..limits import DEFAULT_MAX_MESSAGE_SIZE
 from .events import Event, Side
-from .frames import decode_frame
+from .frames import STRICT, FrameReader
 from .overheard import Frame, Gap, Garbage, Opaque, Preamble
 from .table import REQUESTS
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..limits import Limits
     from ..messages import Message
 
-__all__ = ["Tap"]
+__all__ = ["State", "Tap"]
 
 _METHODS = (b"GET ", b"POST ", b"PUT ", b"PATCH ", b"CONNECT ", b"OPTIONS ", b"HEAD ", b"DELETE ")
 _MAX_HTTP_HEAD = 65536
@@ -34,11 +34,13 @@ _MAX_CODE = 1 << 16
 _HANDSHAKES = {PROTOCOL_VERSION: "handshake", PROTOCOL_VERSION_LEGACY: "legacy handshake"}
 
 
-class _State(Enum):
-    START = "start"
-    FRAMES = "frames"
-    LOST = "lost"
-    OPAQUE = "opaque"
+class State(Enum):
+    """What a tap looks for."""
+
+    START = "a handshake, or what stands before it"
+    FRAMES = "frames, one behind the other"
+    LOST = "a place where frames go on"
+    OPAQUE = "nothing"
 
 
 class Tap:
@@ -48,7 +50,7 @@ class Tap:
         side: who sends these bytes.
         emit: is called with each Frame, Preamble, Garbage, Opaque and Gap, in the order of the bytes.
         limits: caps for decoding; the cap of a frame also bounds what a header may announce.
-        midstream: the stream was joined after its beginning.
+        begin: what the stream begins with.
 
     Attributes:
         version: what the client's handshake said, None before it or without one.
@@ -62,7 +64,7 @@ class Tap:
         "_first",
         "_flushing",
         "_have",
-        "_limits",
+        "_reader",
         "_max",
         "_need",
         "_opaque_kind",
@@ -79,18 +81,23 @@ class Tap:
     )
 
     def __init__(
-        self, side: Side, emit: Callable[[Event], None], limits: Limits | None = None, midstream: bool = False
+        self,
+        side: Side,
+        emit: Callable[[Event], None],
+        reader: FrameReader,
+        limits: Limits | None,
+        begin: State = State.START,
     ) -> None:
         self.side = side
         self.offset = 0  # of the next byte, in the stream
         self.version: int | None = None
-        self.lossy = midstream
+        self.lossy = begin is State.LOST
         self.ended = False
         self._emit = emit
-        self._limits = limits
+        self._reader = reader
         cap = DEFAULT_MAX_MESSAGE_SIZE if limits is None else limits.max_message_size
         self._max = cap or 1 << 32
-        self._state = _State.LOST if midstream else _State.START
+        self._state = begin
         self._opaque_kind = ""
         self._parts: list[bytes] = []  # the bytes that wait
         self._have = 0  # how many they are
@@ -104,7 +111,7 @@ class Tap:
 
     def make_opaque(self, kind: str) -> None:
         """Stop looking for frames: "raft", "tls" or "http" from here on."""
-        self._state = _State.OPAQUE
+        self._state = State.OPAQUE
         self._opaque_kind = kind
 
     def receive(self, data: bytes, time: float) -> None:
@@ -148,7 +155,7 @@ class Tap:
         if len(head) < 8:
             return False
         if self.side is Side.SERVER and not head.startswith(b"HTTP/"):
-            self._state = _State.FRAMES
+            self._state = State.FRAMES
             return True
         if head.startswith((b"HTTP/", *_METHODS)):
             return self._http()
@@ -161,7 +168,7 @@ class Tap:
                 self._lose()
                 return True
         self.version = version
-        self._state = _State.FRAMES
+        self._state = State.FRAMES
         self._emit(Preamble(*self._take(8), _HANDSHAKES.get(version, "unknown handshake")))
         return True
 
@@ -175,7 +182,7 @@ class Tap:
         kind = "http request" if self.side is Side.CLIENT else "http response"
         preamble = Preamble(*self._take(end + 4 - self._position), kind)
         if self.side is Side.SERVER:
-            self._state = _State.FRAMES
+            self._state = State.FRAMES
             if preamble.data.split(None, 2)[1:2] != [b"101"]:
                 self.make_opaque("http")
         self._emit(preamble)
@@ -185,7 +192,7 @@ class Tap:
         data, size_of_data, emit = self._data, len(self._data), self._emit
         if self._skip:
             return self._skip_damaged()
-        while self._state is _State.FRAMES:
+        while self._state is State.FRAMES:
             position = self._position
             if size_of_data - position < HEADER_SIZE:
                 return False
@@ -202,16 +209,18 @@ class Tap:
     def _is_odd(self, position: int, size: int) -> bool:
         # unused bytes that are used, or a schema no answer has: believed once the frame is there and decodes
         data = self._data
-        if not (data[position + 6] or data[position + 7] or (data[position + 5] > 1 and self.side is Side.SERVER)):
+        if not (
+            data[position + 6] or data[position + 7] or (data[position + 5] > 1 and self.side is Side.SERVER)
+        ):
             return False
         frame = data[position : position + size]
         return self._flushing if len(frame) < size else not self._decodes(frame)
 
     def _frame(self, size: int) -> Frame:
-        return Frame(*self._take(size), self._limits)
+        return Frame(*self._take(size), self._reader)
 
     def _lose(self) -> None:
-        self._state = _State.LOST
+        self._state = State.LOST
         self.lossy = True
 
     def _search(self) -> bool:
@@ -231,7 +240,7 @@ class Tap:
                 break
             if verdict:
                 self._drop(position)
-                self._state = _State.FRAMES
+                self._state = State.FRAMES
                 return True
             position += 1
         self._drop(max(min(position, len(data) - HEADER_SIZE + 1), self._position))
@@ -259,7 +268,7 @@ class Tap:
             if not any(frame[at : at + 8]):
                 return False  # a guess is not worth the warning that the decoder logs
         try:
-            message = decode_frame(frame, self.side is Side.CLIENT, limits=self._limits)
+            message = STRICT.read(frame, self.side is Side.CLIENT)
         except DecodeError:
             return False
         return self.side is Side.CLIENT or bool(frame[4]) or _is_plain(message, frame)
@@ -269,7 +278,9 @@ class Tap:
         words = int.from_bytes(data[position : position + 4], "little")
         kind, schema = data[position + 4], data[position + 5]
         allowed = (_REQUEST_WORDS if self.side is Side.CLIENT else _RESPONSE_WORDS).get(kind, _NO_WORDS)
-        return words in allowed and not data[position + 6] and not data[position + 7] and schema <= 1
+        if words not in allowed or HEADER_SIZE + 8 * words > self._max:
+            return False
+        return not data[position + 6] and not data[position + 7] and schema <= 1
 
     def _skip_damaged(self) -> bool:
         size = min(self._skip, len(self._data) - self._position)
@@ -284,11 +295,11 @@ class Tap:
             self._emit(Opaque(*self._take(size), self._opaque_kind))
         return False
 
-    _STEPS: dict[_State, Callable[[Tap], bool]] = {
-        _State.START: _start,
-        _State.FRAMES: _frames,
-        _State.LOST: _search,
-        _State.OPAQUE: _pass,
+    _STEPS: dict[State, Callable[[Tap], bool]] = {
+        State.START: _start,
+        State.FRAMES: _frames,
+        State.LOST: _search,
+        State.OPAQUE: _pass,
     }
 
     # ------------------------------------------------------------------ losses and the end
@@ -297,18 +308,18 @@ class Tap:
         """Note that bytes were lost; a loss inside one frame costs that frame and no more."""
         self._time = time
         missing = self._skip
-        if self._state is _State.FRAMES and not missing and self._have >= HEADER_SIZE:
+        if self._state is State.FRAMES and not missing and self._have >= HEADER_SIZE:
             self._data = b"".join(self._parts)
             missing = HEADER_SIZE + 8 * int.from_bytes(self._data[:4], "little") - self._have
         inside = size is not None and 0 < size <= missing
         self._give_up_waiting(as_frame=inside and not self._skip)
         self._emit(Gap(self.side, self.offset, size, time))
         self.offset += size or 0
-        if self._state is not _State.OPAQUE:
+        if self._state is not State.OPAQUE:
             self.lossy = True
             self._skip = missing - size if inside and size is not None else 0
             if not inside:
-                self._state = _State.LOST
+                self._state = State.LOST
 
     def _give_up_waiting(self, as_frame: bool) -> None:
         self._data = b"".join(self._parts)
