@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dqlitewire import DecodeError, Limits, ServerFailure, decode_message, sanitize_server_text
 from dqlitewire.messages import FailureResponse, RowsResponse
-from tests.strategies import rows_responses
+from dqlitewire.testing.strategies import rows_responses
 
 
 def text(message: str) -> bytes:

@@ -23,7 +23,7 @@ from dqlitewire import (
 from dqlitewire.codec import REQUEST_TYPES, RESPONSE_TYPES
 from dqlitewire.messages import RowsResponse, ServersResponse
 from dqlitewire.messages.requests import ConnectRequest, HeartbeatRequest
-from tests.strategies import instances, node_infos, rows_responses
+from dqlitewire.testing.strategies import messages, node_infos, rows_responses
 from tests.wire_data import pieces
 
 GATEWAY = [*REQUEST_TYPES.values(), *RESPONSE_TYPES.values()]
@@ -42,7 +42,7 @@ def check_same(found: Any, message: Any) -> None:
 @each_class
 @given(st.data())
 def test_messages_come_back_from_their_bodies(cls: type[Message], data: st.DataObject) -> None:
-    message = data.draw(instances(cls))
+    message = data.draw(messages(cls))
     frame = message.encode()
     found = cls.decode_body(frame[8:], frame[5])
     check_same(found, message)
@@ -53,7 +53,7 @@ def test_messages_come_back_from_their_bodies(cls: type[Message], data: st.DataO
 @each_class
 @given(st.data())
 def test_frames_are_whole_words_behind_their_header(cls: type[Message], data: st.DataObject) -> None:
-    message = data.draw(instances(cls))
+    message = data.draw(messages(cls))
     frame = message.encode()
     words, code, schema, extra = struct.unpack("<IBBH", frame[:8])
     assert (8 + 8 * words, code, extra) == (len(frame), cls.MSG_TYPE, 0)
@@ -63,7 +63,7 @@ def test_frames_are_whole_words_behind_their_header(cls: type[Message], data: st
 @each_gateway_class
 @given(st.data())
 def test_messages_come_back_from_their_frames(cls: type[Message], data: st.DataObject) -> None:
-    message = data.draw(instances(cls))
+    message = data.draw(messages(cls))
     frame = encode_message(message)
     found = decode_message(frame, cls.IS_REQUEST)
     check_same(found, message)
@@ -73,7 +73,7 @@ def test_messages_come_back_from_their_frames(cls: type[Message], data: st.DataO
 @each_gateway_class
 @given(st.data())
 def test_messages_come_back_from_streams(cls: type[Message], data: st.DataObject) -> None:
-    sent = data.draw(st.lists(instances(cls), min_size=1, max_size=4))
+    sent = data.draw(st.lists(messages(cls), min_size=1, max_size=4))
     size = data.draw(st.integers(1, 100))
     decoder = MessageDecoder(cls.IS_REQUEST)
     stream = b"".join(map(encode_message, sent))
@@ -91,13 +91,13 @@ def test_messages_come_back_from_streams(cls: type[Message], data: st.DataObject
 @each_class
 @given(st.data())
 def test_messages_are_copied_and_pickled(cls: type[Message], data: st.DataObject) -> None:
-    message = data.draw(instances(cls))
+    message = data.draw(messages(cls))
     for twin in (copy.copy(message), copy.deepcopy(message), pickle.loads(pickle.dumps(message))):
         check_same(twin, message)
         assert twin.encode() == message.encode()
 
 
-@given(st.lists(node_infos, max_size=5, unique_by=lambda node: node.node_id))
+@given(st.lists(node_infos(), max_size=5, unique_by=lambda node: node.node_id))
 def test_servers_in_format_0_have_no_roles(nodes: list[Any]) -> None:
     message = ServersResponse(nodes, format=0)
     found = ServersResponse.decode_body(message.encode_body(), format=0)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from dqlitewire import DecodeError, Message, RowMarker, ValueType, decode_message
 from dqlitewire import rows as rows_module
 from dqlitewire.messages import ExecRequest, RowsResponse
+from dqlitewire.testing.strategies import cells, params
 from dqlitewire.tuples import (
     decode_row_header,
     decode_row_values,
@@ -25,7 +26,6 @@ from dqlitewire.tuples import (
     encode_row_values,
 )
 from dqlitewire.types import decode_text, encode_text
-from tests.strategies import CELLS, PARAMS
 
 REPEAT = 40
 SAMPLES: dict[ValueType, list[Any]] = {
@@ -178,6 +178,10 @@ def test_stale_bytes_behind_blobs_and_text_change_nothing() -> None:
 # ---------------------------------------------------------------- drawn ones
 
 
+def cells_that_encode_value_takes(kind: ValueType) -> st.SearchStrategy[Any]:
+    return st.just("2020-01-01") if kind is ValueType.ISO8601 else cells(kind)
+
+
 @st.composite
 def bodies(draw: st.DrawFn) -> tuple[list[str], list[tuple[ValueType, ...]], list[tuple[Any, ...]]]:
     width = draw(st.integers(1, 6))
@@ -185,8 +189,7 @@ def bodies(draw: st.DrawFn) -> tuple[list[str], list[tuple[ValueType, ...]], lis
     types: list[tuple[ValueType, ...]] = []
     rows: list[tuple[Any, ...]] = []
     for kinds in draw(st.lists(st.sampled_from(signatures), min_size=1, max_size=4)):
-        cells = {kind: CELLS[kind] for kind in kinds} | {ValueType.ISO8601: st.just("2020-01-01")}
-        drawn = draw(st.lists(st.tuples(*[cells[kind] for kind in kinds]), min_size=1, max_size=3))
+        drawn = draw(st.lists(st.tuples(*map(cells_that_encode_value_takes, kinds)), min_size=1, max_size=3))
         repeated = drawn * draw(st.sampled_from([1, 1, 20]))
         types += [kinds] * len(repeated)
         rows += repeated
@@ -223,14 +226,14 @@ def test_drawn_rows_with_words_changed(drawn: Any, data: st.DataObject) -> None:
     check(frame(bytes(body)))
 
 
-@given(st.lists(PARAMS, min_size=1, max_size=300), st.sampled_from([None, 1]))
-def test_drawn_parameters(params: list[Any], schema: int | None) -> None:
-    used = (1 if len(params) > 255 else 0) if schema is None else schema
-    wanted = bytes(8) + encode_params_tuple(params, used, 8)
-    message: Message = ExecRequest(0, 0, params, schema=schema)
+@given(params(300), st.sampled_from([None, 1]))
+def test_drawn_parameters(values: list[Any], schema: int | None) -> None:
+    used = (1 if len(values) > 255 else 0) if schema is None else schema
+    wanted = bytes(8) + encode_params_tuple(values, used, 8)
+    message: Message = ExecRequest(0, 0, values, schema=schema)
     assert message.encode_body() == wanted
     assert message.encode_body() == wanted
-    assert repr(ExecRequest.decode_body(wanted, used).params) == repr(params)
+    assert repr(ExecRequest.decode_body(wanted, used).params) == repr(values)
 
 
 @pytest.mark.parametrize("signature", SIGNATURES[:72:2], ids=str)
