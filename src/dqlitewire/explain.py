@@ -8,6 +8,7 @@ from .constants import (
     PROTOCOL_VERSION_LEGACY,
     RequestType,
     ResponseType,
+    ValueType,
 )
 from .cursor import Cursor, Span
 from .exceptions import DecodeError
@@ -15,6 +16,7 @@ from .limits import Limits, Options
 from .messages import REGISTRY
 from .messages.base import HEADER
 from .messages.responses import ServersResponse, read_legacy_leader
+from .types import read_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,11 +65,31 @@ def explain(
             raise DecodeError(f"got {len(data) - end} bytes behind the frame", path=root.name, offset=end)
     except DecodeError as error:
         root.error = error
+    for span in spans:
+        if span.name == "params":
+            _divide_params(span, cursor)
     root.children += spans
     reached = max((span.end for span in root.children), default=8)
     if reached < len(data):
         root.children.append(Span("undecoded", reached, len(data), data[reached:]))
     return root
+
+
+def _divide_params(span: Span, cursor: Cursor) -> None:
+    """Note the parts of a parameter tuple, which has been read whole."""
+    data, start, options = cursor.data, span.start, cursor.options
+    size = 4 if cursor.schema else 1
+    count = int.from_bytes(data[start : start + size], "little")
+    types = [ValueType(code) for code in data[start + size : start + size + count]]
+    at = start + size + count
+    at += -at % 8
+    span.children = [Span("count", start, start + size, count), Span("types", start + size, at, tuple(types))]
+    for i, kind in enumerate(types):
+        begin = at
+        value, at = read_value(
+            kind, data, at, span.end, options.max_text_value_size, options.max_blob_size, options.text_errors
+        )
+        span.children.append(Span(f"[{i}]", begin, at, value))
 
 
 def _read(cursor: Cursor, cls: Any, code: int, version: int, is_request: bool) -> None:
