@@ -53,6 +53,8 @@ def told(stream: Iterable[Item]) -> list[dict[str, Any]]:
     """Items as JSON objects without what differs between captures of the same traffic: connection and latency."""
     out = []
     for item in stream:
+        if item.type == "END":  # only packets tell it
+            continue
         shown = json_object(item, show_latency=False)
         del shown["connection"]
         out.append(shown)

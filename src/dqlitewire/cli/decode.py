@@ -106,12 +106,14 @@ def command(
     opened = open_sources(sources, requests, responses, format, direction, ports, follow)
     try:
         for source in opened:
-            stream = damage.watch(watched(items(source, redacted=redact), source, quiet=sys.stdout.isatty() or follow))
-            if write is not None:
-                _record(selection(stream), write, redact)
-            else:
-                view.show(selection(stream), follow)
-            damage.notes += source.notes
+            with source:
+                quiet = sys.stdout.isatty() or follow
+                stream = damage.watch(watched(items(source, redacted=redact), source, quiet))
+                if write is not None:
+                    _record(selection(stream), write, redact)
+                else:
+                    view.show(selection(stream), follow)
+                damage.notes += source.notes
     except KeyboardInterrupt:
         if not follow:
             raise
@@ -176,7 +178,7 @@ def _more() -> bool:
 
 def _known_types(names: list[str]) -> frozenset[str]:
     known = {*RequestType.__members__, *ResponseType.__members__}
-    known |= {"HANDSHAKE", "HTTP", "TLS", "RAFT", "GARBAGE", "GAP", "INCOMPLETE", "UNANSWERED"}
+    known |= {"HANDSHAKE", "HTTP", "TLS", "RAFT", "GARBAGE", "GAP", "INCOMPLETE", "UNANSWERED", "END"}
     wanted = frozenset(name.strip().upper() for text in names for name in text.split(","))
     for name in sorted(wanted - known):
         if not name.startswith("TYPE "):
@@ -285,7 +287,9 @@ def _record(stream: Iterable[Item], path: Path, redacted: bool) -> None:
             if item.type == "UNANSWERED":
                 continue
             if item.type == "GAP":
-                writer.gap(item.connection, item.side, item.size or None, time)
+                writer.gap(item.connection, item.side, item.size or None, None)
+            elif item.type == "END":
+                writer.end(item.connection, item.side, time)
             else:
                 described = json_object(item)
                 kept = {key: described[key] for key in ("type", "schema", "fields", "note", "error") if key in described}

@@ -42,8 +42,9 @@ def command(
         return
     side = None if direction is None else Side.CLIENT if direction is Direction.REQUEST else Side.SERVER
     damage = Damage()
-    for item in damage.watch(items(_source(what, format, side))):
-        _show(item, width(columns), all_bytes)
+    with _source(what, format, side) as source:
+        for item in damage.watch(items(source)):
+            _show(item, width(columns), all_bytes)
     damage.report()
     raise typer.Exit(int(Exit.DAMAGED if damage.found else Exit.OK))
 

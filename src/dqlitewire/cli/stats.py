@@ -52,8 +52,9 @@ def command(
     statistics = Statistics()
     notes: list[str] = []
     for source in open_sources(sources, requests, responses, format, direction, ports):
-        for item in watched(items(source, redacted=redact, count_rows=True), source):
-            statistics.add(item)
+        with source:
+            for item in watched(items(source, redacted=redact, count_rows=True), source):
+                statistics.add(item)
         statistics.next_source()
         notes += source.notes
     if as_json:

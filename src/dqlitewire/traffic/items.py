@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dqlitewire import DecodeError, Message
+from dqlitewire import PROTOCOL_VERSION, DecodeError, Message
 from dqlitewire.conversation import (
     End,
     Event,
@@ -34,7 +34,7 @@ class Item:
     Attributes:
         connection, side: where; `side` is who sent it.
         type: the message type's name, such as "QUERY_SQL", or "HANDSHAKE", "HTTP", "TLS", "RAFT", "GARBAGE", "GAP",
-            "INCOMPLETE", "UNANSWERED".
+            "INCOMPLETE", "UNANSWERED", "END".
         code, schema: of a message; None for the rest.
         time, last: of its first and last byte, in nanoseconds since 1970; 0 if unknown.
         offset: of its first byte in the side's byte stream.
@@ -105,18 +105,31 @@ class Item:
 class _Talk:
     """One connection being read."""
 
-    def __init__(self, connection: Connection, redacted: bool, count_rows: bool, keep_answers: int) -> None:
+    def __init__(
+        self, connection: Connection, one_sided: bool, redacted: bool, count_rows: bool, keep_answers: int
+    ) -> None:
         self.connection = connection
+        self._one_sided = one_sided
         self.observer = Observer(
             count_rows=count_rows, keep_answers=keep_answers, midstream=connection.midstream
         )
         self.open = {Side.CLIENT, Side.SERVER}
+        self._unseen = 0  # bytes in front of the client's that were not in the source
+        if connection.bare:
+            self._unseen = len(HANDSHAKE)
+            self.observer.receive(Side.CLIENT, HANDSHAKE)
         self._redacted = redacted
         self._requests = 0
         self._numbers: dict[int, int] = {}  # by id() of open exchanges
 
     def items(self, events: list[Event]) -> Iterator[Item]:
         """Items of events; what ends an exchange goes to the item of the frame that did."""
+        for item in self._items(events):
+            if item.is_request:
+                item.offset -= self._unseen
+            yield item
+
+    def _items(self, events: list[Event]) -> Iterator[Item]:
         pending: Item | None = None
         for event in events:
             if isinstance(event, Exchange):
@@ -147,6 +160,10 @@ class _Talk:
                 return item
             case Garbage():
                 return self._other(event, "GARBAGE", "")
+            case End() if event.time and not event.data:
+                item = Item(self.connection, event.side, "END", event.offset, _int(event.time))
+                item.note = event.ending.value
+                return item
             case End() if event.data:
                 item = Item(self.connection, event.side, "INCOMPLETE", event.offset - len(event.data), _int(event.time))
                 item.data = redact_other(event.data) if self._redacted else event.data
@@ -190,7 +207,7 @@ class _Talk:
 
     def _unanswered(self, exchange: Exchange, number: int | None) -> Item | None:
         request = exchange.request
-        if request is None or exchange.ending != "unanswered":
+        if request is None or exchange.ending != "unanswered" or self._one_sided:
             return None
         item = Item(self.connection, Side.CLIENT, "UNANSWERED", request.offset, _int(request.start))
         item.note, item.exchange, item.sql = request.type_name, number, exchange.sql
@@ -198,6 +215,7 @@ class _Talk:
         return item
 
 
+HANDSHAKE = PROTOCOL_VERSION.to_bytes(8, "little")
 _TYPES = {
     "handshake": "HANDSHAKE",
     "legacy handshake": "HANDSHAKE",
@@ -231,7 +249,7 @@ def items(
     for connection, side, what, data, size, time in source.pieces():
         talk = talks.get(connection)
         if talk is None:
-            talk = talks[connection] = _Talk(connection, redacted, count_rows, keep_answers)
+            talk = talks[connection] = _Talk(connection, source.side is not None, redacted, count_rows, keep_answers)
         if what is What.DATA:
             events = talk.observer.receive(side, data, time)
         elif what is What.GAP:

@@ -118,6 +118,8 @@ def describe(item: Item, width: int = 160) -> str:
             return f"{item.note} got no answer" + (f": {one_line(item.sql)}" if item.sql else "")
         case "INCOMPLETE":
             return f"the stream ends inside a frame, {item.size} bytes of it are here: {_bytes(item.data)}"
+        case "END":
+            return f"closed by the {item.side.value}; {item.note}"
         case "RAFT":
             return f"{item.size} bytes between nodes"
         case _:

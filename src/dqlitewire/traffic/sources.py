@@ -76,11 +76,19 @@ class Source:
         Raises:
             SourceError: it is not what it looked like, or holds no dqlite traffic.
         """
-        try:
+        with self:
             yield from self._pieces(self)
-        finally:
-            for input in self.inputs:
-                input.close()
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for input in self.inputs:
+            input.close()
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def open_source(

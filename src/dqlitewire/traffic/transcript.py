@@ -79,13 +79,13 @@ class TranscriptWriter:
     def gap(self, connection: Connection, side: Side, size: int | None, time: int | None) -> None:
         """Write that bytes were lost."""
         self._open(connection, time)
-        line = {"connection": connection.number, "direction": NAMES[side], "type": "GAP", "lost": size}
+        line = {"connection": connection.number, "event": "gap", "direction": NAMES[side], "lost": size}
         self._write(json_line(time, line))
 
     def end(self, connection: Connection, side: Side, time: int | None) -> None:
         """Write that one side sends no more."""
         self._open(connection, time)
-        self._write(json_line(time, {"connection": connection.number, "direction": NAMES[side], "type": "END"}))
+        self._write(json_line(time, {"connection": connection.number, "event": "end", "direction": NAMES[side]}))
 
     def close(self) -> None:
         """Close the file."""
@@ -105,7 +105,7 @@ class TranscriptWriter:
                     time,
                     {
                         "connection": connection.number,
-                        "type": "OPEN",
+                        "event": "open",
                         "client": connection.client,
                         "server": connection.server,
                         "midstream": connection.midstream,
@@ -197,13 +197,14 @@ def pieces(reader: ByteReader, note: Callable[[str], None]) -> Iterator[Piece]:
 
 def _piece(line: Mapping[str, Any], recorded: _Recorded) -> Piece | None:
     connection = recorded.connection(line)
-    time = 0 if line["time"] is None else int(Decimal(line["time"]) * 1_000_000_000)
-    if line["type"] == "OPEN":
-        return None
+    time = 0 if line["time"] is None else round(line["time"] * 1_000_000_000)
+    event = line.get("event")
+    if event not in (None, "gap", "end"):
+        return None  # "open", or what a later minor version may tell
     side = DIRECTIONS[line["direction"]]
-    if line["type"] == "END":
+    if event == "end":
         return Piece(connection, side, What.END, time=time)
-    if line["type"] == "GAP":
+    if event == "gap":
         return Piece(connection, side, What.GAP, size=line["lost"] or 0, time=time)
     return Piece(connection, side, What.DATA, base64.b64decode(line["bytes"], validate=True), time=time)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from dqlitewire.cursor import Span
-from dqlitewire.traffic.summary import elide, value
+from dqlitewire.traffic.summary import elide, one_line, value
 
 MAX_CHILDREN = 64  # of one part, before the rest is counted instead
 
@@ -51,6 +51,8 @@ def value_of(span: Span, width: int = 60) -> str:
         return ", ".join(f"{part.name} {part.value}" for part in span.children if part.name != "reserved" or part.value)
     if span.name == "types" or (span.value is None and not _is_cell(span)):
         return _types(span.value)
+    if span.name == "sql":
+        return elide(one_line(str(span.value)), max(16, width - 24))
     if isinstance(span.value, (list, tuple)):
         return "(" + ", ".join(value(item, 20) for item in span.value) + ")"
     if span.name == "marker":

@@ -1,0 +1,139 @@
+"""Transcripts: written, cut off, continued and read again."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from dqlitewire.conversation import Side
+from dqlitewire.traffic import TranscriptWriter, items, open_source
+from dqlitewire.traffic.errors import SourceError
+from dqlitewire.traffic.streams import Connection
+from tests.traffic.captured import ALL, as_pcap, clean, named, segments, told
+from tests.traffic.command import run
+from tests.wire_data import Capture
+
+GREETED = [capture for capture in ALL if capture.handshake != 2]
+
+
+def record(capture: Capture, folder: Path, *options: str) -> Path:
+    """A capture as a transcript, by way of a pcap file."""
+    source, path = folder / f"{capture.name}.pcap", folder / f"{capture.name}.dqt"
+    source.write_bytes(as_pcap(segments(capture)))
+    assert run("decode", "--write", path, *options, source).out == ""
+    return path
+
+
+@pytest.mark.parametrize("capture", GREETED, ids=str)
+def test_a_transcript_tells_what_was_recorded(capture: Capture, tmp_path: Path) -> None:
+    path = record(capture, tmp_path)
+    assert told(items(open_source(path))) == told(items(clean(capture)))
+
+
+def test_form(tmp_path: Path) -> None:
+    capture = named("1.18.1-members-0")
+    path = record(capture, tmp_path)
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    header, opened, *lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert header == {"dqt": 1, "by": "dqlite-wire", "redacted": False}
+    assert opened["event"] == "open"
+    assert (opened["client"], opened["server"]) == ("10.0.0.1:40001", "10.0.0.2:9001")
+    for direction, data in (("request", capture.c2s), ("response", capture.s2c)):
+        passed = [base64.b64decode(line["bytes"]) for line in lines if line["direction"] == direction]
+        assert b"".join(passed) == data
+    assert {"time", "connection", "direction", "type", "schema", "fields", "bytes"} <= set(lines[1])
+    assert lines[1]["type"] == "CLUSTER"
+
+
+def test_times_are_exact_to_the_nanosecond(tmp_path: Path) -> None:
+    path = tmp_path / "a.dqt"
+    connection = Connection(1, "a", "b")
+    times = [1_700_000_000_123_456_789, 1_700_000_000_123_456_000, 5]
+    with TranscriptWriter(path) as writer:
+        writer.frame(connection, Side.CLIENT, bytes([1, *bytes(7)]), times[0], {"type": "HANDSHAKE"})
+        for time in times[1:]:
+            frame = bytes([1, *bytes(15)])
+            writer.frame(connection, Side.CLIENT, frame, time, {"type": "LEADER"})
+    assert [item.time for item in items(open_source(path))][:3] == times
+
+
+@pytest.mark.parametrize("cut", range(1, 60, 7))
+def test_a_cut_off_line_loses_only_itself(cut: int, tmp_path: Path) -> None:
+    path = record(named("1.18.1-members-0"), tmp_path)
+    whole = path.read_bytes()
+    last = whole[:-1].rfind(b"\n")
+    path.write_bytes(whole[: last + 1 + cut])
+    source = open_source(path)
+    seen = told(items(source))
+    assert seen == told(items(open_source(whole[: last + 1])))
+    assert source.notes == [f"line {whole.count(10)} is cut off; skipped"]
+
+
+def test_continuing_after_a_crash(tmp_path: Path) -> None:
+    first, second = named("1.18.1-members-0"), named("1.18.1-basics-0")
+    path = record(first, tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-30])  # the writer was killed
+    pcap = tmp_path / "second.pcap"
+    pcap.write_bytes(as_pcap(segments(second)))
+    run("decode", "--write", path, pcap)
+    source = open_source(path)
+    seen = list(items(source))
+    assert told(item for item in seen if item.connection.number == 2) == told(items(clean(second)))
+    assert source.notes == [f"line {whole.count(10)} is damaged; skipped"]
+
+
+def test_a_loss_is_recorded_as_a_loss(tmp_path: Path) -> None:
+    from tests.traffic import wire
+
+    packets = segments(named("1.18.1-basics-0"))
+    data = [number for number, packet in enumerate(packets) if packet.payload]
+    pcap, path = tmp_path / "a.pcap", tmp_path / "a.dqt"
+    pcap.write_bytes(as_pcap(wire.lose(packets, [data[20]])))
+    run("decode", "--write", path, pcap)
+    assert told(items(open_source(path))) == told(items(open_source(pcap)))
+    assert '"event":"gap","direction":' in path.read_text()
+
+
+def test_redacted(tmp_path: Path) -> None:
+    path = record(named("1.18.1-basics-0"), tmp_path, "--redact")
+    assert json.loads(path.read_text().splitlines()[0])["redacted"] is True
+    assert told(items(open_source(path))) == told(items(open_source(path), redacted=True))
+    assert "2024-01-02" not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"dqt":2,"by":"x"}', "a transcript of version 2: this program reads version 1: update it"),
+        (b'{"dqt":', "a file that is no transcript"),
+    ],
+)
+def test_other_versions_are_refused(line: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.dqt"
+    path.write_bytes(line + b"\n")
+    with pytest.raises(SourceError, match=message):
+        list(items(open_source(path)))
+    with pytest.raises(SourceError, match=message):
+        TranscriptWriter(path)
+    assert path.read_bytes() == line + b"\n"
+
+
+def test_nothing_is_appended_to_other_files(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a transcript\n")
+    result = run("decode", "--write", path, *(str(p) for p in [record(named("1.18.1-members-0"), tmp_path)]))
+    assert (result.code, path.read_text()) == (3, "not a transcript\n")
+    assert "no transcript" in result.err
+
+
+def test_damage_in_the_middle(tmp_path: Path) -> None:
+    lines = record(named("1.18.1-members-0"), tmp_path).read_bytes().splitlines(keepends=True)
+    for bad in (b"[1, 2]\n", b'{"time":null}\n', b"\xff\xfe\n", b'{"time":1.0,"connection":1,"direction":"up","type":"X","bytes":""}\n', b'{"time":"x","connection":1,"direction":"request","type":"X","bytes":"AA=="}\n', b'{"time":1,"connection":1,"direction":"request","type":"X","bytes":"!"}\n'):
+        source = open_source(b"".join([*lines[:5], bad, *lines[5:]]))
+        assert told(items(source)) == told(items(open_source(b"".join(lines))))
+        assert source.notes == ["line 6 is damaged; skipped"]
