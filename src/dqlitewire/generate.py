@@ -119,8 +119,7 @@ def check_role(value: object, path: str) -> NodeRole:
 
 def check_list(value: Any, path: str) -> list[Any]:
     """Copy any sequence but text and bytes into a list."""
-    no_sequence = isinstance(value, (str, bytes, bytearray, memoryview)) or not hasattr(value, "__iter__")
-    if no_sequence:
+    if type(value) in (str, bytes, bytearray, memoryview) or not hasattr(value, "__iter__"):
         raise EncodeError(f"got {type(value).__name__}, a sequence is needed", path=path)
     return [*value]
 

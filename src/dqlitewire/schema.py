@@ -162,13 +162,13 @@ class Value(metaclass=Declared):
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return self._compared() == other._compared()  # type: ignore[attr-defined, no-any-return]
+        return self._compared() == other._compared()
 
     def __hash__(self) -> int:
         return hash((type(self), self._compared()))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _restore, (type(self), *(getattr(self, name) for name in type(self).__slots__))
+        return _restore, (type(self), *(getattr(self, name) for name in slots_of(type(self))))
 
     def _described(self, brief: bool) -> str:
         shown = ", ".join(
@@ -187,6 +187,12 @@ class Value(metaclass=Declared):
         return self._described(brief=True)
 
 
+def slots_of(cls: Any) -> tuple[str, ...]:
+    """Return the names of what objects of a class store, in the order of the declaration."""
+    names: tuple[str, ...] = cls.__slots__
+    return names
+
+
 def _restore(cls: type[Value], *values: object) -> Value:
     return fill(cls, values)
 
@@ -194,8 +200,7 @@ def _restore(cls: type[Value], *values: object) -> Value:
 def fill(cls: type[T], values: tuple[object, ...]) -> T:
     """Make an object without its constructor: what a decoder read is not checked again."""
     message = object.__new__(cls)
-    names: tuple[str, ...] = cls.__slots__  # type: ignore[attr-defined]
-    for name, value in zip(names, values, strict=True):
+    for name, value in zip(slots_of(cls), values, strict=True):
         object.__setattr__(message, name, value)
     return message
 

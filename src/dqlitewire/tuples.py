@@ -56,7 +56,7 @@ class RowMarker(Enum):
 # ---- parameters
 
 
-def check_params_shape(count: int, schema: object, limit: int, path: str) -> int:
+def check_params_shape(count: int, schema: int, limit: int, path: str) -> int:
     """Return the schema, if it and the count are allowed."""
     if schema not in (0, 1) or isinstance(schema, bool):
         raise EncodeError(f"params schema {schema!r}, allowed 0 and 1", path=path)
@@ -64,7 +64,7 @@ def check_params_shape(count: int, schema: object, limit: int, path: str) -> int
         raise EncodeError(f"got {count} parameters, at most {limit}", path=path, limit=limit)
     if schema == 0 and count > 255:
         raise EncodeError(f"got {count} parameters, at most 255 in schema 0", path=path, limit=255)
-    return int(schema)  # type: ignore[call-overload, no-any-return]
+    return int(schema)
 
 
 def params_header(types: Sequence[int], schema: int, buffer_offset: int = 0) -> bytes:

@@ -216,6 +216,7 @@ def decode_text(
 
 
 def blob_bytes(value: Any, limit: int, path: str) -> bytes:
+    content = value
     if isinstance(value, bytes):
         size = len(value)
     elif isinstance(value, memoryview):
@@ -234,7 +235,6 @@ def blob_bytes(value: Any, limit: int, path: str) -> bytes:
         raise EncodeError(f"got {type(value).__name__}, bytes are needed", path=path)
     if size > limit:
         raise EncodeError(f"got {size} bytes, at most {limit}", path=path, limit=limit)
-    content: Any = value
     return content[:] if isinstance(value, mmap) else bytes(content)
 
 

@@ -174,6 +174,9 @@ def write_rows(message: RowsResponse, options: Options) -> list[bytes]:
         raise EncodeError(problem, path="RowsResponse.column_names", limit=limit)
     if not count and rows:
         raise EncodeError(f"got {len(rows)} rows without columns", path="RowsResponse.rows")
+    if message.column_types and len(message.column_types) != count:
+        problem = f"got {len(message.column_types)} types for {count} columns"
+        raise EncodeError(problem, path="RowsResponse.column_types")
     if len(rows) > options.max_rows:
         limit = options.max_rows
         raise EncodeError(f"got {len(rows)} rows, at most {limit}", path="RowsResponse.rows", limit=limit)
@@ -311,9 +314,9 @@ def compile_writer(header: bytes, codes: Sequence[int]) -> Writer:
     """Generate the writer of values with these type codes, behind a constant header."""
     names = dict(_NAMES, HEADER=header)
     steps, result = _write_values_code(header, codes, names)
-    return _compiled(
-        ["def write(values):", f"    {_values(codes)} = values", *steps, f"    return {result}"], names
-    )
+    lines = ["def write(values):", f"    {_values(codes)} = values", *steps, f"    return {result}"]
+    made: Writer = _compiled(lines, names)
+    return made
 
 
 def compile_row_writer(header: bytes, codes: Sequence[int]) -> RowWriter:
@@ -337,7 +340,8 @@ def compile_row_writer(header: bytes, codes: Sequence[int]) -> RowWriter:
         "        at += 1",
         "    return at",
     ]
-    return _compiled(lines, names)
+    made: RowWriter = _compiled(lines, names)
+    return made
 
 
 _NAMES: dict[str, Any] = {"ENDS": TEXT_ENDS, "PADS": PADS, "join": b"".join}

@@ -14,13 +14,13 @@ from ..cursor import Cursor
 from ..exceptions import DecodeError, EncodeError
 from ..fields import DERIVED, u32, u64
 from ..limits import DEFAULT_OPTIONS, Options
-from ..schema import Declared, Value, fill, frame_around, reader_of, unknown_schema
+from ..schema import Declared, Value, fill, frame_around, reader_of, slots_of, unknown_schema
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, ClassVar, Self, TypeVar
 
-    from ..schema import Field
+    from ..fields import Field
 
     F = TypeVar("F")
 
@@ -152,7 +152,7 @@ class _DeclaredMessage(Value, Message):
             elif field.kind not in DERIVED:
                 start = cursor.pos
                 values[field.name] = field.read(cursor)
-        message = fill(cls, tuple(values[name] for name in cls.__slots__))
+        message = fill(cls, tuple(values[name] for name in slots_of(cls)))
         message._after_decoding(cursor)
         return message
 

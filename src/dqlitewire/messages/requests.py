@@ -6,10 +6,10 @@ from ..constants import NodeRole, RequestType, ResponseType
 from ..cursor import Cursor
 from ..exceptions import EncodeError
 from ..fields import empty_header, form, params, params_schema, reserved, role, schema_byte, text, u32, u64
-from ..limits import MAX_PARAM_COUNT
+from ..limits import DEFAULT_OPTIONS, MAX_PARAM_COUNT
 from ..schema import fill, frame_around, unknown_schema
 from ..types import U64, WireInput
-from .base import DEFAULT_OPTIONS, Request
+from .base import Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from ..limits import (
     Options,
 )
 from ..rows import RowTypes, explain_rows, read_rows
-from ..schema import Value, fill, frame_around, unknown_schema
+from ..schema import Value, fill, frame_around, slots_of, unknown_schema
 from ..text import sanitize_for_log, sanitize_server_text
 from ..types import U64, WireValue, blob_bytes, pack_text
 from ..writers import write_rows
@@ -174,7 +174,7 @@ class NodeInfo(Value):
 class ServersResponse(Response, code=ResponseType.SERVERS):
     """The nodes of the cluster; format 0 has no roles, and every node is read as a voter."""
 
-    nodes: Sequence[NodeInfo] = nodes(default=())
+    nodes: list[NodeInfo] = nodes(default=())
     format: int = other("format", default=1, kw_only=True)
 
     def __init__(self, nodes: Sequence[NodeInfo] = (), *, format: int = 1) -> None:
@@ -316,10 +316,10 @@ class RowsResponse(Response, code=ResponseType.ROWS):
         has_more: the frame ends with the PART marker.
     """
 
-    column_names: Sequence[str] = other("names", default=())
-    column_types: Sequence[ValueType] = other("types", default=())
-    row_types: Sequence[Sequence[ValueType]] = other("types", default=())
-    rows: Sequence[Sequence[WireValue]] = other("rows", default=())
+    column_names: list[str] = other("names", default=())
+    column_types: list[ValueType] = other("types", default=())
+    row_types: Sequence[tuple[ValueType, ...]] = other("types", default=())
+    rows: list[tuple[WireValue, ...]] = other("rows", default=())
     has_more: bool = other("marker", default=False)
 
     DEFAULT_MAX_ROWS = DEFAULT_MAX_ROWS
@@ -344,7 +344,7 @@ class RowsResponse(Response, code=ResponseType.ROWS):
             )
         except TypeError as error:
             raise EncodeError(f"sequences are needed: {error}", path="RowsResponse") from error
-        for name, value in zip(RowsResponse.__slots__, values, strict=True):
+        for name, value in zip(slots_of(RowsResponse), values, strict=True):
             object.__setattr__(self, name, value)
 
     def _frame(self, options: Options) -> bytes:
@@ -397,7 +397,7 @@ def read_rows_response(frame: bytes, end: int, options: Options) -> RowsResponse
 
 _new = object.__new__
 _set_names, _set_types, _set_row_types, _set_rows, _set_more = (
-    RowsResponse.__dict__[name].__set__ for name in RowsResponse.__slots__
+    RowsResponse.__dict__[name].__set__ for name in slots_of(RowsResponse)
 )
 
 
@@ -410,7 +410,7 @@ class EmptyResponse(Response, code=ResponseType.EMPTY):
 class FilesResponse(Response, code=ResponseType.FILES):
     """The files of a database by name: the database and its WAL."""
 
-    files: Mapping[str, bytes] = files(default=None)
+    files: dict[str, bytes] = files(default=None)
 
     def __init__(self, files: Mapping[str, bytes] | None = None) -> None:
         path = "FilesResponse.files"
