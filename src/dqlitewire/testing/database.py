@@ -36,9 +36,15 @@ _NO_VALUES: Any = getattr(apsw, "_null_bindings")  # noqa: B009  binds NULL to e
 
 
 class SqlFailure(Exception):
-    """The code and text of a FAILURE; `rows` is what a node's buffer already holds in front of them."""
+    """The code and text of a FAILURE.
+
+    Attributes:
+        rows: What a node's buffer already holds in front of them, b"" for what was begun of an answer.
+        before_rows: Nothing was begun when it happened.
+    """
 
     rows = b""
+    before_rows = False
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(code, message)

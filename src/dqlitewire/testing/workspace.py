@@ -194,8 +194,8 @@ class Workspace:
             self._step(statement, _ROWS_IN_QUERY)
             return RowBatches(statement.columns, statement.kinds, _no_rows())
         rows = self._connection.run(statement)
-        if masked and not statement.readonly:
-            rows = _mask_busy(rows)
+        if generation.masks_query_sql and not statement.readonly:
+            rows = _queued(rows, masked)
         batches = RowBatches(statement.columns, statement.kinds, rows)
         if batches.endless:
             self._report(HazardKind.ENDLESS_ROWS, statement.sql)
@@ -206,11 +206,14 @@ def _no_rows() -> Rows:
     yield from ()
 
 
-def _mask_busy(rows: Rows) -> Rows:
-    # dqlite 1.18.6 src/gateway.c: handle_query_sql_done_cb
+def _queued(rows: Rows, masked: bool) -> Rows:
+    # a write waits for its turn before it begins (dqlite 1.18.6 src/leader.c: leader_exec), and QUERY_SQL
+    # takes any failure until then for that of the tail (src/gateway.c: handle_query_sql_done_cb)
     try:
         yield from rows
     except SqlFailure as error:
-        if error.code & 0xFF == 5:
-            raise SqlFailure(*_TAIL) from error
-        raise
+        if error.code & 0xFF != 5:
+            raise
+        failure = SqlFailure(*_TAIL) if masked else error
+        failure.before_rows = True
+        raise failure from None
