@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from struct import Struct
 from struct import error as struct_error
 
+from .columns import ENOUGH, FIXED, Uniform
 from .cursor import Cursor, Span
 from .exceptions import DecodeError
 from .tuples import DONE, PART, read_row_types, row_header
@@ -44,9 +45,8 @@ MAX_COMPILED_COLUMNS = 256
 MAX_CREDIT = 128
 ROWS_PER_CREDIT = 512
 MAX_LOOK_AHEAD = 6  # leading columns of the next row that are read with its header
+LARGE_FRAME, LARGE_ROW = 1 << 16, 4096
 PADDING = bytes(192)  # behind the frame: the longest header (128) and the look-ahead (48) fit in
-
-_FIXED = {1: "q", 2: "d", 5: "8x", 9: "q", 11: "Q"}
 
 
 class RowTypes(Sequence["Types"]):
@@ -140,10 +140,11 @@ def read_rows(frame: bytes, end: int, options: Options) -> tuple[list[str], RowT
     # Caps that this frame cannot exceed need not be tested cell by cell.
     smallest = (count + 15) // 16 * 8 + 8 * count
     if count and (end - pos) // smallest <= options.max_rows and end <= options.max_value_size:
-        if len(frame) < end + len(PADDING):
-            frame = b"".join((frame, PADDING))
         try:
-            types, rows, more = _read_fast(frame, pos, end, count)
+            padded = len(frame) >= end + len(PADDING)
+            if not padded and not _has_large_rows(frame, pos, end, count):
+                frame, padded = b"".join((frame, PADDING)), True
+            types, rows, more = _read_fast(frame, pos, end, count, padded)
             return names, types, rows, more
         except _DOUBTS:
             pass
@@ -287,13 +288,14 @@ class Cold:
 class Tiers:
     """Which signatures are cold, which are compiled, and how many more may be."""
 
-    __slots__ = ("cold", "compiled", "count", "credit", "heat", "rows")
+    __slots__ = ("cold", "compiled", "count", "credit", "heat", "rows", "uniform")
 
     def __init__(self, heat: int = HEAT) -> None:
         self.heat = heat
         self.compiled: dict[int, dict[bytes, RowReader]] = {}  # by column count
         self.count = 0
         self.cold: dict[tuple[int, bytes], Cold] = {}  # by columns and header
+        self.uniform: dict[tuple[int, bytes], Uniform] = {}  # of the compiled ones with texts or blobs
         self.credit = MAX_CREDIT
         self.rows = 0
 
@@ -317,9 +319,10 @@ class Tiers:
         self.earn(rows)
         entry.rows += rows
         if entry.rows >= self.heat and self.credit > 0:
-            self._compile(header, len(entry.types), entry.types)
+            self._compile(header, entry)
 
-    def _compile(self, header: bytes, count: int, types: Types) -> None:
+    def _compile(self, header: bytes, entry: Cold) -> None:
+        types, count = entry.types, len(entry.types)
         # Bits that mean nothing multiply signatures, and compiling very wide rows takes long.
         if count > MAX_COMPILED_COLUMNS or header != row_header(types):
             return
@@ -327,27 +330,49 @@ class Tiers:
         if self.count >= MAX_COMPILED:
             for readers in self.compiled.values():
                 readers.clear()
+            self.uniform.clear()
             self.count = 0
         self.count += 1
         self.compiled[count][header] = compile_row_reader(types)
         self.cold.pop((count, header), None)
+        if any(code not in FIXED for code in entry.codes):
+            self.uniform[count, header] = Uniform(header, types)
 
 
 tiers = Tiers()
 
 
-def _read_fast(frame: bytes, pos: int, end: int, count: int) -> tuple[RowTypes, list[Row], bool]:
+def _has_large_rows(frame: bytes, pos: int, end: int, count: int) -> bool:
+    """Tell whether copying the frame would cost more than reading it without compiled readers."""
+    if end < LARGE_FRAME:
+        return False
+    header = frame[pos : pos + (count + 15) // 16 * 8]
+    codes = tiers.see(header, count).codes
+    rows: list[Row] = []
+    _, after = _read_cold(frame, pos + len(header), header, codes, 1, rows.append, frame.index)
+    return after - pos >= LARGE_ROW
+
+
+def _read_fast(
+    frame: bytes, pos: int, end: int, count: int, padded: bool = True
+) -> tuple[RowTypes, list[Row], bool]:
     rows: list[Row] = []
     runs: list[tuple[int, Types]] = []
     append, index, begin = rows.append, frame.index, runs.append
     size = (count + 15) // 16 * 8
     last = end - 8
     tier = tiers
-    readers = tier.compiled.get(count)
-    if readers is None:
-        readers = tier.compiled[count] = {}
-    cold = 0
+    readers = tier.compiled.setdefault(count, {}) if padded else {}
+    cold = planned = 0
     header = frame[pos : pos + size]
+    uniform = tier.uniform.get((count, header)) if padded else None
+    plan = uniform.plan if uniform is not None else None
+    if uniform is not None and plan is not None:
+        pos = plan.read(frame, pos, rows)
+        planned = len(rows)
+        if planned:
+            begin((0, uniform.types))
+            header = frame[pos : pos + size]
     while pos < last:
         reader = readers.get(header)
         if reader is not None:
@@ -357,15 +382,18 @@ def _read_fast(frame: bytes, pos: int, end: int, count: int) -> tuple[RowTypes, 
         first = len(rows)
         begin((first, entry.types))
         # Without credit a look now and then is enough.
-        most = tier.heat - entry.rows if tier.credit else ROWS_PER_CREDIT
+        most = tier.heat - entry.rows if padded and tier.credit else ROWS_PER_CREDIT
         following, pos = _read_cold(frame, pos + size, header, entry.codes, most, append, index)
-        tier.warm(header, entry, len(rows) - first)
-        cold += len(rows) - first
+        if padded:
+            tier.warm(header, entry, len(rows) - first)
+            cold += len(rows) - first
         header = following
     word = header[:8]
     if pos > last or not (word == DONE or word == PART):
         raise DecodeError("no marker")
     tier.earn(len(rows) - cold)
+    if uniform is not None and len(rows) >= ENOUGH:
+        uniform.learn(rows, runs, planned)
     return RowTypes(runs, len(rows)), rows, word == PART
 
 
@@ -424,7 +452,7 @@ def compile_row_reader(types: Types) -> RowReader:
     behind the marker's.
     """
     codes = [int(code) for code in types]
-    writer = _fixed_rows if all(code in _FIXED for code in codes) else _mixed_rows
+    writer = _fixed_rows if all(code in FIXED for code in codes) else _mixed_rows
     names: dict[str, Any] = {"TYPES": types, "HEADER": row_header(types)}
     lines = ["def read(frame, pos, rows, begin, append, index):", "    begin((len(rows), TYPES))"]
     lines += [f"    {line}" for line in writer(codes, names)]
@@ -436,7 +464,7 @@ def compile_row_reader(types: Types) -> RowReader:
 def _fixed_rows(codes: list[int], names: dict[str, Any]) -> list[str]:
     header: bytes = names["HEADER"]
     stride = len(header) + 8 * len(codes)
-    row = Struct(f"<{len(header)}x" + "".join(_FIXED[code] for code in codes))
+    row = Struct(f"<{len(header)}x" + "".join(FIXED[code] for code in codes))
     names["iter_unpack"] = row.iter_unpack
     meaningful = header[: (len(codes) + 1) // 2]
     found = [f"v{i}" for i, code in enumerate(codes) if code != 5]
@@ -468,7 +496,7 @@ def _row_of(codes: list[int]) -> str:
 
 
 def _mixed_rows(codes: list[int], names: dict[str, Any]) -> list[str]:
-    variable = [i for i, code in enumerate(codes) if code not in _FIXED]
+    variable = [i for i, code in enumerate(codes) if code not in FIXED]
     lead = list(range(variable[0]))
     tail = list(range(variable[-1] + 1, len(codes)))
     look_ahead = lead if len(lead) <= MAX_LOOK_AHEAD and codes[variable[0]] != 4 else []
@@ -500,7 +528,7 @@ def _unpack(
     name: str, columns: list[int], codes: list[int], names: dict[str, Any], size_of: int | None = None
 ) -> list[str]:
     """Unpack neighbouring columns, and the length of the blob behind them."""
-    layout = "".join(_FIXED[codes[i]] for i in columns)
+    layout = "".join(FIXED[codes[i]] for i in columns)
     targets = [f"v{i}" for i in columns if codes[i] != 5]
     size = 8 * len(columns)
     if size_of is not None and codes[size_of] == 4:
@@ -524,7 +552,7 @@ def _next_header(
     if not tail and not look_ahead:
         return [f"header = frame[pos : pos + {width}]"]
     layout = (
-        "".join(_FIXED[codes[i]] for i in tail) + f"{width}s" + "".join(_FIXED[codes[i]] for i in look_ahead)
+        "".join(FIXED[codes[i]] for i in tail) + f"{width}s" + "".join(FIXED[codes[i]] for i in look_ahead)
     )
     targets = [f"v{i}" for i in tail if codes[i] != 5]
     targets += ["header"] + [f"n{i}" for i in look_ahead if codes[i] != 5]
