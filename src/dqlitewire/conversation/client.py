@@ -149,13 +149,15 @@ class ClientConversation:
         self._check_phase()
         kind = frame[4]
         refuse(body_hazards(kind, memoryview(frame)[HEADER_SIZE:], self.generation), allow, frame)
+        roleless = kind == RequestType.CLUSTER and not any(frame[8:16])
+        entry_type = _Roleless if roleless else _Open
         try:
             request: Any = STRICT.read(frame, is_request=True)
         except DecodeError:
-            return self._sent(_Open(RawRequest(frame), frame, FIRST.get(kind, UNKNOWN_REQUEST), None), kind)
+            place = FIRST.get(kind, UNKNOWN_REQUEST)
+            return self._sent(entry_type(RawRequest(frame), frame, place, None), kind)
         seen = check_statement(kind, request, self.session, self.generation, allow)
-        roleless = kind == RequestType.CLUSTER and request.format == 0
-        return self._sent((_Roleless if roleless else _Open)(request, frame, FIRST[kind], seen), kind)
+        return self._sent(entry_type(request, frame, FIRST[kind], seen), kind)
 
     def send_probe(self, db_id: int | None = None) -> bytes:
         """Return the bytes that ask for the server's generation; the answer comes as Probed and sets it."""
