@@ -6,20 +6,16 @@ shells of both Debian releases run a session of their own on a real node and on 
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from dqlitewire.testing import DqliteCluster, DqliteServer, HazardKind
-from tests.downstream.session import SCENARIOS
-from tests.downstream.test_clients import EXPECTED, HERE, PYTHON_KIND, SOURCE, TIMEOUT, clients
+from tests.downstream.published import GENERATIONS, SCENARIOS, expected, run
 from tests.real.fixtures import require
-from tests.real.nodes import KINDS, Node, clean_environment, command, missing, python
+from tests.real.nodes import KINDS, Node, clean_environment, command, missing
 
 
 @pytest.fixture(params=["1.11.1", "1.18.1", "1.18.6"])
@@ -31,44 +27,32 @@ def server(request: pytest.FixtureRequest) -> Iterator[DqliteServer]:
 
 @pytest.mark.downstream
 @pytest.mark.parametrize("scenario", SCENARIOS)
-@pytest.mark.parametrize("release", ["0.2.2", "0.8.0"])
+@pytest.mark.parametrize("release", GENERATIONS)
 def test_published_clients(server: DqliteServer, release: str, scenario: str) -> None:
-    require(missing(PYTHON_KIND))
-    folder = clients(release)
-    if not (folder / "complete").exists():
-        require(f"the published clients {release} are not there: run tests/downstream/setup-clients")
-    finished = subprocess.run(
-        [*python(PYTHON_KIND), "-s", str(HERE / "session.py"), scenario, server.address, "test.db"],
-        env={
-            **clean_environment(),
-            "PYTHONPATH": os.pathsep.join([str(SOURCE), str(folder)]),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        },
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr[-3000:]
-    expected: dict[str, Any] = EXPECTED[scenario]
-    if scenario == "cluster":
-        expected = expected | {
-            "leader": [1, server.address],
-            "found": server.address,
-            "nodes": [[1, server.address, 0]],
-        }
-    assert json.loads(finished.stdout)["seen"] == expected
+    assert run(release, scenario, server.address, "test.db") == expected(scenario, server.address)
 
 
 # the 1.11.5 shell sends what does not begin with SELECT as EXEC_SQL
-SHELL_SESSION = """\
-CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, at DATETIME, flag BOOLEAN) INSERT INTO t(name, at, flag)
-VALUES ('one', '2024-02-29 12:30:00', 1), ('two', NULL, NULL), ('drei ü', 1700000000, 0) SELECT * FROM t
-SELECT count(*), max(name), x'0102', 1.5, NULL FROM t SELECT nothing FROM t INSERT INTO t(id) VALUES (1)
-UPDATE t SET name = 'x' WHERE id > 1 SELECT group_concat(name) FROM t SELECT * FROM (WITH RECURSIVE r(i) AS
-(SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 3000) SELECT i, 'row ' || i FROM r) SELECT
-abs(-9223372036854775807 - 1) DELETE FROM t .leader .cluster
-"""
+SHELL_SESSION = "\n".join(
+    (
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, at DATETIME, flag BOOLEAN)",
+        "INSERT INTO t(name, at, flag) VALUES ('one', '2024-02-29 12:30:00', 1), ('two', NULL, NULL)",
+        "INSERT INTO t(name, at, flag) VALUES ('drei ü', 1700000000, 0)",
+        "SELECT * FROM t",
+        "SELECT count(*), max(name), x'0102', 1.5, NULL FROM t",
+        "SELECT nothing FROM t",
+        "INSERT INTO t(id) VALUES (1)",
+        "UPDATE t SET name = 'x' WHERE id > 1",
+        "SELECT group_concat(name) FROM t",
+        "SELECT * FROM (WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 3000)"
+        " SELECT i, 'row ' || i FROM r)",
+        "SELECT abs(-9223372036854775807 - 1)",
+        "DELETE FROM t",
+        ".leader",
+        ".cluster",
+        "",
+    )
+)
 
 
 def shell(kind: str, address: str, *words: str, cwd: Path, text: str | None = None) -> tuple[int, str, str]:
