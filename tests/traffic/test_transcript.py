@@ -43,7 +43,8 @@ def test_form(tmp_path: Path) -> None:
     assert opened["event"] == "open"
     assert (opened["client"], opened["server"]) == ("10.0.0.1:40001", "10.0.0.2:9001")
     for direction, data in (("request", capture.c2s), ("response", capture.s2c)):
-        passed = [base64.b64decode(line["bytes"]) for line in lines if line["direction"] == direction]
+        sent = [line for line in lines if line["direction"] == direction and "event" not in line]
+        passed = [base64.b64decode(line["bytes"]) for line in sent]
         assert b"".join(passed) == data
     assert {"time", "connection", "direction", "type", "schema", "fields", "bytes"} <= set(lines[1])
     assert lines[1]["type"] == "CLUSTER"

@@ -12,7 +12,6 @@ from dqlitewire.traffic.sources import Source
 T = TypeVar("T")
 
 LONG = 16 << 20  # bytes of input
-EVERY = 512  # items between looks at the clock
 
 
 def watched(stream: Iterable[T], source: Source, quiet: bool = False) -> Iterator[T]:
@@ -28,8 +27,8 @@ def watched(stream: Iterable[T], source: Source, quiet: bool = False) -> Iterato
     with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4) as bar:
         task = bar.add_task(source.name, total=size)
         shown = time.monotonic()
-        for number, item in enumerate(stream):
-            if number % EVERY == 0 and time.monotonic() - shown > 0.2:
+        for item in stream:
+            if time.monotonic() - shown > 0.2:
                 shown = time.monotonic()
                 bar.update(task, completed=source.position)
             yield item

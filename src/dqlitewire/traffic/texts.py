@@ -126,9 +126,10 @@ def _hex(text: str) -> bytes | None:
 
 
 def _base64(text: str) -> bytes | None:
-    digits = "".join(text.split()).replace("-", "+").replace("_", "/")
-    if len(digits) < 11:  # one word of eight bytes
-        return None
+    lines = text.split()
+    digits = "".join(lines).replace("-", "+").replace("_", "/")
+    if len(digits) < 11 or len({len(line) for line in lines[:-1]}) > 1 or (digits.isalpha() and digits.islower()):
+        return None  # less than a word of eight bytes, or prose
     try:
         return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
     except (binascii.Error, ValueError):

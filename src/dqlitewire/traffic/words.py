@@ -12,7 +12,7 @@ from dqlitewire.schema import REGISTRY
 NOT_IN_BODY = frozenset({"schema", "params_schema", "empty_header", "form"})
 
 #: longest number that is taken for a code, not for hex digits
-CODE_DIGITS = 6
+CODE_DIGITS = 15
 
 
 def explain_code(code: int) -> list[str]:
