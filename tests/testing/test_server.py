@@ -190,6 +190,7 @@ def test_two_hundred_at_once(server: DqliteServer) -> None:
         client.send(execute(f"INSERT INTO t VALUES ({number}, 'x')"))
     for client in clients:
         assert client.frame().kind == 6
+    for client in clients:
         client.send(query("SELECT count(*), count(DISTINCT a) FROM t"))
     for client in clients:
         assert client.frame().body[-24:-8] == word(200) * 2

@@ -107,12 +107,19 @@ class Connection:
             raise _failure(error) from error
 
     def _set_up(self, readonly: bool) -> None:
+        raw = self.raw
         if not readonly:
-            self.script(f"PRAGMA synchronous=OFF; PRAGMA page_size={PAGE_SIZE}; PRAGMA journal_mode=WAL")
-        self.script("PRAGMA foreign_keys=1; PRAGMA wal_autocheckpoint=0")
-        self.raw.set_wal_hook(_checkpoint)
+            self.script("PRAGMA synchronous=OFF")
+        raw.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)
+        raw.set_wal_hook(_checkpoint)  # in the place of SQLite's own
         if self._generation.attach == "limited":
-            self.raw.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)
+            raw.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)
+        raw.authorizer = self._authorize
+
+    def make(self) -> None:
+        """Give a new database its page size and its WAL."""
+        self.raw.authorizer = None
+        self.script(f"PRAGMA page_size={PAGE_SIZE}; PRAGMA journal_mode=WAL; BEGIN IMMEDIATE; COMMIT")
         self.raw.authorizer = self._authorize
 
     def watch(self, interrupted: Callable[[], bool]) -> None:
@@ -299,7 +306,7 @@ class Store:
             # keeps the WAL when the last client leaves
             keeper = self._keepers[name] = self._connect(name)
             if not (self._readonly and name in self._files):
-                keeper.script("BEGIN IMMEDIATE; COMMIT")
+                keeper.make()
         return self._connect(name)
 
     def dump(self, name: str) -> tuple[bytes, bytes] | None:

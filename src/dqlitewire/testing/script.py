@@ -120,7 +120,9 @@ def _spans(span: Span, path: str) -> Iterator[str]:
     if not span.children:
         yield f"{path} = {_shown(span.value)}"
     for child in span.children:
-        yield from _spans(child, f"{path}.{child.name}" if path else child.name)
+        yield from _spans(
+            child, f"{path}{child.name}" if child.name.startswith("[") else f"{path}.{child.name}"
+        )
 
 
 def _lines(frame: bytes, *, is_request: bool) -> list[str]:
