@@ -55,8 +55,9 @@ def main() -> int:
         lines += found
         print("\n".join(report.text(found)), flush=True)
     report.write_json(options.json, lines, {"rounds": rounds, "quick": options.quick})
-    missed = [line for line in lines if not line.met]
-    print(f"\n{len(lines) - len(missed)} of {len(lines)} floors met, {len(missed)} missed; {options.json}")
+    judged = [line for line in lines if line.goal.floor is not None]
+    missed = [line for line in judged if not line.met]
+    print(f"\n{len(judged) - len(missed)} of {len(judged)} floors met, {len(missed)} missed; {options.json}")
     return 1 if missed else 0
 
 

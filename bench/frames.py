@@ -163,6 +163,7 @@ class Shape:
 
 INT1 = Shape("int1", (INTEGER,))
 ITF3 = Shape("itf3", (INTEGER, TEXT, FLOAT), text=(20, 20))
+ITV3 = Shape("itv3", ITF3.types, text=(1, 39))
 MIX10 = Shape(
     "mix10",
     (INTEGER, TEXT, FLOAT, INTEGER, TEXT, ISO8601, BOOLEAN, FLOAT, TEXT, INTEGER),

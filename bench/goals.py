@@ -1,5 +1,10 @@
 """Every goal of the benchmark, in one table.
 
+The shapes: int1 is one INTEGER; itf3 INTEGER, TEXT of 20 characters, FLOAT; itv3 the same
+with texts of 1 to 39, which no trick with equal lengths can help; mix10 ten columns with
+NULLs that vary from row to row; if30 15 INTEGER and 15 FLOAT; it1k INTEGER and 1 KiB of
+TEXT; blob64k one BLOB of 64 KiB.
+
 ``RATIOS`` says how many times as fast as a candidate ours must be (floor) and is meant
 to be (stretch), measured side by side in one run on CPython 3.13. ``BOUNDS`` holds what
 has an upper bound instead: growth from n to 4n, memory, microseconds.
@@ -19,12 +24,14 @@ class Goal:
 
     work: str
     against: str
-    floor: float
+    floor: float | None  # None: shown, not judged
     stretch: float | None = None
     at_most: bool = False
     unit: str = "x"
 
     def met(self, measured: float) -> bool:
+        if self.floor is None:
+            return True
         return measured <= self.floor if self.at_most else measured >= self.floor
 
     def met_stretch(self, measured: float) -> bool:
@@ -38,8 +45,10 @@ def _ratios(table: dict[str, tuple[tuple[float, float] | None, ...]], columns: t
         Goal(work, against, *pair)
         for work, pairs in table.items()
         for against, pair in zip(columns, pairs, strict=False)
-        if pair is not None
     ]
+
+
+SHOWN = (None, None)
 
 
 # fmt: off
@@ -47,6 +56,7 @@ RATIOS = _ratios(
     {
         #                         0.2.2        0.8.0        sqlite3 fetchall  msgpack
         "stream itf3":          ((9, 11.3),   (6.5, 8),    (0.95, 1.1)),
+        "stream itv3":          ((9, 11.3),   (6.5, 8),    (0.95, 1.1)),
         "stream int1":          ((20, 24),    (15, 18),    (2.2, 2.6)),
         "stream mix10":         ((6.3, 8.5),  (4.4, 5.8),  (0.6, 0.75)),
         "frame int1":           ((36, 49),    (23, 32),    (3.1, 4),         (0.65, 0.9)),
@@ -79,6 +89,7 @@ RATIOS = _ratios(
         "hostile after flood":  ((3.3, 14),   (1.95, 9)),
         "process import":       ((2, 2.5),    (2, 2.5)),
         "process first result": ((1.5, 2.8),  (1.2, 2.6)),
+        "process after import": (SHOWN,       SHOWN),
         "memory peak":          ((2, 2.4),    (1.4, 1.55)),
     },
     ("0.2.2", "0.8.0", "sqlite3", "msgpack"),

@@ -13,10 +13,11 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 SAMPLE = 0.004
 Run = Callable[[], Any]
+T = TypeVar("T")
 
 
 @dataclass
@@ -76,8 +77,8 @@ def settle() -> None:
     gc.freeze()
 
 
-def rotated(names: Iterable[str], turn: int) -> list[str]:
-    order = list(names)
+def rotated(items: Iterable[T], turn: int) -> list[T]:
+    order = list(items)
     at = turn % len(order)
     return order[at:] + order[:at]
 

@@ -17,12 +17,12 @@ from bench.candidates import Codec
 from bench.frames import ITF3, Table
 from bench.measure import Times, rotated
 
-BARE = "bare"
 ISOLATED = (sys.executable, "-I")  # no PYTHON* variable counts: byte code is written and used
 
 PATH = "import sys; sys.path.insert(0, sys.argv[1])"
 IMPORT = f"{PATH}; import dqlitewire"
 
+# A query encoded and one page of rows decoded; the time after the import is printed.
 FIRST_RESULT = f"""{PATH}
 import time
 from dqlitewire import MessageDecoder
@@ -35,6 +35,7 @@ decoder.feed(page)
 rows = decoder.decode().rows
 print(time.thread_time() - begin, len(request), len(rows))
 """
+BARE_RESULT = f"{PATH}; import time; page = sys.stdin.buffer.read()"
 
 # Nothing but the decoder may hold the frame: it comes in pieces that repeat one piece.
 PEAK = f"""{PATH}
@@ -56,47 +57,59 @@ print(json.dumps([peak - before, after - before, len(rows), rows[0], rows[-1]]))
 """
 
 
-def run(program: str, folder: Path, data: bytes = b"") -> bytes:
-    command = [*ISOLATED, "-c", program, str(folder)]
-    return subprocess.run(command, input=data, stdout=subprocess.PIPE, check=True).stdout
-
-
-def cpu(program: str, folder: Path) -> float:
-    """CPU seconds of a child from start to end, user and system."""
-    child = subprocess.Popen([*ISOLATED, "-c", program, str(folder)], stdin=subprocess.DEVNULL)
+def run(program: str, folder: Path, data: bytes = b"") -> tuple[bytes, float]:
+    """Return what a child prints, and its CPU seconds from start to end, user and system."""
+    pipe = subprocess.PIPE
+    child = subprocess.Popen([*ISOLATED, "-c", program, str(folder)], stdin=pipe, stdout=pipe)
+    assert child.stdin is not None and child.stdout is not None
+    with child.stdin, child.stdout:
+        child.stdin.write(data)
+        child.stdin.close()
+        printed = child.stdout.read()
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         raise RuntimeError(f"a child ended with {child.returncode}: {program}")
-    return usage.ru_utime + usage.ru_stime
+    return printed, usage.ru_utime + usage.ru_stime
+
+
+def above_bare(codecs: list[Codec], rounds: int, bare: str, program: str, data: bytes = b"") -> Times:
+    """CPU of a child above that of an interpreter that does nothing."""
+    for codec in codecs:
+        run(program, codec.folder, data)  # writes the byte code
+    times = Times()
+    for turn in range(rounds):
+        nothing = run(bare, codecs[0].folder, data)[1]
+        for codec in rotated(codecs, turn):
+            spent = run(program, codec.folder, data)[1]
+            times.add(codec.name, max(spent - nothing, 1e-6))
+    return times
 
 
 def importing(codecs: list[Codec], rounds: int) -> Times:
-    """CPU of ``import dqlitewire`` above that of a bare interpreter."""
-    for codec in codecs:
-        cpu(IMPORT, codec.folder)  # writes the byte code
-    times = Times()
-    for turn in range(rounds):
-        spent = {BARE: cpu(PATH, codecs[0].folder)}
-        for name in rotated([codec.name for codec in codecs], turn):
-            folder = next(codec.folder for codec in codecs if codec.name == name)
-            spent[name] = cpu(IMPORT, folder)
-        for codec in codecs:
-            times.add(codec.name, max(spent[codec.name] - spent[BARE], 1e-6))
-    return times
+    return above_bare(codecs, rounds, PATH, IMPORT)
 
 
 def first_result(codecs: list[Codec], rounds: int) -> Times:
-    """A query encoded and one page of rows decoded, in a process that has done neither before."""
-    table = Table.of(ITF3, 85)
+    """Import, query and first page, all together: what a process that asks once pays."""
+    return above_bare(codecs, rounds, BARE_RESULT, FIRST_RESULT, first_page().frame())
+
+
+def after_import(codecs: list[Codec], rounds: int) -> Times:
+    """The part of the first result that comes after the import, where nothing is warm."""
+    table = first_page()
     page = table.frame()
     times = Times()
     for turn in range(rounds):
-        for codec in codecs[turn % len(codecs) :] + codecs[: turn % len(codecs)]:
-            spent, _, count = run(FIRST_RESULT, codec.folder, page).split()
+        for codec in rotated(codecs, turn):
+            spent, _, count = run(FIRST_RESULT, codec.folder, page)[0].split()
             assert int(count) == len(table.rows), codec.name
             times.add(codec.name, float(spent))
     return times
+
+
+def first_page() -> Table:
+    return Table.of(ITF3, 85)
 
 
 def peak(codec: Codec, size: int) -> tuple[int, int, int]:
@@ -107,7 +120,7 @@ def peak(codec: Codec, size: int) -> tuple[int, int, int]:
     body = len(names) + pieces * len(piece) + 8
     head = frames.frame(frames.ROWS, bytes(body))[:8] + names
     lines = (head, piece, pieces.to_bytes(4, "big"), frames.DONE)
-    answer = run(PEAK, codec.folder, "\n".join(line.hex() for line in lines).encode())
+    answer, _ = run(PEAK, codec.folder, "\n".join(line.hex() for line in lines).encode())
     top, held, count, first, last = json.loads(answer)
     assert count == pieces * len(table.rows), codec.name
     assert (tuple(first), tuple(last)) == (table.rows[0], table.rows[-1]), codec.name

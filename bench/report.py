@@ -34,6 +34,8 @@ class Line:
 
     @property
     def verdict(self) -> str:
+        if self.goal.floor is None:
+            return ""
         if not self.met:
             return "NO"
         return "stretch" if self.goal.stretch is not None and self.goal.met_stretch(self.measured) else "yes"
@@ -46,7 +48,7 @@ class Line:
             f"{amount(self.seconds[OURS], self.unit)}",
             goal.against,
             f"{self.measured:.2f}{goal.unit}",
-            f"{sign}{goal.floor:.4g}",
+            "" if goal.floor is None else f"{sign}{goal.floor:.4g}",
             "" if goal.stretch is None else f"{goal.stretch:.4g}",
             self.verdict,
         )
@@ -122,7 +124,8 @@ def markdown(document: dict[str, Any]) -> Iterator[str]:
 def _figure(line: dict[str, Any]) -> str:
     goals = [f"{goal:.4g}" for goal in (line["floor"], line["stretch"]) if goal is not None]
     sign = "<= " if line["at_most"] else ">= "
-    return f"{line['measured']:.2f} ({sign}{', '.join(goals)})" + ("" if line["met"] else " **missed**")
+    wanted = f" ({sign}{', '.join(goals)})" if goals else ""
+    return f"{line['measured']:.2f}{wanted}" + ("" if line["met"] else " **missed**")
 
 
 if __name__ == "__main__":

@@ -66,6 +66,10 @@ def _first_result(settings: Settings) -> Result:
     return Result.of(process.first_result(settings.codecs, settings.rounds))
 
 
+def _after_import(settings: Settings) -> Result:
+    return Result.of(process.after_import(settings.codecs, settings.rounds))
+
+
 def _peak(settings: Settings) -> Result:
     size = (4 if settings.quick else 64) << 20
     peaks = {codec.name: process.peak(codec, size) for codec in settings.codecs}
@@ -75,7 +79,12 @@ def _peak(settings: Settings) -> Result:
 
 
 def _works() -> Iterator[tuple[str, str, Callable[[Settings], Result]]]:
-    for shape, count in ((frames.ITF3, 3400), (frames.INT1, 8000), (frames.MIX10, 1300)):
+    for shape, count in (
+        (frames.ITF3, 3400),
+        (frames.ITV3, 3400),
+        (frames.INT1, 8000),
+        (frames.MIX10, 1300),
+    ):
         yield f"stream {shape.name}", "cell", partial(_again, partial(rows.stream, shape=shape, count=count))
     for shape in (frames.INT1, frames.ITF3, frames.MIX10, frames.IF30, frames.IT1K, frames.BLOB64K):
         count = 100 if shape is frames.BLOB64K else 1000
@@ -93,6 +102,7 @@ def _works() -> Iterator[tuple[str, str, Callable[[Settings], Result]]]:
     yield "hostile after flood", "cell", partial(_fresh, rows.after_flood)
     yield "process import", "start", _importing
     yield "process first result", "start", _first_result
+    yield "process after import", "start", _after_import
     yield "memory peak", "B", _peak
     for name in linear.CASES:
         yield f"linear {name}", "call", partial(_linear, name)
@@ -113,7 +123,7 @@ def works() -> list[Work]:
 
 def scaled(goal: Goal, older_python: bool) -> Goal:
     """The goal as it holds here: before 3.13 C code gets a head start."""
-    if not older_python or goal.against not in ("sqlite3", "msgpack"):
+    if not older_python or goal.against not in ("sqlite3", "msgpack") or goal.floor is None:
         return goal
     stretch = None if goal.stretch is None else goal.stretch * OLDER_PYTHON
     return Goal(goal.work, goal.against, goal.floor * OLDER_PYTHON, stretch)
