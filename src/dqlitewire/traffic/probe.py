@@ -124,14 +124,14 @@ def _ask(sock: socket.socket, health: Health) -> None:
     leader = _exchange(sock, conversation, conversation.send(LeaderRequest()), health)
     if leader is None:
         return
-    health.round_trip = time.perf_counter() - begin
     match leader:
         case Answered(_, LeaderResponse(node_id, address)):
+            health.round_trip = time.perf_counter() - begin
             health.leader_id, health.leader_address = node_id, address
             health.status = Status.HEALTHY if address else Status.NO_LEADER
-            health.detail = "" if address else "the node knows no leader, or is no voter"
+            health.detail = "" if address else "the node knows no leader, as spares never do"
         case _:
-            _not_dqlite(health, f"LEADER was answered by {leader!r}")
+            _not_dqlite(health, f"LEADER was answered otherwise: {leader!r}")
             return
     for request in (ClusterRequest(), DescribeRequest()):
         match _exchange(sock, conversation, conversation.send(request), health):
@@ -167,7 +167,8 @@ def _exchange(sock: socket.socket, conversation: ClientConversation, data: bytes
         chunk = sock.recv(65536)
         received = (received + chunk)[:16]
         if not chunk:
-            _not_dqlite(health, "the connection was closed without an answer")
+            told = _stranger(received) if first and received else "the connection was closed without an answer"
+            _not_dqlite(health, told)
             return None
         try:
             events = conversation.receive(chunk)
