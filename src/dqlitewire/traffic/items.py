@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dqlitewire import PROTOCOL_VERSION, DecodeError, Message
+from dqlitewire import DecodeError, Message
 from dqlitewire.conversation import (
     End,
     Event,
@@ -111,25 +111,18 @@ class _Talk:
         self.connection = connection
         self._one_sided = one_sided
         self.observer = Observer(
-            count_rows=count_rows, keep_answers=keep_answers, midstream=connection.midstream
+            count_rows=count_rows,
+            keep_answers=keep_answers,
+            midstream=connection.midstream,
+            handshake=not connection.bare,
         )
         self.open = {Side.CLIENT, Side.SERVER}
-        self._unseen = 0  # bytes in front of the client's that were not in the source
-        if connection.bare:
-            self._unseen = len(HANDSHAKE)
-            self.observer.receive(Side.CLIENT, HANDSHAKE)
         self._redacted = redacted
         self._requests = 0
         self._numbers: dict[int, int] = {}  # by id() of open exchanges
 
     def items(self, events: list[Event]) -> Iterator[Item]:
         """Items of events; what ends an exchange goes to the item of the frame that did."""
-        for item in self._items(events):
-            if item.is_request:
-                item.offset -= self._unseen
-            yield item
-
-    def _items(self, events: list[Event]) -> Iterator[Item]:
         pending: Item | None = None
         for event in events:
             if isinstance(event, Exchange):
@@ -215,7 +208,6 @@ class _Talk:
         return item
 
 
-HANDSHAKE = PROTOCOL_VERSION.to_bytes(8, "little")
 _TYPES = {
     "handshake": "HANDSHAKE",
     "legacy handshake": "HANDSHAKE",
