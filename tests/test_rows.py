@@ -1,6 +1,6 @@
-"""Decoders and encoders that are generated for row shapes, against the plain public functions, cold and warm.
+"""Decoders and encoders that are made for row shapes, against the plain public functions.
 
-A shape is compiled once it was seen often, so each frame here repeats its rows, and is read more than once.
+Everything here runs twice: with every shape cold, and with every shape compiled at its first row.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import random
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -38,6 +39,15 @@ SAMPLES: dict[ValueType, list[Any]] = {
     ValueType.ISO8601: ["2020-01-01", "2020-01-01 10:11:12"],
     ValueType.BOOLEAN: [True, False],
 }
+
+
+@pytest.fixture(autouse=True, scope="module", params=["cold", "compiled"])
+def tiers(request: pytest.FixtureRequest) -> Iterator[rows_module.Tiers]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows_module, "MAX_CREDIT", 1 << 40)
+        made = rows_module.Tiers(heat=1 if request.param == "compiled" else 1 << 40)
+        patch.setattr(rows_module, "tiers", made)
+        yield made
 
 
 def frame(body: bytes) -> bytes:
@@ -253,24 +263,75 @@ def test_values_of_other_classes_are_told_apart_when_warm() -> None:
         assert ExecRequest(0, 0, [value]).encode_body() == bytes(8) + encode_params_tuple([value], 0, 8)
 
 
-# ---------------------------------------------------------------- what compiling may cost
+# ---------------------------------------------------------------- rows of equal lengths
+
+EQUAL: list[tuple[tuple[ValueType, ...], tuple[Any, ...]]] = [
+    ((ValueType.TEXT,), ("a word",)),
+    ((ValueType.TEXT,), ("",)),
+    ((ValueType.TEXT,), ("\u00fcn\u00ef 8",)),
+    ((ValueType.BLOB,), (b"12345678",)),
+    ((ValueType.BLOB,), (b"",)),
+    ((ValueType.INTEGER, ValueType.TEXT), (7, "eight...")),
+    ((ValueType.TEXT, ValueType.TEXT, ValueType.NULL), ("one", "three", None)),
+    ((ValueType.BLOB, ValueType.TEXT, ValueType.BOOLEAN), (b"\xff" * 9, "x", True)),
+    ((ValueType.TEXT, ValueType.BLOB, ValueType.FLOAT, ValueType.ISO8601), ("k", b"\0", 1.5, "2020-01-01")),
+    ((ValueType.INTEGER,) * 15 + (ValueType.TEXT, ValueType.TEXT), (1,) * 15 + ("a", "b")),
+]
 
 
-def test_ever_new_signatures_do_not_fill_memory_or_buy_compilations(monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled = []
-    compile_row_reader = rows_module.compile_row_reader
+def learned(types: tuple[ValueType, ...], row: tuple[Any, ...], height: int = 60) -> bytes:
+    """A frame of equal rows, read until whatever can be guessed from it is guessed."""
+    data = plainly_encoded(names_for(types), [types] * height, [row] * height)
+    for _ in range(4):
+        assert decode_message(data).rows == [row] * height
+    return data
 
-    def counting(*arguments: Any) -> Any:
-        compiled.append(arguments)
-        return compile_row_reader(*arguments)
 
-    monkeypatch.setattr(rows_module, "compile_row_reader", counting)
-    kinds, frames, height = list(ValueType), 3000, 20
-    for n in range(frames):
-        signature = tuple(kinds[n >> 3 * i & 7] for i in range(5))
-        rows = [tuple(SAMPLES[kind][0] for kind in signature)] * height
-        assert decode_message(plainly_encoded(list("abcde"), [signature] * height, rows)).rows == rows
-    earned = frames * height // rows_module.ROWS_PER_CREDIT + 1
-    assert len(compiled) <= rows_module.MAX_CREDIT + earned
-    assert rows_module.tiers.count <= rows_module.MAX_COMPILED
-    assert len(rows_module.tiers.cold) <= rows_module.MAX_COLD
+@pytest.mark.parametrize(("types", "row"), EQUAL)
+def test_rows_of_equal_lengths_are_read_by_columns(
+    types: tuple[ValueType, ...], row: tuple[Any, ...], tiers: rows_module.Tiers
+) -> None:
+    data = learned(types, row)
+    if tiers.heat == 1:
+        uniform = tiers.uniform[len(types), data[16 + 8 * len(types) :][: (len(types) + 15) // 16 * 8]]
+        assert uniform.plan is not None
+    check(data)
+
+
+@pytest.mark.parametrize(("types", "row"), EQUAL)
+def test_a_guess_that_does_not_hold_changes_nothing(
+    types: tuple[ValueType, ...], row: tuple[Any, ...]
+) -> None:
+    body = learned(types, row)[8:]
+    rows_at = 8 + 8 * len(types)
+    stride = (len(body) - 8 - rows_at) // 60
+    some = random.Random(7).sample(range(stride), min(stride, 40))
+    for number in (0, 31, 59):
+        start = rows_at + number * stride
+        for at in (start + n for n in some):
+            for byte in (0, 1, 0x41, 0xC3, 0xFF):
+                check_once(frame(body[:at] + bytes([byte]) + body[at + 1 :]), types, row)
+        for at in range(start, start + min(stride, 64), 8):
+            for word in (*WORDS, None):
+                changed = body[:at] + (word or b"") + body[at + 8 :]
+                check_once(frame(changed), types, row)
+
+
+def check_once(data: bytes, types: tuple[ValueType, ...], row: tuple[Any, ...]) -> None:
+    assert outcome(data) == plain_outcome(data)
+    if rows_module.tiers.heat == 1:  # guesses are given up after a few misses
+        for uniform in rows_module.tiers.uniform.values():
+            uniform._misses = 0
+            if uniform.plan is None:
+                learned(types, row)
+                break
+
+
+@given(st.sampled_from(EQUAL), st.data())
+def test_drawn_rows_between_equal_ones(chosen: Any, data: st.DataObject) -> None:
+    types, row = chosen
+    learned(types, row)
+    rows = [row] * 60
+    for _ in range(data.draw(st.integers(1, 3))):
+        rows[data.draw(st.integers(0, 59))] = data.draw(st.tuples(*map(cells_that_encode_value_takes, types)))
+    check(plainly_encoded(names_for(types), [types] * 60, rows))
