@@ -2,8 +2,8 @@
 
     python -m bench.embedded
 
-The server runs in a process of its own, beside a real 1.18.1 node; the client (dqlite-client 0.2.2 on this package)
-reads the same table from both in turn.
+The server runs in a process of its own, beside a real 1.18.1 node; the client (dqlite-client 0.2.2 on this
+package) reads the same table from both in turn.
 """
 
 from __future__ import annotations

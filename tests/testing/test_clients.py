@@ -32,6 +32,7 @@ def test_published_clients(server: DqliteServer, release: str, scenario: str) ->
     assert run(release, scenario, server.address, "test.db") == expected(scenario, server.address)
 
 
+SERIES = "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 3000) SELECT i FROM r"
 # the 1.11.5 shell sends what does not begin with SELECT as EXEC_SQL
 SHELL_SESSION = "\n".join(
     (
@@ -44,8 +45,7 @@ SHELL_SESSION = "\n".join(
         "INSERT INTO t(id) VALUES (1)",
         "UPDATE t SET name = 'x' WHERE id > 1",
         "SELECT group_concat(name) FROM t",
-        "SELECT * FROM (WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 3000)"
-        " SELECT i, 'row ' || i FROM r)",
+        f"SELECT 'row ' || i FROM ({SERIES})",
         "SELECT abs(-9223372036854775807 - 1)",
         "DELETE FROM t",
         ".leader",

@@ -1,4 +1,4 @@
-"""What 1.18.6 does otherwise, as read in its source; no real node of it runs here, so each answer stands written."""
+"""What 1.18.6 does otherwise, as its source says: no real node of it runs here."""
 
 from __future__ import annotations
 

@@ -46,11 +46,10 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_serve_memory() -> None:
-    with serving() as (process, (address,)):
-        with RawConnection(address) as client:
-            client.open("anything")
-            client.exec_sql("CREATE TABLE t (a); INSERT INTO t VALUES (1)")
-            assert client.query_sql("SELECT a FROM t")[0].kind == 7
+    with serving() as (process, (address,)), RawConnection(address) as client:
+        client.open("anything")
+        client.exec_sql("CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+        assert client.query_sql("SELECT a FROM t")[0].kind == 7
     assert process.returncode == 0
 
 

@@ -14,7 +14,7 @@ from types import TracebackType
 
 from dqlitewire.constants import RequestType
 
-__all__ = ["Corrupt", "Delay", "Drop", "Fail", "Fault", "Faults", "SplitWrites", "Where"]
+__all__ = ["Corrupt", "Delay", "Drop", "Fail", "Fault", "Faults", "SplitWrites", "Spoiler", "Where"]
 
 Selection = RequestType | Iterable[RequestType] | None
 
@@ -187,3 +187,62 @@ class Faults:
                     struck.append(fault)
             self._ordered = [fault for fault in self._ordered if not fault.over]
         return struck
+
+
+class Spoiler:
+    """Applies the faults that strike one connection to what it sends.
+
+    Attributes:
+        pause: Seconds to wait before the last spoiled frame is sent.
+        write_size: Bytes to send at a time, None for as many as fit; `write_pause` seconds apart.
+        dropped: The connection ends behind the last spoiled frame; `reset` says by RST.
+    """
+
+    def __init__(self, faults: Faults, connection: int) -> None:
+        self.pause = 0.0
+        self.write_size: int | None = None
+        self.write_pause = 0.0
+        self.dropped = self.reset = False
+        self._faults = faults
+        self._connection = connection
+        self._struck: list[Fault] = []
+        self._dropping = False
+        self._frames_left = self._bytes_left = 0
+
+    def begin(self, request: int) -> list[Fault]:
+        """Begin an answer; returns the faults that strike it."""
+        self._struck = self._faults.strike(self._connection, request)
+        return self._struck
+
+    def spoil(self, data: bytes) -> bytes:
+        """Return what of a frame is sent."""
+        self.pause, self.write_size = 0.0, None
+        if not self._struck and not self._dropping:
+            return data
+        for fault in self._struck:
+            match fault:
+                case Corrupt(change=change):
+                    data = change(data)
+                case Delay(seconds=seconds):
+                    self.pause += seconds
+                case SplitWrites(size=size, pause=pause):
+                    self.write_size, self.write_pause = size, pause
+                case Drop() if not self._dropping:
+                    self._dropping, self.reset = True, fault.reset
+                    self._frames_left, self._bytes_left = fault.frames, fault.size
+                case _:
+                    pass
+        # the others strike once an answer
+        self._struck = [fault for fault in self._struck if isinstance(fault, Corrupt | SplitWrites)]
+        return self._cut(data) if self._dropping else data
+
+    def _cut(self, data: bytes) -> bytes:
+        if self._frames_left > 0:
+            self._frames_left -= 1
+            self.dropped = self._frames_left == 0 and self._bytes_left == 0
+            return data
+        if len(data) >= self._bytes_left:
+            data = data[: self._bytes_left]
+            self.dropped = True
+        self._bytes_left -= len(data)
+        return data

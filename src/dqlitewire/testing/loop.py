@@ -37,16 +37,28 @@ logger = logging.getLogger(__name__)
 
 
 class ServedSession(Protocol):
-    """One connection without its socket; see `dqlitewire.testing.engine.Session`."""
+    """One connection without its socket; see `dqlitewire.testing.session.Session`."""
 
     number: int
     closed: bool
     reset: bool
     busy: bool
-    pause: float
-    write_size: int | None
-    write_pause: float
     abandoned_at: float | None
+
+    @property
+    def pause(self) -> float:
+        """Seconds to wait before the last returned bytes are sent."""
+        ...
+
+    @property
+    def write_size(self) -> int | None:
+        """Bytes to send at a time."""
+        ...
+
+    @property
+    def write_pause(self) -> float:
+        """Seconds between two such pieces."""
+        ...
 
     @property
     def member(self) -> Member:
