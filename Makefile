@@ -16,8 +16,8 @@ PYTEST_ARGS ?=
 help: ## show this
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 22
 
-demo: $(VENV)/.installed ## decode a recorded session of a real node, frame by frame
-	@$(PY) examples/decode_recorded.py
+demo: $(VENV)/.installed-testing ## a session with the embedded server, its traffic shown
+	@$(PY) examples/demo.py
 
 test: $(VENV)/.installed-test nodes ## the whole suite, real nodes and published clients included
 	$(PY) -m pytest $(PYTEST_ARGS)
