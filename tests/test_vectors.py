@@ -6,6 +6,7 @@ import pytest
 
 from dqlitewire import (
     DecodeError,
+    EncodeError,
     MessageDecoder,
     MessageEncoder,
     RequestType,
@@ -21,7 +22,16 @@ from dqlitewire.messages import (
     Message,
     RowsResponse,
 )
-from tests.wire_data import ALL_VECTORS, HANDSHAKES, OUTSIDE_GATEWAY, VECTORS, Vector, pieces
+from tests.wire_data import (
+    ALL_VECTORS,
+    HANDSHAKES,
+    MALFORMED,
+    OUTSIDE_GATEWAY,
+    VECTORS,
+    Malformed,
+    Vector,
+    pieces,
+)
 
 each_vector = pytest.mark.parametrize("vector", VECTORS, ids=str)
 each_decode_only = pytest.mark.parametrize("vector", [v for v in VECTORS if v.decode_only], ids=str)
@@ -87,7 +97,7 @@ def test_decodes_in_one_shot(vector: Vector) -> None:
     if vector.context or (vector.is_request and vector.type in OUTSIDE_GATEWAY):
         check(vector, read(vector, fed(vector)))
     else:
-        check(vector, decode_message(vector.data, vector.is_request))
+        check(vector, decode_message(vector.data, vector.is_request, text_errors=vector.text_errors))
 
 
 def fed(vector: Vector) -> MessageDecoder:
@@ -112,6 +122,10 @@ def encoded(vector: Vector, message: Message) -> bytes:
 
 @each_decode_only
 def test_decode_only_vectors_encode_to_other_bytes_of_the_same_message(vector: Vector) -> None:
+    if vector.text_errors != "strict":
+        with pytest.raises(EncodeError):
+            vector.expected().encode()
+        return
     clean = vector.expected().encode()
     assert clean != vector.data
     check_same_value(vector, decode_message(clean, vector.is_request))
@@ -152,6 +166,35 @@ def test_a_cluster_answer_of_format_0_is_refused_without_its_context() -> None:
     vector = next(v for v in VECTORS if v.context.get("cluster_format") == 0)
     with pytest.raises(DecodeError):
         decode_message(vector.data)
+
+
+# ---------------------------------------------------------------- what must be refused
+
+each_malformed = pytest.mark.parametrize("bad", MALFORMED, ids=str)
+
+
+@each_malformed
+def test_malformed_frames_are_refused_where_they_are_wrong(bad: Malformed) -> None:
+    with pytest.raises(DecodeError) as caught:
+        decode_message(bad.data, bad.direction == "request")
+    assert caught.value.path
+    if bad.offset is not None:
+        assert caught.value.offset == bad.offset
+
+
+@each_malformed
+def test_malformed_frames_never_come_out_of_a_stream(bad: Malformed) -> None:
+    decoder = MessageDecoder(is_request=bad.direction == "request")
+    if bad.direction == "request":
+        decoder.feed((1).to_bytes(8, "little"))
+        decoder.decode_handshake()
+    for byte in pieces(bad.data, 1):
+        decoder.feed(byte)
+    try:
+        assert decoder.decode() is None  # cut off: more is awaited
+    except DecodeError:
+        return
+    assert len(bad.data) < 8 + 8 * int.from_bytes(bad.data[:4], "little")
 
 
 # ---------------------------------------------------------------- the files themselves

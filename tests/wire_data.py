@@ -95,6 +95,10 @@ class Vector:
         return (REQUESTS if self.is_request else RESPONSES)[self.type]
 
     @property
+    def text_errors(self) -> str:
+        return "surrogateescape" if "text_bytes" in repr(self.fields) else "strict"
+
+    @property
     def body(self) -> bytes:
         return self.data[8:]
 
@@ -126,7 +130,8 @@ class Vector:
             assert decoder.decode_handshake() == PROTOCOL_VERSION
             return decoder
         legacy = self.context.get("handshake") == "legacy"
-        decoder = MessageDecoder(version=PROTOCOL_VERSION_LEGACY if legacy else PROTOCOL_VERSION)
+        version = PROTOCOL_VERSION_LEGACY if legacy else PROTOCOL_VERSION
+        decoder = MessageDecoder(version=version, text_errors=self.text_errors)
         if "after" in self.context:
             decoder.feed(VECTORS_BY_NAME[self.context["after"]].data)
             assert decoder.decode().has_more
@@ -137,7 +142,7 @@ class Vector:
 
 
 def _load_vectors() -> Iterator[Vector]:
-    for path in sorted((HERE / "vectors").glob("*.toml")):
+    for path in (HERE / "vectors" / f"{name}.toml" for name in ("handshake", "requests", "responses")):
         for entry in tomllib.loads(path.read_text())["vector"]:
             entry["data"] = bytes.fromhex("".join(entry.pop("hex")))
             if isinstance(entry.get("version"), str):
@@ -149,6 +154,26 @@ ALL_VECTORS = list(_load_vectors())
 HANDSHAKES = [vector for vector in ALL_VECTORS if vector.file == "handshake"]
 VECTORS = [vector for vector in ALL_VECTORS if vector.file != "handshake"]
 VECTORS_BY_NAME = {vector.name: vector for vector in VECTORS if not vector.is_request}
+
+
+@dataclass(frozen=True)
+class Malformed:
+    name: str
+    direction: str
+    why: str
+    data: bytes
+    offset: int | None = None
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _load_malformed() -> Iterator[Malformed]:
+    for entry in tomllib.loads((HERE / "vectors" / "malformed.toml").read_text())["vector"]:
+        yield Malformed(data=bytes.fromhex("".join(entry.pop("hex"))), **entry)
+
+
+MALFORMED = list(_load_malformed())
 
 # ---------------------------------------------------------------- captures
 
