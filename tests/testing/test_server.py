@@ -142,6 +142,28 @@ def test_data_that_outlives_the_server(tmp_path: Path) -> None:
             assert client.exec_sql(f"INSERT INTO t VALUES ({number})")[0] == number + 1
 
 
+def test_a_server_starts_again(tmp_path: Path) -> None:
+    server = DqliteServer(folder=tmp_path)
+    for number in range(2):
+        with server, RawConnection(server.address) as client:
+            client.open("kept")
+            client.exec_sql("CREATE TABLE IF NOT EXISTS t (a)")
+            assert client.exec_sql("INSERT INTO t VALUES (1)")[0] == number + 1
+
+
+def test_a_node_comes_back_with_its_data(server: DqliteServer, client: RawConnection) -> None:
+    client.exec_sql("INSERT INTO t VALUES (1, 'kept'); BEGIN; INSERT INTO t VALUES (2, 'lost')")
+    server.nodes[0].stop()
+    with pytest.raises((EOFError, ConnectionError)):
+        client.leader()
+    with pytest.raises(ConnectionRefusedError):
+        RawConnection(server.address)
+    server.nodes[0].start()
+    with RawConnection(server.address) as again:
+        again.open("main")
+        assert again.query_sql("SELECT a FROM t")[0].body[-16:-8] == word(1)
+
+
 def test_a_file_served_where_it_is(tmp_path: Path) -> None:
     import apsw
 

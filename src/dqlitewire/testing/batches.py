@@ -23,20 +23,26 @@ PLAIN, TIME, BOOLEAN = range(3)
 _KINDS = {"DATETIME": TIME, "DATE": TIME, "TIMESTAMP": TIME, "BOOLEAN": BOOLEAN}
 _DECLARED = {TIME: "a DATE, DATETIME or TIMESTAMP", BOOLEAN: "a BOOLEAN"}
 
+
+class RawText(bytes):
+    """A text that is not UTF-8, which apsw cannot hand over as str."""
+
+
 # (code, writer) by kind and Python type; what is missing aborts a real node (dqlite issue 733)
 _PLAIN_CELLS = {
     int: (1, "int"),
     float: (2, "float"),
     str: (3, "text"),
+    RawText: (3, "raw"),
     bytes: (4, "blob"),
     type(None): (5, "zero"),
 }
 _CELLS: dict[int, dict[type, tuple[int, str]]] = {
     PLAIN: _PLAIN_CELLS,
-    TIME: {int: (9, "int"), str: (10, "text"), type(None): (10, "zero")},
+    TIME: {int: (9, "int"), str: (10, "text"), RawText: (10, "raw"), type(None): (10, "zero")},
     BOOLEAN: {int: (11, "int"), type(None): (11, "zero")},
 }
-_SQL_NAMES = {int: "INTEGER", float: "REAL", str: "TEXT", bytes: "BLOB", type(None): "NULL"}
+_SQL_NAMES = {int: "INTEGER", float: "REAL", str: "TEXT", RawText: "TEXT", bytes: "BLOB", type(None): "NULL"}
 
 _PADS = tuple(bytes(8 - n) for n in range(8))  # of a text of n bytes mod 8, its NUL included
 _BLOB_PADS = tuple(bytes(-n % 8) for n in range(8))
@@ -85,14 +91,26 @@ def _header(codes: Sequence[int]) -> bytes:
 
 
 _FORMATS = {"int": "q", "float": "d", "zero": "8x"}
-_SAME = {type(None): "{} is None", int: "type({}) is int", float: "type({}) is float", str: "type({}) is str"}
+_SAME = {
+    type(None): "{} is None",
+    int: "type({}) is int",
+    float: "type({}) is float",
+    str: "type({}) is str",
+    RawText: "type({}) is RawText",
+}
 
 
 class _Source:
     """Lines of a generated encoder: neighbouring fixed-width values become one Struct."""
 
     def __init__(self, header: bytes) -> None:
-        self.scope: dict[str, Any] = {"head": header, "pads": _PADS, "blob_pads": _BLOB_PADS, "PAGE": PAGE}
+        self.scope: dict[str, Any] = {
+            "head": header,
+            "pads": _PADS,
+            "blob_pads": _BLOB_PADS,
+            "PAGE": PAGE,
+            "RawText": RawText,
+        }
         self.lines: list[str] = []
         self.size = 0
         self._fixed = [(f"{len(header)}s", "head")]
@@ -100,9 +118,10 @@ class _Source:
     def fixed(self, form: str, value: str) -> None:
         self._fixed.append((form, value))
 
-    def text(self, name: str) -> None:
+    def text(self, name: str, raw: bool) -> None:
         self.flush()
-        self.lines.append(f"{name} = {name}.encode()")
+        if not raw:
+            self.lines.append(f"{name} = {name}.encode()")
         self.lines.append(f"if 0 in {name}: {name} = {name}[:{name}.index(0)]")
         self.lines.append(f"append({name}); append(pads[len({name}) & 7]); size += (len({name}) | 7) + 1")
 
@@ -131,8 +150,8 @@ def _compile(types: Sequence[type], kinds: Sequence[int]) -> Encoder:
     names = [f"c{i}" for i in range(len(types))]
     source = _Source(_header([code for code, _ in cells]))
     for name, (_, writer) in zip([*names, *["None"] * len(kinds)], cells, strict=False):
-        if writer == "text":
-            source.text(name)
+        if writer in ("text", "raw"):
+            source.text(name, writer == "raw")
         elif writer == "blob":
             source.blob(name)
         else:

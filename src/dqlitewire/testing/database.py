@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from dqlitewire.testing.batches import column_kind
+from dqlitewire.testing.batches import RawText, column_kind
 
 if TYPE_CHECKING:
     from dqlitewire.testing.generations import Generation
@@ -175,14 +175,38 @@ class Connection:
 
     def run(self, statement: Statement) -> Rows:
         """Step a statement with its bindings; closing the iterator resets it."""
-        cursor = self.raw.cursor()
+        count = 0
         self._begin()
+        cursor = self.raw.cursor()
         try:
             cursor.execute(statement.sql, statement.bindings)
-            yield from cursor
+            for row in cursor:
+                yield row
+                count += 1
         except apsw.Error as error:
             raise self._failed(error) from error
-        except UnicodeError as error:
+        except UnicodeDecodeError:
+            yield from self._raw_rows(statement, count)
+        except UnicodeEncodeError as error:
+            raise SqlFailure(*_NOT_UTF8) from error
+        finally:
+            cursor.close(True)
+
+    def _raw_rows(self, statement: Statement, skipped: int) -> Rows:
+        # the rest of a query's rows once more, texts as bytes
+        columns = [f"c{number}" for number in range(len(statement.columns))]
+        cells = [f"iif(typeof({c}) = 'text', CAST({c} AS BLOB), {c}), typeof({c}) = 'text'" for c in columns]
+        sql = (
+            f"WITH q({', '.join(columns)}) AS MATERIALIZED ({statement.sql.rstrip(_BLANK_OR_END)})"
+            f" SELECT {', '.join(cells)} FROM q LIMIT -1 OFFSET {skipped}"
+        )
+        cursor = self.raw.cursor()
+        try:
+            for row in cursor.execute(sql, statement.bindings):
+                yield tuple(
+                    RawText(cell) if raw else cell for cell, raw in zip(row[::2], row[1::2], strict=True)
+                )
+        except (apsw.Error, UnicodeError) as error:
             raise SqlFailure(*_NOT_UTF8) from error
         finally:
             cursor.close(True)

@@ -30,6 +30,11 @@ def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
     return options
 
 
+def _raise_first(errors: list[BaseException]) -> None:
+    if errors:
+        raise errors[0]
+
+
 @pytest.fixture
 def dqlite_server(request: pytest.FixtureRequest) -> Iterator[DqliteServer]:
     """Start an embedded dqlite server; `.address` is where clients connect."""
@@ -37,6 +42,7 @@ def dqlite_server(request: pytest.FixtureRequest) -> Iterator[DqliteServer]:
 
     with DqliteServer(**_options(request)) as server:
         yield server
+        _raise_first(server.errors)
 
 
 @pytest.fixture
@@ -46,3 +52,4 @@ def dqlite_cluster(request: pytest.FixtureRequest) -> Iterator[DqliteCluster]:
 
     with DqliteCluster(**_options(request)) as cluster:
         yield cluster
+        _raise_first(cluster.errors)

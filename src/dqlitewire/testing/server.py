@@ -119,8 +119,9 @@ class DqliteCluster(FaultOrders):
 
     def start(self) -> None:
         """Begin to accept connections; ready when it returns."""
-        if self._loop is not None:
+        if self._loop is not None and self._loop.is_alive():
             raise RuntimeError("the server runs already")
+        self._nodes.clear()
         engine = Engine(
             self.generation,
             self._folder,
@@ -226,7 +227,7 @@ class DqliteCluster(FaultOrders):
     @property
     def requests(self) -> list[RequestRecord]:
         """The last 10 000 requests of all connections, in order of arrival."""
-        return list(self._serving.requests)
+        return self._running.call(lambda: list(self._serving.requests))
 
     @property
     def errors(self) -> list[BaseException]:
