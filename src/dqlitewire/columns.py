@@ -13,17 +13,18 @@ from __future__ import annotations
 from itertools import repeat
 from struct import Struct
 
+from .rowreaders import FIXED
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["ENOUGH", "FIXED", "Uniform"]
+__all__ = ["ENOUGH", "Uniform"]
 
 ENOUGH = 16  # rows of a frame that allow a guess
 MAX_MISSES = 8
 MAX_LENGTH = 255  # of a text or blob; copying longer ones once more costs what the rest gains
 PAGE, MAX_RUN = 128, 1024  # rows cut up at once, at first and at most
-FIXED = {1: "q", 2: "d", 5: "8x", 9: "q", 11: "Q"}  # codes of one word, for struct
 
 
 class Uniform:

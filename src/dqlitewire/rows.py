@@ -14,12 +14,12 @@ compilations, and the compiled set is cleared when it is full.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from struct import Struct
 from struct import error as struct_error
 
-from .columns import ENOUGH, FIXED, Uniform
+from .columns import ENOUGH, Uniform
 from .cursor import Cursor, Span
 from .exceptions import DecodeError
+from .rowreaders import FIXED, PADDING, compile_row_reader, key_of
 from .tuples import DONE, PART, read_row_types, row_header
 from .types import DOUBLE, I64, U64, read_value
 
@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 
     from .constants import ValueType
     from .limits import Options
+    from .rowreaders import RowReader
     from .types import WireValue
 
     Row = tuple[WireValue, ...]
     Types = tuple[ValueType, ...]
-    RowReader = Callable[..., tuple[bytes, int]]
+    Key = int | bytes  # what a header is looked up by, see `key_of`
 
 __all__ = ["RowTypes", "explain_rows", "read_rows", "read_rows_plainly"]
 
@@ -44,9 +45,7 @@ MAX_COLD = 4096
 MAX_COMPILED_COLUMNS = 256
 MAX_CREDIT = 128
 ROWS_PER_CREDIT = 512
-MAX_LOOK_AHEAD = 6  # leading columns of the next row that are read with its header
 LARGE_FRAME, LARGE_ROW = 1 << 16, 4096
-PADDING = bytes(192)  # behind the frame: the longest header (128) and the look-ahead (48) fit in
 
 
 class RowTypes(Sequence["Types"]):
@@ -275,11 +274,12 @@ def explain_rows(cursor: Cursor) -> None:
 
 
 class Cold:
-    """A signature that is not compiled: its types, the same as plain integers, and the rows seen."""
+    """A signature that is not compiled: header, types, the types as plain integers, rows seen."""
 
-    __slots__ = ("codes", "rows", "types")
+    __slots__ = ("codes", "header", "rows", "types")
 
-    def __init__(self, types: Types) -> None:
+    def __init__(self, header: bytes, types: Types) -> None:
+        self.header = header
         self.types = types
         self.codes = [int(code) for code in types]
         self.rows = 0
@@ -292,10 +292,10 @@ class Tiers:
 
     def __init__(self, heat: int = HEAT) -> None:
         self.heat = heat
-        self.compiled: dict[int, dict[bytes, RowReader]] = {}  # by column count
+        self.compiled: dict[int, dict[Key, RowReader]] = {}  # by column count
         self.count = 0
-        self.cold: dict[tuple[int, bytes], Cold] = {}  # by columns and header
-        self.uniform: dict[tuple[int, bytes], Uniform] = {}  # of the compiled ones with texts or blobs
+        self.cold: dict[tuple[int, Key], Cold] = {}  # by column count and header
+        self.uniform: dict[tuple[int, Key], Uniform] = {}  # of the compiled ones with texts or blobs
         self.credit = MAX_CREDIT
         self.rows = 0
 
@@ -305,26 +305,26 @@ class Tiers:
             earned, self.rows = divmod(self.rows, ROWS_PER_CREDIT)
             self.credit = min(self.credit + earned, MAX_CREDIT)
 
-    def see(self, header: bytes, count: int) -> Cold:
+    def see(self, key: Key, header: bytes, count: int) -> Cold:
         """Return what is known of a cold signature."""
-        entry = self.cold.get((count, header))
+        entry = self.cold.get((count, key))
         if entry is None:
             if len(self.cold) >= MAX_COLD:
                 self.cold.clear()
-            entry = self.cold[count, header] = Cold(read_row_types(header, count, 0))
+            entry = self.cold[count, key] = Cold(header, read_row_types(header, count, 0))
         return entry
 
-    def warm(self, header: bytes, entry: Cold, rows: int) -> None:
+    def warm(self, key: Key, entry: Cold, rows: int) -> None:
         """Count rows that were read of a cold signature, and compile it once it is hot."""
         self.earn(rows)
         entry.rows += rows
         if entry.rows >= self.heat and self.credit > 0:
-            self._compile(header, entry)
+            self._compile(key, entry)
 
-    def _compile(self, header: bytes, entry: Cold) -> None:
+    def _compile(self, key: Key, entry: Cold) -> None:
         types, count = entry.types, len(entry.types)
         # Bits that mean nothing multiply signatures, and compiling very wide rows takes long.
-        if count > MAX_COMPILED_COLUMNS or header != row_header(types):
+        if count > MAX_COMPILED_COLUMNS or entry.header != row_header(types):
             return
         self.credit -= 1
         if self.count >= MAX_COMPILED:
@@ -333,10 +333,10 @@ class Tiers:
             self.uniform.clear()
             self.count = 0
         self.count += 1
-        self.compiled[count][header] = compile_row_reader(types)
-        self.cold.pop((count, header), None)
+        self.compiled[count][key] = compile_row_reader(types)
+        self.cold.pop((count, key), None)
         if any(code not in FIXED for code in entry.codes):
-            self.uniform[count, header] = Uniform(header, types)
+            self.uniform[count, key] = Uniform(entry.header, types)
 
 
 tiers = Tiers()
@@ -347,7 +347,7 @@ def _has_large_rows(frame: bytes, pos: int, end: int, count: int) -> bool:
     if end < LARGE_FRAME:
         return False
     header = frame[pos : pos + (count + 15) // 16 * 8]
-    codes = tiers.see(header, count).codes
+    codes = tiers.see(key_of(header), header, count).codes
     rows: list[Row] = []
     _, after = _read_cold(frame, pos + len(header), header, codes, 1, rows.append, frame.index)
     return after - pos >= LARGE_ROW
@@ -364,32 +364,33 @@ def _read_fast(
     tier = tiers
     readers = tier.compiled.setdefault(count, {}) if padded else {}
     cold = planned = 0
-    header = frame[pos : pos + size]
-    uniform = tier.uniform.get((count, header)) if padded else None
+    key = key_of(frame[pos : pos + size])
+    uniform = tier.uniform.get((count, key)) if padded else None
     plan = uniform.plan if uniform is not None else None
     if uniform is not None and plan is not None:
         pos = plan.read(frame, pos, rows)
         planned = len(rows)
         if planned:
             begin((0, uniform.types))
-            header = frame[pos : pos + size]
+            key = key_of(frame[pos : pos + size])
     while pos < last:
-        reader = readers.get(header)
+        reader = readers.get(key)
         if reader is not None:
-            header, pos = reader(frame, pos + size, rows, begin, append, index)
+            key, pos = reader(frame, pos + size, rows, begin, append, index)
             continue
-        entry = tier.see(header, count)
         first = len(rows)
+        header = frame[pos : pos + size]
+        entry = tier.see(key, header, count)
         begin((first, entry.types))
         # Without credit a look now and then is enough.
         most = tier.heat - entry.rows if padded and tier.credit else ROWS_PER_CREDIT
-        following, pos = _read_cold(frame, pos + size, header, entry.codes, most, append, index)
+        header, pos = _read_cold(frame, pos + size, header, entry.codes, most, append, index)
         if padded:
-            tier.warm(header, entry, len(rows) - first)
+            tier.warm(key, entry, len(rows) - first)
             cold += len(rows) - first
-        header = following
-    word = header[:8]
-    if pos > last or not (word == DONE or word == PART):
+        key = key_of(header)
+    word = frame[last:end]
+    if pos != last or not (word == DONE or word == PART):
         raise DecodeError("no marker")
     tier.earn(len(rows) - cold)
     if uniform is not None and len(rows) >= ENOUGH:
@@ -441,123 +442,6 @@ def _read_cold(
 
 
 _integer, _unsigned, _float = I64.unpack_from, U64.unpack_from, DOUBLE.unpack_from
-
-
-def compile_row_reader(types: Types) -> RowReader:
-    """Generate the decoder of rows with these types: it loops while the next header is the same.
-
-    It is called with the frame, the position behind a first such header, the rows so far, what adds a run
-    and a row, and the frame's `index`; it returns the next, different header and its position. It tests no
-    bounds: the frame has zeros behind it, and a row that runs over the end of the body leaves a position
-    behind the marker's.
-    """
-    codes = [int(code) for code in types]
-    writer = _fixed_rows if all(code in FIXED for code in codes) else _mixed_rows
-    names: dict[str, Any] = {"TYPES": types, "HEADER": row_header(types)}
-    lines = ["def read(frame, pos, rows, begin, append, index):", "    begin((len(rows), TYPES))"]
-    lines += [f"    {line}" for line in writer(codes, names)]
-    exec("\n".join(lines), names)  # compile() would make CPython set up all of `_ast` first, 2 ms
-    made: RowReader = names["read"]
-    return made
-
-
-def _fixed_rows(codes: list[int], names: dict[str, Any]) -> list[str]:
-    header: bytes = names["HEADER"]
-    stride = len(header) + 8 * len(codes)
-    row = Struct(f"<{len(header)}x" + "".join(FIXED[code] for code in codes))
-    names["iter_unpack"] = row.iter_unpack
-    meaningful = header[: (len(codes) + 1) // 2]
-    found = [f"v{i}" for i, code in enumerate(codes) if code != 5]
-    plain = all(code in (1, 2, 9) for code in codes)
-    unpacked = "iter_unpack(memoryview(frame)[pos:stop])"
-    if not plain:
-        target = f"({', '.join(found)}{',' if found else ''})" if found else "_"
-        unpacked = f"[{_row_of(codes)} for {target} in {unpacked}]"
-    lines = [f"pos -= {len(header)}", "size = 16", "while True:", "    run = size"]
-    for i, byte in enumerate(meaningful):
-        names[f"B{i}"] = bytes([byte])
-        lines += [
-            f"    column = frame[pos + {i} : pos + run * {stride} : {stride}]",
-            f"    run = len(column) - len(column.lstrip(B{i}))",
-        ]
-    lines += [
-        f"    stop = pos + run * {stride}",
-        f"    rows += {unpacked}",
-        "    pos = stop",
-        f"    if run < size: return frame[pos : pos + {len(header)}], pos",
-        "    size *= 8",
-    ]
-    return lines
-
-
-def _row_of(codes: list[int]) -> str:
-    cells = ["None" if c == 5 else f"v{i} != 0" if c == 11 else f"v{i}" for i, c in enumerate(codes)]
-    return f"({', '.join(cells)},)"
-
-
-def _mixed_rows(codes: list[int], names: dict[str, Any]) -> list[str]:
-    variable = [i for i, code in enumerate(codes) if code not in FIXED]
-    lead = list(range(variable[0]))
-    tail = list(range(variable[-1] + 1, len(codes)))
-    look_ahead = lead if len(lead) <= MAX_LOOK_AHEAD and codes[variable[0]] != 4 else []
-    lines: list[str] = []
-    loop: list[str] = []
-    if look_ahead:
-        lines += _unpack("lead", look_ahead, codes, names)
-    elif lead or codes[variable[0]] == 4:
-        loop += _unpack("lead", lead, codes, names, size_of=variable[0])
-    for n, i in enumerate(variable):
-        following = variable[n + 1] if n + 1 < len(variable) else None
-        if codes[i] == 4:
-            loop += [f"end = pos + s{i}", f"v{i} = frame[pos:end]", "pos = (end + 7) & -8"]
-        else:
-            loop += ["end = index(0, pos)", f"v{i} = frame[pos:end].decode()", "pos = (end + 8) & -8"]
-        if following is not None:
-            between = list(range(i + 1, following))
-            loop += _unpack(f"between{i}", between, codes, names, size_of=following)
-    loop += _next_header(tail, look_ahead, codes, names)
-    loop += [f"append({_row_of(codes)})"]
-    header_at = f"pos + {8 * len(tail)}" if tail else "pos"
-    loop += [f"if header != HEADER: return header, {header_at}"]
-    loop += [f"pos += {8 * len(tail) + len(names['HEADER']) + 8 * len(look_ahead)}"]
-    loop += [f"v{i} = n{i}" for i in look_ahead if codes[i] != 5]
-    return [*lines, "while True:", *(f"    {line}" for line in loop)]
-
-
-def _unpack(
-    name: str, columns: list[int], codes: list[int], names: dict[str, Any], size_of: int | None = None
-) -> list[str]:
-    """Unpack neighbouring columns, and the length of the blob behind them."""
-    layout = "".join(FIXED[codes[i]] for i in columns)
-    targets = [f"v{i}" for i in columns if codes[i] != 5]
-    size = 8 * len(columns)
-    if size_of is not None and codes[size_of] == 4:
-        layout += "Q"
-        targets.append(f"s{size_of}")
-        size += 8
-    if not size:
-        return []
-    lines = []
-    if targets:
-        names[name] = Struct("<" + layout).unpack_from
-        lines.append(f"{', '.join(targets)}, = {name}(frame, pos)")
-    return [*lines, f"pos += {size}"]
-
-
-def _next_header(
-    tail: list[int], look_ahead: list[int], codes: list[int], names: dict[str, Any]
-) -> list[str]:
-    """Read the trailing columns together with the next header and the columns that lead its row."""
-    width = len(names["HEADER"])
-    if not tail and not look_ahead:
-        return [f"header = frame[pos : pos + {width}]"]
-    layout = (
-        "".join(FIXED[codes[i]] for i in tail) + f"{width}s" + "".join(FIXED[codes[i]] for i in look_ahead)
-    )
-    targets = [f"v{i}" for i in tail if codes[i] != 5]
-    targets += ["header"] + [f"n{i}" for i in look_ahead if codes[i] != 5]
-    names["tail"] = Struct("<" + layout).unpack_from
-    return [f"{', '.join(targets)}, = tail(frame, pos)"]
 
 
 def row_less_part_is_final(names: list[str]) -> bool:
