@@ -328,7 +328,7 @@ class Tiers:
             return
         self.credit -= 1
         if self.count >= MAX_COMPILED:
-            for readers in self.compiled.values():
+            for readers in list(self.compiled.values()):  # at once: others decode too
                 readers.clear()
             self.uniform.clear()
             self.count = 0
