@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.downstream.test_clients import PYTHON_KIND, SOURCE, clients
+from tests.downstream.published import PYTHON_KIND, SOURCE
+from tests.downstream.published import _clients as clients
 from tests.real.nodes import Node, clean_environment, python
 
 KIND = "1.18.1"

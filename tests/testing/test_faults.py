@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 import time
@@ -113,20 +114,17 @@ def test_drop_counts_on_over_answers(server: DqliteServer, client: RawConnection
 
 
 def test_delay(server: DqliteServer, client: RawConnection) -> None:
-    server.delay(0.2, on=EXEC_SQL)
+    server.delay(1.0, on=EXEC_SQL)
     client.send(frame(EXEC_SQL, word(0) + text("INSERT INTO t VALUES (1)")))
     with RawConnection(server.address) as other:  # nobody else waits
         assert other.leader() == (1, server.address)
         assert count(server) == 1
-    client.socket.settimeout(0.01)
-    with pytest.raises(TimeoutError):
-        client.receive(1)
-    client.socket.settimeout(20)
+    assert select.select([client.socket], [], [], 0)[0] == []
     assert client.frame().kind == 6
 
 
 def test_split_writes(server: DqliteServer, client: RawConnection) -> None:
-    with server.split_writes(3, pause=0.002, on=LEADER):
+    with server.split_writes(3, pause=0.02, on=LEADER):
         client.send(frame(LEADER, word(0)))
         pieces = []
         while sum(map(len, pieces)) < 32:

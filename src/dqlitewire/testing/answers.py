@@ -10,8 +10,8 @@ import struct
 from collections.abc import Iterable
 
 from dqlitewire.constants import ResponseType
-from dqlitewire.testing.batches import encode_text
 from dqlitewire.testing.cluster import Member
+from dqlitewire.testing.encoders import encode_text
 
 __all__ = [
     "EMPTY",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from dqlitewire.testing.batches import RawText, column_kind
+from dqlitewire.testing.encoders import RawText, column_kind
 
 if TYPE_CHECKING:
     from dqlitewire.testing.generations import Generation

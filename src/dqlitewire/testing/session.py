@@ -15,10 +15,11 @@ from dqlitewire.conversation import BadHeader, Greeting, Incoming, ServerConvers
 from dqlitewire.conversation import Generation as WireGeneration
 from dqlitewire.limits import Limits
 from dqlitewire.testing.answers import EMPTY, encode_failure, encode_rows
-from dqlitewire.testing.batches import RowBatches, WrongType
+from dqlitewire.testing.batches import RowBatches
 from dqlitewire.testing.calls import Undecodable
 from dqlitewire.testing.database import SqlFailure
 from dqlitewire.testing.desk import Deaf, Desk
+from dqlitewire.testing.encoders import WrongType
 from dqlitewire.testing.faults import Drop, Fail, Spoiler
 from dqlitewire.testing.hazards import HazardKind
 

@@ -1,0 +1,251 @@
+"""Rows into bytes, at the speed a test server needs.
+
+Rows are encoded by a function made for their tuple of Python types; it goes on for as long as the types
+stay the same.  Making one costs a millisecond, so types that are not seen often are encoded cell by cell.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+__all__ = [
+    "PAGE",
+    "PLAIN",
+    "Encoder",
+    "RawText",
+    "Row",
+    "WrongType",
+    "column_kind",
+    "encode_text",
+    "encoder_for",
+]
+
+PAGE = 4096
+
+# how a column's declared type changes the type codes of its values
+PLAIN, TIME, BOOLEAN = range(3)
+_KINDS = {"DATETIME": TIME, "DATE": TIME, "TIMESTAMP": TIME, "BOOLEAN": BOOLEAN}
+_DECLARED = {TIME: "a DATE, DATETIME or TIMESTAMP", BOOLEAN: "a BOOLEAN"}
+
+
+class RawText(bytes):
+    """A text that is not UTF-8, which apsw cannot hand over as str."""
+
+
+# (code, writer) by kind and Python type; what is missing aborts a real node (dqlite issue 733)
+_PLAIN_CELLS = {
+    int: (1, "int"),
+    float: (2, "float"),
+    str: (3, "text"),
+    RawText: (3, "raw"),
+    bytes: (4, "blob"),
+    type(None): (5, "zero"),
+}
+_CELLS: dict[int, dict[type, tuple[int, str]]] = {
+    PLAIN: _PLAIN_CELLS,
+    TIME: {int: (9, "int"), str: (10, "text"), RawText: (10, "raw"), type(None): (10, "zero")},
+    BOOLEAN: {int: (11, "int"), type(None): (11, "zero")},
+}
+_SQL_NAMES = {int: "INTEGER", float: "REAL", str: "TEXT", RawText: "TEXT", bytes: "BLOB", type(None): "NULL"}
+
+_PADS = tuple(bytes(8 - n) for n in range(8))  # of a text of n bytes mod 8, its NUL included
+_BLOB_PADS = tuple(bytes(-n % 8) for n in range(8))
+_ENCODERS_KEPT = 1024
+_ROWS_COLD = 8  # rows of the same types before an encoder is made for them
+
+Row = tuple[Any, ...]
+# (row, rows, append, size) -> (first row of other types or None, size)
+Encoder = Callable[[Row, Iterator[Row], Callable[[bytes], None], int], tuple[Row | None, int]]
+
+
+class WrongType(Exception):
+    """A value that a real node cannot encode under its column's declared type; it aborts."""
+
+    def __init__(self, column: int, kind: int, found: type) -> None:
+        super().__init__(f"{_SQL_NAMES[found]} value in {_DECLARED[kind]} column")
+        self.column = column
+
+
+def column_kind(declared: str | None) -> int:
+    """Tell how a declared type changes the wire type of values (`src/query.c: value_type`)."""
+    return _KINDS.get(declared.upper(), PLAIN) if declared else PLAIN
+
+
+def encode_text(text: str) -> bytes:
+    """Encode a text as the server does: cut at the first NUL, ended by one, padded to a word."""
+    data = text.encode("utf-8", "surrogateescape")
+    if "\0" in text:
+        data = data[: data.index(0)]
+    return data + _PADS[len(data) & 7]
+
+
+def _cells(types: Sequence[type], kinds: Sequence[int]) -> list[tuple[int, str]]:
+    found: list[tuple[int, str]] = []
+    for column, (kind, python_type) in enumerate(zip(kinds, types, strict=False)):
+        try:
+            found.append(_CELLS[kind][python_type])
+        except KeyError:
+            raise WrongType(column, kind, python_type) from None
+    return found
+
+
+def _header(codes: Sequence[int]) -> bytes:
+    nibbles = [*codes, 0] if len(codes) % 2 else list(codes)
+    data = bytes(low | high << 4 for low, high in zip(nibbles[::2], nibbles[1::2], strict=True))
+    return data + bytes(-len(data) % 8)
+
+
+_FORMATS = {"int": "q", "float": "d", "zero": "8x"}
+_SAME = {
+    type(None): "{} is None",
+    int: "type({}) is int",
+    float: "type({}) is float",
+    str: "type({}) is str",
+    RawText: "type({}) is RawText",
+}
+
+
+class _Source:
+    """Lines of a generated encoder: neighbouring fixed-width values become one Struct."""
+
+    def __init__(self, header: bytes) -> None:
+        self.scope: dict[str, Any] = {
+            "head": header,
+            "pads": _PADS,
+            "blob_pads": _BLOB_PADS,
+            "PAGE": PAGE,
+            "RawText": RawText,
+        }
+        self.lines: list[str] = []
+        self.size = 0
+        self._fixed = [(f"{len(header)}s", "head")]
+
+    def fixed(self, form: str, value: str) -> None:
+        self._fixed.append((form, value))
+
+    def text(self, name: str, raw: bool) -> None:
+        self.flush()
+        if not raw:
+            self.lines.append(f"{name} = {name}.encode()")
+        self.lines.append(f"if 0 in {name}: {name} = {name}[:{name}.index(0)]")
+        self.lines.append(f"append({name}); append(pads[len({name}) & 7]); size += (len({name}) | 7) + 1")
+
+    def blob(self, name: str) -> None:
+        self.fixed("Q", f"len({name})")
+        self.flush()
+        self.lines.append(
+            f"append({name}); append(blob_pads[len({name}) & 7]); size += (len({name}) + 7) & -8"
+        )
+
+    def flush(self) -> None:
+        if self._fixed:
+            name = f"pack{len(self.scope)}"
+            layout = struct.Struct("<" + "".join(form for form, _ in self._fixed))
+            self.scope[name] = layout.pack
+            self.size += layout.size
+            values = ", ".join(value for _, value in self._fixed if value)
+            self.lines.append(f"append({name}({values}))")
+            self._fixed.clear()
+
+
+def _all_cells(types: Sequence[type], kinds: Sequence[int]) -> list[tuple[int, str]]:
+    # a statement older than its table yields rows of another width than its names: more is cut, less is NULL
+    cells = _cells(types, kinds)
+    return cells + [_PLAIN_CELLS[type(None)]] * (len(kinds) - len(cells))
+
+
+def _compile(types: Sequence[type], cells: Sequence[tuple[int, str]]) -> Encoder:
+    names = [f"c{i}" for i in range(len(types))]
+    source = _Source(_header([code for code, _ in cells]))
+    for name, (_, writer) in zip([*names, *["None"] * len(cells)], cells, strict=False):
+        if writer in ("text", "raw"):
+            source.text(name, writer == "raw")
+        elif writer == "blob":
+            source.blob(name)
+        else:
+            source.fixed(_FORMATS.get(writer, "8x"), name if writer in ("int", "float") else "")
+    source.flush()
+    same = " and ".join(
+        _SAME.get(t, "type({}) is bytes").format(n) for n, t in zip(names, types, strict=True)
+    )
+    text = "\n  ".join(
+        [
+            "def encode(row, rows, append, size):\n while True:",
+            f"({', '.join(names)},) = row",
+            f"if not ({same}): return row, size",
+            *source.lines,
+            f"size += {source.size}",
+            "if size >= PAGE: return None, size",
+            "row = next(rows, None)",
+            "if row is None: return None, size",
+        ]
+    )
+    exec(text, source.scope)
+    encoder: Encoder = source.scope["encode"]
+    return encoder
+
+
+def _plain(cells: Sequence[tuple[int, str]]) -> Encoder:
+    head = _header([code for code, _ in cells])
+    writers = [writer for _, writer in cells]
+
+    def encode(
+        row: Row, _rows: Iterator[Row], append: Callable[[bytes], None], size: int
+    ) -> tuple[Row | None, int]:
+        padded = row + (None,) * (len(writers) - len(row))
+        data = head + b"".join(
+            [_WRITERS[writer](cell) for writer, cell in zip(writers, padded, strict=False)]
+        )
+        append(data)
+        return None, size + len(data)
+
+    return encode
+
+
+def _blob(data: bytes) -> bytes:
+    return _WORD.pack(len(data)) + data + _BLOB_PADS[len(data) & 7]
+
+
+def _raw(data: bytes) -> bytes:
+    data = data[: data.index(0)] if 0 in data else data
+    return data + _PADS[len(data) & 7]
+
+
+_WORD = struct.Struct("<Q")
+_WRITERS: dict[str, Callable[[Any], bytes]] = {
+    "int": struct.Struct("<q").pack,
+    "float": struct.Struct("<d").pack,
+    "text": encode_text,
+    "raw": _raw,
+    "blob": _blob,
+    "zero": lambda _: bytes(8),
+}
+
+_Key = tuple[tuple[type, ...], tuple[int, ...]]
+_compiled: dict[_Key, Encoder] = {}
+_cold: dict[_Key, tuple[int, Encoder]] = {}  # how often asked for, and the encoder meanwhile
+
+
+def encoder_for(types: tuple[type, ...], kinds: tuple[int, ...]) -> tuple[Encoder, bool]:
+    """Return an encoder for rows of these types, and whether it is the one to keep.
+
+    Raises:
+        WrongType: A real node cannot encode such a row.
+    """
+    key = types, kinds
+    encoder = _compiled.get(key)
+    if encoder is not None:
+        return encoder, True
+    count, plain = _cold.pop(key, (0, None))
+    encoder = plain or _plain(_all_cells(types, kinds))
+    if count < _ROWS_COLD:
+        if len(_cold) >= _ENCODERS_KEPT:
+            _cold.clear()
+        _cold[key] = count + 1, encoder
+        return encoder, False
+    if len(_compiled) >= _ENCODERS_KEPT:
+        _compiled.clear()
+    encoder = _compiled[key] = _compile(types, _all_cells(types, kinds))
+    return encoder, True
