@@ -26,7 +26,9 @@ VALUES = {
 def rows_message(seed: int) -> RowsResponse:
     chance = random.Random(seed)
     width = chance.choice((0, 1, 2, 3, 15, 16, 17, 33))
-    signatures = [tuple(chance.choice(list(VALUES)) for _ in range(width)) for _ in range(chance.randrange(1, 4))]
+    signatures = [
+        tuple(chance.choice(list(VALUES)) for _ in range(width)) for _ in range(chance.randrange(1, 4))
+    ]
     types = [chance.choice(signatures) for _ in range(chance.randrange(40) if width else 0)]
     rows = [tuple(chance.choice(VALUES[kind]) for kind in row) for row in types]
     names = [chance.choice(("", "a", "name_of_8", "x" * 8)) for _ in range(width)]

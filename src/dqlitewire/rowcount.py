@@ -1,4 +1,5 @@
-"""Count the rows of a ROWS frame without decoding a cell, for whoever only wants to know how many there are."""
+"""Count the rows of a ROWS frame without decoding a cell, for whoever only wants to know how many there
+are."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ _BLOB = -1  # among the steps: a blob follows, whose size stands in front of it
 def count_rows(frame: bytes) -> int:
     """Return how many rows a ROWS frame has, -1 if it cannot be walked to its end marker.
 
-    Lengths are followed and types looked at; texts are not decoded, so a count says nothing about their encoding.
+    Lengths are followed and types looked at; texts are not decoded, so a count says nothing about their
+    encoding.
     """
     last = len(frame) - WORD_SIZE
     if last < HEADER_SIZE + WORD_SIZE or frame[last:] not in _MARKERS:
@@ -61,7 +63,8 @@ def _walk(frame: bytes, position: int, last: int, columns: int) -> tuple[int, in
 
 
 def _plan(header: bytes, columns: int) -> tuple[list[int], int]:
-    """How to get over a row: bytes up to each text (or, after a _BLOB, to each blob), then bytes to the next row.
+    """How to get over a row: bytes up to each text (or, after a _BLOB, to each blob), then bytes to the next
+    row.
 
     Raises:
         KeyError: a type no server sends.

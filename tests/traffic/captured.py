@@ -50,7 +50,8 @@ def as_pcap(packets: Sequence[wire.Packet], path: wire.Path | None = None) -> by
 
 
 def told(stream: Iterable[Item]) -> list[dict[str, Any]]:
-    """Items as JSON objects without what differs between captures of the same traffic: connection and latency."""
+    """Items as JSON objects without what differs between captures of the same traffic: connection and
+    latency."""
     out = []
     for item in stream:
         if item.type == "END":  # only packets tell it

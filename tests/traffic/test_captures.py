@@ -33,13 +33,19 @@ def by_direction(items: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]
 def test_every_frame_is_there(capture: Capture) -> None:
     seen = by_direction(told(items(clean(capture))))
     for way, key in (("request", "request_frames"), ("response", "response_frames")):
-        frames = [(item["offset"], item["schema"], item["size"] - 8) for item in seen[way] if item["schema"] is not None]
+        frames = [
+            (item["offset"], item["schema"], item["size"] - 8)
+            for item in seen[way]
+            if item["schema"] is not None
+        ]
         assert frames == [(offset, schema, size) for offset, _, schema, size in capture.entry[key]]
 
 
 @each
 def test_pair_of_streams(capture: Capture) -> None:
-    assert by_direction(told(items(open_pair(capture.c2s, capture.s2c)))) == by_direction(told(items(clean(capture))))
+    assert by_direction(told(items(open_pair(capture.c2s, capture.s2c)))) == by_direction(
+        told(items(clean(capture)))
+    )
 
 
 @each
@@ -114,7 +120,11 @@ def test_loss_costs_what_was_lost_and_no_more(capture: Capture, seed: int) -> No
     for place, item in found.items():
         if "error" not in item and place in told_frames:
             assert item["fields"] == told_frames[place]["fields"]
-    right = [place for place in found if place in told_frames and found[place]["size"] == told_frames[place]["size"]]
+    right = [
+        place
+        for place in found
+        if place in told_frames and found[place]["size"] == told_frames[place]["size"]
+    ]
     assert len(right) >= len(told_frames) - 8 * len(gone)
     assert not [place for place in found if place not in told_frames and "error" not in found[place]]
 
@@ -124,9 +134,13 @@ def test_beginning_in_the_middle(capture: Capture) -> None:
     if len(chunks(capture)) < 12:
         return
     packets = segments(capture)
-    middle = next(n for n in range(len(packets) // 2, len(packets)) if packets[n].payload and packets[n].from_client)
+    middle = next(
+        n for n in range(len(packets) // 2, len(packets)) if packets[n].payload and packets[n].from_client
+    )
     seen = decoded(as_pcap(packets[middle:]), ports=[9001])
-    whole = {(item["direction"], item["type"], json.dumps(item["fields"])) for item in told(items(clean(capture)))}
+    whole = {
+        (item["direction"], item["type"], json.dumps(item["fields"])) for item in told(items(clean(capture)))
+    }
     frames = [item for item in seen if item["schema"] is not None]
     assert frames
     assert all((item["direction"], item["type"], json.dumps(item["fields"])) in whole for item in frames)
@@ -150,7 +164,9 @@ def test_one_side_missing(capture: Capture, side: bool) -> None:
     seen = [item for item in decoded(as_pcap(packets), ports=[9001]) if item["schema"] is not None]
     expected = capture.entry[f"{way}_frames"]
     assert {item["direction"] for item in seen} == {way}
-    assert [(item["offset"], item["size"] - 8) for item in seen] == [(frame[0], frame[3]) for frame in expected]
+    assert [(item["offset"], item["size"] - 8) for item in seen] == [
+        (frame[0], frame[3]) for frame in expected
+    ]
 
 
 def test_many_connections_and_port_reuse() -> None:
@@ -163,15 +179,21 @@ def test_many_connections_and_port_reuse() -> None:
     seen: dict[int, list[Any]] = {}
     for item in items(open_source(data)):
         seen.setdefault(item.connection.number, []).append(item)
-    assert [told(seen[number]) for number in (1, 3, 2)] == [told(items(clean(c))) for c in (first, second, third)]
+    assert [told(seen[number]) for number in (1, 3, 2)] == [
+        told(items(clean(c))) for c in (first, second, third)
+    ]
     assert seen[1][0].connection.client == seen[3][0].connection.client == "10.0.0.1:40001"
     assert seen[2][0].connection.client == "10.0.0.1:40002"
 
 
 def test_other_traffic_is_left_out() -> None:
     capture = named("1.18.1-members-0")
-    http = wire.conversation([(True, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"), (False, b"HTTP/1.1 200 OK\r\n\r\n")])
-    tls = wire.conversation([(True, b"\x16\x03\x01\x02\x00" + bytes(500)), (False, b"\x16\x03\x03" + bytes(500))])
+    http = wire.conversation(
+        [(True, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"), (False, b"HTTP/1.1 200 OK\r\n\r\n")]
+    )
+    tls = wire.conversation(
+        [(True, b"\x16\x03\x01\x02\x00" + bytes(500)), (False, b"\x16\x03\x03" + bytes(500))]
+    )
     ssh = wire.conversation([(False, b"SSH-2.0-OpenSSH_9.2\r\n"), (True, b"SSH-2.0-OpenSSH_9.2\r\n")])
     beside = [
         wire.frames(packets, wire.Path(client_port=50000 + n, server_port=port))
@@ -201,7 +223,9 @@ def test_unknown_handshake() -> None:
 
 
 def test_legacy_answers() -> None:
-    (leader, *_) = [i for i in decoded(as_pcap(segments(named("1.18.1-handshakes-0")))) if i["direction"] == "response"]
+    (leader, *_) = [
+        i for i in decoded(as_pcap(segments(named("1.18.1-handshakes-0")))) if i["direction"] == "response"
+    ]
     assert leader["type"] == "LEADER"
     assert leader["fields"]["node_id"] == 0
     assert leader["fields"]["address"]
@@ -211,7 +235,10 @@ def test_legacy_answers() -> None:
     ("packets", "message"),
     [
         ([], "a capture without packets"),
-        (wire.conversation([(True, b"\x16\x03\x01\x02\x00" + bytes(500))]), r"TLS traffic \(1 connections, most to 10.0.0.2:9001\)"),
+        (
+            wire.conversation([(True, b"\x16\x03\x01\x02\x00" + bytes(500))]),
+            r"TLS traffic \(1 connections, most to 10.0.0.2:9001\)",
+        ),
         (wire.conversation([(True, b"GET / HTTP/1.1\r\n\r\n")]), "HTTP traffic"),
         (wire.conversation([(True, b"SSH-2.0-x\r\n")]), "no dqlite handshake in .* packets"),
     ],

@@ -43,23 +43,53 @@ WIFI[20] = 105
 
 BAD_INPUTS: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "{}: empty"),
-    "prose": (b"hello, this is no traffic\n", "text that is no bytes: 'hello, this is no traffic': expected hex, a hex dump, a Python literal or base64"),
-    "tls capture": (as_pcap(TLS), "{}: TLS traffic (1 connections, most to 10.0.0.2:9001): encrypted; capture behind the TLS proxy"),
-    "tls stream": (b"\x16\x03\x01\x02\x00" + bytes(200), "{}: TLS traffic: encrypted; capture behind the TLS proxy"),
+    "prose": (
+        b"hello, this is no traffic\n",
+        "text that is no bytes: 'hello, this is no traffic': expected hex, a hex dump, a Python",
+    ),
+    "tls capture": (
+        as_pcap(TLS),
+        "{}: TLS traffic (1 connections, most to 10.0.0.2:9001): encrypted; capture behind the TLS proxy",
+    ),
+    "tls stream": (
+        b"\x16\x03\x01\x02\x00" + bytes(200),
+        "{}: TLS traffic: encrypted; capture behind the TLS proxy",
+    ),
     "http capture": (as_pcap(HTTP), "{}: HTTP traffic, no dqlite in 10 packets: is this the API port?"),
-    "http stream": (b"GET /1.0 HTTP/1.1\r\nHost: a\r\n\r\n", "{}: HTTP traffic: dqlite's own port speaks no HTTP; is this the API port?"),
+    "http stream": (
+        b"GET /1.0 HTTP/1.1\r\nHost: a\r\n\r\n",
+        "{}: HTTP traffic: dqlite's own port speaks no HTTP; is this the API port?",
+    ),
     "no packets": (wire.pcap([]), "{}: a capture without packets: was the filter right?"),
-    "other packets": (as_pcap(wire.conversation([(True, b"SSH-2.0-x\r\n")])), "{}: no dqlite handshake in 8 packets: name its port with --port"),
-    "link type": (bytes(WIFI), "link type 105 (IEEE 802.11): capture on an Ethernet or loopback interface, or with `tcpdump -i any`"),
+    "other packets": (
+        as_pcap(wire.conversation([(True, b"SSH-2.0-x\r\n")])),
+        "{}: no dqlite handshake in 8 packets: name its port with --port",
+    ),
+    "link type": (
+        bytes(WIFI),
+        "link type 105 (IEEE 802.11): capture on an Ethernet or loopback interface, or with `tcpdump -i any`",
+    ),
     "header cut off": (wire.pcap([])[:20], "a pcap header cut off: 20 of 24 bytes; capture again"),
-    "damaged capture": (wire.pcap([]) + b"\xff" * 64, "a packet of 4294967295 bytes at offset 24: the capture is damaged from there on"),
+    "damaged capture": (
+        wire.pcap([]) + b"\xff" * 64,
+        "a packet of 4294967295 bytes at offset 24: the capture is damaged from there on",
+    ),
     "snoop": (b"snoop\0\0\0" + bytes(50), "{}: a snoop capture: convert it: `editcap -F pcap IN OUT`"),
-    "database": (b"SQLite format 3\0" + bytes(4000), "{}: an SQLite database: this is a file's contents, not traffic"),
+    "database": (
+        b"SQLite format 3\0" + bytes(4000),
+        "{}: an SQLite database: this is a file's contents, not traffic",
+    ),
     "zip": (b"PK\x03\x04" + bytes(50), "{}: a zip archive: unpack it first"),
     "broken gzip": (gzip.compress(as_pcap(TLS))[:-20], "{}: damaged gzip data: copy the file again"),
-    "later transcript": (b'{"dqt":9}\n', "a transcript of version 9: this program reads version 1: update it"),
-    "printed packets": (b"12:00 IP 10.0.0.1.4 > 10.0.0.2.9: Flags\n\t0x0000:  4500\n", "tcpdump's printed output: let it write packets instead: `tcpdump -w FILE`"),
-}  # fmt: skip
+    "later transcript": (
+        b'{"dqt":9}\n',
+        "a transcript of version 9: this program reads version 1: update it",
+    ),
+    "printed packets": (
+        b"12:00 IP 10.0.0.1.4 > 10.0.0.2.9: Flags\n\t0x0000:  4500\n",
+        "tcpdump's printed output: let it write packets instead: `tcpdump -w FILE`",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", BAD_INPUTS)
@@ -91,11 +121,20 @@ def test_permission_denied(tmp_path: Path) -> None:
         for parent in tmp_path.parents:
             if parent.stat().st_mode & 0o001 == 0 and str(parent).startswith("/tmp"):
                 parent.chmod(parent.stat().st_mode | 0o011)
-        code = "from dqlitewire.traffic.inputs import open_input; import os, sys; os.setuid(65534); open_input(sys.argv[1])"
-        said = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, check=False).stderr
+        code = (
+            "import os, sys; from dqlitewire.traffic.inputs import open_input; os.setuid(65534); "
+            "open_input(sys.argv[1])"
+        )
+        said = subprocess.run(
+            [sys.executable, "-c", code, str(path)], capture_output=True, check=False
+        ).stderr
         assert f"SourceError: {path}: permission denied: run as its owner, or as root".encode() in said
         return
-    assert run("decode", path) == (3, "", f"dqlite-wire: {path}: permission denied: run as its owner, or as root\n")
+    assert run("decode", path) == (
+        3,
+        "",
+        f"dqlite-wire: {path}: permission denied: run as its owner, or as root\n",
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,7 +166,8 @@ def test_missing_packages_are_named(tmp_path: Path) -> None:
     (tmp_path / "dpkt.py").write_text("raise ImportError('no dpkt', name='dpkt')\n")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     done = subprocess.run([*COMMAND, "decode"], capture_output=True, text=True, env=environment, check=False)
-    assert done.stderr == "dqlite-wire: the command line needs more than the library: pip install dqlite-wire[cli] (dpkt is missing)\n"
+    advice = "the command line needs more than the library: pip install dqlite-wire[cli]"
+    assert done.stderr == f"dqlite-wire: {advice} (dpkt is missing)\n"
     assert done.returncode != 0
 
 
@@ -174,7 +214,9 @@ def test_requests_and_responses_named(capture: Path) -> None:
     assert run("decode", f"{name}.s2c.bin", f"{name}.c2s.bin").out == whole
     assert run("decode", "--requests", f"{name}.c2s.bin", "--responses", f"{name}.s2c.bin").out == whole
     only = run("decode", "--requests", f"{name}.c2s.bin").out
-    assert only.splitlines() == [line for line in whole.splitlines() if " > " in line and "UNANSWERED" not in line]
+    assert only.splitlines() == [
+        line for line in whole.splitlines() if " > " in line and "UNANSWERED" not in line
+    ]
 
 
 def test_several_captures(capture: Path) -> None:
@@ -227,7 +269,9 @@ def test_filter_by_type(capture: Path) -> None:
 
 
 def test_filter_by_connection(tmp_path: Path) -> None:
-    records = [wire.frames(segments(named("1.18.1-members-0")), wire.Path(client_port=port)) for port in (1, 2)]
+    records = [
+        wire.frames(segments(named("1.18.1-members-0")), wire.Path(client_port=port)) for port in (1, 2)
+    ]
     path = tmp_path / "two.pcap"
     path.write_bytes(wire.pcap(wire.merge(*records)))
     assert {line.split()[1] for line in lines(path)} == {"1", "2"}
@@ -258,7 +302,18 @@ def test_failures_only(tmp_path: Path) -> None:
 def test_json_is_one_object_a_line(capture: Path) -> None:
     objects = [json.loads(line) for line in run("decode", "--json", capture).out.splitlines()]
     for found in objects:
-        assert {"time", "connection", "direction", "type", "schema", "fields", "code", "offset", "size", "exchange"} <= set(found)
+        assert {
+            "time",
+            "connection",
+            "direction",
+            "type",
+            "schema",
+            "fields",
+            "code",
+            "offset",
+            "size",
+            "exchange",
+        } <= set(found)
         assert found["direction"] in ("request", "response")
     query = next(found for found in objects if found["type"] == "QUERY_SQL")
     assert query["fields"] == {"db_id": 0, "sql": "SELECT * FROM t WHERE i < ? OR i IS NULL", "params": [100]}
@@ -268,7 +323,10 @@ def test_json_is_one_object_a_line(capture: Path) -> None:
 
 
 def test_limit_rows(capture: Path) -> None:
-    objects = [json.loads(line) for line in run("decode", "--json", "--limit-rows", "1", "--type", "ROWS", capture).out.splitlines()]
+    objects = [
+        json.loads(line)
+        for line in run("decode", "--json", "--limit-rows", "1", "--type", "ROWS", capture).out.splitlines()
+    ]
     assert all(len(found["fields"]["rows"]) <= 1 for found in objects)
     assert objects[0]["fields"]["rows_left_out"] == 2
 
@@ -277,7 +335,9 @@ def test_no_time_can_be_compared(tmp_path: Path) -> None:
     outputs = []
     for start in (0, 5_000_000_000):
         path = tmp_path / f"{start}.pcap"
-        path.write_bytes(as_pcap(segments(named("1.18.1-members-0"), start=start + 10**18, step=1000 + start // 1000)))
+        path.write_bytes(
+            as_pcap(segments(named("1.18.1-members-0"), start=start + 10**18, step=1000 + start // 1000))
+        )
         outputs.append([run("decode", "--no-time", *extra, path).out for extra in ((), ("--json",), ("-v",))])
     assert outputs[0] == outputs[1]
 
@@ -304,7 +364,9 @@ def on_terminal(*arguments: str | Path, **environment: str) -> str:
     main, other = pty.openpty()
     variables = {**os.environ, "TERM": "xterm", "COLUMNS": "80", **environment}
     variables.pop("NO_COLOR", None) if "NO_COLOR" not in environment else None
-    process = subprocess.Popen([*COMMAND, *map(str, arguments)], stdin=other, stdout=other, stderr=other, env=variables)
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, arguments)], stdin=other, stdout=other, stderr=other, env=variables
+    )
     os.close(other)
     out = b""
     while select.select([main], [], [], 20)[0]:
@@ -347,7 +409,9 @@ def test_a_progress_bar_for_long_input(tmp_path: Path) -> None:
 def test_following_a_raw_stream(tmp_path: Path) -> None:
     path = tmp_path / "stream"
     path.write_bytes(HANDSHAKE)
-    process = subprocess.Popen([*COMMAND, "decode", "--follow", "--no-time", str(path)], stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [*COMMAND, "decode", "--follow", "--no-time", str(path)], stdout=subprocess.PIPE
+    )
     assert process.stdout is not None
     try:
         time.sleep(0.5)
@@ -392,7 +456,11 @@ def test_every_type_is_explained() -> None:
         assert run("explain", name).code == 0
 
 
-@pytest.mark.parametrize("form", [str, lambda data: data.hex(" "), repr, lambda data: base64.b64encode(data).decode()], ids=["hex", "spaced", "python", "base64"])
+@pytest.mark.parametrize(
+    "form",
+    [str, lambda data: data.hex(" "), repr, lambda data: base64.b64encode(data).decode()],
+    ids=["hex", "spaced", "python", "base64"],
+)
 def test_frames_in_any_form(form: object) -> None:
     data = FailureResponse(10250, "not leader").encode()
     text = data.hex() if form is str else form(data)  # type: ignore[operator]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dqlitewire.messages import FailureResponse
 from tests.traffic import wire
 from tests.traffic.captured import as_pcap, named, segments
 from tests.traffic.command import run
@@ -35,26 +36,59 @@ def capture_file(folder: Path, name: str, spoil: str = "") -> str:
 
 
 PAIRS = {
-    **{f"decode-{name}": ["decode", "--width", "100", *pair(name)] for name in (
-        "1.11.1-failures-0", "1.18.1-basics-0", "1.18.1-failures-0", "1.18.1-interrupt-0", "1.18.1-members-0",
-        "1.18.1-toowide-0", "1.18.1-handshakes-0", "1.18.1-handshakes-1", "1.18.1-types-0",
-    )},
+    **{
+        f"decode-{name}": ["decode", "--width", "100", *pair(name)]
+        for name in (
+            "1.11.1-failures-0",
+            "1.18.1-basics-0",
+            "1.18.1-failures-0",
+            "1.18.1-interrupt-0",
+            "1.18.1-members-0",
+            "1.18.1-toowide-0",
+            "1.18.1-handshakes-0",
+            "1.18.1-handshakes-1",
+            "1.18.1-types-0",
+        )
+    },
     "verbose": ["decode", "-v", "--width", "100", "--limit-rows", "6", *pair("1.18.1-handshakes-0")],
-    "verbose-rows": ["decode", "-v", "--width", "80", "--type", "ROWS,FAILURE", "--limit-rows", "2", *pair("1.18.1-failures-0")],
+    "verbose-rows": [
+        "decode",
+        "-v",
+        "--width",
+        "80",
+        "--type",
+        "ROWS,FAILURE",
+        "--limit-rows",
+        "2",
+        *pair("1.18.1-failures-0"),
+    ],
     "hexdump": ["decode", "-x", "--width", "100", *pair("1.18.1-members-0")],
     "json": ["decode", "--json", *pair("1.18.1-members-0")],
     "json-failures": ["decode", "--json", "--type", "FAILURE", *pair("1.18.1-failures-0")],
     "redacted": ["decode", "--redact", "--width", "140", *pair("1.18.1-basics-0")],
-    "redacted-json": ["decode", "--redact", "--json", "--type", "EXEC,EXEC_SQL,ROWS,QUERY_SQL,FAILURE", "--limit-rows", "3", *pair("1.18.1-basics-0")],
+    "redacted-json": [
+        "decode",
+        "--redact",
+        "--json",
+        "--type",
+        "EXEC,EXEC_SQL,ROWS,QUERY_SQL,FAILURE",
+        "--limit-rows",
+        "3",
+        *pair("1.18.1-basics-0"),
+    ],
     "stats-pair": ["stats", "--width", "100", *pair("1.18.1-failures-0")],
     "explain-code": ["explain", "10250"],
     "explain-type": ["explain", "query_sql"],
     "explain-number": ["explain", "7"],
     "explain-request": ["explain", "0300000009000000 0000000000000000 53454c4543542031 0000000000000000"],
-    "explain-response": ["explain", "b'\\x04\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x0a\\x28\\x00\\x00\\x00\\x00\\x00\\x00not leader\\x00\\x00\\x00\\x00\\x00\\x00'"],
+    "explain-response": [
+        "explain",
+        repr(FailureResponse(10250, "not leader").encode()),
+    ],
+    "explain-cut-off": ["explain", FailureResponse(10250, "not leader").encode()[:-8].hex()],
     "explain-heartbeat": ["explain", "--direction", "request", "0100000002000000 0100000000000000"],
     "explain-unknown": ["explain", "--direction", "request", "0100000063000000 0100000000000000"],
-}  # fmt: skip
+}
 CAPTURED = {
     "pcap": (["decode", "--width", "100"], "1.18.1-members-0", ""),
     "pcap-80": (["decode", "--width", "80", "--time", "utc"], "1.18.1-basics-0", ""),

@@ -21,7 +21,9 @@ from tests.traffic.command import run
 
 
 @contextmanager
-def serving(answer: Callable[[socket.socket], None], connections: int = 1) -> Iterator[tuple[str, list[bytes]]]:
+def serving(
+    answer: Callable[[socket.socket], None], connections: int = 1
+) -> Iterator[tuple[str, list[bytes]]]:
     """A server that handles so many connections; gives its address and what it received first on each."""
     received: list[bytes] = []
 
@@ -44,7 +46,9 @@ def test_a_healthy_node(real_node: Node) -> None:
     health = probe(real_node.address)
     assert health.status is Status.HEALTHY
     assert (health.leader_id, health.leader_address) == (1, real_node.address)
-    assert [(node.node_id, node.address, node.role.name) for node in health.nodes] == [(1, real_node.address, "VOTER")]
+    assert [(node.node_id, node.address, node.role.name) for node in health.nodes] == [
+        (1, real_node.address, "VOTER")
+    ]
     assert health.server == {"1.11.1": "1.11 or older", "1.18.1": "1.12 or newer"}[real_node.kind]
     assert (health.failure_domain, health.weight) == (0, 0)
     assert health.round_trip is not None
@@ -84,7 +88,10 @@ def test_only_read_only_requests_are_sent(real_node: Node) -> None:
 
     with serving(forward) as (address, first):
         assert probe(address).status is Status.HEALTHY
-    types = [(request[4], request[5], request[8:]) for request in b"".join(requests)[8:] and split(b"".join(requests)[8:])]
+    types = [
+        (request[4], request[5], request[8:])
+        for request in b"".join(requests)[8:] and split(b"".join(requests)[8:])
+    ]
     assert types == [(0, 0, word(0)), (16, 0, word(1)), (18, 0, word(0)), (0, 1, word(0))]
 
 
@@ -107,7 +114,9 @@ def test_followers_and_other_nodes(real_cluster: Callable[..., Cluster]) -> None
         assert len(health.nodes) == 3
 
 
-def test_a_stand_by_names_the_leader_too(real_cluster: Callable[..., Cluster], own_node: Callable[..., Node]) -> None:
+def test_a_stand_by_names_the_leader_too(
+    real_cluster: Callable[..., Cluster], own_node: Callable[..., Node]
+) -> None:
     cluster = real_cluster("1.18.1", 1)
     other = own_node("1.18.1", node_id=2)
     with RawConnection(cluster.addresses[0]) as connection:
@@ -157,7 +166,10 @@ def test_silence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         result = run("probe", "--timeout", "0.2", address)
-    assert (result.code, result.out) == (5, f"{address}  unreachable (connected, but no answer within 0.2 s)\n")
+    assert (result.code, result.out) == (
+        5,
+        f"{address}  unreachable (connected, but no answer within 0.2 s)\n",
+    )
 
 
 @pytest.mark.parametrize(
@@ -193,7 +205,9 @@ def test_a_node_that_goes_away_in_the_middle() -> None:
     assert health.nodes == []
 
 
-@pytest.mark.parametrize("address", ["", "localhost", "host:", ":9000", "host:0", "host:65536", "host:x", "host:９"])
+@pytest.mark.parametrize(
+    "address", ["", "localhost", "host:", ":9000", "host:0", "host:65536", "host:x", "host:９"]
+)
 def test_no_address(address: str) -> None:
     with pytest.raises(SourceError, match="is no HOST:PORT"):
         split_address(address)
@@ -202,7 +216,8 @@ def test_no_address(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "expected"), [("a:1", ("a", 1)), ("[::1]:9001", ("::1", 9001)), ("127.0.0.1:65535", ("127.0.0.1", 65535))]
+    ("address", "expected"),
+    [("a:1", ("a", 1)), ("[::1]:9001", ("::1", 9001)), ("127.0.0.1:65535", ("127.0.0.1", 65535))],
 )
 def test_addresses(address: str, expected: tuple[str, int]) -> None:
     assert split_address(address) == expected

@@ -84,7 +84,9 @@ def test_random_values_leave_no_trace(seed: int) -> None:
         return "".join(chance.choice(string.ascii_letters) for _ in range(chance.randrange(6, 30)))
 
     secrets = [word() for _ in range(chance.randrange(1, 12))]
-    request = ExecSqlRequest(0, "SELECT ?", [s if chance.random() < 0.5 else s.encode() for s in secrets]).encode()
+    request = ExecSqlRequest(
+        0, "SELECT ?", [s if chance.random() < 0.5 else s.encode() for s in secrets]
+    ).encode()
     row = tuple(s if chance.random() < 0.5 else s.encode() for s in secrets)
     types = tuple(3 if isinstance(cell, str) else 4 for cell in row)
     answer = RowsResponse([f"c{n}" for n in range(len(row))], types, [types], [row]).encode()

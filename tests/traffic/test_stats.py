@@ -63,8 +63,18 @@ def test_statements_are_known_by_their_normalised_text() -> None:
         + [(ExecSqlRequest(0, "INSERT INTO t VALUES (?)", [n]), ResultResponse(n, 1), 2) for n in range(3)]
     )
     select, insert = ranked(statistics)
-    assert (select.key, select.count, select.rows, select.latency.total) == ("SELECT a FROM t WHERE b = ?", 5, 15, 15 * MS)
-    assert (insert.key, insert.count, insert.frames, insert.latency.total) == ("INSERT INTO t VALUES (?)", 3, 3, 6 * MS)
+    assert (select.key, select.count, select.rows, select.latency.total) == (
+        "SELECT a FROM t WHERE b = ?",
+        5,
+        15,
+        15 * MS,
+    )
+    assert (insert.key, insert.count, insert.frames, insert.latency.total) == (
+        "INSERT INTO t VALUES (?)",
+        3,
+        3,
+        6 * MS,
+    )
     assert [select.latency.quantile(share) for share in (0.5, 0.95, 0.99)] == [3 * MS, 5 * MS, 5 * MS]
     assert [s.key for s in ranked(statistics, "count")] == [select.key, insert.key]
     assert [s.key for s in ranked(statistics, "rows", 1)] == [select.key]
@@ -115,8 +125,12 @@ def test_retries() -> None:
 
 def test_a_retry_on_another_connection() -> None:
     delete = ExecSqlRequest(0, "DELETE FROM t").encode()
-    first = wire.conversation([(True, HANDSHAKE + delete), (False, FailureResponse(10250, "not leader").encode())])
-    second = wire.conversation([(True, HANDSHAKE + delete), (False, ResultResponse(0, 1).encode())], start=first[-1].time + MS)
+    first = wire.conversation(
+        [(True, HANDSHAKE + delete), (False, FailureResponse(10250, "not leader").encode())]
+    )
+    second = wire.conversation(
+        [(True, HANDSHAKE + delete), (False, ResultResponse(0, 1).encode())], start=first[-1].time + MS
+    )
     data = wire.pcap([*wire.frames(first), *wire.frames(second, wire.Path(client_port=5, server="10.0.0.3"))])
     statistics = Statistics().add_all(items(open_source(data), count_rows=True))
     assert statistics.retries == {"not leader": 1}
@@ -133,7 +147,11 @@ def test_leader_changes() -> None:
 
 def test_unanswered_requests() -> None:
     statistics = recorded(
-        [(OpenRequest("a"), DbResponse(0), 1), (ExecSqlRequest(0, "DELETE FROM t"), [], 0), (LeaderRequest(), [], 0)]
+        [
+            (OpenRequest("a"), DbResponse(0), 1),
+            (ExecSqlRequest(0, "DELETE FROM t"), [], 0),
+            (LeaderRequest(), [], 0),
+        ]
     )
     assert statistics.unanswered == {"DELETE FROM t": 1, "LEADER": 1}
     assert "requests without an answer" in "\n".join(report(statistics))
@@ -177,8 +195,12 @@ def test_counts_of_recorded_traffic(capture: Capture) -> None:
     statistics = Statistics().add_all(items(clean(capture), count_rows=True))
     if capture.handshake == 2:
         return
-    assert sum(n for (way, _), n in statistics.messages.items() if way == "request") == len(capture.entry["request_frames"])
-    assert sum(n for (way, _), n in statistics.messages.items() if way == "response") == len(capture.entry["response_frames"])
+    assert sum(n for (way, _), n in statistics.messages.items() if way == "request") == len(
+        capture.entry["request_frames"]
+    )
+    assert sum(n for (way, _), n in statistics.messages.items() if way == "response") == len(
+        capture.entry["response_frames"]
+    )
     assert (statistics.request_bytes, statistics.answer_bytes) == (len(capture.c2s), len(capture.s2c))
     json.loads(report_json(statistics))
 
@@ -228,7 +250,9 @@ def test_clocks_that_run_back() -> None:
     durations.add(-5)
     durations.add(0)
     assert (durations.quantile(0.5), durations.total) == (0, 0)
-    assert list(histogram(durations)) == ["    0 us - 0 us            2  ████████████████████████████████████████"]
+    assert list(histogram(durations)) == [
+        "    0 us - 0 us            2  ████████████████████████████████████████"
+    ]
 
 
 def test_no_durations() -> None:

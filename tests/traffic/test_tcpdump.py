@@ -1,4 +1,5 @@
-"""A session on a real node, captured by tcpdump on loopback, is told message for message as the client had it."""
+"""A session on a real node, captured by tcpdump on loopback, is told message for message as the client had
+it."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ _names = itertools.count(1)
 
 @contextmanager
 def capturing(path: Path, port: int, interface: str = "lo") -> Iterator[list[str]]:
-    """Run tcpdump on a port; when this ends, what passed is in the file, and in the list what the kernel dropped."""
+    """Run tcpdump on a port; when this ends, what passed is in the file, and in the list what the kernel
+    dropped."""
     require("" if shutil.which("tcpdump") else "tcpdump is not installed")
     require("" if os.geteuid() == 0 else "tcpdump needs root")
     options = ["-U", "--immediate-mode", "-B", "16384", "-s", "0", "-w", str(path)]
@@ -62,11 +64,14 @@ def capturing(path: Path, port: int, interface: str = "lo") -> Iterator[list[str
     finally:
         process.terminate()
         said += process.communicate(timeout=20)[1]
-    dropped += [count for count in re.findall(r"(\d+) packets dropped by kernel", said.decode()) if count != "0"]
+    dropped += [
+        count for count in re.findall(r"(\d+) packets dropped by kernel", said.decode()) if count != "0"
+    ]
 
 
 def captured(path: Path, address: str, session: Callable[[], T], interface: str = "lo") -> T:
-    """Run a session under tcpdump; again if the kernel could not keep up, for then the file is not what passed."""
+    """Run a session under tcpdump; again if the kernel could not keep up, for then the file is not what
+    passed."""
     for _ in range(5):
         with capturing(path, int(address.rpartition(":")[2]), interface) as dropped:
             result = session()
@@ -117,14 +122,18 @@ def session(address: str, database: str) -> Tap:
     tap.call(QuerySqlRequest(0, "SELECT * FROM t").encode())  # several frames, more than a segment
     tap.call(QuerySqlRequest(0, "SELECT * FROM nowhere").encode())
     tap.call(ClusterRequest().encode())
-    recursion = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) SELECT i FROM n"
+    recursion = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) SELECT i FROM n"
+    )
     tap.call(QuerySqlRequest(0, recursion).encode())
     tap.connection.close()
     return tap
 
 
 @pytest.mark.parametrize("interface", ["lo", "any"])
-def test_every_message_as_the_client_had_it(real_node: Node, database: str, tmp_path: Path, interface: str) -> None:
+def test_every_message_as_the_client_had_it(
+    real_node: Node, database: str, tmp_path: Path, interface: str
+) -> None:
     path = tmp_path / "session.pcap"
     tap = captured(path, real_node.address, lambda: session(real_node.address, database), interface)
     seen = [item for item in frames(path) if item.connection.client.endswith(f":{tap.port}")]
@@ -155,7 +164,9 @@ def test_following_a_capture_that_grows(real_node: Node, database: str, tmp_path
             tap = Tap(real_node.address)
             tap.call(LeaderRequest().encode())
             lines = [follower.stdout.readline() for _ in range(3)]  # shown while the capture goes on
-            assert [b'"HANDSHAKE"' in lines[0], b'"LEADER"' in lines[1], b'"LEADER"' in lines[2]] == [True] * 3
+            assert [b'"HANDSHAKE"' in lines[0], b'"LEADER"' in lines[1], b'"LEADER"' in lines[2]] == [
+                True
+            ] * 3
             tap.call(OpenRequest(database).encode())
             assert b'"OPEN"' in follower.stdout.readline()
             tap.connection.close()
@@ -206,9 +217,16 @@ def test_tshark_puts_the_same_streams_together(real_node: Node, database: str, t
         return
     path = tmp_path / "session.pcap"
     captured(path, real_node.address, lambda: session(real_node.address, database))
-    out = subprocess.run([tshark, "-r", str(path), "-q", "-z", "follow,tcp,raw,0"], capture_output=True, check=True)
+    out = subprocess.run(
+        [tshark, "-r", str(path), "-q", "-z", "follow,tcp,raw,0"], capture_output=True, check=True
+    )
     lines = out.stdout.decode().split("Node 1:")[1].splitlines()[1:]
-    streams = {side: b"".join(bytes.fromhex(line) for line in lines if line.startswith("\t") is side and line.strip("= ")) for side in (True, False)}
+    streams = {
+        side: b"".join(
+            bytes.fromhex(line) for line in lines if line.startswith("\t") is side and line.strip("= ")
+        )
+        for side in (True, False)
+    }
     ours = [item for item in frames(path) if item.connection.number == 1]
     for side, sent_by_server in ((Side.CLIENT, False), (Side.SERVER, True)):
         assert streams[sent_by_server].endswith(b"".join(item.data for item in ours if item.side is side))

@@ -134,7 +134,14 @@ def test_nothing_is_appended_to_other_files(tmp_path: Path) -> None:
 
 def test_damage_in_the_middle(tmp_path: Path) -> None:
     lines = record(named("1.18.1-members-0"), tmp_path).read_bytes().splitlines(keepends=True)
-    for bad in (b"[1, 2]\n", b'{"time":null}\n', b"\xff\xfe\n", b'{"time":1.0,"connection":1,"direction":"up","type":"X","bytes":""}\n', b'{"time":"x","connection":1,"direction":"request","type":"X","bytes":"AA=="}\n', b'{"time":1,"connection":1,"direction":"request","type":"X","bytes":"!"}\n'):
+    for bad in (
+        b"[1, 2]\n",
+        b'{"time":null}\n',
+        b"\xff\xfe\n",
+        b'{"time":1.0,"connection":1,"direction":"up","type":"X","bytes":""}\n',
+        b'{"time":"x","connection":1,"direction":"request","type":"X","bytes":"AA=="}\n',
+        b'{"time":1,"connection":1,"direction":"request","type":"X","bytes":"!"}\n',
+    ):
         source = open_source(b"".join([*lines[:5], bad, *lines[5:]]))
         assert told(items(source)) == told(items(open_source(b"".join(lines))))
         assert source.notes == ["line 6 is damaged; skipped"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
@@ -40,7 +40,10 @@ class Path:
     def __post_init__(self) -> None:
         import ipaddress
 
-        packed = {True: ipaddress.ip_address(self.client).packed, False: ipaddress.ip_address(self.server).packed}
+        packed = {
+            True: ipaddress.ip_address(self.client).packed,
+            False: ipaddress.ip_address(self.server).packed,
+        }
         object.__setattr__(self, "addresses", packed)
 
 
@@ -55,7 +58,8 @@ def conversation(
     handshake: bool = True,
     close: bool = True,
 ) -> list[Packet]:
-    """Cut chunks into segments as a quiet network would: handshake, data with acknowledgements, FIN both ways."""
+    """Cut chunks into segments as a quiet network would: handshake, data with acknowledgements, FIN both
+    ways."""
     packets: list[Packet] = []
     sequence = {True: client_isn, False: server_isn}
 
@@ -117,10 +121,16 @@ def overlap(packets: Sequence[Packet], seed: int) -> list[Packet]:
     last: dict[bool, Packet] = {}
     for packet in packets:
         before = last.get(packet.from_client)
-        if packet.payload and before and before.sequence + len(before.payload) & 0xFFFF_FFFF == packet.sequence:
+        if (
+            packet.payload
+            and before
+            and before.sequence + len(before.payload) & 0xFFFF_FFFF == packet.sequence
+        ):
             back = chance.randrange(0, len(before.payload) + 1)
             tail = before.payload[len(before.payload) - back :]
-            packet = replace(packet, sequence=packet.sequence - back & 0xFFFF_FFFF, payload=tail + packet.payload)
+            packet = replace(
+                packet, sequence=packet.sequence - back & 0xFFFF_FFFF, payload=tail + packet.payload
+            )
         if packet.payload:
             last[packet.from_client] = packet
         out.append(packet)
@@ -132,7 +142,9 @@ def overlap(packets: Sequence[Packet], seed: int) -> list[Packet]:
 
 def tcp(packet: Packet, path: Path) -> bytes:
     """The TCP header and payload."""
-    ports = (path.client_port, path.server_port) if packet.from_client else (path.server_port, path.client_port)
+    ports = (
+        (path.client_port, path.server_port) if packet.from_client else (path.server_port, path.client_port)
+    )
     options = b"\x01\x01\x08\x0a" + bytes(8)  # timestamps, as real stacks send them
     header = struct.pack(
         ">HHIIBBHHH", *ports, packet.sequence, packet.acknowledged, 8 << 4, packet.flags, 512, 0, 0
@@ -146,7 +158,13 @@ def ip(packet: Packet, path: Path, *, options: bytes = b"", extension: bytes = b
     source, destination = path.addresses[packet.from_client], path.addresses[not packet.from_client]
     if len(source) == 16:
         following = 0 if extension else 6
-        return struct.pack(">IHBB", 6 << 28, len(extension) + len(body), following, 64) + source + destination + extension + body
+        return (
+            struct.pack(">IHBB", 6 << 28, len(extension) + len(body), following, 64)
+            + source
+            + destination
+            + extension
+            + body
+        )
     size = 20 + len(options)
     return (
         struct.pack(">BBHHHBBH", 0x40 | size // 4, 0, size + len(body), 1, 0x4000, 64, 6, 0)
@@ -168,15 +186,29 @@ LINKS = {
     "qinq": (1, lambda inner: bytes(12) + b"\x88\xa8\x00\x05\x81\x00\x00\x06" + ethertype(inner) + inner),
     "padded": (1, lambda inner: (bytes(12) + ethertype(inner) + inner).ljust(120, b"\xaa")),
     "cooked": (113, lambda inner: struct.pack(">HHH8s", 0, 1, 6, bytes(8)) + ethertype(inner) + inner),
-    "cooked2": (276, lambda inner: ethertype(inner) + struct.pack(">HIHBB8s", 0, 2, 1, 0, 6, bytes(8)) + inner),
+    "cooked2": (
+        276,
+        lambda inner: ethertype(inner) + struct.pack(">HIHBB8s", 0, 2, 1, 0, 6, bytes(8)) + inner,
+    ),
     "null": (0, lambda inner: struct.pack("<I", 2 if inner[0] >> 4 == 4 else 30) + inner),
     "loop": (108, lambda inner: struct.pack(">I", 2 if inner[0] >> 4 == 4 else 24) + inner),
     "raw": (101, lambda inner: inner),
-    "pppoe": (1, lambda inner: bytes(12) + b"\x88\x64\x11\x00\x00\x01" + struct.pack(">H", len(inner) + 2) + (b"\x00\x21" if inner[0] >> 4 == 4 else b"\x00\x57") + inner),
+    "pppoe": (
+        1,
+        lambda inner: (
+            bytes(12)
+            + b"\x88\x64\x11\x00\x00\x01"
+            + struct.pack(">H", len(inner) + 2)
+            + (b"\x00\x21" if inner[0] >> 4 == 4 else b"\x00\x57")
+            + inner
+        ),
+    ),
 }
 
 
-def frames(packets: Iterable[Packet], path: Path | None = None, link: str = "ethernet", **layers: bytes) -> list[tuple[int, bytes]]:
+def frames(
+    packets: Iterable[Packet], path: Path | None = None, link: str = "ethernet", **layers: bytes
+) -> list[tuple[int, bytes]]:
     """Wrap packets into (time, bytes as captured)."""
     path = path or Path()
     wrap = LINKS[link][1]
@@ -191,18 +223,34 @@ def merge(*captures: Sequence[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
 # files
 
 
-def pcap(records: Iterable[tuple[int, bytes]], link: str = "ethernet", *, order: str = "<", nanoseconds: bool = False, snap: int = 262144) -> bytes:
+def pcap(
+    records: Iterable[tuple[int, bytes]],
+    link: str = "ethernet",
+    *,
+    order: str = "<",
+    nanoseconds: bool = False,
+    snap: int = 262144,
+) -> bytes:
     """A pcap file."""
     unit = 1 if nanoseconds else 1000
     magic = 0xA1B23C4D if nanoseconds else 0xA1B2C3D4
     parts = [struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, snap, LINKS[link][0])]
     for time, data in records:
         seconds, fraction = divmod(time, 1_000_000_000)
-        parts += [struct.pack(order + "IIII", seconds, fraction // unit, min(len(data), snap), len(data)), data[:snap]]
+        parts += [
+            struct.pack(order + "IIII", seconds, fraction // unit, min(len(data), snap), len(data)),
+            data[:snap],
+        ]
     return b"".join(parts)
 
 
-def pcapng(records: Iterable[tuple[int, bytes]], link: str = "ethernet", *, order: str = "<", resolution: int | None = None) -> bytes:
+def pcapng(
+    records: Iterable[tuple[int, bytes]],
+    link: str = "ethernet",
+    *,
+    order: str = "<",
+    resolution: int | None = None,
+) -> bytes:
     """A pcapng file; `resolution` is a power of ten, or None for the default of microseconds."""
 
     def block(kind: int, body: bytes) -> bytes:
@@ -219,5 +267,11 @@ def pcapng(records: Iterable[tuple[int, bytes]], link: str = "ethernet", *, orde
     ]
     for time, data in records:
         ticks = time * per_second // 1_000_000_000
-        parts.append(block(6, struct.pack(order + "IIIII", 0, ticks >> 32, ticks & 0xFFFF_FFFF, len(data), len(data)) + data))
+        parts.append(
+            block(
+                6,
+                struct.pack(order + "IIIII", 0, ticks >> 32, ticks & 0xFFFF_FFFF, len(data), len(data))
+                + data,
+            )
+        )
     return b"".join(parts)

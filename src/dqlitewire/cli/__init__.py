@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 MISSING = "dqlite-wire: the command line needs more than the library: pip install dqlite-wire[cli]"
@@ -10,9 +11,8 @@ MISSING = "dqlite-wire: the command line needs more than the library: pip instal
 def main() -> None:
     """Run the command line; without its extra packages, say how to get them."""
     try:
-        import dpkt  # noqa: F401
-        import rich  # noqa: F401
-        import typer  # noqa: F401
+        for package in ("typer", "rich", "dpkt"):
+            importlib.import_module(package)
     except ImportError as error:
         sys.exit(f"{MISSING} ({error.name} is missing)")
     from dqlitewire.cli.app import run

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -29,16 +29,17 @@ from dqlitewire.traffic.transcript import TranscriptWriter
 from dqlitewire.traffic.tree import hexdump, tree
 
 POLL = 0.2  # seconds between looks at a growing file
+RECORDED = ("type", "schema", "fields", "note", "error")  # what a transcript tells beside the bytes
 
 
-class Direction(str, Enum):
+class Direction(StrEnum):
     """Who sent an input with one direction."""
 
     REQUEST = "request"
     RESPONSE = "response"
 
 
-class Times(str, Enum):
+class Times(StrEnum):
     """How times are written."""
 
     RELATIVE = "relative"
@@ -50,13 +51,31 @@ class Times(str, Enum):
 
 Sources = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[SOURCE]...", help="pcap, pcapng, transcript, raw stream, hex or other text; - is standard input.", show_default=False),
+    typer.Argument(
+        metavar="[SOURCE]...",
+        help="pcap, pcapng, transcript, raw stream, hex or other text; - is standard input.",
+        show_default=False,
+    ),
 ]
-FormatOption = Annotated[Format | None, typer.Option("--format", help="What the sources are (default: look).")]
-DirectionOption = Annotated[Direction | None, typer.Option("--direction", help="Who sent a raw stream or text (default: guess).")]
-PortOption = Annotated[list[int] | None, typer.Option("--port", min=1, max=65535, help="dqlite port in a capture (default: found by the handshake).")]
-RequestsOption = Annotated[str | None, typer.Option("--requests", metavar="FILE", help="What a client sent; with --responses, one connection.")]
-ResponsesOption = Annotated[str | None, typer.Option("--responses", metavar="FILE", help="What the server sent.")]
+FormatOption = Annotated[
+    Format | None, typer.Option("--format", help="What the sources are (default: look).")
+]
+DirectionOption = Annotated[
+    Direction | None, typer.Option("--direction", help="Who sent a raw stream or text (default: guess).")
+]
+PortOption = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--port", min=1, max=65535, help="dqlite port in a capture (default: found by the handshake)."
+    ),
+]
+RequestsOption = Annotated[
+    str | None,
+    typer.Option("--requests", metavar="FILE", help="What a client sent; with --responses, one connection."),
+]
+ResponsesOption = Annotated[
+    str | None, typer.Option("--responses", metavar="FILE", help="What the server sent.")
+]
 RedactOption = Annotated[bool, typer.Option("--redact", help="Hide values, keep their shapes.")]
 
 
@@ -67,22 +86,47 @@ def register(app: typer.Typer) -> None:
 
 def command(
     sources: Sources = None,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="A tree of fields with byte ranges.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="A tree of fields with byte ranges.")
+    ] = False,
     hexadecimal: Annotated[bool, typer.Option("-x", "--hex", help="A hexdump with field names.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-    types: Annotated[list[str] | None, typer.Option("--type", help="Only messages of this type, such as QUERY_SQL.")] = None,
-    connections: Annotated[list[int] | None, typer.Option("--connection", "-c", help="Only this connection.")] = None,
-    sql: Annotated[str | None, typer.Option(help="Only requests whose SQL contains this, and their answers.")] = None,
-    grep: Annotated[str | None, typer.Option(metavar="REGEX", help="The same with a regular expression.")] = None,
-    min_latency: Annotated[float | None, typer.Option(metavar="MS", help="Only requests that took so long.")] = None,
-    failures: Annotated[bool, typer.Option("--failures", help="Only requests that failed or got no answer.")] = False,
+    types: Annotated[
+        list[str] | None, typer.Option("--type", help="Only messages of this type, such as QUERY_SQL.")
+    ] = None,
+    connections: Annotated[
+        list[int] | None, typer.Option("--connection", "-c", help="Only this connection.")
+    ] = None,
+    sql: Annotated[
+        str | None, typer.Option(help="Only requests whose SQL contains this, and their answers.")
+    ] = None,
+    grep: Annotated[
+        str | None, typer.Option(metavar="REGEX", help="The same with a regular expression.")
+    ] = None,
+    min_latency: Annotated[
+        float | None, typer.Option(metavar="MS", help="Only requests that took so long.")
+    ] = None,
+    failures: Annotated[
+        bool, typer.Option("--failures", help="Only requests that failed or got no answer.")
+    ] = False,
     redact: RedactOption = False,
-    limit_rows: Annotated[int | None, typer.Option(min=0, help="Show so many rows of a ROWS message.")] = None,
+    limit_rows: Annotated[
+        int | None, typer.Option(min=0, help="Show so many rows of a ROWS message.")
+    ] = None,
     times: Annotated[Times, typer.Option("--time", help="How to write times.")] = Times.RELATIVE,
-    no_time: Annotated[bool, typer.Option("--no-time", help="No times and latencies: output that can be compared.")] = False,
+    no_time: Annotated[
+        bool, typer.Option("--no-time", help="No times and latencies: output that can be compared.")
+    ] = False,
     columns: Annotated[int | None, typer.Option("--width", min=40, help="Columns to fit lines into.")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more at the end of a growing file.")] = False,
-    write: Annotated[Path | None, typer.Option("--write", "-w", metavar="FILE", help="Append to a transcript (.dqt) instead of showing.")] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Wait for more at the end of a growing file.")
+    ] = False,
+    write: Annotated[
+        Path | None,
+        typer.Option(
+            "--write", "-w", metavar="FILE", help="Append to a transcript (.dqt) instead of showing."
+        ),
+    ] = None,
     format: FormatOption = None,
     direction: DirectionOption = None,
     ports: PortOption = None,
@@ -101,7 +145,15 @@ def command(
         None if min_latency is None else round(min_latency * 1e6),
         failures,
     )
-    view = View(as_json, verbose, hexadecimal, limit_rows, Clock("none" if no_time else times.value), width(columns), not no_time)
+    view = View(
+        as_json,
+        verbose,
+        hexadecimal,
+        limit_rows,
+        Clock("none" if no_time else times.value),
+        width(columns),
+        not no_time,
+    )
     damage = Damage()
     opened = open_sources(sources, requests, responses, format, direction, ports, follow)
     try:
@@ -152,12 +204,12 @@ def open_sources(
 def _as_pair(names: list[str], format: Format | None, side: Side | None) -> Source | None:
     if side is not None or format not in (None, Format.RAW) or "-" in names:
         return None
-    sides = [_raw_side(name) for name in names]
-    match sides:
-        case [Side.CLIENT, Side.SERVER | Format.RAW]:
-            return open_pair(*names)
-        case [Side.SERVER | Format.RAW, Side.CLIENT]:
-            return open_pair(*reversed(names))
+    first, second = names
+    sides = _raw_side(first), _raw_side(second)
+    if sides[0] is Side.CLIENT and sides[1] in (Side.SERVER, Format.RAW):
+        return open_pair(first, second)
+    if sides[1] is Side.CLIENT and sides[0] in (Side.SERVER, Format.RAW):
+        return open_pair(second, first)
     return None
 
 
@@ -229,7 +281,14 @@ class View:
     """Writes items to standard output."""
 
     def __init__(
-        self, as_json: bool, verbose: bool, hexadecimal: bool, limit_rows: int | None, clock: Clock, width: int, times: bool
+        self,
+        as_json: bool,
+        verbose: bool,
+        hexadecimal: bool,
+        limit_rows: int | None,
+        clock: Clock,
+        width: int,
+        times: bool,
     ) -> None:
         self.as_json = as_json
         self.verbose = verbose
@@ -292,7 +351,5 @@ def _record(stream: Iterable[Item], path: Path, redacted: bool) -> None:
                 writer.end(item.connection, item.side, time)
             else:
                 described = json_object(item)
-                kept = {key: described[key] for key in ("type", "schema", "fields", "note", "error") if key in described}
+                kept = {key: value for key, value in described.items() if key in RECORDED}
                 writer.frame(item.connection, item.side, item.data, time, kept)
-
-

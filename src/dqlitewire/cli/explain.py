@@ -25,11 +25,18 @@ def register(app: typer.Typer) -> None:
 
 
 def command(
-    what: Annotated[list[str], typer.Argument(help="A failure code, a message type, or bytes as hex, base64, Python or a file; - is standard input.")],
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            help="A failure code, a message type, or bytes: hex, base64, Python, a file, - for stdin."
+        ),
+    ],
     format: FormatOption = None,
     direction: DirectionOption = None,
     columns: Annotated[int | None, typer.Option("--width", min=40, help="Columns to fit lines into.")] = None,
-    all_bytes: Annotated[bool, typer.Option("--all", help="Show every byte and every row of long frames.")] = False,
+    all_bytes: Annotated[
+        bool, typer.Option("--all", help="Show every byte and every row of long frames.")
+    ] = False,
 ) -> None:
     """Explain a frame byte by byte, or a failure code or message type in words.
 
@@ -67,7 +74,8 @@ def _source(what: list[str], format: Format | None, side: Side | None) -> Source
 def _show(item: Item, columns: int, all_bytes: bool) -> None:
     colour = colourful(sys.stdout)
     shown = line(item, Clock("none"), columns)
-    emit(f"{painted(shown.type.strip(), shown.style, colour)} {'request' if item.is_request else 'response'}  {shown.text}".rstrip())
+    kind = painted(shown.type.strip(), shown.style, colour)
+    emit(f"{kind} {'request' if item.is_request else 'response'}  {shown.text}".rstrip())
     span = item.spans()
     if span is not None:
         for text in tree(span, columns, *((None, None) if all_bytes else ())):

@@ -57,7 +57,8 @@ def width(given: int | None = None) -> int:
 
 
 def colourful(stream: TextIO) -> bool:
-    """Whether to write colours: on a terminal that has some, unless NO_COLOR is set (https://no-color.org)."""
+    """Whether to write colours: on a terminal that has some, unless NO_COLOR is set
+    (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 

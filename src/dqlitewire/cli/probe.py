@@ -28,7 +28,9 @@ def register(app: typer.Typer) -> None:
 def command(
     address: Annotated[str, typer.Argument(metavar="HOST:PORT", help="The node's dqlite address.")],
     json_: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-    watch: Annotated[float | None, typer.Option(min=0.1, metavar="SECONDS", help="Ask again every so often.")] = None,
+    watch: Annotated[
+        float | None, typer.Option(min=0.1, metavar="SECONDS", help="Ask again every so often.")
+    ] = None,
     count: Annotated[int | None, typer.Option(min=1, help="With --watch, stop after so many.")] = None,
     timeout: Annotated[float, typer.Option(min=0.05, help="Seconds to wait for each answer.")] = 5.0,
 ) -> None:
@@ -67,7 +69,9 @@ def as_dict(health: Health) -> dict[str, Any]:
         "address": health.address,
         "status": health.status.value,
         "detail": health.detail or None,
-        "leader": {"node_id": health.leader_id, "address": health.leader_address} if health.leader_address else None,
+        "leader": {"node_id": health.leader_id, "address": health.leader_address}
+        if health.leader_address
+        else None,
         "nodes": [{"node_id": n.node_id, "address": n.address, "role": n.role.name} for n in health.nodes],
         "failure_domain": health.failure_domain,
         "weight": health.weight,
@@ -84,7 +88,9 @@ def report(health: Health, colour: bool = False) -> list[str]:
     lines = [f"{health.address}  {painted(health.status.value, style, colour)}{detail}"]
     if health.round_trip is None:
         return lines
-    leader = f"{health.leader_id or '?'} at {health.leader_address}" if health.leader_address else "none known"
+    leader = (
+        f"{health.leader_id or '?'} at {health.leader_address}" if health.leader_address else "none known"
+    )
     lines += [f"  leader       {leader}", f"  server       {health.server}"]
     if health.failure_domain is not None:
         lines.append(f"  metadata     failure domain {health.failure_domain}, weight {health.weight}")

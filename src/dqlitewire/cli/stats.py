@@ -37,7 +37,9 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     top: Annotated[int, typer.Option(min=1, help="Show so many statements.")] = 20,
     sort: Annotated[Sort, typer.Option(help="What to rank statements by.")] = Sort.total,  # type: ignore[attr-defined]
-    columns: Annotated[int | None, typer.Option("--width", min=40, help="Columns to fit tables into.")] = None,
+    columns: Annotated[
+        int | None, typer.Option("--width", min=40, help="Columns to fit tables into.")
+    ] = None,
     redact: RedactOption = False,
     format: FormatOption = None,
     direction: DirectionOption = None,

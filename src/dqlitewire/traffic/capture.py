@@ -1,8 +1,9 @@
 """Packet records out of pcap and pcapng files, streamed.
 
-Only the framing of records lives here; what is inside a packet is `packets`' business. A capture is read front to back
-in blocks and never held: memory is one block, or one packet if that is larger. A capture that is cut off in the middle
-of a record gives every whole record before it, then a note.
+Only the framing of records lives here; what is inside a packet is `packets`' business. A capture is read
+front to back
+in blocks and never held: memory is one block, or one packet if that is larger. A capture that is cut off in
+the middle of a record gives every whole record before it, then a note.
 
 Formats: https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-05.html and
 https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-03.html
@@ -89,7 +90,9 @@ def records(reader: ByteReader, note: Callable[[str], None]) -> Iterator[Record]
     elif magic in PCAP_MAGICS:
         yield from _pcap(reader, note, *PCAP_MAGICS[magic])
     else:
-        raise SourceError("not a capture", f"it begins with {magic.hex(' ') or 'nothing'}, expected pcap or pcapng")
+        raise SourceError(
+            "not a capture", f"it begins with {magic.hex(' ') or 'nothing'}, expected pcap or pcapng"
+        )
 
 
 def _pcap(reader: ByteReader, note: Callable[[str], None], order: str, unit: int) -> Iterator[Record]:
@@ -127,6 +130,8 @@ class _Interface:
     __slots__ = ("link", "offset", "per_second", "snaplen")
 
     def __init__(self, body: bytes, order: str) -> None:
+        self.link: int
+        self.snaplen: int
         self.link, self.snaplen = struct.unpack_from(order + "HxxI", body)
         self.per_second = 1_000_000
         self.offset = 0
@@ -176,6 +181,7 @@ def _pcapng(reader: ByteReader, note: Callable[[str], None]) -> Iterator[Record]
 
 
 def _packet(kind: int, body: bytes, order: str, interfaces: list[_Interface]) -> Record | None:
+    interface: _Interface
     try:
         if kind == PACKET:
             number, high, low, size, wire = struct.unpack_from(order + "IIIII", body)
@@ -188,7 +194,7 @@ def _packet(kind: int, body: bytes, order: str, interfaces: list[_Interface]) ->
             return None, interface.link, body[4 : 4 + size], wire
         else:
             return None
-        interface = interfaces[number]
+        interface = interfaces[int(number)]
     except (struct.error, IndexError):
         raise SourceError("a pcapng packet without its interface", "the capture is damaged") from None
     return interface.time(high, low), interface.link, body[20 : 20 + size], wire

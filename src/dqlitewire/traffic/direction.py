@@ -1,18 +1,21 @@
 """Which side sent a byte stream, and whether it begins with a handshake, told from the bytes alone.
 
-Request and response codes overlap, so the stream is read each way and the reading that covers more of it wins. What no known peer ever
-sends counts half: a request for a database other than 0, an explicit empty parameter list, a HEARTBEAT, a failure without words.
+Request and response codes overlap, so the stream is read each way and the reading that covers more of it
+wins. What no known peer ever
+sends counts half: a request for a database other than 0, an explicit empty parameter list, a HEARTBEAT, a
+failure without words.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from dqlitewire import DecodeError, decode_message
+from dqlitewire import DecodeError, RequestType, ResponseType, decode_message
 from dqlitewire.conversation import Side
 from dqlitewire.traffic.flows import HANDSHAKES, HTTP_METHODS
 
 SAMPLE = 64 << 10
+CUT_OFF = 5  # what a frame counts whose end is missing: more than a handshake no server knows
 
 
 class Beginning(NamedTuple):
@@ -55,11 +58,18 @@ def _score(data: bytes, at: int, is_request: bool) -> float:
     while at + 8 <= len(data) and at < SAMPLE:
         size = 8 + 8 * int.from_bytes(data[at : at + 4], "little")
         frame = data[at : at + size]
-        if size == 8 or len(frame) < size:
+        if size == 8:
             break
+        if len(frame) < size:
+            return score + (CUT_OFF if _may_begin(frame, is_request) else 0)
         score += size * _judge(frame, is_request)
         at += size
     return score
+
+
+def _may_begin(frame: bytes, is_request: bool) -> bool:
+    known = RequestType if is_request else ResponseType
+    return frame[4] in known._value2member_map_ and frame[5] < 2 and frame[6:8] == b"\0\0"
 
 
 def _judge(frame: bytes, is_request: bool) -> float:

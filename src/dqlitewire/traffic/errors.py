@@ -1,7 +1,7 @@
 """What can be wrong with an input, told in one line a person can act on.
 
-The core's errors stay short and give no advice. These are different on purpose: they end a command, so each says what
-was seen and what to do about it.
+The core's errors stay short and give no advice. These are different on purpose: they end a command, so each
+says what was seen and what to do about it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The fields of a message as JSON values.
 
-Names and order are those of the message's constructor, so what is shown in JSON is what the library would take. Text and
-numbers stand for themselves, a BLOB is `{"blob": HEX}`, a float JSON cannot write is `{"float": "nan"}`, text that is not UTF-8 keeps its
-bytes as `\\xNN`, a node's role is its name.
+Names and order are those of the message's constructor, so what is shown in JSON is what the library would
+take. Text and numbers stand for themselves, a BLOB is `{"blob": HEX}`, a float JSON cannot write is
+`{"float": "nan"}`, text that is not UTF-8 keeps its bytes as `\\xNN`, a node's role is its name.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ def fields(message: Message, limit_rows: int | None = None) -> dict[str, Any]:
     """Return the fields of a message, ready for `json.dumps`.
 
     Args:
-        limit_rows: of a ROWS message, give at most so many rows; `rows_left_out` then says how many are missing.
+        limit_rows: of a ROWS message, give at most so many rows; `rows_left_out` then says how many are
+            missing.
     """
     if isinstance(message, messages.RowsResponse):
         return _rows(message, limit_rows)
     if isinstance(message, messages.FilesResponse):
-        return {"files": [{"name": name, "size": len(data)} for name, data in message.files.items()]}
-    return {name: plain(getattr(message, name)) for name in message.__match_args__ if name not in _HIDDEN}
+        return {"files": [{"name": file, "size": len(data)} for file, data in message.files.items()]}
+    names: tuple[str, ...] = message.__match_args__
+    return {name: plain(getattr(message, name)) for name in names if name not in _HIDDEN}
 
 
 _HIDDEN = ("schema", "empty_header")
@@ -43,11 +45,11 @@ def _rows(message: messages.RowsResponse, limit: int | None) -> dict[str, Any]:
     return out
 
 
-def plain(value: object) -> Any:
+def plain(value: Any) -> Any:
     """A value as JSON has it."""
     match value:
-        case bytes() | bytearray() | memoryview():
-            return {"blob": bytes(value).hex()}
+        case bytes():
+            return {"blob": value.hex()}
         case float() if not math.isfinite(value):
             return {"float": repr(value)}
         case str():
@@ -56,7 +58,7 @@ def plain(value: object) -> Any:
             return value.name
         case NodeInfo():
             return {"node_id": value.node_id, "address": plain(value.address), "role": value.role.name}
-        case list() | tuple():
-            return [plain(item) for item in value]
         case _:
-            return value
+            return (
+                value if value is None or isinstance(value, (int, float)) else [plain(item) for item in value]
+            )

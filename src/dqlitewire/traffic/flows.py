@@ -1,8 +1,9 @@
 """Which TCP flows of a capture are dqlite, and which side of them is the client.
 
-A flow is taken when its client opens with a handshake word, or with an HTTP request that asks to upgrade to dqlite; when its
-port was named; when a handshake was seen on the same server endpoint; or, where the beginning of the flow is missing,
-when what is there reads as dqlite frames. Everything else is counted by what it looks like and dropped at once.
+A flow is taken when its client opens with a handshake word, or with an HTTP request that asks to upgrade to
+dqlite; when its port was named; when a handshake was seen on the same server endpoint; or, where the
+beginning of the flow is missing, when what is there reads as dqlite frames. Everything else is counted by
+what it looks like and dropped at once.
 """
 
 from __future__ import annotations
@@ -43,7 +44,14 @@ def opening(data: bytes) -> str | None:
 
 
 def _is_request_header(data: bytes) -> bool:
-    return len(data) == 8 and data[:4] != bytes(4) and data[3] == 0 and data[4] < 20 and data[5] < 2 and data[6:] == b"\0\0"
+    return (
+        len(data) == 8
+        and data[:4] != bytes(4)
+        and data[3] == 0
+        and data[4] < 20
+        and data[5] < 2
+        and data[6:] == b"\0\0"
+    )
 
 
 class _Waiting:

@@ -1,21 +1,22 @@
-"""Sources turned into items: one for every message, preamble, gap and stretch of garbage, in the order they passed.
+"""Sources turned into items: one for every message, preamble, gap and stretch of garbage, in the order they
+passed.
 
-This is the one place where the observer's events are read; every view (line, tree, hexdump, JSON, transcript, statistics) is
-made of items.
+This is the one place where the observer's events are read; every view (line, tree, hexdump, JSON, transcript,
+statistics) is made of items.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from dqlitewire import DecodeError, Message
+from dqlitewire import DecodeError, Message, RequestType, ResponseType
 from dqlitewire.conversation import (
     End,
     Event,
     Exchange,
     Frame,
-    Garbage,
     Gap,
+    Garbage,
     Observer,
     Opaque,
     Preamble,
@@ -33,42 +34,40 @@ class Item:
 
     Attributes:
         connection, side: where; `side` is who sent it.
-        type: the message type's name, such as "QUERY_SQL", or "HANDSHAKE", "HTTP", "TLS", "RAFT", "GARBAGE", "GAP",
-            "INCOMPLETE", "UNANSWERED", "END".
+        type: the message type's name, such as "QUERY_SQL", or "HANDSHAKE", "HTTP", "TLS", "RAFT", "GARBAGE",
+            "GAP", "INCOMPLETE", "UNANSWERED", "END".
         code, schema: of a message; None for the rest.
         time, last: of its first and last byte, in nanoseconds since 1970; 0 if unknown.
         offset: of its first byte in the side's byte stream.
         data: its bytes (of a GAP none).
         size: how many there are, or were.
         note: what kind of preamble, or why bytes are garbage.
-        exchange: counts requests of a connection; an answer has the number of its request. None where there is none.
+        exchange: counts requests of a connection; an answer has the number of its request. None where there
+            is none.
         latency: nanoseconds from the end of the request to the end of this answer.
         sql: the statement's text, for prepared ones too.
         over: the exchanges that end here.
     """
 
-    __slots__ = (
-        "_frame", "code", "connection", "data", "exchange", "last", "latency", "note", "offset",
-        "over", "schema", "side", "size", "sql", "time", "type",
-    )  # fmt: skip
+    # most items leave most of these as they are: class attributes cost nothing then
+    last = 0
+    code: int | None = None
+    schema: int | None = None
+    data = b""
+    size = 0
+    note = ""
+    exchange: int | None = None
+    latency: int | None = None
+    sql: str | None = None
+    over: Sequence[Exchange] = ()
+    _frame: Frame | None = None
 
     def __init__(self, connection: Connection, side: Side, type: str, offset: int, time: int) -> None:
         self.connection = connection
         self.side = side
         self.type = type
-        self.code: int | None = None
-        self.schema: int | None = None
-        self.time = time
-        self.last = time
         self.offset = offset
-        self.data = b""
-        self.size = 0
-        self.note = ""
-        self.exchange: int | None = None
-        self.latency: int | None = None
-        self.sql: str | None = None
-        self.over: list[Exchange] = []
-        self._frame: Frame | None = None
+        self.time = self.last = time
 
     @property
     def is_request(self) -> bool:
@@ -128,7 +127,7 @@ class _Talk:
             if isinstance(event, Exchange):
                 number = self._numbers.pop(id(event), None)
                 if pending is not None and event.ending != "unanswered":
-                    pending.over.append(event)
+                    pending.over = [*pending.over, event]
                 elif (item := self._unanswered(event, number)) is not None:
                     if pending is not None:
                         yield pending
@@ -158,11 +157,18 @@ class _Talk:
                 item.note = event.ending.value
                 return item
             case End() if event.data:
-                item = Item(self.connection, event.side, "INCOMPLETE", event.offset - len(event.data), _int(event.time))
+                item = Item(
+                    self.connection,
+                    event.side,
+                    "INCOMPLETE",
+                    event.offset - len(event.data),
+                    _int(event.time),
+                )
                 item.data = redact_other(event.data) if self._redacted else event.data
                 item.size = len(event.data)
                 return item
-        return None
+            case _:
+                return None
 
     def _other(self, event: Preamble | Garbage | Opaque, type: str, note: str) -> Item:
         item = Item(self.connection, event.side, type, event.offset, _int(event.start))
@@ -172,11 +178,13 @@ class _Talk:
         return item
 
     def _of_frame(self, frame: Frame) -> Item:
-        item = Item(self.connection, frame.side, frame.type_name, frame.offset, _int(frame.start))
+        data = frame.data
+        code = data[4]
+        name = _NAMES[frame.is_request].get(code) or frame.type_name
+        item = Item(self.connection, frame.side, name, frame.offset, _int(frame.start))
         item.last = _int(frame.end)
-        item.code, item.schema = frame.type, frame.schema
-        item.data, item._frame = frame.data, frame
-        item.size = frame.size
+        item.code, item.schema = code, data[5]
+        item.data, item._frame, item.size = data, frame, len(data)
         exchange = frame.exchange
         if exchange is not None:
             if frame.is_request:
@@ -193,10 +201,16 @@ class _Talk:
     def _redact(self, item: Item, frame: Frame) -> None:
         item.data = redact(frame.data, frame.is_request, frame.version)
         shown = Frame(frame.side, frame.offset, item.data, frame.start, frame.end)
-        shown.version, shown.servers_format, shown.damaged = frame.version, frame.servers_format, frame.damaged
+        shown.version, shown.servers_format, shown.damaged = (
+            frame.version,
+            frame.servers_format,
+            frame.damaged,
+        )
         item._frame = shown
         if item.sql is not None:
-            item.sql = redact_sql(item.sql.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+            item.sql = redact_sql(item.sql.encode("utf-8", "surrogateescape")).decode(
+                "utf-8", "surrogateescape"
+            )
 
     def _unanswered(self, exchange: Exchange, number: int | None) -> Item | None:
         request = exchange.request
@@ -204,10 +218,14 @@ class _Talk:
             return None
         item = Item(self.connection, Side.CLIENT, "UNANSWERED", request.offset, _int(request.start))
         item.note, item.exchange, item.sql = request.type_name, number, exchange.sql
-        item.over.append(exchange)
+        item.over = [exchange]
         return item
 
 
+_NAMES = {
+    True: {kind.value: kind.name for kind in RequestType},
+    False: {kind.value: kind.name for kind in ResponseType},
+}
 _TYPES = {
     "handshake": "HANDSHAKE",
     "legacy handshake": "HANDSHAKE",
@@ -241,7 +259,9 @@ def items(
     for connection, side, what, data, size, time in source.pieces():
         talk = talks.get(connection)
         if talk is None:
-            talk = talks[connection] = _Talk(connection, source.side is not None, redacted, count_rows, keep_answers)
+            talk = talks[connection] = _Talk(
+                connection, source.side is not None, redacted, count_rows, keep_answers
+            )
         if what is What.DATA:
             events = talk.observer.receive(side, data, time)
         elif what is What.GAP:

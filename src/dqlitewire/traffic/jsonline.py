@@ -49,13 +49,18 @@ def json_object(item: Item, limit_rows: int | None = None, show_latency: bool = 
 
 def _meaning(item: Item, failure: FailureResponse) -> dict[str, str]:
     request = item.over[0].request if item.over else None
-    info = explain_failure(failure.code, failure.message, request=None if request is None else request.message)
-    return {"name": info.name, "meaning": info.meaning, "outcome": info.outcome.value, "retry": info.retry.value}
+    info = explain_failure(
+        failure.code, failure.message, request=None if request is None else request.message
+    )
+    return {
+        "name": info.name,
+        "meaning": info.meaning,
+        "outcome": info.outcome.value,
+        "retry": info.retry.value,
+    }
 
 
 def json_text(item: Item, limit_rows: int | None = None, show_time: bool = True) -> str:
     """Return an item as one line of JSON."""
     time = item.time if show_time and item.connection.timed and item.time else None
     return json_line(time, json_object(item, limit_rows, show_time))
-
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from dqlitewire.traffic.items import Item
@@ -24,13 +25,14 @@ class Clock:
     MODES = ("relative", "utc", "local", "delta", "none")
 
     def __init__(self, mode: str = "relative") -> None:
-        self._write: Callable[[int], str] | None = {
+        writers: dict[str, Callable[[int], str] | None] = {
             "relative": self._relative,
             "delta": self._delta,
-            "utc": lambda now: _of_day(now, time.gmtime),
-            "local": lambda now: _of_day(now, time.localtime),
+            "utc": partial(_of_day, time.gmtime),
+            "local": partial(_of_day, time.localtime),
             "none": None,
-        }[mode]
+        }
+        self._write = writers[mode]
         self._base: int | None = None
 
     def __call__(self, item: Item) -> str:
@@ -55,7 +57,7 @@ def _seconds(duration: int) -> str:
     return f"{sign}{micros // 1_000_000}.{micros % 1_000_000:06d}"
 
 
-def _of_day(now: int, convert: Callable[[float], time.struct_time]) -> str:
+def _of_day(convert: Callable[[float], time.struct_time], now: int) -> str:
     return time.strftime("%H:%M:%S", convert(now // 1_000_000_000)) + f".{now // 1000 % 1_000_000:06d}"
 
 
@@ -111,7 +113,11 @@ def describe(item: Item, width: int = 160) -> str:
             number = int.from_bytes(item.data, "little")
             return "legacy (before 1.0)" if item.note.startswith("legacy") else _version(number, item.note)
         case "HTTP":
-            return one_line(item.data.partition(b"\r\n")[0].decode("latin-1")) if any(item.data) else f"{item.size} B"
+            return (
+                one_line(item.data.partition(b"\r\n")[0].decode("latin-1"))
+                if any(item.data)
+                else f"{item.size} B"
+            )
         case "GAP":
             return f"{item.size or 'unknown number of'} bytes were not captured"
         case "UNANSWERED":

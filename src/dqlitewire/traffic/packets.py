@@ -1,17 +1,19 @@
 """One captured packet in, its TCP segment out.
 
-IPv4 without options and IPv6 without extension headers over Ethernet (VLAN tags included), Linux cooked, loopback and raw
-IP are read by one `struct` each, because every packet of a large capture passes here; whatever else dpkt knows how to
-unwrap (IP options, extension headers, PPPoE, MPLS) goes through dpkt. Checksums are not looked at: with offloading the
-sender's are wrong in every capture taken on its own machine. IP fragments other than whole packets are not put together.
+IPv4 without options and IPv6 without extension headers over Ethernet (VLAN tags included), Linux cooked,
+loopback and raw IP are read by one `struct` each, because every packet of a large capture passes here;
+whatever else dpkt knows how to unwrap (IP options, extension headers, PPPoE, MPLS) goes through dpkt.
+Checksums are not looked at: with offloading the sender's are wrong in every capture taken on its own machine.
+IP fragments other than whole packets are not put together.
 """
 
 from __future__ import annotations
 
+import importlib
 import ipaddress
 import struct
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dqlitewire.traffic.errors import SourceError
 
@@ -19,7 +21,8 @@ FIN, SYN, RST, ACK = 1, 2, 4, 16
 
 
 class Segment(NamedTuple):
-    """A TCP segment: `key` is source and destination address, then both ports, as they stand in the packet."""
+    """A TCP segment: `key` is source and destination address, then both ports, as they stand in the
+    packet."""
 
     key: bytes
     sequence: int
@@ -29,8 +32,12 @@ class Segment(NamedTuple):
     missing: int  # payload bytes that were on the wire but not captured (a short snap length)
 
 
-_IPV4_TCP = struct.Struct(">BxHxxHxB14xIIBB")  # version and length, total, fragment, protocol, sequence, ack, offset, flags
-_IPV6_TCP = struct.Struct(">B3xHB37xIIBB")  # version, payload length, next header, sequence, ack, offset, flags
+_IPV4_TCP = struct.Struct(
+    ">BxHxxHxB14xIIBB"
+)  # version and length, total, fragment, protocol, sequence, ack, offset, flags
+_IPV6_TCP = struct.Struct(
+    ">B3xHB37xIIBB"
+)  # version, payload length, next header, sequence, ack, offset, flags
 _TCP = struct.Struct(">4xIIBB")
 _ETHERTYPE = struct.Struct(">H")
 
@@ -41,7 +48,9 @@ TCP = 6
 
 def _ipv4(packet: bytes, at: int) -> Segment | None:
     try:
-        version, total, fragment, protocol, sequence, acknowledged, offset, flags = _IPV4_TCP.unpack_from(packet, at)
+        version, total, fragment, protocol, sequence, acknowledged, offset, flags = _IPV4_TCP.unpack_from(
+            packet, at
+        )
     except struct.error:
         return None  # too short for TCP
     if protocol != TCP or fragment & 0x3FFF:
@@ -72,8 +81,7 @@ def _ipv6(packet: bytes, at: int) -> Segment | None:
 
 
 def _slow_ipv4(packet: bytes, at: int) -> Segment | None:
-    import dpkt
-
+    dpkt = _dpkt()
     try:
         return _from_dpkt(dpkt.ip.IP(packet[at:]))
     except (dpkt.UnpackError, ValueError):
@@ -81,8 +89,7 @@ def _slow_ipv4(packet: bytes, at: int) -> Segment | None:
 
 
 def _slow_ipv6(packet: bytes, at: int) -> Segment | None:
-    import dpkt
-
+    dpkt = _dpkt()
     try:
         return _from_dpkt(dpkt.ip6.IP6(packet[at:]))
     except (dpkt.UnpackError, ValueError, KeyError):
@@ -90,8 +97,7 @@ def _slow_ipv6(packet: bytes, at: int) -> Segment | None:
 
 
 def _slow_ethernet(packet: bytes) -> Segment | None:
-    import dpkt
-
+    dpkt = _dpkt()
     try:
         layer = dpkt.ethernet.Ethernet(packet)
         while not isinstance(layer, (dpkt.ip.IP, dpkt.ip6.IP6, bytes)):
@@ -101,13 +107,15 @@ def _slow_ethernet(packet: bytes) -> Segment | None:
     return None if isinstance(layer, bytes) else _from_dpkt(layer)
 
 
-def _from_dpkt(ip: object) -> Segment | None:
-    import dpkt
+def _dpkt() -> Any:
+    return importlib.import_module("dpkt")  # which is not typed, and rarely needed
 
-    tcp = getattr(ip, "data", None)
-    if not isinstance(tcp, dpkt.tcp.TCP):
+
+def _from_dpkt(ip: Any) -> Segment | None:
+    tcp = ip.data
+    if not isinstance(tcp, _dpkt().tcp.TCP):
         return None
-    source, destination = bytes(getattr(ip, "src")), bytes(getattr(ip, "dst"))  # noqa: B009 (dpkt is not typed)
+    source, destination = bytes(ip.src), bytes(ip.dst)
     key = source + destination + tcp.sport.to_bytes(2, "big") + tcp.dport.to_bytes(2, "big")
     return Segment(key, tcp.seq, tcp.ack, tcp.flags, bytes(tcp.data), 0)
 
@@ -173,7 +181,14 @@ LINKS: dict[int, Callable[[bytes], Segment | None]] = {
     276: _cooked2,
 }
 
-_NAMES = {105: "IEEE 802.11", 127: "802.11 radiotap", 189: "USB", 220: "USB", 201: "Bluetooth", 253: "netlink"}
+_NAMES = {
+    105: "IEEE 802.11",
+    127: "802.11 radiotap",
+    189: "USB",
+    220: "USB",
+    201: "Bluetooth",
+    253: "netlink",
+}
 
 
 def parser(link: int) -> Callable[[bytes], Segment | None]:
@@ -187,7 +202,8 @@ def parser(link: int) -> Callable[[bytes], Segment | None]:
     except KeyError:
         name = f" ({_NAMES[link]})" if link in _NAMES else ""
         raise SourceError(
-            f"link type {link}{name}", "capture on an Ethernet or loopback interface, or with `tcpdump -i any`"
+            f"link type {link}{name}",
+            "capture on an Ethernet or loopback interface, or with `tcpdump -i any`",
         ) from None
 
 

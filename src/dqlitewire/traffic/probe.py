@@ -1,7 +1,7 @@
 """Ask a live node how it is, with requests that change nothing and that no server generation takes amiss.
 
-Four questions on one connection: LEADER, CLUSTER, DESCRIBE (format 0 only: any other kills the node) and LEADER with schema 1, which
-tells the server's generation apart. Nothing is opened.
+Four questions on one connection: LEADER, CLUSTER, DESCRIBE (format 0 only: any other kills the node) and
+LEADER with schema 1, which tells the server's generation apart. Nothing is opened.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Health:
     detail: str = ""
     leader_id: int = 0
     leader_address: str = ""
-    nodes: list[NodeInfo] = field(default_factory=list)
+    nodes: list[NodeInfo] = field(default_factory=list[NodeInfo])
     failure_domain: int | None = None
     weight: int | None = None
     generation: Generation = Generation.UNKNOWN
@@ -143,22 +143,27 @@ def _ask(sock: socket.socket, health: Health) -> None:
                 health.detail = f"{type(request).__name__}: {failure.message}"
             case _:
                 return
-    match _exchange(sock, conversation, conversation.send_probe(), health):
-        case Probed(generation):
-            health.generation = generation
+    told = _exchange(sock, conversation, conversation.send_probe(), health)
+    if isinstance(told, Probed):
+        health.generation = told.generation
 
 
 def _ask_as_of_old(sock: socket.socket, health: Health) -> None:
-    # a node that is no voter names the leader only to the handshake before 1.0 (dqlite src/gateway.c: handle_leader)
+    # a node that is no voter names the leader only to the handshake before 1.0 (dqlite src/gateway.c:
+    # handle_leader)
     conversation = ClientConversation(PROTOCOL_VERSION_LEGACY)
-    match _exchange(sock, conversation, conversation.send(LeaderRequest()), health):
-        case Answered(_, LeaderResponse(address=address)) if address:
-            health.leader_address = address
-            health.leader_id = next((node.node_id for node in health.nodes if node.address == address), 0)
-            health.status, health.detail = Status.HEALTHY, "the node is no voter"
+    told = _exchange(sock, conversation, conversation.send(LeaderRequest()), health)
+    if not isinstance(told, Answered) or not isinstance(told.message, LeaderResponse):
+        return
+    if address := told.message.address:
+        health.leader_address = address
+        health.leader_id = next((node.node_id for node in health.nodes if node.address == address), 0)
+        health.status, health.detail = Status.HEALTHY, "the node is no voter"
 
 
-def _exchange(sock: socket.socket, conversation: ClientConversation, data: bytes, health: Health) -> Event | None:
+def _exchange(
+    sock: socket.socket, conversation: ClientConversation, data: bytes, health: Health
+) -> Event | None:
     """Send one request and wait for what ends it; None if this is no dqlite node."""
     sock.sendall(data)
     first = health.round_trip is None
@@ -167,7 +172,9 @@ def _exchange(sock: socket.socket, conversation: ClientConversation, data: bytes
         chunk = sock.recv(65536)
         received = (received + chunk)[:16]
         if not chunk:
-            told = _stranger(received) if first and received else "the connection was closed without an answer"
+            told = (
+                _stranger(received) if first and received else "the connection was closed without an answer"
+            )
             _not_dqlite(health, told)
             return None
         try:

@@ -1,7 +1,7 @@
 """Quantiles and histograms of durations in bounded memory.
 
-The first `EXACT` values are kept as they are; after that, values are counted in buckets that are 2.2 % wide, so that a quantile is off by
-at most 1.1 %.
+The first `EXACT` values are kept as they are; after that, values are counted in buckets that are 2.2 % wide,
+so that a quantile is off by at most 1.1 %.
 """
 
 from __future__ import annotations

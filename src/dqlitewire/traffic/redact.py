@@ -1,8 +1,9 @@
 """Hide what people stored and keep its shape.
 
-Redaction happens on the bytes of a frame, before anything is shown or written, and keeps every length: text becomes `xxx`,
-numbers and blobs become zeros, literals and comments in SQL lose their contents, messages of failures what they quote. Names of tables
-and columns, database names, addresses, types, counts and codes stay. Bytes that are no known frame become zeros.
+Redaction happens on the bytes of a frame, before anything is shown or written, and keeps every length: text
+becomes `xxx`, numbers and blobs become zeros, literals and comments in SQL lose their contents, messages of
+failures what they quote. Names of tables and columns, database names, addresses, types, counts and codes
+stay. Bytes that are no known frame become zeros.
 """
 
 from __future__ import annotations

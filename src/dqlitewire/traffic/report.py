@@ -30,7 +30,9 @@ def size(number: int) -> str:
     return f"{number} GB"
 
 
-def report(statistics: Statistics, sort: str = "total", top: int = 20, width: int = 100, colour: bool = False) -> Iterator[str]:
+def report(
+    statistics: Statistics, sort: str = "total", top: int = 20, width: int = 100, colour: bool = False
+) -> Iterator[str]:
     """Yield the lines of the whole report."""
     yield from _overview(statistics, width)
     for table in (_statements(statistics, sort, top, width), _loops(statistics), _unanswered(statistics)):
@@ -58,7 +60,9 @@ def _overview(statistics: Statistics, width: int) -> Iterator[str]:
         changes = f" ({statistics.leader_changes} changes)" if statistics.leader_changes else ""
         yield elide(f"leaders       {named}{changes}", width)
     if statistics.retries:
-        yield "retries       " + ", ".join(f"{count} after {kind}" for kind, count in sorted(statistics.retries.items()))
+        yield "retries       " + ", ".join(
+            f"{count} after {kind}" for kind, count in sorted(statistics.retries.items())
+        )
     if statistics.gaps:
         yield f"lost          {size(statistics.lost_bytes)} in {statistics.gaps} places"
     if statistics.damaged:
@@ -104,7 +108,10 @@ def _statements(statistics: Statistics, sort: str, top: int, width: int) -> Tabl
 
 def _cells(statement: Statement, total: int) -> dict[str, str]:
     latency = statement.latency
-    quantiles = {f"p{share}": duration(latency.quantile(share / 100)) if latency.count else "-" for share in (50, 95, 99)}
+    quantiles = {
+        f"p{share}": duration(latency.quantile(share / 100)) if latency.count else "-"
+        for share in (50, 95, 99)
+    }
     return {
         "count": str(statement.count),
         "total": duration(latency.total) if latency.count else "-",
@@ -171,7 +178,9 @@ def histogram(durations: Durations, width: int = 100) -> Iterator[str]:
         yield f"{duration(low):>8} - {duration(2 * low):<8} {count:>8}  {bar}".rstrip()
 
 
-def report_json(statistics: Statistics, sort: str = "total", top: int | None = None, notes: list[str] | None = None) -> str:
+def report_json(
+    statistics: Statistics, sort: str = "total", top: int | None = None, notes: list[str] | None = None
+) -> str:
     """Return the report as one JSON object; docs/traffic.md describes the keys."""
     timed = statistics.timed
     out: dict[str, Any] = {
@@ -188,7 +197,10 @@ def report_json(statistics: Statistics, sort: str = "total", top: int | None = N
         "statements": [_statement(statement) for statement in ranked(statistics, sort, top)],
         "failures": [_failure(failure) for failure in statistics.failures.values()],
         "retries": dict(statistics.retries),
-        "leaders": [{"time": float(seconds(time)) if timed else None, "address": address} for time, address in statistics.leaders],
+        "leaders": [
+            {"time": float(seconds(time)) if timed else None, "address": address}
+            for time, address in statistics.leaders
+        ],
         "leader_changes": statistics.leader_changes,
         "unanswered": dict(statistics.unanswered),
         "repeated": [vars(loop) for loop in statistics.loops.values()],
@@ -204,7 +216,12 @@ def _latency(durations: Durations) -> dict[str, Any] | None:
     if not durations.count:
         return None
     shares = {f"p{share}": durations.quantile(share / 100) / 1e6 for share in (50, 95, 99)}
-    return {"count": durations.count, "total": durations.total / 1e6, **shares, "max": durations.highest / 1e6}
+    return {
+        "count": durations.count,
+        "total": durations.total / 1e6,
+        **shares,
+        "max": durations.highest / 1e6,
+    }
 
 
 def _statement(statement: Statement) -> dict[str, Any]:

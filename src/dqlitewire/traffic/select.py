@@ -38,7 +38,9 @@ class Selection:
 
     def __call__(self, items: Iterable[Item]) -> Iterator[Item]:
         """Yield the items that are wanted; requests are held until it is known whether they are."""
-        shown = (item for item in items if not self.connections or item.connection.number in self.connections)
+        shown: Iterator[Item] = iter(items)
+        if self.connections:
+            shown = (item for item in shown if item.connection.number in self.connections)
         if self.sql is not None or self.pattern is not None:
             shown = (item for item in shown if self._has_sql(item))
         if self.by_exchange:

@@ -1,7 +1,7 @@
 """Sources: anything that holds dqlite traffic, turned into pieces of connections.
 
-`open_source` looks at the first bytes to tell what an input is; a format or a direction that is named is not guessed. Every
-source can be read once, front to back, in bounded memory (texts are small and held).
+`open_source` looks at the first bytes to tell what an input is; a format or a direction that is named is not
+guessed. Every source can be read once, front to back, in bounded memory (texts are small and held).
 """
 
 from __future__ import annotations
@@ -126,7 +126,9 @@ def _source(input: Input, format: Format | None, side: Side | None, ports: Colle
         raise SourceError(f"{input.name}: empty")
     found = format or recognise(head, input.name)
     if found is Format.PCAP:
-        return Source(input.name, "pcapng" if head[:4] == capture.PCAPNG_MAGIC else "pcap", _capture(input, ports))
+        return Source(
+            input.name, "pcapng" if head[:4] == capture.PCAPNG_MAGIC else "pcap", _capture(input, ports)
+        )
     if found is Format.TRANSCRIPT:
         return Source(input.name, found.value, _transcript(input))
     if found is Format.RAW:
@@ -176,7 +178,10 @@ TLS_HINT = "encrypted; capture behind the TLS proxy (its unix socket or loopback
 _STRANGERS = {
     b"snoop\0\0\0": ("a snoop capture", "convert it: `editcap -F pcap IN OUT`"),
     b"\x34\xcd\xb2\xa1": ("a modified pcap", "convert it: `editcap -F pcap IN OUT`"),
-    b"SQLite format 3\0": ("an SQLite database", "this is a file's contents, not traffic; open it with sqlite3"),
+    b"SQLite format 3\0": (
+        "an SQLite database",
+        "this is a file's contents, not traffic; open it with sqlite3",
+    ),
     b"PK\x03\x04": ("a zip archive", "unpack it first"),
     b"\x28\xb5\x2f\xfd": ("zstd-compressed data", "unpack it first: `zstd -d FILE`"),
     b"\xfd7zXZ\0": ("xz-compressed data", "unpack it first: `xz -d FILE`"),
@@ -197,7 +202,9 @@ def _text(input: Input) -> str:
         parts.append(data)
         size += len(data)
         if size > texts.MAX_TEXT:
-            raise SourceError(f"{input.name}: over {texts.MAX_TEXT >> 20} MiB of text", "name the bytes as --format raw")
+            raise SourceError(
+                f"{input.name}: over {texts.MAX_TEXT >> 20} MiB of text", "name the bytes as --format raw"
+            )
     return b"".join(parts).decode("utf-8", "replace")
 
 
@@ -327,9 +334,9 @@ MAX_FRAME = 1 << 26
 class Recording:
     """Traffic that a program holds itself, to be looked at with the same tools.
 
-        recording = Recording()
-        recording.add(Side.CLIENT, data)
-        for line in lines(recording): print(line)
+    recording = Recording()
+    recording.add(Side.CLIENT, data)
+    for line in lines(recording): print(line)
     """
 
     def __init__(self, client: str = "", server: str = "") -> None:

@@ -1,13 +1,13 @@
 """Statistics of traffic, in one pass and bounded memory.
 
-A statement is known by its normalised text (literals folded), a request without SQL by its type. Latency runs from the last byte of the
-request to the last byte of the answer, as the capture saw them.
+A statement is known by its normalised text (literals folded), a request without SQL by its type. Latency runs
+from the last byte of the request to the last byte of the answer, as the capture saw them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from dqlitewire import RequestType, primary_sqlite_code
@@ -54,7 +54,7 @@ class Failure:
     message: str
     request: RequestType | None = None  # the first that failed so
     count: int = 0
-    statements: Counter[str] = field(default_factory=Counter)
+    statements: Counter[str] = field(default_factory=Counter[str])
 
 
 @dataclass
@@ -92,24 +92,26 @@ class Statistics:
     connections: int = 0
     request_bytes: int = 0
     answer_bytes: int = 0
-    messages: Counter[tuple[str, str]] = field(default_factory=Counter)
+    messages: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     latency: Durations = field(default_factory=Durations)
-    statements: dict[str, Statement] = field(default_factory=dict)
-    failures: dict[tuple[int, str], Failure] = field(default_factory=dict)
-    retries: Counter[str] = field(default_factory=Counter)
-    leaders: list[tuple[int, str]] = field(default_factory=list)
+    statements: dict[str, Statement] = field(default_factory=dict[str, Statement])
+    failures: dict[tuple[int, str], Failure] = field(default_factory=dict[tuple[int, str], Failure])
+    retries: Counter[str] = field(default_factory=Counter[str])
+    leaders: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
     leader_changes: int = 0
-    unanswered: Counter[str] = field(default_factory=Counter)
-    loops: dict[str, Loop] = field(default_factory=dict)
+    unanswered: Counter[str] = field(default_factory=Counter[str])
+    loops: dict[str, Loop] = field(default_factory=dict[str, Loop])
     garbage_bytes: int = 0
     garbage_places: int = 0
     undecoded: int = 0
     lost_bytes: int = 0
     gaps: int = 0
     _connection: Connection | None = None
-    _seen: set[int] = field(default_factory=set)
-    _runs: dict[int, _Run] = field(default_factory=dict)
-    _failed: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
+    _seen: set[int] = field(default_factory=set[int])
+    _runs: dict[int, _Run] = field(default_factory=dict[int, _Run])
+    _failed: dict[tuple[str, str], tuple[str, int]] = field(
+        default_factory=dict[tuple[str, str], tuple[str, int]]
+    )
 
     def add(self, item: Item) -> None:
         """Count one item."""
@@ -124,11 +126,13 @@ class Statistics:
             self.first = min(self.first or item.time, item.time)
             self.last = max(self.last, item.last)
         if item.is_request:
-            self.request_bytes += item.size if item.type != "UNANSWERED" and item.type != "GAP" else 0
+            self.request_bytes += len(item.data)
+            way = "request"
         else:
-            self.answer_bytes += item.size if item.type != "GAP" else 0
+            self.answer_bytes += len(item.data)
+            way = "response"
         if item.code is not None:
-            self.messages["request" if item.is_request else "response", item.type] += 1
+            self.messages[way, item.type] += 1
             if not item.rows and item.error is not None:
                 self.undecoded += 1
         else:
@@ -269,7 +273,7 @@ def _who(connection: Connection) -> str:
     return connection.client.rpartition(":")[0] or str(connection.number)
 
 
-SORTS = {
+SORTS: dict[str, Callable[[Statement], int]] = {
     "total": lambda s: s.latency.total,
     "count": lambda s: s.count,
     "p50": lambda s: s.latency.quantile(0.5),

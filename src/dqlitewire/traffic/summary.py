@@ -18,7 +18,7 @@ def elide(text: str, width: int) -> str:
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
 
 
-def value(cell: object, width: int = TEXT) -> str:
+def value(cell: Any, width: int = TEXT) -> str:
     """A parameter or cell as an SQL literal."""
     match cell:
         case None:
@@ -27,10 +27,10 @@ def value(cell: object, width: int = TEXT) -> str:
             return "TRUE" if cell else "FALSE"
         case str():
             return "'" + elide(sanitize_for_log(cell).replace("'", "''"), width) + "'"
-        case bytes() | bytearray() | memoryview():
+        case bytes():
             if 2 * len(cell) > width:
-                return f"x'{bytes(cell[: width // 2]).hex()}…' ({len(cell)} B)"
-            return f"x'{bytes(cell).hex()}'"
+                return f"x'{cell[: width // 2].hex()}…' ({len(cell)} B)"
+            return f"x'{cell.hex()}'"
         case _:
             return repr(cell)
 
@@ -59,7 +59,9 @@ def _database(message: Any) -> str:
 
 def _sql(message: Any, width: int) -> str:
     params = f"  {values(message.params)}" if getattr(message, "params", None) else ""
-    room = max(width // 2, width - len(params) - 1)  # the parameters are worth more than the end of a long text
+    room = max(
+        width // 2, width - len(params) - 1
+    )  # the parameters are worth more than the end of a long text
     return _database(message) + elide(one_line(message.sql), room) + params
 
 
@@ -82,7 +84,8 @@ def _rows(message: messages.RowsResponse) -> str:
 
 def _servers(message: messages.ServersResponse) -> str:
     nodes = [
-        f"{node.node_id} {sanitize_for_log(node.address)}" + (f" {node.role.name.lower()}" if message.format else "")
+        f"{node.node_id} {sanitize_for_log(node.address)}"
+        + (f" {node.role.name.lower()}" if message.format else "")
         for node in message.nodes[:ITEMS]
     ]
     if len(message.nodes) > ITEMS:
@@ -137,7 +140,9 @@ _SUMMARIES: dict[type[Message], Callable[[Any], str]] = {
     messages.ServersResponse: _servers,
     messages.DbResponse: lambda m: f"db {m.db_id}",
     messages.StmtResponse: _stmt,
-    messages.ResultResponse: lambda m: f"{_count(m.rows_affected, 'row')} changed, last id {m.last_insert_id_signed}",
+    messages.ResultResponse: lambda m: (
+        f"{_count(m.rows_affected, 'row')} changed, last id {m.last_insert_id_signed}"
+    ),
     messages.RowsResponse: _rows,
     messages.EmptyResponse: lambda m: "",
     messages.FilesResponse: _files,

@@ -1,15 +1,19 @@
-"""TCP reassembly: segments in the order they were captured, bytes of each direction in the order they were meant.
+"""TCP reassembly: segments in the order they were captured, bytes of each direction in the order they were
+meant.
 
 Contract:
-* Every byte of a direction is delivered once: retransmissions and overlaps are cut off, and the first copy wins.
-* Bytes are delivered in causal order: an answer waits until the bytes that it acknowledges are there, so that a capture
-  whose packets were reordered gives the same conversation as a clean one.
-* A hole is waited for as long as a retransmission can be expected, a little once the other side has acknowledged what
-  is missing; then it is a GAP of known size, and the stream goes on behind it.
-* A direction that begins in the middle begins with its first segment; one that was not captured at all holds nothing up.
-* A SYN with another sequence number on the same ports begins a new flow and ends the old one; so does a sequence number
-  that no loss explains.
-* Memory is bounded: `MAX_HELD` bytes wait behind holes, `MAX_FLOWS` flows are known; above that the oldest is given up.
+* Every byte of a direction is delivered once: retransmissions and overlaps are cut off, and the first copy
+  wins.
+* Bytes are delivered in causal order: an answer waits until the bytes that it acknowledges are there, so that
+  a capture whose packets were reordered gives the same conversation as a clean one.
+* A hole is waited for as long as a retransmission can be expected, a little once the other side has
+  acknowledged what is missing; then it is a GAP of known size, and the stream goes on behind it.
+* A direction that begins in the middle begins with its first segment; one that was not captured at all holds
+  nothing up.
+* A SYN with another sequence number on the same ports begins a new flow and ends the old one; so does a
+  sequence number that no loss explains.
+* Memory is bounded: `MAX_HELD` bytes wait behind holes, `MAX_FLOWS` flows are known; above that the oldest is
+  given up.
 """
 
 from __future__ import annotations
@@ -44,7 +48,19 @@ class Delivery(NamedTuple):
 class Half:
     """One direction of a flow; `tag` belongs to who takes the deliveries."""
 
-    __slots__ = ("acked", "ended", "flow", "held", "initiator", "key", "next", "peer", "since", "start", "tag")
+    __slots__ = (
+        "acked",
+        "ended",
+        "flow",
+        "held",
+        "initiator",
+        "key",
+        "next",
+        "peer",
+        "since",
+        "start",
+        "tag",
+    )
 
     def __init__(self, flow: Flow, key: bytes) -> None:
         self.flow = flow
@@ -88,10 +104,11 @@ def _ahead(number: int | None, of: int | None) -> int:
 
 
 def _earliest(half: Half) -> tuple[int, int]:
-    """Of the waiting segments that hold the next byte, the one sent first: its place, and how much it acknowledges that is not there.
+    """Of the waiting segments that hold the next byte, the one sent first: its place, and how much it
+    acknowledges that is not there.
 
-    A retransmission may carry the next byte together with later ones and a later acknowledgement; the first copy tells
-    what had been received when the byte was sent.
+    A retransmission may carry the next byte together with later ones and a later acknowledgement; the first
+    copy tells what had been received when the byte was sent.
     """
     peer = half.peer
     best, least = 0, HALF
@@ -213,10 +230,14 @@ class Reassembler:
             else:
                 half = self._replace(half, out)
                 half.start = half.next = segment.sequence
-        elif half.ended or behind >= len(segment.payload) + segment.missing and behind < HALF and not segment.flags & (FIN | RST):
+        elif half.ended or (
+            behind >= len(segment.payload) + segment.missing
+            and behind < HALF
+            and not segment.flags & (FIN | RST)
+        ):
             self.retransmitted += 1
             return half
-        base = half.next
+        base = half.next or 0
         if not half.held:
             half.since = time
         insort(half.held, (segment, time), key=lambda item: item[0].sequence - base + HALF & MASK)
@@ -248,7 +269,8 @@ class Reassembler:
         return moved
 
     def _catch_up(self, half: Half, size: int, time: int | None, out: list[Delivery]) -> None:
-        """Bring a direction on by so many bytes, which were seen by its receiver: from what is held, or as a loss."""
+        """Bring a direction on by so many bytes, which were seen by its receiver: from what is held, or as a
+        loss."""
         hole = _ahead(half.held[0][0].sequence, half.next) if half.held else size
         if hole:
             self._lose(half, min(hole, size), time, out)

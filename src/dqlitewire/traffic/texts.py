@@ -1,7 +1,7 @@
 """Bytes that a person pasted: hex, dumps, Python literals, base64.
 
-`parse` tries what the text looks like, in an order in which the stricter form comes first: a dump has offsets that must add
-up, a literal must be Python, hex has only hex digits; what is left may be base64.
+`parse` tries what the text looks like, in an order in which the stricter form comes first: a dump has offsets
+that must add up, a literal must be Python, hex has only hex digits; what is left may be base64.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def parse(text: str, form: str | None = None) -> tuple[str, bytes]:
         raise SourceError(f"no {form} in {shown}")
     if "0x0000:" in text and " IP" in text:
         raise SourceError("tcpdump's printed output", "let it write packets instead: `tcpdump -w FILE`")
-    raise SourceError(f"text that is no bytes: {shown}", "expected hex, a hex dump, a Python literal or base64")
+    raise SourceError(
+        f"text that is no bytes: {shown}", "expected hex, a hex dump, a Python literal or base64"
+    )
 
 
 def _dump(text: str) -> bytes | None:
@@ -111,11 +113,15 @@ def _literal(node: ast.expr) -> bytes:
             return b"".join(map(_literal, parts))
         case ast.BinOp(left=left, op=ast.Add(), right=right):
             return _literal(left) + _literal(right)
-        case ast.Call(func=ast.Attribute(value=ast.Name(id="bytes"), attr="fromhex"), args=[ast.Constant(value=str(digits))]):
+        case ast.Call(
+            func=ast.Attribute(value=ast.Name(id="bytes"), attr="fromhex"),
+            args=[ast.Constant(value=str(digits))],
+        ):
             return bytes.fromhex(digits)
         case ast.Call(func=ast.Name(id="bytes" | "bytearray" | "memoryview"), args=[inner]):
             return _literal(inner)
-    raise ValueError("not a bytes literal")
+        case _:
+            raise ValueError("not a bytes literal")
 
 
 def _hex(text: str) -> bytes | None:
@@ -128,7 +134,11 @@ def _hex(text: str) -> bytes | None:
 def _base64(text: str) -> bytes | None:
     lines = text.split()
     digits = "".join(lines).replace("-", "+").replace("_", "/")
-    if len(digits) < 11 or len({len(line) for line in lines[:-1]}) > 1 or (digits.isalpha() and digits.islower()):
+    if (
+        len(digits) < 11
+        or len({len(line) for line in lines[:-1]}) > 1
+        or (digits.isalpha() and digits.islower())
+    ):
         return None  # less than a word of eight bytes, or prose
     try:
         return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)

@@ -1,7 +1,9 @@
-"""The transcript format `.dqt`: recorded traffic as JSON lines, one frame a line (docs/transcript.md specifies it).
+"""The transcript format `.dqt`: recorded traffic as JSON lines, one frame a line (docs/transcript.md
+specifies it).
 
-A transcript is append-only. Each line stands alone, so a writer that was killed loses at most the line it was writing, and a
-reader skips what is no line. The bytes of a direction, joined in order, are the stream as it was on the wire, garbage included.
+A transcript is append-only. Each line stands alone, so a writer that was killed loses at most the line it was
+writing, and a reader skips what is no line. The bytes of a direction, joined in order, are the stream as it
+was on the wire, garbage included.
 """
 
 from __future__ import annotations
@@ -85,7 +87,9 @@ class TranscriptWriter:
     def end(self, connection: Connection, side: Side, time: int | None) -> None:
         """Write that one side sends no more."""
         self._open(connection, time)
-        self._write(json_line(time, {"connection": connection.number, "event": "end", "direction": NAMES[side]}))
+        self._write(
+            json_line(time, {"connection": connection.number, "event": "end", "direction": NAMES[side]})
+        )
 
     def close(self) -> None:
         """Close the file."""
@@ -131,7 +135,9 @@ def check_header(line: bytes) -> None:
     except (ValueError, KeyError, TypeError):
         raise SourceError("a file that is no transcript", 'its first line has no "dqt"') from None
     if version != VERSION:
-        raise SourceError(f"a transcript of version {version}", f"this program reads version {VERSION}: update it")
+        raise SourceError(
+            f"a transcript of version {version}", f"this program reads version {VERSION}: update it"
+        )
 
 
 def lines(reader: ByteReader) -> Iterator[tuple[bytes, bool]]:
@@ -212,4 +218,3 @@ def _piece(line: Mapping[str, Any], recorded: _Recorded) -> Piece | None:
 def is_transcript(head: bytes) -> bool:
     """Say whether an input that begins so is a transcript."""
     return head.lstrip().startswith(MAGIC) or (head.startswith(b"{") and b'"dqt"' in head.partition(b"\n")[0])
-

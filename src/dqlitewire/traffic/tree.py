@@ -1,9 +1,11 @@
-"""A frame's bytes with names: as an indented tree of byte ranges, or as a hexdump with the names in the margin."""
+"""A frame's bytes with names: as an indented tree of byte ranges, or as a hexdump with the names in the
+margin."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
+from typing import Any
 
 from dqlitewire.cursor import Span
 from dqlitewire.traffic.summary import elide, one_line, value
@@ -47,30 +49,27 @@ def _walk(span: Span, depth: int, limits: tuple[int | None, int | None]) -> Iter
 
 def value_of(span: Span, width: int = 60) -> str:
     """The value of a part, in words."""
+    held: Any = span.value
     if span.name == "header":
-        return ", ".join(f"{part.name} {part.value}" for part in span.children if part.name != "reserved" or part.value)
-    if span.name == "types" or (span.value is None and not _is_cell(span)):
-        return _types(span.value)
+        return ", ".join(
+            f"{part.name} {part.value}" for part in span.children if part.name != "reserved" or part.value
+        )
+    if span.name == "types":
+        return ", ".join(kind.name for kind in held)
     if span.name == "sql":
-        return elide(one_line(str(span.value)), max(16, width - 24))
-    if isinstance(span.value, (list, tuple)):
-        return "(" + ", ".join(value(item, 20) for item in span.value) + ")"
+        return elide(one_line(held), max(16, width - 24))
     if span.name == "marker":
-        return str(span.value)
-    return value(span.value, max(16, width - 24))
-
-
-def _is_cell(span: Span) -> bool:
-    return span.name.startswith("[")
-
-
-def _types(types: object) -> str:
-    if not isinstance(types, (list, tuple)):
+        return str(held)
+    if span.name == "params" or span.name.startswith("rows["):
+        return "(" + ", ".join(value(item, 20) for item in held or ()) + ")"
+    if held is None and not span.name.startswith("["):
         return ""
-    return ", ".join(getattr(kind, "name", str(kind)) for kind in types)
+    return value(held, max(16, width - 24))
 
 
-def hexdump(data: bytes, span: Span | None = None, width: int = 100, max_bytes: int | None = 4096) -> Iterator[str]:
+def hexdump(
+    data: bytes, span: Span | None = None, width: int = 100, max_bytes: int | None = 4096
+) -> Iterator[str]:
     """Yield a hexdump, a word (8 bytes) a line, with the parts that begin in it in the margin.
 
     Args:

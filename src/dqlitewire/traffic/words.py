@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from dqlitewire import RequestType, ResponseType
@@ -18,7 +18,11 @@ CODE_DIGITS = 15
 def explain_code(code: int) -> list[str]:
     """Say what a failure code means."""
     info = explain_failure(code)
-    lines = [f"failure code {code} (0x{code:x}): {info.name}", f"  {info.meaning}", f"  retry: {info.retry.value}"]
+    lines = [
+        f"failure code {code} (0x{code:x}): {info.name}",
+        f"  {info.meaning}",
+        f"  retry: {info.retry.value}",
+    ]
     primary = code & 0xFF
     if code > 0xFF and not 1000 <= code < 1024:
         lines.append(f"  extended code {code >> 8} of {primary} ({failure_name(primary)})")
@@ -43,7 +47,11 @@ def explain_type(kind: RequestType | ResponseType) -> list[str]:
         answers = [ResponseType(answer).name for answer in cls.ANSWERS]
         lines.append(f"  answered by {', '.join([*answers, 'FAILURE'])}" if answers else "  never answered")
     else:
-        asked = [RequestType(code).name for (way, code), other in sorted(REGISTRY.items(), key=lambda e: e[0][1]) if way and kind in other.ANSWERS]
+        asked = [
+            RequestType(code).name
+            for (way, code), other in sorted(REGISTRY.items(), key=lambda e: e[0][1])
+            if way and kind in other.ANSWERS
+        ]
         lines.append(f"  answers {', '.join(asked) if asked else 'any request'}")
     return lines
 
@@ -52,26 +60,41 @@ def explain_word(word: str) -> list[list[str]]:
     """Say what a number or name may mean; empty if it is neither a code nor a type.
 
     Args:
-        word: a failure code (decimal, or hex with 0x), the name of one, or the number or name of a message type.
+        word: a failure code (decimal, or hex with 0x), the name of one, or the number or name of a message
+            type.
     """
     number = _number(word)
     if number is not None:
-        return [explain_code(number), *(explain_type(kind) for kind in _types(lambda kind: int(kind) == number))]
+        return [
+            explain_code(number),
+            *(explain_type(kind) for kind in _types(lambda kind: int(kind) == number)),
+        ]
     name = word.upper().replace("-", "_")
     found = [explain_type(kind) for kind in _types(lambda kind: kind.name == name)]
-    return found + [explain_code(code) for code in _codes() if failure_name(code).removeprefix("SQLITE_").removeprefix("DQLITE_") == name.removeprefix("SQLITE_").removeprefix("DQLITE_")]
+    return found + [
+        explain_code(code)
+        for code in _codes()
+        if failure_name(code).removeprefix("SQLITE_").removeprefix("DQLITE_")
+        == name.removeprefix("SQLITE_").removeprefix("DQLITE_")
+    ]
 
 
 def _number(word: str) -> int | None:
     if len(word) > CODE_DIGITS + 2:
         return None
     try:
-        return int(word, 16) if word.lower().startswith("0x") else int(word) if word.isascii() and word.isdigit() and len(word) <= CODE_DIGITS else None
+        return (
+            int(word, 16)
+            if word.lower().startswith("0x")
+            else int(word)
+            if word.isascii() and word.isdigit() and len(word) <= CODE_DIGITS
+            else None
+        )
     except ValueError:
         return None
 
 
-def _types(wanted: Any) -> Iterator[RequestType | ResponseType]:
+def _types(wanted: Callable[[RequestType | ResponseType], bool]) -> Iterator[RequestType | ResponseType]:
     yield from (kind for kind in RequestType if wanted(kind))
     yield from (kind for kind in ResponseType if wanted(kind))
 
@@ -79,4 +102,8 @@ def _types(wanted: Any) -> Iterator[RequestType | ResponseType]:
 def _codes() -> Iterator[int]:
     yield from range(1, 102)
     yield from (1001, 1002, 1005)
-    yield from (primary | extended << 8 for extended in range(1, 48) for primary in (1, 4, 5, 6, 8, 10, 11, 14, 19, 27, 28))
+    yield from (
+        primary | extended << 8
+        for extended in range(1, 48)
+        for primary in (1, 4, 5, 6, 8, 10, 11, 14, 19, 27, 28)
+    )
