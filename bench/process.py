@@ -61,7 +61,8 @@ def run(program: str, folder: Path, data: bytes = b"") -> tuple[bytes, float]:
     """Return what a child prints, and its CPU seconds from start to end, user and system."""
     pipe = subprocess.PIPE
     child = subprocess.Popen([*ISOLATED, "-c", program, str(folder)], stdin=pipe, stdout=pipe)
-    assert child.stdin is not None and child.stdout is not None
+    assert child.stdin is not None
+    assert child.stdout is not None
     with child.stdin, child.stdout:
         child.stdin.write(data)
         child.stdin.close()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from statistics import median
 
-from bench import frames, linear, process, rows, small
+from bench import conversation, frames, linear, process, rows, small
 from bench.candidates import OURS, Codec
 from bench.goals import BOUNDS, LINEAR, OLDER_PYTHON, RATIOS, Goal
 from bench.measure import Times, Trial, compare, compare_fresh
@@ -78,6 +79,21 @@ def _peak(settings: Settings) -> Result:
     return Result({OURS: float(top)}, figures | {"rows + frame": top / (held + frame)})
 
 
+def _exchange(settings: Settings) -> Result:
+    times = compare(conversation.exchange(settings.codecs[0]), settings.rounds)
+    pairs = zip(times.rounds[OURS], times.rounds["codec"], strict=True)
+    more = [(layered - alone) * 1e6 for layered, alone in pairs]
+    return Result(
+        {name: times.median(name) for name in times.rounds}, {"codec": median(more)}, {"codec": more}
+    )
+
+
+def _layered_stream(settings: Settings) -> Result:
+    times = compare(conversation.stream(settings.codecs[0]), settings.rounds)
+    ratios = times.ratios(OURS, "codec")
+    return Result({n: times.median(n) for n in times.rounds}, {"codec": median(ratios)}, {"codec": ratios})
+
+
 def _works() -> Iterator[tuple[str, str, Callable[[Settings], Result]]]:
     for shape, count in (
         (frames.ITF3, 3400),
@@ -104,6 +120,8 @@ def _works() -> Iterator[tuple[str, str, Callable[[Settings], Result]]]:
     yield "process first result", "start", _first_result
     yield "process after import", "start", _after_import
     yield "memory peak", "B", _peak
+    yield "conversation RESULT", "call", _exchange
+    yield "conversation stream itf3", "cell", _layered_stream
     for name in linear.CASES:
         yield f"linear {name}", "call", partial(_linear, name)
 
