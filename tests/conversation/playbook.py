@@ -2,9 +2,9 @@
 
     (Playbook() >> OpenRequest("main") << DbResponse(0) >> ...).over()
 
-`>> request` is sent by the client and must come out of the server; `<< answer` is given by the server and must come
-out of the client as that answer, to the request whose turn it is. The observer sees all bytes. `says` looks at the
-events of the last answer; `over` asks all three whether anything is left.
+`>> request` is sent by the client and must come out of the server; `<< answer` is given by the server and
+must come out of the client as that answer, to the request whose turn it is. The observer sees all bytes.
+`says` looks at the events of the last answer; `over` asks all three whether anything is left.
 """
 
 from __future__ import annotations

@@ -88,11 +88,12 @@ def test_every_answer_has_its_line(answer: Message) -> None:
 def test_long_texts_are_elided_and_clean() -> None:
     line = describe_frame(4, 8, PrepareRequest(0, "SELECT\n\x1b[31m" + "x" * 1000), is_request=True)
     assert len(line) < 140
-    assert "\n" not in line and "\x1b" not in line
-    assert "FILES files=[1] (8 bytes)" == describe_frame(
-        9, 8, FilesResponse({SECRET: bytes(8)}), is_request=False
+    assert not {"\n", "\x1b"} & set(line)
+    assert (
+        describe_frame(9, 8, FilesResponse({SECRET: bytes(8)}), is_request=False)
+        == "FILES files=[1] (8 bytes)"
     )
-    assert "type 99 (8 bytes)" == describe_frame(99, 8, None, is_request=True)
+    assert describe_frame(99, 8, None, is_request=True) == "type 99 (8 bytes)"
 
 
 def test_frames_that_do_not_decode_are_logged_too(caplog: pytest.LogCaptureFixture) -> None:
@@ -144,7 +145,8 @@ def environment() -> dict[str, str]:
 def test_nothing_reaches_stderr_unasked() -> None:
     program = (
         "import logging\nfrom dqlitewire.conversation import ClientConversation\n"
-        "from dqlitewire.messages import LeaderRequest\nClientConversation(frame_log=True).send(LeaderRequest())"
+        "from dqlitewire.messages import LeaderRequest\n"
+        "ClientConversation(frame_log=True).send(LeaderRequest())"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment()

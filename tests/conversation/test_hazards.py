@@ -220,7 +220,7 @@ def test_body_above_a_gibibyte(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_happens_is_said_of_each() -> None:
     assert set(hazards.WHAT_HAPPENS) == set(Hazard)
-    assert Hazard.ALL == sum(Hazard)
+    assert sum(Hazard) == Hazard.ALL
 
 
 def test_error_copies() -> None:

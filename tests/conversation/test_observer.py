@@ -1,4 +1,5 @@
-"""The observer: exchanges with their times and counts, and what it makes of bytes that are no conversation."""
+"""The observer: exchanges with their times and counts, and what it makes of bytes that are no
+conversation."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dqlitewire import Limits, Message
 from dqlitewire.conversation import (

@@ -5,13 +5,15 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dqlitewire.conversation.sql import Kind, normalise, survey, tokenize
 
-W, N, S, B, NUM, V, OP, SEMI, BAD = (
-    Kind.WORD, Kind.NAME, Kind.STRING, Kind.BLOB, Kind.NUMBER, Kind.VARIABLE, Kind.OPERATOR, Kind.SEMICOLON, Kind.BAD,
-)  # fmt: skip
+W, N, S, B, NUM = Kind.WORD, Kind.NAME, Kind.STRING, Kind.BLOB, Kind.NUMBER
+V, OP, SEMI, BAD = Kind.VARIABLE, Kind.OPERATOR, Kind.SEMICOLON, Kind.BAD
+NUMBERS = ["1", "1.", ".5", "1e5", "1.5E-3", "0xfF", "1_000"]
+VARIABLES = ["?", "?12", ":a", "@b", "$c", "$d::e(f)"]
 
 
 def tokens(sql: str) -> list[tuple[Kind, str]]:
@@ -25,10 +27,11 @@ TOKENS = [
     ("'it''s' \"a\"\"b\" `c``d` [e f]", [(S, "'it''s'"), (N, '"a""b"'), (N, "`c``d`"), (N, "[e f]")]),
     ("'open", [(BAD, "'open")]),
     ("x'00fF' X'' x'0' x'0g'", [(B, "x'00fF'"), (B, "X''"), (BAD, "x'0'"), (BAD, "x'0g'")]),
-    ("1 1. .5 1e5 1.5E-3 0xfF 1_000", [(NUM, text) for text in "1 1. .5 1e5 1.5E-3 0xfF 1_000".split()]),
+    (" ".join(NUMBERS), [(NUM, text) for text in NUMBERS]),
     ("1e 12ab 0x", [(BAD, "1e"), (BAD, "12ab"), (BAD, "0x")]),
-    ("? ?12 :a @b $c $d::e(f) :", [(V, text) for text in "? ?12 :a @b $c $d::e(f)".split()] + [(BAD, ":")]),
-    ("a->>b||c<=d<>e", [(W, "a"), (OP, "->>"), (W, "b"), (OP, "||"), (W, "c"), (OP, "<="), (W, "d"), (OP, "<>"), (W, "e")]),
+    (" ".join(VARIABLES), [(V, text) for text in VARIABLES]),
+    (":", [(BAD, ":")]),
+    ("a->>b||c<=1", [(W, "a"), (OP, "->>"), (W, "b"), (OP, "||"), (W, "c"), (OP, "<="), (NUM, "1")]),
     ("a-1--b\n-2", [(W, "a"), (OP, "-"), (NUM, "1"), (OP, "-"), (NUM, "2")]),
     ("/* ' */;/**/;/*", [(SEMI, ";"), (SEMI, ";"), (OP, "/"), (OP, "*")]),
     ("\ufeffSELECT", [(W, "SELECT")]),
@@ -42,7 +45,8 @@ def test_tokens(sql: str, expected: list[tuple[Kind, str]]) -> None:
 
 
 PIECES = st.sampled_from(
-    ["'", '"', "`", "[", "]", "--", "/*", "*/", "\n", " ", ";", "x'", "0x", "1", ".5", "e", "?", ":", "$a(", ")", "a", "É", "||"]
+    ["'", '"', "`", "[", "]", "--", "/*", "*/", "\n", " ", ";", "x'", "0x", "1", ".5", "e"]
+    + ["?", ":", "$a(", ")", "a", "É", "||"]
 )  # fmt: skip
 
 
@@ -77,6 +81,7 @@ def test_returning_is_seen_where_sqlite_sees_it(word: str, around: str) -> None:
     assert survey(sql).returning == (word == "returning" and around in ("{}", "x.{}"))
 
 
+TRIGGER = "CREATE TRIGGER x AFTER INSERT ON t"
 SURVEYS = [
     ("", ()),
     ("-- only this", ()),
@@ -86,12 +91,11 @@ SURVEYS = [
     ("insert into t values (';')", ("INSERT",)),
     ("/* ; */ INSERT INTO t VALUES (1); -- ;", ("INSERT",)),
     ("WITH a AS (SELECT 1) SELECT * FROM a", ("SELECT",)),
-    ("WITH RECURSIVE a(b) AS (SELECT 1 UNION SELECT 2) DELETE FROM t WHERE a IN (SELECT b FROM a)", ("DELETE",)),
+    ("WITH RECURSIVE a(b) AS (SELECT 1 UNION SELECT 2) DELETE FROM t WHERE a IN a", ("DELETE",)),
     ("WITH", ("WITH",)),
     ("EXPLAIN QUERY PLAN SELECT 1", ("EXPLAIN",)),
     ("VALUES (1)", ("VALUES",)),
-    ("CREATE TRIGGER x AFTER INSERT ON t BEGIN INSERT INTO u VALUES (1); SELECT CASE 1 WHEN 1 THEN 2 END; END; BEGIN",
-     ("CREATE", "BEGIN")),
+    (TRIGGER + " BEGIN DELETE FROM u; SELECT CASE 1 WHEN 1 THEN 2 END; END; BEGIN", ("CREATE", "BEGIN")),
     ("CREATE TEMP TRIGGER x AFTER INSERT ON t BEGIN DELETE FROM u; END", ("CREATE",)),
     ("ROLLBACK TRANSACTION TO SAVEPOINT a; ROLLBACK TO b; ROLLBACK; END TRANSACTION",
      ("ROLLBACK TO", "ROLLBACK TO", "ROLLBACK", "END")),

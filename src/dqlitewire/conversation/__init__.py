@@ -1,7 +1,8 @@
-"""The protocol's order, without I/O: who may say what when, for clients, servers and whoever listens in between.
+"""The protocol's order, without I/O: who may say what when, for clients, servers and whoever listens in
+between.
 
-`ClientConversation` and `ServerConversation` are the two ends, `Observer` follows somebody else's connection. All read
-one table (`dqlitewire.conversation.table`). Nothing here opens a socket, starts a thread or waits.
+`ClientConversation` and `ServerConversation` are the two ends, `Observer` follows somebody else's connection.
+All read one table (`dqlitewire.conversation.table`). Nothing here opens a socket, starts a thread or waits.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ __all__ = [
     "TABLE",
     "Answered",
     "BadHeader",
-    "End",
     "ClientConversation",
+    "End",
     "Ended",
     "Ending",
     "Event",

@@ -1,7 +1,7 @@
 """A result in frames of about a page, as dqlite sends it, but with at least one row in each.
 
-dqlite 1.18.6 src/query.c: query__batch ends a frame before the next row when header and body have reached the page, and so
-never gets on if the column names alone fill one; a row in each frame avoids that.
+dqlite 1.18.6 src/query.c: query__batch ends a frame before the next row when header and body have reached the
+page, and so never gets on if the column names alone fill one; a row in each frame avoids that.
 """
 
 from __future__ import annotations

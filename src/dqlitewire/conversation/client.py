@@ -1,9 +1,10 @@
-"""The client's side: requests in, bytes out; bytes in, events out, each answer with the request it belongs to.
+"""The client's side: requests in, bytes out; bytes in, events out, each answer with the request it belongs
+to.
 
-The contract: the k-th answer belongs to the k-th request. `send` may be called while answers are open, as long as
-somebody goes on receiving. A frame that the table does not allow ends the conversation with an error that carries
-both frames; so does one that does not decode. After that, and after the end of the stream, the connection is of no
-use. One owner at a time, as for the decoder.
+The contract: the k-th answer belongs to the k-th request. `send` may be called while answers are open, as
+long as somebody goes on receiving. A frame that the table does not allow ends the conversation with an error
+that carries both frames; so does one that does not decode. After that, and after the end of the stream, the
+connection is of no use. One owner at a time, as for the decoder.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class _Open:
 
     is_probe = False
     roleless = False  # a CLUSTER that is answered by nodes without roles
+    if TYPE_CHECKING:
+        discarded: int
 
     def __init__(self, request: Any, frame: bytes, place: Place, seen: Survey | None) -> None:
         self.request = request
@@ -121,7 +124,8 @@ class ClientConversation:
     # ------------------------------------------------------------------ sending
 
     def send(self, request: Any, *, allow: Hazard = Hazard.NONE) -> bytes:
-        """Return the bytes of a request, behind those of the handshake if it is the first, and expect its answer.
+        """Return the bytes of a request, behind those of the handshake if it is the first, and expect its
+        answer.
 
         Args:
             allow: hazards to take knowingly.
@@ -145,7 +149,8 @@ class ClientConversation:
         return frame
 
     def send_frame(self, frame: bytes, *, allow: Hazard = Hazard.NONE) -> bytes:
-        """Return the bytes to send for one whole request frame, checked as a message is as far as it decodes."""
+        """Return the bytes to send for one whole request frame, checked as a message is as far as it
+        decodes."""
         self._check_phase()
         kind = frame[4]
         refuse(body_hazards(kind, memoryview(frame)[HEADER_SIZE:], self.generation), allow, frame)
@@ -229,6 +234,7 @@ class ClientConversation:
                 kind = self._checked(kind & 0xFF, kind >> 8)
             entry = queue[0]
             size = decoder.pending_frame_size() if self._log is not None else 0
+            message: Any
             if self._in_run or entry.roleless:
                 message = self._decode_specially(entry)
             else:
@@ -355,7 +361,8 @@ class ClientConversation:
     # ------------------------------------------------------------------ the end
 
     def receive_eof(self) -> list[Event]:
-        """Take the end of the stream: what was open is lost, and the last event says where the stream ended."""
+        """Take the end of the stream: what was open is lost, and the last event says where the stream
+        ended."""
         self._check_phase()
         leftover = len(self._decoder.waiting)
         head = self._queue[0] if self._queue else None

@@ -33,7 +33,8 @@ class WrongAnswerError(StreamError):
 def wrong_answer(
     answer_frame: bytes, place: Place | None, request: Any, request_frame: bytes | None
 ) -> WrongAnswerError:
-    """Make the error for an answer that does not fit where the request stands; without `place` nothing was asked."""
+    """Make the error for an answer that does not fit where the request stands; without `place` nothing was
+    asked."""
     schema = f" schema {answer_frame[5]}" if answer_frame[5] else ""
     asked = "no request" if request_frame is None else type_name(request_frame[4], True)
     allowed = "nothing" if place is None else place.allowed

@@ -1,7 +1,7 @@
 """What a conversation reports: small objects for `match`, each about one request or about the connection.
 
-On the client's side every request ends in exactly one of Answered, Rows with `last`, Failed, Interrupted, Probed and
-Lost, in the order of sending; its `request` is the object that was sent.
+On the client's side every request ends in exactly one of Answered, Rows with `last`, Failed, Interrupted,
+Probed and Lost, in the order of sending; its `request` is the object that was sent.
 """
 
 from __future__ import annotations
@@ -73,8 +73,6 @@ class Event:
         if type(other) is not type(self):
             return NotImplemented
         return all(getattr(self, name) == getattr(other, name) for name in self.__match_args__)
-
-    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         arguments = ", ".join(repr(getattr(self, name)) for name in self.__match_args__)

@@ -29,8 +29,8 @@ class Exchange(Event):
         row_count: rows of them all, None where they were not counted.
         first_byte: when the answer began, None without one.
         last_byte: when the last byte of the answer came, None without one.
-        ending: "open" until it is over, then "done", "failure", "interrupted", "unanswered", "raft", "orphan" (an answer
-            nobody asked for) or "wrong" (an answer that the request cannot get).
+        ending: "open" until it is over, then "done", "failure", "interrupted", "unanswered", "raft", "orphan"
+            (an answer nobody asked for) or "wrong" (an answer that the request cannot get).
         sql: the text behind a prepared statement, where its PREPARE was seen.
         place: where the request stands in the table.
     """
@@ -62,6 +62,12 @@ class Exchange(Event):
         self.last_byte: float | None = None
         self.ending = "open"
         self._sql: str | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return self is other  # whatever others say the same
+
+    def __hash__(self) -> int:
+        return id(self)
 
     def __repr__(self) -> str:
         return f"<Exchange {self.label}: {self.answer_count} answers, {self.ending}>"

@@ -1,7 +1,9 @@
-"""A FAILURE in words: the name of its code, what it means for the request, and whether sending it again is safe.
+"""A FAILURE in words: the name of its code, what it means for the request, and whether sending it again is
+safe.
 
-`_RULES` is read from the top, the first rule that fits speaks. What a rule says holds for one writing statement; a
-request that cannot change anything, and one of several statements, are told apart afterwards in one place.
+`_RULES` is read from the top, the first rule that fits speaks. What a rule says holds for one writing
+statement; a request that cannot change anything, and one of several statements, are told apart afterwards in
+one place.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 from enum import Enum
 
 from ..constants import RequestType, is_dqlite_namespace_code, primary_sqlite_code
+from ..text import sanitize_for_log
 from .codes import failure_name
 from .generation import Generation
 from .sql import Survey, survey
@@ -44,23 +47,29 @@ class FailureInfo:
     Attributes:
         code: as the server sent it.
         name: its name in SQLite or dqlite, such as "SQLITE_IOERR_NOT_LEADER".
+        message: the server's words.
         meaning: one clause for people.
         retry: whether and where to send the request again.
         outcome: what became of the request.
     """
 
-    __slots__ = ("code", "meaning", "name", "outcome", "retry")
+    __slots__ = ("code", "meaning", "message", "name", "outcome", "retry")
     __match_args__ = ("code", "name", "meaning", "retry", "outcome")
 
-    def __init__(self, code: int, name: str, meaning: str, retry: Retry, outcome: Outcome) -> None:
+    def __init__(
+        self, code: int, name: str, message: str, meaning: str, retry: Retry, outcome: Outcome
+    ) -> None:
         self.code = code
         self.name = name
+        self.message = message
         self.meaning = meaning
         self.retry = retry
         self.outcome = outcome
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.code}): {self.meaning}; {self.outcome.value}; retry: {self.retry.value}"
+        said = f" {sanitize_for_log(self.message)!r}" if self.message else ""
+        words = f"{self.meaning}; {self.outcome.value}; retry: {self.retry.value}"
+        return f"{self.name} ({self.code}){said}: {words}"
 
     def __repr__(self) -> str:
         return f"FailureInfo({self.code}, {self.name!r}, {self.retry}, {self.outcome})"
@@ -182,7 +191,7 @@ def explain_failure(
         meaning += "; statements before the failing one stay"
         outcome = Outcome.UNKNOWN
         retry = retry if retry is Retry.NO else Retry.CHECK
-    return FailureInfo(code, failure_name(code), meaning, retry, outcome)
+    return FailureInfo(code, failure_name(code), message, meaning, retry, outcome)
 
 
 def changes_something(kind: RequestType | None, seen: Survey | None) -> bool:

@@ -1,8 +1,8 @@
 """One elided line a frame through the standard `logging`, both directions, at DEBUG.
 
-`logging` is not imported here: while nobody has imported it, nobody has switched it on. Whether frames are logged is
-decided when a conversation is made, so that it costs one `is None` afterwards. Parameters, rows and files are
-counted, their values are never written; SQL text is, shortened.
+`logging` is not imported here: while nobody has imported it, nobody has switched it on. Whether frames are
+logged is decided when a conversation is made, so that it costs one `is None` afterwards. Parameters, rows and
+files are counted, their values are never written; SQL text is, shortened.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def frame_log(role: str, is_client: bool, wanted: bool | None) -> FrameLog | Non
 
 
 def describe_frame(kind: int, size: int, message: Message | None, *, is_request: bool) -> str:
-    """Return one line about a frame: its type, its fields without their values where those are data, its size."""
+    """Return one line about a frame: its type, its fields without their values where those are data, its
+    size."""
     words = [type_name(kind, is_request)]
     for field in getattr(message, "FIELDS", ()):
         if field.is_attribute:

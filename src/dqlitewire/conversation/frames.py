@@ -31,10 +31,12 @@ _PART_WORD = b"\xee" * 8
 
 def type_name(kind: int, is_request: bool) -> str:
     """Return the name of a type byte, "type 99" if it has none."""
-    try:
-        return (RequestType if is_request else ResponseType)(kind).name
-    except ValueError:
-        return f"type {kind}"
+    name = (_REQUEST_NAMES if is_request else _RESPONSE_NAMES).get(kind)
+    return f"type {kind}" if name is None else name
+
+
+_REQUEST_NAMES = {int(kind): kind.name for kind in RequestType}
+_RESPONSE_NAMES = {int(kind): kind.name for kind in ResponseType}
 
 
 def answer_key(frame: bytes) -> int:
@@ -45,14 +47,22 @@ def answer_key(frame: bytes) -> int:
 class RawRequest:
     """A request frame to be sent as it is, whether or not it decodes."""
 
-    __slots__ = ("MSG_TYPE", "frame", "schema")
+    __slots__ = ("frame",)
     __match_args__ = ("frame",)
     IS_REQUEST = True
 
     def __init__(self, frame: bytes) -> None:
         self.frame = frame
-        self.MSG_TYPE = frame[4]
-        self.schema = frame[5]
+
+    @property
+    def MSG_TYPE(self) -> int:
+        """The header's type byte."""
+        return self.frame[4]
+
+    @property
+    def schema(self) -> int:
+        """The header's schema byte."""
+        return self.frame[5]
 
     def __repr__(self) -> str:
         return f"<RawRequest {type_name(self.MSG_TYPE, True)}, {len(self.frame)} bytes>"
@@ -133,13 +143,11 @@ class FrameReader:
         tolerant: read text that is not UTF-8 with its bytes escaped, and unknown roles as spare.
     """
 
-    __slots__ = ("_decoders", "_limits", "_options")
+    __slots__ = ("_decoders", "_limits", "_tolerant")
 
     def __init__(self, limits: Limits | None = None, *, tolerant: bool = False) -> None:
         self._limits = limits
-        self._options = (
-            {"text_errors": "backslashreplace", "unknown_role_policy": "accept"} if tolerant else {}
-        )
+        self._tolerant = tolerant
         self._decoders: dict[tuple[bool, int], MessageDecoder] = {}
 
     def read(
@@ -166,7 +174,13 @@ class FrameReader:
 
     def _decoder(self, is_request: bool, version: int) -> MessageDecoder:
         version = version if version in (PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY) else PROTOCOL_VERSION
-        decoder = MessageDecoder(is_request, version, limits=self._limits, **self._options)
+        decoder = MessageDecoder(
+            is_request,
+            version,
+            unknown_role_policy="accept" if self._tolerant else "reject",
+            text_errors="backslashreplace" if self._tolerant else "strict",
+            limits=self._limits,
+        )
         if is_request:
             decoder.feed(version.to_bytes(8, "little"))
             decoder.decode_handshake()

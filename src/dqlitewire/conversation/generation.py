@@ -1,10 +1,10 @@
-"""Which generation of server is at the other end: there is no version query on the wire, but there are questions
-that each generation answers in its own way.
+"""Which generation of server is at the other end: there is no version query on the wire, but there are
+questions that each generation answers in its own way.
 
-One question is LEADER with schema 1: 1.12 and later refuse the schema, 1.11 and older never look at it. The other is
-EXEC_SQL with schema 2 on an opened database: 1.12 to 1.18.1 refuse it with 1005, 1.18.2 and later with 1, and older
-ones run the text, which is therefore empty. Never ask with an unknown request type: 1.11 does not answer that and
-reads nothing more (dqlite src/gateway.c: gateway__handle).
+One question is LEADER with schema 1: 1.12 and later refuse the schema, 1.11 and older never look at it. The
+other is EXEC_SQL with schema 2 on an opened database: 1.12 to 1.18.1 refuse it with 1005, 1.18.2 and later
+with 1, and older ones run the text, which is therefore empty. Never ask with an unknown request type: 1.11
+does not answer that and reads nothing more (dqlite src/gateway.c: gateway__handle).
 """
 
 from __future__ import annotations
@@ -63,4 +63,5 @@ def judge_generation(answer: Message) -> Generation:
             return {DQLITE_PARSE: Generation.V1_12, SQLITE_ERROR: Generation.V1_18_2}.get(
                 code, Generation.UNKNOWN
             )
-    return Generation.UNKNOWN
+        case _:
+            return Generation.UNKNOWN

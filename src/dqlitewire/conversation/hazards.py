@@ -1,8 +1,8 @@
 """Requests that kill, hang or mislead a server, and can be seen to before they are sent.
 
-What cannot be seen: a value of the wrong type in a BOOLEAN, DATE, DATETIME or TIMESTAMP column aborts the node that
-reads it (dqlite#733), and a result whose column names fill a page never ends (`ROWS` without rows, refused by the
-decoder).
+What cannot be seen: a value of the wrong type in a BOOLEAN, DATE, DATETIME or TIMESTAMP column aborts the
+node that reads it (dqlite#733), and a result whose column names fill a page never ends (`ROWS` without rows,
+refused by the decoder).
 """
 
 from __future__ import annotations

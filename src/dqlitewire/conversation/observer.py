@@ -1,11 +1,11 @@
 """Somebody else's connection: both directions in, exchanges out. Nothing that the bytes say makes it raise.
 
-The contract: the k-th answer belongs to the k-th request, as the table says. Only after bytes were lost may an answer skip
-requests that cannot have got it; those come out unanswered. An answer that does not fit otherwise ends its request as
-"wrong", and one that nobody asked for is an exchange of its own, an "orphan".
+The contract: the k-th answer belongs to the k-th request, as the table says. Only after bytes were lost may
+an answer skip requests that cannot have got it; those come out unanswered. An answer that does not fit
+otherwise ends its request as "wrong", and one that nobody asked for is an exchange of its own, an "orphan".
 
-A Frame comes out before the Exchange it ends. Bytes of both sides may come in any interleaving in which no answer precedes
-its request.
+A Frame comes out before the Exchange it ends. Bytes of both sides may come in any interleaving in which no
+answer precedes its request.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class Observer:
 
     Args:
         limits: caps for decoding.
-        count_rows: decode ROWS to count them; without, `row_count` is None and frames cost a few microseconds.
+        count_rows: decode ROWS to count them; without, `row_count` is None and frames cost a few
+            microseconds.
         keep_answers: answer frames kept in one exchange, None for all.
         handshake: without, both streams begin with a frame, as when cut behind the handshake.
         midstream: the connection was joined at any place; frames are looked for.

@@ -1,7 +1,7 @@
 """What a server of each generation says to a request it does not accept (dqlite src/gateway.c, src/bind.c).
 
-A request whose fixed fields do not decode is not answered at all: servers close the connection. From 1.18.2 on the header of
-the parameters counts as such a field.
+A request whose fixed fields do not decode is not answered at all: servers close the connection. From 1.18.2
+on the header of the parameters counts as such a field.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
 """The server's side: bytes in, requests out one at a time; answers in, checked against the table, bytes out.
 
-The contract: a request must be answered whole before the next one comes out; what was sent ahead waits in order, as in
-dqlite, where it waits in the socket. There are two levels. `next_event` judges nothing and is for servers that play a
-given generation; `next_request` hands out decoded requests and says how to refuse the others.
+The contract: a request must be answered whole before the next one comes out; what was sent ahead waits in
+order, as in dqlite, where it waits in the socket. There are two levels. `next_event` judges nothing and is
+for servers that play a given generation; `next_request` hands out decoded requests and says how to refuse the
+others.
 
-An INTERRUPT directly behind a running query is seen before its turn (`interrupted`), so that one EMPTY can end both.
+An INTERRUPT directly behind a running query is seen before its turn (`interrupted`), so that one EMPTY can
+end both.
 """
 
 from __future__ import annotations
@@ -72,7 +74,8 @@ class Incoming(LazyFrame):
         super().__init__(data, True)
 
     def refusal(self, generation: Generation) -> FailureResponse | None:
-        """Return what a server of a generation says to this frame if it refuses it, None if it says nothing."""
+        """Return what a server of a generation says to this frame if it refuses it, None if it says
+        nothing."""
         return refusal(self.type, self.schema, self.error, generation)
 
     def __repr__(self) -> str:
@@ -80,7 +83,8 @@ class Incoming(LazyFrame):
 
 
 class Refused(Event):
-    """A request that is to be answered by `refusal`; without one a server says nothing and reads nothing more."""
+    """A request that is to be answered by `refusal`; without one a server says nothing and reads nothing
+    more."""
 
     __slots__ = ("error", "frame", "refusal")
     __match_args__ = ("frame", "refusal", "error")
@@ -154,7 +158,8 @@ class ServerConversation:
         self._buffer.feed(data)
 
     def next_event(self) -> Greeting | Incoming | BadHeader | None:
-        """Return the next thing the client says as it is; None if nothing is complete, or an answer is still open."""
+        """Return the next thing the client says as it is; None if nothing is complete, or an answer is still
+        open."""
         if self.phase is Phase.NEW:
             return self._greeting()
         if self.phase is not Phase.OPEN or self._place is not None:
@@ -273,7 +278,8 @@ class ServerConversation:
         return self.answer_frame(frame)
 
     def answer_frame(self, frame: bytes, *, unchecked: bool = False) -> bytes:
-        """Return `frame`, an answer that was encoded elsewhere; only its type, schema and marker are looked at.
+        """Return `frame`, an answer that was encoded elsewhere; only its type, schema and marker are looked
+        at.
 
         Args:
             unchecked: let a wrong answer pass; it leaves the request open.
@@ -285,8 +291,7 @@ class ServerConversation:
         key = answer_key(frame)
         then = None if place is None else place.after.get(key)
         if then is None and key == _EMPTY and self.interrupted:
-            assert place is not None and place.draining is not None
-            then = place.draining.after[_EMPTY]
+            then = _ENDED
             self._buffer.read_message()
         if then is None or frame[5] > self._schema_asked():
             if unchecked:
@@ -309,7 +314,8 @@ class ServerConversation:
     def rows(
         self, column_names: Sequence[str], rows: Iterable[Sequence[Any]], *, typed: bool = False
     ) -> Iterator[bytes]:
-        """Yield the frames of a result; see `batch_rows`. An INTERRUPT seen between two frames ends it with EMPTY."""
+        """Yield the frames of a result; see `batch_rows`. An INTERRUPT seen between two frames ends it with
+        EMPTY."""
         for message in batch_rows(column_names, rows, self.page_size, typed=typed):
             if self.interrupted:
                 yield self.interrupt()
@@ -347,4 +353,5 @@ class ServerConversation:
         return Ended(ending, self._buffer.available())
 
 
+_ENDED = FIRST[RequestType.INTERRUPT].after[_EMPTY]
 _PREPARE, _CLUSTER = bytes((RequestType.PREPARE,)), bytes((RequestType.CLUSTER,))

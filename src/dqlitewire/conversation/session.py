@@ -1,6 +1,8 @@
-"""What a server keeps for one connection, as the client can know it: database, prepared statements, transaction.
+"""What a server keeps for one connection, as the client can know it: database, prepared statements,
+transaction.
 
-All of it goes when the node loses leadership (dqlite src/gateway.c: gateway__leader_close); the connection stays.
+All of it goes when the node loses leadership (dqlite src/gateway.c: gateway__leader_close); the connection
+stays.
 """
 
 from __future__ import annotations
@@ -90,7 +92,8 @@ class Session:
         self._by_savepoint = False
 
     def __repr__(self) -> str:
-        return f"<Session {self.database!r}: {len(self.statements)} statements, transaction {self.in_transaction}>"
+        kept = f"{len(self.statements)} statements, transaction {self.in_transaction}"
+        return f"<Session {self.database!r}: {kept}>"
 
     def clear(self) -> None:
         """Forget everything."""
@@ -132,7 +135,7 @@ class Session:
     def is_void(self, stmt_id: int) -> bool:
         """Tell whether an id was finalized and a higher one is open, which servers do not survive.
 
-        Ids are given lowest first, so any id below an open one was given before (dqlite src/lib/registry.h).
+        An id below an open one was given before: the lowest free one is given (dqlite src/lib/registry.h).
         """
         if self._preparing or (stmt_id in self.statements and stmt_id not in self.closing):
             return False

@@ -1,8 +1,9 @@
-"""The order of the protocol as one table: which answers each request may get, in which turn, and what follows.
+"""The order of the protocol as one table: which answers each request may get, in which turn, and what
+follows.
 
-A connection is a queue of requests. The one at its head is in a turn; each frame from the server is looked up in
-`TABLE` and moves it to the next turn, until it has ended and the next request is at the head. The answers come from
-the declarations of the requests (`ANSWERS`); what is added here is order alone:
+A connection is a queue of requests. The one at its head is in a turn; each frame from the server is looked up
+in `TABLE` and moves it to the next turn, until it has ended and the next request is at the head. The answers
+come from the declarations of the requests (`ANSWERS`); what is added here is order alone:
 
 * any request that is answered may get a FAILURE instead, which ends it;
 * ROWS end their request when the frame is marked DONE, and keep it open when marked PART;
@@ -31,10 +32,10 @@ __all__ = [
     "PART",
     "REQUESTS",
     "TABLE",
+    "UNKNOWN_REQUEST",
     "Place",
     "Step",
     "Turn",
-    "UNKNOWN_REQUEST",
     "follow",
 ]
 

@@ -1,7 +1,9 @@
-"""One direction of somebody else's connection cut into what it is made of: preambles, frames, and what is neither.
+"""One direction of somebody else's connection cut into what it is made of: preambles, frames, and what is
+neither.
 
-Nothing here raises on bytes. In step, any header is believed that announces a body within the cap; out of step, a frame is
-believed only if its header fits its type, its body decodes, and a header that fits stands behind it or nothing does.
+Nothing here raises on bytes. In step, any header is believed that announces a body within the cap; out of
+step, a frame is believed only if its header fits its type, its body decodes, and a header that fits stands
+behind it or nothing does.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
+    from ..fields import Field
     from ..limits import Limits
     from ..messages import Message
 
@@ -64,12 +67,12 @@ class Tap:
         "_first",
         "_flushing",
         "_have",
-        "_reader",
         "_max",
         "_need",
         "_opaque_kind",
         "_parts",
         "_position",
+        "_reader",
         "_skip",
         "_state",
         "_time",
@@ -144,7 +147,8 @@ class Tap:
         self.offset = offset + size
         return self.side, offset, self._data[position : position + size], start, self._time
 
-    # Each step takes what it can and says whether another may go on; it waits for more bytes by returning False.
+    # Each step takes what it can and says whether another may go on; it waits for more bytes by returning
+    # False.
 
     def _start(self) -> bool:
         head = self._data[self._position : self._position + 8]
@@ -345,9 +349,9 @@ class Tap:
 
 def _words(types: Iterable[type[Message]]) -> dict[int, range]:
     # type -> how many words its body can have
-    found = {}
+    found: dict[int, range] = {}
     for message in types:
-        fields: Any = message.FIELDS  # type: ignore[attr-defined]
+        fields: tuple[Field, ...] = getattr(message, "FIELDS")  # noqa: B009  (every declared message has it)
         sized = [field for field in fields if field.kind in _SIZES]
         least = sum(_SIZES[field.kind] for field in sized if not field.since) // 8 or 1
         most = sum(_SIZES[field.kind] for field in sized) // 8
@@ -359,7 +363,7 @@ def _words(types: Iterable[type[Message]]) -> dict[int, range]:
 
 _SIZES = {"u32": 4, "padding": 4, "u64": 8, "role": 8, "reserved": 8, "ignored": 8, "text": 8}
 _OPEN_ENDED = frozenset({"text", "params", "nodes", "files", "rows"})
-_NOT_ZERO = {ResponseType.LEADER: 16, ResponseType.WELCOME: 8}  # the address, the timeout
+_NOT_ZERO: dict[int, int] = {ResponseType.LEADER: 16, ResponseType.WELCOME: 8}  # the address, the timeout
 _NO_WORDS = range(0)
 
 

@@ -1,0 +1,118 @@
+"""A blocking dqlite client on top of `dqlitewire.conversation`: one socket, one database.
+
+    python examples/blocking_client.py ADDRESS DATABASE SQL [SQL ..]
+
+ADDRESS is HOST:PORT of any node; the client goes to the leader. Statements that can give rows are queried,
+the others executed. The conversation knows the protocol's order; what is left to do here is a socket and a
+loop.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import Any
+
+from dqlitewire import ProtocolError
+from dqlitewire.conversation import ClientConversation, Event, Failed, Lost, Outcome, Rows
+from dqlitewire.conversation.sql import survey
+from dqlitewire.messages import (
+    ExecSqlRequest,
+    InterruptRequest,
+    LeaderRequest,
+    OpenRequest,
+    QuerySqlRequest,
+    ResultResponse,
+)
+
+
+class RequestFailed(Exception):
+    """A request that was not done, or of which nobody knows; `outcome` says which."""
+
+    def __init__(self, text: str, outcome: Outcome) -> None:
+        super().__init__(text)
+        self.outcome = outcome
+
+
+class Client:
+    def __init__(self, address: str, timeout: float = 10.0) -> None:
+        host, _, port = address.rpartition(":")
+        self.conversation = ClientConversation()
+        self.socket = socket.create_connection((host, int(port)), timeout)
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def ask(self, request: Any) -> Iterator[Event]:
+        """Send a request and yield the events about it; rows as they come."""
+        data = self.conversation.send(request)
+        try:
+            self.socket.sendall(data)
+            while not self.conversation.idle:
+                received = self.socket.recv(65536)
+                events = self.conversation.receive(received) if received else self.conversation.receive_eof()
+                for event in events:
+                    if isinstance(event, Failed):
+                        raise RequestFailed(str(event.explanation), event.outcome)
+                    if isinstance(event, Lost):
+                        raise RequestFailed("the connection was lost", event.outcome)
+                    yield event
+        except (OSError, ProtocolError) as error:  # the stream has no meaning any more
+            self.close()
+            raise RequestFailed(str(error), Outcome.UNKNOWN) from error
+
+    def call(self, request: Any) -> Any:
+        """Send a request that is answered by one message, and return that."""
+        *_, last = self.ask(request)
+        return last.message  # type: ignore[attr-defined]
+
+    def leader(self) -> str:
+        """Ask for the leader's address; empty if there is none."""
+        address: str = self.call(LeaderRequest()).address
+        return address
+
+    def open(self, database: str) -> None:
+        self.call(OpenRequest(database))
+
+    def execute(self, sql: str, params: Sequence[Any] = ()) -> ResultResponse:
+        result: ResultResponse = self.call(ExecSqlRequest(0, sql, params))
+        return result
+
+    def query(self, sql: str, params: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a result; a caller that stops early interrupts the query."""
+        events = self.ask(QuerySqlRequest(0, sql, params))
+        try:
+            for event in events:
+                if isinstance(event, Rows):
+                    yield from event.message.rows  # type: ignore[misc]
+        except GeneratorExit:
+            if not self.conversation.idle:
+                self.call(InterruptRequest())
+            raise
+
+
+def connect(address: str, database: str) -> Client:
+    """Open a database on the leader, which any node can tell."""
+    with closing(Client(address)) as node:
+        leader = node.leader()
+    if not leader:
+        raise RequestFailed("the cluster has no leader", Outcome.NOT_EXECUTED)
+    client = Client(leader)
+    client.open(database)
+    return client
+
+
+def main(address: str, database: str, *statements: str) -> None:
+    with closing(connect(address, database)) as client:
+        for sql in statements:
+            if survey(sql).reads_only:
+                for row in client.query(sql):
+                    print(*row, sep=" | ")
+            else:
+                print(client.execute(sql).rows_affected, "rows changed")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
