@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -228,37 +228,62 @@ def test_ever_new_signatures_do_not_fill_memory_or_buy_compilations(monkeypatch:
 # ---------------------------------------------------------------- what is generated is shared
 
 
-def test_threads_generate_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (rows_module, writers):
-        for name in ("HEAT", "MAX_COMPILED", "MAX_COLD"):
-            if hasattr(module, name):
-                monkeypatch.setattr(module, name, 2)
-    monkeypatch.setattr(rows_module, "tiers", rows_module.Tiers(heat=1))
-    monkeypatch.setattr(rows_module, "ROWS_PER_CREDIT", 1)
+def in_threads(work: Callable[[random.Random], None], count: int = 4) -> list[BaseException]:
+    """Run in several threads that are switched as often as can be; return what they raised."""
     failed: list[BaseException] = []
 
-    def work(seed: int) -> None:
-        choose = random.Random(seed)
+    def guarded(seed: int) -> None:
         try:
-            for _ in range(150):
-                signature = tuple(choose.choices(list(ValueType), k=choose.randrange(1, 20)))
-                rows = sample_rows(signature, choose.choice([3, 20]))
-                message = RowsResponse(names_for(signature), [], [signature] * len(rows), rows)
-                found = decode_message(message.encode())
-                assert repr(found.rows) == repr(rows)
-                request = ExecRequest(0, 0, [value for value in rows[0] if value is not None])
-                assert decode_message(request.encode(), is_request=True) == request
+            work(random.Random(seed))
         except BaseException as error:
             failed.append(error)
 
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+        threads = [threading.Thread(target=guarded, args=(seed,)) for seed in range(count)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(120)
     finally:
         sys.setswitchinterval(before)
-    assert failed == []
+    return failed
+
+
+@pytest.fixture
+def small_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (rows_module, writers):
+        for name in ("MAX_COMPILED", "MAX_COLD"):
+            monkeypatch.setattr(module, name, 1)
+    monkeypatch.setattr(rows_module, "MAX_CREDIT", 1 << 40)
+
+
+def fresh_tiers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows_module, "tiers", rows_module.Tiers(heat=1))
+
+
+def test_threads_decode_side_by_side(monkeypatch: pytest.MonkeyPatch, small_caches: None) -> None:
+    made = {n: RowsResponse(["a"] * n, [], [], [(n,) * n] * 4).encode() for n in range(1, 80)}
+
+    def work(choose: random.Random) -> None:
+        for n in choose.sample(list(made), len(made)):
+            assert decode_message(made[n]).rows == [(n,) * n] * 4
+
+    for _ in range(6):
+        fresh_tiers(monkeypatch)
+        assert in_threads(work) == []
+
+
+def test_threads_encode_side_by_side(monkeypatch: pytest.MonkeyPatch, small_caches: None) -> None:
+    def work(choose: random.Random) -> None:
+        for _ in range(150):
+            signature = tuple(choose.choices(list(ValueType), k=choose.randrange(1, 20)))
+            rows = sample_rows(signature, choose.choice([3, 20]))
+            message = RowsResponse(names_for(signature), [], [signature] * len(rows), rows)
+            assert repr(decode_message(message.encode()).rows) == repr(rows)
+            request = ExecRequest(0, 0, [value for value in rows[0] if value is not None])
+            assert decode_message(request.encode(), is_request=True) == request
+
+    fresh_tiers(monkeypatch)
+    assert in_threads(work) == []
