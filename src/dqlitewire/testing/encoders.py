@@ -34,7 +34,7 @@ class RawText(bytes):
     """A text that is not UTF-8, which apsw cannot hand over as str."""
 
 
-# (code, writer) by kind and Python type; what is missing aborts a real node (dqlite issue 733)
+# (code, writer) by kind and Python type; what is missing aborts a real node (dqlite#733)
 _PLAIN_CELLS = {
     int: (1, "int"),
     float: (2, "float"),

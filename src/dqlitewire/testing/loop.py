@@ -246,7 +246,7 @@ class Loop(threading.Thread):
             except OSError:  # nobody is waiting any more, or no descriptor is left
                 return
             sock.setblocking(False)
-            if sock.family != socket.AF_UNIX:
+            if sock.family in (socket.AF_INET, socket.AF_INET6):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection = _Connection(sock, self.engine.connect(member))
             self._connections[sock] = connection
@@ -368,7 +368,7 @@ class Loop(threading.Thread):
         for sock in self._listeners.values():
             name = sock.getsockname()
             sock.close()
-            if sock.family == socket.AF_UNIX and isinstance(name, str) and name[:1] not in ("", "\0"):
+            if isinstance(name, str) and name:  # a unix socket with a file
                 os.unlink(name)
         self._listeners.clear()
         self._selector.close()
