@@ -1,7 +1,8 @@
 """Client and server driven against each other over wires that deliver any number of bytes at any time.
 
 The model is two lists: the requests in the order of sending, each with the answers that were given to it.
-Whatever the splits, the interrupts and the failures, the client must tell the same story, and the observer too.
+Whatever the splits, the interrupts and the failures, the client must tell the same story, and so must the
+observer.
 """
 
 from __future__ import annotations
