@@ -11,6 +11,7 @@ import typer
 from dqlitewire.cli.decode import Damage, Direction, DirectionOption, FormatOption
 from dqlitewire.cli.output import Exit, colourful, emit, fail, painted, width
 from dqlitewire.conversation import Side
+from dqlitewire.explain import explain as frame_spans
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.items import Item, items
 from dqlitewire.traffic.line import Clock, line
@@ -77,6 +78,8 @@ def _show(item: Item, columns: int, all_bytes: bool) -> None:
     kind = painted(shown.type.strip(), shown.style, colour)
     emit(f"{kind} {'request' if item.is_request else 'response'}  {shown.text}".rstrip())
     span = item.spans()
+    if span is None and item.type == "INCOMPLETE":
+        span = frame_spans(item.data, is_request=item.is_request)
     if span is not None:
         for text in tree(span, columns, *((None, None) if all_bytes else ())):
             emit(f"  {text}")

@@ -15,7 +15,7 @@ from dqlitewire.conversation import Side
 from dqlitewire.traffic.flows import HANDSHAKES, HTTP_METHODS
 
 SAMPLE = 64 << 10
-CUT_OFF = 5  # what a frame counts whose end is missing: more than a handshake no server knows
+CUT_OFF = 4  # what a frame counts whose end is missing
 
 
 class Beginning(NamedTuple):
@@ -35,7 +35,7 @@ def guess(data: bytes, side: Side | None = None) -> Beginning:
         return Beginning(Side.CLIENT, False)
     if data.startswith(b"HTTP/1."):
         return Beginning(Side.SERVER, False)
-    greeted = _greeting(data) + _score(data, 8, True) if _greeting(data) else 0.0
+    greeted = _greeted(data)
     readings = {  # the first of equals wins
         Beginning(Side.CLIENT, False): greeted,
         Beginning(Side.SERVER, True): _score(data, 0, False),
@@ -45,11 +45,12 @@ def guess(data: bytes, side: Side | None = None) -> Beginning:
     return max(possible, key=lambda reading: readings[reading])
 
 
-def _greeting(data: bytes) -> int:
-    """Bytes of a handshake; a version that no server knows counts half."""
+def _greeted(data: bytes) -> float:
+    """The score of a stream read as a handshake and requests; a version that no server knows needs a whole one."""
+    rest = _score(data, 8, True)
     if data[:8] in HANDSHAKES:
-        return 8
-    return 4 if len(data) >= 8 and int.from_bytes(data[:8], "little") < 256 else 0
+        return 8 + rest
+    return 4 + rest if int.from_bytes(data[:8], "little") < 256 and rest > CUT_OFF else 0
 
 
 def _score(data: bytes, at: int, is_request: bool) -> float:
