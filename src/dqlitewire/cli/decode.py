@@ -52,7 +52,7 @@ class Times(StrEnum):
 Sources = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[SOURCE]...",
+        metavar="SOURCE",
         help="pcap, pcapng, transcript, raw stream, hex or other text; - is standard input.",
         show_default=False,
     ),
@@ -66,7 +66,11 @@ DirectionOption = Annotated[
 PortOption = Annotated[
     list[int] | None,
     typer.Option(
-        "--port", min=1, max=65535, help="dqlite port in a capture (default: found by the handshake)."
+        "--port",
+        min=1,
+        max=65535,
+        metavar="PORT",
+        help="dqlite port in a capture (default: found by the handshake).",
     ),
 ]
 RequestsOption = Annotated[
@@ -92,13 +96,15 @@ def command(
     hexadecimal: Annotated[bool, typer.Option("-x", "--hex", help="A hexdump with field names.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     types: Annotated[
-        list[str] | None, typer.Option("--type", help="Only messages of this type, such as QUERY_SQL.")
+        list[str] | None,
+        typer.Option("--type", metavar="NAME", help="Only messages of this type, such as QUERY_SQL."),
     ] = None,
     connections: Annotated[
-        list[int] | None, typer.Option("--connection", "-c", help="Only this connection.")
+        list[int] | None, typer.Option("--connection", "-c", metavar="N", help="Only this connection.")
     ] = None,
     sql: Annotated[
-        str | None, typer.Option(help="Only requests whose SQL contains this, and their answers.")
+        str | None,
+        typer.Option(metavar="TEXT", help="Only requests whose SQL contains this, and their answers."),
     ] = None,
     grep: Annotated[
         str | None, typer.Option(metavar="REGEX", help="The same with a regular expression.")
@@ -111,13 +117,15 @@ def command(
     ] = False,
     redact: RedactOption = False,
     limit_rows: Annotated[
-        int | None, typer.Option(min=0, help="Show so many rows of a ROWS message.")
+        int | None, typer.Option(min=0, metavar="N", help="Show so many rows of a ROWS message.")
     ] = None,
     times: Annotated[Times, typer.Option("--time", help="How to write times.")] = Times.RELATIVE,
     no_time: Annotated[
         bool, typer.Option("--no-time", help="No times and latencies: output that can be compared.")
     ] = False,
-    columns: Annotated[int | None, typer.Option("--width", min=40, help="Columns to fit lines into.")] = None,
+    columns: Annotated[
+        int | None, typer.Option("--width", min=40, metavar="N", help="Columns to fit lines into.")
+    ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Wait for more at the end of a growing file.")
     ] = False,

@@ -29,12 +29,15 @@ def command(
     what: Annotated[
         list[str],
         typer.Argument(
-            help="A failure code, a message type, or bytes: hex, base64, Python, a file, - for stdin."
+            metavar="WHAT",
+            help="A failure code, a message type, or bytes: hex, base64, Python, a file, - for stdin.",
         ),
     ],
     format: FormatOption = None,
     direction: DirectionOption = None,
-    columns: Annotated[int | None, typer.Option("--width", min=40, help="Columns to fit lines into.")] = None,
+    columns: Annotated[
+        int | None, typer.Option("--width", min=40, metavar="N", help="Columns to fit lines into.")
+    ] = None,
     all_bytes: Annotated[
         bool, typer.Option("--all", help="Show every byte and every row of long frames.")
     ] = False,

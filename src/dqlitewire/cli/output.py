@@ -47,12 +47,19 @@ def fail(message: str, code: int = Exit.INPUT) -> NoReturn:
     raise typer.Exit(int(code))
 
 
-def width(given: int | None = None) -> int:
-    """The columns to write in: as given, else the terminal's, else enough for a pipe or file."""
+def width(given: int | None = None, through_pipes: bool = False) -> int:
+    """The columns to write in: as given, else the terminal's, else enough for a pipe or file.
+
+    Args:
+        through_pipes: take the width of the terminal behind a pager too. Not for lines that somebody may search:
+            they would be cut to it.
+    """
     if given:
         return given
     if sys.stdout.isatty() or "COLUMNS" in os.environ:
         return max(40, shutil.get_terminal_size().columns)
+    if through_pipes and sys.stderr.isatty():
+        return max(40, os.get_terminal_size(sys.stderr.fileno()).columns)
     return 160
 
 

@@ -31,8 +31,12 @@ def command(
     watch: Annotated[
         float | None, typer.Option(min=0.1, metavar="SECONDS", help="Ask again every so often.")
     ] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="With --watch, stop after so many.")] = None,
-    timeout: Annotated[float, typer.Option(min=0.05, help="Seconds to wait for each answer.")] = 5.0,
+    count: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="With --watch, stop after so many.")
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.05, metavar="SECONDS", help="Seconds to wait for each answer.")
+    ] = 5.0,
 ) -> None:
     """Ask a live node for its leader, cluster, metadata and generation. Nothing is changed.
 

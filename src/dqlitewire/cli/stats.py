@@ -35,10 +35,10 @@ def register(app: typer.Typer) -> None:
 def command(
     sources: Sources = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-    top: Annotated[int, typer.Option(min=1, help="Show so many statements.")] = 20,
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="Show so many statements.")] = 20,
     sort: Annotated[Sort, typer.Option(help="What to rank statements by.")] = Sort.total,  # type: ignore[attr-defined]
     columns: Annotated[
-        int | None, typer.Option("--width", min=40, help="Columns to fit tables into.")
+        int | None, typer.Option("--width", min=40, metavar="N", help="Columns to fit tables into.")
     ] = None,
     redact: RedactOption = False,
     format: FormatOption = None,
@@ -62,7 +62,9 @@ def command(
     if as_json:
         emit(report_json(statistics, sort.value, top, notes))
     else:
-        for text in report(statistics, sort.value, top, width(columns), colourful(sys.stdout)):
+        for text in report(
+            statistics, sort.value, top, width(columns, through_pipes=True), colourful(sys.stdout)
+        ):
             emit(text)
         for note in notes:
             print(f"dqlite-wire: {note}", file=sys.stderr)
