@@ -51,8 +51,8 @@ def width(given: int | None = None, through_pipes: bool = False) -> int:
     """The columns to write in: as given, else the terminal's, else enough for a pipe or file.
 
     Args:
-        through_pipes: take the width of the terminal behind a pager too. Not for lines that somebody may search:
-            they would be cut to it.
+        through_pipes: take the width of the terminal behind a pager too. Not for lines that somebody may
+            search: they would be cut to it.
     """
     if given:
         return given

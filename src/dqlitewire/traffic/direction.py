@@ -42,7 +42,10 @@ def guess(data: bytes, side: Side | None = None) -> Beginning:
         Beginning(Side.CLIENT, True): _score(data, 0, True),
     }
     possible = [reading for reading in readings if side in (None, reading.side)]
-    return max(possible, key=lambda reading: readings[reading])
+    best = max(possible, key=lambda reading: readings[reading])
+    if not readings[best] and int.from_bytes(data[:8], "little") >= 256:
+        return Beginning(side or Side.CLIENT, True)  # neither a handshake nor a frame that anybody knows
+    return best
 
 
 def _greeted(data: bytes) -> float:
