@@ -86,7 +86,7 @@ class Client:
         try:
             for event in events:
                 if isinstance(event, Rows):
-                    yield from event.message.rows  # type: ignore[misc]
+                    yield from event.message.rows
         except GeneratorExit:
             if not self.conversation.idle:
                 self.call(InterruptRequest())

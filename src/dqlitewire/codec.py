@@ -36,7 +36,8 @@ from .messages.responses import (
     check_role_policy,
     read_legacy_leader,
 )
-from .rows import PADDING, row_less_part_is_final
+from .rowreaders import PADDING
+from .rows import row_less_part_is_final
 from .schema import reader_of
 
 TYPE_CHECKING = False

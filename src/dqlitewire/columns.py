@@ -52,7 +52,7 @@ class Uniform:
                 self.plan = Plan(self._header, self._codes, lengths)
 
     def _lengths(self, row: tuple[Any, ...]) -> list[int]:
-        found = []
+        found: list[int] = []
         for code, value in zip(self._codes, row, strict=True):
             if code not in FIXED:
                 found.append(len(value) if code == 4 else len(value.encode()))

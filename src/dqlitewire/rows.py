@@ -112,7 +112,8 @@ class RowTypes(Sequence["Types"]):
                 self._runs == other._runs or self._expand() == other._expand()
             )
         if isinstance(other, (list, tuple)):
-            return self._expand() == [tuple(types) for types in other]
+            whole: Any = other
+            return self._expand() == list(map(tuple, whole))
         return NotImplemented
 
     __hash__ = None  # type: ignore[assignment]
@@ -218,7 +219,7 @@ def read_rows_plainly(
 
 
 def _read_row(frame: bytes, pos: int, end: int, codes: Sequence[int], options: Options) -> tuple[Row, int]:
-    values = []
+    values: list[WireValue] = []
     max_text, max_blob, errors = options.max_text_value_size, options.max_blob_size, options.text_errors
     for code in codes:  # plain integers: an enum's members compare slowly
         value, pos = read_value(code, frame, pos, end, max_text, max_blob, errors)
@@ -250,7 +251,7 @@ def explain_rows(cursor: Cursor) -> None:
         types = read_row_types(cursor.data[start : start + size], count, start)
         row.children.append(Span("types", start, start + size, types))
         cursor.pos = start + size
-        values = []
+        values: list[WireValue] = []
         for i, code in enumerate(types):
             at = cursor.pos
             options = cursor.options
