@@ -47,7 +47,7 @@ bench: $(VENV)/.installed-dev ## measure, as ratios to what runs beside it
 	$(PY) -m bench
 
 bench-regress: $(VENV)/.installed-dev ## count instructions and compare with the ratios kept in bench/
-	$(PY) bench/regress.py
+	$(PY) -m bench.regress
 
 clean: ## drop what the targets above made (not the cache folder)
 	rm -rf .venv .venv-* build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

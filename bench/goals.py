@@ -103,4 +103,9 @@ BOUNDS = [
     Goal("memory peak", "rows + frame", 1.05, at_most=True),
     Goal("conversation RESULT", "codec", 2, at_most=True, unit=" us more"),
     Goal("conversation stream itf3", "codec", 1.1, at_most=True),
+    Goal("embedded start", "clock", 50, at_most=True, unit=" ms"),
+    Goal("embedded 100 000 rows", "node 1.18.1", 0.5),
+    Goal("traffic ROWS", "stats", 40, unit=" MB/s"),
+    Goal("traffic small messages", "stats", 40, at_most=True, unit=" us"),
+    Goal("traffic memory, 1 GiB capture", "stats", 100, at_most=True, unit=" MB"),
 ]

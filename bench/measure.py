@@ -20,6 +20,10 @@ Run = Callable[[], Any]
 T = TypeVar("T")
 
 
+class Unavailable(Exception):
+    """Something that a work compares with is not on this machine."""
+
+
 @dataclass
 class Trial:
     """The same work for each candidate.

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
 
-from bench import conversation, frames, linear, process, rows, small
+from bench import conversation, embedded, frames, linear, process, rows, small, traffic
 from bench.candidates import OURS, Codec
 from bench.goals import BOUNDS, LINEAR, OLDER_PYTHON, RATIOS, Goal
 from bench.measure import Times, Trial, compare, compare_fresh
+
+MEGABYTE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,35 @@ def _layered_stream(settings: Settings) -> Result:
     return Result({n: times.median(n) for n in times.rounds}, {"codec": median(ratios)}, {"codec": ratios})
 
 
+def _traffic_rows(settings: Settings) -> Result:
+    size, spent = traffic.above_start(settings.codecs[0].folder, traffic.rows_capture(MEGABYTE * 64))
+    return Result({OURS: spent / size * MEGABYTE}, {"stats": size / spent / 1e6})
+
+
+def _traffic_small(settings: Settings) -> Result:
+    exchanges = 40_000
+    _, spent = traffic.above_start(settings.codecs[0].folder, traffic.small_capture(exchanges))
+    seconds = spent / (2 * exchanges)
+    return Result({OURS: seconds}, {"stats": seconds * 1e6})
+
+
+def _traffic_memory(settings: Settings) -> Result:
+    size = MEGABYTE * (64 if settings.quick else 1024)
+    _, _, top = traffic.stats(settings.codecs[0].folder, traffic.rows_capture(size))
+    return Result({OURS: float(top)}, {"stats": top / 1e6})
+
+
+def _embedded_start(settings: Settings) -> Result:
+    spent = embedded.starting(settings.rounds)
+    return Result({OURS: spent}, {"clock": spent * 1e3})
+
+
+def _embedded_rows(settings: Settings) -> Result:
+    ours, real = embedded.reading(settings.codecs[0].folder, min(settings.rounds, 11))
+    ratios = [slow / fast for slow, fast in zip(real, ours, strict=True)]
+    return Result({OURS: median(ours) / embedded.ROWS}, {f"node {embedded.KIND}": median(ratios)})
+
+
 def _works() -> Iterator[tuple[str, str, Callable[[Settings], Result]]]:
     for shape, count in (
         (frames.ITF3, 3400),
@@ -122,6 +153,11 @@ def _works() -> Iterator[tuple[str, str, Callable[[Settings], Result]]]:
     yield "memory peak", "B", _peak
     yield "conversation RESULT", "call", _exchange
     yield "conversation stream itf3", "cell", _layered_stream
+    yield "traffic ROWS", "MiB", _traffic_rows
+    yield "traffic small messages", "packet", _traffic_small
+    yield "traffic memory, 1 GiB capture", "B", _traffic_memory
+    yield "embedded start", "start", _embedded_start
+    yield "embedded 100 000 rows", "row", _embedded_rows
     for name in linear.CASES:
         yield f"linear {name}", "call", partial(_linear, name)
 
