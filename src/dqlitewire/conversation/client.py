@@ -21,21 +21,34 @@ from .failures import Outcome, changes_something, explain_failure
 from .framelog import frame_log as frame_logger
 from .frames import STRICT, RawRequest
 from .generation import Generation, judge_generation, probe_generation
-from .hazards import CHECKED_BODIES, MAX_SAFE_BODY, Hazard, body_hazards, check_statement, refuse
+from .hazards import (
+    CHECKED_FIELDS,
+    MAX_SAFE_BODY,
+    RUNS_SQL,
+    RUNS_STATEMENT,
+    Hazard,
+    check_frame,
+    check_request,
+)
 from .session import Session, loses_session
+from .sql import SURVEYS, survey
 from .table import DONE, FIRST, PART, UNKNOWN_REQUEST, Place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from ..limits import Limits
     from .events import Event
     from .sql import Survey
 
+    _Open = tuple[Any, bytes, Place, Survey | None]
+
 __all__ = ["ClientConversation"]
 
 _FAILURE, _EMPTY = int(ResponseType.FAILURE), int(ResponseType.EMPTY)
+_SERVERS = int(ResponseType.SERVERS)
 
 
 class _Decoder(MessageDecoder):
@@ -47,30 +60,9 @@ class _Decoder(MessageDecoder):
         self.waiting = self._data
 
 
-class _Open:
-    # a request that was sent and has not ended; `discarded` is set when an INTERRUPT follows
-    __slots__ = ("discarded", "frame", "place", "request", "seen")
-
-    is_probe = False
-    roleless = False  # a CLUSTER that is answered by nodes without roles
-    if TYPE_CHECKING:
-        discarded: int
-
-    def __init__(self, request: Any, frame: bytes, place: Place, seen: Survey | None) -> None:
-        self.request = request
-        self.frame = frame
-        self.place = place
-        self.seen = seen
-
-
-class _Probe(_Open):
+class _Probe(RawRequest):
+    # its answer tells the server's generation
     __slots__ = ()
-    is_probe = True
-
-
-class _Roleless(_Open):
-    __slots__ = ()
-    roleless = True
 
 
 class ClientConversation:
@@ -107,14 +99,20 @@ class ClientConversation:
         self._encoder = MessageEncoder(version, limits=limits)
         self._encode = self._encoder.encode
         self._decoder = _Decoder(version=version, limits=limits, **decoder_options)
+        self._feed = self._decoder.feed
+        self._waiting = self._decoder.waiting
+        self._decode_first: Callable[[], Any] = self._decoder.decode
+        self._decode = self._decode_first  # what reads the next frame
+        # what was sent and has not ended: the request, its frame, where it stands, what its SQL does
         self._queue: deque[_Open] = deque()
         self._in_run = False  # the decoder is between two ROWS frames of a run
+        self._discarded = 0  # frames of the request at the head, since an INTERRUPT was sent behind it
         self._log = frame_logger("client", True, frame_log)
 
     @property
     def unanswered(self) -> tuple[Any, ...]:
         """The requests that have not ended, in order."""
-        return tuple(entry.request for entry in self._queue)
+        return tuple(entry[0] for entry in self._queue)
 
     @property
     def idle(self) -> bool:
@@ -135,52 +133,58 @@ class ClientConversation:
             HazardError: it would harm the server; nothing was sent.
             StreamError: the conversation is over.
         """
-        if self.phase is not Phase.OPEN:
-            self._check_phase()
-        kind = request.MSG_TYPE
-        seen = check_statement(kind, request, self.session, self.generation, allow)
+        kind, session = request.MSG_TYPE, self.session
+        # the requests that matter, with a text that is no hazard, go without another call
+        if kind in RUNS_SQL:
+            seen = SURVEYS.get(request.sql) or survey(request.sql)
+        elif kind in RUNS_STATEMENT and request.stmt_id in session.statements and not session.closing:
+            seen = session.statements[request.stmt_id].seen
+        else:
+            return self._send(kind, request, allow)
+        if not seen.plain or session.in_memory or self.phase is not Phase.OPEN or self._log is not None:
+            return self._send(kind, request, allow)
         frame = self._encode(request)
-        if kind in CHECKED_BODIES or len(frame) > MAX_SAFE_BODY:
-            refuse(body_hazards(kind, memoryview(frame)[HEADER_SIZE:], self.generation), allow, request)
-        entry = _Open(request, frame, FIRST[kind], seen)
-        if self._log is not None or self.phase is not Phase.OPEN or kind in _SENT_SPECIALLY:
-            return self._sent(entry, kind)
-        self._queue.append(entry)
+        if frame[5] or len(frame) > MAX_SAFE_BODY:
+            check_frame(kind, frame, self.generation, allow, request)
+        self._queue.append((request, frame, FIRST[kind], seen))
         return frame
 
+    def _send(self, kind: int, request: Any, allow: Hazard) -> bytes:
+        self._check_phase()
+        seen = check_request(kind, request, self.session, self.generation, allow)
+        frame = self._encode(request)
+        if kind in CHECKED_FIELDS or frame[5] or len(frame) > MAX_SAFE_BODY:
+            check_frame(kind, frame, self.generation, allow, request)
+        return self._sent((request, frame, FIRST[kind], seen))
+
     def send_frame(self, frame: bytes, *, allow: Hazard = Hazard.NONE) -> bytes:
-        """Return the bytes to send for one whole request frame, checked as a message is as far as it
-        decodes."""
+        """Return the bytes to send for a whole request frame, checked like a message as far as it decodes."""
         self._check_phase()
         kind = frame[4]
-        refuse(body_hazards(kind, memoryview(frame)[HEADER_SIZE:], self.generation), allow, frame)
-        roleless = kind == RequestType.CLUSTER and not any(frame[8:16])
-        entry_type = _Roleless if roleless else _Open
+        check_frame(kind, frame, self.generation, allow, frame)
         try:
             request: Any = STRICT.read(frame, is_request=True)
         except DecodeError:
-            place = FIRST.get(kind, UNKNOWN_REQUEST)
-            return self._sent(entry_type(RawRequest(frame), frame, place, None), kind)
-        seen = check_statement(kind, request, self.session, self.generation, allow)
-        return self._sent(entry_type(request, frame, FIRST[kind], seen), kind)
+            return self._sent((RawRequest(frame), frame, FIRST.get(kind, UNKNOWN_REQUEST), None))
+        seen = check_request(kind, request, self.session, self.generation, allow)
+        return self._sent((request, frame, FIRST[kind], seen))
 
     def send_probe(self, db_id: int | None = None) -> bytes:
         """Return the bytes that ask for the server's generation; the answer comes as Probed and sets it."""
         self._check_phase()
         frame = probe_generation(db_id)
-        return self._sent(_Probe(RawRequest(frame), frame, FIRST[frame[4]], None), frame[4])
+        return self._sent((_Probe(frame), frame, FIRST[frame[4]], None))
 
-    def _sent(self, entry: _Open, kind: int) -> bytes:
-        frame = entry.frame
+    def _sent(self, entry: _Open) -> bytes:
+        request, frame = entry[:2]
+        kind = frame[4]
         if self._log is not None:
-            self._log(True, kind, len(frame), entry.request)
+            self._log(True, kind, len(frame), request)
         if kind == RequestType.INTERRUPT and self._queue:
-            last = self._queue[-1]
-            if last.place.draining is not None and last.place is not last.place.draining:
-                last.place = last.place.draining
-                last.discarded = 0
+            *last, place, seen = self._queue[-1]
+            self._queue[-1] = (*last, place.draining or place, seen)
         elif kind in _CHANGES_SESSION:
-            self.session.sent(entry.request)
+            self.session.sent(request)
         if self.phase is Phase.NEW:
             frame = self._encoder.encode_handshake() + frame
             self.phase = Phase.OPEN
@@ -210,7 +214,7 @@ class ClientConversation:
             self._check_phase()
         events: list[Event] = []
         try:
-            self._decoder.feed(data)
+            self._feed(data)
             self._read_frames(events)
         except ConcurrentUseError:
             raise
@@ -224,139 +228,131 @@ class ClientConversation:
         self.phase = Phase.BROKEN
 
     def _read_frames(self, events: list[Event]) -> None:
-        decoder, queue = self._decoder, self._queue
-        waiting = decoder.waiting
+        queue, waiting = self._queue, self._waiting
         while len(waiting) >= HEADER_SIZE:
             kind = waiting[4] | waiting[5] << 8
-            if not queue or kind not in queue[0].place.after:
-                if not decoder.has_message():
+            if not queue or kind not in queue[0][2].after:
+                if not self._decoder.has_message():
                     return
                 kind = self._checked(kind & 0xFF, kind >> 8)
-            entry = queue[0]
-            size = decoder.pending_frame_size() if self._log is not None else 0
-            message: Any
-            if self._in_run or entry.roleless:
-                message = self._decode_specially(entry)
+            request, frame, place, seen = queue[0]
+            if self._log is None and kind != _SERVERS:
+                message: Any = self._decode()
             else:
-                message = decoder.decode()
+                message = self._decode_specially(kind, frame)
             if message is None:
                 return
-            if self._log is not None:
-                self._log(False, kind, size, message)
-            place = entry.place
-            if kind == DONE:
-                self._in_run = more = message.has_more
-                then = place.after[PART if more else DONE]
+            if kind == DONE and message.has_more:
+                if not self._in_run:
+                    self._begin_run()
+                if place.is_draining:
+                    self._discarded += 1
+                    continue
+                if place.after[PART] is not place:
+                    queue[0] = (request, frame, place.after[PART], seen)
+                events.append(Rows(request, message, False))
+                continue
+            queue.popleft()  # only PART keeps a request open
+            if self._in_run:
+                self._end_run()
+            if seen is None or not seen.plain or kind == _FAILURE or place.is_draining:
+                self._ended((request, frame, place, seen), kind, message, events)
+            elif kind == DONE:
+                events.append(Rows(request, message, True))
             else:
-                self._in_run = more = False
-                then = place.after[kind]
-            entry.place = then
-            if then.ended:
-                queue.popleft()
-            seen = entry.seen
-            if place is place.draining:
-                self._drained(entry, kind, message, events)
-            elif kind == _FAILURE:
-                self._failed(entry, message, events)
-            elif seen is None:
-                self._answered(entry, message, events)
-            else:
-                if not (more or seen.plain):
-                    self.session.ran(seen)
-                if kind == DONE:
-                    events.append(Rows(entry.request, message, not more))
-                else:
-                    events.append(Answered(entry.request, message))
+                events.append(Answered(request, message))
 
-    def _decode_specially(self, entry: _Open) -> Any:
-        if entry.roleless:
-            frame = self._decoder.take_frame()
-            return None if frame is None else STRICT.read(frame, is_request=False, servers_format=0)
+    def _begin_run(self) -> None:
+        self._in_run = True
+        self._decode = self._decode_continuation
+
+    def _end_run(self) -> None:
+        self._in_run = False
+        self._decode = self._decode_first
+
+    def _decode_continuation(self) -> Any:
         try:
             return self._decoder.decode_continuation()
         except ServerFailure as failure:
             return FailureResponse(failure.code, failure.message)
 
+    def _decode_specially(self, kind: int, request_frame: bytes) -> Any:
+        size = self._decoder.pending_frame_size()
+        if kind == _SERVERS and not any(request_frame[HEADER_SIZE:]):  # asked for in format 0
+            frame = self._decoder.take_frame()
+            message = None if frame is None else STRICT.read(frame, is_request=False, servers_format=0)
+        else:
+            message = self._decode()
+        if self._log is not None and message is not None:
+            self._log(False, kind, size, message)
+        return message
+
     def _checked(self, kind: int, schema: int) -> int:
         # off the hot path: the one answer that has schemas, or a wrong one
-        entry = self._queue[0] if self._queue else None
-        if entry is not None and kind in entry.place.after and schema <= getattr(entry.request, "schema", 0):
+        if not self._queue:
+            raise wrong_answer(self._decoder.take_frame() or b"", None, None, None)
+        request, frame, place, _ = self._queue[0]
+        if kind in place.after and schema <= getattr(request, "schema", 0):
             return kind
-        place = entry.place if entry else None
-        raise wrong_answer(
-            self._decoder.take_frame() or b"", place, entry and entry.request, entry.frame if entry else None
-        )
+        raise wrong_answer(self._decoder.take_frame() or b"", place, request, frame)
 
     # ------------------------------------------------------------------ what an answer means
 
-    def _answered(self, entry: _Open, message: Any, events: list[Event]) -> None:
-        # the answer to a request of which no SQL text is known
-        if entry.is_probe:
-            self._probed(entry, message, events)
-        elif message.MSG_TYPE == DONE:
-            events.append(Rows(entry.request, message, not message.has_more))
+    def _ended(self, entry: _Open, kind: int, message: Any, events: list[Event]) -> None:
+        # the last frame of an answer that says more than itself
+        request, _, place, seen = entry
+        if place.is_draining:
+            self._drained(entry, kind, message, events)
+        elif type(request) is _Probe:
+            self.generation = max(self.generation, judge_generation(message))
+            events.append(Probed(self.generation, message, request))
+        elif kind == _FAILURE:
+            outcome = self._outcome(request, message)
+            text = self.session.text(request)
+            events.append(Failed(request, message, outcome, text, self.generation))
+            self._after_failure(entry, message, events)
         else:
-            self.session.answered(entry.request, message)
-            events.append(Answered(entry.request, message))
+            if seen is not None:
+                self.session.ran(seen)
+            else:
+                self.session.answered(request, message)
+            event = Rows(request, message, True) if kind == DONE else Answered(request, message)
+            events.append(event)
 
-    def _probed(self, entry: _Open, message: Any, events: list[Event]) -> None:
-        self.generation = max(self.generation, judge_generation(message))
-        events.append(Probed(self.generation, message, entry.request))
+    def _drained(self, entry: _Open, kind: int, message: Any, events: list[Event]) -> None:
+        request, _, _, seen = entry
+        discarded, self._discarded = self._discarded, 0
+        if kind == _EMPTY:
+            events.append(Interrupted(request, discarded, self._outcome_unseen(entry)))
+            events.append(Answered(self._queue.popleft()[0], message))  # the INTERRUPT itself
+            if seen is None or not seen.plain:
+                self.session.unknown()
+        elif kind == _FAILURE:
+            events.append(Interrupted(request, discarded + 1, self._outcome(request, message)))
+            self._after_failure(entry, message, events)
+        else:
+            events.append(Interrupted(request, discarded + 1, Outcome.DONE))
+            if seen is not None:
+                self.session.ran(seen)
 
-    def _failed(self, entry: _Open, failure: FailureResponse, events: list[Event]) -> None:
-        if entry.is_probe:
-            self._probed(entry, failure, events)
-            return
-        outcome = self._outcome(entry, failure)
-        events.append(
-            Failed(entry.request, failure, outcome, self.session.text(entry.request), self.generation)
-        )
-        self._after_failure(entry, failure, events)
+    def _outcome(self, request: Any, failure: FailureResponse) -> Outcome:
+        sql = self.session.text(request)
+        code, message = failure.code, failure.message
+        return explain_failure(code, message, request=request, sql=sql, generation=self.generation).outcome
 
-    def _outcome(self, entry: _Open, failure: FailureResponse) -> Outcome:
-        return explain_failure(
-            failure.code,
-            failure.message,
-            request=entry.request,
-            sql=self.session.text(entry.request),
-            generation=self.generation,
-        ).outcome
+    def _outcome_unseen(self, entry: _Open) -> Outcome:
+        kind = entry[0].MSG_TYPE
+        return Outcome.UNKNOWN if changes_something(kind, entry[3]) else Outcome.NOT_EXECUTED
 
     def _after_failure(self, entry: _Open, failure: FailureResponse, events: list[Event]) -> None:
         session = self.session
-        session.answered(entry.request, failure)
-        if loses_session(failure):
-            if session.database is not None:
-                statements = tuple(session.statements)
-                events.append(SessionLost(session.database, statements, session.in_transaction))
-            session.clear()
-        else:
-            session.failed(entry.seen, failure.code)
-
-    def _drained(self, entry: _Open, kind: int, message: Any, events: list[Event]) -> None:
-        if kind != _EMPTY:
-            entry.discarded += 1
-        if not entry.place.ended:
+        session.answered(entry[0], failure)
+        if not loses_session(failure):
+            session.failed(entry[3], failure.code)
             return
-        if kind == DONE:
-            outcome = Outcome.DONE
-            if entry.seen is not None:
-                self.session.ran(entry.seen)
-        elif kind == _FAILURE:
-            outcome = self._outcome(entry, message)
-        else:
-            outcome = self._outcome_unseen(entry)
-            if entry.seen is None or not entry.seen.plain:
-                self.session.unknown()
-        events.append(Interrupted(entry.request, entry.discarded, outcome))
-        if kind == _FAILURE:
-            self._after_failure(entry, message, events)
-        elif kind == _EMPTY:
-            events.append(Answered(self._queue.popleft().request, message))
-
-    def _outcome_unseen(self, entry: _Open) -> Outcome:
-        kind = entry.request.MSG_TYPE
-        return Outcome.UNKNOWN if changes_something(kind, entry.seen) else Outcome.NOT_EXECUTED
+        if session.database is not None:
+            events.append(SessionLost(session.database, tuple(session.statements), session.in_transaction))
+        session.clear()
 
     # ------------------------------------------------------------------ the end
 
@@ -364,15 +360,14 @@ class ClientConversation:
         """Take the end of the stream: what was open is lost, and the last event says where the stream
         ended."""
         self._check_phase()
-        leftover = len(self._decoder.waiting)
-        head = self._queue[0] if self._queue else None
+        leftover = len(self._waiting)
         if leftover:
             ending = Ending.MID_FRAME
-        elif head is not None and self._in_run:
+        elif self._in_run:
             ending = Ending.MID_ANSWER
         else:
-            ending = Ending.CLEAN if head is None else Ending.UNANSWERED
-        events: list[Event] = [Lost(entry.request, self._outcome_unseen(entry)) for entry in self._queue]
+            ending = Ending.UNANSWERED if self._queue else Ending.CLEAN
+        events: list[Event] = [Lost(entry[0], self._outcome_unseen(entry)) for entry in self._queue]
         events.append(Ended(ending, leftover))
         self._queue.clear()
         self.session.clear()
@@ -381,4 +376,3 @@ class ClientConversation:
 
 
 _CHANGES_SESSION = frozenset({RequestType.OPEN, RequestType.PREPARE, RequestType.FINALIZE})
-_SENT_SPECIALLY = _CHANGES_SESSION | {RequestType.INTERRUPT, RequestType.CONNECT}

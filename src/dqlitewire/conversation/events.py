@@ -165,7 +165,7 @@ class Probed(Event):
     __slots__ = ("generation", "message", "request")
     __match_args__ = ("generation", "message")
 
-    def __init__(self, generation: Generation, message: Message, request: Message) -> None:
+    def __init__(self, generation: Generation, message: Message, request: object) -> None:
         self.generation = generation
         self.message = message
         self.request = request

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import IntFlag
 
-from ..constants import RequestType
+from ..constants import HEADER_SIZE, RequestType
 from ..exceptions import EncodeError
 from .generation import Generation
 from .sql import survey
@@ -22,17 +22,18 @@ if TYPE_CHECKING:
     from .sql import Survey
 
 __all__ = [
-    "CHECKED_BODIES",
+    "CHECKED_FIELDS",
     "MAX_SAFE_BODY",
+    "RUNS_SQL",
+    "RUNS_STATEMENT",
     "Hazard",
     "HazardError",
-    "body_hazards",
-    "check_statement",
+    "check_frame",
+    "check_request",
     "refuse",
 ]
 
 MAX_SAFE_BODY = 1 << 30  # dqlite src/lib/buffer.c: ensure overflows above 2 GiB
-MAX_PARAMS_SCHEMA_0 = 255
 MAX_ROLE = 2
 MAX_DATABASE_NAME = 512  # dqlite src/vfs.c: VFS__MAX_PATHNAME
 
@@ -87,24 +88,24 @@ class HazardError(EncodeError):
         return type(self), (self.hazard, self.request)
 
 
-# The functions below return plain integers: arithmetic on flags costs more than a whole exchange.
-_MANY_PARAMS, _MEMORY_DATABASE = int(Hazard.MANY_PARAMS), int(Hazard.MEMORY_DATABASE)
-_VOID_STATEMENT, _LONG_NAME = int(Hazard.VOID_STATEMENT), int(Hazard.LONG_NAME)
-_V1_12 = int(Generation.V1_12)
-_RUNS_SQL = frozenset({RequestType.EXEC_SQL, RequestType.QUERY_SQL})
-_RUNS_STATEMENT = frozenset({RequestType.EXEC, RequestType.QUERY})
+# Hazards are plain integers in here: arithmetic on flags costs more than a whole exchange.
+_MEMORY_DATABASE, _VOID_STATEMENT = int(Hazard.MEMORY_DATABASE), int(Hazard.VOID_STATEMENT)
+_LONG_NAME = int(Hazard.LONG_NAME)
+# of a known type, and with schema 0, only these have fields that make a hazard
+CHECKED_FIELDS = frozenset({RequestType.HEARTBEAT, RequestType.ADD, RequestType.ASSIGN, RequestType.DESCRIBE})
+RUNS_SQL = frozenset({RequestType.EXEC_SQL, RequestType.QUERY_SQL})
+RUNS_STATEMENT = frozenset({RequestType.EXEC, RequestType.QUERY})
+_HAS_PARAMS = RUNS_SQL | RUNS_STATEMENT
 _QUERIES = frozenset({RequestType.QUERY, RequestType.QUERY_SQL})
-# what these say can be a hazard; of any other request only the size can
-CHECKED_BODIES = frozenset({RequestType.HEARTBEAT, RequestType.ADD, RequestType.ASSIGN, RequestType.DESCRIBE})
 
 
-def check_statement(
+def check_request(
     kind: int, request: Any, session: Session, generation: Generation, allow: Hazard
 ) -> Survey | None:
-    """Refuse a request about SQL that is a hazard; return what its text does, where that is known."""
-    if kind in _RUNS_SQL:
+    """Refuse a request that is a hazard by its SQL or its handles; return what its SQL does, where known."""
+    if kind in RUNS_SQL:
         seen: Survey | None = survey(request.sql)
-    elif kind in _RUNS_STATEMENT:
+    elif kind in RUNS_STATEMENT:
         statement = session.statements.get(request.stmt_id)
         seen = None if statement is None else statement.seen
         if (statement is None or session.closing) and session.is_void(request.stmt_id):
@@ -114,8 +115,6 @@ def check_statement(
         return None
     if session.in_memory:
         refuse(_MEMORY_DATABASE, allow, request)
-    if generation < _V1_12 and (len(request.params) > MAX_PARAMS_SCHEMA_0 or request.schema):
-        refuse(_MANY_PARAMS, allow, request)
     if seen is not None and not seen.plain:
         refuse(_statement_hazards(seen, kind in _QUERIES, generation), allow, request)
     return seen
@@ -153,23 +152,28 @@ _PRAGMAS = {
 _SAFE_PRAGMA = (False, Generation.UNKNOWN)
 
 
-def body_hazards(kind: int, body: bytes | memoryview, generation: Generation) -> int:
-    """Look at a body that is not about SQL, whether or not it decodes; return the hazards."""
-    found = Hazard.BODY_SIZE if len(body) > MAX_SAFE_BODY else Hazard.NONE
-    first = int.from_bytes(body[:8], "little")
+def check_frame(kind: int, frame: bytes, generation: Generation, allow: Hazard, request: object) -> None:
+    """Refuse a frame that is a hazard whether or not it decodes: by its size, schema, type or first words."""
+    found = Hazard.BODY_SIZE if len(frame) - HEADER_SIZE > MAX_SAFE_BODY else Hazard.NONE
+    first = int.from_bytes(frame[8:16], "little")
     if kind == RequestType.DESCRIBE and first:
         found |= Hazard.DESCRIBE_FORMAT
     elif kind == RequestType.ADD and not first:
         found |= Hazard.ADD_ZERO
-    elif kind == RequestType.ASSIGN and int.from_bytes(body[8:16], "little") > MAX_ROLE:
+    elif kind == RequestType.ASSIGN and int.from_bytes(frame[16:24], "little") > MAX_ROLE:
         found |= Hazard.ASSIGN_ROLE
-    elif (kind == RequestType.HEARTBEAT or kind > RequestType.WEIGHT) and generation < Generation.V1_12:
-        found |= Hazard.OLD_TYPE
-    return int(found)
+    elif generation < Generation.V1_12:
+        if kind == RequestType.HEARTBEAT or kind > RequestType.WEIGHT:
+            found |= Hazard.OLD_TYPE
+        elif frame[5] == 1 and kind in _HAS_PARAMS:
+            found |= Hazard.MANY_PARAMS
+    refuse(int(found), allow, request)
 
 
 def refuse(found: int, allow: Hazard, request: object) -> None:
     """Raise for the first hazard that is not allowed."""
+    if not found:
+        return
     found &= ~int(allow)
     for hazard in Hazard:
         if found & hazard:

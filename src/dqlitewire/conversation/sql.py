@@ -6,12 +6,10 @@ in literals and layout only. Both remember texts of usual length.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from .normal import normalise
 from .tokens import Kind, Token, tokenize
 
-__all__ = ["Kind", "Survey", "Token", "normalise", "survey", "tokenize"]
+__all__ = ["SURVEYS", "Kind", "Survey", "Token", "normalise", "survey", "tokenize"]
 
 _CACHED_LENGTH = 4096  # longer texts are not kept
 _CACHED_TEXTS = 512
@@ -59,9 +57,19 @@ _TRANSACTION = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "ROLLBACK TO", "
 _EVERYDAY = ("SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE")
 
 
+SURVEYS: dict[str, Survey] = {}  # what is remembered, for whoever cannot afford a call
+
+
 def survey(sql: str) -> Survey:
     """Tell what the statements of `sql` do; texts of usual length are remembered."""
-    return _cached_survey(sql) if len(sql) <= _CACHED_LENGTH else _survey(sql)
+    seen = SURVEYS.get(sql)
+    if seen is None:
+        seen = _survey(sql)
+        if len(sql) <= _CACHED_LENGTH:
+            if len(SURVEYS) >= _CACHED_TEXTS:
+                SURVEYS.clear()
+            SURVEYS[sql] = seen
+    return seen
 
 
 def _survey(sql: str) -> Survey:
@@ -73,9 +81,6 @@ def _survey(sql: str) -> Survey:
         if everyday is not None and "RETURNING" not in folded and "ROLLBACK" not in folded:
             return everyday
     return Survey(_statements(sql))
-
-
-_cached_survey = lru_cache(_CACHED_TEXTS)(_survey)
 
 
 def _statements(sql: str) -> list[list[Token]]:

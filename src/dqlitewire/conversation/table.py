@@ -116,15 +116,17 @@ class Place:
         after: answer -> the next place; what is not there is not allowed. Both ROWS are there or none is.
         draining: the place once an INTERRUPT follows, None for requests that it does not touch.
         ended: whether nothing can follow.
+        is_draining: whether an INTERRUPT follows.
     """
 
-    __slots__ = ("after", "draining", "ended", "turn")
+    __slots__ = ("after", "draining", "ended", "is_draining", "turn")
 
     def __init__(self, turn: Turn) -> None:
         self.turn = turn
         self.after: dict[int, Place] = {}
         self.draining: Place | None = None
         self.ended = turn is Turn.ENDED
+        self.is_draining = turn is Turn.DRAINING
 
     def __repr__(self) -> str:
         return f"<{self.turn.name}: {self.allowed}>"
