@@ -64,6 +64,7 @@ class Line:
             "stretch": goal.stretch,
             "at_most": goal.at_most,
             "met": self.met,
+            "unit": goal.unit,
             "per": self.unit,
             "seconds": {name: float(f"{value:.4g}") for name, value in self.seconds.items()},
         }
@@ -109,23 +110,35 @@ def write_json(path: Path, lines: list[Line], settings: dict[str, Any]) -> None:
     path.write_text(json.dumps(document, indent=1) + "\n")
 
 
+COLUMNS = ("0.2.2", "0.8.0", "sqlite3", "msgpack")
+
+
 def markdown(document: dict[str, Any]) -> Iterator[str]:
-    """A table of one row per work, its figures by candidate: measured (floor; stretch)."""
+    """Two tables: the ratios by candidate, and what has a bound; each as measured (floor; stretch)."""
     by_work: dict[str, list[dict[str, Any]]] = {}
     for line in document["lines"]:
         by_work.setdefault(line["work"], []).append(line)
+    yield "| work | ours | 0.2.2 | 0.8.0 | sqlite3 | msgpack |"
+    yield "|---|---|---|---|---|---|"
     for work, lines in by_work.items():
-        first = lines[0]
-        cells = [work, amount(first["seconds"][OURS], first["per"])]
-        cells += [f"{line['against']}: {_figure(line)}" for line in lines]
-        yield "| " + " | ".join(cells) + " |"
+        found = {line["against"]: _figure(line) for line in lines if line["against"] in COLUMNS}
+        if found:
+            ours = amount(lines[0]["seconds"][OURS], lines[0]["per"])
+            yield f"| {' | '.join([work, ours, *(found.get(name, '') for name in COLUMNS)])} |"
+    yield ""
+    yield "| work | against | measured |"
+    yield "|---|---|---|"
+    for line in document["lines"]:
+        if line["against"] not in COLUMNS:
+            yield f"| {line['work']} | {line['against']} | {_figure(line)} |"
 
 
 def _figure(line: dict[str, Any]) -> str:
     goals = [f"{goal:.4g}" for goal in (line["floor"], line["stretch"]) if goal is not None]
-    sign = "<= " if line["at_most"] else ">= "
-    wanted = f" ({sign}{', '.join(goals)})" if goals else ""
-    return f"{line['measured']:.2f}{wanted}" + ("" if line["met"] else " **missed**")
+    sign = "at most " if line["at_most"] else ""
+    wanted = f" ({sign}{'; '.join(goals)})" if goals else ""
+    shown = f"{line['measured']:.2f}{line['unit'].removeprefix('x')}"
+    return (shown if line["met"] else f"**{shown}**") + wanted
 
 
 if __name__ == "__main__":
