@@ -265,3 +265,44 @@ def test_forced_format() -> None:
     assert open_source(capture.c2s.hex().encode(), format=Format.HEX).format == "hex"
     with pytest.raises(SourceError, match="not a capture"):
         decoded(capture.c2s, format=Format.PCAP)
+
+
+UPGRADE = b"GET /internal/database HTTP/1.1\r\nHost: a\r\nUpgrade: dqlite\r\nX-Dqlite-Version: 1\r\n\r\n"
+SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: dqlite\r\n\r\n"
+REFUSED = b"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\nnot found"
+
+
+@pytest.mark.parametrize("mss", [1448, 50])
+def test_an_upgrade_from_http_is_read_across(mss: int) -> None:
+    capture = named("1.18.1-basics-0")
+    upgraded = [(True, UPGRADE), (False, SWITCHED), *chunks(capture)]
+    seen = decoded(as_pcap(wire.conversation(upgraded, mss=mss)))
+    assert [item["type"] for item in seen[:3]] == ["HTTP", "HTTP", "HANDSHAKE"]
+    assert [item["fields"] for item in seen[2:]] == [item["fields"] for item in told(items(clean(capture)))]
+    pair = told(items(open_pair(UPGRADE + capture.c2s, SWITCHED + capture.s2c)))
+    assert pair == seen
+
+
+def test_a_refused_upgrade() -> None:
+    seen = decoded(as_pcap(wire.conversation([(True, UPGRADE), (False, REFUSED)])))
+    assert [item["type"] for item in seen] == ["HTTP", "HTTP", "HTTP"]
+    assert not any("error" in item for item in seen)
+
+
+def test_memory_is_bounded_however_long_the_capture() -> None:
+    """Four times the capture takes no more memory: it is streamed."""
+    import tracemalloc
+
+    packets = segments(named("1.18.1-interrupt-0"))
+
+    def peak(times: int) -> int:
+        paths = [wire.Path(client_port=2000 + number) for number in range(times)]
+        data = wire.pcap([]) + b"".join(wire.pcap(wire.frames(packets, path))[24:] for path in paths)
+        tracemalloc.start()
+        count = sum(1 for _ in items(open_source(data), count_rows=True))
+        top = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert count > 100 * times
+        return top
+
+    assert peak(40) < 1.2 * peak(10)

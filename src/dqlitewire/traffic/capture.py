@@ -102,7 +102,7 @@ def _pcap(reader: ByteReader, note: Callable[[str], None], order: str, unit: int
     reader.position += 24
     header = struct.Struct(order + "IIII")
     unpack, need = header.unpack_from, reader.need
-    while need(16):
+    while len(reader.buffer) - reader.position >= 16 or need(16):
         buffer, start = reader.buffer, reader.position
         seconds, fraction, size, wire = unpack(buffer, start)
         if size > MAX_PACKET:

@@ -49,7 +49,7 @@ def guess(data: bytes, side: Side | None = None) -> Beginning:
 
 
 def _greeted(data: bytes) -> float:
-    """The score of a stream read as a handshake and requests; a version that no server knows needs a whole one."""
+    """The score of a handshake and requests; a version that no server knows needs a whole request as well."""
     rest = _score(data, 8, True)
     if data[:8] in HANDSHAKES:
         return 8 + rest

@@ -143,7 +143,7 @@ class _Talk:
     def _item(self, event: Event) -> Item | None:
         match event:
             case Frame():
-                return self._of_frame(event)
+                return self.of_frame(event)
             case Preamble() | Opaque():
                 return self._other(event, _TYPES[event.kind], event.kind)
             case Gap():
@@ -177,7 +177,7 @@ class _Talk:
         item.size, item.note = event.size, note
         return item
 
-    def _of_frame(self, frame: Frame) -> Item:
+    def of_frame(self, frame: Frame) -> Item:
         data = frame.data
         code = data[4]
         name = _NAMES[frame.is_request].get(code) or frame.type_name
@@ -238,6 +238,9 @@ _TYPES = {
 }
 
 
+_DATA = What.DATA
+
+
 def _int(time: float | None) -> int:
     return 0 if time is None else int(time)
 
@@ -262,14 +265,16 @@ def items(
             talk = talks[connection] = _Talk(
                 connection, source.side is not None, redacted, count_rows, keep_answers
             )
-        if what is What.DATA:
+        if what is _DATA:
             events = talk.observer.receive(side, data, time)
         elif what is What.GAP:
             events = talk.observer.receive_gap(side, size or None, time)
         else:
             events = talk.observer.receive_eof(side, time)
             talk.open.discard(side)
-        if events:
+        if len(events) == 1 and type(events[0]) is Frame:
+            yield talk.of_frame(events[0])
+        elif events:
             yield from talk.items(events)
         if not talk.open:
             yield from talk.items(talk.observer.finish(time))

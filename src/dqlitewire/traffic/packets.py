@@ -32,6 +32,7 @@ class Segment(NamedTuple):
     missing: int  # payload bytes that were on the wire but not captured (a short snap length)
 
 
+_new = tuple.__new__  # a NamedTuple's own constructor takes three times as long
 _IPV4_TCP = struct.Struct(
     ">BxHxxHxB14xIIBB"
 )  # version and length, total, fragment, protocol, sequence, ack, offset, flags
@@ -60,9 +61,8 @@ def _ipv4(packet: bytes, at: int) -> Segment | None:
     start = at + 20 + (offset >> 2 & 0x3C)
     end = at + total if total else len(packet)  # total is 0 in packets that segmentation offload will cut up
     payload = packet[start:end]
-    return Segment(
-        packet[at + 12 : at + 24], sequence, acknowledged, flags, payload, max(0, end - start) - len(payload)
-    )
+    missing = end - start - len(payload) if end > len(packet) else 0
+    return _new(Segment, (packet[at + 12 : at + 24], sequence, acknowledged, flags, payload, missing))
 
 
 def _ipv6(packet: bytes, at: int) -> Segment | None:
@@ -75,9 +75,8 @@ def _ipv6(packet: bytes, at: int) -> Segment | None:
     start = at + 40 + (offset >> 2 & 0x3C)
     end = at + 40 + length if length else len(packet)
     payload = packet[start:end]
-    return Segment(
-        packet[at + 8 : at + 44], sequence, acknowledged, flags, payload, max(0, end - start) - len(payload)
-    )
+    missing = end - start - len(payload) if end > len(packet) else 0
+    return _new(Segment, (packet[at + 8 : at + 44], sequence, acknowledged, flags, payload, missing))
 
 
 def _slow_ipv4(packet: bytes, at: int) -> Segment | None:

@@ -236,11 +236,12 @@ def _transcript(input: Input) -> Callable[[Source], Iterator[Piece]]:
 def _capture(input: Input, ports: Collection[int]) -> Callable[[Source], Iterator[Piece]]:
     def pieces(source: Source) -> Iterator[Piece]:
         flows = DqliteFlows(ports)
-        packets = 0
-        for packets, (time, link, packet, _) in enumerate(  # noqa: B007
-            capture.records(ByteReader(input.read), source.notes.append), 1
-        ):
-            segment = parser(link)(packet)
+        packets, known, parse = 0, -1, parser(1)
+        for time, link, packet, _ in capture.records(ByteReader(input.read), source.notes.append):
+            packets += 1
+            if link != known:
+                known, parse = link, parser(link)
+            segment = parse(packet)
             if segment is not None and (done := flows.add(segment, time)):
                 yield from done
         yield from flows.flush()

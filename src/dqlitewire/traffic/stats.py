@@ -123,8 +123,10 @@ class Statistics:
                 self.connections += 1
                 self.timed = self.timed or connection.timed
         if item.time:
-            self.first = min(self.first or item.time, item.time)
-            self.last = max(self.last, item.last)
+            if item.time < self.first or not self.first:
+                self.first = item.time
+            if item.last > self.last:
+                self.last = item.last
         if item.is_request:
             self.request_bytes += len(item.data)
             way = "request"
@@ -133,7 +135,7 @@ class Statistics:
             way = "response"
         if item.code is not None:
             self.messages[way, item.type] += 1
-            if not item.rows and item.error is not None:
+            if item.message is None if item.type != "ROWS" else not item.rows and item.error is not None:
                 self.undecoded += 1
         else:
             self._other(item)
