@@ -290,7 +290,7 @@ def test_what_is_thrown_into_receive_breaks_it(monkeypatch: pytest.MonkeyPatch) 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(client, "_read_frames", interrupt)
+    monkeypatch.setattr(client, "_decode", interrupt)
     with pytest.raises(KeyboardInterrupt):
         client.receive(done(1).encode())
     assert client.phase is Phase.BROKEN

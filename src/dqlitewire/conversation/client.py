@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 __all__ = ["ClientConversation"]
 
 _FAILURE, _EMPTY = int(ResponseType.FAILURE), int(ResponseType.EMPTY)
-_SERVERS = int(ResponseType.SERVERS)
 
 
 class _Decoder(MessageDecoder):
@@ -101,11 +100,15 @@ class ClientConversation:
         self._decoder = _Decoder(version=version, limits=limits, **decoder_options)
         self._feed = self._decoder.feed
         self._waiting = self._decoder.waiting
-        self._decode_first: Callable[[], Any] = self._decoder.decode
-        self._decode = self._decode_first  # what reads the next frame
+        self._decode: Callable[[], Any] = self._decoder.decode  # reads the next frame, see `_settle`
         # what was sent and has not ended: the request, its frame, where it stands, what its SQL does
         self._queue: deque[_Open] = deque()
         self._in_run = False  # the decoder is between two ROWS frames of a run
+        self._unlimited = (
+            limits is not None and (limits.max_message_size or MAX_SAFE_BODY + 1) > MAX_SAFE_BODY
+        )
+        self._roleless = False  # a CLUSTER was sent that is answered by nodes without roles
+        self._usual = False  # a request can be sent when it is harmless itself, see `_settle`
         self._discarded = 0  # frames of the request at the head, since an INTERRUPT was sent behind it
         self._log = frame_logger("client", True, frame_log)
 
@@ -141,10 +144,10 @@ class ClientConversation:
             seen = session.statements[request.stmt_id].seen
         else:
             return self._send(kind, request, allow)
-        if not seen.plain or session.in_memory or self.phase is not Phase.OPEN or self._log is not None:
+        if not (seen.plain and self._usual):
             return self._send(kind, request, allow)
         frame = self._encode(request)
-        if frame[5] or len(frame) > MAX_SAFE_BODY:
+        if frame[5]:
             check_frame(kind, frame, self.generation, allow, request)
         self._queue.append((request, frame, FIRST[kind], seen))
         return frame
@@ -181,10 +184,12 @@ class ClientConversation:
         if self._log is not None:
             self._log(True, kind, len(frame), request)
         if kind == RequestType.INTERRUPT and self._queue:
-            *last, place, seen = self._queue[-1]
-            self._queue[-1] = (*last, place.draining or place, seen)
+            last, last_frame, place, seen = self._queue[-1]
+            self._queue[-1] = (last, last_frame, place.draining or place, seen)
         elif kind in _CHANGES_SESSION:
             self.session.sent(request)
+        elif kind == RequestType.CLUSTER:
+            self._roleless = self._roleless or _is_roleless(frame)
         if self.phase is Phase.NEW:
             frame = self._encoder.encode_handshake() + frame
             self.phase = Phase.OPEN
@@ -192,7 +197,17 @@ class ClientConversation:
             self.phase = Phase.RAFT
         else:
             self._queue.append(entry)
+        self._settle()
         return frame
+
+    def _settle(self) -> None:
+        # to be called after whatever may change one of these
+        log = self._log is not None
+        self._usual = not (log or self._unlimited or self.session.in_memory) and self.phase is Phase.OPEN
+        if log or self._roleless:
+            self._decode = self._decode_specially
+        else:
+            self._decode = self._decode_continuation if self._in_run else self._decoder.decode
 
     def _check_phase(self) -> None:
         if self.phase is Phase.BROKEN:
@@ -210,12 +225,33 @@ class ClientConversation:
             DecodeError: a frame that does not decode, or above a cap.
             StreamError: the conversation is over.
         """
-        if self.phase is not Phase.OPEN:
+        if not self._usual:
             self._check_phase()
         events: list[Event] = []
         try:
             self._feed(data)
-            self._read_frames(events)
+            queue, waiting = self._queue, self._waiting
+            while len(waiting) >= HEADER_SIZE:
+                kind = waiting[4]
+                odd = waiting[5] or not queue or kind not in queue[0][2].after
+                if odd and not self._check_answer(kind, waiting[5]):
+                    break
+                message = self._decode()
+                if message is None:
+                    break
+                if kind == DONE and message.has_more:
+                    self._part(message, events)
+                    continue
+                request, frame, place, seen = queue.popleft()  # only PART keeps a request open
+                if self._in_run:
+                    self._in_run = False
+                    self._settle()
+                if seen is None or not seen.plain or kind == _FAILURE or place.is_draining:
+                    self._ended((request, frame, place, seen), kind, message, events)
+                elif kind == DONE:
+                    events.append(Rows(request, message, True))
+                else:
+                    events.append(Answered(request, message))
         except ConcurrentUseError:
             raise
         except BaseException as error:
@@ -226,49 +262,18 @@ class ClientConversation:
     def _break(self, error: BaseException) -> None:
         self.error = error
         self.phase = Phase.BROKEN
+        self._settle()
 
-    def _read_frames(self, events: list[Event]) -> None:
-        queue, waiting = self._queue, self._waiting
-        while len(waiting) >= HEADER_SIZE:
-            kind = waiting[4] | waiting[5] << 8
-            if not queue or kind not in queue[0][2].after:
-                if not self._decoder.has_message():
-                    return
-                kind = self._checked(kind & 0xFF, kind >> 8)
-            request, frame, place, seen = queue[0]
-            if self._log is None and kind != _SERVERS:
-                message: Any = self._decode()
-            else:
-                message = self._decode_specially(kind, frame)
-            if message is None:
-                return
-            if kind == DONE and message.has_more:
-                if not self._in_run:
-                    self._begin_run()
-                if place.is_draining:
-                    self._discarded += 1
-                    continue
-                if place.after[PART] is not place:
-                    queue[0] = (request, frame, place.after[PART], seen)
-                events.append(Rows(request, message, False))
-                continue
-            queue.popleft()  # only PART keeps a request open
-            if self._in_run:
-                self._end_run()
-            if seen is None or not seen.plain or kind == _FAILURE or place.is_draining:
-                self._ended((request, frame, place, seen), kind, message, events)
-            elif kind == DONE:
-                events.append(Rows(request, message, True))
-            else:
-                events.append(Answered(request, message))
-
-    def _begin_run(self) -> None:
-        self._in_run = True
-        self._decode = self._decode_continuation
-
-    def _end_run(self) -> None:
-        self._in_run = False
-        self._decode = self._decode_first
+    def _part(self, message: Any, events: list[Event]) -> None:
+        request, frame, place, seen = self._queue[0]
+        if not self._in_run:
+            self._in_run = True
+            self._queue[0] = (request, frame, place.after[PART], seen)
+            self._settle()
+        if place.is_draining:
+            self._discarded += 1
+        else:
+            events.append(Rows(request, message, False))
 
     def _decode_continuation(self) -> Any:
         try:
@@ -276,30 +281,37 @@ class ClientConversation:
         except ServerFailure as failure:
             return FailureResponse(failure.code, failure.message)
 
-    def _decode_specially(self, kind: int, request_frame: bytes) -> Any:
-        size = self._decoder.pending_frame_size()
-        if kind == _SERVERS and not any(request_frame[HEADER_SIZE:]):  # asked for in format 0
+    def _decode_specially(self) -> Any:
+        kind, size = self._waiting[4], self._decoder.pending_frame_size()
+        message: Any
+        if kind == ResponseType.SERVERS and _is_roleless(self._queue[0][1]):
             frame = self._decoder.take_frame()
             message = None if frame is None else STRICT.read(frame, is_request=False, servers_format=0)
         else:
-            message = self._decode()
+            message = self._decode_continuation() if self._in_run else self._decoder.decode()
         if self._log is not None and message is not None:
             self._log(False, kind, size, message)
         return message
 
-    def _checked(self, kind: int, schema: int) -> int:
-        # off the hot path: the one answer that has schemas, or a wrong one
+    def _check_answer(self, kind: int, schema: int) -> bool:
+        # off the hot path: the one answer that has schemas, or a wrong one; False until the frame is whole
+        if not self._decoder.has_message():
+            return False
         if not self._queue:
             raise wrong_answer(self._decoder.take_frame() or b"", None, None, None)
         request, frame, place, _ = self._queue[0]
-        if kind in place.after and schema <= getattr(request, "schema", 0):
-            return kind
-        raise wrong_answer(self._decoder.take_frame() or b"", place, request, frame)
+        if kind not in place.after or schema > getattr(request, "schema", 0):
+            raise wrong_answer(self._decoder.take_frame() or b"", place, request, frame)
+        return True
 
     # ------------------------------------------------------------------ what an answer means
 
     def _ended(self, entry: _Open, kind: int, message: Any, events: list[Event]) -> None:
         # the last frame of an answer that says more than itself
+        self._tell(entry, kind, message, events)
+        self._settle()
+
+    def _tell(self, entry: _Open, kind: int, message: Any, events: list[Event]) -> None:
         request, _, place, seen = entry
         if place.is_draining:
             self._drained(entry, kind, message, events)
@@ -372,7 +384,12 @@ class ClientConversation:
         self._queue.clear()
         self.session.clear()
         self.phase = Phase.ENDED
+        self._settle()
         return events
+
+
+def _is_roleless(request_frame: bytes) -> bool:
+    return request_frame[4] == RequestType.CLUSTER and not any(request_frame[HEADER_SIZE:])
 
 
 _CHANGES_SESSION = frozenset({RequestType.OPEN, RequestType.PREPARE, RequestType.FINALIZE})
