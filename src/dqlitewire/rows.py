@@ -100,19 +100,19 @@ class RowTypes(Sequence["Types"]):
         @overload
         def __getitem__(self, index: slice) -> Sequence[Types]: ...
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: int | slice) -> Types | Sequence[Types]:
         return self._expand()[index]
 
     def __iter__(self) -> Iterator[Types]:
         return iter(self._expand())
 
     def __eq__(self, other: object) -> bool:
+        whole: Any = other
         if isinstance(other, RowTypes):
             return self._count == other._count and (
                 self._runs == other._runs or self._expand() == other._expand()
             )
         if isinstance(other, (list, tuple)):
-            whole: Any = other
             return self._expand() == list(map(tuple, whole))
         return NotImplemented
 
