@@ -14,10 +14,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 from bench import frames
 from bench.frames import ITF3, Table, text, u64
+from bench.measure import Unavailable
 
 SEGMENT = 1448  # bytes of TCP data in an Ethernet frame, time stamps deducted
 STATS = """
@@ -104,12 +107,15 @@ def small_capture(exchanges: int) -> Iterator[bytes]:
 
 def stats(source: Path, capture: Iterator[bytes]) -> tuple[int, float, int]:
     """Pipe a capture into ``dqlite-wire stats``: (bytes, CPU seconds, peak bytes of memory)."""
+    absent = [name for name in ("dpkt", "rich", "typer") if find_spec(name) is None]
+    if absent:
+        raise Unavailable(f"the extra `cli` is needed: no {', '.join(absent)}")
     command = [sys.executable, "-c", STATS, str(source), "stats", "--json", "-"]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as said:
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=said)
         assert child.stdin is not None
         size = 0
-        with child.stdin:
+        with suppress(BrokenPipeError), child.stdin:  # its own words tell more
             for part in capture:
                 child.stdin.write(part)
                 size += len(part)
