@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Collection
+from typing import Any, cast
 
 from dqlitewire.constants import PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
 from dqlitewire.conversation import Frame, Garbage, Observer, Side
@@ -18,7 +19,7 @@ from dqlitewire.traffic.packets import Segment, endpoints
 from dqlitewire.traffic.streams import Connection, Piece, What
 from dqlitewire.traffic.tcp import Delivery, Flow, Half, Reassembler
 
-_new = tuple.__new__  # a NamedTuple's own constructor takes three times as long
+_new: Any = cast(Any, tuple).__new__  # a NamedTuple's own constructor takes three times as long
 MAX_WAITING = 32 << 10  # bytes of a flow that is not decided
 MAX_WAITING_ALL = 16 << 20
 HANDSHAKES = (struct.pack("<Q", PROTOCOL_VERSION), struct.pack("<Q", PROTOCOL_VERSION_LEGACY))

@@ -13,7 +13,7 @@ import importlib
 import ipaddress
 import struct
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from dqlitewire.traffic.errors import SourceError
 
@@ -32,7 +32,7 @@ class Segment(NamedTuple):
     missing: int  # payload bytes that were on the wire but not captured (a short snap length)
 
 
-_new = tuple.__new__  # a NamedTuple's own constructor takes three times as long
+_new: Any = cast(Any, tuple).__new__  # a NamedTuple's own constructor takes three times as long
 _IPV4_TCP = struct.Struct(
     ">BxHxxHxB14xIIBB"
 )  # version and length, total, fragment, protocol, sequence, ack, offset, flags
