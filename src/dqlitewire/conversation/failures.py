@@ -1,7 +1,7 @@
 """A FAILURE in words: the name of its code, what it means for the request, and whether sending it again is
 safe.
 
-`_RULES` is read from the top, the first rule that fits speaks. What a rule says holds for one writing
+`RULES` is read from the top, the first rule that fits speaks. What a rule says holds for one writing
 statement; a request that cannot change anything, and one of several statements, are told apart afterwards in
 one place.
 """
@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..messages import Message
 
-__all__ = ["FailureInfo", "Outcome", "Retry", "changes_something", "explain_failure", "failure_name"]
+__all__ = ["RULES", "FailureInfo", "Outcome", "Retry", "changes_something", "explain_failure", "failure_name"]
 
 
 class Outcome(Enum):
@@ -81,7 +81,7 @@ _NO, _SAME, _REOPEN, _LEADER, _CHECK = Retry.NO, Retry.SAME, Retry.REOPEN, Retry
 _NOT, _UNKNOWN = Outcome.NOT_EXECUTED, Outcome.UNKNOWN
 
 # codes (extended or primary), a part of the message or "", meaning, retry, outcome, early
-_RULES: tuple[tuple[tuple[int, ...], str, str, Retry, Outcome, bool], ...] = (
+RULES: tuple[tuple[tuple[int, ...], str, str, Retry, Outcome, bool], ...] = (
     ((10250, 8202), "", "this node is not the leader", _LEADER, _NOT, False),
     (
         (10506, 8458),
@@ -228,7 +228,7 @@ def _kind(request: Message | RequestType | None) -> RequestType | None:
 
 def _rule(code: int, message: str) -> tuple[str, Retry, Outcome, bool]:
     primary = primary_sqlite_code(code)
-    for codes, part, meaning, retry, outcome, early in _RULES:
+    for codes, part, meaning, retry, outcome, early in RULES:
         if (code in codes or primary in codes) and part in message:
             return meaning, retry, outcome, early
     whose = "dqlite" if is_dqlite_namespace_code(code) else "SQLite"

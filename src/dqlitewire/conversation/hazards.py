@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CHECKED_FIELDS",
     "MAX_SAFE_BODY",
+    "PRAGMAS",
     "RUNS_SQL",
     "RUNS_STATEMENT",
     "Hazard",
@@ -134,14 +135,14 @@ def _statement_hazards(seen: Survey, is_query: bool, generation: Generation) -> 
     if seen.returning and not (is_query and generation >= Generation.V1_18_3):
         found |= Hazard.RETURNING
     for name, has_argument in seen.pragmas:
-        always, safe_from = _PRAGMAS.get(name, _SAFE_PRAGMA)
+        always, safe_from = PRAGMAS.get(name, _SAFE_PRAGMA)
         if generation < safe_from and (has_argument or always):
             found |= Hazard.PRAGMA
     return int(found)
 
 
 # pragma -> whether it is a hazard without an argument too, and the generation that refuses it by itself
-_PRAGMAS = {
+PRAGMAS = {
     "journal_mode": (False, Generation.V1_12),
     "journal_size_limit": (False, Generation.V1_12),
     "page_size": (False, Generation.V1_12),

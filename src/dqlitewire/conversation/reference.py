@@ -1,0 +1,120 @@
+"""Draw the reference of the protocol's order from the tables the code runs on.
+
+    python -m dqlitewire.conversation.reference docs/conversation.md
+
+A page marks each part as `<!-- drawn: NAME -->` .. `<!-- end -->`; the text between is replaced, all else
+stays.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from ..constants import RequestType
+from .failures import RULES
+from .hazards import WHAT_HAPPENS
+from .table import ANSWER_NAMES, FIRST, TABLE, Turn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["diagram", "failures", "hazards", "pragmas", "redrawn", "steps"]
+
+
+def steps() -> str:
+    """Return the table as Markdown, the answers that lead to the same turn in one row."""
+    rows: dict[tuple[RequestType, Turn, Turn], list[str]] = {}
+    for step in TABLE:
+        rows.setdefault((step.request, step.turn, step.then), []).append(ANSWER_NAMES[step.answer])
+    lines = [
+        (f"{request.name} ({request.value})", _name(turn), ", ".join(answers), _name(then))
+        for (request, turn, then), answers in rows.items()
+    ]
+    for kind in RequestType:
+        if not FIRST[kind].after:
+            lines.insert(
+                _place_of(kind, lines), (f"{kind.name} ({kind.value})", "", "none", _name(FIRST[kind].turn))
+            )
+    return _markdown(("request", "turn", "answers", "then"), lines)
+
+
+def _place_of(kind: RequestType, lines: list[tuple[str, str, str, str]]) -> int:
+    return next(i for i, line in enumerate(lines) if line[0].endswith(f"({kind.value + 1})"))
+
+
+def diagram() -> str:
+    """Return the turns of one request as a Mermaid state diagram."""
+    edges: dict[tuple[str, str], list[str]] = {}
+    for step in TABLE:
+        labels = edges.setdefault((_name(step.turn), _name(step.then)), [])
+        if ANSWER_NAMES[step.answer] not in labels:
+            labels.append(ANSWER_NAMES[step.answer])
+    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> waiting: request sent"]
+    lines += [f"    {turn} --> {then}: {_wrapped(labels)}" for (turn, then), labels in edges.items()]
+    drained = {
+        _name(turn)
+        for place in FIRST.values()
+        for turn in (Turn.WAITING, Turn.STREAMING)
+        if place.draining is not None
+    }
+    lines += [f"    {turn} --> draining: INTERRUPT sent" for turn in sorted(drained, reverse=True)]
+    never = [kind.name for kind in RequestType if FIRST[kind].turn is Turn.RAFT]
+    lines += [f"    [*] --> raft: {name} sent" for name in never]
+    return "\n".join([*lines, "    ended --> [*]", "```"])
+
+
+def _wrapped(labels: list[str]) -> str:
+    return ", ".join(labels[:4]) + "".join(
+        "<br/>" + ", ".join(labels[start : start + 4]) for start in range(4, len(labels), 4)
+    )
+
+
+def hazards() -> str:
+    """Return the hazards as Markdown."""
+    return _markdown(
+        ("hazard", "what it would do"),
+        [(f"`{hazard.name}`", words) for hazard, words in WHAT_HAPPENS.items()],
+    )
+
+
+def failures() -> str:
+    """Return the rules by which failures are explained as Markdown, in the order in which they are tried."""
+    lines = [
+        (", ".join(map(str, codes)), part and f"{part!r}", meaning, retry.value, outcome.value)
+        for codes, part, meaning, retry, outcome, _ in RULES
+    ]
+    return _markdown(("code", "message has", "meaning", "send again", "outcome of a write"), lines)
+
+
+def _name(turn: Turn) -> str:
+    return turn.name.lower()
+
+
+def _markdown(head: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> str:
+    rows = [head, ("---",) * len(head), *lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+PARTS = {"steps": steps, "diagram": diagram, "hazards": hazards, "pragmas": pragmas, "failures": failures}
+
+
+def redrawn(page: str) -> str:
+    """Return a page with every marked part drawn anew."""
+    for name, draw in PARTS.items():
+        head, mark, rest = page.partition(f"<!-- drawn: {name} -->\n")
+        if mark:
+            _, end, tail = rest.partition("<!-- end -->")
+            page = f"{head}{mark}\n{draw()}\n\n{end}{tail}"
+    return page
+
+
+def main(path: str) -> None:
+    with open(path, encoding="utf-8") as file:
+        page = file.read()
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(redrawn(page))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
