@@ -62,7 +62,7 @@ def main() -> int:
             continue
         lines += found
         print("\n".join(report.text(found)), flush=True)
-    report.write_json(options.json, lines, {"rounds": rounds, "quick": options.quick})
+        report.write_json(options.json, lines, {"rounds": rounds, "quick": options.quick})
     judged = [line for line in lines if line.goal.floor is not None]
     missed = [line for line in judged if not line.met]
     print(f"\n{len(judged) - len(missed)} of {len(judged)} floors met, {len(missed)} missed; {options.json}")
