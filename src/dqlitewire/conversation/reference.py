@@ -12,6 +12,7 @@ import sys
 
 from ..constants import RequestType
 from .failures import RULES
+from .generation import Generation
 from .hazards import WHAT_HAPPENS
 from .table import ANSWER_NAMES, FIRST, TABLE, Turn
 
@@ -72,10 +73,21 @@ def _wrapped(labels: list[str]) -> str:
 
 def hazards() -> str:
     """Return the hazards as Markdown."""
-    return _markdown(
-        ("hazard", "what it would do"),
-        [(f"`{hazard.name}`", words) for hazard, words in WHAT_HAPPENS.items()],
-    )
+    lines = [(f"`{hazard.name}`", words) for hazard, words in WHAT_HAPPENS.items()]
+    return _markdown(("hazard", "what it would do"), lines)
+
+
+def pragmas() -> str:
+    """Return the pragmas that are a hazard as Markdown."""
+    lines = [
+        (f"`{name}`", "always" if always else "with an argument", _release(safe_from))
+        for name, (always, safe_from) in PRAGMAS.items()
+    ]
+    return _markdown(("pragma", "refused", "to servers before"), lines)
+
+
+def _release(generation: Generation) -> str:
+    return generation.name.removeprefix("V").replace("_", ".")
 
 
 def failures() -> str:
