@@ -32,7 +32,9 @@ class Segment(NamedTuple):
     missing: int  # payload bytes that were on the wire but not captured (a short snap length)
 
 
-_new: Any = cast(Any, tuple).__new__  # a NamedTuple's own constructor takes three times as long
+_new: Callable[[type[Segment], tuple[object, ...]], Segment] = cast(
+    Any, tuple
+).__new__  # a NamedTuple's own constructor takes three times as long
 _IPV4_TCP = struct.Struct(
     ">BxHxxHxB14xIIBB"
 )  # version and length, total, fragment, protocol, sequence, ack, offset, flags
