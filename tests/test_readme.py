@@ -13,9 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
 PYTHON = [code for language, code in BLOCKS if language == "python"]
-COMMANDS = [
-    line[2:] for language, text in BLOCKS if language == "console" for line in text.splitlines()
-]
+COMMANDS = [line[2:] for language, text in BLOCKS if language == "console" for line in text.splitlines()]
 
 
 def run(code: str, **environment: str) -> str:

@@ -113,7 +113,7 @@ class RowTypes(Sequence["Types"]):
                 self._runs == other._runs or self._expand() == other._expand()
             )
         if isinstance(other, (list, tuple)):
-            return self._expand() == list(map(tuple, whole))
+            return self._expand() == [(*types,) for types in whole]
         return NotImplemented
 
     __hash__ = None  # type: ignore[assignment]
