@@ -13,7 +13,7 @@ import sys
 from ..constants import RequestType
 from .failures import RULES
 from .generation import Generation
-from .hazards import WHAT_HAPPENS
+from .hazards import PRAGMAS, WHAT_HAPPENS
 from .table import ANSWER_NAMES, FIRST, TABLE, Turn
 
 TYPE_CHECKING = False
@@ -123,9 +123,9 @@ def redrawn(page: str) -> str:
 
 def main(path: str) -> None:
     with open(path, encoding="utf-8") as file:
-        page = file.read()
+        page = redrawn(file.read())
     with open(path, "w", encoding="utf-8") as file:
-        file.write(redrawn(page))
+        file.write(page)
 
 
 if __name__ == "__main__":
