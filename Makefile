@@ -23,6 +23,7 @@ test: $(VENV)/.installed-test nodes ## the whole suite, real nodes and published
 	$(PY) -m pytest $(PYTEST_ARGS)
 
 nodes: $(VENV)/.installed-test ## unpack the real servers and the published clients into the cache folder
+	@tools/packages tcpdump tshark
 	@tests/real/setup-nodes
 	@tests/downstream/setup-clients $(PY)
 
