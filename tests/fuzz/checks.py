@@ -1,0 +1,218 @@
+"""What fast and plain code must agree on, for one frame. A disagreement is an AssertionError; so is a foreign
+exception.
+
+The fast decoder of rows is looked at from two sides: through the public functions, where a refusal of the
+fast path is settled by the plain one, and at the seam below, where it is not, so that it cannot hide a
+mistake.
+"""
+
+from __future__ import annotations
+
+import inspect
+import marshal
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from dqlitewire import DecodeError, Limits, decode_message, rows
+from dqlitewire.generate import read_plainly, reader
+from dqlitewire.limits import DEFAULT_OPTIONS, Options
+from dqlitewire.messages import RowsResponse
+from tests.fuzz.frames import Frame
+from tests.wire_data import REQUESTS, RESPONSES
+
+# What the fast path raises when in doubt; anything else would reach the caller.
+DOUBTS = (DecodeError, ValueError, OverflowError, IndexError, struct.error)
+UNLIMITED = 1 << 60
+Outcome = tuple[Any, ...]
+
+
+# ---------------------------------------------------------------- the generated tier, forced one way
+
+
+def hot() -> rows.Tiers:
+    """Tiers that compile each signature at its first row."""
+    return _tiers(heat=1)
+
+
+def cold() -> rows.Tiers:
+    """Tiers that never compile."""
+    return _tiers(heat=UNLIMITED)
+
+
+def _tiers(heat: int) -> rows.Tiers:
+    tiers = rows.Tiers(heat=heat)
+    tiers.credit = UNLIMITED
+    return tiers
+
+
+@contextmanager
+def using(tiers: rows.Tiers) -> Iterator[None]:
+    known, most = rows.tiers, rows.MAX_CREDIT
+    rows.tiers, rows.MAX_CREDIT = tiers, UNLIMITED if tiers.credit > most else most
+    try:
+        yield
+    finally:
+        rows.tiers, rows.MAX_CREDIT = known, most
+
+
+@contextmanager
+def without_the_fast_path() -> Iterator[None]:
+    fast = rows._read_fast
+    rows._read_fast = _refuse
+    try:
+        yield
+    finally:
+        rows._read_fast = fast
+
+
+def _refuse(*_: Any, **__: Any) -> Any:
+    raise DecodeError("switched off")
+
+
+# ---------------------------------------------------------------- outcomes
+
+
+def contents(types: Any, values: list[tuple[Any, ...]], more: bool) -> bytes:
+    """Types and values as bytes: equal only if every value has the same type and bits."""
+    assert type(values) is list
+    assert all(type(row) is tuple for row in values)
+    assert len(types) == len(values)
+    return marshal.dumps(([tuple(map(int, row)) for row in types], values, more), 2)
+
+
+def refusal(error: DecodeError) -> Outcome:
+    return "refused", type(error), str(error), error.path, error.offset, error.limit
+
+
+def outcome(data: bytes, **caps: Any) -> Outcome:
+    """What the public decoder says of a ROWS frame."""
+    try:
+        message = decode_message(data, **caps)
+    except DecodeError as error:
+        return refusal(error)
+    assert isinstance(message, RowsResponse)
+    assert list(message.column_types) == list(message.row_types[0] if message.rows else ())
+    return "rows", message.column_names, contents(message.row_types, message.rows, message.has_more)
+
+
+def expected(frame: Frame) -> Outcome:
+    return "rows", frame.names, contents(frame.types, frame.rows, frame.more)
+
+
+# ---------------------------------------------------------------- rows
+
+
+def at_the_seam(data: bytes) -> tuple[list[Outcome], Outcome]:
+    """The fast and the plain reader of rows, each left to itself, on a frame with default caps.
+
+    The fast one is given the frame with the zeros behind it that it wants, and without, as large rows are
+    read.
+    """
+    options, end = DEFAULT_OPTIONS, len(data)
+    try:
+        names, pos = rows._read_names(data, end, options)
+    except DecodeError as error:
+        return [], refusal(error)
+    plain: Outcome
+    try:
+        plain = ("rows", contents(*rows.read_rows_plainly(data, pos, end, len(names), options)))
+    except DecodeError as error:
+        plain = refusal(error)
+    if not names:
+        return [], plain
+    given = {"pos": pos, "end": end, "count": len(names), "options": options}
+    frames = [{"frame": data + rows.PADDING, "padded": True}, {"frame": data, "padded": False}]
+    taken = inspect.signature(rows._read_fast).parameters
+    found: list[Outcome] = []
+    for frame in frames[: 2 if "padded" in taken else 1]:
+        known = given | frame
+        arguments = {name: known[name] for name in taken}
+        try:
+            found.append(("rows", contents(*rows._read_fast(**arguments))))
+        except DOUBTS:
+            found.append(("in doubt",))
+    return found, plain
+
+
+def check_rows(data: bytes, wanted: Outcome | None = None, sets: tuple[rows.Tiers, ...] = ()) -> Outcome:
+    """Hold the tiers as they are, and others given, against the plain reader; return what it says.
+
+    A frame that must be accepted is read again and again: what one reading compiled and learned, the next one
+    uses.
+    """
+    with without_the_fast_path():
+        plain = outcome(data)
+    assert wanted is None or plain == wanted, f"plain: {brief(plain)}, wanted: {brief(wanted)}"
+    whole = (
+        len(data) >= 8 and len(data) == 8 + 8 * int.from_bytes(data[:4], "little") and data[4:6] == b"\x07\0"
+    )
+    for tiers in (rows.tiers, *sets):
+        with using(tiers):
+            for _ in range(1 if wanted is None else 2):
+                found = outcome(data)
+                assert found == plain, f"found: {brief(found)}, plain: {brief(plain)}"
+                if whole:
+                    seen, slow = at_the_seam(data)
+                    right = slow if slow[0] == "rows" else ("in doubt",)
+                    assert all(fast == right for fast in seen), (
+                        f"{list(map(brief, seen))}, plain: {brief(slow)}"
+                    )
+    return plain
+
+
+def brief(found: Outcome) -> str:
+    text = repr(found)
+    return text if len(text) < 300 else f"{text[:100]}... ({len(text)} characters)"
+
+
+def check_caps(data: bytes) -> None:
+    """Hold both decoders against each other on either side of the caps that this frame meets."""
+    with without_the_fast_path():
+        try:
+            message = decode_message(data)
+        except DecodeError:
+            return
+    assert isinstance(message, RowsResponse)
+    values = [value for row in message.rows for value in row]
+    texts = [len(value.encode()) for value in values if isinstance(value, str)]
+    blobs = [len(value) for value in values if isinstance(value, bytes)]
+    for cap, size in (
+        ("max_rows", len(message.rows)),
+        ("max_text_value_size", max(texts, default=0)),
+        ("max_blob_size", max(blobs, default=0)),
+        ("max_column_name_size", max((len(name.encode()) for name in message.column_names), default=0)),
+        ("max_column_count", len(message.column_names)),
+    ):
+        for allowed in (size - 1, size, size + 1):
+            if allowed > 0:
+                limits = Limits(**{cap: allowed})
+                with without_the_fast_path():
+                    plain = outcome(data, limits=limits)
+                assert outcome(data, limits=limits) == plain
+                assert (plain[0] == "refused") == (allowed < size), (cap, allowed, brief(plain))
+                assert plain[0] == "rows" or plain[-1] == allowed
+
+
+# ---------------------------------------------------------------- other messages
+
+
+def fields_of(message: Any) -> Outcome:
+    return "message", type(message), repr([getattr(message, name) for name in type(message).__slots__])
+
+
+def check_message(data: bytes, is_request: bool, options: Options = DEFAULT_OPTIONS) -> Outcome | None:
+    """Hold a message's generated decoder against the plain one; None if the header names no message."""
+    cls = (REQUESTS if is_request else RESPONSES).get(data[4]) if len(data) >= 8 else None
+    if cls is None or cls is RowsResponse or data[5] not in cls.SCHEMAS:
+        return None
+    found: list[Outcome] = []
+    for read in (read_plainly, lambda cls, schema, *rest: reader(cls, schema)(*rest)):
+        try:
+            found.append(fields_of(read(cls, data[5], data, len(data), options)))
+        except DecodeError as error:
+            found.append(refusal(error))
+    plain, fast = found
+    assert fast == plain, f"generated: {brief(fast)}, plain: {brief(plain)}"
+    return plain
