@@ -14,7 +14,7 @@ from __future__ import annotations
 from .constants import HEADER_SIZE
 from .exceptions import ConcurrentUseError, DecodeError, PoisonedError, ProtocolError
 from .limits import DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_OPTIONS, MAX_MESSAGE_SIZE_CEILING, Options
-from .types import PADS
+from .types import PADS, U32
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound=Callable[..., Any])
 
 __all__ = ["ReadBuffer", "WriteBuffer"]
+
+_words = U32.unpack_from
+_FEW = 4096
 
 # The mark is taken and given back inside one `try`: wherever an interrupt strikes, the mark comes back.
 _GUARD = """
@@ -150,14 +153,29 @@ class Frames:
             return 0
         size = 8 + 8 * int.from_bytes(data[:4], "little")
         if size > self._options.max_message_size:
-            limit = self._options.max_message_size
-            problem = f"got a frame of {size} bytes, at most {limit}"
-            raise DecodeError(problem, path="Header.size_words", offset=0, limit=limit)
+            raise self._too_large(size)
         return size
 
-    def _take(self, size: int, behind: bytes = b"") -> bytes:
+    def _complete(self) -> int:
+        """Return the size of the next frame, 0 while it is incomplete."""
         data = self._data
-        taken = b"".join((memoryview(data)[:size], behind))
+        have = len(data)
+        if have < HEADER_SIZE:
+            return 0
+        size: int = 8 + 8 * _words(data)[0]
+        if size > self._options.max_message_size:
+            raise self._too_large(size)
+        return size if size <= have else 0
+
+    def _too_large(self, size: int) -> DecodeError:
+        limit = self._options.max_message_size
+        problem = f"got a frame of {size} bytes, at most {limit}"
+        return DecodeError(problem, path="Header.size_words", offset=0, limit=limit)
+
+    def _take(self, size: int) -> bytes:
+        data = self._data
+        # Copying a few bytes twice is quicker than a view of them.
+        taken = bytes(data[:size]) if size <= _FEW else b"".join((memoryview(data)[:size],))
         del data[:size]
         return taken
 
@@ -202,10 +220,8 @@ class ReadBuffer(Frames):
             DecodeError: the frame is larger than allowed; it stays and can be skipped.
         """
         self._check()
-        size = self._size()
-        if not size or len(self._data) < size:
-            return None
-        return self._take(size)
+        size = self._complete()
+        return self._take(size) if size else None
 
     @exclusive
     def skip_message(self) -> bool:

@@ -409,8 +409,8 @@ class MessageDecoder(Frames):
         """
         if self._error is not None or self._run is not None or self._version is None:
             self._check_ready(in_run=False)
-        size = self._size()
-        if not size or len(self._data) < size:
+        size = self._complete()
+        if not size:
             return None
         try:
             message = self._next(size)
@@ -424,7 +424,11 @@ class MessageDecoder(Frames):
     def _next(self, size: int) -> Any:
         data = self._data
         key = data[4] | data[5] << 8
-        frame = self._take(size, PADDING if key == _ROWS else b"")
+        if key == _ROWS:
+            frame = b"".join((memoryview(data)[:size], PADDING))
+            del data[:size]
+        else:
+            frame = self._take(size)
         return self._readers[key](frame, size, self._options)
 
     def _begun(self, first: RowsResponse) -> _Run:
@@ -468,8 +472,8 @@ class MessageDecoder(Frames):
         if self._error is not None or run is None:
             self._check_ready(in_run=True)
         try:
-            size = self._size()
-            if not size or len(self._data) < size:
+            size = self._complete()
+            if not size:
                 return None
             message = self._next(size)
             self._run = self._continued(run, message)  # type: ignore[arg-type]
@@ -546,5 +550,5 @@ class MessageDecoder(Frames):
             HandshakeError: a stream of requests without its handshake.
         """
         self._check_ready(in_run=None)
-        size = self._size()
-        return self._take(size) if size and len(self._data) >= size else None
+        size = self._complete()
+        return self._take(size) if size else None
