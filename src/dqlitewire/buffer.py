@@ -28,24 +28,18 @@ __all__ = ["ReadBuffer", "WriteBuffer"]
 _words = U32.unpack_from
 _FEW = 4096
 
-# The mark is taken and given back inside one `try`: wherever an interrupt strikes, the mark comes back.
+# The mark is taken and given back inside one `try`: wherever an interrupt strikes, the mark comes back. The
+# methods that are called for each frame say the same in their own bodies, which saves a call.
 _GUARD = """
 def {name}(self{arguments}):
     try:
-        try:
-            del self._idle
-        except AttributeError:
-            raise Busy(f"{{type(self).__name__}} is in use by another thread") from None
+        del self._idle
         result = method(self{arguments})
-    except Busy:
-        raise
-    except BaseException as error:
-        if not isinstance(error, harmless):
-            self._poison(error)
         self._idle = True
+        return result
+    except BaseException as error:
+        self._leave(error)
         raise
-    self._idle = True
-    return result
 """
 
 
@@ -53,7 +47,7 @@ def exclusive(method: F) -> F:
     """Let one thread at a time into the methods of an object, and poison it when one is interrupted."""
     count = method.__code__.co_argcount
     arguments = "".join(f", {name}" for name in method.__code__.co_varnames[1:count])
-    names = {"method": method, "Busy": ConcurrentUseError, "harmless": (ProtocolError, ValueError, TypeError)}
+    names: dict[str, Any] = {"method": method}
     exec(_GUARD.format(name=method.__name__, arguments=arguments), names)
     guarded: Any = names[method.__name__]
     guarded.__qualname__, guarded.__doc__, guarded.__module__ = (
@@ -118,25 +112,40 @@ class Frames:
             return None
         return int.from_bytes(self._data[:4], "little"), self._data[4], self._data[5]
 
-    @exclusive
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Append bytes as they arrived.
 
         Raises:
             PoisonedError: an earlier error left the stream without meaning.
         """
-        if self._error is not None:
-            self._check()
-        if type(data) is not bytes and not isinstance(data, (bytes, bytearray, memoryview)):
-            raise TypeError(f"got {type(data).__name__}, bytes are needed")
-        if self._skip:
-            view = memoryview(data).cast("B")
-            swallowed = min(self._skip, len(view))
-            self._data += view[swallowed:]
-            self._skip -= swallowed
-            self._skipped = self._skip == 0
-        else:
-            self._data += data
+        try:
+            del self._idle
+            if self._error is not None:
+                self._check()
+            if type(data) is not bytes and not isinstance(data, (bytes, bytearray, memoryview)):
+                raise TypeError(f"got {type(data).__name__}, bytes are needed")
+            if self._skip:
+                self._swallow(memoryview(data).cast("B"))
+            else:
+                self._data += data
+            self._idle = True
+        except BaseException as error:
+            self._leave(error)
+            raise
+
+    def _swallow(self, view: memoryview) -> None:
+        swallowed = min(self._skip, len(view))
+        self._data += view[swallowed:]
+        self._skip -= swallowed
+        self._skipped = self._skip == 0
+
+    def _leave(self, error: BaseException) -> None:
+        """Give the mark back after an error, unless it was never taken."""
+        if type(error) is AttributeError and error.args == ("_idle",):
+            raise ConcurrentUseError(f"{type(self).__name__} is in use by another thread") from None
+        if not isinstance(error, (ProtocolError, ValueError, TypeError)):
+            self._poison(error)
+        self._idle = True
 
     def _poison(self, error: BaseException) -> None:
         if self._error is None:

@@ -397,7 +397,6 @@ class MessageDecoder(Frames):
         if self._version is None:
             raise HandshakeError("no handshake yet")
 
-    @exclusive
     def decode(self) -> Message | None:
         """Decode the next frame; None while it is incomplete.
 
@@ -407,19 +406,27 @@ class MessageDecoder(Frames):
             ContinuationError: a row stream is open.
             HandshakeError: a stream of requests without its handshake.
         """
-        if self._error is not None or self._run is not None or self._version is None:
-            self._check_ready(in_run=False)
-        size = self._complete()
-        if not size:
-            return None
         try:
-            message = self._next(size)
+            del self._idle
+            if self._error is not None or self._run is not None or self._version is None:
+                self._check_ready(in_run=False)
+            size = self._complete()
+            message = self._decoded(size) if size else None
+            self._idle = True
+            return message
+        except BaseException as error:
+            self._leave(error)
+            raise
+
+    def _decoded(self, size: int) -> Message:
+        try:
+            message: Message = self._next(size)
             if type(message) is RowsResponse and message.has_more:
                 self._run = self._begun(message)
         except BaseException as error:
             self._poison(error)
             raise
-        return message  # type: ignore[no-any-return]
+        return message
 
     def _next(self, size: int) -> Any:
         data = self._data
@@ -454,7 +461,6 @@ class MessageDecoder(Frames):
                 "column names fill a page, no row will ever come", path="RowsResponse.column_names"
             )
 
-    @exclusive
     def decode_continuation(self) -> RowsResponse | EmptyResponse | None:
         """Decode the next frame of the open row stream; None while it is incomplete.
 
@@ -468,21 +474,31 @@ class MessageDecoder(Frames):
             StreamError: a frame of another type; the decoder is poisoned.
             ContinuationError: no row stream is open.
         """
-        run = self._run
-        if self._error is not None or run is None:
-            self._check_ready(in_run=True)
+        try:
+            del self._idle
+            run = self._run
+            if self._error is not None or run is None:
+                self._check_ready(in_run=True)
+            message = self._decoded_continuation(run)
+            if isinstance(message, FailureResponse):
+                raise ServerFailure(message.code, message.message)
+            self._idle = True
+            return message
+        except BaseException as error:
+            self._leave(error)
+            raise
+
+    def _decoded_continuation(self, run: Any) -> RowsResponse | EmptyResponse | FailureResponse | None:
         try:
             size = self._complete()
             if not size:
                 return None
-            message = self._next(size)
-            self._run = self._continued(run, message)  # type: ignore[arg-type]
+            message: RowsResponse | EmptyResponse | FailureResponse = self._next(size)
+            self._run = self._continued(run, message)
         except BaseException as error:
             self._poison(error)
             raise
-        if type(message) is FailureResponse:
-            raise ServerFailure(message.code, message.message)
-        return message  # type: ignore[no-any-return]
+        return message
 
     def _continued(self, run: _Run, message: Message) -> _Run | None:
         """Return the state of the row stream behind one more frame, None at its end."""

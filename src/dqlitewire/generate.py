@@ -17,7 +17,7 @@ from .exceptions import DecodeError, EncodeError
 from .fields import DERIVED, MISSING
 from .limits import DEFAULT_LIMITS, DEFAULT_OPTIONS
 from .tuples import read_params
-from .types import TEXT_ENDS, checked_integer, pack_text
+from .types import checked_integer, pack_text
 from .writers import write_params
 
 TYPE_CHECKING = False
@@ -157,7 +157,6 @@ def lazy_frame(self: Any, options: Options) -> bytes:
 def _encoder(cls: Any) -> Callable[..., bytes]:
     names: dict[str, Any] = {
         "g_text": pack_text,
-        "g_ends": TEXT_ENDS,
         "g_params": write_params,
         "g_over": _over,
         "g_join": b"".join,
@@ -182,58 +181,85 @@ def _encoder(cls: Any) -> Callable[..., bytes]:
 
 def _encode(cls: Any, fields: list[Field], schema: str, names: dict[str, Any]) -> list[str]:
     lines: list[str] = []
-    groups: list[list[Field]] = [[]]  # the first goes with the header
+    groups: list[list[Field]] = [
+        []
+    ]  # fixed fields and at most one text behind them; the first has the header
+    words = [str(sum(field.size for field in fields if field.format) >> 3)]
     for field in fields:
         path = f"{cls.__name__}.{field.name}"
-        if field.format:
-            if groups[-1] and not groups[-1][-1].format:
-                groups.append([])
-            groups[-1].append(field)
-            if field.cap:
-                cap = f"g_options.{field.cap}"
-                lines.append(
-                    f"if self.{field.name} > {cap}: raise g_over(self.{field.name}, {cap}, {path!r})"
-                )
+        if field.format and field.cap:
+            cap = f"g_options.{field.cap}"
+            lines.append(f"if self.{field.name} > {cap}: raise g_over(self.{field.name}, {cap}, {path!r})")
         elif field.kind in _ENCODE_LINES:
-            for line in _ENCODE_LINES[field.kind]:
-                lines.append(line.format(n=field.name, cap=field.cap, path=repr(path)))
-            groups.append([field])
+            steps, size = _ENCODE_LINES[field.kind]
+            lines += [step.format(n=field.name, cap=field.cap, path=repr(path)) for step in steps]
+            words.append(size.format(n=field.name))
+        elif not field.format:
+            continue
+        if field.kind == "params" or (groups[-1] and not groups[-1][-1].format):
+            groups.append([])
+        groups[-1].append(field)
+    variant = schema if schema.isdigit() else "any"
+    key = f"{int(cls.MSG_TYPE)} | {schema} << 8"
+    if variant == schema:
+        key = str(int(cls.MSG_TYPE) | int(schema) << 8)
+    header = f"{' + '.join(words)}, {key}"
     parts = [
-        _pack_group(group, f"g_pack_{number}_{schema if schema.isdigit() else 'any'}", names)
-        if number == 0 or group[0].format
-        else f"g_value_{group[0].name}"
+        "g_value_params"
+        if group and group[0].kind == "params"
+        else _pack_group(group, f"g_pack_{number}_{variant}", "" if number else header, names)
         for number, group in enumerate(groups)
     ]
-    size = sum(field.size for field in fields if field.format)
-    variable = [f"len({part})" for part in parts if part.startswith("g_value_")]
-    key = f"{int(cls.MSG_TYPE)} | {schema} << 8"
-    if variable or not schema.isdigit():
-        parts[0] = parts[0].format(f"{' + '.join([str(size), *variable])} >> 3, {key}")
-    else:
-        parts[0] = parts[0].format(f"{size >> 3}, {int(cls.MSG_TYPE) | int(schema) << 8}")
     joined = " + ".join(parts) if len(parts) < 3 else f"g_join(({', '.join(parts)}))"
     return [*lines, f"return {joined}"]
 
 
-# How a field of variable size is encoded; text in doubt goes to `pack_text`, which says what is wrong.
+# How a field of variable size is encoded, and its words; text in doubt goes to `pack_text`.
 _ENCODE_LINES = {
     "text": (
-        "try: g_value_{n} = self.{n}.encode()",
-        "except UnicodeEncodeError: g_value_{n} = b'\\0'",
-        "if 0 in g_value_{n} or len(g_value_{n}) > g_options.{cap}:",
-        "    g_text(self.{n}, g_options.{cap}, {path})",
-        "g_value_{n} += g_ends[len(g_value_{n}) & 7]",
+        (
+            "try: g_value_{n} = self.{n}.encode()",
+            "except UnicodeEncodeError: g_value_{n} = b'\\0'",
+            "if 0 in g_value_{n} or len(g_value_{n}) > g_options.{cap}:",
+            "    g_text(self.{n}, g_options.{cap}, {path})",
+        ),
+        "1 + (len(g_value_{n}) >> 3)",
     ),
-    "params": ("g_value_{n} = g_params(self, self._form, g_options) if self.{n} or self._form > 1 else b''",),
+    "params": (
+        ("g_value_{n} = g_params(self, self._form, g_options) if self.{n} or self._form > 1 else b''",),
+        "(len(g_value_{n}) >> 3)",
+    ),
 }
 
 
-def _pack_group(group: list[Field], packer: str, names: dict[str, Any]) -> str:
+class _TextPackers(dict[int, "Callable[..., bytes]"]):
+    """Packers of fixed fields and a text, by the whole words of the text; `struct` adds NUL and padding."""
+
+    def __init__(self, layout: str) -> None:
+        self._layout = layout
+
+    def __missing__(self, words: int) -> Callable[..., bytes]:
+        pack = Struct(f"{self._layout}{8 * words + 8}s").pack
+        if words < _KEPT_PACKERS:
+            self[words] = pack
+        return pack
+
+
+_KEPT_PACKERS = 512
+
+
+def _pack_group(group: list[Field], packer: str, header: str, names: dict[str, Any]) -> str:
     """Return the call that packs neighbouring fields; the first group with the header's words and key."""
-    first = packer.startswith("g_pack_0_")
-    names[packer] = Struct(("<IH2x" if first else "<") + "".join(f.format for f in group)).pack
-    arguments = ["{}"] if first else []
-    arguments += [f"self.{f.name}" if f.is_attribute else "0" for f in group if not f.format.endswith("x")]
+    layout = ("<IH2x" if header else "<") + "".join(f.format for f in group)
+    arguments = [header] if header else []
+    arguments += [
+        f"self.{f.name}" if f.is_attribute else "0" for f in group if f.format and not f.format.endswith("x")
+    ]
+    if group and group[-1].kind == "text":
+        text = f"g_value_{group[-1].name}"
+        names[packer] = _TextPackers(layout)
+        return f"{packer}[len({text}) >> 3]({', '.join([*arguments, text])})"
+    names[packer] = Struct(layout).pack
     return f"{packer}({', '.join(arguments)})"
 
 
