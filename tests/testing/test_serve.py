@@ -88,6 +88,15 @@ def test_hazards_are_told() -> None:
     assert errors == "dqlite-wire: DESCRIBE with a format other than 0: format 1\n"
 
 
+@pytest.mark.parametrize("times", [1, 50])
+def test_any_number_of_signals_stops_it(times: int) -> None:
+    with serving("--nodes", "2") as (process, _):
+        for _ in range(times):
+            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
 @pytest.mark.parametrize(
     ("words", "message", "code"),
     [

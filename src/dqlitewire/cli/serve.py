@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +15,8 @@ from dqlitewire.cli.output import Exit, emit, fail
 
 if TYPE_CHECKING:
     from dqlitewire.testing import DqliteCluster
+
+_STOPPING = {signal.SIGINT, signal.SIGTERM}
 
 
 class Release(StrEnum):
@@ -53,11 +54,12 @@ def command(
     database.
     """
     cluster = _cluster(file, host, port, unix, nodes, release, read_only)
+    # before any thread starts: all inherit it, so that only sigwait takes them, however many come
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:
         cluster.start()
     except OSError as error:
         fail(f"cannot listen on {unix or f'{host}:{port}'}: {error.strerror}")
-    stopped = _stopped_by_signals()
     try:
         for node in cluster.nodes:
             emit(
@@ -66,8 +68,7 @@ def command(
             )
         if file is not None:
             emit(f"database {file.name}{' (read-only)' if read_only else ''}", at_once=True)
-        while not stopped.wait(3600):
-            pass
+        signal.sigwait(_STOPPING)
     finally:
         cluster.stop()
     for hazard in cluster.hazards:
@@ -103,10 +104,3 @@ def _check(file: Path) -> None:
         fail(f"{file}: {error.strerror}")
     if head not in (b"", b"SQLite format 3\0"):
         fail(f"{file}: not an SQLite database")
-
-
-def _stopped_by_signals() -> threading.Event:
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    return stopped
