@@ -916,3 +916,11 @@ def test_default_caps_are_the_documented_ones() -> None:
 )
 def test_encode_message_is_message_encode(message: Message) -> None:
     assert encode_message(message) == message.encode()
+
+
+@pytest.mark.parametrize("other", ["text", None, OpenRequest, 5])
+def test_what_is_no_message_is_a_type_error(other: Any) -> None:
+    with pytest.raises(TypeError, match="a message is needed"):
+        encode_message(other)
+    with pytest.raises(TypeError, match="a message is needed"):
+        MessageEncoder().encode(other)

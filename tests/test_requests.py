@@ -249,3 +249,9 @@ def test_iso8601_parameters_become_text() -> None:
     found = ExecSqlRequest.decode_body(frame)
     assert found.params == ["now"]
     assert found.encode_body() == u64(0) + TEXT + u64(0x0301) + b"now\0\0\0\0\0"
+
+
+@pytest.mark.parametrize("params", [{"a": 1}, {1, 2}, "ab", b"ab", 5])
+def test_params_are_a_sequence(params: Any) -> None:
+    with pytest.raises(EncodeError, match="a sequence is needed"):
+        ExecSqlRequest(0, "SELECT ?", params)

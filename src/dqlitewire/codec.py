@@ -174,7 +174,16 @@ def encode_message(
         options = DEFAULT_OPTIONS
     else:
         options = Options(limits, max_message_size=max_message_size)
-    data = message._frame(options)
+    return _encoded(message, options)
+
+
+def _encoded(message: Message, options: Options) -> bytes:
+    try:
+        data = message._frame(options)
+    except (AttributeError, TypeError):
+        if not isinstance(message, Message):
+            raise TypeError(f"got {message!r:.40}, a message is needed") from None
+        raise
     if len(data) > options.max_message_size:
         raise _too_large(data, options)
     return data
@@ -281,10 +290,7 @@ class MessageEncoder:
         Raises:
             EncodeError: a field that cannot be encoded, or a frame above the cap.
         """
-        data = message._frame(self._options)
-        if len(data) > self._options.max_message_size:
-            raise _too_large(data, self._options)
-        return data
+        return _encoded(message, self._options)
 
     def encode_handshake(self) -> bytes:
         """Encode the word that a client sends first; no server answers it."""

@@ -8,6 +8,7 @@ code every name that is not a field's begins with `g_`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
 from struct import Struct
 from struct import error as struct_error
 
@@ -117,9 +118,12 @@ def check_role(value: object, path: str) -> NodeRole:
     return NodeRole(checked_integer(value, 0, len(NodeRole) - 1, path))
 
 
+_NO_SEQUENCES = (str, bytes, bytearray, memoryview, Mapping, Set)
+
+
 def check_list(value: Any, path: str) -> list[Any]:
     """Copy any sequence but text and bytes into a list."""
-    if type(value) in (str, bytes, bytearray, memoryview) or not hasattr(value, "__iter__"):
+    if isinstance(value, _NO_SEQUENCES) or not hasattr(value, "__iter__"):
         raise EncodeError(f"got {type(value).__name__}, a sequence is needed", path=path)
     return [*value]
 

@@ -15,6 +15,7 @@ from dqlitewire.messages import (
     AssignRequest,
     DbResponse,
     DescribeRequest,
+    EmptyResponse,
     ExecRequest,
     ExecSqlRequest,
     FailureResponse,
@@ -164,6 +165,28 @@ def test_returning_by_prepared_statement(generation: Generation) -> None:
             play.client.send(QueryRequest(0, 4))
     else:
         assert play.client.send(QueryRequest(0, 4))
+
+
+@pytest.mark.parametrize("request_", [ExecRequest(0, 0), ExecRequest(0, 7)])
+def test_returning_by_a_statement_whose_prepare_is_not_answered(request_: ExecRequest) -> None:
+    client = ClientConversation(generation=NEWEST)
+    client.send(OpenRequest("main"))
+    client.send(PrepareRequest(0, "SELECT 1"))
+    assert client.send(request_)
+    client.send(PrepareRequest(0, RETURNING))
+    with pytest.raises(HazardError) as caught:
+        client.send(request_)
+    assert caught.value.hazard is Hazard.RETURNING
+
+
+@pytest.mark.parametrize(
+    "other", [DbResponse(0), FailureResponse(1, "no"), EmptyResponse(), "SELECT 1", None]
+)
+def test_what_is_no_request_is_refused(other: Any) -> None:
+    client = ClientConversation()
+    with pytest.raises(EncodeError, match="a request is needed"):
+        client.send(other)
+    assert client.unanswered == ()
 
 
 def test_returning_in_the_tail_is_not_of_the_statement() -> None:

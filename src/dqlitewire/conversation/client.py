@@ -13,7 +13,7 @@ from collections import deque
 
 from ..codec import MessageDecoder, MessageEncoder
 from ..constants import HEADER_SIZE, PROTOCOL_VERSION, RequestType, ResponseType
-from ..exceptions import ConcurrentUseError, DecodeError, ServerFailure, StreamError
+from ..exceptions import ConcurrentUseError, DecodeError, EncodeError, ServerFailure, StreamError
 from ..messages import FailureResponse
 from .errors import wrong_answer
 from .events import Answered, Ended, Ending, Failed, Interrupted, Lost, Phase, Probed, Rows, SessionLost
@@ -62,6 +62,10 @@ class _Decoder(MessageDecoder):
 class _Probe(RawRequest):
     # its answer tells the server's generation
     __slots__ = ()
+
+
+def _no_request(message: object) -> EncodeError:
+    return EncodeError(f"got {message!r:.60}, a request is needed")
 
 
 class ClientConversation:
@@ -136,15 +140,17 @@ class ClientConversation:
             HazardError: it would harm the server; nothing was sent.
             StreamError: the conversation is over.
         """
-        kind, session = request.MSG_TYPE, self.session
+        session, seen = self.session, None
         # the requests that matter, with a text that is no hazard, go without another call
-        if kind in RUNS_SQL:
-            seen = SURVEYS.get(request.sql) or survey(request.sql)
-        elif kind in RUNS_STATEMENT and request.stmt_id in session.statements and not session.closing:
-            seen = session.statements[request.stmt_id].seen
-        else:
-            return self._send(kind, request, allow)
-        if not (seen.plain and self._usual):
+        try:
+            kind = request.MSG_TYPE
+            if kind in RUNS_SQL:
+                seen = SURVEYS.get(request.sql) or survey(request.sql)
+            elif kind in RUNS_STATEMENT and request.stmt_id in session.statements and not session.closing:
+                seen = session.statements[request.stmt_id].seen
+        except AttributeError:
+            raise _no_request(request) from None
+        if seen is None or not (seen.plain and self._usual):
             return self._send(kind, request, allow)
         frame = self._encode(request)
         if frame[5]:
@@ -154,6 +160,8 @@ class ClientConversation:
 
     def _send(self, kind: int, request: Any, allow: Hazard) -> bytes:
         self._check_phase()
+        if not getattr(request, "IS_REQUEST", False):
+            raise _no_request(request)
         seen = check_request(kind, request, self.session, self.generation, allow)
         frame = self._encode(request)
         if kind in CHECKED_FIELDS or frame[5] or len(frame) > MAX_SAFE_BODY:

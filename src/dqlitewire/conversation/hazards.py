@@ -111,6 +111,9 @@ def check_request(
         seen = None if statement is None else statement.seen
         if (statement is None or session.closing) and session.is_void(request.stmt_id):
             refuse(_VOID_STATEMENT, allow, request)
+        if statement is None:  # perhaps one whose PREPARE is not answered yet
+            for sql in session.preparing:
+                refuse(_statement_hazards(survey(sql), kind in _QUERIES, generation), allow, request)
     else:
         _check_handle(kind, request, session, allow)
         return None

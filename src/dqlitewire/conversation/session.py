@@ -72,12 +72,12 @@ class Session:
 
     __slots__ = (
         "_by_savepoint",
-        "_preparing",
         "_savepoints",
         "closing",
         "database",
         "in_memory",
         "in_transaction",
+        "preparing",
         "statements",
     )
 
@@ -87,7 +87,7 @@ class Session:
         self.in_transaction: bool | None = False
         self.in_memory = False
         self.closing: set[int] = set()
-        self._preparing = 0  # PREPAREs sent and not answered
+        self.preparing: list[str] = []  # texts of the PREPAREs sent and not answered
         self._savepoints: list[str] = []
         self._by_savepoint = False
 
@@ -108,7 +108,7 @@ class Session:
             case OpenRequest(name):
                 self.in_memory = self.in_memory or name in ("", ":memory:")
             case PrepareRequest():
-                self._preparing += 1
+                self.preparing.append(request.sql)
             case FinalizeRequest(_, stmt_id):
                 self.closing.add(stmt_id)
             case _:
@@ -122,7 +122,7 @@ class Session:
             case OpenRequest(name), _:
                 self.database = name
             case PrepareRequest(), _:
-                self._preparing -= 1
+                del self.preparing[:1]
                 if isinstance(answer, StmtResponse):
                     self.statements[answer.stmt_id] = Statement(request, answer)
             case FinalizeRequest(_, stmt_id), _:
@@ -137,7 +137,7 @@ class Session:
 
         An id below an open one was given before: the lowest free one is given (dqlite src/lib/registry.h).
         """
-        if self._preparing or (stmt_id in self.statements and stmt_id not in self.closing):
+        if self.preparing or (stmt_id in self.statements and stmt_id not in self.closing):
             return False
         return any(other > stmt_id and other not in self.closing for other in self.statements)
 
