@@ -7,10 +7,12 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from dqlitewire.constants import RequestType
+from dqlitewire.messages import DbResponse, ExecSqlRequest
 from dqlitewire.testing import DqliteCluster, DqliteServer
 from tests.real.raw import PART, RawConnection, frame, text, word
 
@@ -126,7 +128,7 @@ def test_delay(server: DqliteServer, client: RawConnection) -> None:
 def test_split_writes(server: DqliteServer, client: RawConnection) -> None:
     with server.split_writes(3, pause=0.02, on=LEADER):
         client.send(frame(LEADER, word(0)))
-        pieces = []
+        pieces: list[bytes] = []
         while sum(map(len, pieces)) < 32:
             pieces.append(client.socket.recv(4096))
         assert len(pieces) > 3
@@ -234,12 +236,66 @@ def test_an_unknown_node_cannot_be_elected() -> None:
             cluster.elect(cluster.nodes[1])
 
 
-def test_faults_refuse_what_makes_no_sense() -> None:
-    with DqliteServer() as server:
-        with pytest.raises(ValueError, match="times 0"):
-            server.fail_next(1, times=0)
-        with pytest.raises(ValueError, match="size 0"):
-            server.split_writes(0)
+REFUSED: list[tuple[str, dict[str, Any], type[Exception], str]] = [
+    ("fail_next", {"code": 1, "times": 0}, ValueError, "times 0, must be at least 1"),
+    ("fail_next", {"code": 1, "times": 1.5}, TypeError, "times 1.5, must be an int"),
+    ("fail_next", {"code": 1, "after": -1}, ValueError, "after -1, must be at least 0"),
+    ("fail_next", {"code": -1}, ValueError, "code -1, must be at least 0"),
+    ("fail_next", {"code": 2**64, "message": ""}, ValueError, "code 18446744073709551616, must be 0 to"),
+    ("fail_next", {"code": "5"}, TypeError, "code '5', must be an int"),
+    ("fail_next", {"code": [5]}, TypeError, r"code \[5\], must be an int"),
+    ("fail_next", {"code": True}, TypeError, "code True, must be an int"),
+    ("fail_next", {"code": 1, "message": b"no"}, TypeError, "message b'no', must be a str"),
+    ("fail_next", {"code": 1, "message": "a\0b"}, ValueError, "must be without NUL"),
+    ("fail_next", {"code": 1, "message": "\ud800"}, ValueError, "must be text that UTF-8 can hold"),
+    ("fail_next", {"code": 1, "connection": "1"}, TypeError, "connection '1', must be an int"),
+    ("fail_next", {"code": 1, "connection": 0}, ValueError, "connection 0, must be at least 1"),
+    (
+        "fail_next",
+        {"code": 1, "on": "EXECSQL"},
+        ValueError,
+        "on 'EXECSQL', must be a RequestType or its name",
+    ),
+    ("fail_next", {"code": 1, "on": 99}, ValueError, "on 99, must be a RequestType or its name"),
+    ("fail_next", {"code": 1, "on": ()}, ValueError, "on is empty, must name a request or be None"),
+    ("fail_next", {"code": 1, "on": 1.5}, TypeError, "on 1.5, must be a RequestType or a request message"),
+    ("fail_next", {"code": 1, "on": DbResponse}, TypeError, "on DbResponse, must be a RequestType or a"),
+    ("fail_next", {"code": 1, "on": [EXEC_SQL, None]}, TypeError, "on None, must be a RequestType or a"),
+    ("drop_after", {"bytes": -1}, ValueError, "bytes -1, must be at least 0"),
+    ("drop_after", {"frames": -1}, ValueError, "frames -1, must be at least 0"),
+    ("drop_after", {"frames": 1.0}, TypeError, "frames 1.0, must be an int"),
+    ("delay", {"seconds": -0.1}, ValueError, "seconds -0.1, must be 0 to 86400"),
+    ("delay", {"seconds": float("nan")}, ValueError, "seconds nan, must be 0 to 86400"),
+    ("delay", {"seconds": float("inf")}, ValueError, "seconds inf, must be 0 to 86400"),
+    ("delay", {"seconds": "1"}, TypeError, "seconds '1', must be a number of seconds"),
+    ("split_writes", {"size": 0}, ValueError, "size 0, must be at least 1"),
+    ("split_writes", {"size": 1, "pause": -1}, ValueError, "pause -1, must be 0 to 86400"),
+    ("corrupt", {"at": -1}, ValueError, "at -1, must be at least 0"),
+    ("corrupt", {"xor": 256}, ValueError, "xor 256, must be 0 to 255"),
+    ("corrupt", {"change": b"x"}, TypeError, "change bytes, must be a function of a frame"),
+]
+
+
+@pytest.mark.parametrize(("order", "arguments", "kind", "message"), REFUSED)
+def test_faults_refuse_what_makes_no_sense(
+    server: DqliteServer,
+    client: RawConnection,
+    order: str,
+    arguments: dict[str, Any],
+    kind: type[Exception],
+    message: str,
+) -> None:
+    with pytest.raises(kind, match=message) as caught:
+        getattr(server, order)(**arguments)
+    assert len(str(caught.value)) <= 80
+    assert insert(client) is None  # nothing was ordered
+
+
+@pytest.mark.parametrize("on", [EXEC_SQL, ExecSqlRequest, "EXEC_SQL", 8, ["LEADER", ExecSqlRequest]])
+def test_requests_are_named_in_many_ways(server: DqliteServer, client: RawConnection, on: Any) -> None:
+    server.fail_next(5, on=on)
+    client.query_sql("SELECT 1")
+    assert insert(client) == (5, "database is locked")
 
 
 def test_a_sleeping_connection_may_go(server: DqliteServer) -> None:

@@ -8,15 +8,19 @@ server's.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
-from dqlitewire.constants import RequestType
+from dqlitewire.testing.arguments import (
+    Selection,
+    check_number,
+    check_seconds,
+    check_text,
+    request_types,
+)
 
 __all__ = ["Corrupt", "Delay", "Drop", "Fail", "Fault", "Faults", "SplitWrites", "Spoiler", "Where"]
-
-Selection = RequestType | Iterable[RequestType] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class Where:
     """Which answers a fault takes.
 
     Attributes:
-        on: Request types it applies to; None for all.
+        on: Requests it applies to: types, message classes or names such as "EXEC_SQL"; None for all.
         connection: Number of the one connection it applies to, counted from 1; None for all.
         times: How many answers it spoils before it is over; None for ever.
         after: How many answers that it would apply to it lets pass first.
@@ -44,14 +48,20 @@ class Fault:
 
     Attributes:
         hits: How often it has struck.
+
+    Raises:
+        TypeError: an argument has the wrong type; also of all kinds below.
+        ValueError: an argument has no sense; also of all kinds below.
     """
 
     def __init__(self, where: Where | None = None) -> None:
         where = where or Where()
-        if where.times is not None and where.times < 1:
-            raise ValueError(f"times {where.times}, must be at least 1 or None")
-        on = where.on
-        self._types = None if on is None else frozenset([on] if isinstance(on, int) else on)
+        if where.times is not None:
+            check_number("times", where.times, 1)
+        if where.connection is not None:
+            check_number("connection", where.connection, 1)
+        check_number("after", where.after, 0)
+        self._types = request_types(where.on)
         self._connection = where.connection
         self._left = where.times
         self._after = where.after
@@ -98,6 +108,8 @@ class Fail(Fault):
 
     def __init__(self, code: int, message: str, executed: bool = False, where: Where | None = None) -> None:
         super().__init__(where)
+        check_number("code", code, 0, 2**64 - 1)
+        check_text("message", message)
         self.code = code
         self.message = message
         self.executed = executed
@@ -122,6 +134,8 @@ class Drop(Fault):
         where: Where | None = None,
     ) -> None:
         super().__init__(where)
+        check_number("bytes", size, 0)
+        check_number("frames", frames, 0)
         self.size = size
         self.frames = frames
         self.reset = reset
@@ -133,6 +147,7 @@ class Delay(Fault):
 
     def __init__(self, seconds: float, where: Where | None = None) -> None:
         super().__init__(where)
+        check_seconds("seconds", seconds)
         self.seconds = seconds
 
 
@@ -141,8 +156,8 @@ class SplitWrites(Fault):
 
     def __init__(self, size: int, pause: float = 0.0, where: Where | None = None) -> None:
         super().__init__(where)
-        if size < 1:
-            raise ValueError(f"size {size}, must be at least 1")
+        check_number("size", size, 1)
+        check_seconds("pause", pause)
         self.size = size
         self.pause = pause
 
@@ -152,6 +167,8 @@ class Corrupt(Fault):
 
     def __init__(self, change: Callable[[bytes], bytes], where: Where | None = None) -> None:
         super().__init__(where)
+        if not callable(change):
+            raise TypeError(f"change {type(change).__name__}, must be a function of a frame")
         self.change = change
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dqlitewire.testing.faults import Corrupt, Delay, Drop, Fail, Fault, Faults, Selection, SplitWrites, Where
+from dqlitewire.testing.arguments import Selection, check_number
+from dqlitewire.testing.faults import Corrupt, Delay, Drop, Fail, Fault, Faults, SplitWrites, Where
 from dqlitewire.testing.generations import Generation
 
 __all__ = ["FaultOrders"]
@@ -60,11 +61,12 @@ class FaultOrders:
             message: Its text; by default the one a node gives with this code.
             times: How many requests; None for all from now on.
             after: How many requests to let pass first.
-            on: Request types to apply to; None for all.
+            on: Requests to apply to: types, message classes or names such as "EXEC_SQL"; None for all.
             connection: Number of the one connection to apply to.
             executed: Carry the request out all the same, as with leadership lost at the wrong moment.
         """
         if message is None:
+            check_number("code", code, 0)
             message = (
                 self.generation.lost_text
                 if code == _LEADERSHIP_LOST
@@ -146,12 +148,15 @@ class FaultOrders:
             connection: Number of the one connection to apply to.
         """
 
+        check_number("at", at, 0)
+        check_number("xor", xor, 0, 255)
+
         def flip(frame: bytes) -> bytes:
             if at >= len(frame):
                 return frame
             return frame[:at] + frame[at : at + 1].translate(_xor_table(xor)) + frame[at + 1 :]
 
-        return self.order(Corrupt(change or flip, Where(on, connection, times, after)))
+        return self.order(Corrupt(flip if change is None else change, Where(on, connection, times, after)))
 
 
 def _xor_table(value: int) -> bytes:
