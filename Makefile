@@ -1,6 +1,10 @@
 # Every target does its own set-up. PYTHON=... chooses the interpreter; each gets a virtual environment of its own.
 
 PYTHON ?=
+# what the benchmarks compare with needs Python 3.13, so they take the newest
+ifneq ($(filter bench bench-regress,$(MAKECMDGOALS)),)
+PYTHON := $(or $(PYTHON),$(lastword $(shell tools/pythons)))
+endif
 ifeq ($(PYTHON),)
 VENV ?= .venv
 else
@@ -44,10 +48,11 @@ format: $(VENV)/.installed-dev ## put the code into its one format
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-bench: $(VENV)/.installed-dev ## measure, as ratios to what runs beside it
+bench: $(VENV)/.installed-bench nodes ## measure, as ratios to what runs beside it
 	$(PY) -m bench
 
-bench-regress: $(VENV)/.installed-dev ## count instructions and compare with the ratios kept in bench/
+bench-regress: $(VENV)/.installed-bench ## count instructions and compare with the ratios kept in bench/
+	@tools/packages valgrind
 	$(PY) -m bench.regress
 
 clean: ## drop what the targets above made (not the cache folder)

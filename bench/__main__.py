@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from bench import report
-from bench.candidates import PUBLISHED_NEEDS, ROOT, SOURCE, load_all
+from bench.candidates import PUBLISHED, PUBLISHED_NEEDS, ROOT, SOURCE, load_all
 from bench.measure import Unavailable
 from bench.suite import Result, Settings, Work, scaled, works
 
@@ -33,13 +33,22 @@ def lines_of(work: Work, result: Result) -> list[report.Line]:
     older = sys.version_info < PUBLISHED_NEEDS
     lines = []
     for goal in work.goals:
-        measured = result.figures.get(goal.against)
-        if measured is None:  # a published package that does not run on this Python
+        if older and goal.against in PUBLISHED:
             continue
+        measured = result.figures[goal.against]
         rounds = result.rounds.get(goal.against, [measured, measured])
         low, _, high = statistics.quantiles(rounds, n=4)
         lines.append(report.Line(scaled(goal, older), measured, low, high, result.seconds, work.unit))
     return lines
+
+
+def not_measured(work: Work) -> list[str]:
+    """What is said of each goal against a package that does not run on this Python."""
+    if sys.version_info >= PUBLISHED_NEEDS:
+        return []
+    needed = ".".join(map(str, PUBLISHED_NEEDS))
+    against = [goal.against for goal in work.goals if goal.against in PUBLISHED]
+    return [f"{work.name} against {name}: not measured: needs Python {needed}" for name in against]
 
 
 def main() -> int:
@@ -57,15 +66,19 @@ def main() -> int:
         try:
             found = lines_of(work, work.measure(settings))
         except Unavailable as reason:
-            unavailable.append(work.name)
-            print(f"{work.name}: not measured: {reason}", flush=True)
+            unavailable.append(f"{work.name}: not measured: {reason}")
+            print(unavailable[-1], flush=True)
             continue
         lines += found
-        print("\n".join(report.text(found)), flush=True)
+        missing = not_measured(work)
+        unavailable += missing
+        print("\n".join([*report.text(found), *missing]), flush=True)
         report.write_json(options.json, lines, {"rounds": rounds, "quick": options.quick})
     judged = [line for line in lines if line.goal.floor is not None]
     missed = [line for line in judged if not line.met]
     print(f"\n{len(judged) - len(missed)} of {len(judged)} floors met, {len(missed)} missed; {options.json}")
+    if unavailable:
+        print(f"{len(unavailable)} not measured")
     return 1 if missed or (unavailable and os.environ.get("CI")) else 0
 
 

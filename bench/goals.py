@@ -101,6 +101,7 @@ LINEAR = 1.6 * 4
 
 BOUNDS = [
     Goal("memory peak", "rows + frame", 1.05, at_most=True),
+    Goal("guard", "unguarded", 40, at_most=True, unit=" ns more"),
     Goal("conversation RESULT", "codec", 2, at_most=True, unit=" us more"),
     Goal("conversation stream itf3", "codec", 1.1, at_most=True),
     Goal("embedded start", "clock", 50, at_most=True, unit=" ms"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
 
-from bench import conversation, embedded, frames, linear, process, rows, small, traffic
+from bench import conversation, embedded, frames, guard, linear, process, rows, small, traffic
 from bench.candidates import OURS, Codec
 from bench.goals import BOUNDS, LINEAR, OLDER_PYTHON, RATIOS, Goal
 from bench.measure import Times, Trial, compare, compare_fresh
@@ -90,6 +90,18 @@ def _exchange(settings: Settings) -> Result:
     )
 
 
+def _guard(settings: Settings) -> Result:
+    """The dearest of the guarded methods, and what its guard adds to a call."""
+    found = []
+    for trial in guard.trials(settings.codecs[0]):
+        times = compare(trial, settings.rounds)
+        pairs = zip(times.rounds[OURS], times.rounds[guard.BARE], strict=True)
+        more = [(marked - bare) * 1e9 for marked, bare in pairs]
+        seconds = {name: times.median(name) for name in times.rounds}
+        found.append(Result(seconds, {guard.BARE: median(more)}, {guard.BARE: more}))
+    return max(found, key=lambda result: result.figures[guard.BARE])
+
+
 def _layered_stream(settings: Settings) -> Result:
     times = compare(conversation.stream(settings.codecs[0]), settings.rounds)
     ratios = times.ratios(OURS, "codec")
@@ -151,6 +163,7 @@ def _works() -> Iterator[tuple[str, str, Callable[[Settings], Result]]]:
     yield "process first result", "start", _first_result
     yield "process after import", "start", _after_import
     yield "memory peak", "B", _peak
+    yield "guard", "call", _guard
     yield "conversation RESULT", "call", _exchange
     yield "conversation stream itf3", "cell", _layered_stream
     yield "traffic ROWS", "MiB", _traffic_rows
