@@ -23,6 +23,35 @@ def test_cluster_fixture(dqlite_cluster: DqliteCluster) -> None:
     assert len(dqlite_cluster.nodes) == 2
 
 
+@pytest.mark.dqlite("1.18.6")
+def test_generation_by_place(dqlite_server: DqliteServer) -> None:
+    assert dqlite_server.generation.name == "1.18.6"
+
+
+def test_a_mark_that_says_too_much_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "test_marks.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.dqlite('1.11.1', 3)\n"
+        "def test_two(dqlite_cluster): pass\n"
+        "@pytest.mark.dqlite('1.11.1', generation='1.18.6')\n"
+        "def test_twice(dqlite_server): pass\n"
+        "@pytest.mark.dqlite('1.12')\n"
+        "def test_unknown(dqlite_server): pass\n"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert "3 errors" in finished.stdout
+    assert "mark dqlite with 2 arguments by place, at most the generation" in finished.stdout
+    assert "mark dqlite with two generations, at most one" in finished.stdout
+    assert "generation '1.12', must be one of 1.11.1, 1.18.1, 1.18.6" in finished.stdout
+
+
 def test_nothing_is_imported_until_used(tmp_path: Path) -> None:
     (tmp_path / "test_none.py").write_text(
         "import sys\n"

@@ -1,7 +1,8 @@
 """Fixtures for pytest, registered by entry point; the server is imported when the first of them is used.
 
 `dqlite_server` is an embedded server for one test, `dqlite_cluster` a fake cluster of three nodes.  The
-marker `dqlite(...)` hands them arguments: `@pytest.mark.dqlite(generation="1.11.1", nodes=5)`.
+marker `dqlite(...)` hands them arguments: `@pytest.mark.dqlite("1.11.1", nodes=5)`, the generation by place
+or by name.
 """
 
 from __future__ import annotations
@@ -19,15 +20,25 @@ __all__ = ["dqlite_cluster", "dqlite_server"]
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
-    config.addinivalue_line("markers", "dqlite(**options): options of the embedded dqlite server or cluster")
+    config.addinivalue_line(
+        "markers", "dqlite(generation, **options): options of the embedded dqlite server or cluster"
+    )
 
 
 def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
     item: pytest.Item = request.node
     options: dict[str, Any] = {}
     for marker in reversed(list(item.iter_markers("dqlite"))):
-        options.update(marker.kwargs)
+        options.update(_by_name(*marker.args, **marker.kwargs))
     return options
+
+
+def _by_name(*args: Any, **options: Any) -> dict[str, Any]:
+    if len(args) > 1:
+        raise pytest.UsageError(f"mark dqlite with {len(args)} arguments by place, at most the generation")
+    if args and "generation" in options:
+        raise pytest.UsageError("mark dqlite with two generations, at most one")
+    return {"generation": args[0], **options} if args else options
 
 
 def _raise_first(errors: list[BaseException]) -> None:
