@@ -6,7 +6,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -306,3 +306,51 @@ def test_a_sleeping_connection_may_go(server: DqliteServer) -> None:
     server.clear_faults()
     with RawConnection(server.address) as client:
         assert client.leader() == (1, server.address)
+
+
+def test_a_fault_shows_what_it_does(server: DqliteServer, client: RawConnection) -> None:
+    fault = server.fail_next(5, times=2, on=[EXEC_SQL, QUERY_SQL], connection=1)
+    shown = "Fail, 5 'database is locked', on EXEC_SQL/QUERY_SQL, connection 1"
+    assert repr(fault) == f"<{shown}, 2 to come, 0 hits>"
+    insert(client)
+    insert(client)
+    assert repr(fault) == f"<{shown}, over, 2 hits>"
+    assert repr(server.drop_after(bytes=3)) == "<Drop, after 0 frames and 3 bytes, 1 to come, 0 hits>"
+    assert repr(server.delay(0.5, times=None)) == "<Delay, 0.5 s, any number to come, 0 hits>"
+    assert repr(server.split_writes(7)) == "<SplitWrites, 7 bytes at a time, any number to come, 0 hits>"
+    assert repr(server.corrupt()) == "<Corrupt, 1 to come, 0 hits>"
+
+
+def test_a_server_shows_where_and_whether_it_runs() -> None:
+    server, cluster = DqliteServer(), DqliteCluster(2, generation="1.11.1")
+    assert repr(server) == "<DqliteServer 1.18.1, not started>"
+    with server, cluster:
+        assert repr(server) == f"<DqliteServer 1.18.1 at {server.address}, running>"
+        assert repr(cluster) == f"<DqliteCluster 1.11.1 at {', '.join(cluster.addresses)}, running>"
+    assert repr(server) == f"<DqliteServer 1.18.1 at {server.address}, stopped>"
+
+
+def test_a_stopped_server_takes_no_orders() -> None:
+    with DqliteCluster(2) as server:
+        node = server.nodes[1]
+        node.stop()
+    orders: list[Callable[[], object]] = [
+        lambda: server.fail_next(5),
+        lambda: server.run_sql("main", "SELECT 1"),
+        server.lose_leadership,
+        server.elect,
+        node.start,
+    ]
+    for order in orders:
+        with pytest.raises(RuntimeError, match="the server has stopped"):
+            order()
+    assert (server.errors, server.hazards, server.requests) == ([], [], [])
+    with server:
+        assert server.run_sql("main", "SELECT 1") == [(1,)]
+
+
+def test_run_sql_takes_parameters(server: DqliteServer) -> None:
+    values = [1, None, "x", b"y", 0.5]
+    assert server.run_sql("main", "SELECT ?, ?, ?, ?, ?", values) == [tuple(values)]
+    server.run_sql("main", "INSERT INTO t VALUES (?); INSERT INTO t VALUES (?)", [1, 2])
+    assert server.run_sql("main", "SELECT a FROM t WHERE a > ?", [1]) == [(2,)]

@@ -8,7 +8,7 @@ node would send.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -126,9 +126,9 @@ class Connection:
         """Close without waiting for open cursors; an open transaction is rolled back."""
         self.raw.close(True)
 
-    def script(self, sql: str) -> list[tuple[Any, ...]]:
+    def script(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run SQL for the server's own purposes; returns the rows."""
-        rows: list[tuple[Any, ...]] = self.raw.execute(sql).fetchall()
+        rows: list[tuple[Any, ...]] = self.raw.execute(sql, params).fetchall()
         return rows
 
     @property

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
+from dqlitewire.constants import RequestType
 from dqlitewire.testing.arguments import (
     Selection,
     check_number,
@@ -84,6 +85,18 @@ class Fault:
     ) -> None:
         self.cancel()
 
+    def __repr__(self) -> str:
+        words = [type(self).__name__, *self._words()]
+        if self._types is not None:
+            words.append(f"on {'/'.join(sorted(map(_request_name, self._types)))}")
+        if self._connection is not None:
+            words.append(f"connection {self._connection}")
+        words.append("over" if self.over else f"{self._left or 'any number'} to come")
+        return f"<{', '.join(words)}, {self.hits} hits>"
+
+    def _words(self) -> list[str]:
+        return []
+
     def strikes(self, connection: int, request: int) -> bool:
         """Tell whether it takes this answer, and count it."""
         if self._left == 0 or self._connection not in (None, connection):
@@ -97,6 +110,10 @@ class Fault:
             self._left -= 1
         self.hits += 1
         return True
+
+
+def _request_name(request: int) -> str:
+    return RequestType(request).name
 
 
 class Fail(Fault):
@@ -113,6 +130,9 @@ class Fail(Fault):
         self.code = code
         self.message = message
         self.executed = executed
+
+    def _words(self) -> list[str]:
+        return [f"{self.code} {self.message!r}"]
 
 
 class Drop(Fault):
@@ -141,6 +161,9 @@ class Drop(Fault):
         self.reset = reset
         self.executed = executed
 
+    def _words(self) -> list[str]:
+        return [f"after {self.frames} frames and {self.size} bytes"]
+
 
 class Delay(Fault):
     """Wait before the first byte of the answer."""
@@ -149,6 +172,9 @@ class Delay(Fault):
         super().__init__(where)
         check_seconds("seconds", seconds)
         self.seconds = seconds
+
+    def _words(self) -> list[str]:
+        return [f"{self.seconds} s"]
 
 
 class SplitWrites(Fault):
@@ -160,6 +186,9 @@ class SplitWrites(Fault):
         check_seconds("pause", pause)
         self.size = size
         self.pause = pause
+
+    def _words(self) -> list[str]:
+        return [f"{self.size} bytes at a time"]
 
 
 class Corrupt(Fault):

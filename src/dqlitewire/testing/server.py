@@ -198,8 +198,24 @@ class DqliteCluster(FaultOrders):
         return self._engine
 
     @property
+    def _living(self) -> tuple[Loop, Engine]:
+        if not self._running.is_alive():
+            raise RuntimeError("the server has stopped")
+        return self._running, self._serving
+
+    @property
     def _faults(self) -> Faults:
-        return self._serving.faults
+        return self._living[1].faults
+
+    @property
+    def _state(self) -> str:
+        if self._loop is None:
+            return "not started"
+        return "running" if self._loop.is_alive() else "stopped"
+
+    def __repr__(self) -> str:
+        where = f" at {', '.join(self.addresses)}" if self._nodes else ""
+        return f"<{type(self).__name__} {self.generation.name}{where}, {self._state}>"
 
     # ---- what a test looks at
 
@@ -239,17 +255,18 @@ class DqliteCluster(FaultOrders):
         """Connections open now."""
         return self._running.connection_count
 
-    def run_sql(self, database: str, sql: str) -> list[tuple[Any, ...]]:
+    def run_sql(self, database: str, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run SQL on a database directly, to prepare or to look at it; returns the rows."""
+        loop, engine = self._living
 
         def run() -> list[tuple[Any, ...]]:
-            connection = self._serving.store.open(database)
+            connection = engine.store.open(database)
             try:
-                return connection.script(sql)
+                return connection.script(sql, params)
             finally:
                 connection.close()
 
-        return self._running.call(run)
+        return loop.call(run)
 
     # ---- leadership
 
@@ -259,7 +276,8 @@ class DqliteCluster(FaultOrders):
 
     def elect(self, node: Node | None = None) -> Node:
         """Let a node lead, by default the next running voter."""
-        cluster = self._serving.cluster
+        loop, engine = self._living
+        cluster = engine.cluster
 
         def run() -> Member:
             voters = cluster.voters()
@@ -276,12 +294,12 @@ class DqliteCluster(FaultOrders):
             cluster.set_leader(member)
             return member
 
-        member = self._running.call(run)
+        member = loop.call(run)
         return next(one for one in self._nodes if one._member is member)
 
     def _lead(self, member: Member | None) -> None:
-        cluster = self._serving.cluster
-        self._running.call(lambda: cluster.set_leader(member))
+        loop, engine = self._living
+        loop.call(lambda: engine.cluster.set_leader(member))
 
     def _stop_node(self, member: Member) -> None:
         loop, cluster = self._running, self._serving.cluster
@@ -297,7 +315,8 @@ class DqliteCluster(FaultOrders):
     def _start_node(self, member: Member) -> None:
         if member.live:
             return
-        loop, cluster = self._running, self._serving.cluster
+        loop, engine = self._living
+        cluster = engine.cluster
         sock = self._listening(member.address)
 
         def run() -> None:
