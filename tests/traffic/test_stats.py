@@ -28,6 +28,7 @@ from dqlitewire.messages import (
     StmtResponse,
 )
 from dqlitewire.traffic.items import items
+from dqlitewire.traffic.jsonline import json_text
 from dqlitewire.traffic.quantiles import EXACT, Durations
 from dqlitewire.traffic.report import histogram, report, report_json
 from dqlitewire.traffic.sources import Recording, open_source
@@ -103,6 +104,23 @@ def test_failures_in_words() -> None:
     found = json.loads(report_json(statistics))["failures"]
     assert {(f["code"], f["count"]) for f in found} == {(5, 3), (10250, 1)}
     assert all(f["meaning"] for f in found)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_redacted_failures_quote_nothing(as_json: bool) -> None:
+    recording = Recording()
+    recording.add(Side.CLIENT, HANDSHAKE)
+    for message in ("bad JSON path: 'tomsecret'", 'near "bobs": syntax error'):
+        recording.add(Side.CLIENT, ExecSqlRequest(0, "SELECT 'tomsecret', 'bobs'").encode())
+        recording.add(Side.SERVER, FailureResponse(1, message).encode())
+    recording.add(Side.CLIENT, ExecSqlRequest(0, "DELETE FROM t WHERE a = 'tomsecret'").encode())
+    found = list(items(recording.source(), redacted=True, count_rows=True))
+    statistics = Statistics().add_all(found)
+    shown = report_json(statistics) if as_json else "\n".join(report(statistics))
+    shown += "\n".join(map(json_text, found))
+    assert "tomsecret" not in shown
+    assert "bobs" not in shown
+    assert "bad JSON path: 'xxxxxxxxx'" in shown
 
 
 def test_retries() -> None:

@@ -24,7 +24,7 @@ from dqlitewire.conversation import (
 )
 from dqlitewire.cursor import Span
 from dqlitewire.explain import explain
-from dqlitewire.traffic.redact import redact, redact_other, redact_sql
+from dqlitewire.traffic.redact import redact, redact_message, redact_other, redact_sql, redact_text
 from dqlitewire.traffic.sources import Source
 from dqlitewire.traffic.streams import Connection, What
 
@@ -46,7 +46,8 @@ class Item:
             is none.
         latency: nanoseconds from the end of the request to the end of this answer.
         sql: the statement's text, for prepared ones too.
-        over: the exchanges that end here.
+        over: the exchanges that end here; they hold what was sent, redacted or not.
+        redacted: values are hidden in `data`, `message` and `sql`.
     """
 
     # most items leave most of these as they are: class attributes cost nothing then
@@ -60,6 +61,7 @@ class Item:
     latency: int | None = None
     sql: str | None = None
     over: Sequence[Exchange] = ()
+    redacted = False
     _frame: Frame | None = None
 
     def __init__(self, connection: Connection, side: Side, type: str, offset: int, time: int) -> None:
@@ -94,6 +96,11 @@ class Item:
         if self._frame is None:
             return None
         return explain(self.data, is_request=self.is_request, version=self._frame.version)
+
+    def failure_text(self, exchange: Exchange) -> str:
+        """The message of the failure that ended an exchange of `over`, redacted like the item."""
+        text = exchange.failure.message if exchange.failure is not None else ""
+        return redact_text(text, redact_message) if self.redacted else text
 
     @property
     def strange(self) -> bool:
@@ -137,6 +144,8 @@ class _Talk:
             if pending is not None:
                 yield pending
             pending = self._item(event)
+            if pending is not None:
+                pending.redacted = self._redacted
         if pending is not None:
             yield pending
 
@@ -207,10 +216,9 @@ class _Talk:
             frame.damaged,
         )
         item._frame = shown
+        item.redacted = True
         if item.sql is not None:
-            item.sql = redact_sql(item.sql.encode("utf-8", "surrogateescape")).decode(
-                "utf-8", "surrogateescape"
-            )
+            item.sql = redact_text(item.sql, redact_sql)
 
     def _unanswered(self, exchange: Exchange, number: int | None) -> Item | None:
         request = exchange.request
@@ -218,6 +226,9 @@ class _Talk:
             return None
         item = Item(self.connection, Side.CLIENT, "UNANSWERED", request.offset, _int(request.start))
         item.note, item.exchange, item.sql = request.type_name, number, exchange.sql
+        item.redacted = self._redacted
+        if self._redacted and item.sql is not None:
+            item.sql = redact_text(item.sql, redact_sql)
         item.over = [exchange]
         return item
 

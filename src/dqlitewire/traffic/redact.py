@@ -52,6 +52,16 @@ def redact_sql(text: bytes) -> bytes:
     return bytes(out)
 
 
+def redact_message(text: bytes) -> bytes:
+    """Return a failure's message of the same length without what it quotes."""
+    return _QUOTED.sub(_blank_quoted, text)
+
+
+def redact_text(text: str, change: Callable[[bytes], bytes]) -> str:
+    """Redact text with one of the functions for bytes."""
+    return change(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+
+
 def _mask(out: bytearray, span: Span, values: bool) -> None:
     if span.name == "header":
         return
@@ -68,7 +78,7 @@ def _mask(out: bytearray, span: Span, values: bool) -> None:
     elif span.name == "sql" or _NAME.fullmatch(span.name):
         _rewrite(out, span, redact_sql)
     elif span.name == "message":
-        _rewrite(out, span, lambda text: _QUOTED.sub(_blank_quoted, text))
+        _rewrite(out, span, redact_message)
 
 
 def _blank_quoted(found: re.Match[bytes]) -> bytes:

@@ -189,7 +189,7 @@ class Statistics:
         if exchange.ending == "unanswered":
             self.unanswered[statement.key] += 1
         elif exchange.failure is not None:
-            self._failure(exchange, statement, connection)
+            self._failure(exchange, statement, item)
         elif request.type_name == "LEADER":
             self._leader(exchange)
 
@@ -209,11 +209,11 @@ class Statistics:
             found = self.statements[key] = Statement(key, type)
         return found
 
-    def _failure(self, exchange: Exchange, statement: Statement, connection: Connection) -> None:
+    def _failure(self, exchange: Exchange, statement: Statement, item: Item) -> None:
         failure = exchange.failure
         assert failure is not None
         statement.failures += 1
-        key = failure.code, failure.message
+        key = failure.code, item.failure_text(exchange)
         if key not in self.failures and len(self.failures) >= MAX_STATEMENTS:
             key = failure.code, ""
         found = self.failures.get(key)
@@ -223,7 +223,7 @@ class Statistics:
         found.statements[statement.key] += 1
         kind = _retryable(failure.code)
         if kind is not None:
-            self._failed[_who(connection), statement.key] = kind, int(exchange.last_byte or 0)
+            self._failed[_who(item.connection), statement.key] = kind, int(exchange.last_byte or 0)
 
     def _watch_retries(self, statement: Statement, connection: Connection, started: int) -> None:
         if not self._failed:
