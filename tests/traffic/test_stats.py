@@ -123,6 +123,21 @@ def test_redacted_failures_quote_nothing(as_json: bool) -> None:
     assert "bad JSON path: 'xxxxxxxxx'" in shown
 
 
+def test_failures_are_explained_with_their_request() -> None:
+    tail = FailureResponse(1, "nonempty statement tail")
+    statistics = recorded(
+        [
+            (QuerySqlRequest(0, "SELECT 1; SELECT 2"), tail, 1),
+            (QuerySqlRequest(0, "SELECT 1; SELECT 3"), tail, 1),
+            (QuerySqlRequest(0, "SELECT 1"), tail, 1),
+        ]
+    )
+    several, single = statistics.failures.values()
+    assert (several.count, single.count) == (2, 1)
+    assert "in the wrong words" not in several.info.meaning
+    assert "in the wrong words" in single.info.meaning
+
+
 def test_retries() -> None:
     delete, busy = ExecSqlRequest(0, "DELETE FROM t"), FailureResponse(5, "database is locked")
     statistics = recorded(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from dqlitewire.conversation import explain_failure
 from dqlitewire.messages import FailureResponse
 from dqlitewire.traffic.fields import fields
 from dqlitewire.traffic.items import Item
 from dqlitewire.traffic.transcript import NAMES, json_line
+from dqlitewire.traffic.words import explain_answer
 
 PREVIEW = 64  # bytes of what is no message
 
@@ -48,10 +48,7 @@ def json_object(item: Item, limit_rows: int | None = None, show_latency: bool = 
 
 
 def _meaning(item: Item, failure: FailureResponse) -> dict[str, str]:
-    request = item.over[0].request if item.over else None
-    info = explain_failure(
-        failure.code, failure.message, request=None if request is None else request.message
-    )
+    info = explain_answer(item.over[0] if item.over else None, failure.code, failure.message)
     return {
         "name": info.name,
         "meaning": info.meaning,

@@ -11,10 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dqlitewire.conversation import explain_failure
 from dqlitewire.traffic.line import duration
 from dqlitewire.traffic.quantiles import Durations
-from dqlitewire.traffic.stats import Statement, Statistics, ranked
+from dqlitewire.traffic.stats import Failure, Statement, Statistics, ranked
 from dqlitewire.traffic.summary import elide, one_line
 from dqlitewire.traffic.transcript import seconds
 
@@ -130,11 +129,11 @@ def _each(number: int, count: int) -> str:
 
 
 def _failures(statistics: Statistics, width: int) -> Iterator[str]:
-    found = sorted(statistics.failures.values(), key=lambda f: (-f.count, f.code, f.message))
+    found = sorted(statistics.failures.values(), key=lambda f: (-f.count, f.code, f.message, f.info.meaning))
     if found:
         yield from ("", "failures")
     for failure in found:
-        info = explain_failure(failure.code, failure.message, request=failure.request)
+        info = failure.info
         name = f"{failure.code} {info.name}" if failure.code else "0"
         yield elide(f"{failure.count:>5}  {name}: {one_line(failure.message)}", width)
         yield elide(f"       {info.meaning}; retry: {info.retry.value}", width)
@@ -238,8 +237,8 @@ def _statement(statement: Statement) -> dict[str, Any]:
     }
 
 
-def _failure(failure: Any) -> dict[str, Any]:
-    info = explain_failure(failure.code, failure.message, request=failure.request)
+def _failure(failure: Failure) -> dict[str, Any]:
+    info = failure.info
     return {
         "code": failure.code,
         "name": info.name,

@@ -10,14 +10,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from dqlitewire import RequestType, primary_sqlite_code
+from dqlitewire import primary_sqlite_code
 from dqlitewire.constants import LEADER_ERROR_CODES, SQLITE_BUSY
-from dqlitewire.conversation import Exchange
+from dqlitewire.conversation import Exchange, FailureInfo
 from dqlitewire.conversation.sql import normalise
 from dqlitewire.messages import LeaderResponse
 from dqlitewire.traffic.items import Item
 from dqlitewire.traffic.quantiles import Durations
 from dqlitewire.traffic.streams import Connection
+from dqlitewire.traffic.words import explain_answer
 
 MAX_STATEMENTS = 5000
 OTHERS = "(other statements)"
@@ -48,11 +49,11 @@ class Statement:
 
 @dataclass
 class Failure:
-    """One kind of failure."""
+    """One kind of failure: the same code, message and meaning for what was asked."""
 
     code: int
     message: str
-    request: RequestType | None = None  # the first that failed so
+    info: FailureInfo
     count: int = 0
     statements: Counter[str] = field(default_factory=Counter[str])
 
@@ -95,7 +96,7 @@ class Statistics:
     messages: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     latency: Durations = field(default_factory=Durations)
     statements: dict[str, Statement] = field(default_factory=dict[str, Statement])
-    failures: dict[tuple[int, str], Failure] = field(default_factory=dict[tuple[int, str], Failure])
+    failures: dict[tuple[int, str, str], Failure] = field(default_factory=dict[tuple[int, str, str], Failure])
     retries: Counter[str] = field(default_factory=Counter[str])
     leaders: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
     leader_changes: int = 0
@@ -213,12 +214,14 @@ class Statistics:
         failure = exchange.failure
         assert failure is not None
         statement.failures += 1
-        key = failure.code, item.failure_text(exchange)
+        message = item.failure_text(exchange)
+        info = explain_answer(exchange, failure.code, message)
+        key = failure.code, message, f"{info.meaning}; {info.retry.value}"
         if key not in self.failures and len(self.failures) >= MAX_STATEMENTS:
-            key = failure.code, ""
+            key, message = (failure.code, "", ""), ""
         found = self.failures.get(key)
         if found is None:
-            found = self.failures[key] = Failure(*key, RequestType.__members__.get(statement.type))
+            found = self.failures[key] = Failure(failure.code, message, info)
         found.count += 1
         found.statements[statement.key] += 1
         kind = _retryable(failure.code)

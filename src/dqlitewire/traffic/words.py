@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from dqlitewire import RequestType, ResponseType
-from dqlitewire.conversation import explain_failure, failure_name
+from dqlitewire.conversation import Exchange, FailureInfo, explain_failure, failure_name
 from dqlitewire.schema import REGISTRY
 
 NOT_IN_BODY = frozenset({"schema", "params_schema", "empty_header", "form"})
@@ -27,6 +27,15 @@ def explain_code(code: int) -> list[str]:
     if code > 0xFF and not 1000 <= code < 1024:
         lines.append(f"  extended code {code >> 8} of {primary} ({failure_name(primary)})")
     return lines
+
+
+def explain_answer(exchange: Exchange | None, code: int, message: str) -> FailureInfo:
+    """Say what a failure means for the request that it answers, if that is known."""
+    asked = None if exchange is None else exchange.request
+    if exchange is None or asked is None:
+        return explain_failure(code, message)
+    request = asked.message or RequestType.__members__.get(asked.type_name)
+    return explain_failure(code, message, request=request, sql=exchange.sql)
 
 
 def explain_type(kind: RequestType | ResponseType) -> list[str]:
