@@ -224,6 +224,15 @@ def test_several_captures(capture: Path) -> None:
     assert len(twice.splitlines()) == 2 * len(once.splitlines())
 
 
+@pytest.mark.parametrize("command", ["decode", "stats"])
+def test_an_empty_file_among_several_is_left_out(command: str, capture: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.write_bytes(b"")
+    result = run(command, capture, empty, capture)
+    assert (result.code, result.err) == (0, f"dqlite-wire: {empty}: empty, left out\n")
+    assert result.out == run(command, capture, capture).out
+
+
 # ---------------------------------------------------------------- damage
 
 
@@ -480,3 +489,15 @@ def test_what_cannot_be_explained(what: str) -> None:
     result = run("explain", what)
     assert (result.code, result.out) == (3, "")
     assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("0100000000000", "odd number of hex digits: 13"),
+        ("01000000000000000", "odd number of hex digits: 17"),
+        ("01000000000000000000000000zz0000", "'z' at character 27 is no hex digit"),
+    ],
+)
+def test_mistyped_hex_is_no_code_and_no_base64(text: str, error: str) -> None:
+    assert run("explain", text) == (3, "", f"dqlite-wire: {error}\n")

@@ -205,8 +205,23 @@ def open_sources(
     if len(names) == 2 and (pair := _as_pair(names, format, side)) is not None:
         yield pair
         return
+    read = 0
     for name in names:
+        if len(names) > 1 and name != "-" and not follow and _empty(name):
+            print(f"dqlite-wire: {name}: empty, left out", file=sys.stderr)
+            continue
+        read += 1
         yield open_source(name, format=format, side=side, ports=ports or (), more=_more if follow else None)
+    if names and not read:
+        raise typer.Exit(int(Exit.INPUT))
+
+
+def _empty(name: str) -> bool:
+    input = open_input(name)
+    try:
+        return input.size == 0
+    finally:
+        input.close()
 
 
 def _as_pair(names: list[str], format: Format | None, side: Side | None) -> Source | None:

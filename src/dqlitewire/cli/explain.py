@@ -67,7 +67,7 @@ def _source(what: list[str], format: Format | None, side: Side | None) -> Source
     try:
         source = open_source(text.encode(), format=format, side=side)
     except SourceError as error:
-        if len(what) == 1 and not any(mark in text for mark in " \n'\""):
+        if "hex digit" not in error.seen and len(what) == 1 and not any(mark in text for mark in " \n'\""):
             fail(f"{text!r} is no code, no message type, no bytes and no file", Exit.INPUT)
         raise error
     if source.format not in ("hex", "xxd", "python", "base64"):

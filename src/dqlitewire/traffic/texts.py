@@ -10,6 +10,7 @@ import ast
 import base64
 import binascii
 import re
+import string
 from collections.abc import Callable
 
 from dqlitewire.traffic.errors import SourceError
@@ -31,6 +32,8 @@ def parse(text: str, form: str | None = None) -> tuple[str, bytes]:
         SourceError: it has none of the forms, or not the one asked for.
     """
     for name, read in FORMS.items():
+        if name == "base64" and form in (None, "hex"):
+            _nearly_hex(text)
         if form in (None, name) and (data := read(text)):
             return name, data
     start = " ".join(text.split())
@@ -129,6 +132,17 @@ def _hex(text: str) -> bytes | None:
         return bytes.fromhex(_SEPARATORS.sub("", text.strip().strip("\"'")))
     except ValueError:
         return None
+
+
+def _nearly_hex(text: str) -> None:
+    """Refuse what was meant to be hex: it must not be taken for base64."""
+    digits = _SEPARATORS.sub("", text.strip().strip("\"'"))
+    strays = [char for char in digits if char not in string.hexdigits]
+    if not strays and len(digits) % 2 and (digits[0] == "0" or len(digits) > 8):
+        raise SourceError(f"odd number of hex digits: {len(digits)}")
+    if strays and len(digits) >= 16 and digits[:8].isdigit() and len(strays) <= len(digits) // 8:
+        at = text.index(strays[0])
+        raise SourceError(f"{strays[0]!r} at character {at + 1} is no hex digit")
 
 
 def _base64(text: str) -> bytes | None:

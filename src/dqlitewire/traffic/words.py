@@ -96,7 +96,10 @@ def _number(word: str) -> int | None:
             int(word, 16)
             if word.lower().startswith("0x")
             else int(word)
-            if word.isascii() and word.isdigit() and len(word) <= CODE_DIGITS
+            if word.isascii()
+            and word.isdigit()
+            and len(word) <= CODE_DIGITS
+            and (word == "0" or word[0] != "0")  # a leading zero: the beginning of a frame in hex
             else None
         )
     except ValueError:
