@@ -243,7 +243,7 @@ def test_garbage_is_shown_skipped_counted_and_in_the_exit_code() -> None:
     types = [line.split()[2] for line in result.out.splitlines()]
     assert types == ["HANDSHAKE", "LEADER", "GARBAGE", "LEADER", "LEADER", "LEADER"]
     assert "41 bytes that are no frame: ff ff ff" in result.out
-    assert (result.code, result.err) == (1, "dqlite-wire: 41 bytes in 1 places are no frames\n")
+    assert (result.code, result.err) == (1, "dqlite-wire: 41 bytes in 1 place are no frames\n")
 
 
 def test_the_end_inside_a_frame() -> None:
@@ -255,7 +255,7 @@ def test_the_end_inside_a_frame() -> None:
 def test_stats_tell_damage_too() -> None:
     result = run("stats", "--format", "raw", stdin=HANDSHAKE + LEADER + b"\xff" * 41 + LEADER * 3)
     assert result.code == 1
-    assert "41 B in 1 places" in result.out
+    assert "41 B in 1 place" in result.out
 
 
 # ---------------------------------------------------------------- views and filters
@@ -271,6 +271,13 @@ def test_lines_fit_the_width(capture: Path) -> None:
     for width in (60, 80, 100, 160):
         for extra in ((), ("-v",), ("-x",)):
             assert max(map(len, lines("--width", str(width), *extra, capture))) <= width
+
+
+def test_tree_and_hexdump_together(capture: Path) -> None:
+    both = lines("-v", "-x", "--type", "LEADER", capture)
+    tree, dump = (lines(option, "--type", "LEADER", capture) for option in ("-v", "-x"))
+    assert set(both) == {*tree, *dump}
+    assert len(both) > max(len(tree), len(dump))
 
 
 def test_filter_by_type(capture: Path) -> None:

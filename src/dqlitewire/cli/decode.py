@@ -25,6 +25,7 @@ from dqlitewire.traffic.line import Clock, Line, line
 from dqlitewire.traffic.select import Selection
 from dqlitewire.traffic.sources import Format, Source, open_pair, open_source, recognise
 from dqlitewire.traffic.streams import Connection
+from dqlitewire.traffic.summary import counted
 from dqlitewire.traffic.transcript import TranscriptWriter
 from dqlitewire.traffic.tree import hexdump, tree
 
@@ -293,9 +294,13 @@ class Damage:
     def report(self) -> None:
         """Say so on standard error."""
         if self.places:
-            self.notes.append(f"{self.bytes} bytes in {self.places} places are no frames")
+            self.notes.append(
+                f"{counted(self.bytes, 'byte')} in {counted(self.places, 'place')} are no frames"
+            )
         if self.undecoded:
-            self.notes.append(f"{self.undecoded} frames do not decode")
+            self.notes.append(
+                f"{counted(self.undecoded, 'frame')} {'does' if self.undecoded == 1 else 'do'} not decode"
+            )
         for note in self.notes:
             print(f"dqlite-wire: {note}", file=sys.stderr)
 

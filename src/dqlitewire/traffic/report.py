@@ -14,7 +14,7 @@ from rich.text import Text
 from dqlitewire.traffic.line import duration
 from dqlitewire.traffic.quantiles import Durations
 from dqlitewire.traffic.stats import Failure, Statement, Statistics, ranked
-from dqlitewire.traffic.summary import elide, one_line
+from dqlitewire.traffic.summary import counted, elide, one_line
 from dqlitewire.traffic.transcript import seconds
 
 BAR = 40
@@ -63,11 +63,12 @@ def _overview(statistics: Statistics, width: int) -> Iterator[str]:
             f"{count} after {kind}" for kind, count in sorted(statistics.retries.items())
         )
     if statistics.gaps:
-        yield f"lost          {size(statistics.lost_bytes)} in {statistics.gaps} places"
+        yield f"lost          {size(statistics.lost_bytes)} in {counted(statistics.gaps, 'place')}"
     if statistics.damaged:
+        places, frames = statistics.garbage_places, statistics.undecoded
         yield (
-            f"no dqlite     {size(statistics.garbage_bytes)} in {statistics.garbage_places} places, "
-            f"{statistics.undecoded} frames that do not decode"
+            f"no dqlite     {size(statistics.garbage_bytes)} in {counted(places, 'place')}, "
+            f"{counted(frames, 'frame')} that {'does' if frames == 1 else 'do'} not decode"
         )
 
 

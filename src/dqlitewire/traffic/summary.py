@@ -49,7 +49,8 @@ def one_line(sql: str) -> str:
     return sanitize_for_log(" ".join(sql.split()))
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """A number with its noun."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
@@ -79,7 +80,7 @@ def _rows(message: messages.RowsResponse) -> str:
         names += f", … {len(message.column_names)} in all"
     more = ", more to come" if message.has_more else ""
     first = f"  {values(message.rows[0])}" if message.rows else ""
-    return f"{_count(len(message.rows), 'row')}{more}: {names}{first}"
+    return f"{counted(len(message.rows), 'row')}{more}: {names}{first}"
 
 
 def _servers(message: messages.ServersResponse) -> str:
@@ -90,7 +91,7 @@ def _servers(message: messages.ServersResponse) -> str:
     ]
     if len(message.nodes) > ITEMS:
         nodes.append(f"… {len(message.nodes)} in all")
-    return f"{_count(len(message.nodes), 'node')}: {', '.join(nodes)}"
+    return f"{counted(len(message.nodes), 'node')}: {', '.join(nodes)}"
 
 
 def _files(message: messages.FilesResponse) -> str:
@@ -99,7 +100,7 @@ def _files(message: messages.FilesResponse) -> str:
 
 def _stmt(message: messages.StmtResponse) -> str:
     tail = "" if message.tail_offset is None else f", tail at {message.tail_offset}"
-    return f"stmt {message.stmt_id}, {_count(message.num_params, 'parameter')}{tail}"
+    return f"stmt {message.stmt_id}, {counted(message.num_params, 'parameter')}{tail}"
 
 
 def _open(message: requests.OpenRequest) -> str:
@@ -141,7 +142,7 @@ _SUMMARIES: dict[type[Message], Callable[[Any], str]] = {
     messages.DbResponse: lambda m: f"db {m.db_id}",
     messages.StmtResponse: _stmt,
     messages.ResultResponse: lambda m: (
-        f"{_count(m.rows_affected, 'row')} changed, last id {m.last_insert_id_signed}"
+        f"{counted(m.rows_affected, 'row')} changed, last id {m.last_insert_id_signed}"
     ),
     messages.RowsResponse: _rows,
     messages.EmptyResponse: lambda m: "",
