@@ -46,6 +46,17 @@ def test_every_recorded_message_is_read_alike() -> None:
     assert {code for is_request, code in accepted if not is_request} == {*RESPONSES} - {7}
 
 
+WORDS = [
+    bytes(8),
+    b"\x01" + bytes(7),
+    b"\x02" + bytes(7),
+    b"\xff" * 8,
+    b"aaaaaaaa",
+    b"\0aaaaaaa",
+    b"\xc3\x28" + bytes(6),
+]
+
+
 @each_class
 @given(st.data())
 def test_drawn_messages_and_every_cut_of_them(cls: type[Message], data: st.DataObject) -> None:
@@ -56,19 +67,11 @@ def test_drawn_messages_and_every_cut_of_them(cls: type[Message], data: st.DataO
     assert found[0] == "message"
     for end in range(8, min(len(frame), 120)):
         checks.check_message(framed(frame[8:end], frame), cls.IS_REQUEST)
+    for at in range(8, min(len(frame), 64), 8):
+        for word in WORDS:
+            checks.check_message(frame[:at] + word + frame[at + 8 :], cls.IS_REQUEST)
     for more in (bytes(1), bytes(8), frame[-8:], b"\x01" + bytes(7)):
         checks.check_message(framed(frame[8:] + more, frame), cls.IS_REQUEST)
-
-
-WORDS = [
-    bytes(8),
-    b"\x01" + bytes(7),
-    b"\x02" + bytes(7),
-    b"\xff" * 8,
-    b"aaaaaaaa",
-    b"\0aaaaaaa",
-    b"\xc3\x28" + bytes(6),
-]
 
 
 @each_class
