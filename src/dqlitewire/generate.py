@@ -123,9 +123,10 @@ _NO_SEQUENCES = (str, bytes, bytearray, memoryview, Mapping, Set)
 
 def check_list(value: Any, path: str) -> list[Any]:
     """Copy any sequence but text and bytes into a list."""
+    items = value
     if isinstance(value, _NO_SEQUENCES) or not hasattr(value, "__iter__"):
-        raise EncodeError(f"got {type(value).__name__}, a sequence is needed", path=path)
-    return [*value]
+        raise EncodeError(f"got {type(items).__name__}, a sequence is needed", path=path)
+    return [*items]
 
 
 def check_tail_offset(schema: object, tail_offset: int | None, path: str) -> int | None:
