@@ -508,8 +508,6 @@ def check_accounts(said: list[tuple[Side, bytes]], events: list[Event]) -> None:
 
 @pytest.mark.parametrize("capture", captures(), ids=str)
 def test_splits_make_no_difference(capture: Capture) -> None:
-    if len(capture.s2c) > 100_000:
-        return
     whole, split = Observer(), Observer()
     first = whole.receive(CLIENT, capture.c2s) + whole.receive(SERVER, capture.s2c)
     second: list[Event] = []

@@ -1,8 +1,7 @@
 """Run a session of the published clients on this package, and know what its user must see.
 
 `session.py` is what their user writes. It runs on the Python 3.13 that `tests/real/setup-nodes` unpacked,
-whatever
-runs the suite: the clients want 3.13 or newer. `tests/downstream/setup-clients` fetched them.
+whatever runs the suite: the clients want 3.13 or newer. `tests/downstream/setup-clients` fetched them.
 """
 
 from __future__ import annotations

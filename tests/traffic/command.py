@@ -1,15 +1,21 @@
-"""Run `dqlite-wire` in this process, as a shell would."""
+"""Run `dqlite-wire` as a shell would: in this process, or on a terminal."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import os
+import pty
+import select
+import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
 from dqlitewire.cli import main
+
+COMMAND = [sys.executable, "-m", "dqlitewire.cli"]
 
 
 class Result(NamedTuple):
@@ -40,3 +46,26 @@ def run(*arguments: str | Path, stdin: bytes = b"") -> Result:
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return Result(code, out.getvalue(), err.getvalue())
+
+
+def on_terminal(*arguments: str | Path, **environment: str) -> str:
+    """Run a command on a pseudo-terminal; returns what was shown."""
+    main, other = pty.openpty()
+    variables = {**os.environ, "TERM": "xterm", "COLUMNS": "80", **environment}
+    variables.pop("NO_COLOR", None) if "NO_COLOR" not in environment else None
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, arguments)], stdin=other, stdout=other, stderr=other, env=variables
+    )
+    os.close(other)
+    out = b""
+    while select.select([main], [], [], 20)[0]:
+        try:
+            data = os.read(main, 65536)
+        except OSError:
+            break
+        if not data:
+            break
+        out += data
+    process.wait(20)
+    os.close(main)
+    return out.decode()

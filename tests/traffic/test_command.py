@@ -6,10 +6,9 @@ import base64
 import gzip
 import json
 import os
-import pty
-import select
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,10 +18,9 @@ from dqlitewire import decode_message
 from dqlitewire.messages import FailureResponse, FilesResponse, LeaderRequest
 from tests.traffic import wire
 from tests.traffic.captured import as_pcap, named, segments
-from tests.traffic.command import run
+from tests.traffic.command import COMMAND, on_terminal, run
 
 CAPTURES = Path(__file__).parent.parent / "captures"
-COMMAND = [sys.executable, "-m", "dqlitewire.cli"]
 LEADER = LeaderRequest().encode()
 HANDSHAKE = bytes([1, *bytes(7)])
 
@@ -112,29 +110,34 @@ def test_a_folder(tmp_path: Path) -> None:
     assert run("stats", tmp_path) == (3, "", f"dqlite-wire: {tmp_path}: is a folder: name a file in it\n")
 
 
-def test_permission_denied(tmp_path: Path) -> None:
-    path = tmp_path / "secret"
-    path.write_bytes(LEADER)
-    path.chmod(0)
-    if os.geteuid() == 0:  # root may read everything: ask as somebody else
-        tmp_path.chmod(0o755)
-        for parent in tmp_path.parents:
-            if parent.stat().st_mode & 0o001 == 0 and str(parent).startswith("/tmp"):
-                parent.chmod(parent.stat().st_mode | 0o011)
-        code = (
-            "import os, sys; from dqlitewire.traffic.inputs import open_input; os.setuid(65534); "
-            "open_input(sys.argv[1])"
+AS_NOBODY = """
+import os, sys
+from dqlitewire.cli import main
+from tests.traffic.command import run
+
+run("decode", sys.argv[2] + "-not-there")  # what is imported late may not be readable later
+if os.geteuid() == 0:  # root may read everything
+    os.setuid(65534)
+main()
+"""
+
+
+def test_permission_denied() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "secret"
+        path.write_bytes(LEADER)
+        path.chmod(0)
+        Path(folder).chmod(0o755)
+        done = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY, "decode", str(path)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            cwd=folder,
+            check=False,
         )
-        said = subprocess.run(
-            [sys.executable, "-c", code, str(path)], capture_output=True, check=False
-        ).stderr
-        assert f"SourceError: {path}: permission denied: run as its owner, or as root".encode() in said
-        return
-    assert run("decode", path) == (
-        3,
-        "",
-        f"dqlite-wire: {path}: permission denied: run as its owner, or as root\n",
-    )
+    said = f"dqlite-wire: {path}: permission denied: run as its owner, or as root\n"
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", said)
 
 
 @pytest.mark.parametrize(
@@ -373,29 +376,6 @@ def test_a_reader_that_goes_away_is_no_error(capture: Path) -> None:
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
     assert done.stdout.startswith("-- connection 1")
     assert done.stderr == ""
-
-
-def on_terminal(*arguments: str | Path, **environment: str) -> str:
-    """Run on a pseudo-terminal."""
-    main, other = pty.openpty()
-    variables = {**os.environ, "TERM": "xterm", "COLUMNS": "80", **environment}
-    variables.pop("NO_COLOR", None) if "NO_COLOR" not in environment else None
-    process = subprocess.Popen(
-        [*COMMAND, *map(str, arguments)], stdin=other, stdout=other, stderr=other, env=variables
-    )
-    os.close(other)
-    out = b""
-    while select.select([main], [], [], 20)[0]:
-        try:
-            data = os.read(main, 65536)
-        except OSError:
-            break
-        if not data:
-            break
-        out += data
-    process.wait(20)
-    os.close(main)
-    return out.decode()
 
 
 def test_colours_on_a_terminal_only(capture: Path) -> None:

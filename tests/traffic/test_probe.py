@@ -17,7 +17,7 @@ from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.probe import Status, probe, split_address
 from tests.real.nodes import Cluster, Node
 from tests.real.raw import RawConnection, text, word
-from tests.traffic.command import run
+from tests.traffic.command import on_terminal, run
 
 
 @contextmanager
@@ -71,6 +71,18 @@ def test_watching(real_node: Node) -> None:
     result = run("probe", "--json", "--watch", "0.1", "--count", "3", real_node.address)
     assert result.code == 0
     assert [json.loads(line)["status"] for line in result.out.splitlines()] == ["healthy"] * 3
+
+
+def test_watching_on_a_terminal(real_node: Node) -> None:
+    watching = ("--watch", "0.1", "--count", "3", real_node.address)
+    screens = on_terminal("probe", *watching, NO_COLOR="1").split("\x1b[H\x1b[J")
+    assert len(screens) == 3  # drawn once, then over it
+    for screen in screens:
+        assert screen.splitlines()[0] == f"{real_node.address}  healthy"
+        assert f"1  {real_node.address}  voter (leader)" in screen
+        assert "\x1b" not in screen
+    lines = on_terminal("probe", "--json", *watching).splitlines()
+    assert [json.loads(line)["status"] for line in lines] == ["healthy"] * 3
 
 
 def test_only_read_only_requests_are_sent(real_node: Node) -> None:
@@ -224,7 +236,18 @@ def test_addresses(address: str, expected: tuple[str, int]) -> None:
     assert split_address(address) == expected
 
 
-def test_an_unknown_host() -> None:
+def test_an_unknown_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def unknown(host: str, *_: object, **__: object) -> None:
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     result = run("probe", "no-such-host.invalid:9000")
-    assert result.code == 5
-    assert "unreachable" in result.out
+    assert asked == ["no-such-host.invalid"]
+    assert result == (
+        5,
+        "no-such-host.invalid:9000  unreachable (no such host (Name or service not known))\n",
+        "",
+    )

@@ -221,13 +221,11 @@ def test_many_different_statements_are_bounded() -> None:
     assert statistics.statements["(other statements)"].count == 1000
 
 
-@pytest.mark.parametrize("capture", ALL, ids=str)
+@pytest.mark.parametrize("capture", [capture for capture in ALL if capture.handshake != 2], ids=str)
 def test_counts_of_recorded_traffic(capture: Capture) -> None:
     from tests.traffic.captured import clean
 
     statistics = Statistics().add_all(items(clean(capture), count_rows=True))
-    if capture.handshake == 2:
-        return
     assert sum(n for (way, _), n in statistics.messages.items() if way == "request") == len(
         capture.entry["request_frames"]
     )

@@ -34,7 +34,7 @@ from dqlitewire.messages.requests import ConnectRequest
 from dqlitewire.traffic import exchanges, frames
 from tests.real.fixtures import require
 from tests.real.nodes import Node
-from tests.real.raw import RawConnection
+from tests.real.raw import HANDSHAKE, RawConnection, word
 from tests.traffic.command import run
 
 T = TypeVar("T")
@@ -228,8 +228,10 @@ def test_tshark_puts_the_same_streams_together(real_node: Node, database: str, t
         for side in (True, False)
     }
     ours = [item for item in frames(path) if item.connection.number == 1]
-    for side, sent_by_server in ((Side.CLIENT, False), (Side.SERVER, True)):
-        assert streams[sent_by_server].endswith(b"".join(item.data for item in ours if item.side is side))
+    for side, sent_by_server, before in ((Side.CLIENT, False, word(HANDSHAKE)), (Side.SERVER, True, b"")):
+        told = b"".join(item.data for item in ours if item.side is side)
+        assert told
+        assert streams[sent_by_server] == before + told
 
 
 def test_raft_between_nodes_is_labelled(real_cluster: object, tmp_path: Path) -> None:
