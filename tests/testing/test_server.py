@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import socket
@@ -234,6 +235,21 @@ def test_ten_thousand_one_after_the_other(server: DqliteServer) -> None:
     assert server.run_sql("main", "SELECT count(*), sum(b) FROM t") == [(10_000, sum(range(10_000)))]
 
 
+def held(server: DqliteServer) -> tuple[int, list[str]]:
+    """The threads, and what is open: of databases only their logs, for SQLite keeps the file itself open
+    for its next connection while another has it open."""
+    server.run_sql("main", "SELECT 1")  # what closing began is done
+    return threading.active_count(), sorted(name for name in targets() if not name.endswith(".db"))
+
+
+def targets() -> list[str]:
+    found = []
+    for entry in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # the listing's own
+            found.append(os.readlink(f"/proc/self/fd/{entry}"))
+    return found
+
+
 def abort(client: RawConnection) -> None:
     client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.close()
@@ -251,6 +267,8 @@ def test_clients_that_go_at_every_byte_they_send(
         + frame(4, word(0) + text("SELECT * FROM t"))
         + query(ENDLESS_ROWS)
     )
+    client.exec_sql("DELETE FROM t")  # what is opened at the first write
+    before = held(server)
     for size in range(len(exchange) + 1):
         going = RawConnection(server.address, handshake=None)
         going.send(exchange[:size])
@@ -263,9 +281,12 @@ def test_clients_that_go_at_every_byte_they_send(
     wait_for_connections(server, 1)
     client.exec_sql("INSERT INTO t(b) VALUES ('kept')")  # no lock is left
     assert server.run_sql("main", "SELECT b FROM t") == [("kept",)]
+    assert held(server) == before
 
 
 def test_clients_that_go_at_every_byte_they_read(server: DqliteServer, client: RawConnection) -> None:
+    client.exec_sql("DELETE FROM t")  # what is opened at the first write
+    before = held(server)
     acknowledged = 0
     answers = 16 + 24 + 24  # DB, RESULT, RESULT
     for size in range(answers + 1):
@@ -282,6 +303,7 @@ def test_clients_that_go_at_every_byte_they_read(server: DqliteServer, client: R
     assert acknowledged <= count <= 2 * (answers + 1)
     for size in range(40, answers + 1):
         assert server.run_sql("main", f"SELECT count(*) FROM t WHERE b = {size}") == [(1,)]
+    assert held(server) == before
 
 
 def test_readers_that_stop_reading(server: DqliteServer, client: RawConnection) -> None:
@@ -403,14 +425,55 @@ def test_garbage_ends_its_own_connection_only(server: DqliteServer, client: RawC
             data[rng.randrange(len(data))] = rng.choice((0, 1, 255, rng.randrange(256)))
         if number % 3 == 0:
             data = bytearray(rng.randbytes(rng.randrange(200)))
-        bad = RawConnection(server.address, handshake=rng.choice((1, 1, 1, 0x86104DD760433FE5, 2)))
-        bad.send(bytes(data))
-        bad.socket.settimeout(0.002)
-        try:
-            while bad.socket.recv(1 << 16):
-                pass
-        except (TimeoutError, ConnectionResetError):
-            pass
-        bad.close()
+        handshake = rng.choice((1, 1, 1, 0x86104DD760433FE5, 2))
+        with RawConnection(server.address, handshake) as bad:
+            send_anyway(bad, bytes(data))
+            if handshake != 2:  # this one is closed at once, another perhaps waits for more
+                end_of_requests(bad)
+            read_to_the_end(bad)
+        if number % 16 == 0:
+            client.query_sql("SELECT 1")
     wait_for_connections(server, 1)
     client.exec_sql("INSERT INTO t(b) VALUES (1)")
+
+
+OPEN = frame(3, text("main") + word(0) + text(""))
+CLOSING = {
+    "a handshake of version 2": word(2),
+    "a handshake of zeros": word(0),
+    "a handshake in HTTP": b"GET / HTTP/1.1\r\n\r\n",
+    "a frame without a body": word(1) + OPEN + bytes(8),
+    "a frame above what a node holds": word(1) + OPEN + struct.pack("<IBBH", 0xFFFFFFFF, 0, 0, 0),
+    "a text without its end": word(1) + OPEN + frame(QUERY_SQL, word(0) + b"\xff" * 24),
+    "a field missing": word(1) + OPEN + frame(3, text("main")),
+    "a text missing": word(1) + OPEN + frame(QUERY_SQL, word(0)),
+}
+
+
+@pytest.mark.parametrize("sent", CLOSING.values(), ids=list(CLOSING))
+def test_what_cannot_be_understood_closes_the_connection(
+    server: DqliteServer, client: RawConnection, sent: bytes
+) -> None:
+    with RawConnection(server.address, handshake=None) as bad:
+        send_anyway(bad, sent + execute("INSERT INTO t(b) VALUES ('behind it')"))
+        read_to_the_end(bad)  # though this side did not end its own
+        client.exec_sql("INSERT INTO t(b) VALUES ('kept')")
+        wait_for_connections(server, 1)
+    assert server.run_sql("main", "SELECT b FROM t") == [("kept",)]
+
+
+def send_anyway(client: RawConnection, data: bytes) -> None:
+    with contextlib.suppress(ConnectionError):  # the handshake was enough for the server
+        client.send(data)
+
+
+def end_of_requests(client: RawConnection) -> None:
+    with contextlib.suppress(OSError):  # closed already
+        client.socket.shutdown(socket.SHUT_WR)
+
+
+def read_to_the_end(client: RawConnection) -> None:
+    """Read until the server closes; a TimeoutError if it does not."""
+    with contextlib.suppress(ConnectionResetError):
+        while client.socket.recv(1 << 16):
+            pass
