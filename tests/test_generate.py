@@ -61,12 +61,11 @@ def has_generated_reader(message: Message) -> bool:
 
 
 BY_HAND = {"ServersResponse", "FilesResponse", "RowsResponse"}
+GENERATED = [message for message in EXAMPLES if type(message).__name__ not in BY_HAND]
 
 
-@pytest.mark.parametrize("message", EXAMPLES, ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize("message", GENERATED, ids=lambda m: type(m).__name__)
 def test_generated_readers_decode_what_is_right(message: Any, no_plain_reader: None) -> None:
-    if type(message).__name__ in BY_HAND:
-        return
     frame = message.encode()
     read = generate.reader(type(message), frame[5])
     assert read(frame, len(frame), DEFAULT_OPTIONS) == message
