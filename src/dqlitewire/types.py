@@ -158,6 +158,8 @@ def read_text(data: bytes | memoryview, pos: int, end: int, limit: int, errors: 
         return str(data[pos:nul], "utf-8", errors), after
     except UnicodeDecodeError as error:
         raise DecodeError(f"not UTF-8: {error.reason}", offset=pos + error.start) from error
+    except TypeError as error:  # a handler that only encodes, such as "xmlcharrefreplace"
+        raise DecodeError(f"not UTF-8, and {errors!r} replaces nothing in reading", offset=pos) from error
 
 
 def _no_text(nul: int, pos: int, end: int, limit: int) -> DecodeError:
