@@ -924,3 +924,25 @@ def test_what_is_no_message_is_a_type_error(other: Any) -> None:
         encode_message(other)
     with pytest.raises(TypeError, match="a message is needed"):
         MessageEncoder().encode(other)
+
+
+def test_a_late_skip_is_not_told_for_the_next_frame() -> None:
+    decoder = MessageDecoder(max_message_size=64)
+    large = (20).to_bytes(8, "little") + bytes(160)
+    decoder.feed(large[:16])
+    assert decoder.skip_message() is False
+    decoder.feed(large[16:] + encode_message(DbResponse(1)))
+    assert decoder.decode() == DbResponse(1)
+    decoder.feed(large)
+    assert decoder.skip_message() is True
+    assert decoder.available() == 0
+
+
+def test_names_that_a_caller_changes_do_not_break_the_run() -> None:
+    decoder = MessageDecoder()
+    frame = encode_message(RowsResponse(["a"], rows=[(1,)], has_more=True))
+    decoder.feed(frame + frame)
+    first = decoder.decode()
+    assert isinstance(first, RowsResponse)
+    first.column_names[0] = "mine"
+    assert decoder.decode_continuation() is not None

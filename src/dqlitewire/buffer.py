@@ -186,6 +186,7 @@ class Frames:
         # Copying a few bytes twice is quicker than a view of them.
         taken = bytes(data[:size]) if size <= _FEW else b"".join((memoryview(data)[:size],))
         del data[:size]
+        self._skipped = False  # told too late: the frame behind is gone as well
         return taken
 
     def _skip_frame(self) -> bool:

@@ -440,12 +440,13 @@ class MessageDecoder(Frames):
         if key == _ROWS:
             frame = b"".join((memoryview(data)[:size], PADDING))
             del data[:size]
+            self._skipped = False
         else:
             frame = self._take(size)
         return self._readers[key](frame, size, self._options)
 
     def _begun(self, first: RowsResponse) -> _Run:
-        run = _Run(first.column_names, 1, len(first.rows))
+        run = _Run(first.column_names.copy(), 1, len(first.rows))
         self._check_run(run)
         self._check_progress(first)
         return run
