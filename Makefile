@@ -14,17 +14,24 @@ PY := $(VENV)/bin/python
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nodes format bench bench-regress clean
+.NOTPARALLEL: # what is going to be installed is said before it is
+.PHONY: help demo test nodes format bench bench-regress clean plan-demo plan-test
 .PHONY: check check-format check-lint check-types check-public check-imports
 
 help: ## show this
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 22
 
-demo: $(VENV)/.installed-testing ## a session with the embedded server, its traffic shown
+demo: plan-demo $(VENV)/.installed-testing ## a session with the embedded server, its traffic shown
 	@$(PY) examples/demo.py
 
-test: $(VENV)/.installed-test nodes ## the whole suite, real nodes and published clients included
+test: plan-test $(VENV)/.installed-test nodes ## the whole suite, real nodes and published clients included
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+plan-demo:
+	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' testing"
+plan-test:
+	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' test" "tools/packages --plan tcpdump tshark" \
+		"tests/real/setup-nodes --plan" "tests/downstream/setup-clients --plan $(PY)"
 
 nodes: $(VENV)/.installed-test ## unpack the real servers and the published clients into the cache folder
 	@tools/packages tcpdump tshark

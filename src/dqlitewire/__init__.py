@@ -25,7 +25,7 @@ from .truncate import DEFAULT_MAX_RAW_MESSAGE, cap_raw_message
 from .tuples import RowMarker
 from .types import WireInput, WireValue
 
-__version__ = "0.2.2"
+__version__ = "0.8.100"  # satisfies the pins of the published clients 0.8.0; pip keeps it
 
 __all__ = [
     "DEFAULT_MAX_RAW_MESSAGE",

@@ -16,7 +16,7 @@ from tests.downstream.session import ROWS, SCENARIOS
 from tests.real.fixtures import require
 from tests.real.nodes import clean_environment, missing, python
 
-__all__ = ["GENERATIONS", "SCENARIOS", "expected", "run"]
+__all__ = ["GENERATIONS", "SCENARIOS", "clients", "expected", "run"]
 
 GENERATIONS = ("0.2.2", "0.8.0")
 PYTHON_KIND = "1.18.1"
@@ -120,9 +120,7 @@ def expected(scenario: str, address: str) -> dict[str, Any]:
 def run(generation: str, scenario: str, address: str, database: str) -> dict[str, Any]:
     """Run one scenario of `session.py` with one generation of the clients; what its user saw."""
     require(missing(PYTHON_KIND))
-    folder = _clients(generation)
-    if not (folder / "complete").exists():
-        require(f"the published clients {generation} are not there: run tests/downstream/setup-clients")
+    folder = clients(generation)
     finished = subprocess.run(
         [*python(PYTHON_KIND), "-s", str(HERE / "session.py"), scenario, address, database],
         env={
@@ -142,6 +140,10 @@ def run(generation: str, scenario: str, address: str, database: str) -> dict[str
     return seen
 
 
-def _clients(generation: str) -> Path:
+def clients(generation: str) -> Path:
+    """The folder that one generation of the clients is installed in; skips, or fails on CI, without it."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dqlite-wire" / "clients"
-    return Path(os.environ.get("DQLITE_CLIENTS") or cache) / generation
+    folder = Path(os.environ.get("DQLITE_CLIENTS") or cache) / generation
+    if not (folder / "complete").exists():
+        require(f"the published clients {generation} are not there: run tests/downstream/setup-clients")
+    return folder

@@ -41,12 +41,17 @@ T = TypeVar("T")
 _names = itertools.count(1)
 
 
+@pytest.fixture(autouse=True)
+def _capture_is_possible() -> None:
+    """Skip before anything is opened: what a skipped test leaves open is reported in some later test."""
+    require("" if shutil.which("tcpdump") else "tcpdump is not installed")
+    require("" if os.geteuid() == 0 else "tcpdump needs root")
+
+
 @contextmanager
 def capturing(path: Path, port: int, interface: str = "lo") -> Iterator[list[str]]:
     """Run tcpdump on a port; when this ends, what passed is in the file, and in the list what the kernel
     dropped."""
-    require("" if shutil.which("tcpdump") else "tcpdump is not installed")
-    require("" if os.geteuid() == 0 else "tcpdump needs root")
     options = ["-U", "--immediate-mode", "-B", "16384", "-s", "0", "-w", str(path)]
     process = subprocess.Popen(
         ["tcpdump", "-i", interface, *options, f"tcp port {port}"], stderr=subprocess.PIPE
@@ -89,13 +94,19 @@ def wait_until_quiet(path: Path) -> None:
 
 
 class Tap:
-    """A connection that keeps what passed on it."""
+    """A connection that keeps what passed on it; a context manager that closes it."""
 
     def __init__(self, address: str) -> None:
         self.connection = RawConnection(address)
         self.requests: list[bytes] = []
         self.responses: list[bytes] = []
         self.port = self.connection.socket.getsockname()[1]
+
+    def __enter__(self) -> Tap:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
 
     def call(self, request: bytes) -> bytes:
         """Send a request and read its whole answer; returns the last frame."""
@@ -109,24 +120,23 @@ class Tap:
 
 
 def session(address: str, database: str) -> Tap:
-    tap = Tap(address)
-    tap.call(LeaderRequest().encode())
-    tap.call(OpenRequest(f"{database}-{next(_names)}").encode())
-    tap.call(ExecSqlRequest(0, "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, data BLOB)").encode())
-    for number in range(20):
-        params = [f"name {number}", os.urandom(number * 300)]
-        tap.call(ExecSqlRequest(0, "INSERT INTO t (name, data) VALUES (?, ?)", params).encode())
-    tap.call(PrepareRequest(0, "SELECT id, name FROM t WHERE id > ?").encode())
-    for number in range(5):
-        tap.call(QueryRequest(0, 0, [number]).encode())
-    tap.call(QuerySqlRequest(0, "SELECT * FROM t").encode())  # several frames, more than a segment
-    tap.call(QuerySqlRequest(0, "SELECT * FROM nowhere").encode())
-    tap.call(ClusterRequest().encode())
-    recursion = (
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) SELECT i FROM n"
-    )
-    tap.call(QuerySqlRequest(0, recursion).encode())
-    tap.connection.close()
+    with Tap(address) as tap:
+        tap.call(LeaderRequest().encode())
+        tap.call(OpenRequest(f"{database}-{next(_names)}").encode())
+        tap.call(ExecSqlRequest(0, "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, data BLOB)").encode())
+        for number in range(20):
+            params = [f"name {number}", os.urandom(number * 300)]
+            tap.call(ExecSqlRequest(0, "INSERT INTO t (name, data) VALUES (?, ?)", params).encode())
+        tap.call(PrepareRequest(0, "SELECT id, name FROM t WHERE id > ?").encode())
+        for number in range(5):
+            tap.call(QueryRequest(0, 0, [number]).encode())
+        tap.call(QuerySqlRequest(0, "SELECT * FROM t").encode())  # several frames, more than a segment
+        tap.call(QuerySqlRequest(0, "SELECT * FROM nowhere").encode())
+        tap.call(ClusterRequest().encode())
+        recursion = (
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) SELECT i FROM n"
+        )
+        tap.call(QuerySqlRequest(0, recursion).encode())
     return tap
 
 
@@ -161,15 +171,14 @@ def test_following_a_capture_that_grows(real_node: Node, database: str, tmp_path
         follower = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert follower.stdout is not None
         try:
-            tap = Tap(real_node.address)
-            tap.call(LeaderRequest().encode())
-            lines = [follower.stdout.readline() for _ in range(3)]  # shown while the capture goes on
-            assert [b'"HANDSHAKE"' in lines[0], b'"LEADER"' in lines[1], b'"LEADER"' in lines[2]] == [
-                True
-            ] * 3
-            tap.call(OpenRequest(database).encode())
-            assert b'"OPEN"' in follower.stdout.readline()
-            tap.connection.close()
+            with Tap(real_node.address) as tap:
+                tap.call(LeaderRequest().encode())
+                lines = [follower.stdout.readline() for _ in range(3)]  # shown while the capture goes on
+                assert [b'"HANDSHAKE"' in lines[0], b'"LEADER"' in lines[1], b'"LEADER"' in lines[2]] == [
+                    True
+                ] * 3
+                tap.call(OpenRequest(database).encode())
+                assert b'"OPEN"' in follower.stdout.readline()
         finally:
             follower.terminate()
             follower.communicate(timeout=20)
@@ -185,18 +194,17 @@ def continued(tap: Tap) -> Tap:
 
 def test_the_beginning_was_missed(real_node: Node, database: str, tmp_path: Path) -> None:
     path = tmp_path / "middle.pcap"
-    early = Tap(real_node.address)
-    early.call(LeaderRequest().encode())
-    early.call(OpenRequest(database).encode())
-    early.call(ExecSqlRequest(0, "CREATE TABLE u (a)").encode())
+    with Tap(real_node.address) as early:
+        early.call(LeaderRequest().encode())
+        early.call(OpenRequest(database).encode())
+        early.call(ExecSqlRequest(0, "CREATE TABLE u (a)").encode())
 
-    def talk() -> tuple[int, int]:
-        before = len(early.requests), len(early.responses)
-        continued(early)
-        return before
+        def talk() -> tuple[int, int]:
+            before = len(early.requests), len(early.responses)
+            continued(early)
+            return before
 
-    before = captured(path, real_node.address, talk)
-    early.connection.close()
+        before = captured(path, real_node.address, talk)
     seen = [item for item in frames(path) if item.connection.client.endswith(f":{early.port}")]
     assert [item.data for item in seen if item.side is Side.CLIENT] == early.requests[before[0] :]
     assert [item.data for item in seen if item.side is Side.SERVER] == early.responses[before[1] :]
