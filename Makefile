@@ -66,8 +66,8 @@ clean: ## drop what the targets above made (not the cache folder)
 	rm -rf .venv .venv-* build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# one stamp for each set of extras
-$(VENV)/.installed: pyproject.toml
+# one stamp for each set of extras; the version stands in the package
+$(VENV)/.installed: pyproject.toml src/dqlitewire/__init__.py
 	@tools/venv $(VENV) "$(PYTHON)" && touch $@
-$(VENV)/.installed-%: pyproject.toml
+$(VENV)/.installed-%: pyproject.toml src/dqlitewire/__init__.py
 	@tools/venv $(VENV) "$(PYTHON)" $* && touch $@

@@ -1,4 +1,4 @@
-"""What the texts say about installing: the name on the public index is another project's, and shells expand brackets."""
+"""What texts say about installing: the index has another project's package, and shells expand brackets."""
 
 from __future__ import annotations
 

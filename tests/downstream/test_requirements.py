@@ -43,7 +43,7 @@ def test_the_newest_clients_accept_this_version(client: str) -> None:
 @pytest.mark.downstream
 @pytest.mark.parametrize("client", CLIENTS)
 def test_the_first_clients_need_no_deps(client: str) -> None:
-    """The README says that 0.2.2 is to be installed with `--no-deps`; it would be wrong if it were not needed."""
+    """The README says that 0.2.2 is to be installed with `--no-deps`; wrong if that is not so."""
     wanted = requirement(installed("0.2.2")[client], "dqlite-wire")
     assert not wanted.specifier.contains(dqlitewire.__version__), f"{client} wants {wanted}"
 
