@@ -217,7 +217,7 @@ class Session:
             return encode_failure(1, f"{error} aborts dqlite {self.engine.generation.name}")
         if self._lost:
             return self._leadership_lost()
-        rows = b"" if self.engine.clean_failures or error.before_rows else error.rows or rows
+        rows = b"" if self.engine.clean_failures or error.before_rows else rows
         return encode_failure(error.code, error.message, rows)
 
     def _leadership_lost(self) -> bytes:
