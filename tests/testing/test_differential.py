@@ -28,7 +28,7 @@ DIFFERENCES = {
 
 
 OLD_DIFFERENCES = {
-    "exec of a row, the schema changed": "1.11.1 says \"database schema has changed\" where a row was refused",
+    "exec of a row, the schema changed": '1.11.1 says "database schema has changed" where a row was refused',
 }
 
 

@@ -116,7 +116,7 @@ def test_without_apsw() -> None:
     finished = subprocess.run(
         [sys.executable, "-c", hidden, "serve"], capture_output=True, text=True, timeout=30, check=False
     )
-    assert finished.stderr == "dqlite-wire: apsw is not installed: pip install 'dqlite-wire[testing]'\n"
+    assert finished.stderr == "dqlite-wire: apsw is not installed: install the extra 'testing'\n"
     assert finished.returncode == 2
 
 

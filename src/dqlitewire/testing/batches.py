@@ -7,7 +7,7 @@ stops if header and body have reached a page, so a result whose column names fil
 from __future__ import annotations
 
 import struct
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from typing import Protocol
 
 from dqlitewire.testing.encoders import PAGE, PLAIN, Encoder, Row, encode_text, encoder_for
@@ -21,8 +21,8 @@ PART = b"\xee" * 8
 class Shape(Protocol):
     """The columns of a statement as SQLite sees them now: both lists are replaced when it looks again."""
 
-    columns: Sequence[str]
-    kinds: Sequence[int]
+    columns: list[str]
+    kinds: list[int]
 
 
 class RowBatches:
@@ -39,8 +39,8 @@ class RowBatches:
     def __init__(self, shape: Shape, rows: Generator[Row, None, None]) -> None:
         self._shape = shape
         self._rows = rows
-        self._columns: Sequence[str] = ()
-        self._kinds: Sequence[int] = ()
+        self._columns: list[str] = []
+        self._kinds: list[int] = []
         self._by_types: dict[tuple[type, ...], Encoder] = {}
         self.partial: list[bytes] = []
         self.done = False

@@ -6,16 +6,17 @@ one statement takes.  Errors are `SqlFailure`, with the code and text a node wou
 
 No statement reaches a file other than its database, or a setting of the process.  SQLite asks its authorizer
 about every statement it compiles, those of a trigger, a pragma function or a VACUUM included, so the rule
-stands there and no text is read.  Temporary files have no name in any folder, and are as real nodes have them.
+stands there (`dqlitewire.testing.permissions`) and no text is read.  SQLite's temporary files have no name in
+any folder; real nodes have them too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from dqlitewire.testing.encoders import RawText, column_kind
-from dqlitewire.testing.hazards import HazardKind
+from dqlitewire.testing.permissions import FREE, judge_attach, judge_pragma
 
 try:
     import apsw
@@ -26,6 +27,7 @@ except ModuleNotFoundError as error:
 
 if TYPE_CHECKING:
     from dqlitewire.testing.generations import Generation
+    from dqlitewire.testing.hazards import HazardKind
 
 __all__ = ["Connection", "Rows", "SqlFailure", "Statement"]
 
@@ -128,7 +130,7 @@ class Connection:
             apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         )
         self._generation = generation
-        self._verdict = _FREE
+        self._verdict = FREE
         self.message = _NO_ERROR
         self.report: Callable[[HazardKind, str], None] = lambda _kind, _detail: None
         try:
@@ -295,7 +297,7 @@ class Connection:
             cursor.close(True)
 
     def _begin(self) -> None:
-        self._verdict = _FREE
+        self._verdict = FREE
         self.message = _NO_ERROR
 
     def _failed(self, error: apsw.Error, *, told: bool = False) -> SqlFailure:
@@ -316,9 +318,9 @@ class Connection:
         self, action: int, first: str | None, second: str | None, _third: str | None, _inner: str | None
     ) -> int:
         if action == apsw.SQLITE_PRAGMA and first:
-            verdict = _judge_pragma(self._generation, first.lower(), second)
+            verdict = judge_pragma(self._generation, first.lower(), second)
         elif action == apsw.SQLITE_ATTACH:
-            verdict = _judge_attach(self._generation, first)
+            verdict = judge_attach(self._generation, first)
         else:
             return apsw.SQLITE_OK
         if verdict.refusal is not None or verdict.hazard is not None:
@@ -333,68 +335,3 @@ def _checkpoint(connection: apsw.Connection, name: str, pages: int) -> int:
         except apsw.Error:  # a reader is in the way: the next commit tries again
             pass
     return apsw.SQLITE_OK
-
-
-class _Verdict(NamedTuple):
-    """What becomes of a statement: the FAILURE that refuses it, if any; what is recorded of it, if anything."""
-
-    refusal: tuple[int, str] | None = None
-    hazard: HazardKind | None = None
-    detail: str = ""
-
-
-_FREE = _Verdict()
-_DENIED = 23, "not authorized"
-
-# settings of the whole process; the rest of SQLite's pragmas belong to a connection or a database
-_PROCESS_SETTERS = {
-    "temp_store_directory",
-    "data_store_directory",
-    "soft_heap_limit",
-    "hard_heap_limit",
-    "lock_proxy_file",
-}
-_NAMELESS = ("", ":memory:")  # databases without a file that anybody could find
-
-# src/vfs.c of 1.18.1: vfsFileControl; and of 1.18.6: vfsAuthorizer
-_CUSTOM_CHECKPOINT = 10, "custom checkpoint not allowed"
-_TRIXIE_SETTERS = {
-    "wal_autocheckpoint": _CUSTOM_CHECKPOINT,
-    "page_size": (10, "changing page size is not supported"),
-}
-_DENIED_PRAGMAS = {"wal_checkpoint", "busy_timeout", "read_uncommitted", "locking_mode"}
-_DENIED_SETTERS = {"journal_mode", "page_size", "wal_autocheckpoint", "synchronous"}
-
-
-def _judge_attach(generation: Generation, name: str | None) -> _Verdict:
-    """Judge ATTACH, and VACUUM INTO, which attaches its target; the name of an expression is not known."""
-    outside = name not in _NAMELESS
-    # of 1.18.1 the limit of no attached databases speaks, when the statement runs
-    refused = generation.attach == "denied" and name != ""
-    if not outside:
-        return _Verdict(_DENIED) if refused else _FREE
-    return _Verdict(
-        None if generation.attach == "limited" else _DENIED,
-        HazardKind.OUTSIDE,
-        "the file of an expression" if name is None else f"file {name}",
-    )
-
-
-def _judge_pragma(generation: Generation, name: str, value: str | None) -> _Verdict:
-    if value is not None and name in _PROCESS_SETTERS:
-        return _Verdict(_DENIED, HazardKind.OUTSIDE, f"PRAGMA {name}={value}")
-    if generation.attach == "denied":
-        denied = name in _DENIED_PRAGMAS or (value is not None and name in _DENIED_SETTERS)
-        return _Verdict(_DENIED) if denied else _FREE
-    if generation.old_pragmas:
-        if value is not None and (name == "page_size" or (name == "journal_mode" and value.lower() != "wal")):
-            text = f"PRAGMA {name}={value} aborts dqlite {generation.name}"
-            return _Verdict((1, text), HazardKind.OLD_PRAGMA, text)
-        return _FREE
-    if name == "wal_checkpoint":
-        return _Verdict(_CUSTOM_CHECKPOINT)
-    if value is None:
-        return _FREE
-    if name == "journal_mode" and value.lower() != "wal":
-        return _Verdict((10, "only WAL mode is supported"))
-    return _Verdict(_TRIXIE_SETTERS[name]) if name in _TRIXIE_SETTERS else _FREE

@@ -167,9 +167,16 @@ GENERATIONS = {known.name: known for known in (_OLD, _TRIXIE, _CURRENT)}
 
 
 def generation(name: str | Generation) -> Generation:
-    """Look up a generation by its release."""
+    """Look up a generation by its release.
+
+    Raises:
+        TypeError: it is neither a generation nor a name.
+        ValueError: a release that cannot be played.
+    """
     if isinstance(name, Generation):
         return name
+    if not isinstance(name, str):  # pyright: ignore
+        raise TypeError(f"generation {name!r}, must be a str")
     try:
         return GENERATIONS[name]
     except KeyError:

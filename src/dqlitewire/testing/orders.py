@@ -35,7 +35,13 @@ class FaultOrders:
         raise NotImplementedError
 
     def order(self, fault: Fault) -> Fault:
-        """Order a fault made by hand."""
+        """Order a fault made by hand.
+
+        Raises:
+            TypeError: it is no fault.
+        """
+        if not isinstance(fault, Fault):  # pyright: ignore
+            raise TypeError(f"fault {fault!r}, must be a Fault")
         self._faults.order(fault)
         return fault
 
