@@ -310,7 +310,7 @@ class Loop(threading.Thread):
             connection.session.abandoned_at = time.monotonic() + _ABANDONED_AFTER
         self._runnable[connection] = None
         if connection.session.busy:
-            self._watch(connection)  # it is not its turn to work for long: here its input ends as well
+            self._watch(connection)  # its work may take long: what it reads meanwhile has an end here
 
     def _work(self, connection: _Connection) -> None:
         session = connection.session

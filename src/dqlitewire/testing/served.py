@@ -1,4 +1,4 @@
-"""What the serving thread asks of that which it serves: an engine and its sessions, or a stage and its plays."""
+"""What the serving thread asks of what it serves: an engine and its sessions, or a stage and its plays."""
 
 from __future__ import annotations
 

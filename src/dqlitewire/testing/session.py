@@ -31,6 +31,7 @@ __all__ = ["Session"]
 
 _LEADERSHIP_LOST = 10506
 _INPUT_WANTED = 1 << 20  # bytes of requests ahead of the current one
+_INPUT_BUSY = 1 << 24  # the same in the middle of a step: only reading tells that the client has gone
 _LIMITS = Limits(max_message_size=1 << 30)  # what a client may send; a node's buffer ends at twice that
 
 
@@ -72,7 +73,8 @@ class Session:
     @property
     def waiting(self) -> bool:
         """Whether reading more can wait: there is work to do without it, and enough for later."""
-        return self._conversation.buffered > _INPUT_WANTED and not self._hungry
+        enough = _INPUT_BUSY if self.busy else _INPUT_WANTED
+        return self._conversation.buffered > enough and not self._hungry
 
     @property
     def pause(self) -> float:
