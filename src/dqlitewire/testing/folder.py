@@ -7,6 +7,7 @@ however that process ends; whoever makes a folder first removes those of their o
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -18,6 +19,7 @@ __all__ = ["TemporaryFolder"]
 
 _PREFIX = "dqlite-testing-"
 _TRIES = 10
+_LACKING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class TemporaryFolder:
@@ -36,8 +38,11 @@ class TemporaryFolder:
                 self._lock = lock(self.path)
             except (BlockingIOError, FileNotFoundError):
                 continue  # another process found it before it was locked, and removes it
-            except OSError:
-                pass  # a file system without locks, where nobody removes it
+            except OSError as error:
+                if error.errno in _LACKING:
+                    self.remove()
+                    raise
+                # else a file system without locks, where nobody else can hold it either
             if os.path.isdir(self.path):
                 return
             self.leave()
@@ -45,6 +50,8 @@ class TemporaryFolder:
 
     def remove(self) -> None:
         """Remove it with all that is in it."""
+        with suppress(OSError):
+            os.rmdir(self.path)  # an empty one needs no descriptor
         shutil.rmtree(self.path, ignore_errors=True)
         held, self._lock = self._lock, -1
         if held >= 0:
