@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dqlitewire.constants import RequestType
+from dqlitewire.testing.arguments import shown
 
 __all__ = ["GENERATIONS", "Generation", "generation"]
 
@@ -176,8 +177,8 @@ def generation(name: str | Generation) -> Generation:
     if isinstance(name, Generation):
         return name
     if not isinstance(name, str):  # pyright: ignore
-        raise TypeError(f"generation {name!r}, must be a str")
+        raise TypeError(f"generation {shown(name)}, must be a str")
     try:
         return GENERATIONS[name]
     except KeyError:
-        raise ValueError(f"generation {name!r}, must be one of {', '.join(GENERATIONS)}") from None
+        raise ValueError(f"generation {shown(name)}, must be one of {', '.join(GENERATIONS)}") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dqlitewire.testing.arguments import Selection, check_number
+from dqlitewire.testing.arguments import Selection, check_number, shown
 from dqlitewire.testing.faults import Corrupt, Delay, Drop, Fail, Fault, Faults, SplitWrites, Where
 from dqlitewire.testing.generations import Generation
 
@@ -41,7 +41,7 @@ class FaultOrders:
             TypeError: it is no fault.
         """
         if not isinstance(fault, Fault):  # pyright: ignore
-            raise TypeError(f"fault {fault!r}, must be a Fault")
+            raise TypeError(f"fault {shown(fault)}, must be a Fault")
         self._faults.order(fault)
         return fault
 

@@ -22,7 +22,7 @@ from dqlitewire.buffer import ReadBuffer
 from dqlitewire.constants import NodeRole
 from dqlitewire.explain import Span, explain
 from dqlitewire.messages.base import Message
-from dqlitewire.testing.arguments import check_flag, check_seconds
+from dqlitewire.testing.arguments import check_flag, check_seconds, shown
 from dqlitewire.testing.cluster import Member
 from dqlitewire.testing.listening import listen_tcp
 from dqlitewire.testing.loop import Loop
@@ -96,7 +96,7 @@ def expect(wanted: type[Message] | Message | Callable[[bytes], bool]) -> Expect:
     """
     known = hasattr(wanted, "MSG_TYPE") if isinstance(wanted, type) else callable(wanted)
     if not known and not isinstance(wanted, Message):
-        raise TypeError(f"wanted {_shown(wanted)}, must be a message, its class or a function")
+        raise TypeError(f"wanted {shown(wanted)}, must be a message, its class or a function")
     return Expect(wanted)
 
 
@@ -108,7 +108,7 @@ def send(*messages: Message) -> Send:
     """
     for message in messages:
         if not isinstance(message, Message):  # pyright: ignore
-            raise TypeError(f"message {_shown(message)}, must be a Message")
+            raise TypeError(f"message {shown(message)}, must be a Message")
     return Send(b"".join(message.encode() for message in messages))
 
 
@@ -119,7 +119,7 @@ def send_bytes(data: bytes) -> Send:
         TypeError: they are no bytes.
     """
     if not isinstance(data, bytes | bytearray | memoryview):  # pyright: ignore
-        raise TypeError(f"data {_shown(data)}, must be bytes")
+        raise TypeError(f"data {shown(data)}, must be bytes")
     return Send(bytes(data))
 
 
@@ -304,10 +304,10 @@ class ScriptedServer:
             raise TypeError("either steps or sequences of steps")
         for script in several:
             if isinstance(script, str) or not isinstance(script, Sequence):
-                raise TypeError(f"script {_shown(script)}, must be a sequence of steps")
+                raise TypeError(f"script {shown(script)}, must be a sequence of steps")
             for step in script:
                 if not isinstance(step, Expect | Send | Wait | Close):  # pyright: ignore
-                    raise TypeError(f"step {_shown(step)}, must be one of expect, send, wait and close")
+                    raise TypeError(f"step {shown(step)}, must be one of expect, send, wait and close")
         self._stage = _Stage([single] if single else several)
         self._loop: Loop | None = None
         self.address = ""

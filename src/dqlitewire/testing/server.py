@@ -26,6 +26,7 @@ from dqlitewire.testing.arguments import (
     check_params,
     check_socket,
     check_text,
+    shown,
 )
 from dqlitewire.testing.cluster import Member
 from dqlitewire.testing.engine import Engine, RequestRecord
@@ -38,6 +39,9 @@ from dqlitewire.testing.loop import Loop
 from dqlitewire.testing.orders import FaultOrders
 
 __all__ = ["DqliteCluster", "DqliteServer", "Node"]
+
+_MOST_NODES = 10_000
+_LAST_PORT = 65535
 
 
 class Node:
@@ -128,9 +132,9 @@ class DqliteCluster(FaultOrders):
         clean_failures: bool = False,
         unix: str | os.PathLike[str] | None = None,
     ) -> None:
-        check_number("nodes", nodes, 1)
+        check_number("nodes", nodes, 1, _MOST_NODES)
         check_host(host)
-        check_number("port", port, 0, 65536 - nodes)
+        check_number("port", port, 0, _LAST_PORT + 1 - nodes)
         check_flag("readonly", readonly)
         check_flag("clean_failures", clean_failures)
         self.generation = find_generation(generation)
@@ -365,7 +369,7 @@ class DqliteCluster(FaultOrders):
 
     def _check_node(self, node: object) -> None:
         if not isinstance(node, Node):
-            raise TypeError(f"node {node!r}, must be a Node")
+            raise TypeError(f"node {shown(node)}, must be a Node")
         if node not in self._nodes:
             raise ValueError(f"node {node.id} at {node.address}, must be of this cluster as it runs")
 
@@ -404,11 +408,11 @@ def _check_files(files: object) -> dict[str, str]:
     if files is None:
         return {}
     if not isinstance(files, Mapping):
-        raise TypeError(f"files {files!r}, must be a dict of paths by name")
+        raise TypeError(f"files {shown(files)}, must be a dict of paths by name")
     found: dict[str, str] = {}
     for name, path in cast("Mapping[object, object]", files).items():
         check_text("name of a file", name)
-        found[cast(str, name)] = check_file(f"file of {name!r}", path)
+        found[cast(str, name)] = check_file(f"file of {shown(name)}", path)
     return found
 
 
