@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dqlitewire.testing.encoders import RawText, column_kind
+from dqlitewire.testing.memory import Memory
 from dqlitewire.testing.permissions import FREE, judge_attach, judge_pragma
 
 try:
@@ -40,6 +41,15 @@ _PROGRESS_STEPS = 10_000
 _NOT_UTF8 = 1, "text that is not UTF-8 cannot pass the embedded server"
 _NO_ERROR = "not an error"
 _BLANK_OR_END = " \t\r\n\f;"
+_PLAIN_ACTIONS = {
+    apsw.SQLITE_SELECT,
+    apsw.SQLITE_READ,
+    apsw.SQLITE_FUNCTION,
+    apsw.SQLITE_RECURSIVE,
+    apsw.SQLITE_INSERT,
+    apsw.SQLITE_UPDATE,
+    apsw.SQLITE_DELETE,
+}
 _NO_VALUES: Any = getattr(apsw, "_null_bindings")  # noqa: B009  binds NULL to every parameter
 
 
@@ -67,7 +77,8 @@ class Statement:
     """One prepared statement; `sql` is its own text, without what followed it.
 
     `columns` and `kinds` are those of SQLite's own statement: of when it was prepared, or of when a step
-    found the schema changed and prepared it again.  `told` is true if its hazard was reported already.
+    found the schema changed and prepared it again.  `plain` says that it cannot change the schema, and
+    `told` that its hazard was reported already.
     """
 
     __slots__ = (
@@ -77,6 +88,7 @@ class Statement:
         "kinds",
         "offset",
         "parameters",
+        "plain",
         "readonly",
         "sql",
         "told",
@@ -89,7 +101,7 @@ class Statement:
         self.offset = offset
         self.parameters = parameters
         self.readonly = readonly
-        self.told = False
+        self.plain = self.told = False
         self.bindings: list[Any] = [None] * parameters
         self.described: Description | None = None
         self.describe(described)
@@ -100,6 +112,15 @@ class Statement:
             self.described = described
             self.columns: list[str] = [name for name, _ in described]
             self.kinds: list[int] = [column_kind(declared) for _, declared in described]
+
+    def again(self) -> Statement:
+        """Return the same statement, prepared once more."""
+        other = Statement.__new__(Statement)
+        other.sql, other.offset, other.parameters = self.sql, self.offset, self.parameters
+        other.readonly, other.plain, other.told = self.readonly, self.plain, False
+        other.bindings = [None] * self.parameters
+        other.described, other.columns, other.kinds = self.described, self.columns, self.kinds
+        return other
 
     @property
     def tail_start(self) -> int:
@@ -131,6 +152,9 @@ class Connection:
         )
         self._generation = generation
         self._verdict = FREE
+        self._memory = Memory()
+        self._compiled = False  # SQLite has prepared something since `_begin`
+        self._plain = True  # .. and nothing that could change the schema
         self.message = _NO_ERROR
         self.report: Callable[[HazardKind, str], None] = lambda _kind, _detail: None
         try:
@@ -194,6 +218,24 @@ class Connection:
         return statement
 
     def _prepare(self, sql: str) -> Statement | None:
+        known = self._memory.find(sql)
+        if known is not None:
+            self._begin()
+            return known.again()
+        statement = self._look(sql, can_cache=not self._memory.knows(sql))
+        if not self._compiled:
+            # from the cache of apsw, with the columns of when it was put there
+            statement = self._look(sql, can_cache=False)
+        plain = self._compiled and self._plain
+        self._compiled = False
+        if statement is None or not plain:
+            self._memory.changed()
+            return statement
+        statement.plain = True
+        self._memory.keep(sql, statement)
+        return statement.again()
+
+    def _look(self, sql: str, *, can_cache: bool) -> Statement | None:
         found: list[Statement] = []
 
         def look(cursor: apsw.Cursor, taken: str, _: Any) -> bool:
@@ -209,8 +251,7 @@ class Connection:
         cursor.exec_trace = look
         self._begin()
         try:
-            # one from the cache would still have the columns, and the errors, of when it was put there
-            cursor.execute(sql, _NO_VALUES, can_cache=False)
+            cursor.execute(sql, _NO_VALUES, can_cache=can_cache)
         except apsw.ExecTraceAbort:
             pass
         except apsw.Error as error:
@@ -241,6 +282,7 @@ class Connection:
         try:
             cursor.execute(statement.sql, bindings)
             row = next(cursor, None)
+            self._note_change(statement)
             if row is None:
                 self._look_again(statement)
                 return
@@ -263,6 +305,12 @@ class Connection:
             raise SqlFailure(*_NOT_UTF8) from error
         finally:
             cursor.close(True)
+            self._note_change(statement)
+
+    def _note_change(self, statement: Statement) -> None:
+        if self._compiled or not statement.plain:
+            self._compiled = False
+            self._memory.changed()
 
     def _look_again(self, statement: Statement) -> None:
         # the first step has prepared a statement again whose schema changed, or tried to in vain
@@ -298,9 +346,11 @@ class Connection:
 
     def _begin(self) -> None:
         self._verdict = FREE
+        self._compiled, self._plain = False, True
         self.message = _NO_ERROR
 
     def _failed(self, error: apsw.Error, *, told: bool = False) -> SqlFailure:
+        self._memory.changed()  # a failure may have rolled back
         if not told:
             self._tell()
         refusal = self._verdict.refusal
@@ -317,6 +367,10 @@ class Connection:
     def _authorize(
         self, action: int, first: str | None, second: str | None, _third: str | None, _inner: str | None
     ) -> int:
+        self._compiled = True
+        if action in _PLAIN_ACTIONS or (action == apsw.SQLITE_TRANSACTION and first != "ROLLBACK"):
+            return apsw.SQLITE_OK
+        self._plain = False
         if action == apsw.SQLITE_PRAGMA and first:
             verdict = judge_pragma(self._generation, first.lower(), second)
         elif action == apsw.SQLITE_ATTACH:
