@@ -70,13 +70,10 @@ STEPS = st.tuples(st.integers(0, 1), st.sampled_from(WAYS), st.sampled_from(TEXT
 
 
 class NoMemory(Memory):
-    """Remembers nothing, and never trusts a cache."""
+    """Remembers nothing."""
 
     def find(self, sql: str) -> None:
         return None
-
-    def knows(self, sql: str) -> bool:
-        return True
 
 
 def request(way: str, sql: str, statement: int) -> bytes:
