@@ -126,7 +126,7 @@ def held(server: DqliteServer) -> int:
 
 def push(client: RawConnection, data: bytes) -> int:
     """Send until nobody reads; how much was taken."""
-    client.socket.settimeout(0.2)
+    client.socket.settimeout(0.1)
     sent = 0
     try:
         while sent < 64 * WANTED:

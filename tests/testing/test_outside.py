@@ -233,7 +233,7 @@ NAMES = (
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
 @given(
     st.lists(st.one_of(st.sampled_from(NAMES), st.text(st.characters(exclude_characters="\0"), max_size=60)))
 )

@@ -131,10 +131,16 @@ class Statement:
 def _own_text(taken: str) -> str:
     # apsw swallows all blanks and semicolons behind a statement, sqlite3_prepare only the first semicolon
     start = len(taken.rstrip(_BLANK_OR_END))
-    while (semicolon := taken.find(";", start)) >= 0:
+    for _ in range(2):
+        semicolon = taken.find(";", start)
+        if semicolon < 0:
+            break
         if apsw.complete(taken[: semicolon + 1]):
             return taken[: semicolon + 1]
-        start = semicolon + 1
+        # in a comment: one of "--" ends with its line, one of "/*" does not end any more
+        start = taken.find("\n", semicolon)
+        if start < 0:
+            break
     return taken
 
 
