@@ -349,6 +349,7 @@ def whole_dialogue(kind: str) -> list[Step]:
         _typed,
         _constraints,
         _prepared,
+        _shapes,
         _parameters,
         _many_statements,
         _paging,
@@ -585,6 +586,78 @@ def _prepared(d: Dialogue, kind: str) -> None:
     d.finalize("a", 0)
 
 
+CHANGES = (
+    "ALTER TABLE h ADD COLUMN c DEFAULT 3",
+    "ALTER TABLE h RENAME COLUMN b TO bb",
+    "ALTER TABLE h DROP COLUMN c",
+    "DROP TABLE h; CREATE TABLE h (x DATE, y BOOLEAN, z); INSERT INTO h VALUES ('2020-01-02', 1, 'z')",
+    "DROP TABLE h; CREATE TABLE h (x, y, z); INSERT INTO h VALUES ('2020-01-02', 1, 'z')",
+    "ALTER TABLE h RENAME TO base; CREATE VIEW h AS SELECT y AS first, x FROM base",
+    "DROP VIEW h; CREATE VIEW h AS SELECT x AS only FROM base",
+    "CREATE TEMP TABLE h (of_the_connection, hidden DATETIME); INSERT INTO temp.h VALUES (1, 2)",
+    "DROP TABLE temp.h",
+    "DROP VIEW h",
+    "CREATE TABLE h (a, b)",
+    "ALTER TABLE h ADD COLUMN c",
+    "INSERT INTO h VALUES (4, 5, 6)",
+    "BEGIN; ALTER TABLE h ADD COLUMN d",
+    "ROLLBACK",
+    "CREATE INDEX ih ON h(a)",
+    "ANALYZE",
+)
+
+
+def _shapes(d: Dialogue, kind: str) -> None:
+    """The same text, and the same statement, before and after the schema changed under it."""
+    d.connect("h")
+    d.open("h", "shapes.db")
+    d.exec_sql("h", "CREATE TABLE h (a, b); INSERT INTO h VALUES (1, 2)")
+    d.connect("o")
+    d.open("o", "shapes.db")
+    sql = "SELECT * FROM h"
+    for name in ("h", "o"):
+        for text_ in (sql, sql, "SELECT * FROM h WHERE ?1"):
+            d.prepare(name, text_, 1)
+    for number, change in enumerate(CHANGES):
+        d.exec_sql("h", change)
+        ways = [lambda name: d.query_sql(name, sql), lambda name: d.query(name, 0)]
+        for way in ways if number % 2 else reversed(ways):
+            for name in ("h", "o"):
+                way(name)
+                way(name)
+        for name in ("h", "o"):
+            if kind != "1.11.1":  # says "database schema has changed", see below
+                d.exec(name, 1)
+            d.query(name, 1)
+            d.query(name, 2, number % 3)
+            d.query(name, 2, 1)
+            d.exec(name, 2, 0)
+            d.prepare(name, sql, 1)
+            d.query(name, 3)
+            d.finalize(name, 3)
+            d.exec_sql(name, sql)
+    for name in ("h", "o"):
+        d.exec_sql("h", f"INSERT INTO h(a, b) {SERIES.format(1200, 'i, i')}")
+        d.query(name, 0)
+        d.exec_sql("h", "ALTER TABLE h RENAME COLUMN a TO a" + name)
+        d.query(name, 0)
+        d.exec_sql("h", "ALTER TABLE h ADD COLUMN more_" + name)
+        d.query(name, 0)
+        d.query_sql(name, sql)
+        d.exec_sql("h", "ALTER TABLE h DROP COLUMN b" if name == "h" else "ALTER TABLE h DROP COLUMN c")
+        d.query(name, 0)
+        d.exec_sql("h", "DELETE FROM h")
+    d.exec_sql("h", "INSERT INTO h DEFAULT VALUES; CREATE INDEX another ON h(b)")
+    d.request("h", "exec of a row, the schema changed", EXEC, struct.pack("<II", 0, 1))
+    d.exec_sql("h", "DROP TABLE h")
+    for name in ("h", "o"):
+        d.query(name, 0)
+        d.query(name, 0)
+        d.query_sql(name, sql)
+        d.exec(name, 1)
+        d.close(name)
+
+
 def _parameters(d: Dialogue, kind: str) -> None:
     one, head = word(0) + text("SELECT ?"), word(0) + text("SELECT 1 WHERE ? IS NULL AND 0")
     bad = {
@@ -767,7 +840,13 @@ def _pragmas(d: Dialogue, kind: str) -> None:
             "PRAGMA wal_autocheckpoint=5",
             "ATTACH 'x' AS y",
             "ATTACH '' AS y",
+            "ATTACH ':memory:' AS y",
+            "ATTACH 'a' || 'b' AS y",
+            "ATTACH 'file:/x?vfs=unix' AS y",
             "VACUUM",
+            "VACUUM INTO 'x'",
+            "VACUUM INTO '/x/y'",
+            "VACUUM main INTO 'a' || 'b'",
         ):
             d.query_sql("p", sql)
             d.exec_sql("p", sql)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -53,7 +54,8 @@ def read(cell: Any, declared: str) -> Any:
 
 
 def bodies(names: list[str], declared: list[str], rows: list[tuple[Any, ...]]) -> Iterator[bytes]:
-    batches = RowBatches(names, [column_kind(one) for one in declared], (row for row in rows))
+    shape = SimpleNamespace(columns=names, kinds=[column_kind(one) for one in declared])
+    batches = RowBatches(shape, (row for row in rows))
     while not batches.done:
         yield batches.next_body()
 

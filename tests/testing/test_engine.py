@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dqlitewire.testing import DqliteCluster, DqliteServer
+from dqlitewire.testing import DqliteCluster, DqliteServer, database
 from dqlitewire.testing.engine import Engine
 from dqlitewire.testing.session import Session
 from tests.real.raw import RawConnection, frame, text, word
@@ -67,6 +67,17 @@ def test_a_prepared_statement_whose_table_has_less_columns(client: RawConnection
     assert body == word(2) + text("a") + text("b") + word(0x51) + word(1) + word(0) + b"\xff" * 8
     body = client.call(QUERY, word(0)).body
     assert body == word(1) + text("a") + word(1) + word(1) + b"\xff" * 8
+
+
+def test_semicolons_in_a_comment_take_no_time(monkeypatch: pytest.MonkeyPatch, client: RawConnection) -> None:
+    asked = []
+    complete = database.apsw.complete
+    monkeypatch.setattr(database.apsw, "complete", lambda text: asked.append(text) or complete(text))
+    for comment in ("-- {}", "/* {}", "-- {}\n{}", "/* {}\n{}", "/* {}\n\n;\n;"):
+        sql = f"SELECT 1 WHERE 0 {comment.replace('{}', ';' * 5000)}"
+        client.ok(PREPARE, word(0) + text(sql), 1)
+        assert len(asked) <= 4, comment
+        asked.clear()
 
 
 def test_results_that_cannot_be_read_again(client: RawConnection) -> None:

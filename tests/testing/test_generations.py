@@ -52,7 +52,7 @@ def test_the_whole_dialogue_is_answered() -> None:
         answers = dict(speak(whole_dialogue("1.18.6"), server.address))
         assert len(answers) > 900
         assert server.errors == []
-        assert {hazard.kind.name for hazard in server.hazards} == {"ENDLESS_ROWS", "LONG_NAME"}
+        assert {hazard.kind.name for hazard in server.hazards} == {"ENDLESS_ROWS", "LONG_NAME", "OUTSIDE"}
 
 
 @pytest.mark.parametrize("kind", [PREPARE, EXEC_SQL, QUERY_SQL])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,8 +12,10 @@ from pathlib import Path
 
 import apsw
 import pytest
+from typer.testing import CliRunner
 
-from tests.real.raw import RawConnection, text, word
+from dqlitewire.cli.app import app
+from tests.real.raw import RawConnection, frame, text, word
 
 ROOT = Path(__file__).parent.parent.parent
 COMMAND = [sys.executable, "-c", "from dqlitewire.cli import main; main()", "serve"]
@@ -97,6 +100,33 @@ def test_any_number_of_signals_stops_it(times: int) -> None:
         assert process.wait(20) == 0
 
 
+def test_a_hang_up_ends_it_well_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with serving("--unix", str(tmp_path / "socket"), "--nodes", "2") as (process, _):
+        assert len(list(tmp_path.iterdir())) == 3
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(20) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_ignores_hang_ups_for_it_means_it(tmp_path: Path) -> None:
+    ignoring = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); " + COMMAND[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", ignoring, "serve", "--unix", str(tmp_path / "socket")],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(tmp_path / "socket"))
+            client.sendall(word(1) + frame(0, word(0)))
+            assert client.recv(100)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
 @pytest.mark.parametrize(
     ("words", "message", "code"),
     [
@@ -111,12 +141,30 @@ def test_what_goes_wrong_is_told_in_one_line(words: list[str], message: str, cod
     assert (finished.returncode, finished.stderr) == (code, f"dqlite-wire: {message}\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--host", ""], "host '', must be a name or an address"),
+        (["--host", "é" * 99], f"host '{'é' * 36}..., must be a name or an address"),
+        (["--unix", ""], "unix '', must be a path"),
+        (["--unix", "x" * 200], "unix of 200 bytes, must be at most 107"),
+        (["--port", "65535", "--nodes", "2"], "port 65535, must be 0 to 65534"),
+    ],
+)
+def test_wrong_use_is_told_before_anything_is_opened(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finished = CliRunner().invoke(app, ["serve", *words])
+    assert finished.exit_code == 2
+    assert (finished.stderr or capsys.readouterr().err) == f"dqlite-wire: {message}\n"
+
+
 def test_without_apsw() -> None:
     hidden = "import sys; sys.modules['apsw'] = None; " + COMMAND[2]
     finished = subprocess.run(
         [sys.executable, "-c", hidden, "serve"], capture_output=True, text=True, timeout=30, check=False
     )
-    assert finished.stderr == "dqlite-wire: apsw is not installed: pip install 'dqlite-wire[testing]'\n"
+    assert finished.stderr == "dqlite-wire: apsw is not installed: install the extra 'testing'\n"
     assert finished.returncode == 2
 
 

@@ -16,7 +16,7 @@ from dqlitewire.cli.output import Exit, emit, fail
 if TYPE_CHECKING:
     from dqlitewire.testing import DqliteCluster
 
-_STOPPING = {signal.SIGINT, signal.SIGTERM}
+_STOPPING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 class Release(StrEnum):
@@ -54,12 +54,15 @@ def command(
     database.
     """
     cluster = _cluster(file, host, port, unix, nodes, release, read_only)
+    # who ignores hang-ups for us (nohup) means it; blocked, they would arrive all the same
+    ignored = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else set[signal.Signals]()
+    stopping = _STOPPING - ignored
     # before any thread starts: all inherit it, so that only sigwait takes them, however many come
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
     try:
         cluster.start()
     except OSError as error:
-        fail(f"cannot listen on {unix or f'{host}:{port}'}: {error.strerror}")
+        fail(f"cannot listen on {unix or f'{host}:{port}'}: {error.strerror or error}")
     try:
         for node in cluster.nodes:
             emit(
@@ -68,7 +71,7 @@ def command(
             )
         if file is not None:
             emit(f"database {file.name}{' (read-only)' if read_only else ''}", at_once=True)
-        signal.sigwait(_STOPPING)
+        signal.sigwait(stopping)
     finally:
         cluster.stop()
     for hazard in cluster.hazards:
@@ -83,7 +86,7 @@ def _cluster(
     try:
         from dqlitewire.testing import DqliteCluster
     except ImportError as error:
-        fail(f"{error.name} is not installed: pip install 'dqlite-wire[testing]'", Exit.USAGE)
+        fail(str(error), Exit.USAGE)
     files: dict[str, str] = {}
     if file is not None:
         _check(file)
@@ -91,9 +94,12 @@ def _cluster(
         files = {file.name: path, file.stem: path}
     elif read_only:
         fail("--read-only without a FILE", Exit.USAGE)
-    return DqliteCluster(
-        nodes, generation=release.value, host=host, port=port, unix=unix, files=files, readonly=read_only
-    )
+    try:
+        return DqliteCluster(
+            nodes, generation=release.value, host=host, port=port, unix=unix, files=files, readonly=read_only
+        )
+    except ValueError as error:
+        fail(str(error), Exit.USAGE)
 
 
 def _check(file: Path) -> None:

@@ -7,9 +7,10 @@ stops if header and body have reached a page, so a result whose column names fil
 from __future__ import annotations
 
 import struct
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
+from typing import Protocol
 
-from dqlitewire.testing.encoders import PAGE, Encoder, Row, encode_text, encoder_for
+from dqlitewire.testing.encoders import PAGE, PLAIN, Encoder, Row, encode_text, encoder_for
 
 __all__ = ["DONE", "PART", "RowBatches"]
 
@@ -17,20 +18,33 @@ DONE = b"\xff" * 8
 PART = b"\xee" * 8
 
 
+class Shape(Protocol):
+    """The columns of a statement as SQLite sees them now: both lists are replaced when it looks again."""
+
+    columns: list[str]
+    kinds: list[int]
+
+
 class RowBatches:
     """The bodies of a ROWS answer, one `next_body()` at a time.
 
-    `head` is what every body begins with.  When the rows raise, `partial` holds what stood in the
+    A node asks for names and number of the columns when it begins a frame, and for their declared types with
+    each row (`query__batch`). SQLite learns in the first step that the schema has changed since: then the
+    first frame has the names of before over the rows of now, and only the next one both of now.
+
+    `head` is what the next body begins with.  When the rows raise, `partial` holds what stood in the
     unfinished body: a real server sends it in front of the FAILURE's code.
     """
 
-    def __init__(self, names: Sequence[str], kinds: Sequence[int], rows: Generator[Row, None, None]) -> None:
-        self.head = struct.pack("<Q", len(names)) + b"".join(map(encode_text, names))
-        self._kinds = tuple(kinds)
+    def __init__(self, shape: Shape, rows: Generator[Row, None, None]) -> None:
+        self._shape = shape
         self._rows = rows
+        self._columns: list[str] = []
+        self._kinds: list[int] = []
         self._by_types: dict[tuple[type, ...], Encoder] = {}
         self.partial: list[bytes] = []
         self.done = False
+        self._name_columns()
 
     def abandon(self) -> None:
         """Give the rest up; the statement is reset."""
@@ -43,6 +57,8 @@ class RowBatches:
 
     def next_body(self) -> bytes:
         """Encode rows until a page is full or there are no more."""
+        if self._columns is not self._shape.columns:
+            self._name_columns()
         parts = self.partial = [self.head]
         size = 8 + len(self.head)
         append = parts.append
@@ -60,11 +76,21 @@ class RowBatches:
         self.partial = []
         return body
 
+    def _name_columns(self) -> None:
+        self._columns = columns = self._shape.columns
+        self.head = struct.pack("<Q", len(columns)) + b"".join(map(encode_text, columns))
+        self._by_types.clear()
+
     def _encoder(self, row: Row) -> Encoder:
+        if self._kinds is not self._shape.kinds:
+            self._kinds = self._shape.kinds
+            self._by_types.clear()
         types = tuple(map(type, row))
         encoder = self._by_types.get(types)
         if encoder is None:
-            encoder, lasting = encoder_for(types, self._kinds)
+            width = len(self._columns)
+            kinds = (*self._kinds, *[PLAIN] * width)[:width]
+            encoder, lasting = encoder_for(types, kinds)
             if lasting:
                 self._by_types[types] = encoder
         return encoder

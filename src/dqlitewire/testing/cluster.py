@@ -20,7 +20,7 @@ _DUPLICATE_ID = 1, "server ID already in use"
 _DUPLICATE_ADDRESS = 1, "server address already in use"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Member:
     """One server of the configuration; `live` if it can lead, that is if this process runs it."""
 

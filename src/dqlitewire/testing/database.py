@@ -1,9 +1,13 @@
 """SQLite as a dqlite node uses it: WAL databases by name, statements prepared one at a time.
 
 All of SQLite's own behaviour comes from SQLite; this module adds what dqlite lays around it: the settings
-of every connection (dqlite 1.18.6 `src/db.c: db__open`), the pragmas each release refuses, how much of a
-text one statement takes, and the two files of a DUMP.  Errors are `SqlFailure`, with the code and text a
-node would send.
+of every connection (dqlite 1.18.6 `src/db.c: db__open`), what each release refuses, and how much of a text
+one statement takes.  Errors are `SqlFailure`, with the code and text a node would send.
+
+No statement reaches a file other than its database, or a setting of the process.  SQLite asks its authorizer
+about every statement it compiles, those of a trigger, a pragma function or a VACUUM included, so the rule
+stands there (`dqlitewire.testing.permissions`) and no text is read.  SQLite's temporary files have no name in
+any folder; real nodes have them too.
 """
 
 from __future__ import annotations
@@ -11,16 +15,25 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import apsw
-
 from dqlitewire.testing.encoders import RawText, column_kind
+from dqlitewire.testing.memory import Memory
+from dqlitewire.testing.permissions import FREE, judge_attach, judge_pragma
+
+try:
+    import apsw
+except ModuleNotFoundError as error:
+    if error.name != "apsw":
+        raise
+    raise ModuleNotFoundError("apsw is not installed: install the extra 'testing'", name="apsw") from None
 
 if TYPE_CHECKING:
     from dqlitewire.testing.generations import Generation
+    from dqlitewire.testing.hazards import HazardKind
 
-__all__ = ["Connection", "PragmaHazard", "Rows", "SqlFailure", "Statement"]
+__all__ = ["Connection", "Rows", "SqlFailure", "Statement"]
 
 Rows = Generator[tuple[Any, ...], None, None]
+Description = tuple[tuple[str, str | None], ...]
 
 PAGE_SIZE = 4096
 _CHECKPOINT_PAGES = 1000
@@ -28,6 +41,15 @@ _PROGRESS_STEPS = 10_000
 _NOT_UTF8 = 1, "text that is not UTF-8 cannot pass the embedded server"
 _NO_ERROR = "not an error"
 _BLANK_OR_END = " \t\r\n\f;"
+_PLAIN_ACTIONS = {
+    apsw.SQLITE_SELECT,
+    apsw.SQLITE_READ,
+    apsw.SQLITE_FUNCTION,
+    apsw.SQLITE_RECURSIVE,
+    apsw.SQLITE_INSERT,
+    apsw.SQLITE_UPDATE,
+    apsw.SQLITE_DELETE,
+}
 _NO_VALUES: Any = getattr(apsw, "_null_bindings")  # noqa: B009  binds NULL to every parameter
 
 
@@ -35,11 +57,9 @@ class SqlFailure(Exception):
     """The code and text of a FAILURE.
 
     Attributes:
-        rows: What a node's buffer already holds in front of them, b"" for what was begun of an answer.
-        before_rows: Nothing was begun when it happened.
+        before_rows: Nothing of an answer was begun when it happened.
     """
 
-    rows = b""
     before_rows = False
 
     def __init__(self, code: int, message: str) -> None:
@@ -54,20 +74,53 @@ def _failure(error: apsw.Error) -> SqlFailure:
 
 
 class Statement:
-    """One prepared statement; `sql` is its own text, without what followed it."""
+    """One prepared statement; `sql` is its own text, without what followed it.
 
-    __slots__ = ("bindings", "columns", "kinds", "offset", "parameters", "readonly", "sql")
+    `columns` and `kinds` are those of SQLite's own statement: of when it was prepared, or of when a step
+    found the schema changed and prepared it again.  `plain` says that it cannot change the schema, and
+    `told` that its hazard was reported already.
+    """
+
+    __slots__ = (
+        "bindings",
+        "columns",
+        "described",
+        "kinds",
+        "offset",
+        "parameters",
+        "plain",
+        "readonly",
+        "sql",
+        "told",
+    )
 
     def __init__(
-        self, sql: str, offset: int, parameters: int, readonly: bool, described: tuple[tuple[Any, ...], ...]
+        self, sql: str, offset: int, parameters: int, readonly: bool, described: Description
     ) -> None:
         self.sql = sql
         self.offset = offset
         self.parameters = parameters
         self.readonly = readonly
-        self.columns: list[str] = [name for name, _ in described]
-        self.kinds: list[int] = [column_kind(declared) for _, declared in described]
+        self.plain = self.told = False
         self.bindings: list[Any] = [None] * parameters
+        self.described: Description | None = None
+        self.describe(described)
+
+    def describe(self, described: Description) -> None:
+        """Take over what SQLite says about the columns."""
+        if described != self.described:
+            self.described = described
+            self.columns: list[str] = [name for name, _ in described]
+            self.kinds: list[int] = [column_kind(declared) for _, declared in described]
+
+    def again(self) -> Statement:
+        """Return the same statement, prepared once more."""
+        other = Statement.__new__(Statement)
+        other.sql, other.offset, other.parameters = self.sql, self.offset, self.parameters
+        other.readonly, other.plain, other.told = self.readonly, self.plain, False
+        other.bindings = [None] * self.parameters
+        other.described, other.columns, other.kinds = self.described, self.columns, self.kinds
+        return other
 
     @property
     def tail_start(self) -> int:
@@ -78,28 +131,47 @@ class Statement:
 def _own_text(taken: str) -> str:
     # apsw swallows all blanks and semicolons behind a statement, sqlite3_prepare only the first semicolon
     start = len(taken.rstrip(_BLANK_OR_END))
-    while (semicolon := taken.find(";", start)) >= 0:
+    for _ in range(2):
+        semicolon = taken.find(";", start)
+        if semicolon < 0:
+            break
         if apsw.complete(taken[: semicolon + 1]):
             return taken[: semicolon + 1]
-        start = semicolon + 1
+        # in a comment: one of "--" ends with its line, one of "/*" does not end any more
+        start = taken.find("\n", semicolon)
+        if start < 0:
+            break
     return taken
 
 
 class Connection:
-    """One SQLite connection, set up as a node sets it up; `message` is what `sqlite3_errmsg` would say."""
+    """One SQLite connection, set up as a node sets it up.
+
+    Attributes:
+        message: What `sqlite3_errmsg` would say.
+        report: Called with what a real node would not survive, or this server does not let through.
+    """
 
     def __init__(self, path: str, generation: Generation, *, readonly: bool = False) -> None:
         flags = (
             apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         )
         self._generation = generation
-        self._refusal: SqlFailure | None = None
+        self._verdict = FREE
+        self._memory = Memory()
+        self._compiled = False  # SQLite has prepared something since `_begin`
+        self._plain = True  # .. and nothing that could change the schema
         self.message = _NO_ERROR
+        self.report: Callable[[HazardKind, str], None] = lambda _kind, _detail: None
         try:
             # Any: the types of apsw's own stubs are not all known to every checker
             self.raw: Any = apsw.Connection(path, flags=flags)
+        except apsw.Error as error:
+            raise _failure(error) from error
+        try:
             self._set_up(readonly)
         except apsw.Error as error:
+            self.close()
             raise _failure(error) from error
 
     def _set_up(self, readonly: bool) -> None:
@@ -113,9 +185,16 @@ class Connection:
         raw.authorizer = self._authorize
 
     def make(self) -> None:
-        """Give a new database its page size and its WAL."""
+        """Give a new database its page size and its WAL.
+
+        Raises:
+            SqlFailure: It cannot be read or written, or is no database.
+        """
         self.raw.authorizer = None
-        self.script(f"PRAGMA page_size={PAGE_SIZE}; PRAGMA journal_mode=WAL; BEGIN IMMEDIATE; COMMIT")
+        try:
+            self.script(f"PRAGMA page_size={PAGE_SIZE}; PRAGMA journal_mode=WAL; BEGIN IMMEDIATE; COMMIT")
+        except apsw.Error as error:
+            raise _failure(error) from error
         self.raw.authorizer = self._authorize
 
     def watch(self, interrupted: Callable[[], bool]) -> None:
@@ -138,6 +217,31 @@ class Connection:
 
     def prepare(self, sql: str) -> Statement | None:
         """Prepare the first statement of a text; None if there is none."""
+        statement = self._prepare(sql)
+        if self._verdict.hazard is not None and statement is not None:
+            statement.told = True
+            self._tell()
+        return statement
+
+    def _prepare(self, sql: str) -> Statement | None:
+        known = self._memory.find(sql)
+        if known is not None:
+            self._begin()
+            return known.again()
+        statement = self._look(sql, can_cache=not self._memory.knows(sql))
+        if not self._compiled:
+            # from the cache of apsw, with the columns of when it was put there
+            statement = self._look(sql, can_cache=False)
+        plain = self._compiled and self._plain
+        self._compiled = False
+        if statement is None or not plain:
+            self._memory.changed()
+            return statement
+        statement.plain = True
+        self._memory.keep(sql, statement)
+        return statement.again()
+
+    def _look(self, sql: str, *, can_cache: bool) -> Statement | None:
         found: list[Statement] = []
 
         def look(cursor: apsw.Cursor, taken: str, _: Any) -> bool:
@@ -153,7 +257,7 @@ class Connection:
         cursor.exec_trace = look
         self._begin()
         try:
-            cursor.execute(sql, _NO_VALUES)
+            cursor.execute(sql, _NO_VALUES, can_cache=can_cache)
         except apsw.ExecTraceAbort:
             pass
         except apsw.Error as error:
@@ -169,30 +273,65 @@ class Connection:
         if not sql.strip(_BLANK_OR_END):
             return False
         try:
-            return self.prepare(sql) is not None
+            return self._prepare(sql) is not None
         except SqlFailure:
             return True
 
     def run(self, statement: Statement) -> Rows:
-        """Step a statement with its bindings; closing the iterator resets it."""
+        """Step a statement with the bindings it has now; closing the iterator resets it."""
+        return self._run(statement, statement.bindings)
+
+    def _run(self, statement: Statement, bindings: list[Any]) -> Rows:
         count = 0
         self._begin()
         cursor = self.raw.cursor()
         try:
-            cursor.execute(statement.sql, statement.bindings)
+            cursor.execute(statement.sql, bindings)
+            row = next(cursor, None)
+            self._note_change(statement)
+            if row is None:
+                self._look_again(statement)
+                return
+            statement.describe(cursor.get_description())
+            yield row
+            count = 1
             for row in cursor:
                 yield row
                 count += 1
         except apsw.Error as error:
-            raise self._failed(error) from error
+            failure = self._failed(error, told=statement.told)
+            if not count:
+                self._look_again(statement)
+            raise failure from error
         except UnicodeDecodeError:
-            yield from self._raw_rows(statement, count)
+            if not count:
+                self._look_again(statement)
+            yield from self._raw_rows(statement, bindings, count)
         except UnicodeEncodeError as error:
             raise SqlFailure(*_NOT_UTF8) from error
         finally:
             cursor.close(True)
+            self._note_change(statement)
 
-    def _raw_rows(self, statement: Statement, skipped: int) -> Rows:
+    def _note_change(self, statement: Statement) -> None:
+        if self._compiled or not statement.plain:
+            self._compiled = False
+            self._memory.changed()
+
+    def _look_again(self, statement: Statement) -> None:
+        # the first step has prepared a statement again whose schema changed, or tried to in vain
+        if not statement.columns:
+            return
+        message, verdict = self.message, self._verdict
+        try:
+            again = self._prepare(statement.sql)
+        except SqlFailure:
+            again = None
+        if again is not None and again.described is not None:
+            statement.describe(again.described)
+        self.message, self._verdict = message, verdict
+
+    def _raw_rows(self, statement: Statement, bindings: list[Any], skipped: int) -> Rows:
         # the rest of a query's rows once more, texts as bytes
         columns = [f"c{number}" for number in range(len(statement.columns))]
         cells = [f"iif(typeof({c}) = 'text', CAST({c} AS BLOB), {c}), typeof({c}) = 'text'" for c in columns]
@@ -202,7 +341,7 @@ class Connection:
         )
         cursor = self.raw.cursor()
         try:
-            for row in cursor.execute(sql, statement.bindings):
+            for row in cursor.execute(sql, bindings):
                 yield tuple(
                     RawText(cell) if raw else cell for cell, raw in zip(row[::2], row[1::2], strict=True)
                 )
@@ -212,27 +351,41 @@ class Connection:
             cursor.close(True)
 
     def _begin(self) -> None:
-        self._refusal = None
+        self._verdict = FREE
+        self._compiled, self._plain = False, True
         self.message = _NO_ERROR
 
-    def _failed(self, error: apsw.Error) -> SqlFailure:
-        failure = self._refusal or _failure(error)
+    def _failed(self, error: apsw.Error, *, told: bool = False) -> SqlFailure:
+        self._memory.changed()  # a failure may have rolled back
+        if not told:
+            self._tell()
+        refusal = self._verdict.refusal
+        failure = _failure(error) if refusal is None else SqlFailure(*refusal)
         self.message = failure.message
         return failure
+
+    def _tell(self) -> None:
+        verdict = self._verdict
+        if verdict.hazard is not None:
+            self._verdict = verdict._replace(hazard=None)
+            self.report(verdict.hazard, verdict.detail)
 
     def _authorize(
         self, action: int, first: str | None, second: str | None, _third: str | None, _inner: str | None
     ) -> int:
+        self._compiled = True
+        if action in _PLAIN_ACTIONS or (action == apsw.SQLITE_TRANSACTION and first != "ROLLBACK"):
+            return apsw.SQLITE_OK
+        self._plain = False
         if action == apsw.SQLITE_PRAGMA and first:
-            refusal = _refused_pragma(self._generation, first.lower(), second)
-        elif action == apsw.SQLITE_ATTACH and self._generation.attach == "denied" and first:
-            refusal = SqlFailure(*_DENIED)
+            verdict = judge_pragma(self._generation, first.lower(), second)
+        elif action == apsw.SQLITE_ATTACH:
+            verdict = judge_attach(self._generation, first)
         else:
             return apsw.SQLITE_OK
-        if refusal is None:
-            return apsw.SQLITE_OK
-        self._refusal = refusal
-        return apsw.SQLITE_DENY
+        if verdict.refusal is not None or verdict.hazard is not None:
+            self._verdict = verdict
+        return apsw.SQLITE_OK if verdict.refusal is None else apsw.SQLITE_DENY
 
 
 def _checkpoint(connection: apsw.Connection, name: str, pages: int) -> int:
@@ -242,36 +395,3 @@ def _checkpoint(connection: apsw.Connection, name: str, pages: int) -> int:
         except apsw.Error:  # a reader is in the way: the next commit tries again
             pass
     return apsw.SQLITE_OK
-
-
-class PragmaHazard(SqlFailure):
-    """A pragma that a real node does not survive."""
-
-
-# src/vfs.c of 1.18.1: vfsFileControl; and of 1.18.6: vfsAuthorizer
-_CUSTOM_CHECKPOINT = 10, "custom checkpoint not allowed"
-_TRIXIE_SETTERS = {
-    "wal_autocheckpoint": _CUSTOM_CHECKPOINT,
-    "page_size": (10, "changing page size is not supported"),
-}
-_DENIED = 23, "not authorized"
-_DENIED_PRAGMAS = {"wal_checkpoint", "busy_timeout", "read_uncommitted", "locking_mode"}
-_DENIED_SETTERS = {"journal_mode", "page_size", "wal_autocheckpoint", "synchronous"}
-
-
-def _refused_pragma(generation: Generation, name: str, value: str | None) -> SqlFailure | None:
-    if generation.attach == "denied":
-        if name in _DENIED_PRAGMAS or (value is not None and name in _DENIED_SETTERS):
-            return SqlFailure(*_DENIED)
-        return None
-    if generation.old_pragmas:
-        if value is not None and (name == "page_size" or (name == "journal_mode" and value.lower() != "wal")):
-            return PragmaHazard(1, f"PRAGMA {name}={value} aborts dqlite {generation.name}")
-        return None
-    if name == "wal_checkpoint":
-        return SqlFailure(*_CUSTOM_CHECKPOINT)
-    if value is None:
-        return None
-    if name == "journal_mode" and value.lower() != "wal":
-        return SqlFailure(10, "only WAL mode is supported")
-    return SqlFailure(*_TRIXIE_SETTERS[name]) if name in _TRIXIE_SETTERS else None

@@ -97,7 +97,7 @@ class Desk:
 
     def hazard(self, kind: HazardKind, detail: str) -> None:
         """Record what a real node would not survive."""
-        self.engine.hazards.append(Hazard(kind, self._number, detail))
+        self.engine.hazard(Hazard(kind, self._number, detail))
 
     def close_database(self) -> None:
         """Drop database, statements and transaction."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "RequestRecord"]
 
 _REQUESTS_KEPT = 10_000
+_BYTES_KEPT = 1 << 26  # of their bodies together; the last one stays whatever its size
+_HAZARDS_KEPT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +82,13 @@ class Engine:
         self.cluster.on_change.append(self._lead_changed)
         self.faults = Faults()
         self.hazards: list[Hazard] = []
-        self.requests: deque[RequestRecord] = deque(maxlen=_REQUESTS_KEPT)
+        self.requests: deque[RequestRecord] = deque()
         self.sessions: set[Session] = set()
         self.breathe: Callable[[], None] = lambda: None
         self.weights: dict[int, int] = {}
         self.stopping = False
         self._connections = 0
+        self._bytes_kept = 0
 
     def connect(self, member: Member) -> Session:
         """Begin a connection to one node."""
@@ -95,13 +99,28 @@ class Engine:
 
     def record(self, connection: int, request: int, schema: int, body: bytes) -> None:
         """Note a request."""
-        self.requests.append(RequestRecord(connection, request, schema, body))
+        requests = self.requests
+        requests.append(RequestRecord(connection, request, schema, body))
+        self._bytes_kept += len(body)
+        while len(requests) > _REQUESTS_KEPT or (self._bytes_kept > _BYTES_KEPT and len(requests) > 1):
+            self._bytes_kept -= len(requests.popleft().body)
+
+    def hazard(self, hazard: Hazard) -> None:
+        """Note a hazard; of very many the first are enough."""
+        if len(self.hazards) < _HAZARDS_KEPT:
+            self.hazards.append(hazard)
 
     def close(self) -> None:
-        """Close every session and the databases."""
-        for session in list(self.sessions):
-            session.close()
-        self.store.close()
+        """Close every session and the databases; each is closed whatever the others raise."""
+        with ExitStack() as stack:
+            stack.callback(self.store.close)
+            for session in list(self.sessions):
+                stack.callback(session.close)
+
+    def leave(self) -> None:
+        """Be the copy of a forked child: SQLite's connections are the parent's."""
+        self.stopping = True
+        self.store.leave()
 
     def _lead_changed(self, old: Member | None) -> None:
         for session in self.sessions:

@@ -15,10 +15,12 @@ from types import TracebackType
 from dqlitewire.constants import RequestType
 from dqlitewire.testing.arguments import (
     Selection,
+    check_flag,
     check_number,
     check_seconds,
     check_text,
     request_types,
+    shown,
 )
 
 __all__ = ["Corrupt", "Delay", "Drop", "Fail", "Fault", "Faults", "SplitWrites", "Spoiler", "Where"]
@@ -56,7 +58,9 @@ class Fault:
     """
 
     def __init__(self, where: Where | None = None) -> None:
-        where = where or Where()
+        where = Where() if where is None else where
+        if not isinstance(where, Where):  # pyright: ignore
+            raise TypeError(f"where {shown(where)}, must be a Where")
         if where.times is not None:
             check_number("times", where.times, 1)
         if where.connection is not None:
@@ -127,6 +131,7 @@ class Fail(Fault):
         super().__init__(where)
         check_number("code", code, 0, 2**64 - 1)
         check_text("message", message)
+        check_flag("executed", executed)
         self.code = code
         self.message = message
         self.executed = executed
@@ -156,6 +161,8 @@ class Drop(Fault):
         super().__init__(where)
         check_number("bytes", size, 0)
         check_number("frames", frames, 0)
+        check_flag("reset", reset)
+        check_flag("executed", executed)
         self.size = size
         self.frames = frames
         self.reset = reset

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dqlitewire.constants import RequestType
+from dqlitewire.testing.arguments import shown
 
 __all__ = ["GENERATIONS", "Generation", "generation"]
 
@@ -167,10 +168,17 @@ GENERATIONS = {known.name: known for known in (_OLD, _TRIXIE, _CURRENT)}
 
 
 def generation(name: str | Generation) -> Generation:
-    """Look up a generation by its release."""
+    """Look up a generation by its release.
+
+    Raises:
+        TypeError: it is neither a generation nor a name.
+        ValueError: a release that cannot be played.
+    """
     if isinstance(name, Generation):
         return name
+    if not isinstance(name, str):  # pyright: ignore
+        raise TypeError(f"generation {shown(name)}, must be a str")
     try:
         return GENERATIONS[name]
     except KeyError:
-        raise ValueError(f"generation {name!r}, must be one of {', '.join(GENERATIONS)}") from None
+        raise ValueError(f"generation {shown(name)}, must be one of {', '.join(GENERATIONS)}") from None

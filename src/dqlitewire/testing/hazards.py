@@ -1,4 +1,6 @@
-"""What a real node does not survive, recorded so that a test can assert that its driver never does it."""
+"""What a real node does not survive, or this server does not let through, recorded so that a test can assert
+that its driver never does it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ __all__ = ["Hazard", "HazardKind"]
 
 
 class HazardKind(Enum):
-    """Why a real node would abort, hang or go deaf."""
+    """Why a real node would abort, hang or go deaf; or, for OUTSIDE, do to its host what no test wants."""
 
     EMPTY_BODY = "a frame without a body"
     BODY_SIZE = "a body larger than a node can hold"
@@ -23,12 +25,13 @@ class HazardKind(Enum):
     COLUMN_TYPE = "a value that does not fit its column's declared type"
     RETURNING = "RETURNING where it is not supported"
     OLD_PRAGMA = "a pragma that 1.11 does not survive"
+    OUTSIDE = "a statement that reaches a file or a setting outside of its database"
     ENDLESS_ROWS = "column names that fill a page: rows never come"
 
 
 @dataclass(frozen=True, slots=True)
 class Hazard:
-    """One request that a real node would not have survived.
+    """One request that no driver should send.
 
     Attributes:
         kind: What it was.

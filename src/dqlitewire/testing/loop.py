@@ -3,26 +3,32 @@
 The engine's steps are short, so one thread is enough: every connection gets a few frames a turn, none while
 its client does not read.  A statement that runs long calls back now and then (`Engine.breathe`); the loop
 then takes a turn for everybody else in the middle of it, up to a depth of `_DEPTH` such statements.
+
+The thread itself releases everything when it ends, whatever ended it.  A forked child has no such thread, and
+touches nothing of it (`dqlitewire.testing.forks`).
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import selectors
 import socket
 import struct
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, TypeVar
+
+from dqlitewire.testing import forks
+from dqlitewire.testing.errands import Errands
 
 if TYPE_CHECKING:
     from dqlitewire.testing.cluster import Member
+    from dqlitewire.testing.listening import Listener
+    from dqlitewire.testing.served import Served, ServedSession
 
-__all__ = ["Loop", "Served", "ServedSession"]
+__all__ = ["Loop"]
 
 T = TypeVar("T")
 
@@ -32,67 +38,9 @@ _FRAMES_A_TURN = 32
 _TURN_EVERY = 0.005  # seconds of one statement between turns for the others
 _DEPTH = 8
 _ABANDONED_AFTER = 5.0  # seconds a query may go on after its client said it would send no more
+_ACCEPT_PAUSE = 0.05  # seconds without accepting when no descriptor is left
 
 logger = logging.getLogger(__name__)
-
-
-class ServedSession(Protocol):
-    """One connection without its socket; see `dqlitewire.testing.session.Session`."""
-
-    number: int
-    closed: bool
-    reset: bool
-    busy: bool
-    abandoned_at: float | None
-
-    @property
-    def pause(self) -> float:
-        """Seconds to wait before the last returned bytes are sent."""
-        ...
-
-    @property
-    def write_size(self) -> int | None:
-        """Bytes to send at a time."""
-        ...
-
-    @property
-    def write_pause(self) -> float:
-        """Seconds between two such pieces."""
-        ...
-
-    @property
-    def member(self) -> Member:
-        """The node it is connected to."""
-        ...
-
-    @property
-    def waiting(self) -> bool:
-        """Whether reading more can wait."""
-        ...
-
-    def receive(self, data: bytes) -> None:
-        """Take bytes."""
-
-    def step(self) -> bytes:
-        """Do the next piece of work."""
-        ...
-
-    def close(self) -> None:
-        """End."""
-
-
-class Served(Protocol):
-    """What answers; see `dqlitewire.testing.engine.Engine`."""
-
-    stopping: bool
-    breathe: Callable[[], None]
-
-    def connect(self, member: Member) -> ServedSession:
-        """Begin a connection."""
-        ...
-
-    def close(self) -> None:
-        """End."""
 
 
 class _Connection:
@@ -122,38 +70,81 @@ class Loop(threading.Thread):
         self.engine = engine
         self.errors: list[BaseException] = []
         engine.breathe = self._breathe
-        self._selector = selectors.DefaultSelector()
-        self._wake_in, self._wake_out = socket.socketpair()
-        self._wake_in.setblocking(False)
-        self._wake_out.setblocking(False)
-        self._selector.register(self._wake_in, selectors.EVENT_READ)
-        self._calls: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._errands = Errands()
         self._connections: dict[socket.socket, _Connection] = {}
         self._runnable: dict[_Connection, None] = {}
         self._sleeping: dict[_Connection, None] = {}
-        self._listeners: dict[int, socket.socket] = {}
+        self._listeners: dict[int, Listener] = {}
+        self._members: dict[int, Member] = {}
+        self._accept_at: float | None = None  # when accepting begins again
         self._depth = 0
         self._last_turn = 0.0
-        self._stopped = False
+        self._foreign = False  # a copy in a forked child
+        self._left_over: BaseException | None = None  # what could not be released
+        self._wake_in, self._wake_out = socket.socketpair()
+        with ExitStack() as undo:
+            undo.callback(self._wake_in.close)
+            undo.callback(self._wake_out.close)
+            self._wake_in.setblocking(False)
+            self._wake_out.setblocking(False)
+            self._selector = selectors.DefaultSelector()
+            self._selector.register(self._wake_in, selectors.EVENT_READ)
+            undo.pop_all()
+        forks.watch(self)
 
     # ---- for other threads
 
     def call(self, function: Callable[[], T]) -> T:
-        """Run a function in the serving thread and return its result."""
-        if threading.current_thread() is self or not self.is_alive():
+        """Run a function in the serving thread and return its result.
+
+        Raises:
+            RuntimeError: the thread has ended, or is another process's.
+        """
+        if threading.current_thread() is self:
             return function()
-        future: Future[T] = Future()
-        self._calls.append((function, future))
+        if self._foreign:
+            raise RuntimeError("the server is another process's")
+        future = self._errands.add(function)
         self._wake()
         return future.result()
 
     def stop(self) -> None:
-        """Stop everything, running statements included, and wait for the end."""
+        """Stop everything, running statements included, and wait for the end.
+
+        Everything is released, whatever fails; nothing happens in a forked child, or the second time.
+
+        Raises:
+            OSError: the file of a socket could not be removed.
+        """
+        if self._foreign:
+            return
         self.engine.stopping = True
+        if threading.current_thread() is self:
+            return
         self._wake()
-        if self.is_alive():
+        if self.ident is None:
+            self._shut_down()
+        else:
             self.join()
-        self._shut_down()
+        error, self._left_over = self._left_over, None
+        if error is not None:
+            raise error
+
+    def leave(self) -> None:
+        """Be the copy of a forked child: close its descriptors and never touch anything else."""
+        self._foreign = True
+        with ExitStack() as stack:
+            stack.callback(self.engine.leave)
+            stack.callback(self._selector.close)
+            for sock in (self._wake_in, self._wake_out, *self._connections):
+                stack.callback(sock.close)
+            for listener in self._listeners.values():
+                stack.callback(listener.leave)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether this is the copy of a forked child."""
+        return self._foreign
 
     @property
     def connection_count(self) -> int:
@@ -161,40 +152,51 @@ class Loop(threading.Thread):
         return len(self._connections)
 
     def _wake(self) -> None:
-        try:
+        with suppress(OSError):  # full: it wakes anyway; closed: it has ended
             self._wake_out.send(b"\0")
-        except (BlockingIOError, OSError):
-            pass  # full: it wakes anyway; closed: it has ended
 
     # ---- nodes
 
-    def listen(self, sock: socket.socket, member: Member) -> None:
+    def listen(self, listener: Listener, member: Member) -> None:
         """Accept connections to a node; called in the serving thread or before it runs."""
-        sock.setblocking(False)
-        self._listeners[member.id] = sock
-        self._selector.register(sock, selectors.EVENT_READ, member)
+        listener.setblocking(False)
+        self._listeners[member.id] = listener
+        self._members[member.id] = member
+        if self._accept_at is None:
+            self._selector.register(listener, selectors.EVENT_READ, member)
 
     def unlisten(self, member: Member) -> None:
         """Close a node's door and all connections to it."""
-        sock = self._listeners.pop(member.id, None)
-        if sock is not None:
-            self._selector.unregister(sock)
-            sock.close()
-        for connection in list(self._connections.values()):
-            if connection.session.member is member:
-                self._close(connection)
+        listener = self._listeners.pop(member.id, None)
+        try:
+            if listener is not None:
+                if self._accept_at is None:
+                    self._selector.unregister(listener)
+                listener.close()
+        finally:
+            for connection in list(self._connections.values()):
+                if connection.session.member is member:
+                    self._close(connection)
 
     # ---- the thread
 
     def run(self) -> None:
         """Serve until stopped."""
-        while not self.engine.stopping:
-            self._turn(self._timeout())
+        try:
+            while not self.engine.stopping:
+                self._turn(self._timeout())
+        except BaseException as error:  # ours: nobody is served any more, and nothing stays open
+            logger.exception("the server has failed")
+            self.errors.append(error)
+        finally:
+            self._shut_down()
 
     def _timeout(self) -> float | None:
         if self._runnable:
             return 0.0
         wakes = [connection.wake_at for connection in self._sleeping if connection.wake_at is not None]
+        if self._accept_at is not None:
+            wakes.append(self._accept_at)
         return max(0.0, min(wakes) - time.monotonic()) if wakes else None
 
     def _turn(self, timeout: float | None) -> None:
@@ -207,7 +209,11 @@ class Loop(threading.Thread):
                 if mask & selectors.EVENT_WRITE:
                     self._runnable[key.data] = None
             else:
-                self._accept(key.fileobj, key.data)
+                listener = self._listeners.get(key.data.id)
+                if listener is key.fileobj and listener is not None:  # not closed in this very turn
+                    self._accept(listener, key.data)
+        if self._accept_at is not None and self._accept_at <= time.monotonic():
+            self._accept_again()
         if self._sleeping:
             now = time.monotonic()
             for connection in [one for one in self._sleeping if one.wake_at is None or one.wake_at <= now]:
@@ -228,36 +234,54 @@ class Loop(threading.Thread):
             self._depth -= 1
 
     def _run_calls(self) -> None:
-        try:
+        with suppress(BlockingIOError):
             self._wake_in.recv(4096)
-        except BlockingIOError:
-            pass
-        while self._calls:
-            function, future = self._calls.popleft()
-            try:
-                future.set_result(function())
-            except BaseException as error:
-                future.set_exception(error)
+        self._errands.run()
 
-    def _accept(self, listener: Any, member: Member) -> None:
+    def _accept(self, listener: Listener, member: Member) -> None:
         for _ in range(64):
             try:
                 sock, _address = listener.accept()
-            except OSError:  # nobody is waiting any more, or no descriptor is left
+            except BlockingIOError:
+                return  # nobody is waiting any more
+            except ConnectionAbortedError:
+                continue
+            except OSError:
+                self._stop_accepting()
                 return
-            sock.setblocking(False)
-            if sock.family in (socket.AF_INET, socket.AF_INET6):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection = _Connection(sock, self.engine.connect(member))
-            self._connections[sock] = connection
-            self._watch(connection)
+            try:
+                self._begin(sock, member)
+            except BaseException:
+                sock.close()
+                raise
+
+    def _begin(self, sock: socket.socket, member: Member) -> None:
+        sock.setblocking(False)
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = _Connection(sock, self.engine.connect(member))
+        self._connections[sock] = connection
+        self._watch(connection)
+
+    def _stop_accepting(self) -> None:
+        # without a free descriptor a client waits in the queue and its listener stays ready: to ask again and
+        # again would take all of a processor
+        if self._accept_at is None:
+            for listener in self._listeners.values():
+                self._selector.unregister(listener)
+        self._accept_at = time.monotonic() + _ACCEPT_PAUSE
+
+    def _accept_again(self) -> None:
+        self._accept_at = None
+        for number, listener in self._listeners.items():
+            self._selector.register(listener, selectors.EVENT_READ, self._members[number])
 
     def _watch(self, connection: _Connection) -> None:
         session = connection.session
         events = 0
         if not connection.ended and not session.waiting:
             events |= selectors.EVENT_READ
-        if connection.output and connection.wake_at is None:
+        if connection.output and (connection.wake_at is None or connection.held):
             events |= selectors.EVENT_WRITE
         if events == connection.events:
             return
@@ -285,6 +309,8 @@ class Loop(threading.Thread):
             connection.ended = True
             connection.session.abandoned_at = time.monotonic() + _ABANDONED_AFTER
         self._runnable[connection] = None
+        if connection.session.busy:
+            self._watch(connection)  # its work may take long: what it reads meanwhile has an end here
 
     def _work(self, connection: _Connection) -> None:
         session = connection.session
@@ -296,10 +322,10 @@ class Loop(threading.Thread):
                 if connection.output and session.write_size is not None:
                     break
                 data = session.step()
-                if not data:
+                if data is None:
                     idle = True
                     break
-                if session.pause:
+                if data and session.pause:
                     connection.held = data
                     self._sleep(connection, session.pause)
                 else:
@@ -314,8 +340,8 @@ class Loop(threading.Thread):
 
     def _flush(self, connection: _Connection, idle: bool) -> None:
         session = connection.session
-        if connection.output and connection.wake_at is None:
-            size = session.write_size or len(connection.output)
+        if connection.output and (connection.wake_at is None or connection.held):
+            size = len(connection.output) if connection.held else session.write_size or len(connection.output)
             try:
                 sent = connection.socket.send(memoryview(connection.output)[:size])
             except BlockingIOError:
@@ -324,7 +350,7 @@ class Loop(threading.Thread):
                 self._close(connection)
                 return
             del connection.output[:sent]
-            if session.write_size is not None and connection.output:
+            if connection.wake_at is None and session.write_size is not None and connection.output:
                 self._sleep(connection, session.write_pause)
         if connection.wake_at is None:
             if not connection.output and (session.closed or (connection.ended and idle)):
@@ -351,29 +377,29 @@ class Loop(threading.Thread):
             return
         self._runnable.pop(connection, None)
         self._sleeping.pop(connection, None)
-        if connection.events:
-            self._selector.unregister(sock)
-            connection.events = 0
-        if session.reset:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        sock.close()
-        session.close()
+        try:
+            if connection.events:
+                self._selector.unregister(sock)
+                connection.events = 0
+            if session.reset:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        finally:
+            sock.close()
+            session.close()
 
     def _shut_down(self) -> None:
-        if self._stopped:
-            return
-        self._stopped = True
-        for connection in list(self._connections.values()):
-            self._close(connection)
-        for sock in self._listeners.values():
-            name = sock.getsockname()
-            sock.close()
-            if isinstance(name, str) and name:  # a unix socket with a file
-                os.unlink(name)
-        self._listeners.clear()
-        self._selector.close()
-        self._wake_in.close()
-        self._wake_out.close()
-        while self._calls:
-            self._calls.popleft()[1].cancel()
-        self.engine.close()
+        try:
+            with (
+                ExitStack() as stack
+            ):  # each is done, whatever the others raise; the last one said is the first
+                stack.callback(self.engine.close)
+                stack.callback(self._selector.close)
+                stack.callback(self._wake_in.close)
+                stack.callback(self._wake_out.close)
+                for listener in self._listeners.values():
+                    stack.callback(listener.close)
+                for connection in list(self._connections.values()):
+                    stack.callback(self._close, connection)
+                stack.callback(self._errands.close)
+        except BaseException as error:
+            self._left_over = error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dqlitewire.testing.arguments import Selection, check_number
+from dqlitewire.testing.arguments import Selection, check_number, shown
 from dqlitewire.testing.faults import Corrupt, Delay, Drop, Fail, Fault, Faults, SplitWrites, Where
 from dqlitewire.testing.generations import Generation
 
@@ -35,7 +35,13 @@ class FaultOrders:
         raise NotImplementedError
 
     def order(self, fault: Fault) -> Fault:
-        """Order a fault made by hand."""
+        """Order a fault made by hand.
+
+        Raises:
+            TypeError: it is no fault.
+        """
+        if not isinstance(fault, Fault):  # pyright: ignore
+            raise TypeError(f"fault {shown(fault)}, must be a Fault")
         self._faults.order(fault)
         return fault
 

@@ -8,6 +8,7 @@ or by name.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -41,6 +42,15 @@ def _by_name(*args: Any, **options: Any) -> dict[str, Any]:
     return {"generation": args[0], **options} if args else options
 
 
+def _load() -> ModuleType:
+    # a test that needs what is not there fails in one line; the others of the session do not need it
+    try:
+        from dqlitewire.testing import server
+    except ModuleNotFoundError as error:
+        pytest.fail(str(error), pytrace=False)
+    return server
+
+
 def _raise_first(errors: list[BaseException]) -> None:
     if errors:
         raise errors[0]
@@ -49,9 +59,7 @@ def _raise_first(errors: list[BaseException]) -> None:
 @pytest.fixture
 def dqlite_server(request: pytest.FixtureRequest) -> Iterator[DqliteServer]:
     """Start an embedded dqlite server; `.address` is where clients connect."""
-    from dqlitewire.testing import DqliteServer
-
-    with DqliteServer(**_options(request)) as server:
+    with _load().DqliteServer(**_options(request)) as server:
         yield server
         _raise_first(server.errors)
 
@@ -59,8 +67,6 @@ def dqlite_server(request: pytest.FixtureRequest) -> Iterator[DqliteServer]:
 @pytest.fixture
 def dqlite_cluster(request: pytest.FixtureRequest) -> Iterator[DqliteCluster]:
     """Start a fake dqlite cluster of three nodes, the first of which leads."""
-    from dqlitewire.testing import DqliteCluster
-
-    with DqliteCluster(**_options(request)) as cluster:
+    with _load().DqliteCluster(**_options(request)) as cluster:
         yield cluster
         _raise_first(cluster.errors)

@@ -11,10 +11,10 @@ dialogue so far and the difference between both frames; so does a script that wa
 from __future__ import annotations
 
 import difflib
-import socket
 import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -22,7 +22,9 @@ from dqlitewire.buffer import ReadBuffer
 from dqlitewire.constants import NodeRole
 from dqlitewire.explain import Span, explain
 from dqlitewire.messages.base import Message
+from dqlitewire.testing.arguments import check_flag, check_seconds, shown
 from dqlitewire.testing.cluster import Member
+from dqlitewire.testing.listening import listen_tcp
 from dqlitewire.testing.loop import Loop
 
 __all__ = ["Script", "ScriptError", "ScriptedServer", "close", "expect", "send", "send_bytes", "wait"]
@@ -87,27 +89,58 @@ Script = Sequence[Step]
 
 
 def expect(wanted: type[Message] | Message | Callable[[bytes], bool]) -> Expect:
-    """Expect a request: of a class, equal to a message, or accepted by a function of the whole frame."""
+    """Expect a request: of a class, equal to a message, or accepted by a function of the whole frame.
+
+    Raises:
+        TypeError: it is none of these.
+    """
+    known = hasattr(wanted, "MSG_TYPE") if isinstance(wanted, type) else callable(wanted)
+    if not known and not isinstance(wanted, Message):
+        raise TypeError(f"wanted {shown(wanted)}, must be a message, its class or a function")
     return Expect(wanted)
 
 
 def send(*messages: Message) -> Send:
-    """Send messages, in one write."""
+    """Send messages, in one write.
+
+    Raises:
+        TypeError: one is no message.
+    """
+    for message in messages:
+        if not isinstance(message, Message):  # pyright: ignore
+            raise TypeError(f"message {shown(message)}, must be a Message")
     return Send(b"".join(message.encode() for message in messages))
 
 
 def send_bytes(data: bytes) -> Send:
-    """Send bytes as they are."""
-    return Send(data)
+    """Send bytes as they are.
+
+    Raises:
+        TypeError: they are no bytes.
+    """
+    if not isinstance(data, bytes | bytearray | memoryview):  # pyright: ignore
+        raise TypeError(f"data {shown(data)}, must be bytes")
+    return Send(bytes(data))
 
 
 def wait(seconds: float) -> Wait:
-    """Wait before the next sending."""
+    """Wait before the next sending.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is negative, longer than a day, or NaN.
+    """
+    check_seconds("seconds", seconds)
     return Wait(seconds)
 
 
 def close(*, reset: bool = False) -> Close:
-    """Close the connection, or reset it."""
+    """Close the connection, or reset it.
+
+    Raises:
+        TypeError: `reset` is no bool.
+    """
+    check_flag("reset", reset)
     return Close(reset)
 
 
@@ -154,21 +187,21 @@ class _Play:
     def receive(self, data: bytes) -> None:
         self._buffer.feed(data)
 
-    def step(self) -> bytes:
+    def step(self) -> bytes | None:
         self.pause = 0.0
         if not self._greeted:
             if self._buffer.read_bytes(8) is None:
-                return b""
+                return None
             self._greeted = True
         while not self.closed:
             if self._next == len(self._script):
                 frame = self._buffer.read_message()
                 if frame is not None:
                     self._fail(frame, ["nothing more"])
-                return b""
+                return None
             step = self._script[self._next]
             if isinstance(step, Expect) and not self._met(step):
-                return b""
+                return None
             self._next += 1
             match step:
                 case Send(data):
@@ -182,7 +215,7 @@ class _Play:
                     self.closed, self.reset = True, reset
                 case _:
                     pass
-        return b""
+        return None
 
     def _met(self, step: Expect) -> bool:
         frame = self._buffer.read_message()
@@ -245,6 +278,9 @@ class _Stage:
     def close(self) -> None:
         pass
 
+    def leave(self) -> None:
+        pass
+
     def problems(self) -> list[str]:
         """Say what went wrong, or was not played."""
         found = [play.problem or play.left for play in self.plays]
@@ -266,17 +302,33 @@ class ScriptedServer:
         several = [step for step in steps if not isinstance(step, Expect | Send | Wait | Close)]
         if single and several:
             raise TypeError("either steps or sequences of steps")
+        for script in several:
+            if isinstance(script, str) or not isinstance(script, Sequence):
+                raise TypeError(f"script {shown(script)}, must be a sequence of steps")
+            for step in script:
+                if not isinstance(step, Expect | Send | Wait | Close):  # pyright: ignore
+                    raise TypeError(f"step {shown(step)}, must be one of expect, send, wait and close")
         self._stage = _Stage([single] if single else several)
         self._loop: Loop | None = None
         self.address = ""
 
     def start(self) -> None:
-        """Begin to accept connections."""
-        sock = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{sock.getsockname()[1]}"
-        self._loop = Loop(self._stage)
-        self._loop.listen(sock, Member(1, self.address, NodeRole.VOTER))
-        self._loop.start()
+        """Begin to accept connections.
+
+        Raises:
+            RuntimeError: it was started already; a script is played once.
+        """
+        if self._loop is not None:
+            raise RuntimeError("the server was started already")
+        with ExitStack() as undo:
+            loop = Loop(self._stage)
+            undo.callback(loop.stop)
+            listener = listen_tcp("127.0.0.1", 0)
+            self.address = f"127.0.0.1:{listener.getsockname()[1]}"
+            loop.listen(listener, Member(1, self.address, NodeRole.VOTER))
+            self._loop = loop
+            loop.start()
+            undo.pop_all()
 
     def stop(self) -> None:
         """Close all connections."""
@@ -284,7 +336,13 @@ class ScriptedServer:
             self._loop.stop()
 
     def wait(self, seconds: float = _GRACE) -> None:
-        """Wait until every script is played, or one failed, but not longer than `seconds`."""
+        """Wait until every script is played, or one failed, but not longer than `seconds`.
+
+        Raises:
+            TypeError: `seconds` is no number.
+            ValueError: it is negative, longer than a day, or NaN.
+        """
+        check_seconds("seconds", seconds)
         deadline = time.monotonic() + seconds
         while self._stage.problems() and time.monotonic() < deadline:
             if any(play.problem for play in self._stage.plays):

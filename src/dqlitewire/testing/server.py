@@ -10,25 +10,38 @@ loopback interface.  Ordered faults hold for all nodes; they strike in the order
 
 from __future__ import annotations
 
+import atexit
 import os
-import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from dqlitewire.constants import NodeRole
+from dqlitewire.testing.arguments import (
+    check_file,
+    check_flag,
+    check_host,
+    check_number,
+    check_params,
+    check_socket,
+    check_text,
+    shown,
+)
 from dqlitewire.testing.cluster import Member
 from dqlitewire.testing.engine import Engine, RequestRecord
 from dqlitewire.testing.faults import Faults
 from dqlitewire.testing.generations import Generation
 from dqlitewire.testing.generations import generation as find_generation
 from dqlitewire.testing.hazards import Hazard
+from dqlitewire.testing.listening import Listener, listen_tcp, listen_unix
 from dqlitewire.testing.loop import Loop
 from dqlitewire.testing.orders import FaultOrders
 
 __all__ = ["DqliteCluster", "DqliteServer", "Node"]
 
-_BACKLOG = 1024
+_MOST_NODES = 10_000
+_LAST_PORT = 65535
 
 
 class Node:
@@ -64,12 +77,23 @@ class Node:
         return self._member.live
 
     def stop(self) -> None:
-        """Crash: its connections break, and another voter takes over if it led."""
-        self._cluster._stop_node(self._member)
+        """Crash: its connections break, and another voter takes over if it led.
+
+        Raises:
+            RuntimeError: The cluster does not run.
+            ValueError: The cluster was started again since, with other nodes.
+        """
+        self._cluster._stop_node(self)
 
     def start(self) -> None:
-        """Come back at the same address, following."""
-        self._cluster._start_node(self._member)
+        """Come back at the same address, following.
+
+        Raises:
+            RuntimeError: The cluster does not run.
+            ValueError: The cluster was started again since, with other nodes.
+            OSError: Somebody else listens there by now.
+        """
+        self._cluster._start_node(self)
 
     def __repr__(self) -> str:
         leads = ", leader" if self.is_leader else ""
@@ -89,6 +113,10 @@ class DqliteCluster(FaultOrders):
         readonly: Open those for reading only.
         clean_failures: Send FAILURE without the rows that real servers leave in front of it.
         unix: Listen on a unix socket at this path instead; further nodes add a number to it.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has no sense; nothing was opened.
     """
 
     def __init__(
@@ -99,17 +127,22 @@ class DqliteCluster(FaultOrders):
         host: str = "127.0.0.1",
         port: int = 0,
         folder: str | os.PathLike[str] | None = None,
-        files: dict[str, str] | None = None,
+        files: Mapping[str, str | os.PathLike[str]] | None = None,
         readonly: bool = False,
         clean_failures: bool = False,
-        unix: str | None = None,
+        unix: str | os.PathLike[str] | None = None,
     ) -> None:
-        if nodes < 1:
-            raise ValueError(f"nodes {nodes}, must be at least 1")
+        check_number("nodes", nodes, 1, _MOST_NODES)
+        check_host(host)
+        check_number("port", port, 0, _LAST_PORT + 1 - nodes)
+        check_flag("readonly", readonly)
+        check_flag("clean_failures", clean_failures)
         self.generation = find_generation(generation)
         self._count = nodes
-        self._host, self._port, self._unix = host, port, unix
-        self._folder, self._files, self._readonly = folder, files, readonly
+        self._host, self._port = host, port
+        self._unix = None if unix is None else check_socket(unix, f".{nodes}" if nodes > 1 else "")
+        self._folder = None if folder is None else check_file("folder", folder)
+        self._files, self._readonly = _check_files(files), readonly
         self._clean_failures = clean_failures
         self._engine: Engine | None = None
         self._loop: Loop | None = None
@@ -118,38 +151,45 @@ class DqliteCluster(FaultOrders):
     # ---- life
 
     def start(self) -> None:
-        """Begin to accept connections; ready when it returns."""
+        """Begin to accept connections; ready when it returns.
+
+        Raises:
+            RuntimeError: It runs already.
+            OSError: It cannot listen there, or make its folder; nothing stays open.
+        """
         if self._loop is not None and self._loop.is_alive():
             raise RuntimeError("the server runs already")
-        self._nodes.clear()
-        engine = Engine(
-            self.generation,
-            self._folder,
-            self._files,
-            readonly=self._readonly,
-            clean_failures=self._clean_failures,
-        )
-        loop = Loop(engine)
-        try:
-            for number in range(self._count):
-                sock, address = self._bind(number)
-                member = Member(number + 1, address, NodeRole.VOTER, live=True)
-                engine.cluster.join(member)
-                loop.listen(sock, member)
-                self._nodes.append(Node(self, member))
-        except BaseException:
-            loop.stop()
-            self._nodes.clear()
-            raise
-        engine.cluster.set_leader(engine.cluster.members[0])
-        self._engine, self._loop = engine, loop
-        loop.start()
+        with ExitStack() as undo:
+            engine = Engine(
+                self.generation,
+                self._folder,
+                self._files,
+                readonly=self._readonly,
+                clean_failures=self._clean_failures,
+            )
+            undo.callback(engine.close)
+            loop = Loop(engine)
+            undo.callback(loop.stop)
+            nodes = [self._join(number, engine, loop) for number in range(self._count)]
+            engine.cluster.set_leader(engine.cluster.members[0])
+            self._engine, self._loop, self._nodes = engine, loop, nodes
+            atexit.register(loop.stop)
+            undo.callback(atexit.unregister, loop.stop)
+            loop.start()
+            undo.pop_all()
 
     def stop(self) -> None:
-        """Close all connections, stop what runs and remove temporary files."""
-        if self._loop is None:
-            return
-        self._loop.stop()
+        """Close all connections, stop what runs and remove temporary files.
+
+        All of it is done whatever fails.  Nothing happens the second time, or in a forked child, whose parent
+        goes on serving.
+
+        Raises:
+            OSError: The file of a unix socket could not be removed.
+        """
+        if self._loop is not None:
+            atexit.unregister(self._loop.stop)
+            self._loop.stop()
 
     def __enter__(self) -> DqliteCluster:
         self.start()
@@ -160,30 +200,23 @@ class DqliteCluster(FaultOrders):
     ) -> None:
         self.stop()
 
-    def _bind(self, number: int) -> tuple[socket.socket, str]:
+    def _join(self, number: int, engine: Engine, loop: Loop) -> Node:
         if self._unix is not None:
-            path = self._unix if number == 0 else f"{self._unix}.{number + 1}"
-            return self._listening(path), path
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        sock = self._listening(f"{host}:{self._port + number if self._port else 0}")
-        return sock, f"{host}:{sock.getsockname()[1]}"
-
-    def _listening(self, address: str) -> socket.socket:
-        name: str | tuple[str, int]
-        if self._unix is not None:
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            name = "\0" + address[1:] if address.startswith("@") else address
+            address = self._unix if number == 0 else f"{self._unix}.{number + 1}"
+            listener = self._listen(address)
         else:
-            sock = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET, socket.SOCK_STREAM)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            name = self._host, int(address.rpartition(":")[2])
-        try:
-            sock.bind(name)
-            sock.listen(_BACKLOG)
-        except OSError:
-            sock.close()
-            raise
-        return sock
+            host = f"[{self._host}]" if ":" in self._host else self._host
+            listener = self._listen(f"{host}:{self._port + number if self._port else 0}")
+            address = f"{host}:{listener.getsockname()[1]}"
+        member = Member(number + 1, address, NodeRole.VOTER, live=True)
+        engine.cluster.join(member)
+        loop.listen(listener, member)
+        return Node(self, member)
+
+    def _listen(self, address: str) -> Listener:
+        if self._unix is not None:
+            return listen_unix(address)
+        return listen_tcp(self._host, int(address.rpartition(":")[2]))
 
     @property
     def _running(self) -> Loop:
@@ -199,9 +232,12 @@ class DqliteCluster(FaultOrders):
 
     @property
     def _living(self) -> tuple[Loop, Engine]:
-        if not self._running.is_alive():
+        loop = self._running
+        if loop.foreign:
+            raise RuntimeError("the server is another process's")
+        if not loop.is_alive():
             raise RuntimeError("the server has stopped")
-        return self._running, self._serving
+        return loop, self._serving
 
     @property
     def _faults(self) -> Faults:
@@ -211,6 +247,8 @@ class DqliteCluster(FaultOrders):
     def _state(self) -> str:
         if self._loop is None:
             return "not started"
+        if self._loop.foreign:
+            return "of another process"
         return "running" if self._loop.is_alive() else "stopped"
 
     def __repr__(self) -> str:
@@ -242,8 +280,14 @@ class DqliteCluster(FaultOrders):
 
     @property
     def requests(self) -> list[RequestRecord]:
-        """The last 10 000 requests of all connections, in order of arrival."""
-        return self._running.call(lambda: list(self._serving.requests))
+        """The last 10 000 requests of all connections, as far as 64 MiB hold them, in order of arrival."""
+        loop, engine = self._running, self._serving
+        if loop.is_alive():
+            try:
+                return loop.call(lambda: list(engine.requests))
+            except RuntimeError:  # it stops just now
+                loop.join()
+        return list(engine.requests)
 
     @property
     def errors(self) -> list[BaseException]:
@@ -256,13 +300,26 @@ class DqliteCluster(FaultOrders):
         return self._running.connection_count
 
     def run_sql(self, database: str, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Run SQL on a database directly, to prepare or to look at it; returns the rows."""
+        """Run SQL on a database directly, to prepare or to look at it; returns the rows.
+
+        Raises:
+            RuntimeError: The server does not run, or was stopped in the middle of it.
+            apsw.Error: SQLite refuses it.
+        """
+        check_text("database", database)
+        check_text("sql", sql)
+        check_params(params)
         loop, engine = self._living
 
         def run() -> list[tuple[Any, ...]]:
             connection = engine.store.open(database)
+            connection.watch(lambda: engine.stopping)
             try:
                 return connection.script(sql, params)
+            except Exception:
+                if engine.stopping:
+                    raise RuntimeError("the server has stopped") from None
+                raise
             finally:
                 connection.close()
 
@@ -271,13 +328,26 @@ class DqliteCluster(FaultOrders):
     # ---- leadership
 
     def lose_leadership(self) -> None:
-        """Let no node lead: open databases are gone, statements get 10250, until `elect`."""
-        self._lead(None)
+        """Let no node lead: open databases are gone, statements get 10250, until `elect`.
+
+        Raises:
+            RuntimeError: The server does not run.
+        """
+        loop, engine = self._living
+        loop.call(lambda: engine.cluster.set_leader(None))
 
     def elect(self, node: Node | None = None) -> Node:
-        """Let a node lead, by default the next running voter."""
+        """Let a node lead, by default the next running voter.
+
+        Raises:
+            RuntimeError: The server does not run, or no voter does.
+            TypeError: Something else than a node.
+            ValueError: A node of another cluster, or one that is no running voter.
+        """
         loop, engine = self._living
         cluster = engine.cluster
+        if node is not None:
+            self._check_node(node)
 
         def run() -> Member:
             voters = cluster.voters()
@@ -297,35 +367,53 @@ class DqliteCluster(FaultOrders):
         member = loop.call(run)
         return next(one for one in self._nodes if one._member is member)
 
-    def _lead(self, member: Member | None) -> None:
-        loop, engine = self._living
-        loop.call(lambda: engine.cluster.set_leader(member))
+    def _check_node(self, node: object) -> None:
+        if not isinstance(node, Node):
+            raise TypeError(f"node {shown(node)}, must be a Node")
+        if node not in self._nodes:
+            raise ValueError(f"node {node.id} at {node.address}, must be of this cluster as it runs")
 
-    def _stop_node(self, member: Member) -> None:
-        loop, cluster = self._running, self._serving.cluster
+    def _stop_node(self, node: Node) -> None:
+        loop, engine = self._living
+        self._check_node(node)
+        cluster, member = engine.cluster, node._member
 
         def run() -> None:
             member.live = False
-            loop.unlisten(member)
-            if cluster.leader is member:
-                cluster.set_leader(next(iter(cluster.voters()), None))
+            try:
+                loop.unlisten(member)
+            finally:
+                if cluster.leader is member:
+                    cluster.set_leader(next(iter(cluster.voters()), None))
 
         loop.call(run)
 
-    def _start_node(self, member: Member) -> None:
-        if member.live:
-            return
+    def _start_node(self, node: Node) -> None:
         loop, engine = self._living
-        cluster = engine.cluster
-        sock = self._listening(member.address)
+        self._check_node(node)
+        cluster, member = engine.cluster, node._member
 
         def run() -> None:
+            if member.live:
+                return
+            loop.listen(self._listen(member.address), member)
             member.live = True
-            loop.listen(sock, member)
             if cluster.leader is None and cluster.voters() == [member]:
                 cluster.set_leader(member)
 
         loop.call(run)
+
+
+def _check_files(files: object) -> dict[str, str]:
+    if files is None:
+        return {}
+    if not isinstance(files, Mapping):
+        raise TypeError(f"files {shown(files)}, must be a dict of paths by name")
+    found: dict[str, str] = {}
+    for name, path in cast("Mapping[object, object]", files).items():
+        check_text("name of a file", name)
+        found[cast(str, name)] = check_file(f"file of {shown(name)}", path)
+    return found
 
 
 class DqliteServer(DqliteCluster):
@@ -340,6 +428,10 @@ class DqliteServer(DqliteCluster):
         readonly: Open those for reading only.
         clean_failures: Send FAILURE without the rows that real servers leave in front of it.
         unix: Listen on a unix socket at this path instead.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has no sense; nothing was opened.
     """
 
     def __init__(
@@ -349,10 +441,10 @@ class DqliteServer(DqliteCluster):
         host: str = "127.0.0.1",
         port: int = 0,
         folder: str | os.PathLike[str] | None = None,
-        files: dict[str, str] | None = None,
+        files: Mapping[str, str | os.PathLike[str]] | None = None,
         readonly: bool = False,
         clean_failures: bool = False,
-        unix: str | None = None,
+        unix: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__(
             1,
@@ -379,5 +471,11 @@ class DqliteServer(DqliteCluster):
 
     @property
     def port(self) -> int:
-        """The TCP port."""
+        """The TCP port.
+
+        Raises:
+            RuntimeError: The server was not started, or listens on a unix socket.
+        """
+        if self._unix is not None:
+            raise RuntimeError("a unix socket has no port")
         return int(self.address.rpartition(":")[2])

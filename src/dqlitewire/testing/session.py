@@ -31,6 +31,7 @@ __all__ = ["Session"]
 
 _LEADERSHIP_LOST = 10506
 _INPUT_WANTED = 1 << 20  # bytes of requests ahead of the current one
+_INPUT_BUSY = 1 << 24  # the same in the middle of a step: only reading tells that the client has gone
 _LIMITS = Limits(max_message_size=1 << 30)  # what a client may send; a node's buffer ends at twice that
 
 
@@ -57,6 +58,7 @@ class Session:
         self._desk = Desk(engine, member, number, self._interrupted)
         self._spoiler = Spoiler(engine.faults, number)
         self._batches: RowBatches | None = None
+        self._hungry = True  # the next request is not all there
         self._gone = False
         self._lost = False
         self._cut_short = False  # leadership went while rows were being sent
@@ -65,13 +67,14 @@ class Session:
 
     def receive(self, data: bytes) -> None:
         """Take bytes of the client, also while an answer is under way."""
-        if not self.silent:
+        if not self.silent and not self.closed:
             self._conversation.receive(data)
 
     @property
     def waiting(self) -> bool:
-        """Whether so many requests wait already that reading more can wait."""
-        return self._conversation.buffered > _INPUT_WANTED
+        """Whether reading more can wait: there is work to do without it, and enough for later."""
+        enough = _INPUT_BUSY if self.busy else _INPUT_WANTED
+        return self._conversation.buffered > enough and not self._hungry
 
     @property
     def pause(self) -> float:
@@ -88,10 +91,10 @@ class Session:
         """Seconds between two such pieces."""
         return self._spoiler.write_pause
 
-    def step(self) -> bytes:
-        """Do the next piece of work and return what to send; b"" if more input is needed."""
+    def step(self) -> bytes | None:
+        """Do the next piece of work and return what to send; None if that needs more input."""
         if self.closed or self.silent:
-            return b""
+            return None
         self.busy = True
         try:
             if self._cut_short:
@@ -140,9 +143,11 @@ class Session:
 
     # ---- answers
 
-    def _next_answer(self) -> bytes:
-        match self._conversation.next_event():
-            case Incoming() as event:
+    def _next_answer(self) -> bytes | None:
+        event = self._conversation.next_event()
+        self._hungry = event is None
+        match event:
+            case Incoming():
                 return self._incoming(event.type, event.schema, event.data[8:])
             case Greeting(version, True):
                 self._desk.legacy = version == PROTOCOL_VERSION_LEGACY
@@ -152,7 +157,7 @@ class Session:
             case BadHeader(words, _, _):
                 return self._bad_header(words)
             case None:
-                pass
+                return None
         return b""
 
     def _bad_header(self, words: int) -> bytes:
@@ -188,7 +193,7 @@ class Session:
         except Undecodable:
             self.closed = True
         except Deaf:
-            self.silent = True
+            self.silent = self._hungry = True  # what still comes is thrown away
         except (SqlFailure, WrongType) as error:
             return self._failure(error, b"")
         return None
@@ -217,7 +222,7 @@ class Session:
             return encode_failure(1, f"{error} aborts dqlite {self.engine.generation.name}")
         if self._lost:
             return self._leadership_lost()
-        rows = b"" if self.engine.clean_failures or error.before_rows else error.rows or rows
+        rows = b"" if self.engine.clean_failures or error.before_rows else rows
         return encode_failure(error.code, error.message, rows)
 
     def _leadership_lost(self) -> bytes:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from hypothesis import strategies as st
-
 from dqlitewire.constants import NodeRole, ValueType
 from dqlitewire.limits import Limits
 from dqlitewire.messages import requests as _requests
@@ -23,6 +21,15 @@ from dqlitewire.messages.responses import (
     RowsResponse,
     sanitize_server_text,
 )
+
+try:
+    from hypothesis import strategies as st
+except ModuleNotFoundError as error:
+    if error.name != "hypothesis":
+        raise
+    raise ModuleNotFoundError(
+        "hypothesis is not installed: install 'hypothesis', no extra brings it", name="hypothesis"
+    ) from None
 
 __all__ = [
     "REQUESTS",

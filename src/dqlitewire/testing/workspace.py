@@ -13,7 +13,7 @@ from dqlitewire.constants import RequestType
 from dqlitewire.conversation.sql import survey
 from dqlitewire.testing.batches import RowBatches
 from dqlitewire.testing.calls import BadValue, Params
-from dqlitewire.testing.database import Connection, PragmaHazard, Rows, SqlFailure, Statement
+from dqlitewire.testing.database import Connection, Rows, SqlFailure, Statement
 from dqlitewire.testing.hazards import HazardKind
 
 if TYPE_CHECKING:
@@ -36,10 +36,11 @@ class Workspace:
     Args:
         connection: Its own SQLite connection, closed by `close`.
         generation: Whose rules hold.
-        report: Called with what a real node would not survive.
+        report: Called with each hazard.
     """
 
     def __init__(self, connection: Connection, generation: Generation, report: Report) -> None:
+        connection.report = report
         self._connection = connection
         self._generation = generation
         self._report = report
@@ -80,7 +81,7 @@ class Workspace:
         values, count = params.values(), params.count
         rest = sql
         while rest or rest is sql:
-            statement = self._prepare(rest)
+            statement = self._connection.prepare(rest)
             if statement is None:
                 known = generation.empty_text_result if rest is sql else generation.blank_tail_result
                 return self._connection.result if known else (0, 0)
@@ -97,18 +98,10 @@ class Workspace:
         """Run a prepared statement for its rows."""
         statement = self._find(statement_id)
         self._bind(statement, params.values(), params.count, RequestType.QUERY)
-        bindings, message = statement.bindings, self._connection.message
         try:
-            fresh = self._prepare(statement.sql)  # the schema may have changed since
-        except SqlFailure as error:
-            # the names of old stand in the buffer when the first step finds out
-            error.rows = RowBatches(statement.columns, statement.kinds, _no_rows()).head
-            raise
-        assert fresh is not None, statement.sql
-        fresh.bindings = bindings
-        self._connection.message = message
-        self._release(statement)
-        return self._rows(fresh, masked=False)
+            return self._rows(statement, masked=False)
+        finally:
+            self._release(statement)
 
     def query_sql(self, sql: str, params: Params) -> RowBatches:
         """Run the one statement of a text for its rows."""
@@ -125,15 +118,8 @@ class Workspace:
             self._report(HazardKind.STALE_STATEMENT, f"statement {statement_id}")
         raise SqlFailure(*_NO_STATEMENT)
 
-    def _prepare(self, sql: str) -> Statement | None:
-        try:
-            return self._connection.prepare(sql)
-        except PragmaHazard as error:
-            self._report(HazardKind.OLD_PRAGMA, error.message)
-            raise
-
     def _prepare_one(self, sql: str, *, with_tail: bool) -> Statement:
-        statement = self._prepare(sql)
+        statement = self._connection.prepare(sql)
         if statement is None:
             raise SqlFailure(*_EMPTY)
         strict = self._generation.refuses_tail and not with_tail
@@ -192,11 +178,11 @@ class Workspace:
             self._refuse_returning(statement, (1, f"RETURNING aborts dqlite {generation.name}"))
         elif not generation.returning:
             self._step(statement, _ROWS_IN_QUERY)
-            return RowBatches(statement.columns, statement.kinds, _no_rows())
+            return RowBatches(statement, _no_rows())
         rows = self._connection.run(statement)
         if generation.masks_query_sql and not statement.readonly:
             rows = _queued(rows, masked)
-        batches = RowBatches(statement.columns, statement.kinds, rows)
+        batches = RowBatches(statement, rows)
         if batches.endless:
             self._report(HazardKind.ENDLESS_ROWS, statement.sql)
         return batches
