@@ -187,6 +187,15 @@ def stmt_schema(*, default: Any = None) -> Any:
     return Field("stmt_schema", default, compared=False)
 
 
+# Fields that writers and properties look for under one name.
+NAME_OF_KIND = {
+    "params": "params",
+    "form": "_form",
+    "schema": "schema",
+    "params_schema": "schema",
+    "stmt_schema": "schema",
+}
+
 # Arguments that are not stored but read off what is.
 DERIVED: dict[str, property] = {
     "params_schema": property(lambda message: message._form & 1),

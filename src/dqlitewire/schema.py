@@ -13,10 +13,13 @@ wrong.
 
 from __future__ import annotations
 
+from keyword import iskeyword
+
 from . import generate
 from .exceptions import DecodeError
 from .fields import (
     DERIVED,
+    NAME_OF_KIND,
     Field,
     empty_header,
     files,
@@ -88,7 +91,7 @@ class Declared(type):
             raise TypeError(f"{name} cannot be derived from a declared message")
         fields = [value for value in namespace.values() if isinstance(value, Field)]
         if fields or declaration:
-            _declare_fields(namespace, fields)
+            _declare_fields(namespace, fields, bases)
         if declaration:
             _declare_message(namespace, **declaration)
         cls = super().__new__(mcs, name, bases, namespace)
@@ -113,10 +116,19 @@ class Declared(type):
         generate.ensure_init(cls)  # so that `inspect` sees the real constructor
 
 
-def _declare_fields(namespace: dict[str, Any], fields: list[Field]) -> None:
+def _check_name(field: Field, bases: tuple[type, ...]) -> None:
+    """Refuse a name that code cannot have, or under which a method would be lost."""
+    wanted = NAME_OF_KIND.get(field.kind, field.name)
+    taken = any(field.name in ancestor.__dict__ for base in bases for ancestor in base.__mro__)
+    if field.name != wanted or taken or iskeyword(field.name) or field.name.startswith("__"):
+        raise TypeError(f"a {field.kind} field cannot be named {field.name}")
+
+
+def _declare_fields(namespace: dict[str, Any], fields: list[Field], bases: tuple[type, ...]) -> None:
     """Take the fields out of a class to be, and put in what they stand for."""
     for field in fields:
         field.name = next(key for key, value in namespace.items() if value is field)
+        _check_name(field, bases)
         del namespace[field.name]
         if field.kind in DERIVED:
             namespace[field.name] = DERIVED[field.kind]

@@ -128,6 +128,8 @@ class _DeclaredMessage(Value, Message):
     if TYPE_CHECKING:
         SCHEMAS: ClassVar[tuple[int, ...]]
         FIELDS: ClassVar[tuple[Field, ...]]
+    _before_encoding: Any = None  # a method that refuses what the fields together cannot be
+    _read_frame: Any = None  # a reader written by hand
 
     def encode_body(self) -> bytes:
         return self._frame(DEFAULT_OPTIONS)[HEADER_SIZE:]
