@@ -10,17 +10,18 @@ prefix in its place that no field's name has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
 from struct import Struct
 from struct import error as struct_error
 
+from .checks import checked_integer, checked_items, checked_text
 from .constants import NodeRole
 from .cursor import Cursor
 from .exceptions import DecodeError, EncodeError
 from .fields import DERIVED, MISSING
 from .limits import DEFAULT_LIMITS, DEFAULT_OPTIONS
+from .text import shown
 from .tuples import read_params
-from .types import checked_integer, pack_text
+from .types import pack_text
 from .writers import write_params
 
 TYPE_CHECKING = False
@@ -86,14 +87,15 @@ def _constructor(cls: Any) -> Callable[..., None]:
 def _check(field: Field, path: str) -> list[str]:
     name, kind = field.name, field.kind
     if kind in ("u32", "u64", "schema"):
-        high = field.high if field.cap is None else min(field.high, getattr(DEFAULT_LIMITS, field.cap))
+        cap = None if field.cap is None else getattr(DEFAULT_LIMITS, field.cap)
+        high = field.high if cap is None else min(field.high, cap)
         # One shift tests both bounds of a range 0 to 2**n - 1.
         whole = field.low == 0 and not high & (high + 1)
         outside = f"{name} >> {high.bit_length()}" if whole else f"not {field.low} <= {name} <= {high}"
         test = f"$type({name}) is not $int or {outside}"
         if field.default is None:
             test = f"{name} is not None and ({test})"
-        return [f"if {test}:", f"    {name} = $integer({name}, {field.low}, {high}, {path!r})"]
+        return [f"if {test}:", f"    {name} = $integer({name}, {field.low}, {high}, {path!r}, {cap})"]
     lines = [line.format(n=name, path=repr(path)) for line in _CHECK_LINES.get(kind, ())]
     return [*lines, f"if not {name}: $empty({path!r})"] if kind == "text" and field.low else lines
 
@@ -111,28 +113,12 @@ _CHECK_LINES = {
 }
 
 
-def check_text(value: object, path: str) -> None:
-    if not isinstance(value, str):
-        raise EncodeError(f"got {type(value).__name__}, text is needed", path=path)
-
-
 def refuse_empty(path: str) -> NoReturn:
     raise EncodeError("got no text, some is needed", path=path)
 
 
 def check_role(value: object, path: str) -> NodeRole:
     return NodeRole(checked_integer(value, 0, len(NodeRole) - 1, path))
-
-
-_NO_SEQUENCES = (str, bytes, bytearray, memoryview, Mapping, Set)
-
-
-def check_list(value: Any, path: str) -> list[Any]:
-    """Copy any sequence but text and bytes into a list."""
-    items = value
-    if isinstance(value, _NO_SEQUENCES) or not hasattr(value, "__iter__"):
-        raise EncodeError(f"got {type(items).__name__}, a sequence is needed", path=path)
-    return [*items]
 
 
 def check_tail_offset(schema: object, tail_offset: int | None, path: str) -> int | None:
@@ -146,10 +132,10 @@ def check_tail_offset(schema: object, tail_offset: int | None, path: str) -> int
 _CHECKS: dict[str, Any] = {
     "$tail_offset": check_tail_offset,
     "$integer": checked_integer,
-    "$text": check_text,
+    "$text": checked_text,
     "$empty": refuse_empty,
     "$role": check_role,
-    "$items": check_list,
+    "$items": checked_items,
     "$NodeRole": NodeRole,
     **{f"${kind.__name__}": kind for kind in (type, int, str, list, tuple, bool)},
     "$len": len,
@@ -277,7 +263,7 @@ def _pack_group(group: list[Field], packer: str, header: str, names: dict[str, A
 
 
 def _over(value: int, limit: int, path: str) -> EncodeError:
-    return EncodeError(f"got {value}, at most {limit}", path=path, limit=limit)
+    return EncodeError(f"got {shown(value)}, at most {limit}", path=path, limit=limit)
 
 
 # ---- decoders

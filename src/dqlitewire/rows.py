@@ -25,7 +25,7 @@ from .types import DOUBLE, I64, U64, read_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any, overload
 
     from .constants import ValueType
@@ -59,12 +59,12 @@ class RowTypes(Sequence["Types"]):
         self._expanded: list[Types] | None = None
 
     @classmethod
-    def of(cls, rows: Iterable[Iterable[ValueType]]) -> RowTypes:
+    def of(cls, rows: list[Types]) -> RowTypes:
         runs: list[tuple[int, Types]] = []
         known: dict[Types, Types] = {}  # equal types are one object: writers go by identity
         count = 0
         last = None
-        for types in map(tuple, rows):
+        for types in rows:
             types = known.setdefault(types, types)
             if types is not last:
                 runs.append((count, types))
@@ -206,7 +206,7 @@ def read_rows_plainly(
         header = frame[pos : pos + size]
         try:
             if header != last_header:
-                types = read_row_types(header, count, pos)
+                types = read_row_types(header, count, pos, path)
                 codes = list(map(int, types))
                 last_header = header
                 if not runs or runs[-1][1] != types:
@@ -248,7 +248,7 @@ def explain_rows(cursor: Cursor) -> None:
             return
         row = Span(f"rows[{number}]", start, start + size)
         spans.append(row)
-        types = read_row_types(cursor.data[start : start + size], count, start)
+        types = read_row_types(cursor.data[start : start + size], count, start, row.name)
         row.children.append(Span("types", start, start + size, types))
         cursor.pos = start + size
         values: list[WireValue] = []
@@ -312,7 +312,7 @@ class Tiers:
         if entry is None:
             if len(self.cold) >= MAX_COLD:
                 self.cold.clear()
-            entry = self.cold[count, key] = Cold(header, read_row_types(header, count, 0))
+            entry = self.cold[count, key] = Cold(header, read_row_types(header, count, 0, ""))
         return entry
 
     def warm(self, key: Key, entry: Cold, rows: int) -> None:

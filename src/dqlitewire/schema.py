@@ -16,6 +16,7 @@ from __future__ import annotations
 from keyword import iskeyword
 
 from . import generate
+from .checks import whole_bytes
 from .exceptions import DecodeError
 from .fields import (
     DERIVED,
@@ -38,7 +39,7 @@ from .fields import (
     u32,
     u64,
 )
-from .text import abbreviate
+from .text import abbreviate, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -182,21 +183,10 @@ class Value(metaclass=Declared):
     def __reduce__(self) -> tuple[object, ...]:
         return _restore, (type(self), *(getattr(self, name) for name in slots_of(type(self))))
 
-    def _described(self, brief: bool) -> str:
-        shown = ", ".join(
-            f"{f.name}={abbreviate(value) if brief else repr(value)}"
-            for f in self.FIELDS
-            if f.is_attribute and f.compared
-            for value in (getattr(self, f.name),)
-        )
-        return f"{type(self).__name__}({shown})"
-
     def __repr__(self) -> str:
-        brief = self._described(brief=True)
-        return self._described(brief=False) if len(brief) < 60 and "..." not in brief else brief
-
-    def __str__(self) -> str:
-        return self._described(brief=True)
+        compared = (f.name for f in self.FIELDS if f.is_attribute and f.compared)
+        parts = ", ".join(f"{name}={abbreviate(getattr(self, name))}" for name in compared)
+        return f"{type(self).__name__}({parts})"
 
 
 def slots_of(cls: Any) -> tuple[str, ...]:
@@ -227,11 +217,9 @@ def reader_of(cls: Any, schema: int) -> Reader:
 
 def frame_around(data: bytes | bytearray | memoryview) -> bytes:
     """Put a blank header before a body, for readers that take whole frames."""
-    if not isinstance(data, (bytes, bytearray, memoryview)):
-        raise TypeError(f"got {type(data).__name__}, bytes are needed")
-    return bytes(8) + data
+    return bytes(8) + whole_bytes(data)
 
 
 def unknown_schema(cls: Any, schema: object) -> DecodeError:
     allowed = " and ".join(map(str, cls.SCHEMAS))
-    return DecodeError(f"schema {schema}, allowed {allowed}", path=cls.__name__, offset=5)
+    return DecodeError(f"schema {shown(schema)}, allowed {allowed}", path=cls.__name__, offset=5)

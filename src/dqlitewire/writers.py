@@ -234,7 +234,13 @@ class _Declared:
             if len(declared) != count:
                 problem = f"got {len(declared)} types for {count} columns"
                 raise EncodeError(problem, path=f"RowsResponse.row_types[{row}]")
-            types = tuple([t if type(t) is ValueType else checked_type(t) for t in declared])
+            path = f"RowsResponse.row_types[{row}]"
+            types = tuple(
+                [
+                    t if type(t) is ValueType else checked_type(t, f"{path}[{i}]")
+                    for i, t in enumerate(declared)
+                ]
+            )
         found = row_shapes.compiled.get((types, count))
         self.types: Types | None = types
         self.count = count

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from struct import Struct
 
+from ..checks import readable
 from ..constants import HEADER_SIZE
 from ..cursor import Cursor
 from ..exceptions import DecodeError, EncodeError
@@ -59,15 +60,16 @@ class Header(Value):
         return HEADER.pack(self.size_words, self.msg_type, self.schema, 0)
 
     @classmethod
-    def decode(cls, data: bytes | memoryview) -> Header:
+    def decode(cls, data: bytes | bytearray | memoryview) -> Header:
         """Decode the first 8 bytes.
 
         Raises:
             DecodeError: fewer than 8 bytes.
         """
-        if len(data) < HEADER_SIZE:
-            raise DecodeError(f"got {len(data)} bytes, {HEADER_SIZE} are needed", path="Header", offset=0)
-        words, msg_type, schema, _ = HEADER.unpack_from(data)
+        content = readable(data)
+        if len(content) < HEADER_SIZE:
+            raise DecodeError(f"got {len(content)} bytes, {HEADER_SIZE} are needed", path="Header", offset=0)
+        words, msg_type, schema, _ = HEADER.unpack_from(content)
         return cls(words, msg_type, schema)
 
 
