@@ -90,10 +90,11 @@ class Field:
                 raise cursor.error(self.name, f"got {value}, only 0 is allowed", start)
             return None
         low, high = self.decodes
-        if self.cap is not None:
-            high = min(high, getattr(cursor.options, self.cap))
+        cap = None if self.cap is None else getattr(cursor.options, self.cap)
+        if cap is not None and value > cap:
+            raise cursor.error(self.name, f"got {value}, at most {cap}", start, cap)
         if not low <= value <= high:
-            raise cursor.error(self.name, f"got {value}, allowed {low} to {high}", start, limit=high)
+            raise cursor.error(self.name, f"got {value}, allowed {low} to {high}", start)
         return NodeRole(value) if self.kind == "role" else value
 
 
@@ -109,7 +110,7 @@ def _read_params(field: Field, cursor: Cursor) -> list[Any]:
         cursor.data, start, cursor.end, cursor.schema, cursor.options, f"{cursor.path}.{field.name}"
     )
     cursor.pos += size
-    cursor.note(field.name, start, values)
+    cursor.note(field.name, start, "params")
     return values
 
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from struct import error as struct_error
 
 from .columns import ENOUGH, Uniform
-from .cursor import Cursor, Span
+from .cursor import Cursor
 from .exceptions import DecodeError
 from .rowreaders import FIXED, PADDING, compile_row_reader, key_of
 from .tuples import DONE, PART, read_row_types, row_header
@@ -165,20 +165,105 @@ def _read_names(frame: bytes, end: int, options: Options) -> tuple[list[str], in
     pos = 8 + len(head)
     if known is options and frame.startswith(head, 8) and pos + 8 <= end:
         return names.copy(), pos
-    path = "RowsResponse.column_names"
-    if end < 24:
-        raise DecodeError(f"got {end - 8} bytes, 16 are needed", path="RowsResponse", offset=8)
-    count = int.from_bytes(frame[8:16], "little")
-    if count > options.max_column_count:
-        limit = options.max_column_count
-        raise DecodeError(f"got {count}, at most {limit}", path=path, offset=8, limit=limit)
-    if count * 8 + 8 > end - 16:
-        raise DecodeError(f"got {count}, {end - 16} bytes are left", path=path, offset=8)
-    cursor = Cursor(frame, 16, end, options, "RowsResponse")
-    names = [cursor.text(f"column_names[{i}]", options.max_column_name_size) for i in range(count)]
+    cursor = Cursor(frame, 8, end, options, "RowsResponse")
+    names = [*column_names(cursor)]
     if cursor.pos < 4096:
         _last_names = options, frame[8 : cursor.pos], names.copy()
     return names, cursor.pos
+
+
+def column_names(cursor: Cursor) -> Iterator[str]:
+    """Read the names that stand before the rows."""
+    start, left = cursor.pos, cursor.end - cursor.pos
+    if left < 16:
+        raise cursor.error("", f"got {left} bytes, 16 are needed")
+    count, limit = cursor.unsigned("columns", 8), cursor.options.max_column_count
+    if count > limit:
+        raise cursor.error("column_names", f"got {count}, at most {limit}", start, limit)
+    if count * 8 + 8 > left - 8:
+        raise cursor.error("column_names", f"got {count}, {left - 8} bytes are left", start)
+    for i in range(count):
+        yield cursor.text("column_names", cursor.options.max_column_name_size, i)
+
+
+def row_header_size(count: int) -> int:
+    return (count + 15) // 16 * 8
+
+
+class PlainRows:
+    """Rows read cell by cell, one after the other, up to the marker that must end the frame.
+
+    Attributes:
+        start: where the row read last begins, or the marker.
+        pos: where reading goes on; after an error, behind the last part that could be read.
+        types: those of the row read last.
+        more: whether the marker says that more frames follow.
+    """
+
+    __slots__ = (
+        "_codes",
+        "_count",
+        "_end",
+        "_frame",
+        "_header",
+        "_options",
+        "_read",
+        "more",
+        "pos",
+        "start",
+        "types",
+    )
+
+    def __init__(self, frame: bytes, pos: int, end: int, count: int, options: Options) -> None:
+        self._frame, self._end = frame, end
+        self._count, self._options = count, options
+        self._read = 0
+        self._header = b""
+        self._codes: list[int] = []
+        self.types: Types = ()
+        self.start = self.pos = pos
+        self.more = False
+
+    def next(self) -> Row | None:
+        """Read a row; None at the marker."""
+        frame, pos, end = self._frame, self.pos, self._end
+        self.start = pos
+        word = frame[pos : min(pos + 8, end)]
+        if word == DONE or word == PART:
+            self.pos, self.more = pos + 8, word == PART
+            if pos + 8 != end:
+                problem = f"got {end - pos - 8} bytes behind the marker"
+                raise DecodeError(problem, path="RowsResponse", offset=pos + 8)
+            return None
+        path, size = f"RowsResponse.rows[{self._read}]", row_header_size(self._count)
+        if not self._count or pos + size > end:
+            raise DecodeError("no marker at the end of the rows", path=path, offset=pos)
+        if self._read >= self._options.max_rows:
+            limit = self._options.max_rows
+            raise DecodeError(f"got more than {limit} rows", path=path, offset=pos, limit=limit)
+        header = frame[pos : pos + size]
+        if header != self._header:
+            self.types = read_row_types(header, self._count, pos, path)
+            self._codes = list(map(int, self.types))  # plain integers: an enum's members compare slowly
+            self._header = header
+        row = self._cells(pos + size, path)
+        self._read += 1
+        return row
+
+    def _cells(self, pos: int, path: str) -> Row:
+        frame, end, options = self._frame, self._end, self._options
+        max_text, max_blob, errors = options.max_text_value_size, options.max_blob_size, options.text_errors
+        values: list[WireValue] = []
+        try:
+            for code in self._codes:
+                value, pos = read_value(code, frame, pos, end, max_text, max_blob, errors)
+                values.append(value)
+        except DecodeError as error:
+            error.path = f"{path}[{len(values)}]"
+            raise
+        finally:
+            self.pos = pos
+        return tuple(values)
 
 
 def read_rows_plainly(
@@ -187,88 +272,30 @@ def read_rows_plainly(
     """Decode rows cell by cell up to the marker that must end the frame."""
     rows: list[Row] = []
     runs: list[tuple[int, Types]] = []
-    size = (count + 15) // 16 * 8
-    codes: list[int] = []
-    last_header = b""
-    while True:
-        word = frame[pos : min(pos + 8, end)]
-        if word == DONE or word == PART:
-            if pos + 8 != end:
-                problem = f"got {end - pos - 8} bytes behind the marker"
-                raise DecodeError(problem, path="RowsResponse", offset=pos + 8)
-            return RowTypes(runs, len(rows)), rows, word == PART
-        path = f"RowsResponse.rows[{len(rows)}]"
-        if not count or pos + size > end:
-            raise DecodeError("no marker at the end of the rows", path=path, offset=pos)
-        if len(rows) >= options.max_rows:
-            limit = options.max_rows
-            raise DecodeError(f"got more than {limit} rows", path=path, offset=pos, limit=limit)
-        header = frame[pos : pos + size]
-        try:
-            if header != last_header:
-                types = read_row_types(header, count, pos, path)
-                codes = list(map(int, types))
-                last_header = header
-                if not runs or runs[-1][1] != types:
-                    runs.append((len(rows), types))
-            row, pos = _read_row(frame, pos + size, end, codes, options)
-        except DecodeError as error:
-            error.path = path
-            raise
+    plain = PlainRows(frame, pos, end, count, options)
+    while (row := plain.next()) is not None:
+        if not runs or runs[-1][1] != plain.types:
+            runs.append((len(rows), plain.types))
         rows.append(row)
-
-
-def _read_row(frame: bytes, pos: int, end: int, codes: Sequence[int], options: Options) -> tuple[Row, int]:
-    values: list[WireValue] = []
-    max_text, max_blob, errors = options.max_text_value_size, options.max_blob_size, options.text_errors
-    for code in codes:  # plain integers: an enum's members compare slowly
-        value, pos = read_value(code, frame, pos, end, max_text, max_blob, errors)
-        values.append(value)
-    return tuple(values), pos
+    return RowTypes(runs, len(rows)), rows, plain.more
 
 
 def explain_rows(cursor: Cursor) -> None:
-    """Note the byte ranges of a ROWS frame's parts, as far as it can be read."""
-    spans = cursor.spans if cursor.spans is not None else []
-    count = cursor.unsigned("columns", 8)
-    if count > cursor.options.max_column_count:
-        return
-    for i in range(count):
-        cursor.text(f"column_names[{i}]", cursor.options.max_column_name_size)
-    size = (count + 15) // 16 * 8
+    """Note the byte ranges of a ROWS frame's parts, as far as it can be read, and keep none of its values."""
+    count = sum(1 for _ in column_names(cursor))
+    plain = PlainRows(cursor.data, cursor.pos, cursor.end, count, cursor.options)
     number = 0
-    while True:
-        start = cursor.pos
-        word = cursor.data[start : min(start + 8, cursor.end)]
-        if word == DONE or word == PART:
-            cursor.pos = start + 8
-            cursor.note("marker", start, "DONE" if word == DONE else "PART")
-            return
-        if not count or start + size > cursor.end:
-            return
-        row = Span(f"rows[{number}]", start, start + size)
-        spans.append(row)
-        types = read_row_types(cursor.data[start : start + size], count, start, row.name)
-        row.children.append(Span("types", start, start + size, types))
-        cursor.pos = start + size
-        values: list[WireValue] = []
-        for i, code in enumerate(types):
-            at = cursor.pos
-            options = cursor.options
-            value, cursor.pos = read_value(
-                code,
-                cursor.data,
-                at,
-                cursor.end,
-                options.max_text_value_size,
-                options.max_blob_size,
-                options.text_errors,
-            )
-            row.children.append(Span(f"[{i}]", at, cursor.pos, value))
-            row.end = cursor.pos
-            values.append(value)
-        row.value = tuple(values)
-        number += 1
+    try:
+        while plain.next() is not None:
+            cursor.pos = plain.pos
+            cursor.note("rows", plain.start, "row", number)
+            number += 1
+    finally:
+        if plain.pos > plain.start:  # the marker, or a row that is cut short
+            cursor.pos = plain.pos
+            is_marker = cursor.data[plain.start : plain.start + 8] in (DONE, PART)
+            name, kind = ("marker", "marker") if is_marker else ("rows", "row")
+            cursor.note(name, plain.start, kind, None if is_marker else number)
 
 
 # ---- the fast path

@@ -13,7 +13,7 @@ from ..checks import (
     choice_of,
 )
 from ..constants import NodeRole, ResponseType, ValueType
-from ..cursor import Cursor, Span
+from ..cursor import Cursor
 from ..exceptions import EncodeError
 from ..fields import files, ignored, nodes, other, padding, role, stmt_schema, text, u32, u64
 from ..limits import (
@@ -33,7 +33,7 @@ from ..limits import (
     MAX_TAIL_OFFSET,
     Options,
 )
-from ..rows import RowTypes, explain_rows, read_rows
+from ..rows import RowTypes, read_rows
 from ..schema import Value, fill, frame_around, slots_of, unknown_schema
 from ..text import kind_of, sanitize_for_log, sanitize_server_text, shown
 from ..types import U64, WireValue, blob_bytes, pack_text
@@ -43,6 +43,8 @@ from .base import HEADER, Response
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ..parts import Parts
 
 __all__ = [
     "DbResponse",
@@ -104,7 +106,7 @@ class FailureResponse(
             if (nul + 8) & -8 == end:
                 cursor.pos = at
                 if at > start:
-                    cursor.note("half-built rows", start, data[start:at])
+                    cursor.note("half-built rows", start, "bytes")
                 code = cursor.unsigned("code", 8)
                 message = cursor.text("message", cursor.options.max_failure_message_size)
                 return fill(cls, (code, sanitize_server_text(message)))
@@ -147,9 +149,9 @@ class LeaderResponse(Response, code=ResponseType.LEADER, fast_if="node_id and ad
 
 
 def read_legacy_leader(
-    frame: bytes, end: int, options: Options, spans: list[Span] | None = None
+    frame: bytes, end: int, options: Options, parts: Parts | None = None
 ) -> LeaderResponse:
-    cursor = Cursor(frame, 8, end, options, "LeaderResponse", spans=spans)
+    cursor = Cursor(frame, 8, end, options, "LeaderResponse", parts=parts)
     message = fill(LeaderResponse, (0, cursor.text("address", options.max_address_size)))
     cursor.finish()
     return message
@@ -386,8 +388,6 @@ class RowsResponse(Response, code=ResponseType.ROWS):
 
     @classmethod
     def _read(cls, cursor: Cursor) -> RowsResponse:
-        if cursor.spans is not None:
-            explain_rows(cursor)
         message = cls._read_frame(cursor.data, cursor.end, cursor.options)
         cursor.pos = cursor.end
         return message
