@@ -98,17 +98,18 @@ def _margin(span: Span, size: int) -> dict[int, str]:
     """Word offset -> what begins there, for the words that are shown: the first ones, and the last."""
     names: dict[int, list[str]] = {}
     last = (span.end - 1) & ~7
-    for leaf, path in _leaves(span, ""):
-        at = leaf.start & ~7
-        if at < size or at == last:
-            names.setdefault(at, []).append(f"{path}{leaf.name} {value_of(leaf, 60)}".strip())
+    for leaf, path in _leaves(span, "", size, last):
+        names.setdefault(leaf.start & ~7, []).append(f"{path}{leaf.name} {value_of(leaf, 60)}".strip())
     return {at: ", ".join(parts) for at, parts in names.items()}
 
 
-def _leaves(span: Span, path: str) -> Iterator[tuple[Span, str]]:
+def _leaves(span: Span, path: str, size: int, last: int) -> Iterator[tuple[Span, str]]:
+    """Yield what begins before `size` or in the last word, with its path."""
     for child in span.children:
+        if child.start >= size and child.end <= last:
+            continue
         if child.children and child.name != "header":
-            for leaf, inner in _leaves(child, ""):
+            for leaf, inner in _leaves(child, "", size, last):
                 yield leaf, f"{path}{child.name}{'' if f'{inner}{leaf.name}'.startswith('[') else '.'}{inner}"
-        else:
+        elif child.start < size or child.start >= last:
             yield child, path
