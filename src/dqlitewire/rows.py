@@ -8,7 +8,7 @@ plain one, which returns the rows or says what is wrong.
 The fast path reads a signature in one loop over its types while it is cold, and compiles a reader for it
 once `HEAT` rows were seen. Compiling costs as much as reading a few hundred rows, so a peer that sends ever
 new signatures must not be able to buy it freely: there is a credit, earned by rows decoded and spent by
-compilations, and the compiled set is cleared when it is full.
+compilations. Everything that is kept of signatures is bounded in number and bytes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from struct import error as struct_error
 
+from .caches import Cache, Credit
 from .columns import ENOUGH, Uniform
 from .cursor import Cursor
 from .exceptions import DecodeError
@@ -25,7 +26,7 @@ from .types import DOUBLE, I64, U64, read_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any, overload
 
     from .constants import ValueType
@@ -40,9 +41,12 @@ if TYPE_CHECKING:
 __all__ = ["RowTypes", "explain_rows", "read_rows", "read_rows_plainly"]
 
 HEAT = 64  # rows of a signature before it is compiled: from 100 to 300 on it pays
-MAX_COMPILED = 256
-MAX_COLD = 4096
 MAX_COMPILED_COLUMNS = 256
+# Signatures that are kept. A reader takes about 2 KB and 200 bytes a column, a cold signature 500 bytes and
+# 10 a column: 10 MB of memory at the most, whatever a peer sends.
+NARROW = 32  # columns
+MAX_COMPILED, MAX_WIDE_COMPILED = 256, 64
+MAX_COLD, MAX_WIDE_COLD = 4096, 256
 MAX_CREDIT = 128
 ROWS_PER_CREDIT = 512
 LARGE_FRAME, LARGE_ROW = 1 << 16, 4096
@@ -302,72 +306,89 @@ def explain_rows(cursor: Cursor) -> None:
 
 
 class Cold:
-    """A signature that is not compiled: header, types, the types as plain integers, rows seen."""
+    """A signature that is not compiled: header, types, rows seen, and whether a reader for it may be made."""
 
-    __slots__ = ("codes", "header", "rows", "types")
+    __slots__ = ("codes", "header", "may_compile", "rows", "types")
 
     def __init__(self, header: bytes, types: Types) -> None:
         self.header = header
         self.types = types
-        self.codes = [int(code) for code in types]
+        self.codes = bytes(types)  # plain integers: an enum's members compare slowly
         self.rows = 0
+        # Bits that mean nothing multiply signatures, and compiling very wide rows takes long.
+        self.may_compile = len(types) <= MAX_COMPILED_COLUMNS and header == row_header(self.codes)
+
+
+class Compiled:
+    """Readers that were made, and for each signature whether its texts keep their lengths.
+
+    A full set is not cleared, since others are reading: `Tiers` puts an empty one in its place.
+    """
+
+    __slots__ = ("readers", "uniform")
+
+    def __init__(self) -> None:
+        self.readers: dict[int, dict[Key, RowReader]] = {}  # by column count, by header
+        self.uniform: dict[
+            tuple[int, Key], Uniform | None
+        ] = {}  # of every reader; None without texts and blobs
+
+    def __len__(self) -> int:
+        return len(self.uniform)
 
 
 class Tiers:
-    """Which signatures are cold, which are compiled, and how many more may be."""
+    """Which signatures are cold, which are compiled, and how many more may be; all threads share one.
 
-    __slots__ = ("cold", "compiled", "count", "credit", "heat", "rows", "uniform")
+    Rows of more than `NARROW` columns have caches of their own with fewer entries, so that memory is bounded
+    however wide they are.
+    """
+
+    __slots__ = ("cold", "compiled", "credit", "heat")
 
     def __init__(self, heat: int = HEAT) -> None:
         self.heat = heat
-        self.compiled: dict[int, dict[Key, RowReader]] = {}  # by column count
-        self.count = 0
-        self.cold: dict[tuple[int, Key], Cold] = {}  # by column count and header
-        self.uniform: dict[tuple[int, Key], Uniform] = {}  # of the compiled ones with texts or blobs
-        self.credit = MAX_CREDIT
-        self.rows = 0
-
-    def earn(self, rows: int) -> None:
-        self.rows += rows
-        if self.rows >= ROWS_PER_CREDIT:
-            earned, self.rows = divmod(self.rows, ROWS_PER_CREDIT)
-            self.credit = min(self.credit + earned, MAX_CREDIT)
+        self.compiled = [Compiled(), Compiled()]
+        self.cold: tuple[Cache[tuple[int, Key], Cold], ...] = (
+            Cache(MAX_COLD, _cold_size(NARROW)),
+            Cache(MAX_WIDE_COLD, _cold_size(MAX_COMPILED_COLUMNS)),
+        )
+        self.credit = Credit(MAX_CREDIT, ROWS_PER_CREDIT)
 
     def see(self, key: Key, header: bytes, count: int) -> Cold:
         """Return what is known of a cold signature."""
-        entry = self.cold.get((count, key))
+        cold = self.cold[count > NARROW]
+        entry = cold.get((count, key))
         if entry is None:
-            if len(self.cold) >= MAX_COLD:
-                self.cold.clear()
-            entry = self.cold[count, key] = Cold(header, read_row_types(header, count, 0, ""))
+            entry = Cold(header, read_row_types(header, count, 0, ""))
+            cold.add((count, key), entry, _cold_size(count))
         return entry
 
-    def warm(self, key: Key, entry: Cold, rows: int) -> None:
-        """Count rows that were read of a cold signature, and compile it once it is hot."""
-        self.earn(rows)
+    def warm(self, key: Key, entry: Cold, rows: int) -> bool:
+        """Count rows that were read of a cold signature; compile it once it is hot, and tell so."""
+        self.credit.earn(rows)
         entry.rows += rows
-        if entry.rows >= self.heat and self.credit > 0:
-            self._compile(key, entry)
+        if entry.rows < self.heat or not entry.may_compile or not self.credit.spend():
+            return False
+        count = len(entry.types)
+        wide = count > NARROW
+        compiled = self.compiled[wide]
+        if len(compiled) >= (MAX_WIDE_COMPILED if wide else MAX_COMPILED):
+            compiled = self.compiled[wide] = Compiled()
+        varies = any(code not in FIXED for code in entry.codes)
+        compiled.uniform[count, key] = Uniform(entry.header, entry.types) if varies else None
+        compiled.readers.setdefault(count, {})[key] = compile_row_reader(entry.types)
+        self.cold[wide].forget((count, key))
+        return True
 
-    def _compile(self, key: Key, entry: Cold) -> None:
-        types, count = entry.types, len(entry.types)
-        # Bits that mean nothing multiply signatures, and compiling very wide rows takes long.
-        if count > MAX_COMPILED_COLUMNS or entry.header != row_header(types):
-            return
-        self.credit -= 1
-        if self.count >= MAX_COMPILED:
-            for readers in list(self.compiled.values()):  # at once: others decode too
-                readers.clear()
-            self.uniform.clear()
-            self.count = 0
-        self.count += 1
-        self.compiled[count][key] = compile_row_reader(types)
-        self.cold.pop((count, key), None)
-        if any(code not in FIXED for code in entry.codes):
-            self.uniform[count, key] = Uniform(entry.header, types)
+
+def _cold_size(count: int) -> int:
+    """About how many bytes are kept of a cold signature: eight for a type, two or so of header and codes."""
+    return 500 + 10 * count
 
 
 tiers = Tiers()
+_NO_READERS: Mapping[Key, RowReader] = {}
 
 
 def _has_large_rows(frame: bytes, pos: int, end: int, count: int) -> bool:
@@ -390,10 +411,11 @@ def _read_fast(
     size = (count + 15) // 16 * 8
     last = end - 8
     tier = tiers
-    readers = tier.compiled.setdefault(count, {}) if padded else {}
+    compiled = tier.compiled[count > NARROW]
+    readers = compiled.readers.get(count, _NO_READERS) if padded else _NO_READERS
     cold = planned = 0
     key = key_of(frame[pos : pos + size])
-    uniform = tier.uniform.get((count, key)) if padded else None
+    uniform = compiled.uniform.get((count, key)) if readers else None
     plan = uniform.plan if uniform is not None else None
     if uniform is not None and plan is not None:
         pos = plan.read(frame, pos, rows)
@@ -410,19 +432,21 @@ def _read_fast(
         header = frame[pos : pos + size]
         entry = tier.see(key, header, count)
         begin((first, entry.types))
-        # Without credit a look now and then is enough.
-        most = tier.heat - entry.rows if padded and tier.credit else ROWS_PER_CREDIT
+        # Where nothing can be compiled a look now and then is enough.
+        may = padded and entry.may_compile and len(tier.credit)
+        most = tier.heat - entry.rows if may else ROWS_PER_CREDIT
         header, pos = _read_cold(frame, pos + size, header, entry.codes, most, append, index)
         if padded:
-            tier.warm(key, entry, len(rows) - first)
+            if tier.warm(key, entry, len(rows) - first):
+                readers = tier.compiled[count > NARROW].readers.get(count, _NO_READERS)
             cold += len(rows) - first
         key = key_of(header)
     word = frame[last:end]
     if pos != last or not (word == DONE or word == PART):
         raise DecodeError("no marker")
-    tier.earn(len(rows) - cold)
+    tier.credit.earn(len(rows) - cold)
     if uniform is not None and len(rows) >= ENOUGH:
-        uniform.learn(rows, runs, planned)
+        uniform.learn(rows, runs, plan, planned)
     return RowTypes(runs, len(rows)), rows, word == PART
 
 
@@ -430,7 +454,7 @@ def _read_cold(
     frame: bytes,
     pos: int,
     header: bytes,
-    codes: list[int],
+    codes: bytes,
     most: int,
     append: Callable[[Row], None],
     index: Callable[[int, int], int],
