@@ -140,9 +140,12 @@ def checked_items(value: Any, path: str) -> list[Any]:
 def checked_rows(value: Any, path: str) -> list[tuple[Any, ...]]:
     """Copy a sequence of sequences into a list of tuples."""
     rows = checked_items(value, path)
-    for kind in dict.fromkeys(map(type, rows)):
+    kinds = [*map(type, rows)]
+    if kinds.count(tuple) == len(kinds):
+        return rows
+    for kind in dict.fromkeys(kinds):
         if kind not in _ORDINARY and not is_sequence(kind):
-            number = next(i for i, row in enumerate(rows) if type(row) is kind)
+            number = kinds.index(kind)
             raise _no_sequence(rows[number], f"{path}[{number}]")
     return list(map(tuple, rows))
 

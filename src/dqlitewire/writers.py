@@ -77,11 +77,12 @@ class Shapes:
     new shapes cost no more than about twice what the plain writers take.
     """
 
-    __slots__ = ("cold", "compiled", "credit", "heat")
+    __slots__ = ("cold", "compiled", "credit", "find", "heat")
 
     def __init__(self, heat: int = HEAT) -> None:
         self.heat = heat
         self.compiled: Cache[Any, Any] = Cache(MAX_COMPILED, WRITER_SIZE)
+        self.find = self.compiled.get
         self.cold: Cache[Any, Cold] = Cache(MAX_COLD, COLD_SIZE)
         self.credit = Credit(MAX_CREDIT, USES_PER_CREDIT)
 
@@ -141,7 +142,7 @@ def write_params(message: Any, form: int, options: Options) -> bytes:
     try:
         if count <= MAX_GENERATED:
             kinds = tuple(map(type, params))
-            writer = params_shapes[schema].compiled.get(kinds)
+            writer = params_shapes[schema].find(kinds)
             data = writer(params) if writer is not None else _write_cold_params(params, schema, kinds)
         else:
             data = _write_many_params(params, schema)
@@ -174,7 +175,7 @@ def _write_many_params(params: Sequence[Any], schema: int) -> bytes:
     for start in range(0, len(params), MAX_GENERATED):
         chunk = params[start : start + MAX_GENERATED]
         kinds = tuple(map(type, chunk))
-        found = chunk_shapes.compiled.get(kinds) or _cold_chunk(kinds)
+        found = chunk_shapes.find(kinds) or _cold_chunk(kinds)
         codes.append(found[0])
         parts.append(_write_values(chunk, kinds) if found[1] is None else found[1](chunk))
     return b"".join((params_header(b"".join(codes), schema), *parts))
@@ -225,8 +226,8 @@ def _write_row_list(message: RowsResponse, count: int, options: Options) -> list
     for start, stop, declared in _declared_runs(message):
         found = known.get(id(declared))
         if found is None:
-            path = f"row_types[{start}]" if len(message.row_types) else "column_types"
-            found = known[id(declared)] = _Declared(declared, count, f"RowsResponse.{path}")
+            row = None if declared is message.column_types else start
+            found = known[id(declared)] = _Declared(declared, count, row)
         at = start
         while at < stop:
             writer = found.favourite
@@ -255,14 +256,16 @@ class _Declared:
     """Types that rows of one message are declared with, None if inferred, and how such rows are written.
 
     Attributes:
-        known: by Python types: a writer, a cold shape, or None where none can be made.
+        writers: by Python types.
+        others: cold shapes by Python types, None where no writer can be made.
     """
 
-    __slots__ = ("codes", "count", "favourite", "known", "types")
+    __slots__ = ("codes", "count", "favourite", "others", "types", "writers")
 
-    def __init__(self, declared: Sequence[Any] | None, count: int, path: str) -> None:
+    def __init__(self, declared: Sequence[Any] | None, count: int, row: int | None) -> None:
         types = None
         if declared is not None:
+            path = "RowsResponse.column_types" if row is None else f"RowsResponse.row_types[{row}]"
             if len(declared) != count:
                 raise EncodeError(f"got {len(declared)} types for {count} columns", path=path)
             types = tuple(
@@ -274,15 +277,17 @@ class _Declared:
         self.types: Types | None = types
         self.codes = None if types is None else bytes(types)
         self.count = count
-        self.known: dict[Any, RowWriter | Cold | None] = {}
+        self.writers: dict[Any, RowWriter] = {}
+        self.others: dict[Any, Cold | None] = {}
         self.favourite: RowWriter | None = favourites.get((self.codes, count))
 
     def write(self, rows: Sequence[Any], at: int, stop: int, parts: list[bytes], options: Options) -> int:
         """Write the next row, and those like it; return the number of the one behind."""
-        writer = self._writer(tuple(map(type, rows[at])))
+        kinds = tuple(map(type, rows[at]))
+        writer = self.writers.get(kinds)
+        if writer is None:
+            writer = self._warm(kinds)
         if writer is not None:
-            if self.favourite is None:
-                favourites.add((self.codes, self.count), writer)
             self.favourite = writer
             try:
                 return writer(rows, at, stop, parts.append)
@@ -291,34 +296,40 @@ class _Declared:
         parts.append(write_row_plainly(rows[at], self.types, self.count, at, options))
         return at + 1
 
-    def _writer(self, kinds: tuple[type, ...]) -> RowWriter | None:
-        try:
-            found = self.known[kinds]
-        except KeyError:
-            if len(self.known) >= MAX_COLD:
-                self.known.clear()
-            found = self.known[kinds] = self._look_up(kinds)
-        if type(found) is not Cold:
-            return found  # type: ignore[return-value]
-        if not row_shapes.earns(found):
+    def _warm(self, kinds: tuple[type, ...]) -> RowWriter | None:
+        """Return the writer of a shape, if there is one or it has just earned one."""
+        key = self.codes, kinds
+        if kinds not in self.others:
+            found: RowWriter | None = row_shapes.find(key)
+            if found is not None:
+                return self._have(kinds, found)
+            if len(self.others) >= MAX_COLD:
+                self.others.clear()
+            self.others[kinds] = self._cold(kinds)
+        shape = self.others[kinds]
+        if shape is None or not row_shapes.earns(shape):
             return None
-        made = compile_row_writer(found.header, found.codes)
-        self.known[kinds] = row_shapes.add((self.codes, kinds), made)
-        return made
+        return self._have(kinds, row_shapes.add(key, compile_row_writer(shape.header, shape.codes)))
 
-    def _look_up(self, kinds: tuple[type, ...]) -> RowWriter | Cold | None:
-        """Find a shape, if its values are exactly what its types hold and it is not too wide."""
+    def _have(self, kinds: tuple[type, ...], writer: RowWriter) -> RowWriter:
+        if self.favourite is None:
+            favourites.add((self.codes, self.count), writer)
+        self.writers[kinds] = writer
+        return writer
+
+    def _cold(self, kinds: tuple[type, ...]) -> Cold | None:
+        """Return a shape whose values are exactly what its types hold, if it is not too wide."""
         if len(kinds) != self.count or len(kinds) > MAX_GENERATED:
             return None
         key = self.codes, kinds
-        found: RowWriter | Cold | None = row_shapes.compiled.get(key) or row_shapes.cold.get(key)
-        if found is None:
+        shape = row_shapes.cold.get(key)
+        if shape is None:
             try:
                 codes = _held_codes(self.types, kinds)
             except _DOUBTS:
                 return None
-            found = row_shapes.cold.add(key, Cold(row_header(codes), codes))
-        return found
+            shape = row_shapes.cold.add(key, Cold(row_header(codes), codes))
+        return shape
 
 
 def _held_codes(types: Types | None, kinds: tuple[type, ...]) -> list[int]:
