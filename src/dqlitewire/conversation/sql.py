@@ -14,7 +14,7 @@ from .tokens import Kind, Token, tokenize
 
 __all__ = ["SURVEYS", "Kind", "Survey", "Token", "normalise", "survey", "tokenize"]
 
-_CACHED_TEXTS, _CACHED_SIZE = 512, 8192  # bytes of a text and what was found in it
+_CACHED_TEXTS, _CACHED_SIZE = 512, 12_288  # bytes of a text and what was found in it
 
 
 class Survey:
@@ -70,7 +70,7 @@ def survey(sql: str) -> Survey:
     seen = SURVEYS.get(sql)
     if seen is None:
         seen = _survey(sql)
-        SURVEYS.add(sql, seen, getsizeof(sql) + 300 * len(seen.verbs) + 150 * len(seen.pragmas))
+        SURVEYS.add(sql, seen, 2 * getsizeof(sql) + 300 * len(seen.verbs) + 150 * len(seen.pragmas))
     return seen
 
 
