@@ -276,6 +276,10 @@ def test_rows_of_another_width() -> None:
             message = RowsResponse(["a", "b"], [], [], [(1, 2)] * before + [odd] + [(3, 4)])
             plain = check_rows(message)
             assert plain[1] == f"RowsResponse.rows[{before}]"
+    for width in (1, 2, 3):  # and where those widths have writers of their own
+        check_rows(RowsResponse(names(width), [], [], [(1,) * width] * 40))
+    for width, odd in ((1, (1, 2)), (2, (1,)), (3, (1, 2)), (2, (1, 2, 3))):
+        assert check_rows(RowsResponse(names(width), [], [], [odd]))[1] == "RowsResponse.rows[0]"
 
 
 def test_kinds_that_take_turns() -> None:

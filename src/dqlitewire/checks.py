@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OptionError",
-    "check_count",
     "check_version",
+    "checked_count",
     "checked_integer",
     "checked_items",
     "checked_option",
@@ -86,12 +86,14 @@ def check_version(version: object) -> None:
         raise HandshakeError(f"version {shown(version)}, allowed 1 and {PROTOCOL_VERSION_LEGACY:#x}")
 
 
-def check_count(name: str, value: object) -> None:
-    """Refuse what cannot be a number of things."""
+def checked_count(name: str, value: object) -> int:
+    """Return a number of things."""
     if not issubclass(type(value), int) or type(value) is bool:
         raise TypeError(f"{name} is {kind_of(value)}, an integer is needed")
-    if int.__lt__(value, 0):  # type: ignore[arg-type]
-        raise ValueError(f"{name} is {shown(value)}, at least 0")
+    number = int.__int__(value)  # type: ignore[arg-type]
+    if number < 0:
+        raise ValueError(f"{name} is {shown(number)}, at least 0")
+    return number
 
 
 # ---- values

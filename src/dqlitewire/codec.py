@@ -162,11 +162,12 @@ def encode_message(
 def _encoded(message: Message, options: Options) -> bytes:
     try:
         data = message._frame(options)
+        size = len(data)
     except (AttributeError, TypeError):
-        if not isinstance(message, Message):
+        if not issubclass(type(message), Message):
             raise TypeError(f"got {kind_of(message)}, a message is needed") from None
         raise
-    if len(data) > options.max_message_size:
+    if size > options.max_message_size:
         raise _too_large(data, options)
     return data
 
@@ -225,7 +226,7 @@ def decode_message(
             max_total_rows=max_total_rows,
         )
     readers = _REQUEST_READERS if is_request else _RESPONSE_READERS
-    if version != PROTOCOL_VERSION:
+    if version is not PROTOCOL_VERSION:
         _check_version(version)
         readers = _readers(is_request, version)
     if type(data) is bytes:  # what _read_frame does, without the call

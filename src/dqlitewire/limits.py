@@ -203,10 +203,11 @@ class Options:
         unknown_role_policy: str = "reject",
         **keywords: int | None,
     ) -> None:
-        limits = limits or DEFAULT_LIMITS
-        if not isinstance(limits, Limits):
+        limits = DEFAULT_LIMITS if limits is None else limits
+        if not issubclass(type(limits), Limits):
             raise TypeError(f"limits is {kind_of(limits)}, Limits or None")
-        changes = {n: v for n, v in keywords.items() if v is None or v != getattr(DEFAULT_LIMITS, n)}
+        caps = {name: checked_cap(name, cap) for name, cap in keywords.items()}
+        changes = {name: cap for name, cap in caps.items() if cap != getattr(DEFAULT_LIMITS, name)}
         self.limits = limits.replace(**changes) if changes else limits
         for name in Limits.__slots__:
             cap = getattr(self.limits, name)

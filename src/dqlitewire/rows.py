@@ -65,11 +65,11 @@ class RowTypes(Sequence["Types"]):
     @classmethod
     def of(cls, rows: list[Types]) -> RowTypes:
         runs: list[tuple[int, Types]] = []
-        known: dict[Types, Types] = {}  # equal types are one object: writers go by identity
+        known: dict[tuple[int, ...], Types] = {}  # like types are one object: writers go by identity
         count = 0
         last = None
         for types in rows:
-            types = known.setdefault(types, types)
+            types = known.setdefault((*map(id, types),), types)  # hashing might run code of the caller's
             if types is not last:
                 runs.append((count, types))
                 last = types

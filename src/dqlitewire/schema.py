@@ -16,7 +16,7 @@ from __future__ import annotations
 from keyword import iskeyword
 
 from . import generate
-from .checks import whole_bytes
+from .checks import choice_of, whole_bytes
 from .exceptions import DecodeError
 from .fields import (
     DERIVED,
@@ -220,6 +220,10 @@ def frame_around(data: bytes | bytearray | memoryview) -> bytes:
     return bytes(8) + whole_bytes(data)
 
 
-def unknown_schema(cls: Any, schema: object) -> DecodeError:
-    allowed = " and ".join(map(str, cls.SCHEMAS))
-    return DecodeError(f"schema {shown(schema)}, allowed {allowed}", path=cls.__name__, offset=5)
+def checked_schema(cls: Any, schema: object) -> int:
+    """Return the schema of a body, if a message has it."""
+    chosen: int | None = choice_of(schema, cls.SCHEMAS)
+    if chosen is None:
+        allowed = " and ".join(map(str, cls.SCHEMAS))
+        raise DecodeError(f"schema {shown(schema)}, allowed {allowed}", path=cls.__name__, offset=5)
+    return chosen

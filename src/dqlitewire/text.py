@@ -69,7 +69,7 @@ def _cut(text: str, width: int) -> str:
     return text if len(text) <= width + 2 else f"{text[:width]}..."
 
 
-_DEPTH = 4  # of sequences within each other
+_DEPTH = 3  # of sequences within each other
 
 
 def abbreviate(value: object, width: int = 60, items: int = 6, depth: int = 0) -> str:

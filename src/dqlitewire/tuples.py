@@ -11,7 +11,7 @@ from __future__ import annotations
 from enum import Enum
 
 from .checks import (
-    check_count,
+    checked_count,
     checked_items,
     checked_option,
     checked_text_errors,
@@ -112,7 +112,7 @@ def encode_params_tuple(
     Raises:
         EncodeError: an unknown schema, too many values, or a value no type holds.
     """
-    check_count("buffer_offset", buffer_offset)
+    shift = checked_count("buffer_offset", buffer_offset)
     given = checked_items(params, "params")
     chosen = check_params_shape(len(given), schema, MAX_PARAM_COUNT, "params")
     if not given:
@@ -123,7 +123,7 @@ def encode_params_tuple(
         data, value_type = pack_as(value, None, f"params[{i}]")
         values.append(data)
         types.append(value_type)
-    return params_header(types, chosen, buffer_offset) + b"".join(values)
+    return params_header(types, chosen, shift) + b"".join(values)
 
 
 def decode_params_tuple(
@@ -144,16 +144,15 @@ def decode_params_tuple(
         ValueError: a schema other than 0 and 1, a negative count or offset.
     """
     chosen = checked_option("schema", schema, (0, 1))
-    check_count("buffer_offset", buffer_offset)
-    if count is not None:
-        check_count("count", count)
+    shift = checked_count("buffer_offset", buffer_offset)
+    known = None if count is None else checked_count("count", count)
     content = readable(data)
     size = len(content)
-    if size < 8 and (count == 0 or not (size or count)):
+    if size < 8 and (known == 0 or not (size or known)):
         return [], 0
     if size < 8:
         raise DecodeError(f"got {size} bytes, a header of 8 is needed", path="params", offset=0)
-    return read_params(content, 0, size, chosen, DEFAULT_OPTIONS, "params", count, buffer_offset)
+    return read_params(content, 0, size, chosen, DEFAULT_OPTIONS, "params", known, shift)
 
 
 def read_params(
@@ -234,18 +233,18 @@ def decode_row_header(
         DecodeError: a type that does not exist (a torn marker has one), or too few bytes.
         ValueError: a negative column count.
     """
-    check_count("column_count", column_count)
+    count = checked_count("column_count", column_count)
     content = readable(data)
     first = bytes(content[:8])
     if first == DONE:
         return RowMarker.DONE, 8
     if first == PART:
         return RowMarker.PART, 8
-    size = (column_count + 15) // 16 * 8
+    size = (count + 15) // 16 * 8
     if len(content) < size:
         problem = f"got {len(content)} bytes, a header of {shown(size)} is needed"
         raise DecodeError(problem, path="row", offset=0)
-    return list(read_row_types(bytes(content[:size]), column_count, 0, "row")), size
+    return list(read_row_types(bytes(content[:size]), count, 0, "row")), size
 
 
 def read_row_types(header: bytes, count: int, offset: int, path: str) -> tuple[ValueType, ...]:

@@ -376,10 +376,10 @@ def type_of_code(code: object) -> ValueType | None:
     return TYPES_BY_CODE[number] if 0 <= number < 16 else None
 
 
-def checked_type(value_type: object, path: str = "") -> ValueType:
+def checked_type(value_type: object, path: str = "value") -> ValueType:
     found = type_of_code(value_type)
     if found is None:
-        raise EncodeError(f"value type {shown(value_type)}, allowed 1 to 5 and 9 to 11", path=path or None)
+        raise EncodeError(f"value type {shown(value_type)}, allowed 1 to 5 and 9 to 11", path=path or "value")
     return found
 
 

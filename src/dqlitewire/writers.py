@@ -298,6 +298,8 @@ class _Declared:
 
     def _warm(self, kinds: tuple[type, ...]) -> RowWriter | None:
         """Return the writer of a shape, if there is one or it has just earned one."""
+        if len(kinds) != self.count or len(kinds) > MAX_GENERATED:
+            return None
         key = self.codes, kinds
         if kinds not in self.others:
             found: RowWriter | None = row_shapes.find(key)
@@ -318,9 +320,7 @@ class _Declared:
         return writer
 
     def _cold(self, kinds: tuple[type, ...]) -> Cold | None:
-        """Return a shape whose values are exactly what its types hold, if it is not too wide."""
-        if len(kinds) != self.count or len(kinds) > MAX_GENERATED:
-            return None
+        """Return a shape, if its values are exactly what its types hold."""
         key = self.codes, kinds
         shape = row_shapes.cold.get(key)
         if shape is None:

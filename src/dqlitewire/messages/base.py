@@ -15,7 +15,7 @@ from ..cursor import Cursor
 from ..exceptions import DecodeError, EncodeError
 from ..fields import DERIVED, u32, u64
 from ..limits import DEFAULT_OPTIONS, Options
-from ..schema import Declared, Value, fill, frame_around, reader_of, slots_of, unknown_schema
+from ..schema import Declared, Value, checked_schema, fill, frame_around, reader_of, slots_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -119,10 +119,9 @@ class Message(metaclass=Declared):
 
 
 def _declared_decode_body(cls: Any, data: bytes, schema: int = 0) -> Any:
-    if schema not in cls.SCHEMAS:
-        raise unknown_schema(cls, schema)
+    chosen = checked_schema(cls, schema)
     frame = frame_around(data)
-    return reader_of(cls, schema)(frame, len(frame), DEFAULT_OPTIONS)
+    return reader_of(cls, chosen)(frame, len(frame), DEFAULT_OPTIONS)
 
 
 class _DeclaredMessage(Value, Message):

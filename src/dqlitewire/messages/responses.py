@@ -34,7 +34,7 @@ from ..limits import (
     Options,
 )
 from ..rows import RowTypes, read_rows
-from ..schema import Value, fill, frame_around, slots_of, unknown_schema
+from ..schema import Value, checked_schema, fill, frame_around, slots_of
 from ..text import kind_of, sanitize_for_log, sanitize_server_text, shown
 from ..types import U64, WireValue, blob_bytes, pack_text
 from ..writers import write_rows
@@ -224,8 +224,7 @@ class ServersResponse(Response, code=ResponseType.SERVERS):
         Raises:
             DecodeError: a body that is not one of SERVERS, an unknown policy or format.
         """
-        if schema not in cls.SCHEMAS:
-            raise unknown_schema(cls, schema)
+        checked_schema(cls, schema)
         options = Options(unknown_role_policy=check_role_policy(unknown_role_policy))
         chosen = checked_option("format", format, (0, 1))
         frame = frame_around(data)
@@ -381,8 +380,7 @@ class RowsResponse(Response, code=ResponseType.ROWS):
             ValueError: a cap out of range, or an unknown error handler.
         """
         options = Options(text_errors=checked_text_errors(text_errors), max_rows=max_rows)
-        if schema not in cls.SCHEMAS:
-            raise unknown_schema(cls, schema)
+        checked_schema(cls, schema)
         frame = frame_around(data)
         return read_rows_response(frame, len(frame), options)
 
