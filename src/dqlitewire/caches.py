@@ -70,7 +70,7 @@ class Credit:
     def __init__(self, most: int, price: int) -> None:
         self.most = most
         self.price = price
-        self._coins = [None] * most
+        self._coins: list[None] = [None] * most
         self._work = 0
 
     def __len__(self) -> int:

@@ -47,8 +47,9 @@ class OptionError(DecodeError, ValueError):
 def choice_of(value: object, choices: tuple[Any, ...]) -> Any:
     """Return the choice that a value is, None if it is none; 1.0 and True are not 1."""
     for choice in choices:
-        kind = type(choice)
-        if issubclass(type(value), kind) and type(value) is not bool and kind.__eq__(choice, value):
+        kind = str if issubclass(type(choice), str) else int
+        alike = issubclass(type(value), kind) and type(value) is not bool
+        if alike and kind.__eq__(choice, value):
             return choice
     return None
 
@@ -76,7 +77,7 @@ _ERROR_HANDLERS = (
 def checked_text_errors(value: object, name: str = "text_errors") -> str:
     """Return the name of one of Python's own codec error handlers."""
     if value is _ERROR_HANDLERS[0]:
-        return value  # type: ignore[return-value]
+        return _ERROR_HANDLERS[0]
     handler: str = checked_option(name, value, _ERROR_HANDLERS, "the name of a codec error handler is needed")
     return handler
 
@@ -86,11 +87,11 @@ def check_version(version: object) -> None:
         raise HandshakeError(f"version {shown(version)}, allowed 1 and {PROTOCOL_VERSION_LEGACY:#x}")
 
 
-def checked_count(name: str, value: object) -> int:
+def checked_count(name: str, value: Any) -> int:
     """Return a number of things."""
     if not issubclass(type(value), int) or type(value) is bool:
         raise TypeError(f"{name} is {kind_of(value)}, an integer is needed")
-    number = int.__int__(value)  # type: ignore[arg-type]
+    number = int.__int__(value)
     if number < 0:
         raise ValueError(f"{name} is {shown(number)}, at least 0")
     return number
@@ -99,10 +100,10 @@ def checked_count(name: str, value: object) -> int:
 # ---- values
 
 
-def checked_integer(value: object, low: int, high: int, path: str, cap: int | None = None) -> int:
+def checked_integer(value: Any, low: int, high: int, path: str, cap: int | None = None) -> int:
     if not issubclass(type(value), int) or type(value) is bool:
         raise EncodeError(f"got {kind_of(value)}, an integer is needed", path=path)
-    number = int.__int__(value)  # type: ignore[arg-type]
+    number = int.__int__(value)
     if cap is not None and number > cap:
         raise EncodeError(f"got {shown(number)}, at most {cap}", path=path, limit=cap)
     if not low <= number <= high:
@@ -110,19 +111,20 @@ def checked_integer(value: object, low: int, high: int, path: str, cap: int | No
     return number
 
 
-def checked_text(value: object, path: str) -> str:
+def checked_text(value: Any, path: str) -> str:
     if not issubclass(type(value), str):
         raise EncodeError(f"got {kind_of(value)}, text is needed", path=path)
-    return str.__str__(value)  # type: ignore[arg-type]
+    return str.__str__(value)
 
 
 # What can be iterated and is no sequence: text and bytes fall apart, the others have no order or lose values.
 _NO_SEQUENCES = (str, bytes, bytearray, memoryview, mmap, Mapping, Set)
-_ORDINARY = (list, tuple)
 
 
-def is_sequence(kind: type) -> bool:
+def is_sequence(kind: type[Any]) -> bool:
     """Tell whether objects of a class are taken for values in an order."""
+    if kind is list or kind is tuple:
+        return True
     if issubclass(kind, _NO_SEQUENCES):
         return False
     return getattr(kind, "__iter__", None) is not None or hasattr(kind, "__getitem__")
@@ -132,11 +134,12 @@ def _no_sequence(value: object, path: str) -> EncodeError:
     return EncodeError(f"got {kind_of(value)}, a sequence is needed", path=path)
 
 
-def checked_items(value: Any, path: str) -> list[Any]:
+def checked_items(value: object, path: str) -> list[Any]:
     """Copy a sequence, or what an iterator yields, into a list."""
-    if type(value) not in _ORDINARY and not is_sequence(type(value)):
+    items: Any = value
+    if not is_sequence(type(value)):
         raise _no_sequence(value, path)
-    return [*value]
+    return [*items]
 
 
 def checked_rows(value: Any, path: str) -> list[tuple[Any, ...]]:
@@ -146,7 +149,7 @@ def checked_rows(value: Any, path: str) -> list[tuple[Any, ...]]:
     if kinds.count(tuple) == len(kinds):
         return rows
     for kind in dict.fromkeys(kinds):
-        if kind not in _ORDINARY and not is_sequence(kind):
+        if not is_sequence(kind):
             number = kinds.index(kind)
             raise _no_sequence(rows[number], f"{path}[{number}]")
     return list(map(tuple, rows))

@@ -10,7 +10,7 @@ from .text import kind_of, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 __all__ = [
     "DEFAULT_MAX_MESSAGE_SIZE",
@@ -156,7 +156,7 @@ def _restore(caps: dict[str, int | None]) -> Limits:
     return Limits(**caps)
 
 
-def checked_cap(name: str, cap: object) -> int | None:
+def checked_cap(name: str, cap: Any) -> int | None:
     """Return a cap that is None or in range.
 
     Raises:
@@ -167,7 +167,7 @@ def checked_cap(name: str, cap: object) -> int | None:
         return None
     if not issubclass(type(cap), int) or type(cap) is bool:
         raise TypeError(f"{name} is {kind_of(cap)}, an integer or None")
-    number = int.__int__(cap)  # type: ignore[arg-type]
+    number = int.__int__(cap)
     if number < 1:
         raise ValueError(f"{name} is {shown(number)}, at least 1")
     if name == "max_message_size" and number > MAX_MESSAGE_SIZE_CEILING:

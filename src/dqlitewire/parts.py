@@ -124,7 +124,8 @@ def _row_types(of: Parts, start: int, end: int) -> tuple[ValueType, ...]:
 
 def _row_values(of: Parts, start: int, end: int) -> tuple[Any, ...]:
     types = _row_types(of, start, end)
-    at, values = start + row_header_size(len(types)), []
+    at = start + row_header_size(len(types))
+    values: list[Any] = []
     for code in types:
         if at >= end:
             break
@@ -161,6 +162,10 @@ def _params(of: Parts, start: int, end: int) -> Parts:
     return parts
 
 
+def _cell(code: int) -> Callable[[Parts, int, int], Any]:
+    return lambda of, start, end: of.cell(code, start, end)[0]
+
+
 _VALUES: dict[str, Callable[[Parts, int, int], Any]] = {
     "number": lambda of, start, end: int.from_bytes(of.data[start:end], "little"),
     "text": lambda of, start, end: read_text(of.data, start, end, end - start, of.options.text_errors)[0],
@@ -170,10 +175,7 @@ _VALUES: dict[str, Callable[[Parts, int, int], Any]] = {
     "row types": _row_types,
     "params": _params_values,
     "params types": _params_types,
-    **{
-        f"value {code:d}": lambda of, start, end, code=code: of.cell(code, start, end)[0]
-        for code in ValueType
-    },
+    **{f"value {code:d}": _cell(code) for code in ValueType},
 }
 _DIVIDED: dict[str, Callable[[Parts, int, int], Sequence[Span]]] = {
     "header": _header,

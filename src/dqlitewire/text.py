@@ -49,19 +49,20 @@ def kind_of(value: object) -> str:
 
 def shown(value: object, width: int = 32) -> str:
     """Show a value in an error's text: short whatever it is, and without running code of its class."""
-    kind = type(value)
+    whole: Any = value
+    kind: type = type(value)
     text = kind_of(value)
     if issubclass(kind, int):
-        bits = int.bit_length(value)  # type: ignore[arg-type]
+        bits = int.bit_length(whole)
         text = f"an integer of {bits} bits"
         if bits <= _SHOWN_BITS:
-            text = repr(value) if kind is bool else int.__repr__(value)  # type: ignore[arg-type]
+            text = repr(whole) if kind is bool else int.__repr__(whole)
     elif issubclass(kind, float):
-        text = float.__repr__(value)  # type: ignore[arg-type]
+        text = float.__repr__(whole)
     elif issubclass(kind, str):
-        text = _cut(str.__repr__(str.__getitem__(value, slice(width + 1))), width)  # type: ignore[index]
+        text = _cut(str.__repr__(str.__getitem__(whole, slice(width + 1))), width)
     elif issubclass(kind, bytes):
-        text = _cut(bytes.__repr__(bytes.__getitem__(value, slice(width + 1))), width)  # type: ignore[index]
+        text = _cut(bytes.__repr__(bytes.__getitem__(whole, slice(width + 1))), width)
     return text
 
 

@@ -327,8 +327,8 @@ def _pack_null(value: object, path: str) -> bytes:
     return NULL_CELL
 
 
-def _pack_boolean(value: object, path: str) -> bytes:
-    if not issubclass(type(value), int) or int.bit_length(value) > 1 or int.__lt__(value, 0):  # type: ignore[arg-type]
+def _pack_boolean(value: Any, path: str) -> bytes:
+    if not issubclass(type(value), int) or not 0 <= int.__int__(value) <= 1:
         got = shown(value) if issubclass(type(value), int) else kind_of(value)
         raise EncodeError(f"got {got}, allowed False, True, 0 and 1", path=path)
     return U64.pack(value)
@@ -368,11 +368,11 @@ def pack_as(value: object, value_type: object, path: str = "") -> tuple[bytes, V
     return data, chosen
 
 
-def type_of_code(code: object) -> ValueType | None:
+def type_of_code(code: Any) -> ValueType | None:
     """Return the value type that a number stands for, None if it is no number or stands for none."""
     if not issubclass(type(code), int) or type(code) is bool:
         return None
-    number = int.__int__(code)  # type: ignore[arg-type]
+    number = int.__int__(code)
     return TYPES_BY_CODE[number] if 0 <= number < 16 else None
 
 

@@ -175,9 +175,9 @@ def _write_many_params(params: Sequence[Any], schema: int) -> bytes:
     for start in range(0, len(params), MAX_GENERATED):
         chunk = params[start : start + MAX_GENERATED]
         kinds = tuple(map(type, chunk))
-        found = chunk_shapes.find(kinds) or _cold_chunk(kinds)
-        codes.append(found[0])
-        parts.append(_write_values(chunk, kinds) if found[1] is None else found[1](chunk))
+        known, writer = chunk_shapes.find(kinds) or _cold_chunk(kinds)
+        codes.append(known)
+        parts.append(_write_values(chunk, kinds) if writer is None else writer(chunk))
     return b"".join((params_header(b"".join(codes), schema), *parts))
 
 

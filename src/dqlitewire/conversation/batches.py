@@ -48,7 +48,7 @@ def batch_rows(
         if typed:
             types.append(row[0])
             row = row[1]
-        values = row if type(row) is tuple else checked_items(row, "row")
+        values = checked_items(row, "row")
         batch.append(values)
         size += row_header + sum(map(_cell_size, values))
     if batch and size >= page_size:  # the server looks at the page before it finds that there is no more row

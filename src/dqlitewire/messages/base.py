@@ -129,8 +129,9 @@ class _DeclaredMessage(Value, Message):
     if TYPE_CHECKING:
         SCHEMAS: ClassVar[tuple[int, ...]]
         FIELDS: ClassVar[tuple[Field, ...]]
-    _before_encoding: Any = None  # a method that refuses what the fields together cannot be
-    _read_frame: Any = None  # a reader written by hand
+    else:
+        _before_encoding = None  # a method that refuses what the fields together cannot be
+        _read_frame = None  # a reader written by hand
 
     def encode_body(self) -> bytes:
         return self._frame(DEFAULT_OPTIONS)[HEADER_SIZE:]
