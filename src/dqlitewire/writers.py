@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["write_params", "write_rows"]
 
 HEAT = 16  # uses of a shape before it is compiled
-MAX_CREDIT, USES_PER_CREDIT = 128, 64  # compiling costs as much as writing 20 to 60 rows plainly
+MAX_CREDIT, USES_PER_CREDIT = 128, 128  # compiling costs as much as writing 20 to 60 rows plainly
 MAX_GENERATED = 64  # values; above, each is looked up by its type
 # Shapes that are kept, and bytes of one at the most: 300 for each value of a writer, 20 of a cold shape.
 MAX_COMPILED, WRITER_SIZE = 256, 1500 + 330 * MAX_GENERATED
@@ -74,7 +74,7 @@ class Shapes:
     """Writers of the shapes that are hot, and what is known of the others; all threads share one.
 
     A writer is made once a shape was used often, and is paid with uses of any shape without one, so that ever
-    new shapes cost no more than about twice what the plain writers take.
+    new shapes cost at most about half as much again as the plain writers take.
     """
 
     __slots__ = ("cold", "compiled", "credit", "find", "heat")
