@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ from dqlitewire import (
     decode_message,
     encode_message,
 )
+from dqlitewire.explain import explain
 from dqlitewire.messages import LeaderResponse, RowsResponse, ServersResponse
 from dqlitewire.tuples import decode_params_tuple, decode_row_header, decode_row_values
 from dqlitewire.types import decode_blob, decode_text, decode_value
@@ -37,6 +39,7 @@ from tests.test_messages import EXAMPLES
 from tests.wire_data import OUTSIDE_GATEWAY, VECTORS, captures, frames
 
 HEADER = struct.Struct("<IBBH")
+UNCAPPED = Limits(**dict.fromkeys(Limits.__slots__))
 
 
 def good_frames() -> Iterator[tuple[bytes, bool]]:
@@ -58,20 +61,35 @@ def framed(body: bytes, kind: int, schema: int = 0) -> bytes:
     return HEADER.pack(len(body) // 8, kind, schema, 0) + body
 
 
+def words(*values: int) -> bytes:
+    return struct.pack(f"<{len(values)}Q", *values)
+
+
+NAME = b"a" + bytes(7)
+
+
 def judge(data: bytes, is_request: bool, **options: Any) -> Message | None:
     """Decode; an error must be a DecodeError that says what and where."""
     try:
         return decode_message(data, is_request, **options)
     except DecodeError as error:
-        check_placed(error, len(data))
+        check_placed(error, len(data), options.get("limits"))
         return None
 
 
-def check_placed(error: DecodeError, size: int) -> None:
+def check_placed(error: DecodeError, size: int, limits: Limits | None = None) -> None:
+    """An error names a field of the message, a place in the frame, and the cap that was exceeded, if any."""
     assert error.path
+    assert FIELD.fullmatch(error.path)
     assert error.offset is not None
     assert 0 <= error.offset <= max(size, 8)
+    assert error.limit in {None, *(getattr(limits or Limits(), cap) for cap in Limits.__slots__)}
+    assert (error.limit is None) or str(error.limit) in str(error)
     assert str(error).isprintable()
+    assert len(str(error)) < 200
+
+
+FIELD = re.compile(r"[A-Z]\w*(\.\w+(\[\d+\])*){0,2}")
 
 
 # ---------------------------------------------------------------- single frames
@@ -234,6 +252,56 @@ def test_what_is_not_bytes_is_a_type_error(wrong: Any) -> None:
         decode_message(wrong)
 
 
+# ---------------------------------------------------------------- places
+
+
+def refusal(data: bytes, is_request: bool = False, **caps: int | None) -> tuple[Any, ...]:
+    with pytest.raises(DecodeError) as caught:
+        decode_message(data, is_request, limits=Limits(**caps))
+    error = caught.value
+    return error.path, error.offset, error.limit
+
+
+def test_a_limit_is_that_of_a_cap_and_not_that_of_a_range() -> None:
+    for data, is_request, path, caps in (
+        (framed(words(1, 0) + NAME + words(0), 3), False, "ServersResponse.nodes[0].node_id", None),
+        (framed(words(7), 18), True, "DescribeRequest.format", None),
+        (framed(words(2), 16), True, "ClusterRequest.format", None),
+        (framed(words(1, 3), 13), True, "AssignRequest.role", None),
+        (framed(words(1), 0), True, "LeaderRequest.unused", None),
+        (framed(words(1, 2**31), 6), False, "ResultResponse.rows_affected", "max_rows_affected"),
+        (framed(words(0, 32_767), 5), False, "StmtResponse.num_params", "max_param_count"),
+        (framed(words(0, 0, 2**40), 5, 1), False, "StmtResponse.tail_offset", "max_tail_offset"),
+        (framed(words(2001) + bytes(8 * 2002), 7), False, "RowsResponse.column_names", "max_column_count"),
+    ):
+        found = refusal(data, is_request)
+        assert (found[0], found[2]) == (path, caps and getattr(Limits(), caps))
+        if caps is not None:
+            judge(data, is_request, limits=UNCAPPED)
+
+
+def test_an_error_in_a_row_names_row_and_column() -> None:
+    good = words(0x31, 7) + b"text\0\0\0\0"
+    head = words(2) + NAME * 2
+    for before in (0, 1, 70):
+        at = 8 + len(head) + before * len(good)
+        for row, column, offset, caps in (
+            (words(0x31, 7) + b"\xff\0\0\0\0\0\0\0", 1, 16, {}),
+            (words(0x31, 7) + b"12345678", 1, 16, {}),
+            (words(0x61, 7, 0), 1, 0, {}),
+            (words(0x16, 7, 0), 0, 0, {}),
+            (words(0x41, 7, 1 << 40), 1, 16, {}),
+            (words(0x31, 7) + b"fiver\0\0\0", 1, 16, {"max_text_value_size": 4}),
+            (words(0x14, 5) + b"fiver\0\0\0" + words(7), 0, 8, {"max_blob_size": 4}),
+        ):
+            data = framed(head + good * before + row + b"\xff" * 8, 7)
+            wanted = f"RowsResponse.rows[{before}][{column}]", at + offset, *caps.values()
+            assert refusal(data, **caps)[: len(wanted)] == wanted
+            error = explain(data, is_request=False, limits=Limits(**caps)).error
+            if row[16:17] != b"\xff":  # which is shown with a backslash
+                assert (error.path, error.offset, error.limit) == refusal(data, **caps)  # type: ignore[union-attr]
+
+
 # ---------------------------------------------------------------- memory
 
 
@@ -248,11 +316,6 @@ def at_most(size: int) -> Iterator[None]:
     assert peak <= size
 
 
-def words(*values: int) -> bytes:
-    return struct.pack(f"<{len(values)}Q", *values)
-
-
-NAME = b"a" + bytes(7)
 HUGE = [2**20, 2**31, 2**32 - 1, 2**32, 2**53, 2**62, 2**63 - 1, 2**63, 2**64 - 1]
 COUNTS: dict[str, Callable[[int], tuple[bytes, bool]]] = {
     "SERVERS nodes": lambda n: (framed(words(n), 3), False),
@@ -268,7 +331,6 @@ COUNTS: dict[str, Callable[[int], tuple[bytes, bool]]] = {
     "STMT params": lambda n: (framed(words(0, n), 5), False),
     "STMT tail": lambda n: (framed(words(0, 0, n), 5, 1), False),
 }
-UNCAPPED = Limits(**dict.fromkeys(Limits.__slots__))
 
 
 @pytest.mark.parametrize("limits", [None, UNCAPPED], ids=["capped", "uncapped"])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
+import keyword
 import struct
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,8 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dqlitewire import EncodeError, Limits, Message
-from dqlitewire.fields import empty_header, form, params, params_schema, reserved, text, u32, u64
-from dqlitewire.generate import read_plainly, reader
+from dqlitewire.fields import (
+    NAME_OF_KIND,
+    Field,
+    empty_header,
+    form,
+    params,
+    params_schema,
+    reserved,
+    text,
+    u32,
+    u64,
+)
+from dqlitewire.generate import _encoder, ensure_init, lazy_frame, read_plainly, reader
 from dqlitewire.limits import DEFAULT_OPTIONS, Options
 from dqlitewire.messages import ExecSqlRequest, RowsResponse
 from dqlitewire.messages.base import Request
@@ -135,12 +149,21 @@ def test_the_first_of_several_faults_is_named() -> None:
 
 # ---------------------------------------------------------------- names of fields
 
-HELPERS = (
-    "pos frame end options message cls new size nul data values fields index append header word body "
-    "count code owner int str bytes bool list tuple object range ValueError NodeRole set read write "
-    "path limit name kind format low high default at join pack unpack errors roles plainly reader "
-    "Struct result params schema form tail_offset role"
-)
+
+def names_in_generated_code() -> set[str]:
+    """Every name that the code generated for the package's own messages has."""
+    found: set[str] = set()
+    for cls in DECLARED:
+        made: Any = cls
+        ensure_init(made)
+        by_hand = {made._frame} - {lazy_frame}
+        for function in (
+            made.__init__,
+            *(by_hand or {_encoder(made)}),
+            *map(partial(reader, made), made.SCHEMAS),
+        ):
+            found |= {*function.__code__.co_varnames, *function.__code__.co_names}
+    return found
 
 
 @pytest.fixture
@@ -170,17 +193,37 @@ def check_declared(cls: Any, given: dict[str, Any], name: str, other: object) ->
 
 
 @pytest.mark.usefixtures("register")
-@pytest.mark.parametrize("name", HELPERS.split())
-def test_a_field_may_be_named_like_anything_in_generated_code(name: str) -> None:
+def test_a_field_may_be_named_like_anything_in_generated_code() -> None:
+    taken = {name for base in Request.__mro__ for name in base.__dict__} | {"first", "title", "unused"}
+    names = {*dir(builtins), *names_in_generated_code(), *keyword.softkwlist}
+    assert {"g_pos", "g_frame", "g_self", "g_integer", "type", "len", "self", "bool"} <= names
+    for name in sorted(name for name in names - taken - {*keyword.kwlist} if name[:2] != "__"):
+        check_every_form(name)
+
+
+def check_every_form(name: str) -> None:
     title = text(cap="max_filename_size")
     words = {"first": u32(), name: u32(), "unused": reserved()}
     check_declared(declare(**words, title=title), {"first": 1, name: 2, "title": "t"}, name, 2**32)
     texts = {"first": u64(), name: text(cap="max_filename_size")}
     check_declared(declare(**texts, title=title), {"first": 1, name: "x" * 9, "title": "t"}, name, 1)
-    if name not in ("params", "schema"):
+    if name not in ("params", "schema", "empty_header", "_form"):
         fields = {name: u64(low=1), "title": title, "params": params(default=()), "schema": params_schema()}
         cls = declare((0, 1), **fields, empty_header=empty_header(), _form=form())
         check_declared(cls, {name: 3, "title": "t", "params": [1, "a", None]}, name, 0)
+
+
+@pytest.mark.usefixtures("register")
+def test_a_name_that_cannot_be_a_fields_is_refused_where_it_is_declared() -> None:
+    methods = {name for base in Request.__mro__ for name in base.__dict__}
+    assert {"encode", "decode_body", "_read", "__eq__"} <= methods
+    for name in (*keyword.kwlist, *methods, "__debug__", "__build_class__"):
+        with pytest.raises(TypeError, match="cannot be named"):
+            declare(first=u32(), **{name: u32()})
+    for kind, name in NAME_OF_KIND.items():
+        field = Field(kind)
+        with pytest.raises(TypeError, match=f"{kind} field cannot be named x{name}"):
+            declare(**{f"x{name}": field})
 
 
 # ---------------------------------------------------------------- when code is made

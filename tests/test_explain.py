@@ -20,7 +20,7 @@ from dqlitewire import (
 )
 from dqlitewire.explain import Span, explain
 from dqlitewire.messages import ExecSqlRequest, FailureResponse, FilesResponse, RowsResponse, StmtResponse
-from tests.test_bad_input import FRAMES, framed
+from tests.test_bad_input import FRAMES, NAME, UNCAPPED, at_most, check_placed, framed, words
 from tests.test_messages import EXAMPLES
 from tests.wire_data import OUTSIDE_GATEWAY, VECTORS, Vector
 
@@ -172,8 +172,13 @@ def check_against_the_decoder(data: bytes, is_request: bool) -> None:
     if known:
         assert (tree.error is None) == (error is None)
     if tree.error is not None:
-        assert isinstance(tree.error, DecodeError)
-        assert str(tree.error)
+        check_placed(tree.error, len(data))
+        if known and error is not None and len(data) == 8 + 8 * int.from_bytes(data[:4], "little"):
+            assert (tree.error.path, tree.error.offset, tree.error.limit) == (
+                error.path,
+                error.offset,
+                error.limit,
+            )
 
 
 @pytest.mark.parametrize("number", range(0, len(FRAMES), 2))
@@ -226,3 +231,77 @@ def test_unknown_types_are_named_by_number() -> None:
 def test_names_of_types_follow_the_direction() -> None:
     assert explain(framed(bytes(8), 0), is_request=True).name == RequestType.LEADER.name
     assert explain(framed(bytes(16), 0), is_request=False).name == ResponseType.FAILURE.name
+
+
+# ---------------------------------------------------------------- memory
+
+TEXT = b"abcdefg\0"
+ONE, LAST = words(1) + NAME, b"\xff" * 8
+
+
+def params_body(code: bytes, value: bytes, count: int = 4_000) -> bytes:
+    return words(0) + count.to_bytes(4, "little") + code * count + bytes(4) + value * count
+
+
+def nodes_body(count: int = 2_000) -> bytes:
+    return words(count) + b"".join(words(n + 1) + TEXT + words(0) for n in range(count))
+
+
+LARGE: dict[str, tuple[bytes, bool]] = {
+    "an INTEGER a row": (framed(ONE + words(1, 2**62) * 4_000 + LAST, 7), False),
+    "a TEXT a row": (framed(ONE + (words(3) + TEXT) * 4_000 + LAST, 7), False),
+    "types that alternate": (framed(ONE + words(1, 0, 5, 0) * 2_000 + LAST, 7), False),
+    "wide rows": (
+        framed(words(2000) + NAME * 2000 + (b"\x33" * 1000 + TEXT * 2000) * 5 + LAST, 7),
+        False,
+    ),
+    "one very wide row": (
+        framed(words(4_000) + NAME * 4_000 + b"\x55" * 2000 + bytes(32_000) + LAST, 7),
+        False,
+    ),
+    "no marker": (framed(ONE + words(1, 2**62) * 4_000, 7), False),
+    "names and nothing": (framed(words(4_000) + NAME * 4_000, 7), False),
+    "half-built rows": (framed(words(1) * 4_000 + words(1) + NAME, 0), False),
+    "unknown": (framed(bytes(100_000), 99), False),
+    "SQL": (framed(words(0) + b"a" * 100_000 + bytes(8), 4), True),
+}
+WHOLE = {  # what is read whole to see whether it can be
+    "nodes": (framed(nodes_body(), 3), False),
+    "INTEGER parameters": (framed(params_body(b"\1", words(2**62)), 5, 1), True),
+    "TEXT parameters": (framed(params_body(b"\3", TEXT), 5, 1), True),
+}
+
+
+@pytest.mark.parametrize("limits", [None, UNCAPPED], ids=["capped", "uncapped"])
+@pytest.mark.parametrize("name", [*LARGE, *WHOLE])
+def test_a_tree_takes_little_more_memory_than_its_frame(name: str, limits: Limits | None) -> None:
+    data, is_request = (LARGE | WHOLE)[name]
+    explain(data[:800], is_request=is_request, limits=limits)
+    with at_most(len(data) * (3 if name in LARGE else 12) + 50_000):
+        tree = explain(data, is_request=is_request, limits=limits)
+        for child in tree.children:
+            assert child.name
+    if name == "an INTEGER a row":
+        assert (tree.children[-2].name, tree.children[-2].value) == ("rows[3999]", (2**62,))
+        assert [child.name for child in tree.children[3:5]] == ["rows[0]", "rows[1]"]
+        assert [(part.name, part.value) for part in tree.children[500].children] == [
+            ("types", (ValueType.INTEGER,)),
+            ("[0]", 2**62),
+        ]
+
+
+def test_parts_are_a_sequence() -> None:
+    parts = explain(RowsResponse(["a"], rows=[[1], [2], [3]]).encode(), is_request=False).children
+    named = [part.name for part in parts]
+    assert named == ["header", "columns", "column_names[0]", "rows[0]", "rows[1]", "rows[2]", "marker"]
+    assert (len(parts), parts[-1].name, parts[3].value) == (7, "marker", (1,))
+    assert [part.name for part in parts[1:3]] == named[1:3]
+    for beyond in (7, -8):
+        with pytest.raises(IndexError):
+            parts[beyond]
+
+
+@pytest.mark.parametrize("wrong", ["text", 5, None, [1, 2]])
+def test_only_bytes_are_explained(wrong: Any) -> None:
+    with pytest.raises(TypeError):
+        explain(wrong, is_request=True)

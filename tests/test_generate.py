@@ -6,10 +6,7 @@ way is closed.
 
 from __future__ import annotations
 
-import random
-import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -27,6 +24,7 @@ from dqlitewire import (
 from dqlitewire import rows as rows_module
 from dqlitewire.limits import DEFAULT_OPTIONS
 from dqlitewire.messages import ExecRequest, FailureResponse, LeaderResponse, RowsResponse, WelcomeResponse
+from tests.fuzz import checks
 from tests.test_messages import EXAMPLES
 from tests.test_rows import REPEAT, SIGNATURES, names_for, sample_rows
 from tests.wire_data import captures, frames
@@ -48,6 +46,15 @@ def no_plain_reader(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def no_plain_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows_module, "read_rows_plainly", closed)
+
+
+@pytest.fixture(autouse=True)
+def nothing_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test begins with nothing compiled and full credit."""
+    monkeypatch.setattr(rows_module, "tiers", rows_module.Tiers())
+    monkeypatch.setattr(writers, "params_shapes", (writers.Shapes(), writers.Shapes()))
+    for name in ("chunk_shapes", "row_shapes"):
+        monkeypatch.setattr(writers, name, writers.Shapes())
 
 
 def has_generated_reader(message: Message) -> bool:
@@ -219,70 +226,5 @@ def test_ever_new_signatures_do_not_fill_memory_or_buy_compilations(monkeypatch:
         )
     earned = count * height // rows_module.ROWS_PER_CREDIT + 1
     assert rows_module.MAX_COMPILED < len(compiled) <= rows_module.MAX_CREDIT + earned
-    assert tiers.count <= rows_module.MAX_COMPILED
-    assert len(tiers.cold) <= rows_module.MAX_COLD
-    assert len(tiers.uniform) <= rows_module.MAX_COMPILED
-
-
-# ---------------------------------------------------------------- what is generated is shared
-
-
-def in_threads(work: Callable[[random.Random], None], count: int = 4) -> list[BaseException]:
-    """Run in several threads that are switched as often as can be; return what they raised."""
-    failed: list[BaseException] = []
-
-    def guarded(seed: int) -> None:
-        try:
-            work(random.Random(seed))
-        except BaseException as error:
-            failed.append(error)
-
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=guarded, args=(seed,)) for seed in range(count)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(120)
-    finally:
-        sys.setswitchinterval(before)
-    return failed
-
-
-@pytest.fixture
-def small_caches(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (rows_module, writers):
-        for name in ("MAX_COMPILED", "MAX_COLD"):
-            monkeypatch.setattr(module, name, 1)
-    monkeypatch.setattr(rows_module, "MAX_CREDIT", 1 << 40)
-
-
-def fresh_tiers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows_module, "tiers", rows_module.Tiers(heat=1))
-
-
-def test_threads_decode_side_by_side(monkeypatch: pytest.MonkeyPatch, small_caches: None) -> None:
-    made = {n: RowsResponse(["a"] * n, [], [], [(n,) * n] * 4).encode() for n in range(1, 80)}
-
-    def work(choose: random.Random) -> None:
-        for n in choose.sample(list(made), len(made)):
-            assert decode_message(made[n]).rows == [(n,) * n] * 4
-
-    for _ in range(6):
-        fresh_tiers(monkeypatch)
-        assert in_threads(work) == []
-
-
-def test_threads_encode_side_by_side(monkeypatch: pytest.MonkeyPatch, small_caches: None) -> None:
-    def work(choose: random.Random) -> None:
-        for _ in range(150):
-            signature = tuple(choose.choices(list(ValueType), k=choose.randrange(1, 20)))
-            rows = sample_rows(signature, choose.choice([3, 20]))
-            message = RowsResponse(names_for(signature), [], [signature] * len(rows), rows)
-            assert repr(decode_message(message.encode()).rows) == repr(rows)
-            request = ExecRequest(0, 0, [value for value in rows[0] if value is not None])
-            assert decode_message(request.encode(), is_request=True) == request
-
-    fresh_tiers(monkeypatch)
-    assert in_threads(work) == []
+    assert len(checks.readers_of(tiers)) == sum(map(len, tiers.compiled)) <= rows_module.MAX_COMPILED
+    assert sum(map(len, tiers.cold)) <= rows_module.MAX_COLD

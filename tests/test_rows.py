@@ -27,6 +27,7 @@ from dqlitewire.tuples import (
     encode_row_values,
 )
 from dqlitewire.types import decode_text, encode_text
+from tests.fuzz import checks
 
 REPEAT = 40
 SAMPLES: dict[ValueType, list[Any]] = {
@@ -44,8 +45,7 @@ SAMPLES: dict[ValueType, list[Any]] = {
 @pytest.fixture(autouse=True, scope="module", params=["cold", "compiled"])
 def tiers(request: pytest.FixtureRequest) -> Iterator[rows_module.Tiers]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rows_module, "MAX_CREDIT", 1 << 40)
-        made = rows_module.Tiers(heat=1 if request.param == "compiled" else 1 << 40)
+        made = checks.hot() if request.param == "compiled" else checks.cold()
         patch.setattr(rows_module, "tiers", made)
         yield made
 
@@ -293,7 +293,7 @@ def test_rows_of_equal_lengths_are_read_by_columns(
 ) -> None:
     data = learned(types, row)
     if tiers.heat == 1:
-        assert any(uniform.plan is not None and uniform.types == types for uniform in tiers.uniform.values())
+        assert any(uniform.plan is not None and uniform.types == types for uniform in checks.plans_of(tiers))
     check(data)
 
 
@@ -319,7 +319,7 @@ def test_a_guess_that_does_not_hold_changes_nothing(
 def check_once(data: bytes, types: tuple[ValueType, ...], row: tuple[Any, ...]) -> None:
     assert outcome(data) == plain_outcome(data)
     if rows_module.tiers.heat == 1:  # guesses are given up after a few misses
-        for uniform in rows_module.tiers.uniform.values():
+        for uniform in checks.plans_of(rows_module.tiers):
             uniform._misses = 0
             if uniform.plan is None:
                 learned(types, row)

@@ -17,6 +17,7 @@ from dqlitewire.limits import DEFAULT_OPTIONS, Options
 from dqlitewire.messages import ExecRequest, ExecSqlRequest, QueryRequest, QuerySqlRequest, RowsResponse
 from dqlitewire.tuples import DONE, PART, pack_params
 from dqlitewire.types import U64, pack_text
+from tests.fuzz.checks import Unlimited
 from tests.fuzz.frames import BLOBS, CODES, FLOATS, INTEGERS, TEXTS, codes_of, near, types_of, value_of
 
 TEMPERATURES = {"as it is": writers.HEAT, "hot": 1, "cold": 1 << 60}
@@ -26,10 +27,16 @@ I, F, T, B, N, U, D, L = map(ValueType, CODES)
 @pytest.fixture(params=TEMPERATURES, autouse=True)
 def shapes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test runs with shapes compiled when they are hot, at once, and never."""
-    heat = TEMPERATURES[request.param]
+
+    def made() -> writers.Shapes:
+        shapes = writers.Shapes(TEMPERATURES[request.param])
+        if request.param != "as it is":
+            shapes.credit = Unlimited(1, 1 << 60)
+        return shapes
+
     for name in ("chunk_shapes", "row_shapes"):
-        monkeypatch.setattr(writers, name, writers.Shapes(heat))
-    monkeypatch.setattr(writers, "params_shapes", (writers.Shapes(heat), writers.Shapes(heat)))
+        monkeypatch.setattr(writers, name, made())
+    monkeypatch.setattr(writers, "params_shapes", (made(), made()))
 
 
 def result(write: Callable[[], bytes]) -> Any:
@@ -269,6 +276,10 @@ def test_rows_of_another_width() -> None:
             message = RowsResponse(["a", "b"], [], [], [(1, 2)] * before + [odd] + [(3, 4)])
             plain = check_rows(message)
             assert plain[1] == f"RowsResponse.rows[{before}]"
+    for width in (1, 2, 3):  # and where those widths have writers of their own
+        check_rows(RowsResponse(names(width), [], [], [(1,) * width] * 40))
+    for width, odd in ((1, (1, 2)), (2, (1,)), (3, (1, 2)), (2, (1, 2, 3))):
+        assert check_rows(RowsResponse(names(width), [], [], [odd]))[1] == "RowsResponse.rows[0]"
 
 
 def test_kinds_that_take_turns() -> None:
@@ -319,15 +330,19 @@ def test_what_was_decoded_is_written_back() -> None:
 # ---------------------------------------------------------------- what it may cost
 
 
-def test_the_shapes_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writers, "MAX_COMPILED", 8)
-    monkeypatch.setattr(writers, "MAX_COLD", 20)
+def every_shapes() -> list[writers.Shapes]:
+    return [*writers.params_shapes, writers.chunk_shapes, writers.row_shapes]
+
+
+def test_the_shapes_that_are_kept_are_bounded() -> None:
+    for shapes in every_shapes():
+        shapes.compiled.entries, shapes.cold.entries = 8, 20
     rng = Random(1)
     for _ in range(60):
         for message in messages_of_new_shapes(rng):
             for _ in range(2):
                 message.encode()
-            for shapes in (*writers.params_shapes, writers.chunk_shapes, writers.row_shapes):
+            for shapes in every_shapes():
                 assert len(shapes.compiled) <= 8
                 assert len(shapes.cold) <= 20
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from struct import Struct
 
 from .buffer import Frames, exclusive
+from .checks import check_version as _check_version
+from .checks import checked_text_errors, whole_bytes
 from .constants import (
     DEFAULT_MAX_CONTINUATION_FRAMES,
     DEFAULT_MAX_TOTAL_ROWS,
@@ -39,6 +41,7 @@ from .messages.responses import (
 from .rowreaders import PADDING
 from .rows import row_less_part_is_final
 from .schema import reader_of
+from .text import kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,17 +68,6 @@ RESPONSE_TYPES: dict[int, type[Message]] = {
 
 _ROWS = int(ResponseType.ROWS)
 _STRICT, _REJECT = "strict", "reject"  # as in the signatures, where equal literals are one object
-_VERSIONS = (PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY)
-_ERROR_HANDLERS = (
-    "strict",
-    "replace",
-    "ignore",
-    "backslashreplace",
-    "surrogateescape",
-    "surrogatepass",
-    "xmlcharrefreplace",
-    "namereplace",
-)
 
 
 def _reader(is_request: bool, key: int) -> Reader:
@@ -115,26 +107,16 @@ def _readers(is_request: bool, version: int | None) -> _Readers:
     return _LEGACY_READERS if version == PROTOCOL_VERSION_LEGACY else _RESPONSE_READERS
 
 
-def _check_version(version: object) -> None:
-    if version not in _VERSIONS:
-        raise HandshakeError(f"version {version!r}, allowed 1 and {PROTOCOL_VERSION_LEGACY:#x}")
-
-
 def _decode_options(
     limits: Limits | None, unknown_role_policy: str, text_errors: str, **caps: int | None
 ) -> Options:
-    check_role_policy(unknown_role_policy)
-    if text_errors not in _ERROR_HANDLERS:
-        raise ValueError(f"text_errors is {text_errors!r}, one of {', '.join(_ERROR_HANDLERS)}")
-    return Options(limits, text_errors, unknown_role_policy, **caps)
+    policy = check_role_policy(unknown_role_policy)
+    return Options(limits, checked_text_errors(text_errors), policy, **caps)
 
 
 def _read_frame(data: bytes, readers: _Readers, options: Options) -> Any:
     """Decode exactly one frame."""
-    if type(data) is not bytes:
-        if not isinstance(data, (bytes, bytearray, memoryview)):
-            raise TypeError(f"got {type(data).__name__}, bytes are needed")
-        data = bytes(data)
+    data = whole_bytes(data)
     size = len(data)
     if size < HEADER_SIZE:
         raise DecodeError(f"got {size} bytes, a header of 8 is needed", path="Header", offset=0)
@@ -180,11 +162,12 @@ def encode_message(
 def _encoded(message: Message, options: Options) -> bytes:
     try:
         data = message._frame(options)
+        size = len(data)
     except (AttributeError, TypeError):
-        if not isinstance(message, Message):
-            raise TypeError(f"got {message!r:.40}, a message is needed") from None
+        if not issubclass(type(message), Message):
+            raise TypeError(f"got {kind_of(message)}, a message is needed") from None
         raise
-    if len(data) > options.max_message_size:
+    if size > options.max_message_size:
         raise _too_large(data, options)
     return data
 
@@ -243,7 +226,7 @@ def decode_message(
             max_total_rows=max_total_rows,
         )
     readers = _REQUEST_READERS if is_request else _RESPONSE_READERS
-    if version != PROTOCOL_VERSION:
+    if version is not PROTOCOL_VERSION:
         _check_version(version)
         readers = _readers(is_request, version)
     if type(data) is bytes:  # what _read_frame does, without the call

@@ -39,14 +39,18 @@ class Uniform:
         self._misses = 0
         self.plan: Plan | None = None
 
-    def learn(self, rows: list[tuple[Any, ...]], runs: list[tuple[int, Any]], planned: int) -> None:
-        """Look back at a frame's rows and runs of types; the first `planned` rows were read by the plan."""
-        if self.plan is not None:
+    def learn(
+        self, rows: list[tuple[Any, ...]], runs: list[tuple[int, Any]], plan: Plan | None, planned: int
+    ) -> None:
+        """Look back at a frame's rows and runs of types, the first `planned` of them read by `plan`."""
+        if plan is not self.plan:
+            return  # another thread was quicker
+        if plan is not None:
             if 2 * planned >= len(rows):
                 return
             self.plan = None
             self._misses += 1
-        if self._misses < MAX_MISSES and runs[-1][1] is self.types and len(rows) - runs[-1][0] >= ENOUGH:
+        if self._misses < MAX_MISSES and runs[-1][1] == self.types and len(rows) - runs[-1][0] >= ENOUGH:
             lengths = self._lengths(rows[-1])
             if lengths == self._lengths(rows[-2]) == self._lengths(rows[-9]) and max(lengths) <= MAX_LENGTH:
                 self.plan = Plan(self._header, self._codes, lengths)

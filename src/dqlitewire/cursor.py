@@ -8,28 +8,31 @@ field, which is what `explain` shows.
 from __future__ import annotations
 
 from .exceptions import DecodeError
+from .text import abbreviate
 from .types import read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
     from .limits import Options
+    from .parts import Parts
 
 __all__ = ["Cursor", "Span"]
 
 
 class Span:
-    """A named range of a frame's bytes and what it means.
+    """A named range of a frame's bytes and what it means; value and children are read when asked for.
 
     Attributes:
         name: the field's name, or that of a part of it.
         start: first byte, counted from the frame's start.
         end: first byte behind it.
-        value: the decoded value, None for a group or padding.
-        children: the parts, in wire order.
         error: why reading stopped here, for the root of a frame that could not be read whole.
     """
 
-    __slots__ = ("children", "end", "error", "name", "start", "value")
+    __slots__ = ("_children", "_source", "_value", "end", "error", "name", "start")
 
     def __init__(
         self,
@@ -37,25 +40,43 @@ class Span:
         start: int,
         end: int,
         value: object = None,
-        children: list[Span] | None = None,
+        children: Sequence[Span] = (),
         error: DecodeError | None = None,
+        source: tuple[Parts, str] | None = None,
     ) -> None:
         self.name = name
         self.start = start
         self.end = end
-        self.value = value
-        self.children = [] if children is None else children
         self.error = error
+        self._value = value
+        self._children = children
+        self._source = source
+
+    @property
+    def value(self) -> Any:
+        """The decoded value, None for a group or padding."""
+        if self._source is None:
+            return self._value
+        parts, kind = self._source
+        return parts.value(kind, self.start, self.end)
+
+    @property
+    def children(self) -> Sequence[Span]:
+        """The parts, in wire order."""
+        if self._source is None:
+            return self._children
+        parts, kind = self._source
+        return parts.divided(kind, self.start, self.end)
 
     def __repr__(self) -> str:
         inner = f", {len(self.children)} children" if self.children else ""
-        return f"Span({self.name!r}, {self.start}, {self.end}, {self.value!r}{inner})"
+        return f"Span({self.name!r}, {self.start}, {self.end}, {abbreviate(self.value)}{inner})"
 
 
 class Cursor:
     """A position in `data[pos:end]` that knows the path of the field it stands in."""
 
-    __slots__ = ("data", "end", "options", "path", "pos", "schema", "spans")
+    __slots__ = ("data", "end", "options", "parts", "path", "pos", "schema")
 
     def __init__(
         self,
@@ -65,7 +86,7 @@ class Cursor:
         options: Options,
         path: str,
         schema: int = 0,
-        spans: list[Span] | None = None,
+        parts: Parts | None = None,
     ) -> None:
         self.data = data
         self.pos = pos
@@ -73,7 +94,7 @@ class Cursor:
         self.options = options
         self.path = path
         self.schema = schema
-        self.spans = spans
+        self.parts = parts
 
     def error(
         self, name: str, problem: str, offset: int | None = None, limit: int | None = None
@@ -81,9 +102,10 @@ class Cursor:
         path = f"{self.path}.{name}" if name else self.path
         return DecodeError(problem, path=path, offset=self.pos if offset is None else offset, limit=limit)
 
-    def note(self, name: str, start: int, value: object) -> None:
-        if self.spans is not None:
-            self.spans.append(Span(name, start, self.pos, value))
+    def note(self, name: str, start: int, kind: str, index: int | None = None) -> None:
+        """Note that a part of some kind (see `parts.py`) stands between `start` and here."""
+        if self.parts is not None:
+            self.parts.note(name, start, self.pos, kind, index)
 
     def unsigned(self, name: str, size: int) -> int:
         start = self.pos
@@ -92,17 +114,17 @@ class Cursor:
             raise self.error(name, f"got {self.end - start} bytes, {size} are needed")
         value = int.from_bytes(self.data[start:after], "little")
         self.pos = after
-        self.note(name, start, value)
+        self.note(name, start, "number")
         return value
 
-    def text(self, name: str, limit: int) -> str:
+    def text(self, name: str, limit: int, index: int | None = None) -> str:
         start = self.pos
         try:
             value, self.pos = read_text(self.data, start, self.end, limit, self.options.text_errors)
         except DecodeError as error:
-            error.path = f"{self.path}.{name}"
+            error.path = f"{self.path}.{name}" if index is None else f"{self.path}.{name}[{index}]"
             raise
-        self.note(name, start, value)
+        self.note(name, start, "text", index)
         return value
 
     def raw(self, name: str, size: int) -> bytes:
@@ -112,7 +134,7 @@ class Cursor:
             raise self.error(name, f"got {size} bytes, {self.end - start} are left")
         value = bytes(self.data[start:after])
         self.pos = after
-        self.note(name, start, value)
+        self.note(name, start, "bytes")
         return value
 
     def finish(self) -> None:

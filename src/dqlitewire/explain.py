@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from .checks import check_version, whole_bytes
 from .constants import (
     HEADER_SIZE,
     PROTOCOL_VERSION,
     PROTOCOL_VERSION_LEGACY,
     RequestType,
     ResponseType,
-    ValueType,
 )
 from .cursor import Cursor, Span
 from .exceptions import DecodeError
-from .limits import Limits, Options
+from .limits import DEFAULT_OPTIONS, Limits, Options
 from .messages import REGISTRY
 from .messages.base import HEADER
-from .messages.responses import ServersResponse, read_legacy_leader
-from .types import read_value
+from .messages.responses import RowsResponse, ServersResponse, read_legacy_leader
+from .parts import Parts
+from .rows import explain_rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,24 +37,29 @@ def explain(
         version: of the handshake; the legacy one changes the answer to LEADER.
         limits: caps; by default the usual ones.
 
+    Holds the frame and at most two bytes more for each byte of it; what a `Span` shows is read from the frame
+    when it is asked for.
+
     Returns:
         The root, named by the message type. What could not be read is a child named "undecoded", and the
         root's `error` says why.
+
+    Raises:
+        HandshakeError: a version nobody speaks.
+        TypeError: no bytes.
     """
-    data = bytes(frame)
-    root = Span("frame", 0, len(data))
+    check_version(version)
+    data = whole_bytes(frame)
+    error: DecodeError | None = None
     if len(data) < HEADER_SIZE:
-        root.children.append(Span("undecoded", 0, len(data), data))
-        root.error = DecodeError(f"got {len(data)} bytes, a header of 8 is needed", path="Header", offset=0)
-        return root
-    words, code, schema, reserved = HEADER.unpack_from(data)
-    names = [Span("size_words", 0, 4, words), Span("msg_type", 4, 5, code), Span("schema", 5, 6, schema)]
-    root.children.append(Span("header", 0, 8, children=[*names, Span("reserved", 6, 8, reserved)]))
-    known = RequestType if is_request else ResponseType
-    root.name = known(code).name if code in known._value2member_map_ else f"type {code}"
+        parts = Parts(data, DEFAULT_OPTIONS, 0)
+        parts.note("undecoded", 0, len(data), "bytes")
+        error = DecodeError(f"got {len(data)} bytes, a header of 8 is needed", path="Header", offset=0)
+        return Span("frame", 0, len(data), children=parts, error=error)
+    words, code, schema, _ = HEADER.unpack_from(data)
     end = min(8 + 8 * words, len(data))
-    spans: list[Span] = []
-    cursor = Cursor(data, 8, end, Options(limits, "backslashreplace", "accept"), root.name, schema, spans)
+    cursor = Cursor(data, 8, end, Options(limits, "backslashreplace", "accept"), "Header", schema)
+    parts = _begin(cursor)
     try:
         _read(cursor, REGISTRY.get((is_request, code)), code, version, is_request)
         cursor.finish()
@@ -62,34 +68,26 @@ def explain(
                 f"got {end} bytes of a frame of {8 + 8 * words}", path="Header.size_words", offset=0
             )
         if end < len(data):
-            raise DecodeError(f"got {len(data) - end} bytes behind the frame", path=root.name, offset=end)
-    except DecodeError as error:
-        root.error = error
-    for span in spans:
-        if span.name == "params":
-            _divide_params(span, cursor)
-    root.children += spans
-    reached = max((span.end for span in root.children), default=8)
-    if reached < len(data):
-        root.children.append(Span("undecoded", reached, len(data), data[reached:]))
-    return root
+            raise DecodeError(f"got {len(data) - end} bytes behind the frame", path=cursor.path, offset=end)
+    except DecodeError as found:
+        error = found.with_traceback(None)  # which would hold what was read
+    parts = cursor.parts or parts
+    if parts.end < len(data):
+        parts.note("undecoded", parts.end, len(data), "bytes")
+    return Span(_name(code, is_request), 0, len(data), children=parts, error=error)
 
 
-def _divide_params(span: Span, cursor: Cursor) -> None:
-    """Note the parts of a parameter tuple, which has been read whole."""
-    data, start, options = cursor.data, span.start, cursor.options
-    size = 4 if cursor.schema else 1
-    count = int.from_bytes(data[start : start + size], "little")
-    types = [ValueType(code) for code in data[start + size : start + size + count]]
-    at = start + size + count
-    at += -at % 8
-    span.children = [Span("count", start, start + size, count), Span("types", start + size, at, tuple(types))]
-    for i, kind in enumerate(types):
-        begin = at
-        value, at = read_value(
-            kind, data, at, span.end, options.max_text_value_size, options.max_blob_size, options.text_errors
-        )
-        span.children.append(Span(f"[{i}]", begin, at, value))
+def _name(code: int, is_request: bool) -> str:
+    known = RequestType if is_request else ResponseType
+    return known(code).name if code in known._value2member_map_ else f"type {code}"
+
+
+def _begin(cursor: Cursor) -> Parts:
+    """Begin at the header, with no parts but that."""
+    cursor.pos = HEADER_SIZE
+    cursor.parts = parts = Parts(cursor.data, cursor.options, cursor.schema)
+    parts.note("header", 0, HEADER_SIZE, "header")
+    return parts
 
 
 def _read(cursor: Cursor, cls: Any, code: int, version: int, is_request: bool) -> None:
@@ -100,8 +98,10 @@ def _read(cursor: Cursor, cls: Any, code: int, version: int, is_request: bool) -
         allowed = " and ".join(map(str, cls.SCHEMAS))
         raise DecodeError(f"schema {cursor.schema}, allowed {allowed}", path="Header.schema", offset=5)
     if not is_request and code == ResponseType.LEADER and version == PROTOCOL_VERSION_LEGACY:
-        read_legacy_leader(cursor.data, cursor.end, cursor.options, cursor.spans)
+        read_legacy_leader(cursor.data, cursor.end, cursor.options, cursor.parts)
         cursor.pos = cursor.end
+    elif cls is RowsResponse:
+        explain_rows(cursor)
     elif cls is ServersResponse:
         _read_servers(cursor)
     else:
@@ -109,19 +109,14 @@ def _read(cursor: Cursor, cls: Any, code: int, version: int, is_request: bool) -
 
 
 def _read_servers(cursor: Cursor) -> None:
-    """Read SERVERS in the format that fits: the frame does not say which was asked for."""
-    spans: list[Span] | None = cursor.spans
+    """Read SERVERS in the format that fits, 1 where none does: the frame does not say which was asked for."""
     for format in (1, 0):
-        cursor.pos, cursor.spans = 8, list[Span]()
         try:
+            _begin(cursor)
             ServersResponse._read(cursor, format)
             cursor.finish()
-            break
+            return
         except DecodeError:
-            if format == 0:
-                cursor.pos, cursor.spans = 8, list[Span]()
-                ServersResponse._read(cursor, 1)
-        finally:
-            if spans is not None and cursor.spans is not None:
-                spans[:] = cursor.spans
-    cursor.spans = spans
+            cursor.path = ServersResponse.__name__
+    _begin(cursor)
+    ServersResponse._read(cursor, 1)

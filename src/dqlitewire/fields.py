@@ -90,10 +90,11 @@ class Field:
                 raise cursor.error(self.name, f"got {value}, only 0 is allowed", start)
             return None
         low, high = self.decodes
-        if self.cap is not None:
-            high = min(high, getattr(cursor.options, self.cap))
+        cap = None if self.cap is None else getattr(cursor.options, self.cap)
+        if cap is not None and value > cap:
+            raise cursor.error(self.name, f"got {value}, at most {cap}", start, cap)
         if not low <= value <= high:
-            raise cursor.error(self.name, f"got {value}, allowed {low} to {high}", start, limit=high)
+            raise cursor.error(self.name, f"got {value}, allowed {low} to {high}", start)
         return NodeRole(value) if self.kind == "role" else value
 
 
@@ -109,7 +110,7 @@ def _read_params(field: Field, cursor: Cursor) -> list[Any]:
         cursor.data, start, cursor.end, cursor.schema, cursor.options, f"{cursor.path}.{field.name}"
     )
     cursor.pos += size
-    cursor.note(field.name, start, values)
+    cursor.note(field.name, start, "params")
     return values
 
 
@@ -186,6 +187,15 @@ def stmt_schema(*, default: Any = None) -> Any:
     """The header's schema byte: 1 with a tail offset, else 0; given as 1 it stands for the tail offset 0."""
     return Field("stmt_schema", default, compared=False)
 
+
+# Fields that writers and properties look for under one name.
+NAME_OF_KIND = {
+    "params": "params",
+    "form": "_form",
+    "schema": "schema",
+    "params_schema": "schema",
+    "stmt_schema": "schema",
+}
 
 # Arguments that are not stored but read off what is.
 DERIVED: dict[str, property] = {

@@ -2,23 +2,26 @@
 use.
 
 Neighbouring fields of fixed size become one `struct.Struct`, on encoding together with the frame header. A
-generated decoder accepts what is certainly right and hands everything else to `read_plainly`. In generated
-code every name that is not a field's begins with `g_`.
+generated decoder accepts what is certainly right and hands everything else to `read_plainly`.
+
+In the code written here a name that is not a field's begins with `$`, builtins included; `_compile` puts a
+prefix in its place that no field's name has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
 from struct import Struct
 from struct import error as struct_error
 
+from .checks import checked_integer, checked_items, checked_text
 from .constants import NodeRole
 from .cursor import Cursor
 from .exceptions import DecodeError, EncodeError
 from .fields import DERIVED, MISSING
 from .limits import DEFAULT_LIMITS, DEFAULT_OPTIONS
+from .text import shown
 from .tuples import read_params
-from .types import checked_integer, pack_text
+from .types import pack_text
 from .writers import write_params
 
 TYPE_CHECKING = False
@@ -33,20 +36,24 @@ if TYPE_CHECKING:
 _NOT_IN_BODY = {"schema", "form", *DERIVED}
 
 
-def _compile(name: str, lines: list[str], names: dict[str, Any]) -> Callable[..., Any]:
-    exec("\n".join(lines), names)
-    made: Callable[..., Any] = names[name]
+def _compile(cls: Any, name: str, lines: list[str], names: dict[str, Any]) -> Callable[..., Any]:
+    prefix = "g_"
+    while any(field.name.startswith(prefix) for field in cls.FIELDS):
+        prefix = f"g{prefix}"
+    scope = {key.replace("$", prefix): value for key, value in names.items()}
+    exec("\n".join(lines).replace("$", prefix), scope)
+    made: Callable[..., Any] = scope[name]
     return made
 
 
 def _setters(cls: Any) -> dict[str, Any]:
-    return {f"g_set_{name}": cls.__dict__[name].__set__ for name in cls.__slots__}
+    return {f"$set_{name}": cls.__dict__[name].__set__ for name in cls.__slots__}
 
 
 # ---- constructor
 
 
-def lazy_init(self: Any, *args: Any, **kwargs: Any) -> None:
+def lazy_init(self: Any, /, *args: Any, **kwargs: Any) -> None:
     ensure_init(type(self))
     self.__init__(*args, **kwargs)
 
@@ -59,7 +66,7 @@ def ensure_init(cls: Any) -> None:
 def _constructor(cls: Any) -> Callable[..., None]:
     fields: list[Field] = [f for f in cls.FIELDS if f.is_attribute]
     names: dict[str, Any] = _setters(cls) | _CHECKS
-    arguments = ["self"]
+    arguments = ["$self"]
     body: list[str] = []
     for field in fields:
         if field.keyword and "*" not in arguments:
@@ -67,12 +74,12 @@ def _constructor(cls: Any) -> Callable[..., None]:
         if field.default is MISSING:
             arguments.append(field.name)
         else:
-            names[f"g_default_{field.name}"] = field.default
-            arguments.append(f"{field.name}=g_default_{field.name}")
+            names[f"$default_{field.name}"] = field.default
+            arguments.append(f"{field.name}=$default_{field.name}")
         body += _check(field, f"{cls.__name__}.{field.name}")
-    body += [f"g_set_{name}(self, {name})" for name in cls.__slots__]
+    body += [f"$set_{name}($self, {name})" for name in cls.__slots__]
     lines = [f"def __init__({', '.join(arguments)}):", *(f"    {line}" for line in body or ["pass"])]
-    made = _compile("__init__", lines, names)
+    made = _compile(cls, "__init__", lines, names)
     made.__qualname__, made.__module__ = f"{cls.__qualname__}.__init__", cls.__module__
     return made
 
@@ -80,34 +87,30 @@ def _constructor(cls: Any) -> Callable[..., None]:
 def _check(field: Field, path: str) -> list[str]:
     name, kind = field.name, field.kind
     if kind in ("u32", "u64", "schema"):
-        high = field.high if field.cap is None else min(field.high, getattr(DEFAULT_LIMITS, field.cap))
+        cap = None if field.cap is None else getattr(DEFAULT_LIMITS, field.cap)
+        high = field.high if cap is None else min(field.high, cap)
         # One shift tests both bounds of a range 0 to 2**n - 1.
         whole = field.low == 0 and not high & (high + 1)
         outside = f"{name} >> {high.bit_length()}" if whole else f"not {field.low} <= {name} <= {high}"
-        test = f"type({name}) is not int or {outside}"
+        test = f"$type({name}) is not $int or {outside}"
         if field.default is None:
             test = f"{name} is not None and ({test})"
-        return [f"if {test}:", f"    {name} = g_integer({name}, {field.low}, {high}, {path!r})"]
+        return [f"if {test}:", f"    {name} = $integer({name}, {field.low}, {high}, {path!r}, {cap})"]
     lines = [line.format(n=name, path=repr(path)) for line in _CHECK_LINES.get(kind, ())]
-    return [*lines, f"if not {name}: g_empty({path!r})"] if kind == "text" and field.low else lines
+    return [*lines, f"if not {name}: $empty({path!r})"] if kind == "text" and field.low else lines
 
 
 _CHECK_LINES = {
-    "text": ("if type({n}) is not str: g_text({n}, {path})",),
-    "role": ("if type({n}) is not g_NodeRole: {n} = g_role({n}, {path})",),
-    "params": ("{n} = [*{n}] if type({n}) is list or type({n}) is tuple else g_list({n}, {path})",),
+    "text": ("if $type({n}) is not $str: {n} = $text({n}, {path})",),
+    "role": ("if $type({n}) is not $NodeRole: {n} = $role({n}, {path})",),
+    "params": ("{n} = [*{n}] if $type({n}) is $list or $type({n}) is $tuple else $items({n}, {path})",),
     "params_schema": (
-        "if {n} is None: {n} = 1 if len(params) > 255 else 0",
-        "else: {n} = g_integer({n}, 0, 1, {path})",
+        "if {n} is None: {n} = 1 if $len(params) > 255 else 0",
+        "else: {n} = $integer({n}, 0, 1, {path})",
     ),
-    "empty_header": ("_form = schema if {n} is False else schema | bool({n}) << 1",),
-    "stmt_schema": ("if {n} is not None: tail_offset = g_tail_offset({n}, tail_offset, {path})",),
+    "empty_header": ("_form = schema if {n} is False else schema | $bool({n}) << 1",),
+    "stmt_schema": ("if {n} is not None: tail_offset = $tail_offset({n}, tail_offset, {path})",),
 }
-
-
-def check_text(value: object, path: str) -> None:
-    if not isinstance(value, str):
-        raise EncodeError(f"got {type(value).__name__}, text is needed", path=path)
 
 
 def refuse_empty(path: str) -> NoReturn:
@@ -116,17 +119,6 @@ def refuse_empty(path: str) -> NoReturn:
 
 def check_role(value: object, path: str) -> NodeRole:
     return NodeRole(checked_integer(value, 0, len(NodeRole) - 1, path))
-
-
-_NO_SEQUENCES = (str, bytes, bytearray, memoryview, Mapping, Set)
-
-
-def check_list(value: Any, path: str) -> list[Any]:
-    """Copy any sequence but text and bytes into a list."""
-    items = value
-    if isinstance(value, _NO_SEQUENCES) or not hasattr(value, "__iter__"):
-        raise EncodeError(f"got {type(items).__name__}, a sequence is needed", path=path)
-    return [*items]
 
 
 def check_tail_offset(schema: object, tail_offset: int | None, path: str) -> int | None:
@@ -138,13 +130,15 @@ def check_tail_offset(schema: object, tail_offset: int | None, path: str) -> int
 
 
 _CHECKS: dict[str, Any] = {
-    "g_tail_offset": check_tail_offset,
-    "g_integer": checked_integer,
-    "g_text": check_text,
-    "g_empty": refuse_empty,
-    "g_role": check_role,
-    "g_list": check_list,
-    "g_NodeRole": NodeRole,
+    "$tail_offset": check_tail_offset,
+    "$integer": checked_integer,
+    "$text": checked_text,
+    "$empty": refuse_empty,
+    "$role": check_role,
+    "$items": checked_items,
+    "$NodeRole": NodeRole,
+    **{f"${kind.__name__}": kind for kind in (type, int, str, list, tuple, bool)},
+    "$len": len,
 }
 
 
@@ -161,14 +155,14 @@ def lazy_frame(self: Any, options: Options) -> bytes:
 
 def _encoder(cls: Any) -> Callable[..., bytes]:
     names: dict[str, Any] = {
-        "g_text": pack_text,
-        "g_params": write_params,
-        "g_over": _over,
-        "g_join": b"".join,
-        "g_default": DEFAULT_OPTIONS,
+        "$text": pack_text,
+        "$params": write_params,
+        "$over": _over,
+        "$join": b"".join,
+        "$default": DEFAULT_OPTIONS,
     }
-    lines = ["def _frame(self, g_options=g_default):"]
-    if hasattr(cls, "_before_encoding"):
+    lines = ["def _frame(self, $options=$default):"]
+    if cls._before_encoding is not None:
         lines.append("    self._before_encoding()")
     newer = [f for f in cls.FIELDS if f.since]
     for field in newer:
@@ -179,7 +173,7 @@ def _encoder(cls: Any) -> Callable[..., bytes]:
     for field in cls.FIELDS:
         schema = {"schema": "self.schema", "form": "(self._form & 1)"}.get(field.kind, schema)
     lines += [f"    {line}" for line in _encode(cls, list(cls.FIELDS), schema, names)]
-    made = _compile("_frame", lines, names)
+    made = _compile(cls, "_frame", lines, names)
     made.__name__, made.__doc__ = "encode", cls.encode.__doc__
     return made
 
@@ -193,8 +187,8 @@ def _encode(cls: Any, fields: list[Field], schema: str, names: dict[str, Any]) -
     for field in fields:
         path = f"{cls.__name__}.{field.name}"
         if field.format and field.cap:
-            cap = f"g_options.{field.cap}"
-            lines.append(f"if self.{field.name} > {cap}: raise g_over(self.{field.name}, {cap}, {path!r})")
+            cap = f"$options.{field.cap}"
+            lines.append(f"if self.{field.name} > {cap}: raise $over(self.{field.name}, {cap}, {path!r})")
         elif field.kind in _ENCODE_LINES:
             steps, size = _ENCODE_LINES[field.kind]
             lines += [step.format(n=field.name, cap=field.cap, path=repr(path)) for step in steps]
@@ -210,12 +204,12 @@ def _encode(cls: Any, fields: list[Field], schema: str, names: dict[str, Any]) -
         key = str(int(cls.MSG_TYPE) | int(schema) << 8)
     header = f"{' + '.join(words)}, {key}"
     parts = [
-        "g_value_params"
+        f"$value_{group[0].name}"
         if group and group[0].kind == "params"
-        else _pack_group(group, f"g_pack_{number}_{variant}", "" if number else header, names)
+        else _pack_group(group, f"$pack_{number}_{variant}", "" if number else header, names)
         for number, group in enumerate(groups)
     ]
-    joined = " + ".join(parts) if len(parts) < 3 else f"g_join(({', '.join(parts)}))"
+    joined = " + ".join(parts) if len(parts) < 3 else f"$join(({', '.join(parts)}))"
     return [*lines, f"return {joined}"]
 
 
@@ -223,16 +217,16 @@ def _encode(cls: Any, fields: list[Field], schema: str, names: dict[str, Any]) -
 _ENCODE_LINES = {
     "text": (
         (
-            "try: g_value_{n} = self.{n}.encode()",
-            "except UnicodeEncodeError: g_value_{n} = b'\\0'",
-            "if 0 in g_value_{n} or len(g_value_{n}) > g_options.{cap}:",
-            "    g_text(self.{n}, g_options.{cap}, {path})",
+            "try: $value_{n} = self.{n}.encode()",
+            "except UnicodeEncodeError: $value_{n} = b'\\0'",
+            "if 0 in $value_{n} or len($value_{n}) > $options.{cap}:",
+            "    $text(self.{n}, $options.{cap}, {path})",
         ),
-        "1 + (len(g_value_{n}) >> 3)",
+        "1 + (len($value_{n}) >> 3)",
     ),
     "params": (
-        ("g_value_{n} = g_params(self, self._form, g_options) if self.{n} or self._form > 1 else b''",),
-        "(len(g_value_{n}) >> 3)",
+        ("$value_{n} = $params(self, self._form, $options) if self.{n} or self._form > 1 else b''",),
+        "(len($value_{n}) >> 3)",
     ),
 }
 
@@ -261,7 +255,7 @@ def _pack_group(group: list[Field], packer: str, header: str, names: dict[str, A
         f"self.{f.name}" if f.is_attribute else "0" for f in group if f.format and not f.format.endswith("x")
     ]
     if group and group[-1].kind == "text":
-        text = f"g_value_{group[-1].name}"
+        text = f"$value_{group[-1].name}"
         names[packer] = _TextPackers(layout)
         return f"{packer}[len({text}) >> 3]({', '.join([*arguments, text])})"
     names[packer] = Struct(layout).pack
@@ -269,7 +263,7 @@ def _pack_group(group: list[Field], packer: str, header: str, names: dict[str, A
 
 
 def _over(value: int, limit: int, path: str) -> EncodeError:
-    return EncodeError(f"got {value}, at most {limit}", path=path, limit=limit)
+    return EncodeError(f"got {shown(value)}, at most {limit}", path=path, limit=limit)
 
 
 # ---- decoders
@@ -277,17 +271,17 @@ def _over(value: int, limit: int, path: str) -> EncodeError:
 
 def reader(cls: Any, schema: int) -> Reader:
     """Generate the decoder of one schema; a message with fields read by hand has that, or the plain one."""
-    if hasattr(cls, "_read_frame"):
+    if cls._read_frame is not None:
         by_hand: Reader = cls._read_frame
         return by_hand
     fields = [f for f in cls.FIELDS if f.since <= schema]
     names: dict[str, Any] = _setters(cls) | {
-        "g_cls": cls,
-        "g_new": object.__new__,
-        "g_plainly": read_plainly,
-        "g_errors": (DecodeError, ValueError, struct_error, OverflowError, IndexError),
-        "g_roles": tuple(NodeRole),
-        "g_read_params": read_params,
+        "$cls": cls,
+        "$new": object.__new__,
+        "$plainly": read_plainly,
+        "$errors": (DecodeError, ValueError, struct_error, OverflowError, IndexError),
+        "$roles": tuple(NodeRole),
+        "$read_params": read_params,
     }
     steps: list[str] = []
     conditions: list[str] = []
@@ -296,11 +290,11 @@ def reader(cls: Any, schema: int) -> Reader:
     while at < len(fields):
         group = _leading_fixed(fields[at:])
         if group:
-            unpack, size = f"g_unpack_{at}", sum(f.size for f in group)
+            unpack, size = f"$unpack_{at}", sum(f.size for f in group)
             names[unpack] = Struct("<" + "".join(f.format for f in group)).unpack_from
             targets = [f.name for f in group if not f.format.endswith("x")]
             if targets:
-                steps.append(f"{', '.join(targets)}, = {unpack}(g_frame, {position})")
+                steps.append(f"{', '.join(targets)}, = {unpack}($frame, {position})")
             position = str(int(position) + size) if position.isdigit() else f"{position} + {size}"
             conditions += [c for f in group for c in _conditions(f)]
             at += len(group)
@@ -309,29 +303,29 @@ def reader(cls: Any, schema: int) -> Reader:
         at += 1
         if field.kind == "text":
             steps += _read_text(field, position, cls.__name__)
-            conditions.append(f"g_size_{field.name} <= g_options.{field.cap}")
-            position = "g_pos"
+            conditions.append(f"$size_{field.name} <= $options.{field.cap}")
+            position = "$pos"
         elif field.kind == "params":
-            steps += _read_params(position, schema, cls.__name__)
-            position = "g_pos"
+            steps += _read_params(field, position, schema, cls.__name__)
+            position = "$pos"
         elif field.kind not in _NOT_IN_BODY:
             return _plain_reader(cls, schema)
-    tests = [f"{position} == g_end", *conditions, cls._fast_if]
-    fill = ["    g_message = g_new(g_cls)"]
+    tests = [f"{position} == $end", *conditions, cls._fast_if]
+    fill = ["    $message = $new($cls)"]
     for field in cls.FIELDS:
         if field.is_stored:
-            fill.append(f"    g_set_{field.name}(g_message, {_decoded(field, schema)})")
+            fill.append(f"    $set_{field.name}($message, {_decoded(field, schema)})")
     lines = [
-        *("def g_read(g_frame, g_end, g_options):", "    try:"),
+        *("def read($frame, $end, $options):", "    try:"),
         *(f"        {line}" for line in steps),
         f"        if {' and '.join(tests)}:",
         *(f"        {line}" for line in fill),
-        "            return g_message",
-        "    except g_errors:",
+        "            return $message",
+        "    except $errors:",
         "        pass",
-        f"    return g_plainly(g_cls, {schema}, g_frame, g_end, g_options)",
+        f"    return $plainly($cls, {schema}, $frame, $end, $options)",
     ]
-    return _compile("g_read", lines, names)
+    return _compile(cls, "read", lines, names)
 
 
 def read_plainly(cls: Any, schema: int, frame: bytes, end: int, options: Options) -> Any:
@@ -366,32 +360,33 @@ def _conditions(field: Field) -> list[str]:
     elif field.is_attribute and high < (1 << 8 * field.size) - 1:
         tests.append(f"{field.name} <= {high}")
     if field.cap:
-        tests.append(f"{field.name} <= g_options.{field.cap}")
+        tests.append(f"{field.name} <= $options.{field.cap}")
     return tests
 
 
 def _read_text(field: Field, position: str, owner: str) -> list[str]:
     name = field.name
-    start = [] if position.isdigit() else [f"g_pos = {position}"]
-    at = position if position.isdigit() else "g_pos"
+    start = [] if position.isdigit() else [f"$pos = {position}"]
+    at = position if position.isdigit() else "$pos"
     return [
         *start,
-        f"g_nul = g_frame.index(0, {at}, g_end)",
-        f"{name} = g_frame[{at}:g_nul].decode()",
-        f"g_size_{name} = g_nul - {at}",
-        "g_pos = (g_nul + 8) & -8",
+        f"$nul = $frame.index(0, {at}, $end)",
+        f"{name} = $frame[{at}:$nul].decode()",
+        f"$size_{name} = $nul - {at}",
+        "$pos = ($nul + 8) & -8",
     ]
 
 
-def _read_params(position: str, schema: int, owner: str) -> list[str]:
+def _read_params(field: Field, position: str, schema: int, owner: str) -> list[str]:
+    name, path = field.name, f"{owner}.{field.name}"
     return [
-        f"g_pos = {position}",
-        "g_empty = False",
-        "if g_pos >= g_end: params = []",
+        f"$pos = {position}",
+        "$empty = False",
+        f"if $pos >= $end: {name} = []",
         "else:",
-        f"    params, g_size = g_read_params(g_frame, g_pos, g_end, {schema}, g_options, '{owner}.params')",
-        "    g_pos += g_size",
-        "    g_empty = not params",
+        f"    {name}, $size = $read_params($frame, $pos, $end, {schema}, $options, {path!r})",
+        "    $pos += $size",
+        f"    $empty = not {name}",
     ]
 
 
@@ -399,7 +394,7 @@ def _decoded(field: Field, schema: int) -> str:
     if field.kind == "schema":
         return str(schema)
     if field.kind == "form":
-        return f"{schema} | g_empty << 1"
+        return f"{schema} | $empty << 1"
     if field.kind == "role":
-        return f"g_roles[{field.name}]"
+        return f"$roles[{field.name}]"
     return "None" if field.since > schema else field.name

@@ -6,10 +6,11 @@ A cap bounds what one frame may make a reader allocate or a writer send; `None` 
 from __future__ import annotations
 
 from .constants import DEFAULT_MAX_CONTINUATION_FRAMES, DEFAULT_MAX_TOTAL_ROWS
+from .text import kind_of, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 __all__ = [
     "DEFAULT_MAX_MESSAGE_SIZE",
@@ -155,7 +156,7 @@ def _restore(caps: dict[str, int | None]) -> Limits:
     return Limits(**caps)
 
 
-def checked_cap(name: str, cap: object) -> int | None:
+def checked_cap(name: str, cap: Any) -> int | None:
     """Return a cap that is None or in range.
 
     Raises:
@@ -164,13 +165,14 @@ def checked_cap(name: str, cap: object) -> int | None:
     """
     if cap is None:
         return None
-    if not isinstance(cap, int) or isinstance(cap, bool):
-        raise TypeError(f"{name} is {type(cap).__name__}, an integer or None")
-    if cap < 1:
-        raise ValueError(f"{name} is {cap}, at least 1")
-    if name == "max_message_size" and cap > MAX_MESSAGE_SIZE_CEILING:
-        raise ValueError(f"{name} is {cap}, at most {MAX_MESSAGE_SIZE_CEILING}")
-    return cap
+    if not issubclass(type(cap), int) or type(cap) is bool:
+        raise TypeError(f"{name} is {kind_of(cap)}, an integer or None")
+    number = int.__int__(cap)
+    if number < 1:
+        raise ValueError(f"{name} is {shown(number)}, at least 1")
+    if name == "max_message_size" and number > MAX_MESSAGE_SIZE_CEILING:
+        raise ValueError(f"{name} is {shown(number)}, at most {MAX_MESSAGE_SIZE_CEILING}")
+    return number
 
 
 DEFAULT_LIMITS = Limits()
@@ -201,10 +203,11 @@ class Options:
         unknown_role_policy: str = "reject",
         **keywords: int | None,
     ) -> None:
-        limits = limits or DEFAULT_LIMITS
-        if not isinstance(limits, Limits):
-            raise TypeError(f"limits is {type(limits).__name__}, Limits or None")
-        changes = {n: v for n, v in keywords.items() if v is None or v != getattr(DEFAULT_LIMITS, n)}
+        limits = DEFAULT_LIMITS if limits is None else limits
+        if not issubclass(type(limits), Limits):
+            raise TypeError(f"limits is {kind_of(limits)}, Limits or None")
+        caps = {name: checked_cap(name, cap) for name, cap in keywords.items()}
+        changes = {name: cap for name, cap in caps.items() if cap != getattr(DEFAULT_LIMITS, name)}
         self.limits = limits.replace(**changes) if changes else limits
         for name in Limits.__slots__:
             cap = getattr(self.limits, name)

@@ -8,7 +8,7 @@ plain one, which returns the rows or says what is wrong.
 The fast path reads a signature in one loop over its types while it is cold, and compiles a reader for it
 once `HEAT` rows were seen. Compiling costs as much as reading a few hundred rows, so a peer that sends ever
 new signatures must not be able to buy it freely: there is a credit, earned by rows decoded and spent by
-compilations, and the compiled set is cleared when it is full.
+compilations. Everything that is kept of signatures is bounded in number and bytes.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from struct import error as struct_error
 
+from .caches import Cache, Credit
 from .columns import ENOUGH, Uniform
-from .cursor import Cursor, Span
+from .cursor import Cursor
 from .exceptions import DecodeError
 from .rowreaders import FIXED, PADDING, compile_row_reader, key_of
 from .tuples import DONE, PART, read_row_types, row_header
@@ -25,7 +26,7 @@ from .types import DOUBLE, I64, U64, read_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any, overload
 
     from .constants import ValueType
@@ -40,9 +41,12 @@ if TYPE_CHECKING:
 __all__ = ["RowTypes", "explain_rows", "read_rows", "read_rows_plainly"]
 
 HEAT = 64  # rows of a signature before it is compiled: from 100 to 300 on it pays
-MAX_COMPILED = 256
-MAX_COLD = 4096
 MAX_COMPILED_COLUMNS = 256
+# Signatures that are kept. A reader takes about 2 KB and 200 bytes a column, a cold signature 500 bytes and
+# 10 a column: 10 MB of memory at the most, whatever a peer sends.
+NARROW = 32  # columns
+MAX_COMPILED, MAX_WIDE_COMPILED = 256, 64
+MAX_COLD, MAX_WIDE_COLD = 4096, 256
 MAX_CREDIT = 128
 ROWS_PER_CREDIT = 512
 LARGE_FRAME, LARGE_ROW = 1 << 16, 4096
@@ -59,13 +63,13 @@ class RowTypes(Sequence["Types"]):
         self._expanded: list[Types] | None = None
 
     @classmethod
-    def of(cls, rows: Iterable[Iterable[ValueType]]) -> RowTypes:
+    def of(cls, rows: list[Types]) -> RowTypes:
         runs: list[tuple[int, Types]] = []
-        known: dict[Types, Types] = {}  # equal types are one object: writers go by identity
+        known: dict[tuple[int, ...], Types] = {}  # like types are one object: writers go by identity
         count = 0
         last = None
-        for types in map(tuple, rows):
-            types = known.setdefault(types, types)
+        for types in rows:
+            types = known.setdefault((*map(id, types),), types)  # hashing might run code of the caller's
             if types is not last:
                 runs.append((count, types))
                 last = types
@@ -165,20 +169,105 @@ def _read_names(frame: bytes, end: int, options: Options) -> tuple[list[str], in
     pos = 8 + len(head)
     if known is options and frame.startswith(head, 8) and pos + 8 <= end:
         return names.copy(), pos
-    path = "RowsResponse.column_names"
-    if end < 24:
-        raise DecodeError(f"got {end - 8} bytes, 16 are needed", path="RowsResponse", offset=8)
-    count = int.from_bytes(frame[8:16], "little")
-    if count > options.max_column_count:
-        limit = options.max_column_count
-        raise DecodeError(f"got {count}, at most {limit}", path=path, offset=8, limit=limit)
-    if count * 8 + 8 > end - 16:
-        raise DecodeError(f"got {count}, {end - 16} bytes are left", path=path, offset=8)
-    cursor = Cursor(frame, 16, end, options, "RowsResponse")
-    names = [cursor.text(f"column_names[{i}]", options.max_column_name_size) for i in range(count)]
+    cursor = Cursor(frame, 8, end, options, "RowsResponse")
+    names = [*column_names(cursor)]
     if cursor.pos < 4096:
         _last_names = options, frame[8 : cursor.pos], names.copy()
     return names, cursor.pos
+
+
+def column_names(cursor: Cursor) -> Iterator[str]:
+    """Read the names that stand before the rows."""
+    start, left = cursor.pos, cursor.end - cursor.pos
+    if left < 16:
+        raise cursor.error("", f"got {left} bytes, 16 are needed")
+    count, limit = cursor.unsigned("columns", 8), cursor.options.max_column_count
+    if count > limit:
+        raise cursor.error("column_names", f"got {count}, at most {limit}", start, limit)
+    if count * 8 + 8 > left - 8:
+        raise cursor.error("column_names", f"got {count}, {left - 8} bytes are left", start)
+    for i in range(count):
+        yield cursor.text("column_names", cursor.options.max_column_name_size, i)
+
+
+def row_header_size(count: int) -> int:
+    return (count + 15) // 16 * 8
+
+
+class PlainRows:
+    """Rows read cell by cell, one after the other, up to the marker that must end the frame.
+
+    Attributes:
+        start: where the row read last begins, or the marker.
+        pos: where reading goes on; after an error, behind the last part that could be read.
+        types: those of the row read last.
+        more: whether the marker says that more frames follow.
+    """
+
+    __slots__ = (
+        "_codes",
+        "_count",
+        "_end",
+        "_frame",
+        "_header",
+        "_options",
+        "_read",
+        "more",
+        "pos",
+        "start",
+        "types",
+    )
+
+    def __init__(self, frame: bytes, pos: int, end: int, count: int, options: Options) -> None:
+        self._frame, self._end = frame, end
+        self._count, self._options = count, options
+        self._read = 0
+        self._header = b""
+        self._codes: list[int] = []
+        self.types: Types = ()
+        self.start = self.pos = pos
+        self.more = False
+
+    def next(self) -> Row | None:
+        """Read a row; None at the marker."""
+        frame, pos, end = self._frame, self.pos, self._end
+        self.start = pos
+        word = frame[pos : min(pos + 8, end)]
+        if word == DONE or word == PART:
+            self.pos, self.more = pos + 8, word == PART
+            if pos + 8 != end:
+                problem = f"got {end - pos - 8} bytes behind the marker"
+                raise DecodeError(problem, path="RowsResponse", offset=pos + 8)
+            return None
+        path, size = f"RowsResponse.rows[{self._read}]", row_header_size(self._count)
+        if not self._count or pos + size > end:
+            raise DecodeError("no marker at the end of the rows", path=path, offset=pos)
+        if self._read >= self._options.max_rows:
+            limit = self._options.max_rows
+            raise DecodeError(f"got more than {limit} rows", path=path, offset=pos, limit=limit)
+        header = frame[pos : pos + size]
+        if header != self._header:
+            self.types = read_row_types(header, self._count, pos, path)
+            self._codes = list(map(int, self.types))  # plain integers: an enum's members compare slowly
+            self._header = header
+        row = self._cells(pos + size, path)
+        self._read += 1
+        return row
+
+    def _cells(self, pos: int, path: str) -> Row:
+        frame, end, options = self._frame, self._end, self._options
+        max_text, max_blob, errors = options.max_text_value_size, options.max_blob_size, options.text_errors
+        values: list[WireValue] = []
+        try:
+            for code in self._codes:
+                value, pos = read_value(code, frame, pos, end, max_text, max_blob, errors)
+                values.append(value)
+        except DecodeError as error:
+            error.path = f"{path}[{len(values)}]"
+            raise
+        finally:
+            self.pos = pos
+        return tuple(values)
 
 
 def read_rows_plainly(
@@ -187,160 +276,119 @@ def read_rows_plainly(
     """Decode rows cell by cell up to the marker that must end the frame."""
     rows: list[Row] = []
     runs: list[tuple[int, Types]] = []
-    size = (count + 15) // 16 * 8
-    codes: list[int] = []
-    last_header = b""
-    while True:
-        word = frame[pos : min(pos + 8, end)]
-        if word == DONE or word == PART:
-            if pos + 8 != end:
-                problem = f"got {end - pos - 8} bytes behind the marker"
-                raise DecodeError(problem, path="RowsResponse", offset=pos + 8)
-            return RowTypes(runs, len(rows)), rows, word == PART
-        path = f"RowsResponse.rows[{len(rows)}]"
-        if not count or pos + size > end:
-            raise DecodeError("no marker at the end of the rows", path=path, offset=pos)
-        if len(rows) >= options.max_rows:
-            limit = options.max_rows
-            raise DecodeError(f"got more than {limit} rows", path=path, offset=pos, limit=limit)
-        header = frame[pos : pos + size]
-        try:
-            if header != last_header:
-                types = read_row_types(header, count, pos)
-                codes = list(map(int, types))
-                last_header = header
-                if not runs or runs[-1][1] != types:
-                    runs.append((len(rows), types))
-            row, pos = _read_row(frame, pos + size, end, codes, options)
-        except DecodeError as error:
-            error.path = path
-            raise
+    plain = PlainRows(frame, pos, end, count, options)
+    while (row := plain.next()) is not None:
+        if not runs or runs[-1][1] != plain.types:
+            runs.append((len(rows), plain.types))
         rows.append(row)
-
-
-def _read_row(frame: bytes, pos: int, end: int, codes: Sequence[int], options: Options) -> tuple[Row, int]:
-    values: list[WireValue] = []
-    max_text, max_blob, errors = options.max_text_value_size, options.max_blob_size, options.text_errors
-    for code in codes:  # plain integers: an enum's members compare slowly
-        value, pos = read_value(code, frame, pos, end, max_text, max_blob, errors)
-        values.append(value)
-    return tuple(values), pos
+    return RowTypes(runs, len(rows)), rows, plain.more
 
 
 def explain_rows(cursor: Cursor) -> None:
-    """Note the byte ranges of a ROWS frame's parts, as far as it can be read."""
-    spans = cursor.spans if cursor.spans is not None else []
-    count = cursor.unsigned("columns", 8)
-    if count > cursor.options.max_column_count:
-        return
-    for i in range(count):
-        cursor.text(f"column_names[{i}]", cursor.options.max_column_name_size)
-    size = (count + 15) // 16 * 8
+    """Note the byte ranges of a ROWS frame's parts, as far as it can be read, and keep none of its values."""
+    count = sum(1 for _ in column_names(cursor))
+    plain = PlainRows(cursor.data, cursor.pos, cursor.end, count, cursor.options)
     number = 0
-    while True:
-        start = cursor.pos
-        word = cursor.data[start : min(start + 8, cursor.end)]
-        if word == DONE or word == PART:
-            cursor.pos = start + 8
-            cursor.note("marker", start, "DONE" if word == DONE else "PART")
-            return
-        if not count or start + size > cursor.end:
-            return
-        row = Span(f"rows[{number}]", start, start + size)
-        spans.append(row)
-        types = read_row_types(cursor.data[start : start + size], count, start)
-        row.children.append(Span("types", start, start + size, types))
-        cursor.pos = start + size
-        values: list[WireValue] = []
-        for i, code in enumerate(types):
-            at = cursor.pos
-            options = cursor.options
-            value, cursor.pos = read_value(
-                code,
-                cursor.data,
-                at,
-                cursor.end,
-                options.max_text_value_size,
-                options.max_blob_size,
-                options.text_errors,
-            )
-            row.children.append(Span(f"[{i}]", at, cursor.pos, value))
-            row.end = cursor.pos
-            values.append(value)
-        row.value = tuple(values)
-        number += 1
+    try:
+        while plain.next() is not None:
+            cursor.pos = plain.pos
+            cursor.note("rows", plain.start, "row", number)
+            number += 1
+    finally:
+        if plain.pos > plain.start:  # the marker, or a row that is cut short
+            cursor.pos = plain.pos
+            is_marker = cursor.data[plain.start : plain.start + 8] in (DONE, PART)
+            name, kind = ("marker", "marker") if is_marker else ("rows", "row")
+            cursor.note(name, plain.start, kind, None if is_marker else number)
 
 
 # ---- the fast path
 
 
 class Cold:
-    """A signature that is not compiled: header, types, the types as plain integers, rows seen."""
+    """A signature that is not compiled: header, types, rows seen, and whether a reader for it may be made."""
 
-    __slots__ = ("codes", "header", "rows", "types")
+    __slots__ = ("codes", "header", "may_compile", "rows", "types")
 
     def __init__(self, header: bytes, types: Types) -> None:
         self.header = header
         self.types = types
-        self.codes = [int(code) for code in types]
+        self.codes = bytes(types)  # plain integers: an enum's members compare slowly
         self.rows = 0
+        # Bits that mean nothing multiply signatures, and compiling very wide rows takes long.
+        self.may_compile = len(types) <= MAX_COMPILED_COLUMNS and header == row_header(self.codes)
+
+
+class Compiled:
+    """Readers that were made, and for each signature whether its texts keep their lengths.
+
+    A full set is not cleared, since others are reading: `Tiers` puts an empty one in its place.
+    """
+
+    __slots__ = ("readers", "uniform")
+
+    def __init__(self) -> None:
+        self.readers: dict[int, dict[Key, RowReader]] = {}  # by column count, by header
+        self.uniform: dict[
+            tuple[int, Key], Uniform | None
+        ] = {}  # of every reader; None without texts and blobs
+
+    def __len__(self) -> int:
+        return len(self.uniform)
 
 
 class Tiers:
-    """Which signatures are cold, which are compiled, and how many more may be."""
+    """Which signatures are cold, which are compiled, and how many more may be; all threads share one.
 
-    __slots__ = ("cold", "compiled", "count", "credit", "heat", "rows", "uniform")
+    Rows of more than `NARROW` columns have caches of their own with fewer entries, so that memory is bounded
+    however wide they are.
+    """
+
+    __slots__ = ("cold", "compiled", "credit", "heat")
 
     def __init__(self, heat: int = HEAT) -> None:
         self.heat = heat
-        self.compiled: dict[int, dict[Key, RowReader]] = {}  # by column count
-        self.count = 0
-        self.cold: dict[tuple[int, Key], Cold] = {}  # by column count and header
-        self.uniform: dict[tuple[int, Key], Uniform] = {}  # of the compiled ones with texts or blobs
-        self.credit = MAX_CREDIT
-        self.rows = 0
-
-    def earn(self, rows: int) -> None:
-        self.rows += rows
-        if self.rows >= ROWS_PER_CREDIT:
-            earned, self.rows = divmod(self.rows, ROWS_PER_CREDIT)
-            self.credit = min(self.credit + earned, MAX_CREDIT)
+        self.compiled = [Compiled(), Compiled()]
+        self.cold: tuple[Cache[tuple[int, Key], Cold], ...] = (
+            Cache(MAX_COLD, _cold_size(NARROW)),
+            Cache(MAX_WIDE_COLD, _cold_size(MAX_COMPILED_COLUMNS)),
+        )
+        self.credit = Credit(MAX_CREDIT, ROWS_PER_CREDIT)
 
     def see(self, key: Key, header: bytes, count: int) -> Cold:
         """Return what is known of a cold signature."""
-        entry = self.cold.get((count, key))
+        cold = self.cold[count > NARROW]
+        entry = cold.get((count, key))
         if entry is None:
-            if len(self.cold) >= MAX_COLD:
-                self.cold.clear()
-            entry = self.cold[count, key] = Cold(header, read_row_types(header, count, 0))
+            entry = Cold(header, read_row_types(header, count, 0, ""))
+            cold.add((count, key), entry, _cold_size(count))
         return entry
 
-    def warm(self, key: Key, entry: Cold, rows: int) -> None:
-        """Count rows that were read of a cold signature, and compile it once it is hot."""
-        self.earn(rows)
+    def warm(self, key: Key, entry: Cold, rows: int) -> bool:
+        """Count rows that were read of a cold signature; compile it once it is hot, and tell so."""
+        self.credit.earn(rows)
         entry.rows += rows
-        if entry.rows >= self.heat and self.credit > 0:
-            self._compile(key, entry)
+        if entry.rows < self.heat or not entry.may_compile or not self.credit.spend():
+            return False
+        count = len(entry.types)
+        wide = count > NARROW
+        compiled = self.compiled[wide]
+        if len(compiled) >= (MAX_WIDE_COMPILED if wide else MAX_COMPILED):
+            compiled = self.compiled[wide] = Compiled()
+        varies = any(code not in FIXED for code in entry.codes)
+        compiled.uniform[count, key] = Uniform(entry.header, entry.types) if varies else None
+        compiled.readers.setdefault(count, {})[key] = compile_row_reader(entry.types)
+        self.cold[wide].forget((count, key))
+        return True
 
-    def _compile(self, key: Key, entry: Cold) -> None:
-        types, count = entry.types, len(entry.types)
-        # Bits that mean nothing multiply signatures, and compiling very wide rows takes long.
-        if count > MAX_COMPILED_COLUMNS or entry.header != row_header(types):
-            return
-        self.credit -= 1
-        if self.count >= MAX_COMPILED:
-            for readers in list(self.compiled.values()):  # at once: others decode too
-                readers.clear()
-            self.uniform.clear()
-            self.count = 0
-        self.count += 1
-        self.compiled[count][key] = compile_row_reader(types)
-        self.cold.pop((count, key), None)
-        if any(code not in FIXED for code in entry.codes):
-            self.uniform[count, key] = Uniform(entry.header, types)
+
+def _cold_size(count: int) -> int:
+    """About how many bytes are kept of a cold signature: eight for a type, two or so of header and codes."""
+    return 500 + 10 * count
 
 
 tiers = Tiers()
+_NO_READERS: Mapping[Key, RowReader] = {}
 
 
 def _has_large_rows(frame: bytes, pos: int, end: int, count: int) -> bool:
@@ -363,10 +411,11 @@ def _read_fast(
     size = (count + 15) // 16 * 8
     last = end - 8
     tier = tiers
-    readers = tier.compiled.setdefault(count, {}) if padded else {}
+    compiled = tier.compiled[count > NARROW]
+    readers = compiled.readers.get(count, _NO_READERS) if padded else _NO_READERS
     cold = planned = 0
     key = key_of(frame[pos : pos + size])
-    uniform = tier.uniform.get((count, key)) if padded else None
+    uniform = compiled.uniform.get((count, key)) if readers else None
     plan = uniform.plan if uniform is not None else None
     if uniform is not None and plan is not None:
         pos = plan.read(frame, pos, rows)
@@ -383,19 +432,21 @@ def _read_fast(
         header = frame[pos : pos + size]
         entry = tier.see(key, header, count)
         begin((first, entry.types))
-        # Without credit a look now and then is enough.
-        most = tier.heat - entry.rows if padded and tier.credit else ROWS_PER_CREDIT
+        # Where nothing can be compiled a look now and then is enough.
+        may = padded and entry.may_compile and len(tier.credit)
+        most = tier.heat - entry.rows if may else ROWS_PER_CREDIT
         header, pos = _read_cold(frame, pos + size, header, entry.codes, most, append, index)
         if padded:
-            tier.warm(key, entry, len(rows) - first)
+            if tier.warm(key, entry, len(rows) - first):
+                readers = tier.compiled[count > NARROW].readers.get(count, _NO_READERS)
             cold += len(rows) - first
         key = key_of(header)
     word = frame[last:end]
     if pos != last or not (word == DONE or word == PART):
         raise DecodeError("no marker")
-    tier.earn(len(rows) - cold)
+    tier.credit.earn(len(rows) - cold)
     if uniform is not None and len(rows) >= ENOUGH:
-        uniform.learn(rows, runs, planned)
+        uniform.learn(rows, runs, plan, planned)
     return RowTypes(runs, len(rows)), rows, word == PART
 
 
@@ -403,7 +454,7 @@ def _read_cold(
     frame: bytes,
     pos: int,
     header: bytes,
-    codes: list[int],
+    codes: bytes,
     most: int,
     append: Callable[[Row], None],
     index: Callable[[int, int], int],

@@ -13,10 +13,14 @@ wrong.
 
 from __future__ import annotations
 
+from keyword import iskeyword
+
 from . import generate
+from .checks import choice_of, whole_bytes
 from .exceptions import DecodeError
 from .fields import (
     DERIVED,
+    NAME_OF_KIND,
     Field,
     empty_header,
     files,
@@ -35,7 +39,7 @@ from .fields import (
     u32,
     u64,
 )
-from .text import abbreviate
+from .text import abbreviate, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +92,7 @@ class Declared(type):
             raise TypeError(f"{name} cannot be derived from a declared message")
         fields = [value for value in namespace.values() if isinstance(value, Field)]
         if fields or declaration:
-            _declare_fields(namespace, fields)
+            _declare_fields(namespace, fields, bases)
         if declaration:
             _declare_message(namespace, **declaration)
         cls = super().__new__(mcs, name, bases, namespace)
@@ -113,10 +117,19 @@ class Declared(type):
         generate.ensure_init(cls)  # so that `inspect` sees the real constructor
 
 
-def _declare_fields(namespace: dict[str, Any], fields: list[Field]) -> None:
+def _check_name(field: Field, bases: tuple[type, ...]) -> None:
+    """Refuse a name that code cannot have, or under which a method would be lost."""
+    wanted = NAME_OF_KIND.get(field.kind, field.name)
+    taken = any(field.name in ancestor.__dict__ for base in bases for ancestor in base.__mro__)
+    if field.name != wanted or taken or iskeyword(field.name) or field.name.startswith("__"):
+        raise TypeError(f"a {field.kind} field cannot be named {field.name}")
+
+
+def _declare_fields(namespace: dict[str, Any], fields: list[Field], bases: tuple[type, ...]) -> None:
     """Take the fields out of a class to be, and put in what they stand for."""
     for field in fields:
         field.name = next(key for key, value in namespace.items() if value is field)
+        _check_name(field, bases)
         del namespace[field.name]
         if field.kind in DERIVED:
             namespace[field.name] = DERIVED[field.kind]
@@ -170,21 +183,10 @@ class Value(metaclass=Declared):
     def __reduce__(self) -> tuple[object, ...]:
         return _restore, (type(self), *(getattr(self, name) for name in slots_of(type(self))))
 
-    def _described(self, brief: bool) -> str:
-        shown = ", ".join(
-            f"{f.name}={abbreviate(value) if brief else repr(value)}"
-            for f in self.FIELDS
-            if f.is_attribute and f.compared
-            for value in (getattr(self, f.name),)
-        )
-        return f"{type(self).__name__}({shown})"
-
     def __repr__(self) -> str:
-        brief = self._described(brief=True)
-        return self._described(brief=False) if len(brief) < 60 and "..." not in brief else brief
-
-    def __str__(self) -> str:
-        return self._described(brief=True)
+        compared = (f.name for f in self.FIELDS if f.is_attribute and f.compared)
+        parts = ", ".join(f"{name}={abbreviate(getattr(self, name))}" for name in compared)
+        return f"{type(self).__name__}({parts})"
 
 
 def slots_of(cls: Any) -> tuple[str, ...]:
@@ -215,11 +217,13 @@ def reader_of(cls: Any, schema: int) -> Reader:
 
 def frame_around(data: bytes | bytearray | memoryview) -> bytes:
     """Put a blank header before a body, for readers that take whole frames."""
-    if not isinstance(data, (bytes, bytearray, memoryview)):
-        raise TypeError(f"got {type(data).__name__}, bytes are needed")
-    return bytes(8) + data
+    return bytes(8) + whole_bytes(data)
 
 
-def unknown_schema(cls: Any, schema: object) -> DecodeError:
-    allowed = " and ".join(map(str, cls.SCHEMAS))
-    return DecodeError(f"schema {schema}, allowed {allowed}", path=cls.__name__, offset=5)
+def checked_schema(cls: Any, schema: object) -> int:
+    """Return the schema of a body, if a message has it."""
+    chosen: int | None = choice_of(schema, cls.SCHEMAS)
+    if chosen is None:
+        allowed = " and ".join(map(str, cls.SCHEMAS))
+        raise DecodeError(f"schema {shown(schema)}, allowed {allowed}", path=cls.__name__, offset=5)
+    return chosen

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["abbreviate", "sanitize_for_log", "sanitize_server_text"]
+__all__ = ["abbreviate", "kind_of", "sanitize_for_log", "sanitize_server_text", "shown"]
 
 # Controls, bidirectional overrides, and white space that hides or reorders text; TAB and LF stay.
 _HARMFUL = (
@@ -38,22 +38,73 @@ def sanitize_for_log(s: str) -> str:
     return sanitize_server_text(s).replace("\n", "\\n").replace("\t", "\\t")
 
 
-def abbreviate(value: object, width: int = 60, items: int = 6) -> str:
-    """Return the `repr` of a value, with long text and long sequences elided in the middle."""
+_name_of_type = type.__dict__["__name__"].__get__
+_SHOWN_BITS = 128
+
+
+def kind_of(value: object) -> str:
+    """Return the name of a value's type, as far as it fits into an error's text."""
+    return sanitize_for_log(_name_of_type(type(value))[:40])
+
+
+def shown(value: object, width: int = 32) -> str:
+    """Show a value in an error's text: short whatever it is, and without running code of its class."""
+    whole: Any = value
+    kind: type = type(value)
+    text = kind_of(value)
+    if issubclass(kind, int):
+        bits = int.bit_length(whole)
+        text = f"an integer of {bits} bits"
+        if bits <= _SHOWN_BITS:
+            text = repr(whole) if kind is bool else int.__repr__(whole)
+    elif issubclass(kind, float):
+        text = float.__repr__(whole)
+    elif issubclass(kind, str):
+        text = _cut(str.__repr__(str.__getitem__(whole, slice(width + 1))), width)
+    elif issubclass(kind, bytes):
+        text = _cut(bytes.__repr__(bytes.__getitem__(whole, slice(width + 1))), width)
+    return text
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width + 2 else f"{text[:width]}..."
+
+
+_DEPTH = 3  # of sequences within each other
+
+
+def abbreviate(value: object, width: int = 60, items: int = 6, depth: int = 0) -> str:
+    """Return the `repr` of a value, with long text and long sequences elided in the middle; never fails."""
+    try:
+        return _abbreviated(value, width, items, depth)
+    except Exception:  # whatever the value's own code raises
+        return f"<{kind_of(value)}>"
+
+
+def _abbreviated(value: object, width: int, items: int, depth: int) -> str:
     whole: Any = value
     if isinstance(value, (str, bytes)) and len(value) > width:
         head, tail = value[: width * 2 // 3], value[-(width // 4) :]
         return f"{head!r}...{tail!r} ({len(value)} {'characters' if isinstance(value, str) else 'bytes'})"
     if isinstance(value, dict):
-        shown = [f"{abbreviate(k)}: {abbreviate(v)}" for k, v in islice(whole.items(), items)]
-        return "{" + _listed(shown, len(whole)) + "}"
+        if depth == _DEPTH:
+            return "{...}"
+        pairs = [
+            f"{abbreviate(k)}: {abbreviate(v, depth=depth + 1)}" for k, v in islice(whole.items(), items)
+        ]
+        return "{" + _listed(pairs, len(whole)) + "}"
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray, memoryview)):
-        inner = _listed([abbreviate(item, width, items) for item in whole[:items]], len(whole))
+        if depth == _DEPTH:
+            return "[...]"
+        inner = _listed([abbreviate(item, width, items, depth + 1) for item in whole[:items]], len(whole))
         if isinstance(value, tuple):
             return f"({inner},)" if len(whole) == 1 else f"({inner})"
         return f"[{inner}]"
-    return repr(whole)
+    if isinstance(value, int) and value.bit_length() > _SHOWN_BITS:
+        return f"<{shown(value)}>"
+    text = repr(whole)
+    return text if len(text) <= 4 * width else f"{text[: 4 * width]}..."
 
 
-def _listed(shown: list[str], count: int) -> str:
-    return ", ".join(shown if len(shown) == count else [*shown, f"... ({count} in all)"])
+def _listed(parts: list[str], count: int) -> str:
+    return ", ".join(parts if len(parts) == count else [*parts, f"... ({count} in all)"])

@@ -10,17 +10,28 @@ from __future__ import annotations
 
 from enum import Enum
 
+from .checks import (
+    checked_count,
+    checked_items,
+    checked_option,
+    checked_text_errors,
+    choice_of,
+    is_sequence,
+    readable,
+)
 from .constants import ValueType
 from .exceptions import DecodeError, EncodeError
-from .limits import DEFAULT_OPTIONS, MAX_BLOB_SIZE, MAX_PARAM_COUNT, MAX_TEXT_VALUE_SIZE, Options
+from .limits import DEFAULT_OPTIONS, MAX_PARAM_COUNT, Options
+from .text import kind_of, shown
 from .types import (
     TYPES_BY_CODE,
     WireInput,
     WireValue,
     checked_type,
-    encode_value,
     infer_type,
+    pack_as,
     pack_value,
+    read_typed,
     read_value,
 )
 
@@ -58,13 +69,14 @@ class RowMarker(Enum):
 
 def check_params_shape(count: int, schema: int, limit: int, path: str) -> int:
     """Return the schema, if it and the count are allowed."""
-    if schema not in (0, 1) or isinstance(schema, bool):
-        raise EncodeError(f"params schema {schema!r}, allowed 0 and 1", path=path)
+    chosen = choice_of(schema, (0, 1))
+    if chosen is None:
+        raise EncodeError(f"params schema {shown(schema)}, allowed 0 and 1", path=path)
     if count > limit:
         raise EncodeError(f"got {count} parameters, at most {limit}", path=path, limit=limit)
-    if schema == 0 and count > 255:
-        raise EncodeError(f"got {count} parameters, at most 255 in schema 0", path=path, limit=255)
-    return int(schema)
+    if chosen == 0 and count > 255:
+        raise EncodeError(f"got {count} parameters, at most 255 in schema 0", path=path)
+    return int(chosen)
 
 
 def params_header(types: Sequence[int], schema: int, buffer_offset: int = 0) -> bytes:
@@ -100,20 +112,25 @@ def encode_params_tuple(
     Raises:
         EncodeError: an unknown schema, too many values, or a value no type holds.
     """
-    check_params_shape(len(params), schema, MAX_PARAM_COUNT, "params")
-    if not params:
+    shift = checked_count("buffer_offset", buffer_offset)
+    given = checked_items(params, "params")
+    chosen = check_params_shape(len(given), schema, MAX_PARAM_COUNT, "params")
+    if not given:
         return bytes(8) if emit_empty_header else b""
     values: list[bytes] = []
     types: list[ValueType] = []
-    for value in params:
-        data, value_type = encode_value(value)
+    for i, value in enumerate(given):
+        data, value_type = pack_as(value, None, f"params[{i}]")
         values.append(data)
         types.append(value_type)
-    return params_header(types, schema, buffer_offset) + b"".join(values)
+    return params_header(types, chosen, shift) + b"".join(values)
 
 
 def decode_params_tuple(
-    data: bytes | memoryview, count: int | None = None, schema: int = 0, buffer_offset: int = 0
+    data: bytes | bytearray | memoryview,
+    count: int | None = None,
+    schema: int = 0,
+    buffer_offset: int = 0,
 ) -> tuple[list[WireValue], int]:
     """Decode a parameter tuple; return its values and the bytes consumed.
 
@@ -124,18 +141,18 @@ def decode_params_tuple(
 
     Raises:
         DecodeError: bytes that are no parameter tuple, or too many values.
+        ValueError: a schema other than 0 and 1, a negative count or offset.
     """
-    if schema not in (0, 1):
-        raise DecodeError(f"params schema {schema!r}, allowed 0 and 1")
-    if count == 0 and len(data) < 8:
+    chosen = checked_option("schema", schema, (0, 1))
+    shift = checked_count("buffer_offset", buffer_offset)
+    known = None if count is None else checked_count("count", count)
+    content = readable(data)
+    size = len(content)
+    if size < 8 and (known == 0 or not (size or known)):
         return [], 0
-    if not data:
-        if count:
-            raise DecodeError(f"no data, {count} parameters are needed", path="params", offset=0)
-        return [], 0
-    if len(data) < 8:
-        raise DecodeError(f"got {len(data)} bytes, a header of 8 is needed", path="params", offset=0)
-    return read_params(data, 0, len(data), schema, DEFAULT_OPTIONS, "params", count, buffer_offset)
+    if size < 8:
+        raise DecodeError(f"got {size} bytes, a header of 8 is needed", path="params", offset=0)
+    return read_params(content, 0, size, chosen, DEFAULT_OPTIONS, "params", known, shift)
 
 
 def read_params(
@@ -158,7 +175,7 @@ def read_params(
         pos += size
     if count > options.max_param_count:
         raise DecodeError(
-            f"got {count} parameters, at most {options.max_param_count}",
+            f"got {shown(count)} parameters, at most {options.max_param_count}",
             path=path,
             offset=start,
             limit=options.max_param_count,
@@ -200,10 +217,13 @@ def encode_row_header(types: Sequence[ValueType | int]) -> bytes:
     Raises:
         EncodeError: a type that does not exist.
     """
-    return row_header([checked_type(code) for code in types])
+    given = checked_items(types, "types")
+    return row_header([checked_type(code, f"types[{i}]") for i, code in enumerate(given)])
 
 
-def decode_row_header(data: bytes | memoryview, column_count: int) -> tuple[list[ValueType] | RowMarker, int]:
+def decode_row_header(
+    data: bytes | bytearray | memoryview, column_count: int
+) -> tuple[list[ValueType] | RowMarker, int]:
     """Decode the types of a row, or the marker that stands in place of a row.
 
     Returns:
@@ -211,27 +231,30 @@ def decode_row_header(data: bytes | memoryview, column_count: int) -> tuple[list
 
     Raises:
         DecodeError: a type that does not exist (a torn marker has one), or too few bytes.
+        ValueError: a negative column count.
     """
-    first = bytes(data[:8])
+    count = checked_count("column_count", column_count)
+    content = readable(data)
+    first = bytes(content[:8])
     if first == DONE:
         return RowMarker.DONE, 8
     if first == PART:
         return RowMarker.PART, 8
-    size = (column_count + 15) // 16 * 8
-    if len(data) < size:
-        raise DecodeError(f"got {len(data)} bytes, a header of {size} is needed", path="row", offset=0)
-    return list(read_row_types(bytes(data[:size]), column_count, 0)), size
+    size = (count + 15) // 16 * 8
+    if len(content) < size:
+        problem = f"got {len(content)} bytes, a header of {shown(size)} is needed"
+        raise DecodeError(problem, path="row", offset=0)
+    return list(read_row_types(bytes(content[:size]), count, 0, "row")), size
 
 
-def read_row_types(header: bytes, count: int, offset: int) -> tuple[ValueType, ...]:
+def read_row_types(header: bytes, count: int, offset: int, path: str) -> tuple[ValueType, ...]:
     types: list[ValueType] = []
     for i in range(count):
         code = header[i >> 1] >> 4 if i & 1 else header[i >> 1] & 15
         found = TYPES_BY_CODE[code]
         if found is None:
-            raise DecodeError(
-                f"value type {code} in column {i}, allowed 1 to 5 and 9 to 11", offset=offset + (i >> 1)
-            )
+            problem = f"value type {code}, allowed 1 to 5 and 9 to 11"
+            raise DecodeError(problem, path=f"{path}[{i}]", offset=offset + (i >> 1))
         types.append(found)
     return tuple(types)
 
@@ -242,13 +265,15 @@ def encode_row_values(values: Sequence[WireInput], types: Sequence[ValueType]) -
     Raises:
         EncodeError: as many values as types are needed, and each type must hold its value.
     """
-    if len(values) != len(types):
-        raise EncodeError(f"got {len(values)} values, {len(types)} types", path="row")
-    return b"".join(encode_value(value, code)[0] for value, code in zip(values, types, strict=True))
+    row, codes = checked_items(values, "row"), checked_items(types, "types")
+    if len(row) != len(codes):
+        raise EncodeError(f"got {len(row)} values, {len(codes)} types", path="row")
+    found = [checked_type(code, f"types[{i}]") for i, code in enumerate(codes)]
+    return b"".join(pack_as(value, found[i], f"row[{i}]")[0] for i, value in enumerate(row))
 
 
 def decode_row_values(
-    data: bytes | memoryview, types: Iterable[ValueType], *, text_errors: str = "strict"
+    data: bytes | bytearray | memoryview, types: Iterable[ValueType], *, text_errors: str = "strict"
 ) -> tuple[list[WireValue], int]:
     """Decode the values of a row; return them and the bytes consumed.
 
@@ -256,19 +281,16 @@ def decode_row_values(
         text_errors: what to do with text that is not UTF-8, the name of a codec error handler.
 
     Raises:
-        DecodeError: bytes that do not hold a value of each type.
+        DecodeError: bytes that do not hold a value of each type, or an unknown type.
+        ValueError: an unknown error handler.
+        TypeError: `types` is no sequence.
     """
+    handler, content = checked_text_errors(text_errors), readable(data)
+    if not is_sequence(type(types)):
+        raise TypeError(f"types is {kind_of(types)}, a sequence is needed")
     values: list[WireValue] = []
     pos = 0
     for i, code in enumerate(types):
-        try:
-            value, pos = read_value(
-                code, data, pos, len(data), MAX_TEXT_VALUE_SIZE, MAX_BLOB_SIZE, text_errors
-            )
-        except DecodeError as error:
-            error.path = f"row[{i}]"
-            raise
-        except LookupError as error:
-            raise ValueError(f"text_errors is {text_errors!r}, the name of a codec error handler") from error
+        value, pos = read_typed(code, content, pos, handler, f"row[{i}]")
         values.append(value)
     return values, pos

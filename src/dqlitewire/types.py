@@ -10,9 +10,11 @@ from __future__ import annotations
 from mmap import mmap
 from struct import Struct
 
+from .checks import checked_integer, checked_text, checked_text_errors, readable
 from .constants import ValueType
 from .exceptions import DecodeError, EncodeError
 from .limits import MAX_BLOB_SIZE, MAX_TEXT_VALUE_SIZE
+from .text import kind_of, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,18 +70,6 @@ def pad_to_word(size: int) -> int:
 # ---- integers and floats
 
 
-def checked_integer(value: object, low: int, high: int, path: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise EncodeError(f"got {type(value).__name__}, an integer is needed", path=path)
-    if not low <= value <= high:
-        raise EncodeError(f"got {value}, allowed {low} to {high}", path=path)
-    return int(value)
-
-
-def _short(data: bytes | memoryview, size: int, label: str) -> DecodeError:
-    return DecodeError(f"got {len(data)} bytes, {size} are needed", path=label, offset=0)
-
-
 def encode_uint64(value: int) -> bytes:
     """Encode an unsigned 64-bit integer; a bool is refused."""
     return U64.pack(checked_integer(value, 0, 2**64 - 1, "uint64"))
@@ -97,37 +87,34 @@ def encode_uint32(value: int) -> bytes:
 
 def encode_double(value: float) -> bytes:
     """Encode a float; an int is refused, since it would change its type on the way."""
-    if not isinstance(value, float):
-        raise EncodeError(f"got {type(value).__name__}, a float is needed", path="double")
-    return DOUBLE.pack(value)
+    return _pack_float(value, "double")
 
 
-def decode_uint64(data: bytes | memoryview, *, label: str = "uint64") -> int:
+def _first(data: bytes | bytearray | memoryview, size: int, label: str) -> bytes | memoryview:
+    content = readable(data)
+    if len(content) < size:
+        raise DecodeError(f"got {len(content)} bytes, {size} are needed", path=label, offset=0)
+    return content[:size]
+
+
+def decode_uint64(data: bytes | bytearray | memoryview, *, label: str = "uint64") -> int:
     """Decode the first 8 bytes as an unsigned integer."""
-    if len(data) < 8:
-        raise _short(data, 8, label)
-    return int.from_bytes(data[:8], "little")
+    return int.from_bytes(_first(data, 8, label), "little")
 
 
-def decode_int64(data: bytes | memoryview, *, label: str = "int64") -> int:
+def decode_int64(data: bytes | bytearray | memoryview, *, label: str = "int64") -> int:
     """Decode the first 8 bytes as a signed integer."""
-    if len(data) < 8:
-        raise _short(data, 8, label)
-    return int.from_bytes(data[:8], "little", signed=True)
+    return int.from_bytes(_first(data, 8, label), "little", signed=True)
 
 
-def decode_uint32(data: bytes | memoryview) -> int:
+def decode_uint32(data: bytes | bytearray | memoryview) -> int:
     """Decode the first 4 bytes as an unsigned integer."""
-    if len(data) < 4:
-        raise _short(data, 4, "uint32")
-    return int.from_bytes(data[:4], "little")
+    return int.from_bytes(_first(data, 4, "uint32"), "little")
 
 
-def decode_double(data: bytes | memoryview, *, label: str = "double") -> float:
+def decode_double(data: bytes | bytearray | memoryview, *, label: str = "double") -> float:
     """Decode the first 8 bytes as a float."""
-    if len(data) < 8:
-        raise _short(data, 8, label)
-    value: float = DOUBLE.unpack_from(data)[0]
+    value: float = DOUBLE.unpack(_first(data, 8, label))[0]
     return value
 
 
@@ -136,10 +123,8 @@ def decode_double(data: bytes | memoryview, *, label: str = "double") -> float:
 
 def pack_text(value: str, limit: int, path: str) -> bytes:
     """Encode text with its NUL and padding, at most `limit` bytes of UTF-8."""
-    if not isinstance(value, str):
-        raise EncodeError(f"got {type(value).__name__}, text is needed", path=path)
     try:
-        data = value.encode()
+        data = (value if type(value) is str else checked_text(value, path)).encode()
     except UnicodeEncodeError as error:
         raise EncodeError(f"lone surrogate at character {error.start}", path=path) from error
     if 0 in data:
@@ -150,7 +135,7 @@ def pack_text(value: str, limit: int, path: str) -> bytes:
 
 
 def read_text(data: bytes | memoryview, pos: int, end: int, limit: int, errors: str) -> tuple[str, int]:
-    nul = data.find(0, pos, end) if type(data) is bytes else find_nul(data, pos, min(end, pos + limit + 1))
+    nul = data.find(0, pos, end) if type(data) is bytes else _find_nul(data, pos, min(end, pos + limit + 1))
     after = pos + ((nul - pos + 8) & -8)
     if not 0 <= nul - pos <= limit or after > end:
         raise _no_text(nul, pos, end, limit)
@@ -170,10 +155,7 @@ def _no_text(nul: int, pos: int, end: int, limit: int) -> DecodeError:
     return DecodeError("padding is cut off", offset=nul)
 
 
-def find_nul(data: bytes | memoryview, pos: int, end: int) -> int:
-    """Return the position of the first NUL in data[pos:end], -1 if there is none."""
-    if isinstance(data, (bytes, bytearray)):
-        return data.find(0, pos, end)
+def _find_nul(data: bytes | memoryview, pos: int, end: int) -> int:
     size = 256  # a view cannot be searched: look at growing pieces, each copied
     while pos < end:
         at = bytes(data[pos : min(pos + size, end)]).find(0)
@@ -193,7 +175,7 @@ def encode_text(value: str, *, max_size: int | None = None, label: str = "Text")
 
 
 def decode_text(
-    data: bytes | memoryview,
+    data: bytes | bytearray | memoryview,
     *,
     max_size: int = MAX_TEXT_VALUE_SIZE,
     label: str = "Text",
@@ -207,37 +189,33 @@ def decode_text(
 
     Raises:
         DecodeError: no NUL, none within `max_size`, bytes that are not UTF-8, or padding cut off.
+        ValueError: an unknown error handler.
     """
+    handler, content = checked_text_errors(errors, "errors"), readable(data)
     try:
-        return read_text(data, 0, len(data), max_size, errors)
+        return read_text(content, 0, len(content), max_size, handler)
     except DecodeError as error:
         error.path = label
         raise
-    except LookupError as error:
-        raise ValueError(f"errors is {errors!r}, the name of a codec error handler") from error
 
 
 def blob_bytes(value: Any, limit: int, path: str) -> bytes:
-    content = value
-    if isinstance(value, bytes):
-        size = len(value)
-    elif isinstance(value, memoryview):
-        try:
-            size, view_format = value.nbytes, value.format
-        except ValueError as error:
-            raise EncodeError(f"unreadable memoryview: {error}", path=path) from error
-        if view_format not in ("B", "b", "c"):
-            raise EncodeError(f"got memoryview of {view_format!r}, allowed B, b or c", path=path)
-    elif isinstance(value, (bytearray, mmap)):
-        try:
-            size = len(value)
-        except ValueError as error:
-            raise EncodeError(f"unreadable {type(value).__name__}: {error}", path=path) from error
-    else:
-        raise EncodeError(f"got {type(value).__name__}, bytes are needed", path=path)
-    if size > limit:
-        raise EncodeError(f"got {size} bytes, at most {limit}", path=path, limit=limit)
-    return content[:] if isinstance(value, mmap) else bytes(content)
+    """Return what a blob holds; a view must be one of bytes, since a larger item has no one order of them."""
+    if not issubclass(type(value), _BYTES_LIKE):
+        raise EncodeError(f"got {kind_of(value)}, bytes are needed", path=path)
+    try:
+        view = memoryview(value)
+    except ValueError as error:
+        raise EncodeError(f"unreadable {kind_of(value)}: {error}", path=path) from error
+    with view:
+        if view.format not in ("B", "b", "c"):
+            raise EncodeError(f"got memoryview of {shown(view.format)}, allowed B, b or c", path=path)
+        if view.nbytes > limit:
+            raise EncodeError(f"got {view.nbytes} bytes, at most {limit}", path=path, limit=limit)
+        return value if type(value) is bytes else view.tobytes()
+
+
+_BYTES_LIKE = (bytes, bytearray, memoryview, mmap)
 
 
 def pack_blob(value: object, limit: int, path: str) -> bytes:
@@ -263,14 +241,17 @@ def encode_blob(value: bytes | bytearray | memoryview | mmap, *, max_blob_size: 
     return pack_blob(value, max_blob_size, "Blob")
 
 
-def decode_blob(data: bytes | memoryview, *, max_blob_size: int = MAX_BLOB_SIZE) -> tuple[bytes, int]:
+def decode_blob(
+    data: bytes | bytearray | memoryview, *, max_blob_size: int = MAX_BLOB_SIZE
+) -> tuple[bytes, int]:
     """Decode a blob; return it with the bytes consumed, length and padding included.
 
     Raises:
         DecodeError: the length is above `max_blob_size`, or more than there is.
     """
+    content = readable(data)
     try:
-        return read_blob(data, 0, len(data), max_blob_size)
+        return read_blob(content, 0, len(content), max_blob_size)
     except DecodeError as error:
         error.path = "Blob"
         raise
@@ -298,26 +279,25 @@ def read_value(
         return None, after
     if code == 11:
         return _uint64(data, pos)[0] != 0, after
-    raise DecodeError(f"value type {code}, allowed 1 to 5 and 9 to 11", offset=pos)
+    raise DecodeError(f"value type {shown(code)}, allowed 1 to 5 and 9 to 11", offset=pos)
 
 
 def infer_type(value: object, path: str = "value") -> ValueType:
     """Return the type a value is sent with where none is given."""
     if value is None:
         return _NULL
-    if isinstance(value, bool):
-        return _BOOLEAN
     for kinds, value_type in _INFERRED:
-        if isinstance(value, kinds):
+        if issubclass(type(value), kinds):
             return value_type
-    raise EncodeError(f"got {type(value).__name__}, no wire type holds it", path=path)
+    raise EncodeError(f"got {kind_of(value)}, no wire type holds it", path=path)
 
 
 _INFERRED: tuple[tuple[type | tuple[type, ...], ValueType], ...] = (
+    (bool, _BOOLEAN),
     (int, _INTEGER),
     (float, _FLOAT),
     (str, _TEXT),
-    ((bytes, bytearray, memoryview, mmap), _BLOB),
+    (_BYTES_LIKE, _BLOB),
 )
 
 
@@ -336,22 +316,22 @@ def _pack_integer(value: object, path: str) -> bytes:
 
 
 def _pack_float(value: object, path: str) -> bytes:
-    if not isinstance(value, float):
-        raise EncodeError(f"got {type(value).__name__}, a float is needed", path=path)
+    if not issubclass(type(value), float):
+        raise EncodeError(f"got {kind_of(value)}, a float is needed", path=path)
     return DOUBLE.pack(value)
 
 
 def _pack_null(value: object, path: str) -> bytes:
     if value is not None:
-        raise EncodeError(f"got {type(value).__name__}, NULL holds only None", path=path)
+        raise EncodeError(f"got {kind_of(value)}, NULL holds only None", path=path)
     return NULL_CELL
 
 
-def _pack_boolean(value: object, path: str) -> bytes:
-    if not isinstance(value, int) or value not in (0, 1):
-        shown = value if isinstance(value, int) else type(value).__name__
-        raise EncodeError(f"got {shown}, allowed False, True, 0 and 1", path=path)
-    return U64.pack(int(value))
+def _pack_boolean(value: Any, path: str) -> bytes:
+    if not issubclass(type(value), int) or not 0 <= int.__int__(value) <= 1:
+        got = shown(value) if issubclass(type(value), int) else kind_of(value)
+        raise EncodeError(f"got {got}, allowed False, True, 0 and 1", path=path)
+    return U64.pack(value)
 
 
 _PACKERS: dict[ValueType, Callable[[object, str], bytes]] = {
@@ -376,22 +356,34 @@ def encode_value(value: WireInput, value_type: ValueType | None = None) -> tuple
     Raises:
         EncodeError: the type cannot hold the value.
     """
-    chosen = infer_type(value) if value_type is None else checked_type(value_type)
-    data = pack_value(value, chosen, MAX_TEXT_VALUE_SIZE, MAX_BLOB_SIZE, chosen.name)
+    return pack_as(value, value_type)
+
+
+def pack_as(value: object, value_type: object, path: str = "") -> tuple[bytes, ValueType]:
+    """Encode a value by the rules of `encode_value`; errors name the type where no path is known."""
+    chosen = infer_type(value, path or "value") if value_type is None else checked_type(value_type, path)
+    data = pack_value(value, chosen, MAX_TEXT_VALUE_SIZE, MAX_BLOB_SIZE, path or chosen.name)
     if chosen == _ISO8601:
-        _check_iso8601(str(value))
+        _check_iso8601(checked_text(value, path), path or chosen.name)
     return data, chosen
 
 
-def checked_type(value_type: object) -> ValueType:
-    if isinstance(value_type, int) and not isinstance(value_type, bool) and 0 <= value_type < 16:
-        found = TYPES_BY_CODE[value_type]
-        if found is not None:
-            return found
-    raise EncodeError(f"value type {value_type!r}, allowed 1 to 5 and 9 to 11")
+def type_of_code(code: Any) -> ValueType | None:
+    """Return the value type that a number stands for, None if it is no number or stands for none."""
+    if not issubclass(type(code), int) or type(code) is bool:
+        return None
+    number = int.__int__(code)
+    return TYPES_BY_CODE[number] if 0 <= number < 16 else None
 
 
-def _check_iso8601(text: str) -> None:
+def checked_type(value_type: object, path: str = "value") -> ValueType:
+    found = type_of_code(value_type)
+    if found is None:
+        raise EncodeError(f"value type {shown(value_type)}, allowed 1 to 5 and 9 to 11", path=path or "value")
+    return found
+
+
+def _check_iso8601(text: str, path: str) -> None:
     from datetime import datetime, time
 
     for parse in (datetime.fromisoformat, time.fromisoformat):
@@ -400,11 +392,11 @@ def _check_iso8601(text: str) -> None:
         except ValueError:
             continue
         return
-    raise EncodeError(f"got {text[:40]!r}, a date or time is needed", path="ISO8601")
+    raise EncodeError(f"got {shown(text)}, a date or time is needed", path=path)
 
 
 def decode_value(
-    data: bytes | memoryview, value_type: ValueType, *, text_errors: str = "strict"
+    data: bytes | bytearray | memoryview, value_type: ValueType, *, text_errors: str = "strict"
 ) -> tuple[WireValue, int]:
     """Decode one value of a type; return it with the bytes consumed.
 
@@ -413,14 +405,22 @@ def decode_value(
 
     Raises:
         DecodeError: an unknown type, or bytes that do not hold one of it.
+        ValueError: an unknown error handler.
     """
+    handler, content = checked_text_errors(text_errors), readable(data)
+    return read_typed(value_type, content, 0, handler, "")
+
+
+def read_typed(
+    value_type: object, data: bytes | memoryview, pos: int, text_errors: str, path: str
+) -> tuple[WireValue, int]:
+    """Read a value of a type that a caller gave; errors name the type where no path is known."""
+    found = type_of_code(value_type)
+    if found is None:
+        problem = f"value type {shown(value_type)}, allowed 1 to 5 and 9 to 11"
+        raise DecodeError(problem, path=path or "value", offset=pos)
     try:
-        code = int(value_type)
-        return read_value(code, data, 0, len(data), MAX_TEXT_VALUE_SIZE, MAX_BLOB_SIZE, text_errors)
+        return read_value(found, data, pos, len(data), MAX_TEXT_VALUE_SIZE, MAX_BLOB_SIZE, text_errors)
     except DecodeError as error:
-        error.path = getattr(value_type, "name", "value")
+        error.path = path or found.name
         raise
-    except (TypeError, ValueError) as error:
-        raise DecodeError(f"value type {value_type!r}, allowed 1 to 5 and 9 to 11") from error
-    except LookupError as error:
-        raise ValueError(f"text_errors is {text_errors!r}, the name of a codec error handler") from error

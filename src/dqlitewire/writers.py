@@ -3,7 +3,8 @@
 A shape is the wire type and the Python type of each value. Its writer packs neighbouring words in one
 `struct` call and joins text and blobs between them; it gives up at the first doubt (a number out of range, a
 NUL in text, a cap that may be exceeded), and the plain writers, `tuples.pack_params` and `write_row_plainly`,
-encode the same values or say what is wrong.
+encode the same values or say what is wrong. Making a writer is paid with credit, as making a reader is
+(`rows.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from struct import Struct
 from struct import error as struct_error
 
+from .caches import Cache, Credit
 from .constants import ValueType
 from .exceptions import EncodeError
 from .tuples import DONE, PART, check_params_shape, pack_params, params_header, row_header
@@ -45,9 +47,11 @@ if TYPE_CHECKING:
 __all__ = ["write_params", "write_rows"]
 
 HEAT = 16  # uses of a shape before it is compiled
-MAX_COMPILED = 256
-MAX_COLD = 4096
+MAX_CREDIT, USES_PER_CREDIT = 128, 128  # compiling costs as much as writing 20 to 60 rows plainly
 MAX_GENERATED = 64  # values; above, each is looked up by its type
+# Shapes that are kept, and bytes of one at the most: 300 for each value of a writer, 20 of a cold shape.
+MAX_COMPILED, WRITER_SIZE = 256, 1500 + 330 * MAX_GENERATED
+MAX_COLD, COLD_SIZE = 1024, 500 + 20 * MAX_GENERATED
 
 _CODES: dict[type, int] = {type(None): 5, bool: 11, int: 1, float: 2, str: 3, bytes: 4}
 _FORMATS = {1: "q", 2: "d", 5: "8x", 9: "q", 11: "Q"}
@@ -55,33 +59,49 @@ _HOLDS: dict[int, type] = {1: int, 2: float, 3: str, 4: bytes, 5: type(None), 9:
 _DOUBTS = (EncodeError, ValueError, KeyError, OverflowError, struct_error)
 
 
-class Shapes:
-    """What was made for shapes that are hot, and how often the others were asked for."""
+class Cold:
+    """A shape without a writer of its own: the header it is sent with, its type codes, and its uses."""
 
-    __slots__ = ("cold", "compiled", "heat")
+    __slots__ = ("codes", "header", "uses")
+
+    def __init__(self, header: bytes, codes: Sequence[int]) -> None:
+        self.header = header
+        self.codes = bytes(codes)
+        self.uses = 0
+
+
+class Shapes:
+    """Writers of the shapes that are hot, and what is known of the others; all threads share one.
+
+    A writer is made once a shape was used often, and is paid with uses of any shape without one, so that ever
+    new shapes cost at most about half as much again as the plain writers take.
+    """
+
+    __slots__ = ("cold", "compiled", "credit", "find", "heat")
 
     def __init__(self, heat: int = HEAT) -> None:
         self.heat = heat
-        self.compiled: dict[Any, Any] = {}
-        self.cold: dict[Any, int] = {}
+        self.compiled: Cache[Any, Any] = Cache(MAX_COMPILED, WRITER_SIZE)
+        self.find = self.compiled.get
+        self.cold: Cache[Any, Cold] = Cache(MAX_COLD, COLD_SIZE)
+        self.credit = Credit(MAX_CREDIT, USES_PER_CREDIT)
 
-    def is_hot(self, shape: object) -> bool:
-        if len(self.cold) >= MAX_COLD:
-            self.cold.clear()
-        uses = self.cold[shape] = self.cold.get(shape, 0) + 1
-        return uses >= self.heat
+    def earns(self, shape: Cold) -> bool:
+        """Count a use of a cold shape; tell whether a writer is to be made for it."""
+        self.credit.earn(1)
+        shape.uses += 1
+        return shape.uses >= self.heat and self.credit.spend()
 
-    def add(self, shape: object, made: M) -> M:
-        if len(self.compiled) >= MAX_COMPILED:
-            self.compiled.clear()
-        self.cold.pop(shape, None)
-        self.compiled[shape] = made
-        return made
+    def add(self, key: object, made: M) -> M:
+        self.cold.forget(key)
+        return self.compiled.add(key, made)  # type: ignore[no-any-return]
 
 
 params_shapes = (Shapes(), Shapes())  # by schema: Python types -> writer
 chunk_shapes = Shapes()  # Python types -> (type codes, writer), of some of many parameters
-row_shapes = Shapes()  # (wire types, columns) -> Python types -> writer
+row_shapes = Shapes()  # (type codes that were declared, or None, Python types) -> writer
+# (type codes that were declared, or None, columns) -> a writer that rows with them were written with
+favourites: Cache[tuple[bytes | None, int], RowWriter] = Cache(MAX_COMPILED, WRITER_SIZE)
 
 
 # ---- one value, looked up by its exact type
@@ -122,7 +142,7 @@ def write_params(message: Any, form: int, options: Options) -> bytes:
     try:
         if count <= MAX_GENERATED:
             kinds = tuple(map(type, params))
-            writer = params_shapes[schema].compiled.get(kinds)
+            writer = params_shapes[schema].find(kinds)
             data = writer(params) if writer is not None else _write_cold_params(params, schema, kinds)
         else:
             data = _write_many_params(params, schema)
@@ -134,11 +154,14 @@ def write_params(message: Any, form: int, options: Options) -> bytes:
 
 
 def _write_cold_params(params: Sequence[Any], schema: int, kinds: tuple[type, ...]) -> bytes:
-    codes = list(map(_CODES.__getitem__, kinds))
-    header = params_header(codes, schema)
-    if params_shapes[schema].is_hot(kinds):
-        return params_shapes[schema].add(kinds, compile_writer(header, codes))(params)
-    return header + _write_values(params, kinds)
+    shapes = params_shapes[schema]
+    shape = shapes.cold.get(kinds)
+    if shape is None:
+        codes = list(map(_CODES.__getitem__, kinds))
+        shape = shapes.cold.add(kinds, Cold(params_header(codes, schema), codes))
+    if shapes.earns(shape):
+        return shapes.add(kinds, compile_writer(shape.header, shape.codes))(params)
+    return shape.header + _write_values(params, kinds)
 
 
 def _write_values(params: Sequence[Any], kinds: Sequence[type]) -> bytes:
@@ -152,14 +175,19 @@ def _write_many_params(params: Sequence[Any], schema: int) -> bytes:
     for start in range(0, len(params), MAX_GENERATED):
         chunk = params[start : start + MAX_GENERATED]
         kinds = tuple(map(type, chunk))
-        found = chunk_shapes.compiled.get(kinds)
-        if found is None:
-            found = bytes(map(_CODES.__getitem__, kinds)), None
-            if chunk_shapes.is_hot(kinds):
-                found = chunk_shapes.add(kinds, (found[0], compile_writer(b"", found[0])))
-        codes.append(found[0])
-        parts.append(_write_values(chunk, kinds) if found[1] is None else found[1](chunk))
+        known, writer = chunk_shapes.find(kinds) or _cold_chunk(kinds)
+        codes.append(known)
+        parts.append(_write_values(chunk, kinds) if writer is None else writer(chunk))
     return b"".join((params_header(b"".join(codes), schema), *parts))
+
+
+def _cold_chunk(kinds: tuple[type, ...]) -> tuple[bytes, Writer | None]:
+    shape = chunk_shapes.cold.get(kinds)
+    if shape is None:
+        shape = chunk_shapes.cold.add(kinds, Cold(b"", list(map(_CODES.__getitem__, kinds))))
+    if chunk_shapes.earns(shape):
+        return chunk_shapes.add(kinds, (shape.codes, compile_writer(b"", shape.codes)))
+    return shape.codes, None
 
 
 # ---- rows
@@ -198,7 +226,8 @@ def _write_row_list(message: RowsResponse, count: int, options: Options) -> list
     for start, stop, declared in _declared_runs(message):
         found = known.get(id(declared))
         if found is None:
-            found = known[id(declared)] = _Declared(declared, count, start)
+            row = None if declared is message.column_types else start
+            found = known[id(declared)] = _Declared(declared, count, row)
         at = start
         while at < stop:
             writer = found.favourite
@@ -224,28 +253,39 @@ def _declared_runs(message: RowsResponse) -> Iterable[tuple[int, int, Any]]:
 
 
 class _Declared:
-    """Types that rows are declared with, None if inferred, and the writers known for them by Python types."""
+    """Types that rows of one message are declared with, None if inferred, and how such rows are written.
 
-    __slots__ = ("count", "favourite", "types", "writers")
+    Attributes:
+        writers: by Python types.
+        others: cold shapes by Python types, None where no writer can be made.
+    """
 
-    def __init__(self, declared: Sequence[Any] | None, count: int, row: int) -> None:
+    __slots__ = ("codes", "count", "favourite", "others", "types", "writers")
+
+    def __init__(self, declared: Sequence[Any] | None, count: int, row: int | None) -> None:
         types = None
         if declared is not None:
+            path = "RowsResponse.column_types" if row is None else f"RowsResponse.row_types[{row}]"
             if len(declared) != count:
-                problem = f"got {len(declared)} types for {count} columns"
-                raise EncodeError(problem, path=f"RowsResponse.row_types[{row}]")
-            types = tuple([t if type(t) is ValueType else checked_type(t) for t in declared])
-        found = row_shapes.compiled.get((types, count))
+                raise EncodeError(f"got {len(declared)} types for {count} columns", path=path)
+            types = tuple(
+                [
+                    t if type(t) is ValueType else checked_type(t, f"{path}[{i}]")
+                    for i, t in enumerate(declared)
+                ]
+            )
         self.types: Types | None = types
+        self.codes = None if types is None else bytes(types)
         self.count = count
-        self.writers: dict[Any, RowWriter] = row_shapes.add((types, count), {}) if found is None else found
-        self.favourite: RowWriter | None = next(iter(self.writers.values()), None)
+        self.writers: dict[Any, RowWriter] = {}
+        self.others: dict[Any, Cold | None] = {}
+        self.favourite: RowWriter | None = favourites.get((self.codes, count))
 
     def write(self, rows: Sequence[Any], at: int, stop: int, parts: list[bytes], options: Options) -> int:
         """Write the next row, and those like it; return the number of the one behind."""
         kinds = tuple(map(type, rows[at]))
         writer = self.writers.get(kinds)
-        if writer is None and len(kinds) <= MAX_GENERATED:
+        if writer is None:
             writer = self._warm(kinds)
         if writer is not None:
             self.favourite = writer
@@ -257,17 +297,39 @@ class _Declared:
         return at + 1
 
     def _warm(self, kinds: tuple[type, ...]) -> RowWriter | None:
-        """Compile the writer of a shape that is hot, if its values are exactly what its types hold."""
-        if len(kinds) != self.count or not row_shapes.is_hot((self.types, kinds)):
+        """Return the writer of a shape, if there is one or it has just earned one."""
+        if len(kinds) != self.count or len(kinds) > MAX_GENERATED:
             return None
-        try:
-            codes = _held_codes(self.types, kinds)
-        except _DOUBTS:
+        key = self.codes, kinds
+        if kinds not in self.others:
+            found: RowWriter | None = row_shapes.find(key)
+            if found is not None:
+                return self._have(kinds, found)
+            if len(self.others) >= MAX_COLD:
+                self.others.clear()
+            self.others[kinds] = self._cold(kinds)
+        shape = self.others[kinds]
+        if shape is None or not row_shapes.earns(shape):
             return None
-        if len(self.writers) >= MAX_COMPILED:
-            self.writers.clear()
-        writer = self.writers[kinds] = compile_row_writer(row_header(codes), codes)
+        return self._have(kinds, row_shapes.add(key, compile_row_writer(shape.header, shape.codes)))
+
+    def _have(self, kinds: tuple[type, ...], writer: RowWriter) -> RowWriter:
+        if self.favourite is None:
+            favourites.add((self.codes, self.count), writer)
+        self.writers[kinds] = writer
         return writer
+
+    def _cold(self, kinds: tuple[type, ...]) -> Cold | None:
+        """Return a shape, if its values are exactly what its types hold."""
+        key = self.codes, kinds
+        shape = row_shapes.cold.get(key)
+        if shape is None:
+            try:
+                codes = _held_codes(self.types, kinds)
+            except _DOUBTS:
+                return None
+            shape = row_shapes.cold.add(key, Cold(row_header(codes), codes))
+        return shape
 
 
 def _held_codes(types: Types | None, kinds: tuple[type, ...]) -> list[int]:

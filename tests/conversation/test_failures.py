@@ -8,9 +8,11 @@ import pytest
 
 from dqlitewire import RequestType, constants
 from dqlitewire.conversation import Generation, Outcome, Retry, explain_failure, failure_name
+from dqlitewire.conversation.codes import NAMES, codes_named
 from dqlitewire.conversation.failures import changes_something
 from dqlitewire.conversation.sql import survey
 from dqlitewire.messages import AddRequest, ExecSqlRequest, LeaderRequest, QuerySqlRequest
+from dqlitewire.traffic.words import explain_word
 
 INSERT = ExecSqlRequest(0, "INSERT INTO t VALUES (1)")
 SCRIPT = ExecSqlRequest(0, "INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)")
@@ -63,7 +65,7 @@ def test_names_are_those_of_the_constants() -> None:
         (101, "SQLITE_DONE"),
         (99, "code 99"),
         (10 | 200 << 8, "SQLITE_IOERR (51210)"),
-        (10 | 35 << 8, "SQLITE_IOERR (8970)"),
+        (10 | 37 << 8, "SQLITE_IOERR (9482)"),
         (2**63, "code 9223372036854775808"),
     ],
 )
@@ -143,3 +145,48 @@ def test_what_changes_something() -> None:
     assert harmless == "LEADER CLIENT HEARTBEAT OPEN PREPARE FINALIZE INTERRUPT DUMP CLUSTER DESCRIBE"
     assert changes_something(RequestType.QUERY_SQL, survey("SELECT 1; DELETE FROM t"))
     assert not changes_something(RequestType.EXEC_SQL, survey("SELECT 1"))
+
+
+# ---------------------------------------------------------------- every code there is
+
+
+def every_name() -> dict[str, int]:
+    """The results of the standard library's SQLite, of apsw's, which is newer, and the package's own."""
+    found = {name: value for name, value in vars(sqlite3).items() if is_result(name)}
+    found |= {name: getattr(constants, name) for name in constants.__all__ if is_result(name)}
+    found |= {name: getattr(constants, name) for name in constants.__all__ if name.startswith("DQLITE_")}
+    apsw = pytest.importorskip("apsw")
+    for mapping in (apsw.mapping_result_codes, apsw.mapping_extended_result_codes):
+        found |= {name: value for name, value in mapping.items() if isinstance(name, str)}
+    return found
+
+
+def test_every_code_is_found_by_its_name_however_it_is_written() -> None:
+    names = every_name()
+    assert len(names) > 110
+    for name, code in names.items():
+        bare = name.partition("_")[2]
+        for word in (name, name.lower(), name.title(), name.replace("_", "-")):
+            assert codes_named(word) == [code], word
+        assert code in codes_named(bare)
+        assert codes_named(bare) == codes_named(bare.lower())
+        found = explain_word(name)
+        assert [lines[0] for lines in found if f" {code} " in lines[0]], name
+    assert codes_named("notfound") == [12, 1002]
+    assert codes_named("SQLITE_") == codes_named("") == codes_named("no such") == []
+
+
+def test_what_is_said_of_one_code_is_not_said_of_others() -> None:
+    """A rule for a primary code holds for its extended ones; 0 is the primary code of nothing."""
+    assert "no statement" in explain_failure(0).meaning
+    powers = {1 << n for n in range(80)}
+    codes = {*NAMES, *powers, *(-power for power in powers), *range(1100), *range(0, 70_000, 64), 10**5000}
+    for code in codes - {0}:
+        info = explain_failure(code)
+        assert "no statement" not in info.meaning
+        assert len(str(info)) < 300
+        known = 0 < code < 2**31
+        if not known:
+            assert (info.name[:5], info.meaning) == ("code ", "a code that neither SQLite nor dqlite has")
+        if 255 < code < 2**31 and info.name.endswith(f"({code})"):
+            assert explain_failure(code & 0xFF).name == info.name.partition(" ")[0]

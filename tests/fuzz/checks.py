@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from dqlitewire import DecodeError, Limits, decode_message, rows
+from dqlitewire.caches import Credit
 from dqlitewire.generate import read_plainly, reader
 from dqlitewire.limits import DEFAULT_OPTIONS, Options
 from dqlitewire.messages import RowsResponse
@@ -41,20 +42,38 @@ def cold() -> rows.Tiers:
     return _tiers(heat=UNLIMITED)
 
 
+class Unlimited(Credit):
+    """Credit that is never used up."""
+
+    def spend(self) -> bool:
+        return True
+
+
 def _tiers(heat: int) -> rows.Tiers:
     tiers = rows.Tiers(heat=heat)
-    tiers.credit = UNLIMITED
+    tiers.credit = Unlimited(1, UNLIMITED)
     return tiers
+
+
+def plans_of(tiers: rows.Tiers) -> list[Any]:
+    """What is known of the lengths of texts, for each compiled signature that has any."""
+    return [uniform for compiled in tiers.compiled for uniform in compiled.uniform.values() if uniform]
+
+
+def readers_of(tiers: rows.Tiers) -> list[Any]:
+    """The readers that were compiled."""
+    return [
+        reader for compiled in tiers.compiled for of in compiled.readers.values() for reader in of.values()
+    ]
 
 
 @contextmanager
 def using(tiers: rows.Tiers) -> Iterator[None]:
-    known, most = rows.tiers, rows.MAX_CREDIT
-    rows.tiers, rows.MAX_CREDIT = tiers, UNLIMITED if tiers.credit > most else most
+    known, rows.tiers = rows.tiers, tiers
     try:
         yield
     finally:
-        rows.tiers, rows.MAX_CREDIT = known, most
+        rows.tiers = known
 
 
 @contextmanager

@@ -6,6 +6,7 @@ page, and so never gets on if the column names alone fill one; a row in each fra
 
 from __future__ import annotations
 
+from ..checks import checked_items
 from ..constants import HEADER_SIZE, ValueType
 from ..messages import RowsResponse
 
@@ -34,7 +35,7 @@ def batch_rows(
         page_size: bytes of header and body after which a frame ends.
         typed: the rows bring their types, as UNIXTIME and ISO8601 need.
     """
-    names = list(column_names)
+    names = checked_items(column_names, "column_names")
     empty = 2 * HEADER_SIZE + sum(_text_size(name) for name in names)
     row_header = (len(names) + 15) // 16 * 8
     size = empty
@@ -47,8 +48,9 @@ def batch_rows(
         if typed:
             types.append(row[0])
             row = row[1]
-        batch.append(row)
-        size += row_header + sum(map(_cell_size, row))
+        values = checked_items(row, "row")
+        batch.append(values)
+        size += row_header + sum(map(_cell_size, values))
     if batch and size >= page_size:  # the server looks at the page before it finds that there is no more row
         yield RowsResponse(names, [], types, batch, True)
         types, batch = [], []

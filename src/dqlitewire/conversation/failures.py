@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from enum import Enum
 
-from ..constants import RequestType, is_dqlite_namespace_code, primary_sqlite_code
-from ..text import sanitize_for_log
-from .codes import failure_name
+from ..constants import RequestType, is_dqlite_namespace_code
+from ..text import sanitize_for_log, shown
+from .codes import NAMES, failure_name, primary_of
 from .generation import Generation
 from .sql import Survey, survey
 
@@ -69,10 +69,10 @@ class FailureInfo:
     def __str__(self) -> str:
         said = f" {sanitize_for_log(self.message)!r}" if self.message else ""
         words = f"{self.meaning}; {self.outcome.value}; retry: {self.retry.value}"
-        return f"{self.name} ({self.code}){said}: {words}"
+        return f"{self.name} ({shown(self.code)}){said}: {words}"
 
     def __repr__(self) -> str:
-        return f"FailureInfo({self.code}, {self.name!r}, {self.retry}, {self.outcome})"
+        return f"FailureInfo({shown(self.code)}, {self.name!r}, {self.retry}, {self.outcome})"
 
 
 _EARLY = True  # said before the first statement runs, so true of scripts as well
@@ -227,12 +227,16 @@ def _kind(request: Message | RequestType | None) -> RequestType | None:
 
 
 def _rule(code: int, message: str) -> tuple[str, Retry, Outcome, bool]:
-    primary = primary_sqlite_code(code)
+    primary = primary_of(code)
     for codes, part, meaning, retry, outcome, early in RULES:
         if (code in codes or primary in codes) and part in message:
             return meaning, retry, outcome, early
-    whose = "dqlite" if is_dqlite_namespace_code(code) else "SQLite"
-    return f"an error of {whose} without a rule of its own", Retry.NO, Outcome.UNKNOWN, False
+    meaning = "a code that neither SQLite nor dqlite has"
+    if is_dqlite_namespace_code(code):
+        meaning = "an error of dqlite without a rule of its own"
+    elif code in NAMES or primary in NAMES:
+        meaning = "an error of SQLite without a rule of its own"
+    return meaning, Retry.NO, Outcome.UNKNOWN, False
 
 
 def _masks(kind: RequestType | None, generation: Generation, seen: Survey | None) -> bool:

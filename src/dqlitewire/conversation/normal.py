@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from sys import getsizeof
 
+from ..caches import Cache
 from .tokens import Kind, tokenize
 
 __all__ = ["normalise"]
 
-_CACHED_LENGTH = 4096  # longer texts are not kept
-_CACHED_TEXTS = 512
+_NORMAL: Cache[str, str] = Cache(512, 16_384)
 
 
 def normalise(sql: str, max_length: int | None = None) -> str:
@@ -23,7 +23,10 @@ def normalise(sql: str, max_length: int | None = None) -> str:
         Keywords in upper case, literals and variables as "?", a list of them as "?, ..", a list of such rows
         as "(?, ..), ..".
     """
-    text = _cached_normal(sql) if len(sql) <= _CACHED_LENGTH else _normal(sql)
+    text = _NORMAL.get(sql)
+    if text is None:
+        text = _normal(sql)
+        _NORMAL.add(sql, text, getsizeof(sql) + getsizeof(text))
     if max_length is not None and len(text) > max_length:
         return text[: max(max_length - 1, 0)] + "…"
     return text
@@ -45,9 +48,6 @@ def _normal(sql: str) -> str:
     while parts and parts[-1] == ";":
         parts.pop()
     return _spaced(parts)
-
-
-_cached_normal = lru_cache(_CACHED_TEXTS)(_normal)
 
 
 def _add_literal(parts: list[str]) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Kind", "Token", "tokenize"]
 
 _SPACE = frozenset(" \t\n\f\r\ufeff")
+_MORE_SPACE = _SPACE | {"\v"}  # behind another blank
 _DIGITS = frozenset("0123456789")
 _HEX = frozenset("0123456789abcdefABCDEF")
 _CLOSING = {"'": "'", '"': '"', "`": "`", "[": "]"}
@@ -63,7 +64,7 @@ def tokenize(sql: str) -> Iterator[Token]:
 def _token(sql: str, start: int, size: int) -> tuple[Kind, int]:
     first = sql[start]
     if first in _SPACE:
-        return Kind.SPACE, _span(sql, start, size, _SPACE)
+        return Kind.SPACE, _span(sql, start, size, _MORE_SPACE)
     if first in _DIGITS or (first == "." and sql[start + 1 : start + 2] in _DIGITS):
         return _number(sql, start, size)
     if first in "xX" and sql[start + 1 : start + 2] == "'":

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from struct import Struct
 
+from ..checks import readable
 from ..constants import HEADER_SIZE
 from ..cursor import Cursor
 from ..exceptions import DecodeError, EncodeError
 from ..fields import DERIVED, u32, u64
 from ..limits import DEFAULT_OPTIONS, Options
-from ..schema import Declared, Value, fill, frame_around, reader_of, slots_of, unknown_schema
+from ..schema import Declared, Value, checked_schema, fill, frame_around, reader_of, slots_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,15 +60,16 @@ class Header(Value):
         return HEADER.pack(self.size_words, self.msg_type, self.schema, 0)
 
     @classmethod
-    def decode(cls, data: bytes | memoryview) -> Header:
+    def decode(cls, data: bytes | bytearray | memoryview) -> Header:
         """Decode the first 8 bytes.
 
         Raises:
             DecodeError: fewer than 8 bytes.
         """
-        if len(data) < HEADER_SIZE:
-            raise DecodeError(f"got {len(data)} bytes, {HEADER_SIZE} are needed", path="Header", offset=0)
-        words, msg_type, schema, _ = HEADER.unpack_from(data)
+        content = readable(data)
+        if len(content) < HEADER_SIZE:
+            raise DecodeError(f"got {len(content)} bytes, {HEADER_SIZE} are needed", path="Header", offset=0)
+        words, msg_type, schema, _ = HEADER.unpack_from(content)
         return cls(words, msg_type, schema)
 
 
@@ -117,10 +119,9 @@ class Message(metaclass=Declared):
 
 
 def _declared_decode_body(cls: Any, data: bytes, schema: int = 0) -> Any:
-    if schema not in cls.SCHEMAS:
-        raise unknown_schema(cls, schema)
+    chosen = checked_schema(cls, schema)
     frame = frame_around(data)
-    return reader_of(cls, schema)(frame, len(frame), DEFAULT_OPTIONS)
+    return reader_of(cls, chosen)(frame, len(frame), DEFAULT_OPTIONS)
 
 
 class _DeclaredMessage(Value, Message):
@@ -128,6 +129,9 @@ class _DeclaredMessage(Value, Message):
     if TYPE_CHECKING:
         SCHEMAS: ClassVar[tuple[int, ...]]
         FIELDS: ClassVar[tuple[Field, ...]]
+    else:
+        _before_encoding = None  # a method that refuses what the fields together cannot be
+        _read_frame = None  # a reader written by hand
 
     def encode_body(self) -> bytes:
         return self._frame(DEFAULT_OPTIONS)[HEADER_SIZE:]

@@ -7,7 +7,7 @@ from ..cursor import Cursor
 from ..exceptions import EncodeError
 from ..fields import empty_header, form, params, params_schema, reserved, role, schema_byte, text, u32, u64
 from ..limits import DEFAULT_OPTIONS, MAX_PARAM_COUNT
-from ..schema import fill, frame_around, unknown_schema
+from ..schema import checked_schema, fill, frame_around
 from ..types import U64, WireInput
 from .base import Request
 
@@ -201,8 +201,7 @@ class DescribeRequest(Request, code=RequestType.DESCRIBE, answers=(ResponseType.
         """Decode a body; a format other than 0 is admitted only with `strict=False`."""
         if strict:
             return super().decode_body(data, schema)
-        if schema not in cls.SCHEMAS:
-            raise unknown_schema(cls, schema)
+        checked_schema(cls, schema)
         frame = frame_around(data)
         cursor = Cursor(frame, 8, len(frame), DEFAULT_OPTIONS, cls.__name__)
         message = fill(cls, (cursor.unsigned("format", 8),))

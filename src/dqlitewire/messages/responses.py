@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..checks import (
+    checked_items,
+    checked_option,
+    checked_rows,
+    checked_text,
+    checked_text_errors,
+    choice_of,
+)
 from ..constants import NodeRole, ResponseType, ValueType
-from ..cursor import Cursor, Span
-from ..exceptions import DecodeError, EncodeError
+from ..cursor import Cursor
+from ..exceptions import EncodeError
 from ..fields import files, ignored, nodes, other, padding, role, stmt_schema, text, u32, u64
-from ..generate import check_list, check_text
 from ..limits import (
     DEFAULT_MAX_ROWS,
     DEFAULT_OPTIONS,
@@ -26,9 +33,9 @@ from ..limits import (
     MAX_TAIL_OFFSET,
     Options,
 )
-from ..rows import RowTypes, explain_rows, read_rows
-from ..schema import Value, fill, frame_around, slots_of, unknown_schema
-from ..text import sanitize_for_log, sanitize_server_text
+from ..rows import RowTypes, read_rows
+from ..schema import Value, checked_schema, fill, frame_around, slots_of
+from ..text import kind_of, sanitize_for_log, sanitize_server_text, shown
 from ..types import U64, WireValue, blob_bytes, pack_text
 from ..writers import write_rows
 from .base import HEADER, Response
@@ -36,6 +43,8 @@ from .base import HEADER, Response
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ..parts import Parts
 
 __all__ = [
     "DbResponse",
@@ -97,7 +106,7 @@ class FailureResponse(
             if (nul + 8) & -8 == end:
                 cursor.pos = at
                 if at > start:
-                    cursor.note("half-built rows", start, data[start:at])
+                    cursor.note("half-built rows", start, "bytes")
                 code = cursor.unsigned("code", 8)
                 message = cursor.text("message", cursor.options.max_failure_message_size)
                 return fill(cls, (code, sanitize_server_text(message)))
@@ -140,9 +149,9 @@ class LeaderResponse(Response, code=ResponseType.LEADER, fast_if="node_id and ad
 
 
 def read_legacy_leader(
-    frame: bytes, end: int, options: Options, spans: list[Span] | None = None
+    frame: bytes, end: int, options: Options, parts: Parts | None = None
 ) -> LeaderResponse:
-    cursor = Cursor(frame, 8, end, options, "LeaderResponse", spans=spans)
+    cursor = Cursor(frame, 8, end, options, "LeaderResponse", parts=parts)
     message = fill(LeaderResponse, (0, cursor.text("address", options.max_address_size)))
     cursor.finish()
     return message
@@ -178,15 +187,16 @@ class ServersResponse(Response, code=ResponseType.SERVERS):
     format: int = other("format", default=1, kw_only=True)
 
     def __init__(self, nodes: Sequence[NodeInfo] = (), *, format: int = 1) -> None:
-        if format not in (0, 1):
-            raise EncodeError(f"got {format!r}, allowed 0 and 1", path="ServersResponse.format")
-        copied = check_list(nodes, "ServersResponse.nodes")
+        chosen = choice_of(format, (0, 1))
+        if chosen is None:
+            raise EncodeError(f"got {shown(format)}, allowed 0 and 1", path="ServersResponse.format")
+        copied = checked_items(nodes, "ServersResponse.nodes")
         for i, node in enumerate(copied):
-            if not isinstance(node, NodeInfo):
-                problem = f"got {type(node).__name__}, NodeInfo is needed"
+            if type(node) is not NodeInfo:
+                problem = f"got {kind_of(node)}, NodeInfo is needed"
                 raise EncodeError(problem, path=f"ServersResponse.nodes[{i}]")
         object.__setattr__(self, "nodes", copied)
-        object.__setattr__(self, "format", format)
+        object.__setattr__(self, "format", chosen)
 
     def _frame(self, options: Options) -> bytes:
         path = "ServersResponse.nodes"
@@ -210,14 +220,16 @@ class ServersResponse(Response, code=ResponseType.SERVERS):
         Args:
             unknown_role_policy: "reject", or read an unknown role as spare and "warn" or "accept" it.
             format: the format that was asked for; 0 has no roles.
+
+        Raises:
+            DecodeError: a body that is not one of SERVERS, an unknown policy or format.
         """
-        if schema not in cls.SCHEMAS:
-            raise unknown_schema(cls, schema)
-        check_role_policy(unknown_role_policy)
-        options = Options(unknown_role_policy=unknown_role_policy)
+        checked_schema(cls, schema)
+        options = Options(unknown_role_policy=check_role_policy(unknown_role_policy))
+        chosen = checked_option("format", format, (0, 1))
         frame = frame_around(data)
         cursor = Cursor(frame, 8, len(frame), options, cls.__name__)
-        message = cls._read(cursor, format)
+        message = cls._read(cursor, chosen)
         cursor.finish()
         return message
 
@@ -256,9 +268,9 @@ class ServersResponse(Response, code=ResponseType.SERVERS):
         return fill(cls, (found, format))
 
 
-def check_role_policy(policy: str) -> None:
-    if policy not in ("reject", "warn", "accept"):
-        raise DecodeError(f"unknown_role_policy {policy!r}, allowed reject, warn and accept")
+def check_role_policy(policy: object) -> str:
+    chosen: str = checked_option("unknown_role_policy", policy, ("reject", "warn", "accept"))
+    return chosen
 
 
 def _read_count(cursor: Cursor, name: str, limit: int, smallest: int) -> int:
@@ -332,18 +344,15 @@ class RowsResponse(Response, code=ResponseType.ROWS):
         rows: Sequence[Sequence[WireValue]] = (),
         has_more: bool = False,
     ) -> None:
-        if isinstance(column_names, str):
-            raise EncodeError("got str, a sequence of names is needed", path="RowsResponse.column_names")
-        try:
-            values = (
-                list(column_names),
-                list(column_types),
-                row_types if type(row_types) is RowTypes else RowTypes.of(row_types),
-                list(map(tuple, rows)),
-                bool(has_more),
-            )
-        except TypeError as error:
-            raise EncodeError(f"sequences are needed: {error}", path="RowsResponse") from error
+        path = "RowsResponse"
+        known = type(row_types) is RowTypes
+        values = (
+            checked_items(column_names, f"{path}.column_names"),
+            checked_items(column_types, f"{path}.column_types"),
+            row_types if known else RowTypes.of(checked_rows(row_types, f"{path}.row_types")),
+            checked_rows(rows, f"{path}.rows"),
+            bool(has_more),
+        )
         for name, value in zip(slots_of(RowsResponse), values, strict=True):
             object.__setattr__(self, name, value)
 
@@ -365,16 +374,18 @@ class RowsResponse(Response, code=ResponseType.ROWS):
         Args:
             max_rows: rows at the most, None for any number.
             text_errors: what to do with text that is not UTF-8, the name of a codec error handler.
+
+        Raises:
+            DecodeError: a body that is not one of ROWS.
+            ValueError: a cap out of range, or an unknown error handler.
         """
-        if schema not in cls.SCHEMAS:
-            raise unknown_schema(cls, schema)
+        options = Options(text_errors=checked_text_errors(text_errors), max_rows=max_rows)
+        checked_schema(cls, schema)
         frame = frame_around(data)
-        return read_rows_response(frame, len(frame), Options(text_errors=text_errors, max_rows=max_rows))
+        return read_rows_response(frame, len(frame), options)
 
     @classmethod
     def _read(cls, cursor: Cursor) -> RowsResponse:
-        if cursor.spans is not None:
-            explain_rows(cursor)
         message = cls._read_frame(cursor.data, cursor.end, cursor.options)
         cursor.pos = cursor.end
         return message
@@ -414,12 +425,13 @@ class FilesResponse(Response, code=ResponseType.FILES):
 
     def __init__(self, files: Mapping[str, bytes] | None = None) -> None:
         path = "FilesResponse.files"
-        if files is not None and not isinstance(files, Mapping):
-            raise EncodeError(f"got {type(files).__name__}, a mapping is needed", path=path)
+        if files is not None and not issubclass(type(files), Mapping):
+            raise EncodeError(f"got {kind_of(files)}, a mapping is needed", path=path)
         copied: dict[str, bytes] = {}
-        for name, content in (files or {}).items():
-            check_text(name, path)
-            copied[name] = blob_bytes(content, 1 << 64, path)
+        for i, (name, content) in enumerate((files or {}).items()):
+            copied[checked_text(name, f"{path}[{i}].name")] = blob_bytes(
+                content, 1 << 64, f"{path}[{i}].content"
+            )
         object.__setattr__(self, "files", copied)
 
     def _frame(self, options: Options) -> bytes:
@@ -428,13 +440,20 @@ class FilesResponse(Response, code=ResponseType.FILES):
             limit = options.max_file_count
             raise EncodeError(f"got {len(self.files)} files, at most {limit}", path=path, limit=limit)
         parts = [U64.pack(len(self.files))]
-        for name, content in self.files.items():
+        for i, (name, content) in enumerate(self.files.items()):
+            where = f"{path}[{i}]"
             if len(content) % 8:
-                raise EncodeError(f"got {len(content)} bytes, whole words are needed", path=path)
+                problem = f"got {len(content)} bytes, whole words are needed"
+                raise EncodeError(problem, path=f"{where}.content")
             if len(content) > options.max_file_content_size:
                 limit = options.max_file_content_size
-                raise EncodeError(f"got {len(content)} bytes, at most {limit}", path=path, limit=limit)
-            parts += [pack_text(name, options.max_filename_size, path), U64.pack(len(content)), content]
+                problem = f"got {len(content)} bytes, at most {limit}"
+                raise EncodeError(problem, path=f"{where}.content", limit=limit)
+            parts += [
+                pack_text(name, options.max_filename_size, f"{where}.name"),
+                U64.pack(len(content)),
+                content,
+            ]
         return _framed(ResponseType.FILES, parts)
 
     @classmethod

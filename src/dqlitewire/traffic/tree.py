@@ -39,12 +39,13 @@ def _walk(span: Span, depth: int, limits: tuple[int | None, int | None]) -> Iter
     if span.name == "header":
         return
     for name, group in groupby(span.children, lambda child: child.name.partition("[")[0]):
-        children = list(group)
-        limit = limits[name != "rows"]
-        for child in children[:limit]:
-            yield from _walk(child, depth + 1, limits)
-        if limit is not None and len(children) > limit:
-            yield span, depth + 1, len(children) - limit
+        limit, count = limits[name != "rows"], 0
+        for child in group:  # one at a time: a frame may have very many
+            count += 1
+            if limit is None or count <= limit:
+                yield from _walk(child, depth + 1, limits)
+        if limit is not None and count > limit:
+            yield span, depth + 1, count - limit
 
 
 def value_of(span: Span, width: int = 60) -> str:
@@ -77,8 +78,8 @@ def hexdump(
         width: lines are cut to it.
         max_bytes: after so many, only the last line is shown.
     """
-    names = _margin(span) if span is not None else {}
     size = len(data) if max_bytes is None or len(data) <= max_bytes else max_bytes
+    names = _margin(span, size) if span is not None else {}
     for at in range(0, size, 8):
         yield _line(data, at, names.get(at, ""), width)
     if size < len(data):
@@ -93,19 +94,22 @@ def _line(data: bytes, at: int, name: str, width: int) -> str:
     return elide(f"  {at:05x}  {row.hex(' '):23}  {text:8}  {name}".rstrip(), width)
 
 
-def _margin(span: Span) -> dict[int, str]:
-    """Word offset -> what begins there."""
+def _margin(span: Span, size: int) -> dict[int, str]:
+    """Word offset -> what begins there, for the words that are shown: the first ones, and the last."""
     names: dict[int, list[str]] = {}
-    for leaf, path in _leaves(span, ""):
-        at = leaf.start & ~7
-        names.setdefault(at, []).append(f"{path}{leaf.name} {value_of(leaf, 60)}".strip())
+    last = (span.end - 1) & ~7
+    for leaf, path in _leaves(span, "", size, last):
+        names.setdefault(leaf.start & ~7, []).append(f"{path}{leaf.name} {value_of(leaf, 60)}".strip())
     return {at: ", ".join(parts) for at, parts in names.items()}
 
 
-def _leaves(span: Span, path: str) -> Iterator[tuple[Span, str]]:
+def _leaves(span: Span, path: str, size: int, last: int) -> Iterator[tuple[Span, str]]:
+    """Yield what begins before `size` or in the last word, with its path."""
     for child in span.children:
+        if child.start >= size and child.end <= last:
+            continue
         if child.children and child.name != "header":
-            for leaf, inner in _leaves(child, ""):
+            for leaf, inner in _leaves(child, "", size, last):
                 yield leaf, f"{path}{child.name}{'' if f'{inner}{leaf.name}'.startswith('[') else '.'}{inner}"
-        else:
+        elif child.start < size or child.start >= last:
             yield child, path

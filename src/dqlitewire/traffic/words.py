@@ -7,6 +7,7 @@ from typing import Any
 
 from dqlitewire import RequestType, ResponseType
 from dqlitewire.conversation import Exchange, FailureInfo, explain_failure, failure_name
+from dqlitewire.conversation.codes import codes_named, primary_of
 from dqlitewire.schema import REGISTRY
 
 NOT_IN_BODY = frozenset({"schema", "params_schema", "empty_header", "form"})
@@ -23,8 +24,8 @@ def explain_code(code: int) -> list[str]:
         f"  {info.meaning}",
         f"  retry: {info.retry.value}",
     ]
-    primary = code & 0xFF
-    if code > 0xFF and not 1000 <= code < 1024:
+    primary = primary_of(code)
+    if code > 0xFF and primary is not None:
         lines.append(f"  extended code {code >> 8} of {primary} ({failure_name(primary)})")
     return lines
 
@@ -80,12 +81,7 @@ def explain_word(word: str) -> list[list[str]]:
         ]
     name = word.upper().replace("-", "_")
     found = [explain_type(kind) for kind in _types(lambda kind: kind.name == name)]
-    return found + [
-        explain_code(code)
-        for code in _codes()
-        if failure_name(code).removeprefix("SQLITE_").removeprefix("DQLITE_")
-        == name.removeprefix("SQLITE_").removeprefix("DQLITE_")
-    ]
+    return found + [explain_code(code) for code in codes_named(word)]
 
 
 def _number(word: str) -> int | None:
@@ -109,13 +105,3 @@ def _number(word: str) -> int | None:
 def _types(wanted: Callable[[RequestType | ResponseType], bool]) -> Iterator[RequestType | ResponseType]:
     yield from (kind for kind in RequestType if wanted(kind))
     yield from (kind for kind in ResponseType if wanted(kind))
-
-
-def _codes() -> Iterator[int]:
-    yield from range(1, 102)
-    yield from (1001, 1002, 1005)
-    yield from (
-        primary | extended << 8
-        for extended in range(1, 48)
-        for primary in (1, 4, 5, 6, 8, 10, 11, 14, 19, 27, 28)
-    )

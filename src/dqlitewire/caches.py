@@ -1,0 +1,93 @@
+"""What all threads of a process share: caches, and the credit that generated code is bought with.
+
+Any number of threads use these without a lock, on free-threaded builds too, because each method does one step
+of a dict or list that the interpreter does whole (`get`, setting an item, `pop`, `clear`, `append`), and
+nothing is iterated. What a race can cost is work done twice, or an entry forgotten and made again; it never
+costs a result.
+
+The bounds are exact but for the threads that add at the same time, which may add one entry each.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Generic, TypeVar
+
+    K = TypeVar("K")
+    V = TypeVar("V")
+else:  # `typing` would double the import
+
+    class Generic:
+        def __class_getitem__(cls, _: Any) -> Any:
+            return cls
+
+    K = V = None
+
+__all__ = ["Cache", "Credit"]
+
+
+class Cache(Generic[K, V]):
+    """At most `entries` values of at most `size` bytes each; a full cache forgets everything.
+
+    Args:
+        entries: values at the most.
+        size: bytes of one value and its key at the most, as the caller reckons; a larger one is not kept.
+    """
+
+    __slots__ = ("_kept", "entries", "get", "size")
+
+    def __init__(self, entries: int, size: int) -> None:
+        self._kept: dict[K, V] = {}
+        self.get = self._kept.get
+        self.entries = entries
+        self.size = size
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def add(self, key: K, value: V, size: int = 0) -> V:
+        """Keep a value, and return it."""
+        if size <= self.size:
+            if len(self._kept) >= self.entries:
+                self._kept.clear()
+            self._kept[key] = value
+        return value
+
+    def forget(self, key: K) -> None:
+        self._kept.pop(key, None)
+
+
+class Credit:
+    """How much code may still be generated, so that ever new shapes cost little more than none would.
+
+    A compilation is paid with the work of `price` rows or values done without it. What one thread takes no
+    other can take; of work that two threads report at once, one report may be lost or counted twice.
+    """
+
+    __slots__ = ("_coins", "_work", "most", "price")
+
+    def __init__(self, most: int, price: int) -> None:
+        self.most = most
+        self.price = price
+        self._coins: list[None] = [None] * most
+        self._work = 0
+
+    def __len__(self) -> int:
+        return len(self._coins)
+
+    def spend(self) -> bool:
+        """Take one, if there is one."""
+        try:
+            self._coins.pop()
+        except IndexError:
+            return False
+        return True
+
+    def earn(self, work: int) -> None:
+        """Count work that was done, up to the most that may be saved."""
+        work += self._work
+        if work >= self.price:
+            earned, work = divmod(work, self.price)
+            self._coins += [None] * min(earned, self.most - len(self._coins))
+        self._work = work

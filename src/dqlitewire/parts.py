@@ -1,0 +1,184 @@
+"""The parts of a frame, kept as positions: a frame of a million rows is explained in twice its size.
+
+While a frame is read, each part leaves where it begins and what kind it is: nine bytes. `Span`s are made of
+that when somebody looks, and read the frame again for value and children, so nothing is kept twice.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+
+from .constants import ValueType
+from .cursor import Span
+from .messages.base import HEADER
+from .rows import row_header_size
+from .tuples import DONE, read_params, read_row_types
+from .types import read_text, read_value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, overload
+
+    from .limits import Options
+
+__all__ = ["Parts"]
+
+
+class Parts(Sequence[Span]):
+    """Parts that follow one another, in wire order.
+
+    Attributes:
+        data: the frame.
+        end: first byte behind the last part.
+    """
+
+    __slots__ = ("_kinds", "_known", "_starts", "_which", "data", "end", "options", "schema")
+
+    def __init__(self, data: bytes, options: Options, schema: int) -> None:
+        self.data = data
+        self.options = options
+        self.schema = schema
+        self.end = 0
+        self._starts = array("Q")
+        self._which = array("B")  # of each part: its number in
+        self._kinds: list[tuple[str, str, int | None]] = []  # name, kind, which part has the index 0
+        self._known: dict[tuple[str, str], int] = {}
+
+    def note(self, name: str, start: int, end: int, kind: str, index: int | None = None) -> None:
+        """Add a part; those with one name and an index follow one another."""
+        which = self._known.get((name, kind))
+        if which is None:
+            which = self._known[name, kind] = len(self._kinds)
+            self._kinds.append((name, kind, None if index is None else len(self._starts) - index))
+        self._which.append(which)
+        self._starts.append(start)
+        self.end = end
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __getitem__(self, index: int) -> Span: ...
+        @overload
+        def __getitem__(self, index: slice) -> Sequence[Span]: ...
+
+    def __getitem__(self, index: int | slice) -> Span | Sequence[Span]:
+        numbers = range(len(self._starts))[index]
+        return self._span(numbers) if isinstance(numbers, int) else [self._span(n) for n in numbers]
+
+    def _span(self, number: int) -> Span:
+        name, kind, first = self._kinds[self._which[number]]
+        following = number + 1
+        return Span(
+            name if first is None else f"{name}[{number - first}]",
+            self._starts[number],
+            self._starts[following] if following < len(self._starts) else self.end,
+            source=(self, kind),
+        )
+
+    def value(self, kind: str, start: int, end: int) -> Any:
+        """Read the value of a part again."""
+        return _VALUES[kind](self, start, end) if kind in _VALUES else None
+
+    def divided(self, kind: str, start: int, end: int) -> Sequence[Span]:
+        """Return the parts of a part."""
+        return _DIVIDED[kind](self, start, end) if kind in _DIVIDED else ()
+
+    def like(self) -> Parts:
+        """Return no parts of the same frame."""
+        return Parts(self.data, self.options, self.schema)
+
+    def note_cells(self, codes: Sequence[int], start: int, end: int) -> None:
+        """Add the values that stand from `start` on, as far as they go."""
+        for i, code in enumerate(codes):
+            if start >= end:
+                break
+            _, after = self.cell(code, start, end)
+            self.note("", start, after, f"value {code:d}", i)
+            start = after
+
+    def cell(self, code: int, start: int, end: int) -> tuple[Any, int]:
+        """Read a value again; return it and the position behind it."""
+        options = self.options
+        max_text, max_blob = options.max_text_value_size, options.max_blob_size
+        return read_value(code, self.data, start, end, max_text, max_blob, options.text_errors)
+
+
+def _header(of: Parts, start: int, end: int) -> Parts:
+    parts = of.like()
+    at = start
+    for name, size in (("size_words", 4), ("msg_type", 1), ("schema", 1), ("reserved", 2)):
+        parts.note(name, at, at + size, "number")
+        at += size
+    return parts
+
+
+def _row_types(of: Parts, start: int, end: int) -> tuple[ValueType, ...]:
+    count = int.from_bytes(of.data[HEADER.size : HEADER.size + 8], "little")
+    return read_row_types(of.data[start : start + row_header_size(count)], count, start, "")
+
+
+def _row_values(of: Parts, start: int, end: int) -> tuple[Any, ...]:
+    types = _row_types(of, start, end)
+    at = start + row_header_size(len(types))
+    values: list[Any] = []
+    for code in types:
+        if at >= end:
+            break
+        value, at = of.cell(code, at, end)
+        values.append(value)
+    return tuple(values)
+
+
+def _row(of: Parts, start: int, end: int) -> Parts:
+    parts, types = of.like(), _row_types(of, start, end)
+    at = start + row_header_size(len(types))
+    parts.note("types", start, at, "row types")
+    parts.note_cells(types, at, end)
+    return parts
+
+
+def _params_types(of: Parts, start: int, end: int) -> tuple[ValueType, ...]:
+    size = 4 if of.schema else 1
+    count = int.from_bytes(of.data[start - size : start], "little")
+    return tuple(map(ValueType, of.data[start : start + count]))
+
+
+def _params_values(of: Parts, start: int, end: int) -> list[Any]:
+    return read_params(of.data, start, end, of.schema, of.options, "")[0]
+
+
+def _params(of: Parts, start: int, end: int) -> Parts:
+    parts, at = of.like(), start + (4 if of.schema else 1)
+    parts.note("count", start, at, "number")
+    types = _params_types(of, at, end)
+    after = (at + len(types) + 7) & -8
+    parts.note("types", at, after, "params types")
+    parts.note_cells(types, after, end)
+    return parts
+
+
+def _cell(code: int) -> Callable[[Parts, int, int], Any]:
+    return lambda of, start, end: of.cell(code, start, end)[0]
+
+
+_VALUES: dict[str, Callable[[Parts, int, int], Any]] = {
+    "number": lambda of, start, end: int.from_bytes(of.data[start:end], "little"),
+    "text": lambda of, start, end: read_text(of.data, start, end, end - start, of.options.text_errors)[0],
+    "bytes": lambda of, start, end: of.data[start:end],
+    "marker": lambda of, start, end: "DONE" if of.data[start:end] == DONE else "PART",
+    "row": _row_values,
+    "row types": _row_types,
+    "params": _params_values,
+    "params types": _params_types,
+    **{f"value {code:d}": _cell(code) for code in ValueType},
+}
+_DIVIDED: dict[str, Callable[[Parts, int, int], Sequence[Span]]] = {
+    "header": _header,
+    "row": _row,
+    "params": _params,
+}
