@@ -1,0 +1,227 @@
+"""The guard of every public method that changes an object: one owner at a time, and interrupts anywhere.
+
+An interrupt (`KeyboardInterrupt` of a signal, but also `MemoryError` or `RecursionError`) may come between
+any two bytecodes.  The promise, for a first interrupt and for a second one while the first is handled: the
+call has done nothing, or the object is broken and every later use says so until it is reset.  Nothing is lost,
+doubled or stuck in silence.
+
+Methods need not be written with that in mind.  `guarded` puts each of them into a generated function:
+
+    def decode(self):
+        try:                                  # three times, one inside the other
+            try:
+                del self._idle                # the mark
+            except AttributeError:
+                self._contested(False)        # somebody is inside, or the object is broken
+            result = method(self)
+            self._idle = True
+            return result
+        except BaseException as error:
+            self._leave(error)                # gives the mark back after an ordinary error, else breaks
+            raise
+
+The mark is gone while somebody is inside, and for good when the object is broken.  So the common case pays
+for one test, and what goes wrong in a way that nobody thought of leaves an object that refuses.
+
+Why three times: the first bytecodes of a handler are not protected by its own `try`.  One handler is for an
+error of the method itself, and one more for each interrupt.  Each does the whole work, and doing it again
+changes nothing.  A `try` costs nothing while nothing is raised.
+
+Why the table of exceptions is changed: the compiler ends a `try` before the RETURN in it, so an interrupt
+there would leave through no handler at all, and the result with it.  `_reach_return` stretches the range of
+the innermost `try` by that one instruction.
+
+What is left to a method: an ordinary error (`ORDINARY`) comes before anything has changed, or the method
+calls `_break` itself.  What only reads needs no guard.
+"""
+
+from __future__ import annotations
+
+from types import FunctionType
+
+from .exceptions import ConcurrentUseError, PoisonedError, ProtocolError, ServerFailure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType
+    from typing import Any, NoReturn, TypeVar
+
+    F = TypeVar("F", bound=Callable[..., Any])
+
+__all__ = ["ORDINARY", "Guarded", "bare", "guarded", "resetting"]
+
+# What a method may raise without breaking its object: any other error may have struck anywhere.
+ORDINARY = (ProtocolError, TypeError, ValueError)
+_LEVELS = 3
+
+
+class Guarded:
+    """An object whose methods are `guarded`."""
+
+    __slots__ = ("_error", "_idle")
+
+    def __init__(self) -> None:
+        self._error: BaseException | None = None  # what broke the object
+        self._idle = True  # the mark
+
+    @property
+    def _broken_by(self) -> BaseException | None:
+        error = self._error
+        return None if error is None or _has_arrived(error) else error
+
+    def _contested(self, resets: bool) -> None:
+        """Refuse a call that found no mark, unless it may go on without."""
+        if self._error is None:
+            raise ConcurrentUseError(f"{type(self).__name__} is in use by another thread") from None
+        if _has_arrived(self._error):
+            self._error = None
+        elif not resets:
+            self._refuse(self._error)
+
+    def _refuse(self, broken_by: BaseException) -> NoReturn:
+        raise PoisonedError(f"poisoned by {type(broken_by).__name__}: {broken_by}") from broken_by
+
+    def _check_whole(self) -> None:
+        """Raise if the object is broken: for what only reads."""
+        if self._broken_by is not None:
+            self._refuse(self._broken_by)
+
+    def _leave(self, error: BaseException) -> None:
+        """Give the mark back after an ordinary error; break the object after one that may strike anywhere."""
+        if _is_refusal(error):
+            return  # the mark was not taken
+        if not isinstance(error, ORDINARY):
+            self._break(error)
+        elif self._error is None:
+            if isinstance(error, ServerFailure):
+                self._error = error  # until it has arrived
+            else:
+                self._idle = True
+
+    def _break(self, error: BaseException) -> None:
+        """Refuse every further use because of an error; the first one stays."""
+        if self._error is None:
+            self._error = error
+        try:
+            del self._idle
+        except AttributeError:
+            pass
+
+
+def _is_refusal(error: BaseException) -> bool:
+    # by the guard that asks, not by another one further down
+    trace = error.__traceback__
+    below = None if trace is None else trace.tb_next
+    return below is not None and below.tb_frame.f_code is Guarded._contested.__code__
+
+
+def _has_arrived(error: BaseException) -> bool:
+    """Tell whether a ServerFailure has left the guard.
+
+    It is the one ordinary error that takes something out of a stream.  An interrupt on its way out replaces
+    it, and then the caller's frame is not in its traceback.
+    """
+    trace = error.__traceback__
+    return isinstance(error, ServerFailure) and (trace is None or trace.tb_frame.f_code.co_filename != _FILE)
+
+
+_FILE = "<guard>"
+_BODY = """
+try:
+    del self._idle
+except AttributeError:
+    self._contested({resets})
+result = method(self{arguments})
+self._idle = True
+return result
+"""
+_LEVEL = "try:\n{body}\nexcept BaseException as error:\n    self._leave(error)\n    raise"
+
+
+def guarded(method: F) -> F:
+    """Let one thread at a time into a method, and break its object when an interrupt strikes inside."""
+    return _guarded(method, False)
+
+
+def resetting(method: F) -> F:
+    """Guard a method that makes a broken object whole again."""
+    return _guarded(method, True)
+
+
+def _guarded(method: Any, resets: bool) -> Any:
+    count, by_name = method.__code__.co_argcount, method.__code__.co_kwonlyargcount
+    names = method.__code__.co_varnames[: count + by_name]
+    code = _code(names[1:count], names[count:], resets)
+    code = code.replace(co_name=method.__name__, co_qualname=method.__qualname__)
+    made: Any = FunctionType(code, {"method": method, "__name__": method.__module__})
+    for name in ("__qualname__", "__doc__", "__annotations__", "__defaults__", "__kwdefaults__"):
+        setattr(made, name, getattr(method, name))
+    made.__wrapped__ = method
+    return made
+
+
+def _code(by_place: tuple[str, ...], by_name: tuple[str, ...], resets: bool) -> CodeType:
+    """Compile the guard of methods with these arguments, once."""
+    code = _codes.get((by_place, by_name, resets))
+    if code is None:
+        arguments = "".join([f", {name}" for name in by_place] + [f", {name}={name}" for name in by_name])
+        body = _BODY.format(arguments=arguments, resets=resets)
+        for _ in range(_LEVELS):
+            body = _LEVEL.format(body=_indented(body))
+        parameters = ", ".join(["self", *by_place, *(["*", *by_name] if by_name else [])])
+        space: dict[str, Any] = {}
+        exec(compile(f"def guard({parameters}):\n{_indented(body)}", _FILE, "exec"), space)
+        code = _codes[by_place, by_name, resets] = _reach_return(space["guard"].__code__)
+    return code
+
+
+_codes: dict[tuple[tuple[str, ...], tuple[str, ...], bool], CodeType] = {}
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.strip().splitlines())
+
+
+def bare(method: F) -> F:
+    """Return a bound method without its guard, for an owner that is guarded itself."""
+    bound: Any = method
+    made: F = bound.__wrapped__.__get__(bound.__self__)
+    return made
+
+
+# ---- the table of exceptions (CPython Objects/exception_handling_notes.txt, 3.11 and later)
+
+_RETURN_VALUE = (lambda value: value).__code__.co_code[-2:-1]  # type: ignore[misc]
+
+
+def _reach_return(code: CodeType) -> CodeType:
+    """Let each range of the table that ends before a RETURN reach over it."""
+    numbers = _unpacked(code.co_exceptiontable)
+    for entry in range(0, len(numbers), 4):
+        behind = 2 * (numbers[entry] + numbers[entry + 1])
+        if code.co_code[behind : behind + 1] == _RETURN_VALUE:
+            numbers[entry + 1] += 1
+    return code.replace(co_exceptiontable=_packed(numbers))
+
+
+def _unpacked(table: bytes) -> list[int]:
+    """Return start, length, target and depth of each range; numbers of 6 bits a byte, the highest first."""
+    numbers, number = [], 0
+    for byte in table:
+        number = number << 6 | byte & 0x3F
+        if not byte & 0x40:  # the last byte of a number
+            numbers.append(number)
+            number = 0
+    return numbers
+
+
+def _packed(numbers: list[int]) -> bytes:
+    table = bytearray()
+    for index, number in enumerate(numbers):
+        start = len(table)
+        shifts = range(6 * (max(number.bit_length() - 1, 0) // 6), -1, -6)
+        table += bytes(number >> shift & 0x3F | (0x40 if shift else 0) for shift in shifts)
+        if index % 4 == 0:  # the first byte of a range says so
+            table[start] |= 0x80
+    return bytes(table)
