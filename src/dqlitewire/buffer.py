@@ -201,6 +201,8 @@ class ReadBuffer(Frames):
 
     def poison(self, error: BaseException) -> None:
         """Refuse further use because of an error; the first one given stays."""
+        if not isinstance(error, BaseException):
+            raise TypeError(f"got {type(error).__name__}, an exception is needed")
         self._break(error)
 
     @resetting

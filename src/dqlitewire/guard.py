@@ -17,7 +17,7 @@ Methods need not be written with that in mind.  `guarded` puts each of them into
             self._idle = True
             return result
         except BaseException as error:
-            self._leave(error)                # gives the mark back after an ordinary error, else breaks
+            self._leave(error, method)        # gives the mark back after an ordinary error, else breaks
             raise
 
 The mark is gone while somebody is inside, and for good when the object is broken.  So the common case pays
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     F = TypeVar("F", bound=Callable[..., Any])
 
-__all__ = ["ORDINARY", "Guarded", "bare", "guarded", "resetting"]
+__all__ = ["ORDINARY", "Guarded", "bare", "guarded", "guarded_steps", "resetting", "unguarded"]
 
 # What a method may raise without breaking its object: any other error may have struck anywhere.
 ORDINARY = (ProtocolError, TypeError, ValueError)
@@ -68,7 +68,7 @@ class Guarded:
     @property
     def _broken_by(self) -> BaseException | None:
         error = self._error
-        return None if error is None or _has_arrived(error) else error
+        return None if error is None or hasattr(self, "_idle") or _has_arrived(error) else error
 
     def _contested(self, resets: bool) -> None:
         """Refuse a call that found no mark, unless it may go on without."""
@@ -87,7 +87,7 @@ class Guarded:
         if self._broken_by is not None:
             self._refuse(self._broken_by)
 
-    def _leave(self, error: BaseException) -> None:
+    def _leave(self, error: BaseException, method: Callable[..., Any]) -> None:
         """Give the mark back after an ordinary error; break the object after one that may strike anywhere."""
         if _is_refusal(error):
             return  # the mark was not taken
@@ -98,6 +98,11 @@ class Guarded:
                 self._error = error  # until it has arrived
             else:
                 self._idle = True
+
+    def _leave_steps(self, error: BaseException, method: Callable[..., Any]) -> None:
+        """Break the object after an interrupt; other errors come from what is iterated over."""
+        if isinstance(error, (MemoryError, RecursionError)) or not isinstance(error, (Exception, GeneratorExit)):
+            self._break(error)
 
     def _break(self, error: BaseException) -> None:
         """Refuse every further use because of an error; the first one stays."""
@@ -127,32 +132,47 @@ def _has_arrived(error: BaseException) -> bool:
 
 
 _FILE = "<guard>"
-_BODY = """
+_CALL = """
 try:
     del self._idle
 except AttributeError:
-    self._contested({resets})
+    self._contested(False)
 result = method(self{arguments})
 self._idle = True
 return result
 """
-_LEVEL = "try:\n{body}\nexcept BaseException as error:\n    self._leave(error)\n    raise"
+_RESET = """
+try:
+    del self._idle
+except AttributeError:
+    self._contested(True)
+result = method(self{arguments})
+if self._error is None: self._idle = True
+return result
+"""
+_STEPS = "yield from method(self{arguments})"
+_LEVEL = "try:\n{body}\nexcept BaseException as error:\n    self.{handler}(error, method)\n    raise"
 
 
 def guarded(method: F) -> F:
     """Let one thread at a time into a method, and break its object when an interrupt strikes inside."""
-    return _guarded(method, False)
+    return _guarded(method, _CALL)
 
 
 def resetting(method: F) -> F:
-    """Guard a method that makes a broken object whole again."""
-    return _guarded(method, True)
+    """Guard a method that a broken object can still be asked for; it is whole again if that clears `_error`."""
+    return _guarded(method, _RESET)
 
 
-def _guarded(method: Any, resets: bool) -> Any:
+def guarded_steps(method: F) -> F:
+    """Break the object when an interrupt strikes inside a generator; other methods may be called in between."""
+    return _guarded(method, _STEPS)
+
+
+def _guarded(method: Any, body: str) -> Any:
     count, by_name = method.__code__.co_argcount, method.__code__.co_kwonlyargcount
     names = method.__code__.co_varnames[: count + by_name]
-    code = _code(names[1:count], names[count:], resets)
+    code = _code(names[1:count], names[count:], body)
     code = code.replace(co_name=method.__name__, co_qualname=method.__qualname__)
     made: Any = FunctionType(code, {"method": method, "__name__": method.__module__})
     for name in ("__qualname__", "__doc__", "__annotations__", "__defaults__", "__kwdefaults__"):
@@ -161,22 +181,23 @@ def _guarded(method: Any, resets: bool) -> Any:
     return made
 
 
-def _code(by_place: tuple[str, ...], by_name: tuple[str, ...], resets: bool) -> CodeType:
+def _code(by_place: tuple[str, ...], by_name: tuple[str, ...], body: str) -> CodeType:
     """Compile the guard of methods with these arguments, once."""
-    code = _codes.get((by_place, by_name, resets))
+    code = _codes.get((by_place, by_name, body))
     if code is None:
         arguments = "".join([f", {name}" for name in by_place] + [f", {name}={name}" for name in by_name])
-        body = _BODY.format(arguments=arguments, resets=resets)
+        handler = "_leave_steps" if body is _STEPS else "_leave"
+        lines = body.format(arguments=arguments)
         for _ in range(_LEVELS):
-            body = _LEVEL.format(body=_indented(body))
+            lines = _LEVEL.format(body=_indented(lines), handler=handler)
         parameters = ", ".join(["self", *by_place, *(["*", *by_name] if by_name else [])])
         space: dict[str, Any] = {}
-        exec(compile(f"def guard({parameters}):\n{_indented(body)}", _FILE, "exec"), space)
-        code = _codes[by_place, by_name, resets] = _reach_return(space["guard"].__code__)
+        exec(compile(f"def guard({parameters}):\n{_indented(lines)}", _FILE, "exec"), space)
+        code = _codes[by_place, by_name, body] = _reach_return(space["guard"].__code__)
     return code
 
 
-_codes: dict[tuple[tuple[str, ...], tuple[str, ...], bool], CodeType] = {}
+_codes: dict[tuple[tuple[str, ...], tuple[str, ...], str], CodeType] = {}
 
 
 def _indented(text: str) -> str:
@@ -185,9 +206,13 @@ def _indented(text: str) -> str:
 
 def bare(method: F) -> F:
     """Return a bound method without its guard, for an owner that is guarded itself."""
-    bound: Any = method
-    made: F = bound.__wrapped__.__get__(bound.__self__)
+    made: F = unguarded(method).__get__(method.__self__)  # type: ignore[attr-defined]
     return made
+
+
+def unguarded(method: F) -> F:
+    """Return the method that a guard was made for."""
+    return method.__wrapped__  # type: ignore[attr-defined, no-any-return]
 
 
 # ---- the table of exceptions (CPython Objects/exception_handling_notes.txt, 3.11 and later)

@@ -237,12 +237,29 @@ def test_broken_is_for_good() -> None:
     client.send(INSERT)
     with pytest.raises(WrongAnswerError) as caught:
         client.receive(done(1).encode())
-    for call in (lambda: client.send(INSERT), lambda: client.receive(b""), client.receive_eof):
-        with pytest.raises(StreamError, match="broken") as again:
-            call()
-        assert again.value.__cause__ is caught.value
-    assert client.phase is Phase.BROKEN
-    assert client.error is caught.value
+
+    def refused() -> None:
+        calls = (
+            lambda: client.send(INSERT),
+            lambda: client.send_frame(INSERT.encode()),
+            client.send_probe,
+            lambda: client.receive(b""),
+            lambda: client.receive(done(1).encode()),
+        )
+        for call in calls:
+            with pytest.raises(StreamError, match="broken") as again:
+                call()
+            assert again.value.__cause__ is caught.value
+        assert client.phase is Phase.BROKEN
+        assert client.error is caught.value
+
+    refused()
+    assert client.receive_eof() == [Lost(INSERT, Outcome.UNKNOWN), Ended(Ending.UNANSWERED, 0)]
+    refused()
+    assert client.idle
+    for _ in range(2):
+        with pytest.raises(StreamError, match="broken"):
+            client.receive_eof()
 
 
 def test_a_frame_that_does_not_decode_breaks_it() -> None:
@@ -313,7 +330,8 @@ def ended(*requests: object, data: bytes = b"") -> list[object]:
     client = ClientConversation(generation=Generation.V1_18_3)
     for request in requests:
         client.send(request)
-    client.receive(data)
+    if data:
+        client.receive(data)
     events = client.receive_eof()
     assert client.phase is Phase.ENDED
     assert client.idle
