@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-import itertools
 import logging
-import random
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -22,7 +18,6 @@ from dqlitewire import ConcurrentUseError, Message, MessageDecoder, PoisonedErro
 from dqlitewire.guard import unguarded
 from dqlitewire.messages import (
     DbResponse,
-    EmptyResponse,
     LeaderRequest,
     OpenRequest,
     ResultResponse,
@@ -270,7 +265,7 @@ def test_running_out_of_memory_is_an_interrupt_like_any_other(
     from dqlitewire import buffer as buffer_module
 
     decoder = ready_decoder()
-    untouched = drain(ready_decoder())
+    untouched = rest(ready_decoder())
 
     def no_memory(*_: Any) -> Any:
         raise MemoryError
@@ -283,13 +278,13 @@ def test_running_out_of_memory_is_an_interrupt_like_any_other(
         with pytest.raises(PoisonedError):
             decoder.decode()
     else:
-        assert drain(decoder) == untouched
+        assert rest(decoder) == untouched
 
 
 def test_an_encoder_may_be_shared() -> None:
     from dqlitewire import MessageEncoder
 
-    encoder, messages = MessageEncoder(), [LeaderRequest(), OpenRequest("a"), many_rows(False)]
+    encoder, messages = MessageEncoder(), [LeaderRequest(), OpenRequest("a"), part(1, more=False)]
     wanted = [message.encode() for message in messages]
     found: list[list[bytes]] = []
 

@@ -18,12 +18,13 @@ from .types import PADS, U32
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import ClassVar, NoReturn
+    from typing import Any, ClassVar, NoReturn
 
 __all__ = ["ReadBuffer", "WriteBuffer"]
 
 _words = U32.unpack_from
 _FEW = 4096
+
 
 class Frames(Guarded):
     """Bytes waiting to be taken as frames: what buffer and decoder share."""
@@ -43,11 +44,6 @@ class Frames(Guarded):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{type(self).__name__} cannot be pickled")
-
-    @property
-    def is_poisoned(self) -> bool:
-        """Whether an error has left the stream without meaning."""
-        return self._broken_by is not None
 
     @property
     def is_skipping(self) -> bool:
@@ -213,15 +209,18 @@ class ReadBuffer(Frames):
     clear = reset
 
 
-def checked_bytes(data: object) -> bytes:
+def checked_bytes(data: Any) -> bytes:
     """Return the bytes of what holds bytes, a view with gaps included.
 
     Raises:
         TypeError: it holds none.
     """
-    if isinstance(data, (bytes, bytearray, memoryview)):
-        return bytes(data)
-    raise TypeError(f"got {type(data).__name__}, bytes are needed")
+    if not isinstance(data, _BYTES):
+        raise TypeError(f"got {type(data).__name__}, bytes are needed")
+    return bytes(data)
+
+
+_BYTES: Any = (bytes, bytearray, memoryview)
 
 
 def _check_count(n: int) -> None:
@@ -243,11 +242,6 @@ class WriteBuffer(Guarded):
 
     def __len__(self) -> int:
         return len(self._data)
-
-    @property
-    def is_poisoned(self) -> bool:
-        """Whether an interrupt struck while bytes were written."""
-        return self._broken_by is not None
 
     @guarded
     def write(self, data: bytes | bytearray | memoryview) -> None:

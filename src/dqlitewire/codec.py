@@ -481,15 +481,14 @@ class MessageDecoder(Frames):
             StreamError: a frame of another type; the decoder is poisoned.
             ContinuationError: no row stream is open.
         """
-        run: Any = self._run
-        if run is None:
+        if self._run is None:
             self._check_ready(in_run=True)
         try:
             size = self._complete()
             if not size:
                 return None
             message: RowsResponse | EmptyResponse | FailureResponse = self._next(size)
-            self._run = self._continued(run, message)
+            self._run = self._continued(self._run, message)
         except BaseException as error:
             self._break(error)
             raise
@@ -497,7 +496,7 @@ class MessageDecoder(Frames):
             raise ServerFailure(message.code, message.message)
         return message
 
-    def _continued(self, run: _Run, message: Message) -> _Run | None:
+    def _continued(self, run: Any, message: Message) -> _Run | None:
         """Return the state of the row stream behind one more frame, None at its end."""
         if type(message) is RowsResponse:
             if message.column_names != run.names:

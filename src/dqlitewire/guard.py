@@ -1,11 +1,11 @@
 """The guard of every public method that changes an object: one owner at a time, and interrupts anywhere.
 
 An interrupt (`KeyboardInterrupt` of a signal, but also `MemoryError` or `RecursionError`) may come between
-any two bytecodes.  The promise, for a first interrupt and for a second one while the first is handled: the
-call has done nothing, or the object is broken and every later use says so until it is reset.  Nothing is lost,
-doubled or stuck in silence.
+any two bytecodes. The promise, for a first interrupt and for a second one while the first is handled: the
+call has done nothing, or the object is broken and every later use says so until it is reset. Nothing is
+lost, doubled or stuck in silence. tests/test_interrupts.py strikes everywhere.
 
-Methods need not be written with that in mind.  `guarded` puts each of them into a generated function:
+Methods need not be written with that in mind. `guarded` puts each of them into a generated function:
 
     def decode(self):
         try:                                  # three times, one inside the other
@@ -20,19 +20,19 @@ Methods need not be written with that in mind.  `guarded` puts each of them into
             self._leave(error, method)        # gives the mark back after an ordinary error, else breaks
             raise
 
-The mark is gone while somebody is inside, and for good when the object is broken.  So the common case pays
+The mark is gone while somebody is inside, and for good when the object is broken. So the common case pays
 for one test, and what goes wrong in a way that nobody thought of leaves an object that refuses.
 
-Why three times: the first bytecodes of a handler are not protected by its own `try`.  One handler is for an
-error of the method itself, and one more for each interrupt.  Each does the whole work, and doing it again
-changes nothing.  A `try` costs nothing while nothing is raised.
+Why three times: the first bytecodes of a handler are not protected by its own `try`. One handler is for an
+error of the method itself, and one more for each interrupt. Each does the whole work, and doing it again
+changes nothing. A `try` costs nothing while nothing is raised.
 
 Why the table of exceptions is changed: the compiler ends a `try` before the RETURN in it, so an interrupt
-there would leave through no handler at all, and the result with it.  `_reach_return` stretches the range of
+there would leave through no handler at all, and the result with it. `_reach_return` stretches the range of
 the innermost `try` by that one instruction.
 
 What is left to a method: an ordinary error (`ORDINARY`) comes before anything has changed, or the method
-calls `_break` itself.  What only reads needs no guard.
+calls `_break` itself. What only reads needs no guard.
 """
 
 from __future__ import annotations
@@ -44,12 +44,22 @@ from .exceptions import ConcurrentUseError, PoisonedError, ProtocolError, Server
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import CodeType
+    from types import CodeType, FrameType
     from typing import Any, NoReturn, TypeVar
 
     F = TypeVar("F", bound=Callable[..., Any])
 
-__all__ = ["ORDINARY", "Guarded", "bare", "guarded", "guarded_steps", "resetting", "unguarded"]
+__all__ = [
+    "ORDINARY",
+    "Guarded",
+    "bare",
+    "frame_of",
+    "guarded",
+    "guarded_steps",
+    "has_returned",
+    "resetting",
+    "unguarded",
+]
 
 # What a method may raise without breaking its object: any other error may have struck anywhere.
 ORDINARY = (ProtocolError, TypeError, ValueError)
@@ -64,6 +74,11 @@ class Guarded:
     def __init__(self) -> None:
         self._error: BaseException | None = None  # what broke the object
         self._idle = True  # the mark
+
+    @property
+    def is_poisoned(self) -> bool:
+        """Whether an error or an interrupt has left the object without meaning."""
+        return self._broken_by is not None
 
     @property
     def _broken_by(self) -> BaseException | None:
@@ -101,7 +116,9 @@ class Guarded:
 
     def _leave_steps(self, error: BaseException, method: Callable[..., Any]) -> None:
         """Break the object after an interrupt; other errors come from what is iterated over."""
-        if isinstance(error, (MemoryError, RecursionError)) or not isinstance(error, (Exception, GeneratorExit)):
+        if isinstance(error, (MemoryError, RecursionError)) or not isinstance(
+            error, (Exception, GeneratorExit)
+        ):
             self._break(error)
 
     def _break(self, error: BaseException) -> None:
@@ -114,17 +131,43 @@ class Guarded:
             pass
 
 
-def _is_refusal(error: BaseException) -> bool:
-    # by the guard that asks, not by another one further down
+def _first(error: BaseException) -> BaseException:
+    """Return what the guard that handles an error has met first, before any interrupt of its handlers."""
+    while (earlier := error.__context__) is not None and _frame(earlier) is _frame(error):
+        error = earlier
+    return error
+
+
+def _frame(error: BaseException) -> FrameType | None:
     trace = error.__traceback__
+    return None if trace is None else trace.tb_frame
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Tell whether a call found no mark: its guard, and nothing below it, has raised an AttributeError."""
+    first = _first(error)
+    trace = first.__traceback__
+    return isinstance(first, AttributeError) and trace is not None and trace.tb_next is None
+
+
+def has_returned(error: BaseException) -> bool:
+    """Tell whether an interrupt of a guarded call came when its method had returned."""
+    trace = _first(error).__traceback__
+    return trace is not None and trace.tb_lineno in _BEHIND_CALL
+
+
+def frame_of(method: Callable[..., Any], error: BaseException) -> FrameType | None:
+    """Return the frame of a guarded method that an error came through, None if it had not begun or had
+    returned."""
+    trace = _first(error).__traceback__
     below = None if trace is None else trace.tb_next
-    return below is not None and below.tb_frame.f_code is Guarded._contested.__code__
+    return below.tb_frame if below is not None and below.tb_frame.f_code is method.__code__ else None
 
 
 def _has_arrived(error: BaseException) -> bool:
     """Tell whether a ServerFailure has left the guard.
 
-    It is the one ordinary error that takes something out of a stream.  An interrupt on its way out replaces
+    It is the one ordinary error that takes something out of a stream. An interrupt on its way out replaces
     it, and then the caller's frame is not in its traceback.
     """
     trace = error.__traceback__
@@ -137,7 +180,9 @@ try:
     del self._idle
 except AttributeError:
     self._contested(False)
-result = method(self{arguments})
+result = (
+    method(self{arguments})
+)
 self._idle = True
 return result
 """
@@ -156,17 +201,20 @@ _LEVEL = "try:\n{body}\nexcept BaseException as error:\n    self.{handler}(error
 
 def guarded(method: F) -> F:
     """Let one thread at a time into a method, and break its object when an interrupt strikes inside."""
-    return _guarded(method, _CALL)
+    made: F = _guarded(method, _CALL)
+    return made
 
 
 def resetting(method: F) -> F:
-    """Guard a method that a broken object can still be asked for; it is whole again if that clears `_error`."""
-    return _guarded(method, _RESET)
+    """Guard a method that a broken object still has; the object is whole again if that clears `_error`."""
+    made: F = _guarded(method, _RESET)
+    return made
 
 
 def guarded_steps(method: F) -> F:
-    """Break the object when an interrupt strikes inside a generator; other methods may be called in between."""
-    return _guarded(method, _STEPS)
+    """Break the object when an interrupt strikes inside a generator, which others may interleave."""
+    made: F = _guarded(method, _STEPS)
+    return made
 
 
 def _guarded(method: Any, body: str) -> Any:
@@ -197,6 +245,9 @@ def _code(by_place: tuple[str, ...], by_name: tuple[str, ...], body: str) -> Cod
     return code
 
 
+# The lines of a guard that run when the method has returned: the result is stored on the line of its name.
+_BEHIND_CALL = (_LEVELS + 6, _LEVELS + 9, _LEVELS + 10)
+
 _codes: dict[tuple[tuple[str, ...], tuple[str, ...], str], CodeType] = {}
 
 
@@ -212,12 +263,18 @@ def bare(method: F) -> F:
 
 def unguarded(method: F) -> F:
     """Return the method that a guard was made for."""
-    return method.__wrapped__  # type: ignore[attr-defined, no-any-return]
+    made: Any = method
+    return made.__wrapped__  # type: ignore[no-any-return]
 
 
 # ---- the table of exceptions (CPython Objects/exception_handling_notes.txt, 3.11 and later)
 
-_RETURN_VALUE = (lambda value: value).__code__.co_code[-2:-1]  # type: ignore[misc]
+
+def _return(value: object) -> object:
+    return value
+
+
+_RETURN_VALUE = _return.__code__.co_code[-2:-1]
 
 
 def _reach_return(code: CodeType) -> CodeType:
@@ -232,7 +289,8 @@ def _reach_return(code: CodeType) -> CodeType:
 
 def _unpacked(table: bytes) -> list[int]:
     """Return start, length, target and depth of each range; numbers of 6 bits a byte, the highest first."""
-    numbers, number = [], 0
+    numbers: list[int] = []
+    number = 0
     for byte in table:
         number = number << 6 | byte & 0x3F
         if not byte & 0x40:  # the last byte of a number

@@ -16,7 +16,7 @@ from ..buffer import checked_bytes
 from ..codec import MessageDecoder, MessageEncoder, _encoded
 from ..constants import HEADER_SIZE, PROTOCOL_VERSION, RequestType, ResponseType
 from ..exceptions import DecodeError, EncodeError, ServerFailure, StreamError
-from ..guard import ORDINARY, Guarded, bare, guarded, resetting, unguarded
+from ..guard import ORDINARY, Guarded, bare, frame_of, guarded, has_returned, resetting, unguarded
 from ..messages import FailureResponse
 from .errors import wrong_answer
 from .events import Answered, Ended, Ending, Failed, Interrupted, Lost, Phase, Probed, Rows, SessionLost
@@ -107,7 +107,7 @@ class ClientConversation(Guarded):
         self._waiting = self._decoder.waiting
         self._decode_first: Callable[[], Any] = bare(self._decoder.decode)
         self._decode_next: Callable[[], Any] = bare(self._decoder.decode_continuation)
-        self._decode = self._decode_first  # reads the next frame, see `_settle`
+        self._decode: Callable[[], Any] = self._decode_first  # reads the next frame, see `_settle`
         # what was sent and has not ended: the request, its frame, where it stands, what its SQL does
         self._queue: deque[_Open] = deque()
         self._in_run = False  # the decoder is between two ROWS frames of a run
@@ -187,9 +187,7 @@ class ClientConversation(Guarded):
         return self._sent((request, frame, FIRST.get(kind, UNKNOWN_REQUEST), seen))
 
     @guarded
-    def send_frame(
-        self, frame: bytes | bytearray | memoryview, *, allow: Hazard = Hazard.NONE
-    ) -> bytes:
+    def send_frame(self, frame: bytes | bytearray | memoryview, *, allow: Hazard = Hazard.NONE) -> bytes:
         """Return the bytes to send for a request frame, checked like a message as far as it decodes.
 
         Raises:
@@ -256,11 +254,15 @@ class ClientConversation(Guarded):
         raise StreamError("the conversation is broken") from broken_by
 
     def _leave(self, error: BaseException, method: Callable[..., Any]) -> None:
-        if self._error is None and method is not _RECEIVE:
-            self._unsaid = []  # it was handed over
+        if self._error is None and not (method is _RECEIVE and self._is_unsaid(error)):
+            self._unsaid = []  # it has been handed over
         super()._leave(error, method)
-        if method is _RECEIVE_EOF and not isinstance(error, ORDINARY):
-            self._over = False  # what it said has not arrived
+        if method in (_RECEIVE, _RECEIVE_EOF) and not isinstance(error, ORDINARY):
+            self._over = False  # if it was about to say so, that has not arrived
+
+    def _is_unsaid(self, error: BaseException) -> bool:
+        frame = frame_of(_RECEIVE, error)
+        return has_returned(error) if frame is None else frame.f_locals.get("events") is self._unsaid
 
     # ------------------------------------------------------------------ receiving
 
@@ -277,7 +279,7 @@ class ClientConversation(Guarded):
         """
         queue, waiting = self._queue, self._waiting
         events: list[Event] = []
-        self._unsaid, self._were_open = events, len(queue)
+        self._were_open, self._unsaid = len(queue), events
         if not self._usual:
             self._check_phase()
         if not data and not checked_bytes(data):
@@ -433,8 +435,8 @@ class ClientConversation(Guarded):
     def _end(self) -> list[Event]:
         leftover = len(self._waiting)
         events = [] if self._error is None else self._unsaid.copy()
-        told = sum(map(_ends_request, events))
-        left = [*self._queue][max(told - (self._were_open - len(self._queue)), 0) if events else 0 :]
+        ended = self._were_open - len(self._queue)  # an interrupt may have come between event and queue
+        left = [*self._queue][sum(map(_ends_request, events)) - ended if events else 0 :]
         if leftover:
             ending = Ending.MID_FRAME
         elif self._in_run:

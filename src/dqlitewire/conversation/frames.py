@@ -5,6 +5,7 @@ Tools and servers meet frames that the codec refuses; here these are data (`erro
 
 from __future__ import annotations
 
+from ..buffer import checked_bytes
 from ..codec import MessageDecoder
 from ..constants import (
     HEADER_SIZE,
@@ -20,6 +21,8 @@ from .table import PART
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ..limits import Limits
     from ..messages import Message
 
@@ -49,7 +52,7 @@ _DB_ID_SIZES: dict[int, int] = {  # the body begins with it
 }
 
 
-def whole_frame(data: object, what: str) -> bytes:
+def whole_frame(data: Any, what: str) -> bytes:
     """Return the bytes of exactly one frame.
 
     Args:
@@ -58,12 +61,10 @@ def whole_frame(data: object, what: str) -> bytes:
     Raises:
         EncodeError: they are no bytes, or not one whole frame with a body.
     """
-    if type(data) is bytes:
-        frame = data
-    elif isinstance(data, (bytes, bytearray, memoryview)):
-        frame = bytes(data)
-    else:
-        raise EncodeError(f"got {type(data).__name__}, the bytes of one {what} frame are needed")
+    try:
+        frame = checked_bytes(data)
+    except TypeError:
+        raise EncodeError(f"got {type(data).__name__}, the bytes of one {what} are needed") from None
     size = HEADER_SIZE + 8 * int.from_bytes(frame[:4], "little")
     if len(frame) == size > HEADER_SIZE:
         return frame
