@@ -246,7 +246,11 @@ class WriteBuffer(Guarded):
     @guarded
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append bytes."""
-        self._data += checked_bytes(data)
+        written = self._data
+        try:
+            written += data
+        except TypeError:
+            written += checked_bytes(data)
 
     @guarded
     def write_padded(self, data: bytes | bytearray | memoryview) -> None:

@@ -62,7 +62,7 @@ def whole_frame(data: Any, what: str) -> bytes:
         EncodeError: they are no bytes, or not one whole frame with a body.
     """
     try:
-        frame = checked_bytes(data)
+        frame: bytes = data if type(data) is bytes else checked_bytes(data)
     except TypeError:
         raise EncodeError(f"got {type(data).__name__}, the bytes of one {what} are needed") from None
     size = HEADER_SIZE + 8 * int.from_bytes(frame[:4], "little")
