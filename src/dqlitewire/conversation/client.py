@@ -14,7 +14,7 @@ from collections import deque
 
 from ..buffer import checked_bytes
 from ..codec import MessageDecoder, MessageEncoder, _encoded
-from ..constants import HEADER_SIZE, PROTOCOL_VERSION, RequestType, ResponseType
+from ..constants import HEADER_SIZE, PROTOCOL_VERSION, SQLITE_NOTFOUND, RequestType, ResponseType
 from ..exceptions import DecodeError, EncodeError, ServerFailure, StreamError
 from ..guard import ORDINARY, Guarded, bare, frame_of, guarded, has_returned, resetting, unguarded
 from ..messages import FailureResponse
@@ -410,7 +410,8 @@ class ClientConversation(Guarded):
         session = self.session
         session.answered(entry[0], failure)
         if not loses_session(failure, entry[0]):
-            session.failed(entry[3], failure.code)
+            if failure.code != SQLITE_NOTFOUND and entry[1][4] in _RUNS:  # else nothing has run
+                session.failed(entry[3], failure.code)
         elif session.database is not None:  # else there is nothing to lose
             events.append(SessionLost(session.database, tuple(session.statements), session.in_transaction))
             session.clear()
@@ -464,4 +465,5 @@ def _is_roleless(request_frame: bytes) -> bool:
     return request_frame[4] == RequestType.CLUSTER and not any(request_frame[HEADER_SIZE:])
 
 
+_RUNS = RUNS_SQL | RUNS_STATEMENT
 _CHANGES_SESSION = frozenset({RequestType.OPEN, RequestType.PREPARE, RequestType.FINALIZE})
