@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -38,7 +38,7 @@ class Client:
     def close(self) -> None:
         self.socket.close()
 
-    def ask(self, request: Any) -> Iterator[Event]:
+    def ask(self, request: Any) -> Generator[Event, None, None]:
         """Send a request and yield the events about it; rows as they come.
 
         What stops it in the middle of an answer, Ctrl-C or a timeout, closes the connection.
