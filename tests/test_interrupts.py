@@ -59,7 +59,7 @@ from dqlitewire.messages import (
 from dqlitewire.messages.requests import ConnectRequest
 from dqlitewire.traffic import TranscriptWriter
 from dqlitewire.traffic.streams import Connection
-from tests.interrupts import interrupt, interrupted_once, interrupted_twice, is_ours
+from tests.interrupts import interrupt, interrupted_once, interrupted_twice, is_ours, places_of
 
 HANDSHAKE = (1).to_bytes(8, "little")
 RESULT, DB = ResultResponse(1, 2), DbResponse(3)
@@ -653,7 +653,7 @@ class Counter(Guarded):
 
     @guarded
     def refuse(self) -> None:
-        raise ValueError
+        raise ValueError("no")
 
     @resetting
     def reset(self) -> None:
@@ -669,7 +669,10 @@ def check_counter(counter: Counter) -> None:
         with pytest.raises(PoisonedError):
             counter.step()
         counter.reset()
+    with pytest.raises(ValueError, match="no"):
+        counter.refuse()
     assert counter.step() == 1
+    assert not counter.is_poisoned
 
 
 def test_every_pair_of_interrupts() -> None:
@@ -687,11 +690,17 @@ def test_every_pair_of_interrupts() -> None:
 
 
 def test_pairs_of_interrupts_behind_an_error_of_the_method() -> None:
+    choose = random.Random(4)
     pairs = 0
-    for counter, _ in interrupted_twice(Counter, Counter.refuse, 1500, ours=is_guard):
-        pairs += 1
-        check_counter(counter)
-    assert pairs > 1000
+    for first in itertools.count(1):
+        if not interrupt(Counter(), Counter.refuse, first, ours=is_guard):
+            break
+        behind = len(places_of(Counter, Counter.refuse, first, ours=is_guard))
+        for second in choose.sample(range(1, behind + 1), min(behind, 9)):
+            counter = Counter()
+            pairs += interrupt(counter, Counter.refuse, first, second, ours=is_guard)
+            check_counter(counter)
+    assert pairs > 500
 
 
 # ---------------------------------------------------------------- real signals

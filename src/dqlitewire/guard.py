@@ -108,11 +108,11 @@ class Guarded:
             return  # the mark was not taken
         if not isinstance(error, ORDINARY):
             self._break(error)
-        elif self._error is None:
-            if isinstance(error, ServerFailure):
-                self._error = error  # until it has arrived
-            else:
-                self._idle = True
+        elif isinstance(error, ServerFailure):
+            self._error = error  # until it has arrived
+        elif self._error is None or (self._error is not error and method not in _resetting):
+            self._error = None  # or a trace of `_break` that was interrupted while the mark was there
+            self._idle = True
 
     def _leave_steps(self, error: BaseException, method: Callable[..., Any]) -> None:
         """Break the object after an interrupt; other errors come from what is iterated over."""
@@ -207,6 +207,7 @@ def guarded(method: F) -> F:
 
 def resetting(method: F) -> F:
     """Guard a method that a broken object still has; the object is whole again if that clears `_error`."""
+    _resetting.add(method)
     made: F = _guarded(method, _RESET)
     return made
 
@@ -244,6 +245,8 @@ def _code(by_place: tuple[str, ...], by_name: tuple[str, ...], body: str) -> Cod
         code = _codes[by_place, by_name, body] = _reach_return(space["guard"].__code__)
     return code
 
+
+_resetting: set[Callable[..., Any]] = set()
 
 # The lines of a guard that run when the method has returned: the result is stored on the line of its name.
 _BEHIND_CALL = (_LEVELS + 6, _LEVELS + 9, _LEVELS + 10)

@@ -126,12 +126,12 @@ class ClientConversation(Guarded):
     @property
     def phase(self) -> Phase:
         """Where the connection stands."""
-        return self._phase if self._error is None else Phase.BROKEN
+        return self._phase if self._broken_by is None else Phase.BROKEN
 
     @property
     def error(self) -> BaseException | None:
         """What broke the conversation, or None."""
-        return self._error
+        return self._broken_by
 
     @property
     def unanswered(self) -> tuple[Any, ...]:
@@ -245,8 +245,6 @@ class ClientConversation(Guarded):
             self._decode = self._decode_continuation if self._in_run else self._decode_first
 
     def _check_phase(self) -> None:
-        if self._error is not None:
-            self._refuse(self._error)
         if self._phase is not Phase.NEW and self._phase is not Phase.OPEN:
             raise StreamError(f"the conversation is over: {self._phase.value}")
 
@@ -430,6 +428,7 @@ class ClientConversation(Guarded):
             StreamError: it has been called before, or `receive` was given the end.
         """
         if self._over:
+            self._check_whole()
             self._check_phase()
         return self._end()
 

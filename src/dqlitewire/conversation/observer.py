@@ -87,7 +87,7 @@ class Observer(Guarded):
     @property
     def error(self) -> BaseException | None:
         """What poisoned the observer, or None."""
-        return self._error
+        return self._broken_by
 
     @guarded
     def receive(self, side: Side, data: bytes | bytearray | memoryview, time: float = 0.0) -> list[Event]:

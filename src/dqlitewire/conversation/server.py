@@ -145,14 +145,14 @@ class ServerConversation(Guarded):
     @property
     def phase(self) -> Phase:
         """Where the connection stands."""
-        if self._error is not None:
+        if self._broken_by is not None:
             return Phase.BROKEN
         return Phase.ENDED if self._ended and self._phase is not Phase.BROKEN else self._phase
 
     @property
     def error(self) -> BaseException | None:
         """What broke the conversation, None if nothing did or `next_event` has told it."""
-        return self._error or self._fault
+        return self._broken_by or self._fault
 
     @property
     def buffered(self) -> int:
