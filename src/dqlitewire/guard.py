@@ -12,12 +12,12 @@ Methods need not be written with that in mind. `guarded` puts each of them into 
             try:
                 del self._idle                # the mark
             except AttributeError:
-                self._contested(False)        # somebody is inside, or the object is broken
+                self._contested(method)       # somebody is inside, or the object is broken
             result = method(self)
             self._idle = True
             return result
-        except BaseException as error:
-            self._leave(error, method)        # gives the mark back after an ordinary error, else breaks
+        except:
+            self._leave(method)               # gives the mark back after an ordinary error, else breaks
             raise
 
 The mark is gone while somebody is inside, and for good when the object is broken. So the common case pays
@@ -37,6 +37,7 @@ calls `_break` itself. What only reads needs no guard.
 
 from __future__ import annotations
 
+from sys import exc_info
 from types import FunctionType
 
 from .exceptions import ConcurrentUseError, PoisonedError, ProtocolError, ServerFailure
@@ -53,6 +54,7 @@ __all__ = [
     "ORDINARY",
     "Guarded",
     "bare",
+    "even_broken",
     "frame_of",
     "guarded",
     "guarded_steps",
@@ -85,13 +87,13 @@ class Guarded:
         error = self._error
         return None if error is None or hasattr(self, "_idle") or _has_arrived(error) else error
 
-    def _contested(self, resets: bool) -> None:
+    def _contested(self, method: Callable[..., Any]) -> None:
         """Refuse a call that found no mark, unless it may go on without."""
         if self._error is None:
             raise ConcurrentUseError(f"{type(self).__name__} is in use by another thread") from None
         if _has_arrived(self._error):
             self._error = None
-        elif not resets:
+        elif method not in _allowed_broken:
             self._refuse(self._error)
 
     def _refuse(self, broken_by: BaseException) -> NoReturn:
@@ -102,20 +104,24 @@ class Guarded:
         if self._broken_by is not None:
             self._refuse(self._broken_by)
 
-    def _leave(self, error: BaseException, method: Callable[..., Any]) -> None:
+    def _leave(self, method: Callable[..., Any]) -> None:
         """Give the mark back after an ordinary error; break the object after one that may strike anywhere."""
+        self._left(_current(), method)
+
+    def _left(self, error: BaseException, method: Callable[..., Any]) -> None:
         if _is_refusal(error):
             return  # the mark was not taken
         if not isinstance(error, ORDINARY):
             self._break(error)
         elif isinstance(error, ServerFailure):
             self._error = error  # until it has arrived
-        elif self._error is None or (self._error is not error and method not in _resetting):
+        elif self._error is None or (self._error is not error and method not in _allowed_broken):
             self._error = None  # or a trace of `_break` that was interrupted while the mark was there
             self._idle = True
 
-    def _leave_steps(self, error: BaseException, method: Callable[..., Any]) -> None:
+    def _leave_steps(self, method: Callable[..., Any]) -> None:
         """Break the object after an interrupt; other errors come from what is iterated over."""
+        error = _current()
         if isinstance(error, (MemoryError, RecursionError)) or not isinstance(
             error, (Exception, GeneratorExit)
         ):
@@ -129,6 +135,12 @@ class Guarded:
             del self._idle
         except AttributeError:
             pass
+
+
+def _current() -> BaseException:
+    error = exc_info()[1]
+    assert error is not None
+    return error
 
 
 def _first(error: BaseException) -> BaseException:
@@ -176,27 +188,17 @@ def _has_arrived(error: BaseException) -> bool:
 
 _FILE = "<guard>"
 _CALL = """
-try:
-    del self._idle
-except AttributeError:
-    self._contested(False)
+try: del self._idle
+except AttributeError: self._contested(method)
 result = (
     method(self{arguments})
 )
 self._idle = True
 return result
 """
-_RESET = """
-try:
-    del self._idle
-except AttributeError:
-    self._contested(True)
-result = method(self{arguments})
-if self._error is None: self._idle = True
-return result
-"""
+_CALL_OF_BROKEN = _CALL.replace("self._idle = True", "if self._error is None: self._idle = True")
 _STEPS = "yield from method(self{arguments})"
-_LEVEL = "try:\n{body}\nexcept BaseException as error:\n    self.{handler}(error, method)\n    raise"
+_LEVEL = "try:\n{body}\nexcept:\n    self.{handler}(method)\n    raise"
 
 
 def guarded(method: F) -> F:
@@ -206,9 +208,15 @@ def guarded(method: F) -> F:
 
 
 def resetting(method: F) -> F:
-    """Guard a method that a broken object still has; the object is whole again if that clears `_error`."""
-    _resetting.add(method)
-    made: F = _guarded(method, _RESET)
+    """Guard a method that makes a broken object whole."""
+    _allowed_broken.add(method)
+    return guarded(method)
+
+
+def even_broken(method: F) -> F:
+    """Guard a method that a broken object still has, and after which it is as broken as before."""
+    _allowed_broken.add(method)
+    made: F = _guarded(method, _CALL_OF_BROKEN)
     return made
 
 
@@ -221,37 +229,42 @@ def guarded_steps(method: F) -> F:
 def _guarded(method: Any, body: str) -> Any:
     count, by_name = method.__code__.co_argcount, method.__code__.co_kwonlyargcount
     names = method.__code__.co_varnames[: count + by_name]
-    code = _code(names[1:count], names[count:], body)
-    code = code.replace(co_name=method.__name__, co_qualname=method.__qualname__)
-    made: Any = FunctionType(code, {"method": method, "__name__": method.__module__})
-    for name in ("__qualname__", "__doc__", "__annotations__", "__defaults__", "__kwdefaults__"):
-        setattr(made, name, getattr(method, name))
-    made.__wrapped__ = method
+    code = _code(count - 1, names[count:], body)
+    code = code.replace(
+        co_name=method.__name__,
+        co_qualname=method.__qualname__,
+        co_varnames=(*names[:count], *code.co_varnames[count:]),
+    )
+    space = {"method": method, "__name__": method.__module__}
+    made: Any = FunctionType(code, space, method.__name__, method.__defaults__)
+    made.__kwdefaults__, made.__annotations__ = method.__kwdefaults__, method.__annotations__
+    made.__doc__, made.__wrapped__ = method.__doc__, method
     return made
 
 
-def _code(by_place: tuple[str, ...], by_name: tuple[str, ...], body: str) -> CodeType:
-    """Compile the guard of methods with these arguments, once."""
+def _code(by_place: int, by_name: tuple[str, ...], body: str) -> CodeType:
+    """Compile the guard of methods with so many arguments, once."""
     code = _codes.get((by_place, by_name, body))
     if code is None:
-        arguments = "".join([f", {name}" for name in by_place] + [f", {name}={name}" for name in by_name])
+        places = [f"a{number}" for number in range(by_place)]
+        arguments = "".join([f", {name}" for name in places] + [f", {name}={name}" for name in by_name])
         handler = "_leave_steps" if body is _STEPS else "_leave"
         lines = body.format(arguments=arguments)
         for _ in range(_LEVELS):
             lines = _LEVEL.format(body=_indented(lines), handler=handler)
-        parameters = ", ".join(["self", *by_place, *(["*", *by_name] if by_name else [])])
+        parameters = ", ".join(["self", *places, *(["*", *by_name] if by_name else [])])
         space: dict[str, Any] = {}
-        exec(compile(f"def guard({parameters}):\n{_indented(lines)}", _FILE, "exec"), space)
+        exec(f"def guard({parameters}):\n{_indented(lines)}", space)  # `compile` costs a millisecond more
         code = _codes[by_place, by_name, body] = _reach_return(space["guard"].__code__)
     return code
 
 
-_resetting: set[Callable[..., Any]] = set()
+_allowed_broken: set[Callable[..., Any]] = set()
 
 # The lines of a guard that run when the method has returned: the result is stored on the line of its name.
-_BEHIND_CALL = (_LEVELS + 6, _LEVELS + 9, _LEVELS + 10)
+_BEHIND_CALL = (_LEVELS + 4, _LEVELS + 7, _LEVELS + 8)
 
-_codes: dict[tuple[tuple[str, ...], tuple[str, ...], str], CodeType] = {}
+_codes: dict[tuple[int, tuple[str, ...], str], CodeType] = {}
 
 
 def _indented(text: str) -> str:
@@ -287,7 +300,7 @@ def _reach_return(code: CodeType) -> CodeType:
         behind = 2 * (numbers[entry] + numbers[entry + 1])
         if code.co_code[behind : behind + 1] == _RETURN_VALUE:
             numbers[entry + 1] += 1
-    return code.replace(co_exceptiontable=_packed(numbers))
+    return code.replace(co_exceptiontable=_packed(numbers), co_filename=_FILE)
 
 
 def _unpacked(table: bytes) -> list[int]:

@@ -16,7 +16,7 @@ from ..buffer import checked_bytes
 from ..codec import MessageDecoder, MessageEncoder, _encoded
 from ..constants import HEADER_SIZE, PROTOCOL_VERSION, SQLITE_NOTFOUND, RequestType, ResponseType
 from ..exceptions import DecodeError, EncodeError, ServerFailure, StreamError
-from ..guard import ORDINARY, Guarded, bare, frame_of, guarded, has_returned, resetting, unguarded
+from ..guard import ORDINARY, Guarded, bare, even_broken, frame_of, guarded, has_returned, unguarded
 from ..messages import FailureResponse
 from .errors import wrong_answer
 from .events import Answered, Ended, Ending, Failed, Interrupted, Lost, Phase, Probed, Rows, SessionLost
@@ -251,10 +251,10 @@ class ClientConversation(Guarded):
     def _refuse(self, broken_by: BaseException) -> NoReturn:
         raise StreamError("the conversation is broken") from broken_by
 
-    def _leave(self, error: BaseException, method: Callable[..., Any]) -> None:
+    def _left(self, error: BaseException, method: Callable[..., Any]) -> None:
         if self._error is None and not (method is _RECEIVE and self._is_unsaid(error)):
             self._unsaid = []  # it has been handed over
-        super()._leave(error, method)
+        super()._left(error, method)
         if method in (_RECEIVE, _RECEIVE_EOF) and not isinstance(error, ORDINARY):
             self._over = False  # if it was about to say so, that has not arrived
 
@@ -416,7 +416,7 @@ class ClientConversation(Guarded):
 
     # ------------------------------------------------------------------ the end
 
-    @resetting
+    @even_broken
     def receive_eof(self) -> list[Event]:
         """Take the end of the stream, or give up a broken conversation: say what became of each request.
 

@@ -18,7 +18,7 @@ from ..buffer import ReadBuffer, checked_bytes
 from ..codec import MessageEncoder
 from ..constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
 from ..exceptions import DecodeError, HandshakeError, StreamError
-from ..guard import Guarded, bare, guarded, guarded_steps, resetting
+from ..guard import Guarded, bare, even_broken, guarded, guarded_steps
 from ..limits import DEFAULT_MAX_MESSAGE_SIZE
 from ..messages import EmptyResponse, LeaderResponse, ServersResponse
 from ..messages.base import Header
@@ -395,7 +395,7 @@ class ServerConversation(Guarded):
             raise StreamError("no CONNECT has come")
         return self._read_bytes(self._buffer.available()) or b""
 
-    @resetting
+    @even_broken
     def receive_eof(self) -> Ended:
         """Take the end of the client's stream and say where it ended, of a broken conversation as well.
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from dqlitewire.buffer import checked_bytes
 from dqlitewire.conversation import Side
-from dqlitewire.guard import Guarded, guarded, resetting
+from dqlitewire.guard import Guarded, even_broken, guarded
 from dqlitewire.traffic.capture import ByteReader
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.streams import Connection, Piece, What
@@ -109,7 +109,7 @@ class TranscriptWriter(Guarded):
         """Write that one side sends no more."""
         self._tell(connection, time, {"event": "end", "direction": _name(side)})
 
-    @resetting
+    @even_broken
     def close(self) -> None:
         """Close the file; once more does nothing."""
         self._file.close()
