@@ -4,7 +4,8 @@ connection.
     python examples/asyncio_client.py ADDRESS DATABASE SQL [SQL ..]
 
 ADDRESS is HOST:PORT of the leader. The statements are sent at once and answered in order: the conversation
-keeps the queue, one task reads, and each request waits for its own events.
+keeps the queue, one task reads, and each request waits for its own events. A task that is cancelled leaves
+its request where it is; the answer comes, belongs to nobody and is dropped, and the others get theirs.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from dqlitewire import ProtocolError
-from dqlitewire.conversation import ClientConversation, Event, Failed, Interrupted, Lost, Outcome, Rows
+from dqlitewire.conversation import ClientConversation, Event, Failed, Interrupted, Lost, Rows
 from dqlitewire.conversation.sql import survey
 from dqlitewire.messages import ExecSqlRequest, InterruptRequest, OpenRequest, QuerySqlRequest, ResultResponse
 
@@ -36,15 +37,15 @@ class Client:
         self.task = asyncio.create_task(self.read())
 
     async def read(self) -> None:
-        """Hand out events until the stream ends or makes no sense."""
-        conversation = self.conversation
+        """Hand out events until the stream ends or makes no sense; then say what is lost."""
         try:
             while data := await self.reader.read(65536):
-                self.hand_out(conversation.receive(data))
-            self.hand_out(conversation.receive_eof())
+                self.hand_out(self.conversation.receive(data))
         except (OSError, ProtocolError):
-            self.hand_out([Lost(request, Outcome.UNKNOWN) for request in conversation.unanswered])
-        self.writer.close()
+            pass
+        finally:
+            self.hand_out(self.conversation.receive_eof())
+            self.writer.close()
 
     def hand_out(self, events: list[Event]) -> None:
         for event in events:

@@ -11,21 +11,14 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
 from dqlitewire import ProtocolError
 from dqlitewire.conversation import ClientConversation, Event, Failed, Lost, Outcome, Rows
 from dqlitewire.conversation.sql import survey
-from dqlitewire.messages import (
-    ExecSqlRequest,
-    InterruptRequest,
-    LeaderRequest,
-    OpenRequest,
-    QuerySqlRequest,
-    ResultResponse,
-)
+from dqlitewire.messages import ExecSqlRequest, InterruptRequest, LeaderRequest, OpenRequest, QuerySqlRequest
 
 
 class RequestFailed(Exception):
@@ -45,23 +38,29 @@ class Client:
     def close(self) -> None:
         self.socket.close()
 
-    def ask(self, request: Any) -> Iterator[Event]:
-        """Send a request and yield the events about it; rows as they come."""
-        data = self.conversation.send(request)
+    def ask(self, request: Any) -> Generator[Event, None, None]:
+        """Send a request and yield the events about it; rows as they come.
+
+        What stops it in the middle of an answer, Ctrl-C or a timeout, closes the connection.
+        """
         try:
-            self.socket.sendall(data)
+            if self.socket.fileno() < 0:
+                raise RequestFailed("the connection is closed", Outcome.NOT_EXECUTED)
+            self.socket.sendall(self.conversation.send(request))
             while not self.conversation.idle:
-                received = self.socket.recv(65536)
-                events = self.conversation.receive(received) if received else self.conversation.receive_eof()
-                for event in events:
+                for event in self.conversation.receive(self.socket.recv(65536)):
+                    if getattr(event, "request", None) is not request:
+                        continue  # about one that was given up
                     if isinstance(event, Failed):
                         raise RequestFailed(str(event.explanation), event.outcome)
                     if isinstance(event, Lost):
                         raise RequestFailed("the connection was lost", event.outcome)
                     yield event
         except (OSError, ProtocolError) as error:  # the stream has no meaning any more
-            self.close()
             raise RequestFailed(str(error), Outcome.UNKNOWN) from error
+        finally:
+            if not self.conversation.idle or self.conversation.error is not None:
+                self.close()
 
     def call(self, request: Any) -> Any:
         """Send a request that is answered by one message, and return that."""
@@ -76,21 +75,20 @@ class Client:
     def open(self, database: str) -> None:
         self.call(OpenRequest(database))
 
-    def execute(self, sql: str, params: Sequence[Any] = ()) -> ResultResponse:
-        result: ResultResponse = self.call(ExecSqlRequest(0, sql, params))
-        return result
+    def execute(self, sql: str, params: Sequence[Any] = ()) -> Any:
+        return self.call(ExecSqlRequest(0, sql, params))
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a result; a caller that stops early interrupts the query."""
-        events = self.ask(QuerySqlRequest(0, sql, params))
-        try:
-            for event in events:
-                if isinstance(event, Rows):
-                    yield from event.message.rows
-        except GeneratorExit:
-            if not self.conversation.idle:
-                self.call(InterruptRequest())
-            raise
+        with closing(self.ask(QuerySqlRequest(0, sql, params))) as events:
+            try:
+                for event in events:
+                    if isinstance(event, Rows):
+                        yield from event.message.rows
+            except GeneratorExit:
+                if not self.conversation.idle:
+                    self.call(InterruptRequest())
+                raise
 
 
 def connect(address: str, database: str) -> Client:

@@ -419,3 +419,28 @@ def test_a_value_is_a_copy() -> None:
     buffer.write(b"d")
     assert value == b"abc"
     assert buffer.getvalue() == b"abcd"
+
+
+@pytest.mark.parametrize("size", [1000, 16])
+def test_a_view_with_gaps_is_fed_like_its_bytes(size: int) -> None:
+    buffer = ReadBuffer(size)
+    if size == 16:
+        buffer.feed(frame(9)[:8])
+        assert buffer.skip_message() is False
+        buffer.feed(memoryview(bytes(144))[::2])
+        assert buffer.skip_message() is True
+    spread = bytes(byte for pair in zip(A, A, strict=True) for byte in pair)
+    buffer.feed(memoryview(spread)[::2])
+    assert buffer.read_message() == A
+
+
+@pytest.mark.parametrize("data", ["", "abc", None, [], [1], 5, object()], ids=repr)
+def test_what_is_no_bytes_is_refused_and_nothing_changes(data: object) -> None:
+    buffer, written = ReadBuffer(), WriteBuffer()
+    buffer.feed(A)
+    written.write(b"a")
+    for call in (buffer.feed, written.write, written.write_padded, buffer.poison):
+        with pytest.raises(TypeError, match="needed"):
+            call(data)  # type: ignore[operator]
+    assert buffer.read_message() == A
+    assert written.getvalue() == b"a"

@@ -946,3 +946,60 @@ def test_names_that_a_caller_changes_do_not_break_the_run() -> None:
     assert isinstance(first, RowsResponse)
     first.column_names[0] = "mine"
     assert decoder.decode_continuation() is not None
+
+
+# ---------------------------------------------------------------- before the handshake
+
+
+@pytest.mark.parametrize("version", [1, PROTOCOL_VERSION_LEGACY])
+@pytest.mark.parametrize("behind", [b"", bytes(4), encode_message(LeaderRequest()) * 2])
+def test_a_handshake_is_no_header(version: int, behind: bytes) -> None:
+    decoder = MessageDecoder(is_request=True)
+    for byte in version.to_bytes(8, "little") + behind:
+        assert decoder.has_message() is False
+        for call in (
+            decoder.pending_frame_size,
+            decoder.peek_header,
+            decoder.take_frame,
+            decoder.skip_message,
+            decoder.decode,
+            lambda: decoder.decode_bytes(encode_message(LeaderRequest())),
+        ):
+            with pytest.raises(HandshakeError, match="no handshake yet"):
+                call()
+        decoder.feed(bytes([byte]))
+    assert decoder.is_skipping is False
+    assert decoder.decode_handshake() == version
+    whole = len(behind) > 8
+    assert decoder.has_message() is whole
+    assert decoder.pending_frame_size() == (16 if whole else 0)
+    assert decoder.peek_header() == ((1, 0, 0) if whole else None)
+    decoder.reset()
+    decoder.feed(version.to_bytes(8, "little") * 3)
+    assert decoder.has_message() is False
+
+
+def test_an_error_that_looks_like_the_mark_is_not_mistaken() -> None:
+    import logging
+
+    decoder = MessageDecoder(unknown_role_policy="warn")
+
+    class Fails(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise AttributeError("_idle")
+
+    body = (1).to_bytes(8, "little") * 2 + b"a:1\0\0\0\0\0" + (7).to_bytes(8, "little")
+    decoder.feed(bytes([4, 0, 0, 0, 3, 0, 0, 0]) + body + encode_message(DbResponse(3)))
+    handler, log = Fails(), logging.getLogger("dqlitewire.messages.responses")
+    log.addHandler(handler)
+    try:
+        with pytest.raises(AttributeError, match="_idle"):
+            decoder.decode()
+    finally:
+        log.removeHandler(handler)
+    assert decoder.is_poisoned
+    with pytest.raises(PoisonedError):
+        decoder.decode()
+    decoder.reset()
+    decoder.feed(encode_message(DbResponse(3)))
+    assert decoder.decode() == DbResponse(3)

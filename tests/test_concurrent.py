@@ -1,12 +1,8 @@
-"""A single owner: a second thread is refused, and an interrupt leaves no trace or a poisoned object."""
+"""A single owner: a second thread is refused before anything has changed. Interrupts: test_interrupts.py."""
 
 from __future__ import annotations
 
-import gc
-import itertools
 import logging
-import random
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -19,9 +15,9 @@ import pytest
 
 import dqlitewire
 from dqlitewire import ConcurrentUseError, Message, MessageDecoder, PoisonedError, ReadBuffer
+from dqlitewire.guard import unguarded
 from dqlitewire.messages import (
     DbResponse,
-    EmptyResponse,
     LeaderRequest,
     OpenRequest,
     ResultResponse,
@@ -129,15 +125,9 @@ class Inside:
 
 
 def body_of(method: Any) -> CodeType:
-    """Code that runs only while the method holds the mark: its own, under a guard, or a part of it."""
-    return getattr(method, "__wrapped__", PARTS.get(method)).__code__
-
-
-PARTS: dict[Any, Any] = {
-    MessageDecoder.feed: MessageDecoder._swallow,
-    MessageDecoder.decode: MessageDecoder._complete,
-    MessageDecoder.decode_continuation: MessageDecoder._decoded_continuation,
-}
+    """Code that runs only while the method holds the mark."""
+    code: CodeType = unguarded(method).__code__
+    return code
 
 
 PLACES: list[tuple[str, Callable[[], Made], str, dict[str, Callable[[Any], Any]], Any]] = [
@@ -268,212 +258,6 @@ def test_threads_that_share_a_decoder_lose_and_double_nothing(take: str) -> None
     assert not decoder.is_poisoned
 
 
-# ---------------------------------------------------------------- interrupts
-#
-# CPython looks for signals where a function begins, behind a call of C, and on jumps back. Lines and calls of
-# the package and its returns from C cover all of these; in the guard itself, calls and returns are enough.
-
-
-class Interrupter:
-    """Counts the places where an interrupt may strike, and strikes at one of them."""
-
-    def __init__(self, strike_at: int = -1) -> None:
-        self.strike_at = strike_at
-        self.places = 0
-
-    def _place(self) -> None:
-        self.places += 1
-        if self.places == self.strike_at:
-            sys.settrace(None)
-            sys.setprofile(None)
-            raise KeyboardInterrupt
-
-    def _of_package(self, frame: FrameType) -> bool:
-        name = frame.f_code.co_filename
-        return name.startswith(PACKAGE) or (
-            frame.f_globals.get("__name__") != __name__ and name.startswith("<")
-        )
-
-    def trace(self, frame: FrameType, event: str, arg: Any) -> Any:
-        if not self._of_package(frame):
-            return None
-        guard = frame.f_code.co_filename == "<string>"
-        if event == "call" or (event == "line" and not guard):
-            self._place()
-        return self.trace
-
-    def profile(self, frame: FrameType, event: str, arg: Any) -> None:
-        if event == "c_return" and self._of_package(frame):
-            self._place()
-
-    def run(self, call: Callable[[], Any]) -> Any:
-        sys.settrace(self.trace)
-        sys.setprofile(self.profile)
-        try:
-            return call()
-        finally:
-            sys.setprofile(None)
-            sys.settrace(None)
-
-
-def many_rows(more: bool) -> RowsResponse:
-    return RowsResponse(["a", "b"], [], [], [[n, f"text {n}"] for n in range(20)], more)
-
-
-FAILS = b"\x02\0\0\0\0\0\0\0" + (5).to_bytes(8, "little") + b"busy\0\0\0\0"
-SCENES: dict[str, tuple[Callable[[], MessageDecoder], Callable[[MessageDecoder], Any]]] = {
-    "decode a word": (ready_decoder, MessageDecoder.decode),
-    "decode rows": (lambda: stream(many_rows(True), many_rows(False)), MessageDecoder.decode),
-    "decode_continuation": (
-        lambda: run_begun(many_rows(False), EmptyResponse()),
-        MessageDecoder.decode_continuation,
-    ),
-    "decode_continuation, more": (
-        lambda: run_begun(many_rows(True), many_rows(False)),
-        MessageDecoder.decode_continuation,
-    ),
-    "decode_continuation, EMPTY": (lambda: run_begun(EmptyResponse()), MessageDecoder.decode_continuation),
-    "take_frame": (ready_decoder, MessageDecoder.take_frame),
-    "skip_message": (ready_decoder, MessageDecoder.skip_message),
-    "feed": (ready_decoder, lambda decoder: decoder.feed(ResultResponse(7, 8).encode())),
-    "handshake": (ready_server, MessageDecoder.decode_handshake),
-    "pending_frame_size": (ready_decoder, MessageDecoder.pending_frame_size),
-    "decode nothing": (MessageDecoder, MessageDecoder.decode),
-}
-
-
-def stream(*messages: Message) -> MessageDecoder:
-    decoder = MessageDecoder()
-    decoder.feed(b"".join(message.encode() for message in messages))
-    return decoder
-
-
-def run_begun(*messages: Message) -> MessageDecoder:
-    decoder = stream(many_rows(True), *messages)
-    decoder.decode()
-    return decoder
-
-
-def drain(decoder: MessageDecoder) -> list[Any]:
-    """Everything the decoder still says, messages by their repr."""
-    found: list[Any] = []
-    if decoder.version is None:
-        found.append(decoder.decode_handshake())
-    while True:
-        try:
-            message = decoder.decode()
-        except dqlitewire.ContinuationError:
-            message = decoder.decode_continuation()
-        if message is None:
-            return found
-        found.append(repr(message))
-
-
-def said(result: Any) -> list[Any]:
-    return [] if result is None or isinstance(result, (bool, bytes)) else [repr(result)]
-
-
-def struck(make: Callable[[], Any], call: Callable[[Any], Any], places: int) -> Iterator[Any]:
-    """A fresh object for each place, interrupted there; their number changes as row shapes are compiled."""
-    for strike_at in itertools.count(1):
-        thing, interrupter = make(), Interrupter(strike_at)
-        try:
-            interrupter.run(lambda thing=thing: call(thing))
-        except KeyboardInterrupt:
-            yield thing
-        else:
-            assert interrupter.places < strike_at, "the interrupt was swallowed"
-            assert strike_at > min(places, 20)
-            return
-
-
-@pytest.mark.parametrize("scene", SCENES)
-def test_an_interrupt_anywhere_loses_nothing_doubles_nothing_or_poisons(scene: str) -> None:
-    make, call = SCENES[scene]
-    call(make())  # what is generated at first use is there
-    counter = Interrupter()
-    whole = make()
-    counter.run(lambda: call(whole))
-    after = drain(whole)
-    untouched = drain(make())
-    assert counter.places > 3
-    for decoder in struck(make, call, counter.places):
-        if decoder.is_poisoned:
-            with pytest.raises(PoisonedError) as caught:
-                decoder.decode()
-            assert isinstance(caught.value.__cause__, KeyboardInterrupt)
-            decoder.reset()
-            assert not decoder.is_poisoned
-        elif scene == "feed":  # all of the bytes or none of them
-            assert drain(decoder) in (after, untouched)
-        else:  # as if the call had never been made
-            assert drain(decoder) == untouched
-
-
-BUFFER_SCENES: dict[str, Callable[[ReadBuffer], Any]] = {
-    "read_message": ReadBuffer.read_message,
-    "skip_message": ReadBuffer.skip_message,
-    "peek_header": ReadBuffer.peek_header,
-    "feed": lambda buffer: buffer.feed(ResultResponse(7, 8).encode()),
-    "read_bytes": lambda buffer: buffer.read_bytes(24),
-}
-
-
-@pytest.mark.parametrize("scene", BUFFER_SCENES)
-def test_an_interrupt_anywhere_in_a_buffer(scene: str) -> None:
-    call = BUFFER_SCENES[scene]
-    counter, whole = Interrupter(), ready_buffer()
-    counter.run(lambda: call(whole))
-    after, untouched = rest(whole), rest(ready_buffer())
-    for buffer in struck(ready_buffer, call, counter.places):
-        if buffer.is_poisoned:
-            with pytest.raises(PoisonedError):
-                buffer.read_message()
-            buffer.reset()
-            buffer.feed(DbResponse(3).encode())
-            assert rest(buffer) == [DbResponse(3).encode()]
-        else:
-            assert rest(buffer) in ((after, untouched) if scene == "feed" else (untouched,))
-
-
-def collect(decoder: MessageDecoder, found: list[Any]) -> None:
-    # No jump back between the call and the append, where this function itself would lose a message.
-    while True:
-        message = decoder.decode()
-        if message is None:
-            return
-        found.append(message)
-
-
-def test_real_signals_lose_and_double_nothing() -> None:
-    choose, frames, armed = random.Random(3), [ResultResponse(n, 0).encode() for n in range(40)], False
-
-    def strike(*_: object) -> None:
-        if armed:
-            raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, strike)
-    gc.disable()  # callbacks of others swallow what is raised in them
-    try:
-        for _ in range(300):
-            decoder, found = stream(), []
-            decoder.feed(b"".join(frames))
-            try:
-                armed = True
-                signal.setitimer(signal.ITIMER_REAL, choose.uniform(1e-5, 3e-4))
-                collect(decoder, found)
-            except KeyboardInterrupt:
-                pass
-            armed = False
-            if not decoder.is_poisoned:
-                found += list(iter(decoder.decode, None))
-                assert [message.encode() for message in found] == frames
-    finally:
-        gc.enable()
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
 @pytest.mark.parametrize("call", ["decode", "take_frame"])
 def test_running_out_of_memory_is_an_interrupt_like_any_other(
     call: str, monkeypatch: pytest.MonkeyPatch
@@ -481,7 +265,7 @@ def test_running_out_of_memory_is_an_interrupt_like_any_other(
     from dqlitewire import buffer as buffer_module
 
     decoder = ready_decoder()
-    untouched = drain(ready_decoder())
+    untouched = rest(ready_decoder())
 
     def no_memory(*_: Any) -> Any:
         raise MemoryError
@@ -494,13 +278,13 @@ def test_running_out_of_memory_is_an_interrupt_like_any_other(
         with pytest.raises(PoisonedError):
             decoder.decode()
     else:
-        assert drain(decoder) == untouched
+        assert rest(decoder) == untouched
 
 
 def test_an_encoder_may_be_shared() -> None:
     from dqlitewire import MessageEncoder
 
-    encoder, messages = MessageEncoder(), [LeaderRequest(), OpenRequest("a"), many_rows(False)]
+    encoder, messages = MessageEncoder(), [LeaderRequest(), OpenRequest("a"), part(1, more=False)]
     wanted = [message.encode() for message in messages]
     found: list[list[bytes]] = []
 

@@ -1,87 +1,50 @@
 """Framing and nothing about messages: bytes go in as they arrive, whole frames come out.
 
-Buffers and decoders have a single owner at a time. While a method runs, the slot `_idle` is empty; a second
-thread that comes in finds that out and gets `ConcurrentUseError` before anything has changed. What leaves the
-stream without meaning, an interrupt inside a method included, poisons the object: every further use raises
-`PoisonedError` until `reset()`.
+Buffers and decoders have a single owner at a time, and are poisoned by what leaves their stream without
+meaning, an interrupt inside a method included (`guard.py`): every further use raises `PoisonedError` until
+`reset()`.
 
-Consumed bytes are deleted from the front of one bytearray, in one step that an interrupt cannot divide;
-CPython moves the start and gives memory back when less than half is left.
+Consumed bytes are deleted from the front of one bytearray; CPython moves the start and gives memory back when
+less than half is left.
 """
 
 from __future__ import annotations
 
+from .checks import checked_count, whole_bytes
 from .constants import HEADER_SIZE
-from .exceptions import ConcurrentUseError, DecodeError, PoisonedError, ProtocolError
+from .exceptions import DecodeError
+from .guard import Guarded, guarded, resetting
 from .limits import DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_OPTIONS, MAX_MESSAGE_SIZE_CEILING, Options
 from .types import PADS, U32
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, ClassVar, NoReturn, TypeVar
-
-    F = TypeVar("F", bound=Callable[..., Any])
+    from typing import ClassVar, NoReturn
 
 __all__ = ["ReadBuffer", "WriteBuffer"]
 
 _words = U32.unpack_from
 _FEW = 4096
 
-# The mark is taken and given back inside one `try`: wherever an interrupt strikes, the mark comes back. The
-# methods that are called for each frame say the same in their own bodies, which saves a call.
-_GUARD = """
-def {name}(self{arguments}):
-    try:
-        del self._idle
-        result = method(self{arguments})
-        self._idle = True
-        return result
-    except BaseException as error:
-        self._leave(error)
-        raise
-"""
 
-
-def exclusive(method: F) -> F:
-    """Let one thread at a time into the methods of an object, and poison it when one is interrupted."""
-    count = method.__code__.co_argcount
-    arguments = "".join(f", {name}" for name in method.__code__.co_varnames[1:count])
-    names: dict[str, Any] = {"method": method}
-    exec(_GUARD.format(name=method.__name__, arguments=arguments), names)
-    guarded: Any = names[method.__name__]
-    guarded.__qualname__, guarded.__doc__, guarded.__module__ = (
-        method.__qualname__,
-        method.__doc__,
-        method.__module__,
-    )
-    guarded.__wrapped__ = method
-    return guarded  # type: ignore[no-any-return]
-
-
-class Frames:
+class Frames(Guarded):
     """Bytes waiting to be taken as frames: what buffer and decoder share."""
 
-    __slots__ = ("_data", "_error", "_idle", "_options", "_skip", "_skipped")
+    __slots__ = ("_data", "_options", "_skip", "_skipped")
 
     def __init__(self, options: Options) -> None:
+        super().__init__()
         self._options = options
-        self._idle = True
         self._clear()
 
     def _clear(self) -> None:
         self._data = bytearray()
         self._skip = 0  # bytes of a skipped frame that have not arrived
         self._skipped = False  # the last of them has, and nobody has been told
-        self._error: BaseException | None = None
+        self._error = None
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{type(self).__name__} cannot be pickled")
-
-    @property
-    def is_poisoned(self) -> bool:
-        """Whether an error has left the stream without meaning."""
-        return self._error is not None
 
     @property
     def is_skipping(self) -> bool:
@@ -100,60 +63,36 @@ class Frames:
         """Return how many bytes wait to be read."""
         return len(self._data)
 
-    @exclusive
+    @guarded
     def peek_header(self) -> tuple[int, int, int] | None:
         """Return body words, type and schema of the next frame; None while the header is incomplete.
 
         Raises:
             DecodeError: the frame is larger than allowed; it can be skipped.
         """
-        self._check()
-        if not self._size():
-            return None
-        return int.from_bytes(self._data[:4], "little"), self._data[4], self._data[5]
+        return self._header()
 
+    @guarded
     def feed(self, data: bytes | bytearray | memoryview) -> None:
-        """Append bytes as they arrived.
+        """Append bytes as they arrived; none are no end of the stream, they add nothing.
 
         Raises:
             PoisonedError: an earlier error left the stream without meaning.
         """
-        try:
-            del self._idle
-            if self._error is not None:
-                self._check()
-            if type(data) is not bytes and not isinstance(data, (bytes, bytearray, memoryview)):
-                raise TypeError(f"got {type(data).__name__}, bytes are needed")
-            if self._skip:
-                self._swallow(memoryview(data).cast("B"))
-            else:
-                self._data += data
-            self._idle = True
-        except BaseException as error:
-            self._leave(error)
-            raise
+        if self._skip:
+            self._swallow(whole_bytes(data))
+        else:
+            waiting = self._data
+            try:
+                waiting += data
+            except TypeError:
+                waiting += whole_bytes(data)
 
-    def _swallow(self, view: memoryview) -> None:
-        swallowed = min(self._skip, len(view))
-        self._data += view[swallowed:]
+    def _swallow(self, data: bytes) -> None:
+        swallowed = min(self._skip, len(data))
+        self._data += data[swallowed:]
         self._skip -= swallowed
         self._skipped = self._skip == 0
-
-    def _leave(self, error: BaseException) -> None:
-        """Give the mark back after an error, unless it was never taken."""
-        if type(error) is AttributeError and error.args == ("_idle",):
-            raise ConcurrentUseError(f"{type(self).__name__} is in use by another thread") from None
-        if not isinstance(error, (ProtocolError, ValueError, TypeError)):
-            self._poison(error)
-        self._idle = True
-
-    def _poison(self, error: BaseException) -> None:
-        if self._error is None:
-            self._error = error
-
-    def _check(self) -> None:
-        if self._error is not None:
-            raise PoisonedError(f"poisoned by {type(self._error).__name__}: {self._error}") from self._error
 
     def _size(self) -> int:
         """Return the size of the next frame, 0 while its header is incomplete."""
@@ -164,6 +103,11 @@ class Frames:
         if size > self._options.max_message_size:
             raise self._too_large(size)
         return size
+
+    def _header(self) -> tuple[int, int, int] | None:
+        if not self._size():
+            return None
+        return int.from_bytes(self._data[:4], "little"), self._data[4], self._data[5]
 
     def _complete(self) -> int:
         """Return the size of the next frame, 0 while it is incomplete."""
@@ -222,45 +166,43 @@ class ReadBuffer(Frames):
         default = max_message_size == DEFAULT_MAX_MESSAGE_SIZE
         super().__init__(DEFAULT_OPTIONS if default else Options(max_message_size=max_message_size))
 
-    @exclusive
+    @guarded
     def read_message(self) -> bytes | None:
         """Take the next frame, header included; None while it is incomplete.
 
         Raises:
             DecodeError: the frame is larger than allowed; it stays and can be skipped.
         """
-        self._check()
         size = self._complete()
         return self._take(size) if size else None
 
-    @exclusive
+    @guarded
     def skip_message(self) -> bool:
         """Drop the next frame; False until it is gone, then True once.
 
         A frame larger than allowed is dropped as its bytes arrive.
         """
-        self._check()
         return self._skip_frame()
 
-    @exclusive
+    @guarded
     def read_bytes(self, n: int) -> bytes | None:
         """Take exactly `n` bytes; None while there are fewer."""
-        self._check()
-        _check_count(n)
+        n = checked_count("n", n)
         return self._take(n) if len(self._data) >= n else None
 
-    @exclusive
+    @guarded
     def peek_bytes(self, n: int) -> bytes | None:
         """Return the next `n` bytes and leave them; None while there are fewer."""
-        self._check()
-        _check_count(n)
+        n = checked_count("n", n)
         return bytes(self._data[:n]) if len(self._data) >= n else None
 
     def poison(self, error: BaseException) -> None:
         """Refuse further use because of an error; the first one given stays."""
-        self._poison(error)
+        if not isinstance(error, BaseException):
+            raise TypeError(f"got {type(error).__name__}, an exception is needed")
+        self._break(error)
 
-    @exclusive
+    @resetting
     def reset(self) -> None:
         """Drop all bytes, any skip, and the poison."""
         self._clear()
@@ -268,17 +210,13 @@ class ReadBuffer(Frames):
     clear = reset
 
 
-def _check_count(n: int) -> None:
-    if n < 0:
-        raise ValueError(f"n is {n}, at least 0")
-
-
-class WriteBuffer:
+class WriteBuffer(Guarded):
     """Collect bytes to be sent; owned by one thread or task at a time."""
 
     __slots__ = ("_data",)
 
     def __init__(self) -> None:
+        super().__init__()
         self._data = bytearray()
 
     def __reduce__(self) -> NoReturn:
@@ -287,18 +225,32 @@ class WriteBuffer:
     def __len__(self) -> int:
         return len(self._data)
 
+    @guarded
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append bytes."""
-        self._data += data
+        written = self._data
+        try:
+            written += data
+        except TypeError:
+            written += whole_bytes(data)
 
+    @guarded
     def write_padded(self, data: bytes | bytearray | memoryview) -> None:
         """Append bytes and zeros up to a whole word of their own length."""
-        self._data += b"".join((data, PADS[memoryview(data).nbytes & 7]))
+        data = whole_bytes(data)
+        self._data += data + PADS[len(data) & 7]
 
     def getvalue(self) -> bytes:
-        """Return everything written."""
+        """Return everything written.
+
+        Raises:
+            PoisonedError: an interrupt struck while bytes were written.
+        """
+        self._check_whole()
         return bytes(self._data)
 
+    @resetting
     def clear(self) -> None:
-        """Drop everything written."""
+        """Drop everything written, and the poison."""
         self._data.clear()
+        self._error = None

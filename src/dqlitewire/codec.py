@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from struct import Struct
 
-from .buffer import Frames, exclusive
+from .buffer import Frames
 from .checks import check_version as _check_version
 from .checks import checked_text_errors, whole_bytes
 from .constants import (
@@ -28,6 +28,7 @@ from .exceptions import (
     ServerFailure,
     StreamError,
 )
+from .guard import guarded, resetting
 from .limits import DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_MAX_ROWS, DEFAULT_OPTIONS, Limits, Options
 from .messages import REGISTRY
 from .messages.base import Message
@@ -127,6 +128,7 @@ def _read_frame(data: bytes, readers: _Readers, options: Options) -> Any:
 
 
 _WORDS_AND_KEY = Struct("<IH").unpack_from
+_WORDS = Struct("<I").unpack_from
 
 
 def _wrong_size(announced: int, size: int, limit: int) -> DecodeError:
@@ -348,7 +350,7 @@ class MessageDecoder(Frames):
         """Protocol version of the stream; None before a request decoder's handshake."""
         return self._version
 
-    @exclusive
+    @resetting
     def reset(self) -> None:
         """Drop all bytes, any row stream and the poison; requests begin with a handshake again."""
         self._clear()
@@ -356,14 +358,13 @@ class MessageDecoder(Frames):
         if self._is_request:
             self._version = None
 
-    @exclusive
+    @guarded
     def decode_handshake(self) -> int | None:
         """Take the handshake that begins a stream of requests; None while it is incomplete.
 
         Raises:
             HandshakeError: an unknown version, whose bytes stay; a second handshake; a stream of responses.
         """
-        self._check()
         if not self._is_request:
             raise HandshakeError("handshake in a stream of responses, only requests have one")
         if self._version is not None:
@@ -377,8 +378,7 @@ class MessageDecoder(Frames):
         return version
 
     def _check_ready(self, in_run: bool | None) -> None:
-        """Raise if poisoned, inside or outside a row stream against `in_run`, or before the handshake."""
-        self._check()
+        """Raise if inside or outside a row stream against `in_run`, or before the handshake."""
         if in_run is False and self._run is not None:
             raise ContinuationError("a row stream is open, decode_continuation is needed")
         if in_run is True and self._run is None:
@@ -386,6 +386,7 @@ class MessageDecoder(Frames):
         if self._version is None:
             raise HandshakeError("no handshake yet")
 
+    @guarded
     def decode(self) -> Message | None:
         """Decode the next frame; None while it is incomplete.
 
@@ -395,25 +396,23 @@ class MessageDecoder(Frames):
             ContinuationError: a row stream is open.
             HandshakeError: a stream of requests without its handshake.
         """
-        try:
-            del self._idle
-            if self._error is not None or self._run is not None or self._version is None:
-                self._check_ready(in_run=False)
-            size = self._complete()
-            message = self._decoded(size) if size else None
-            self._idle = True
-            return message
-        except BaseException as error:
-            self._leave(error)
-            raise
-
-    def _decoded(self, size: int) -> Message:
+        if self._run is not None or self._version is None:
+            self._check_ready(in_run=False)
+        data = self._data  # what follows is `_complete`, without the call
+        have = len(data)
+        if have < HEADER_SIZE:
+            return None
+        size = 8 + 8 * _WORDS(data)[0]
+        if size > self._options.max_message_size:
+            raise self._too_large(size)
+        if size > have:
+            return None
         try:
             message: Message = self._next(size)
             if type(message) is RowsResponse and message.has_more:
                 self._run = self._begun(message)
         except BaseException as error:
-            self._poison(error)
+            self._break(error)
             raise
         return message
 
@@ -451,6 +450,7 @@ class MessageDecoder(Frames):
                 "column names fill a page, no row will ever come", path="RowsResponse.column_names"
             )
 
+    @guarded
     def decode_continuation(self) -> RowsResponse | EmptyResponse | None:
         """Decode the next frame of the open row stream; None while it is incomplete.
 
@@ -464,33 +464,22 @@ class MessageDecoder(Frames):
             StreamError: a frame of another type; the decoder is poisoned.
             ContinuationError: no row stream is open.
         """
-        try:
-            del self._idle
-            run = self._run
-            if self._error is not None or run is None:
-                self._check_ready(in_run=True)
-            message = self._decoded_continuation(run)
-            if isinstance(message, FailureResponse):
-                raise ServerFailure(message.code, message.message)
-            self._idle = True
-            return message
-        except BaseException as error:
-            self._leave(error)
-            raise
-
-    def _decoded_continuation(self, run: Any) -> RowsResponse | EmptyResponse | FailureResponse | None:
+        if self._run is None:
+            self._check_ready(in_run=True)
         try:
             size = self._complete()
             if not size:
                 return None
             message: RowsResponse | EmptyResponse | FailureResponse = self._next(size)
-            self._run = self._continued(run, message)
+            self._run = self._continued(self._run, message)
         except BaseException as error:
-            self._poison(error)
+            self._break(error)
             raise
+        if isinstance(message, FailureResponse):
+            raise ServerFailure(message.code, message.message)
         return message
 
-    def _continued(self, run: _Run, message: Message) -> _Run | None:
+    def _continued(self, run: Any, message: Message) -> _Run | None:
         """Return the state of the row stream behind one more frame, None at its end."""
         if type(message) is RowsResponse:
             if message.column_names != run.names:
@@ -517,7 +506,7 @@ class MessageDecoder(Frames):
             total_rows=run.rows,
         )
 
-    @exclusive
+    @guarded
     def skip_message(self) -> bool:
         """Drop the next frame; False until it is gone, then True once.
 
@@ -533,21 +522,41 @@ class MessageDecoder(Frames):
         Raises:
             DecodeError: the bytes are not one frame the protocol allows; the stream is not affected.
         """
+        self._check_whole()
         self._check_ready(in_run=None)
         message: Message = _read_frame(data, self._readers, self._options)  # type: ignore[arg-type]
         return message
 
-    @exclusive
+    @guarded
     def pending_frame_size(self) -> int:
         """Return the size of the next frame, header included; 0 while the header is incomplete.
 
         Raises:
             DecodeError: it is larger than allowed; it can be skipped.
+            HandshakeError: a stream of requests without its handshake.
         """
-        self._check()
+        self._check_ready(in_run=None)
         return self._size()
 
-    @exclusive
+    def has_message(self) -> bool:
+        """Tell whether the next frame is complete, or too large to be waited for; never raises.
+
+        A stream of requests has no frame before its handshake was taken.
+        """
+        return self._version is not None and super().has_message()
+
+    @guarded
+    def peek_header(self) -> tuple[int, int, int] | None:
+        """Return body words, type and schema of the next frame; None while the header is incomplete.
+
+        Raises:
+            DecodeError: the frame is larger than allowed; it can be skipped.
+            HandshakeError: a stream of requests without its handshake.
+        """
+        self._check_ready(in_run=None)
+        return self._header()
+
+    @guarded
     def take_frame(self) -> bytes | None:
         """Take the next frame undecoded, without moving a row stream on; None while it is incomplete.
 

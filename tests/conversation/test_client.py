@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from dqlitewire import (
@@ -237,12 +239,29 @@ def test_broken_is_for_good() -> None:
     client.send(INSERT)
     with pytest.raises(WrongAnswerError) as caught:
         client.receive(done(1).encode())
-    for call in (lambda: client.send(INSERT), lambda: client.receive(b""), client.receive_eof):
-        with pytest.raises(StreamError, match="broken") as again:
-            call()
-        assert again.value.__cause__ is caught.value
-    assert client.phase is Phase.BROKEN
-    assert client.error is caught.value
+
+    def refused() -> None:
+        calls = (
+            lambda: client.send(INSERT),
+            lambda: client.send_frame(INSERT.encode()),
+            client.send_probe,
+            lambda: client.receive(b""),
+            lambda: client.receive(done(1).encode()),
+        )
+        for call in calls:
+            with pytest.raises(StreamError, match="broken") as again:
+                call()
+            assert again.value.__cause__ is caught.value
+        assert client.phase is Phase.BROKEN
+        assert client.error is caught.value
+
+    refused()
+    assert client.receive_eof() == [Lost(INSERT, Outcome.UNKNOWN), Ended(Ending.UNANSWERED, 0)]
+    refused()
+    assert client.idle
+    for _ in range(2):
+        with pytest.raises(StreamError, match="broken"):
+            client.receive_eof()
 
 
 def test_a_frame_that_does_not_decode_breaks_it() -> None:
@@ -313,7 +332,8 @@ def ended(*requests: object, data: bytes = b"") -> list[object]:
     client = ClientConversation(generation=Generation.V1_18_3)
     for request in requests:
         client.send(request)
-    client.receive(data)
+    if data:
+        client.receive(data)
     events = client.receive_eof()
     assert client.phase is Phase.ENDED
     assert client.idle
@@ -466,3 +486,144 @@ def test_transaction_after_a_failure(text: str, failure: FailureResponse, expect
 def test_encoded_answers_are_those_of_the_codec() -> None:
     play = Playbook() >> OPEN
     assert play.server.answer(DbResponse(0)) == encode_message(DbResponse(0))
+
+
+# ---------------------------------------------------------------- verdicts after an error, and the end
+
+
+def test_a_verdict_on_each_request_after_an_error() -> None:
+    client = ClientConversation()
+    requests = [INSERT, SELECT, INSERT, SELECT, LeaderRequest()]
+    for request in requests:
+        client.send(request)
+    client.receive(ResultResponse(1, 1).encode())
+    with pytest.raises(DecodeError):  # in the same bytes: a whole answer, then one that is wrong
+        client.receive(done(1).encode() + bytes([1, 0, 0, 0, 6, 0, 0, 0]) + bytes(8))
+    assert client.unanswered == (INSERT, SELECT, requests[4])
+    assert client.receive_eof() == [
+        Rows(SELECT, done(1), True),
+        Lost(INSERT, Outcome.UNKNOWN),
+        Lost(SELECT, Outcome.NOT_EXECUTED),
+        Lost(requests[4], Outcome.NOT_EXECUTED),
+        Ended(Ending.UNANSWERED, 0),
+    ]
+    assert client.idle
+    assert client.unanswered == ()
+    assert client.phase is Phase.BROKEN
+
+
+def test_requests_before_connect_are_lost_with_it() -> None:
+    client = ClientConversation()
+    client.send(INSERT)
+    client.send(ConnectRequest(2, "127.0.0.1:9002"))
+    assert client.receive_eof() == [Lost(INSERT, Outcome.UNKNOWN), Ended(Ending.UNANSWERED, 0)]
+
+
+@pytest.mark.parametrize("end", [b"", bytearray(), memoryview(b"")])
+def test_no_bytes_are_the_end_of_the_stream(end: bytes) -> None:
+    client = ClientConversation()
+    client.send(INSERT)
+    assert client.receive(end) == [Lost(INSERT, Outcome.UNKNOWN), Ended(Ending.UNANSWERED, 0)]
+    assert client.idle
+    assert client.phase is Phase.ENDED
+    for call in (lambda: client.receive(end), client.receive_eof, lambda: client.send(INSERT)):
+        with pytest.raises(StreamError, match="the conversation is over: the stream ended"):
+            call()
+
+
+MISTAKES = ["", "abc", None, [], [1], 5, 0, 1.5, object()]
+
+
+@pytest.mark.parametrize("data", MISTAKES, ids=repr)
+def test_a_mistake_of_the_caller_changes_nothing(data: Any) -> None:
+    client = ClientConversation()
+    client.send(OPEN)
+    with pytest.raises(TypeError, match="bytes are needed"):
+        client.receive(data)
+    with pytest.raises(EncodeError):
+        client.send(data)
+    with pytest.raises(EncodeError):
+        client.send_frame(data)
+    assert client.phase is Phase.OPEN
+    assert client.receive(memoryview(DbResponse(0).encode() * 2)[:16]) == [Answered(OPEN, DbResponse(0))]
+
+
+@pytest.mark.parametrize(
+    ("frame", "said"),
+    [
+        (b"", "Header: got 0 bytes, a header of 8 is needed"),
+        (bytes(7), "Header: got 7 bytes, a header of 8 is needed"),
+        (bytes(8), "Header.size_words: got 0 words, a body is needed"),
+        (bytes(16), "Header.size_words: got 0 words, a body is needed"),
+        (INSERT.encode()[:-8], "got 40 bytes, a frame of 48 is announced"),
+        (INSERT.encode() + bytes(8), "got 56 bytes, a frame of 48 is announced"),
+        (INSERT.encode() * 2, "got 96 bytes, a frame of 48 is announced"),
+        ("abc", "got str, the bytes of one request are needed"),
+        (INSERT, "got ExecSqlRequest, the bytes of one request are needed"),
+    ],
+)
+def test_a_frame_to_send_is_exactly_one(frame: Any, said: str) -> None:
+    client = ClientConversation()
+    with pytest.raises(EncodeError) as caught:
+        client.send_frame(frame)
+    assert said in str(caught.value)
+    assert client.idle
+    assert client.send_frame(memoryview(INSERT.encode())) == HANDSHAKE + INSERT.encode()
+
+
+# ---------------------------------------------------------------- failures that lose nothing
+
+NOT_OPEN = FailureResponse(12, "no database opened")
+BY_DB_ID = [
+    lambda db_id: PrepareRequest(db_id, "SELECT 1"),
+    lambda db_id: ExecRequest(db_id, 3, []),
+    lambda db_id: QueryRequest(db_id, 3, []),
+    lambda db_id: FinalizeRequest(db_id, 3),
+    lambda db_id: ExecSqlRequest(db_id, "INSERT INTO t VALUES (1)"),
+    lambda db_id: QuerySqlRequest(db_id, "SELECT 1"),
+]
+
+
+@pytest.mark.parametrize("make", BY_DB_ID)
+@pytest.mark.parametrize("as_frame", [False, True])
+@pytest.mark.parametrize("decodes", [False, True])
+def test_the_wrong_database_is_no_lost_session(make: Any, as_frame: bool, decodes: bool) -> None:
+    for db_id in (1, 0):
+        client = ClientConversation()
+        client.send(OPEN)
+        client.send(PrepareRequest(0, "SELECT 1"))
+        client.send(ExecSqlRequest(0, "BEGIN"))
+        client.receive(
+            DbResponse(0).encode() + StmtResponse(0, 3, 0).encode() + ResultResponse(0, 0).encode()
+        )
+        request = make(db_id)
+        if as_frame:
+            frame = request.encode()
+            client.send_frame(frame if decodes else frame[:5] + b"\7" + frame[6:])
+        else:
+            client.send(request)
+        events = client.receive(NOT_OPEN.encode())
+        assert [type(event) for event in events] == [Failed] + [SessionLost] * (db_id == 0)
+        assert client.session.database == (None if db_id == 0 else "main")
+        assert list(client.session.statements) == ([] if db_id == 0 else [3])
+        assert client.session.in_transaction is (db_id != 0)
+
+
+@pytest.mark.parametrize("failure", [NOT_OPEN, NOT_LEADER, FailureResponse(10506, "leadership lost")])
+def test_what_is_not_open_cannot_be_lost(failure: FailureResponse) -> None:
+    memory = OpenRequest(":memory:")
+    client = ClientConversation()
+    client.send(INSERT)
+    client.send(memory)
+    (event,) = client.receive(failure.encode())
+    assert isinstance(event, Failed)
+    assert client.session.in_memory  # its OPEN is still on the way
+    (event,) = client.receive(failure.encode())
+    assert not client.session.in_memory
+    assert client.session.database is None
+    client.send(OPEN)
+    client.receive(DbResponse(0).encode())
+    client.send(memory)
+    client.receive(FailureResponse(5, "a database for this connection is already open").encode())
+    assert client.session.database == "main"
+    assert not client.session.in_memory

@@ -521,3 +521,29 @@ def test_columns_wider_than_a_page_are_only_data() -> None:
     wide = RowsResponse(["x" * 4079], [], [], [], True)
     events = seen((CLIENT, HANDSHAKE), (CLIENT, SELECT), (SERVER, wide), (SERVER, wide))
     assert exchanges(events) == [("QUERY_SQL", "unanswered", 2)]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda observer: observer.receive(CLIENT, "abc"),
+        lambda observer: observer.receive(CLIENT, None),
+        lambda observer: observer.receive(CLIENT, [1]),
+        lambda observer: observer.receive(CLIENT, 5),
+        lambda observer: observer.receive("client", b"x"),
+        lambda observer: observer.receive_gap(CLIENT, "3"),
+        lambda observer: observer.receive_gap(CLIENT, -1),
+        lambda observer: observer.receive_gap(0),
+        lambda observer: observer.receive_eof(None),
+        lambda observer: observer.offset("client"),
+    ],
+)
+def test_a_mistake_of_the_caller_changes_nothing(call: Any) -> None:
+    observer = Observer()
+    observer.receive(CLIENT, b"\1" + bytes(7) + OpenRequest("a").encode()[:10])
+    with pytest.raises((TypeError, ValueError)):
+        call(observer)
+    assert observer.receive(CLIENT, b"") == []  # no end
+    (event,) = observer.receive(CLIENT, memoryview(OpenRequest("a").encode())[10:])
+    assert isinstance(event, Frame)
+    assert not event.damaged

@@ -351,3 +351,23 @@ def test_dump_without_open(real_address: str, database: str) -> None:
         peer.message(ExecSqlRequest(0, "CREATE TABLE t (a)"))
         files = peer.message(DumpRequest(database)).files
     assert list(files) == [database, f"{database}-wal"]
+
+
+def test_another_database_than_0_loses_nothing(real_address: str, database: str) -> None:
+    with Peer(real_address).open(database) as peer:
+        peer.message(ExecSqlRequest(0, "CREATE TABLE t (a)"))
+        prepared = peer.message(PrepareRequest(0, "SELECT 7"))
+        requests = (
+            ExecSqlRequest(1, "INSERT INTO t VALUES (1)"),
+            QuerySqlRequest(1, "SELECT 1"),
+            PrepareRequest(1, "SELECT 1"),
+            QueryRequest(1, prepared.stmt_id),
+            ExecRequest(1, prepared.stmt_id),
+            FinalizeRequest(1, prepared.stmt_id),
+        )
+        for request in requests:
+            (event,) = peer.ask(request)
+            assert isinstance(event, Failed)
+            assert (event.failure.code, event.failure.message) == (12, "no database opened")
+        assert peer.conversation.session.database == database
+        assert peer.rows(QueryRequest(0, prepared.stmt_id)) == [(7,)]

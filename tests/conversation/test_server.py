@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from dqlitewire import DecodeError, HandshakeError, Limits, Message, StreamError, ValueType, decode_message
+from dqlitewire import (
+    DecodeError,
+    EncodeError,
+    HandshakeError,
+    Limits,
+    Message,
+    StreamError,
+    ValueType,
+    decode_message,
+)
 from dqlitewire.conversation import (
     BadHeader,
     Ended,
@@ -441,3 +450,86 @@ def greeted_and_ended(*requests: Message | bytes, answers: list[Message] | None 
     assert server.phase is Phase.ENDED
     assert server.next_event() is None
     return ended
+
+
+@pytest.mark.parametrize("data", ["", "abc", None, [], [1], 5, 0, object()], ids=repr)
+def test_a_mistake_of_the_caller_changes_nothing(data: Any) -> None:
+    server = greeted(OPEN)
+    server.next_request()
+    with pytest.raises(TypeError, match="bytes are needed"):
+        server.receive(data)
+    with pytest.raises(EncodeError):
+        server.answer_frame(data)
+    with pytest.raises((EncodeError, TypeError)):
+        server.answer(data)
+    assert server.phase is Phase.OPEN
+    assert server.current == OPEN
+    assert server.answer(DbResponse(0)) == DbResponse(0).encode()
+
+
+@pytest.mark.parametrize(
+    "frame_", [b"", bytes(8), bytes(16), DbResponse(0).encode()[:-1], DbResponse(0).encode() * 2]
+)
+@pytest.mark.parametrize("unchecked", [False, True])
+def test_an_answer_is_exactly_one_frame(frame_: bytes, unchecked: bool) -> None:
+    server = greeted(OPEN)
+    server.next_request()
+    with pytest.raises(EncodeError):
+        server.answer_frame(frame_, unchecked=unchecked)
+    assert server.answer_frame(memoryview(DbResponse(0).encode())) == DbResponse(0).encode()
+
+
+def test_no_bytes_are_the_end_of_the_stream() -> None:
+    server = greeted(OPEN, SELECT, OPEN.encode()[:9])
+    server.receive(b"")
+    assert server.phase is Phase.ENDED
+    for more in (b"", b"x"):
+        with pytest.raises(StreamError, match="the conversation is over: the stream ended"):
+            server.receive(more)
+    assert server.next_request() == OPEN  # it came before the end
+    server.answer(DbResponse(0))
+    assert server.next_request() == SELECT
+    server.answer(done(1))
+    assert server.next_request() is None
+    assert server.receive_eof() == Ended(Ending.MID_FRAME, 9)
+
+
+def test_end_with_whole_requests_waiting() -> None:
+    assert greeted_and_ended(OPEN, SELECT) == Ended(Ending.UNANSWERED, 0)
+    server = greeted(OPEN, SELECT)
+    server.next_event()
+    assert server.receive_eof() == Ended(Ending.UNANSWERED, 0)
+
+
+@pytest.mark.parametrize("word_", [word(2), HANDSHAKE + bytes(8), HANDSHAKE + frame(3, b"no nul!!")])
+def test_after_an_error_of_the_client(word_: bytes) -> None:
+    server = ServerConversation()
+    server.receive(word_ + LeaderRequest().encode())
+    with pytest.raises((DecodeError, HandshakeError)) as caught:
+        server.next_request()
+    assert server.phase is Phase.BROKEN
+    assert server.error is caught.value
+    waiting = server.buffered
+    server.receive(bytes(1000))  # nobody reads it, nobody keeps it
+    assert server.buffered == waiting
+    assert server.next_request() is None
+    assert isinstance(server.receive_eof(), Ended)
+    assert server.phase is Phase.BROKEN
+
+
+def test_an_interrupt_with_a_schema_is_not_taken() -> None:
+    server = greeted(SELECT, InterruptRequest())
+    server.next_request()
+    data = EmptyResponse().encode()
+    with pytest.raises(WrongAnswerError):
+        server.answer_frame(data[:5] + b"\1" + data[6:])
+    assert server.interrupted
+    assert server.interrupt() == data
+
+
+def test_an_interrupt_without_a_body_is_none() -> None:
+    server = greeted(SELECT, b"\0\0\0\0\x0a\0\0\0")
+    server.next_request()
+    assert not server.interrupted
+    server.answer(done(1))
+    assert server.next_event() == BadHeader(0, 10, 0)

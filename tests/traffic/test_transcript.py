@@ -6,9 +6,11 @@ import base64
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dqlitewire import PoisonedError
 from dqlitewire.conversation import Side
 from dqlitewire.traffic import TranscriptWriter, items, open_source
 from dqlitewire.traffic.errors import SourceError
@@ -145,3 +147,41 @@ def test_damage_in_the_middle(tmp_path: Path) -> None:
         source = open_source(b"".join([*lines[:5], bad, *lines[5:]]))
         assert told(items(source)) == told(items(open_source(b"".join(lines))))
         assert source.notes == ["line 6 is damaged; skipped"]
+
+
+@pytest.mark.parametrize("data", ["abc", None, [1], 5])
+def test_a_mistake_of_the_caller_writes_nothing(tmp_path: Path, data: Any) -> None:
+    path = tmp_path / "t.dqt"
+    connection = Connection(1, "a:1", "b:2")
+    with TranscriptWriter(path) as writer:
+        before = path.read_bytes()
+        for call in (
+            lambda: writer.frame(connection, Side.CLIENT, data, 1, {"type": "LEADER"}),
+            lambda: writer.frame(connection, "client", b"x", 1, {"type": "LEADER"}),  # type: ignore[arg-type]
+            lambda: writer.end(connection, None, 1),  # type: ignore[arg-type]
+        ):
+            with pytest.raises(TypeError):
+                call()
+        assert path.read_bytes() == before
+        writer.frame(connection, Side.CLIENT, memoryview(b"x"), 1, {"type": "LEADER"})
+    assert path.read_bytes().count(b"\n") == 3
+    writer.close()
+
+
+def test_a_full_disk_ends_a_writer(tmp_path: Path) -> None:
+    writer = TranscriptWriter(tmp_path / "t.dqt")
+
+    class Full:
+        def write(self, data: memoryview) -> int:
+            raise OSError(28, "No space left on device")
+
+        def close(self) -> None:
+            pass
+
+    kept, writer._file = writer._file, Full()  # type: ignore[assignment]
+    with pytest.raises(OSError, match="No space"):
+        writer.end(Connection(1), Side.CLIENT, 1)
+    with pytest.raises(PoisonedError):
+        writer.end(Connection(1), Side.CLIENT, 1)
+    writer.close()
+    kept.close()

@@ -3,23 +3,26 @@ to.
 
 The contract: the k-th answer belongs to the k-th request. `send` may be called while answers are open, as
 long as somebody goes on receiving. A frame that the table does not allow ends the conversation with an error
-that carries both frames; so does one that does not decode. After that, and after the end of the stream, the
-connection is of no use. One owner at a time, as for the decoder.
+that carries both frames; so does one that does not decode, and an interrupt (`guard.py`). After that, and
+after the end of the stream, the connection is of no use; `receive_eof` then says what became of the requests
+that nothing was said of. One owner at a time, as for the decoder.
 """
 
 from __future__ import annotations
 
 from collections import deque
 
-from ..codec import MessageDecoder, MessageEncoder
-from ..constants import HEADER_SIZE, PROTOCOL_VERSION, RequestType, ResponseType
-from ..exceptions import ConcurrentUseError, DecodeError, EncodeError, ServerFailure, StreamError
+from ..checks import whole_bytes
+from ..codec import MessageDecoder, MessageEncoder, _encoded
+from ..constants import HEADER_SIZE, PROTOCOL_VERSION, SQLITE_NOTFOUND, RequestType, ResponseType
+from ..exceptions import DecodeError, EncodeError, ServerFailure, StreamError
+from ..guard import ORDINARY, Guarded, bare, even_broken, frame_of, guarded, has_returned, unguarded
 from ..messages import FailureResponse
 from .errors import wrong_answer
 from .events import Answered, Ended, Ending, Failed, Interrupted, Lost, Phase, Probed, Rows, SessionLost
 from .failures import Outcome, changes_something, explain_failure
 from .framelog import frame_log as frame_logger
-from .frames import STRICT, RawRequest
+from .frames import STRICT, RawRequest, whole_frame
 from .generation import Generation, judge_generation, probe_generation
 from .hazards import (
     CHECKED_FIELDS,
@@ -37,7 +40,7 @@ from .table import DONE, FIRST, PART, UNKNOWN_REQUEST, Place
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, NoReturn
 
     from ..limits import Limits
     from .events import Event
@@ -68,7 +71,7 @@ def _no_request(message: object) -> EncodeError:
     return EncodeError(f"got {message!r:.60}, a request is needed")
 
 
-class ClientConversation:
+class ClientConversation(Guarded):
     """One connection to a server, without the socket.
 
     Args:
@@ -81,8 +84,6 @@ class ClientConversation:
     Attributes:
         generation: the oldest server that the other end can be; decides what is refused.
         session: what the server keeps for this connection, as far as answered.
-        phase: where the connection stands.
-        error: what broke the conversation, or None.
     """
 
     def __init__(
@@ -94,17 +95,19 @@ class ClientConversation:
         frame_log: bool | None = None,
         **decoder_options: Any,
     ) -> None:
+        super().__init__()
         self.version = version
         self.generation = generation
         self.session = Session()
-        self.phase = Phase.NEW
-        self.error: BaseException | None = None
+        self._phase = Phase.NEW
         self._encoder = MessageEncoder(version, limits=limits)
-        self._encode = self._encoder.encode
+        self._options = self._encoder._options
         self._decoder = _Decoder(version=version, limits=limits, **decoder_options)
-        self._feed = self._decoder.feed
+        self._feed = bare(self._decoder.feed)
         self._waiting = self._decoder.waiting
-        self._decode: Callable[[], Any] = self._decoder.decode  # reads the next frame, see `_settle`
+        self._decode_first: Callable[[], Any] = bare(self._decoder.decode)
+        self._decode_next: Callable[[], Any] = bare(self._decoder.decode_continuation)
+        self._decode: Callable[[], Any] = self._decode_first  # reads the next frame, see `_settle`
         # what was sent and has not ended: the request, its frame, where it stands, what its SQL does
         self._queue: deque[_Open] = deque()
         self._in_run = False  # the decoder is between two ROWS frames of a run
@@ -115,19 +118,34 @@ class ClientConversation:
         self._usual = False  # a request can be sent when it is harmless itself, see `_settle`
         self._discarded = 0  # frames of the request at the head, since an INTERRUPT was sent behind it
         self._log = frame_logger("client", True, frame_log)
+        # what `receive` was about to hand over when it broke, and how many requests were open before
+        self._unsaid: list[Event] = []
+        self._were_open = 0
+        self._over = False  # what was open has been said to be lost
+
+    @property
+    def phase(self) -> Phase:
+        """Where the connection stands."""
+        return self._phase if self._broken_by is None else Phase.BROKEN
+
+    @property
+    def error(self) -> BaseException | None:
+        """What broke the conversation, or None."""
+        return self._broken_by
 
     @property
     def unanswered(self) -> tuple[Any, ...]:
         """The requests that have not ended, in order."""
-        return tuple(entry[0] for entry in self._queue)
+        return () if self._over else tuple(entry[0] for entry in self._queue)
 
     @property
     def idle(self) -> bool:
         """Whether no request is open."""
-        return not self._queue
+        return self._over or not self._queue
 
     # ------------------------------------------------------------------ sending
 
+    @guarded
     def send(self, request: Any, *, allow: Hazard = Hazard.NONE) -> bytes:
         """Return the bytes of a request, behind those of the handshake if it is the first, and expect its
         answer.
@@ -152,7 +170,7 @@ class ClientConversation:
             raise _no_request(request) from None
         if seen is None or not (seen.plain and self._usual):
             return self._send(kind, request, allow)
-        frame = self._encode(request)
+        frame = _encoded(request, self._options)
         if frame[5]:
             check_frame(kind, frame, self.generation, allow, request)
         self._queue.append((request, frame, FIRST[kind], seen))
@@ -163,14 +181,22 @@ class ClientConversation:
         if not getattr(request, "IS_REQUEST", False):
             raise _no_request(request)
         seen = check_request(kind, request, self.session, self.generation, allow)
-        frame = self._encode(request)
+        frame = _encoded(request, self._options)
         if kind in CHECKED_FIELDS or frame[5] or len(frame) > MAX_SAFE_BODY:
             check_frame(kind, frame, self.generation, allow, request)
-        return self._sent((request, frame, FIRST[kind], seen))
+        return self._sent((request, frame, FIRST.get(kind, UNKNOWN_REQUEST), seen))
 
-    def send_frame(self, frame: bytes, *, allow: Hazard = Hazard.NONE) -> bytes:
-        """Return the bytes to send for a whole request frame, checked like a message as far as it decodes."""
+    @guarded
+    def send_frame(self, frame: bytes | bytearray | memoryview, *, allow: Hazard = Hazard.NONE) -> bytes:
+        """Return the bytes to send for a request frame, checked like a message as far as it decodes.
+
+        Raises:
+            EncodeError: it is not exactly one whole frame; nothing was sent.
+            HazardError: it would harm the server; nothing was sent.
+            StreamError: the conversation is over.
+        """
         self._check_phase()
+        frame = whole_frame(frame, "request")
         kind = frame[4]
         check_frame(kind, frame, self.generation, allow, frame)
         try:
@@ -180,6 +206,7 @@ class ClientConversation:
         seen = check_request(kind, request, self.session, self.generation, allow)
         return self._sent((request, frame, FIRST[kind], seen))
 
+    @guarded
     def send_probe(self, db_id: int | None = None) -> bytes:
         """Return the bytes that ask for the server's generation; the answer comes as Probed and sets it."""
         self._check_phase()
@@ -198,11 +225,11 @@ class ClientConversation:
             self.session.sent(request)
         elif kind == RequestType.CLUSTER:
             self._roleless = self._roleless or _is_roleless(frame)
-        if self.phase is Phase.NEW:
+        if self._phase is Phase.NEW:
             frame = self._encoder.encode_handshake() + frame
-            self.phase = Phase.OPEN
+            self._phase = Phase.OPEN
         if kind == RequestType.CONNECT:
-            self.phase = Phase.RAFT
+            self._phase = Phase.RAFT
         else:
             self._queue.append(entry)
         self._settle()
@@ -211,34 +238,52 @@ class ClientConversation:
     def _settle(self) -> None:
         # to be called after whatever may change one of these
         log = self._log is not None
-        self._usual = not (log or self._unlimited or self.session.in_memory) and self.phase is Phase.OPEN
+        self._usual = not (log or self._unlimited or self.session.in_memory) and self._phase is Phase.OPEN
         if log or self._roleless:
             self._decode = self._decode_specially
         else:
-            self._decode = self._decode_continuation if self._in_run else self._decoder.decode
+            self._decode = self._decode_continuation if self._in_run else self._decode_first
 
     def _check_phase(self) -> None:
-        if self.phase is Phase.BROKEN:
-            raise StreamError("the conversation is broken") from self.error
-        if self.phase is not Phase.NEW and self.phase is not Phase.OPEN:
-            raise StreamError(f"the conversation is over: {self.phase.value}")
+        if self._phase is not Phase.NEW and self._phase is not Phase.OPEN:
+            raise StreamError(f"the conversation is over: {self._phase.value}")
+
+    def _refuse(self, broken_by: BaseException) -> NoReturn:
+        raise StreamError("the conversation is broken") from broken_by
+
+    def _left(self, error: BaseException, method: Callable[..., Any]) -> None:
+        if self._error is None and not (method is _RECEIVE and self._is_unsaid(error)):
+            self._unsaid = []  # it has been handed over
+        super()._left(error, method)
+        if method in (_RECEIVE, _RECEIVE_EOF) and not isinstance(error, ORDINARY):
+            self._over = False  # if it was about to say so, that has not arrived
+
+    def _is_unsaid(self, error: BaseException) -> bool:
+        frame = frame_of(_RECEIVE, error)
+        return has_returned(error) if frame is None else frame.f_locals.get("events") is self._unsaid
 
     # ------------------------------------------------------------------ receiving
 
+    @guarded
     def receive(self, data: bytes | bytearray | memoryview) -> list[Event]:
-        """Take bytes of the server and return what they say.
+        """Take bytes of the server and return what they say; no bytes are the end of the stream.
+
+        That is what a socket returns at its end; see `receive_eof` for what it means.
 
         Raises:
             WrongAnswerError: a frame that its request cannot get.
             DecodeError: a frame that does not decode, or above a cap.
             StreamError: the conversation is over.
         """
+        queue, waiting = self._queue, self._waiting
+        events: list[Event] = []
+        self._were_open, self._unsaid = len(queue), events
         if not self._usual:
             self._check_phase()
-        events: list[Event] = []
+        if not data and not whole_bytes(data):
+            return self._end()
+        self._feed(data)
         try:
-            self._feed(data)
-            queue, waiting = self._queue, self._waiting
             while len(waiting) >= HEADER_SIZE:
                 kind = waiting[4]
                 odd = waiting[5] or not queue or kind not in queue[0][2].after
@@ -250,27 +295,21 @@ class ClientConversation:
                 if kind == DONE and message.has_more:
                     self._part(message, events)
                     continue
-                request, frame, place, seen = queue.popleft()  # only PART keeps a request open
                 if self._in_run:
                     self._in_run = False
                     self._settle()
+                request, _, place, seen = queue[0]
                 if seen is None or not seen.plain or kind == _FAILURE or place.is_draining:
-                    self._ended((request, frame, place, seen), kind, message, events)
+                    self._ended(queue[0], kind, message, events)
                 elif kind == DONE:
                     events.append(Rows(request, message, True))
                 else:
                     events.append(Answered(request, message))
-        except ConcurrentUseError:
-            raise
+                queue.popleft()  # behind its event: a request without one is always found in here
         except BaseException as error:
             self._break(error)
             raise
         return events
-
-    def _break(self, error: BaseException) -> None:
-        self.error = error
-        self.phase = Phase.BROKEN
-        self._settle()
 
     def _part(self, message: Any, events: list[Event]) -> None:
         request, frame, place, seen = self._queue[0]
@@ -285,7 +324,7 @@ class ClientConversation:
 
     def _decode_continuation(self) -> Any:
         try:
-            return self._decoder.decode_continuation()
+            return self._decode_next()
         except ServerFailure as failure:
             return FailureResponse(failure.code, failure.message)
 
@@ -296,7 +335,7 @@ class ClientConversation:
             frame = self._decoder.take_frame()
             message = None if frame is None else STRICT.read(frame, is_request=False, servers_format=0)
         else:
-            message = self._decode_continuation() if self._in_run else self._decoder.decode()
+            message = self._decode_continuation() if self._in_run else self._decode_first()
         if self._log is not None and message is not None:
             self._log(False, kind, size, message)
         return message
@@ -344,7 +383,8 @@ class ClientConversation:
         discarded, self._discarded = self._discarded, 0
         if kind == _EMPTY:
             events.append(Interrupted(request, discarded, self._outcome_unseen(entry)))
-            events.append(Answered(self._queue.popleft()[0], message))  # the INTERRUPT itself
+            events.append(Answered(self._queue[1][0], message))  # the INTERRUPT itself
+            self._queue.popleft()
             if seen is None or not seen.plain:
                 self.session.unknown()
         elif kind == _FAILURE:
@@ -367,37 +407,62 @@ class ClientConversation:
     def _after_failure(self, entry: _Open, failure: FailureResponse, events: list[Event]) -> None:
         session = self.session
         session.answered(entry[0], failure)
-        if not loses_session(failure):
-            session.failed(entry[3], failure.code)
-            return
-        if session.database is not None:
+        if not loses_session(failure, entry[0]):
+            if failure.code != SQLITE_NOTFOUND and entry[1][4] in _RUNS:  # else nothing has run
+                session.failed(entry[3], failure.code)
+        elif session.database is not None:  # else there is nothing to lose
             events.append(SessionLost(session.database, tuple(session.statements), session.in_transaction))
-        session.clear()
+            session.clear()
 
     # ------------------------------------------------------------------ the end
 
+    @even_broken
     def receive_eof(self) -> list[Event]:
-        """Take the end of the stream: what was open is lost, and the last event says where the stream
-        ended."""
-        self._check_phase()
+        """Take the end of the stream, or give up a broken conversation: say what became of each request.
+
+        Returns:
+            Of a broken conversation, first what `receive` would have returned but for the error; then Lost
+            for each request that is open, and Ended.
+
+        Raises:
+            StreamError: it has been called before, or `receive` was given the end.
+        """
+        if self._over:
+            self._check_whole()
+            self._check_phase()
+        return self._end()
+
+    def _end(self) -> list[Event]:
         leftover = len(self._waiting)
+        events = [] if self._error is None else self._unsaid.copy()
+        ended = self._were_open - len(self._queue)  # an interrupt may have come between event and queue
+        left = [*self._queue][sum(map(_ends_request, events)) - ended if events else 0 :]
         if leftover:
             ending = Ending.MID_FRAME
         elif self._in_run:
             ending = Ending.MID_ANSWER
         else:
-            ending = Ending.UNANSWERED if self._queue else Ending.CLEAN
-        events: list[Event] = [Lost(entry[0], self._outcome_unseen(entry)) for entry in self._queue]
+            ending = Ending.UNANSWERED if left else Ending.CLEAN
+        events += [Lost(entry[0], self._outcome_unseen(entry)) for entry in left]
         events.append(Ended(ending, leftover))
-        self._queue.clear()
         self.session.clear()
-        self.phase = Phase.ENDED
+        self._phase = Phase.ENDED
+        self._over = True
         self._settle()
         return events
+
+
+def _ends_request(event: Event) -> bool:
+    return not isinstance(event, SessionLost) and (not isinstance(event, Rows) or event.last)
+
+
+_RECEIVE: Any = unguarded(ClientConversation.receive)
+_RECEIVE_EOF: Any = unguarded(ClientConversation.receive_eof)
 
 
 def _is_roleless(request_frame: bytes) -> bool:
     return request_frame[4] == RequestType.CLUSTER and not any(request_frame[HEADER_SIZE:])
 
 
+_RUNS = RUNS_SQL | RUNS_STATEMENT
 _CHANGES_SESSION = frozenset({RequestType.OPEN, RequestType.PREPARE, RequestType.FINALIZE})

@@ -5,6 +5,7 @@ Tools and servers meet frames that the codec refuses; here these are data (`erro
 
 from __future__ import annotations
 
+from ..checks import whole_bytes
 from ..codec import MessageDecoder
 from ..constants import (
     HEADER_SIZE,
@@ -13,17 +14,19 @@ from ..constants import (
     RequestType,
     ResponseType,
 )
-from ..exceptions import DecodeError
+from ..exceptions import DecodeError, EncodeError
 from ..messages import ServersResponse
 from ..messages.requests import ConnectRequest, HeartbeatRequest
 from .table import PART
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ..limits import Limits
     from ..messages import Message
 
-__all__ = ["STRICT", "FrameReader", "LazyFrame", "RawRequest", "answer_key", "type_name"]
+__all__ = ["STRICT", "FrameReader", "LazyFrame", "RawRequest", "answer_key", "type_name", "whole_frame"]
 
 _ROWS = int(ResponseType.ROWS)
 _PART_WORD = b"\xee" * 8
@@ -37,6 +40,39 @@ def type_name(kind: int, is_request: bool) -> str:
 
 _REQUEST_NAMES = {int(kind): kind.name for kind in RequestType}
 _RESPONSE_NAMES = {int(kind): kind.name for kind in ResponseType}
+
+
+_DB_ID_SIZES: dict[int, int] = {  # the body begins with it
+    RequestType.PREPARE: 8,
+    RequestType.EXEC: 4,
+    RequestType.QUERY: 4,
+    RequestType.FINALIZE: 4,
+    RequestType.EXEC_SQL: 8,
+    RequestType.QUERY_SQL: 8,
+}
+
+
+def whole_frame(data: Any, what: str) -> bytes:
+    """Return the bytes of exactly one frame.
+
+    Args:
+        what: "request" or "answer", for the error.
+
+    Raises:
+        EncodeError: they are no bytes, or not one whole frame with a body.
+    """
+    try:
+        frame: bytes = data if type(data) is bytes else whole_bytes(data)
+    except TypeError:
+        raise EncodeError(f"got {type(data).__name__}, the bytes of one {what} are needed") from None
+    size = HEADER_SIZE + 8 * int.from_bytes(frame[:4], "little")
+    if len(frame) == size > HEADER_SIZE:
+        return frame
+    if len(frame) < HEADER_SIZE:
+        raise EncodeError(f"got {len(frame)} bytes, a header of 8 is needed", path="Header")
+    if size == HEADER_SIZE:
+        raise EncodeError("got 0 words, a body is needed", path="Header.size_words")
+    raise EncodeError(f"got {len(frame)} bytes, a frame of {size} is announced", path="Header.size_words")
 
 
 def answer_key(frame: bytes) -> int:
@@ -63,6 +99,11 @@ class RawRequest:
     def schema(self) -> int:
         """The header's schema byte."""
         return self.frame[5]
+
+    @property
+    def db_id(self) -> int:
+        """The database that the request is for, 0 if it names none."""
+        return int.from_bytes(self.frame[8 : 8 + _DB_ID_SIZES.get(self.frame[4], 0)], "little")
 
     def __repr__(self) -> str:
         return f"<RawRequest {type_name(self.MSG_TYPE, True)}, {len(self.frame)} bytes>"
@@ -125,11 +166,11 @@ class LazyFrame:
         return self._error
 
     def _decode(self) -> None:
-        self._read = True
         try:
             self._message = self._decoded()
         except DecodeError as error:
             self._error = error
+        self._read = True  # last: an interrupt before leaves it to be read again
 
     def _decoded(self) -> Message:
         return STRICT.read(self.data, self.is_request)

@@ -5,14 +5,19 @@ an answer skip requests that cannot have got it; those come out unanswered. An a
 otherwise ends its request as "wrong", and one that nobody asked for is an exchange of its own, an "orphan".
 
 A Frame comes out before the Exchange it ends. Bytes of both sides may come in any interleaving in which no
-answer precedes its request.
+answer precedes its request. No bytes (b"") are no end: `receive_eof` says that.
+
+An interrupt inside a method leaves the observer poisoned (`guard.py`): what it knew of the connection is
+lost.
 """
 
 from __future__ import annotations
 
 from collections import deque
 
+from ..checks import whole_bytes
 from ..constants import PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
+from ..guard import Guarded, guarded
 from .events import Ending, Side
 from .exchange import Exchange
 from .frames import FrameReader, answer_key
@@ -32,7 +37,7 @@ __all__ = ["Observer"]
 _EMPTY, _FAILURE = int(ResponseType.EMPTY), int(ResponseType.FAILURE)
 
 
-class Observer:
+class Observer(Guarded):
     """Both directions of one connection.
 
     Args:
@@ -53,6 +58,7 @@ class Observer:
         handshake: bool = True,
         midstream: bool = False,
     ) -> None:
+        super().__init__()
         self._count_rows = count_rows
         self._keep = keep_answers
         self._events: list[Event] = []
@@ -76,31 +82,59 @@ class Observer:
 
     def offset(self, side: Side) -> int:
         """Return how many bytes of a side have come out in events."""
-        return self._taps[side].offset
+        return self._tap(side).offset
 
+    @property
+    def error(self) -> BaseException | None:
+        """What poisoned the observer, or None."""
+        return self._broken_by
+
+    @guarded
     def receive(self, side: Side, data: bytes | bytearray | memoryview, time: float = 0.0) -> list[Event]:
-        """Take bytes that one side sent, and return what they complete."""
-        self._taps[side].receive(bytes(data), time)
+        """Take bytes that one side sent, and return what they complete.
+
+        Raises:
+            PoisonedError: an earlier call was interrupted.
+        """
+        self._tap(side).receive(whole_bytes(data), time)
         return self._drained()
 
+    @guarded
     def receive_gap(self, side: Side, size: int | None = None, time: float = 0.0) -> list[Event]:
         """Note that bytes of one side were lost, `size` of them or an unknown number."""
-        self._taps[side].receive_gap(size, time)
+        tap = self._tap(side)
+        if size is not None and not isinstance(size, int):
+            raise TypeError(f"size is {type(size).__name__}, an integer or None")
+        if size is not None and size < 0:
+            raise ValueError(f"size is {size}, at least 0")
+        tap.receive_gap(size, time)
         return self._drained()
 
+    @guarded
     def receive_eof(self, side: Side, time: float = 0.0) -> list[Event]:
         """Take the end of one side's stream; with the server's, what is open stays unanswered."""
-        tap = self._taps[side]
+        self._end_side(side, time)
+        return self._drained()
+
+    @guarded
+    def finish(self, time: float = 0.0) -> list[Event]:
+        """Take the end of the capture: both sides end, everything open comes out."""
+        for side in (Side.CLIENT, Side.SERVER):
+            self._end_side(side, time)
+        return self._drained()
+
+    def _tap(self, side: Side) -> Tap:
+        if not isinstance(side, Side):
+            raise TypeError(f"got {side!r:.40}, a Side is needed")
+        return self._taps[side]
+
+    def _end_side(self, side: Side, time: float) -> None:
+        tap = self._tap(side)
         if not tap.ended:
             left = tap.finish()
             self._events.append(End(side, self._ending(side, left), left, tap.offset - len(left), time))
         if self._taps[Side.SERVER].ended:
             self._close_all()
-        return self._drained()
-
-    def finish(self, time: float = 0.0) -> list[Event]:
-        """Take the end of the capture: both sides end, everything open comes out."""
-        return self.receive_eof(Side.CLIENT, time) + self.receive_eof(Side.SERVER, time)
 
     def _drained(self) -> list[Event]:
         events, self._events = self._events, []

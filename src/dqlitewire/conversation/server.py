@@ -7,14 +7,19 @@ others.
 
 An INTERRUPT directly behind a running query is seen before its turn (`interrupted`), so that one EMPTY can
 end both.
+
+An interrupt of another kind, such as `KeyboardInterrupt`, breaks the conversation (`guard.py`). One owner at
+a time, as for the buffer.
 """
 
 from __future__ import annotations
 
 from ..buffer import ReadBuffer
+from ..checks import whole_bytes
 from ..codec import MessageEncoder
 from ..constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
 from ..exceptions import DecodeError, HandshakeError, StreamError
+from ..guard import Guarded, bare, even_broken, guarded, guarded_steps
 from ..limits import DEFAULT_MAX_MESSAGE_SIZE
 from ..messages import EmptyResponse, LeaderResponse, ServersResponse
 from ..messages.base import Header
@@ -22,7 +27,7 @@ from .batches import PAGE_SIZE, batch_rows
 from .errors import wrong_answer
 from .events import Ended, Ending, Event, Phase
 from .framelog import frame_log as frame_logger
-from .frames import FrameReader, LazyFrame, answer_key
+from .frames import FrameReader, LazyFrame, answer_key, whole_frame
 from .generation import Generation
 from .refusals import forgiven, knows_type, refusal, schema_for
 from .table import FIRST, UNKNOWN_REQUEST, Place, Turn
@@ -30,7 +35,7 @@ from .table import FIRST, UNKNOWN_REQUEST, Place, Turn
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from typing import Any
+    from typing import Any, NoReturn
 
     from ..limits import Limits
     from ..messages import FailureResponse, Message
@@ -95,7 +100,7 @@ class Refused(Event):
         self.error = error
 
 
-class ServerConversation:
+class ServerConversation(Guarded):
     """One connection of a client, without the socket.
 
     Args:
@@ -106,7 +111,6 @@ class ServerConversation:
 
     Attributes:
         version: of the handshake, None before it.
-        phase: where the connection stands.
         current: the request that is open, as it came out.
     """
 
@@ -118,17 +122,38 @@ class ServerConversation:
         page_size: int = PAGE_SIZE,
         frame_log: bool | None = None,
     ) -> None:
+        super().__init__()
         self.generation = generation
         self.page_size = page_size
         self.version: int | None = None
-        self.phase = Phase.NEW
+        self._phase = Phase.NEW
+        self._ended = False
+        self._fault: Exception | None = None  # what the client did wrong
         self.current: Any = None
         self._reader = FrameReader(limits)
-        self._buffer = ReadBuffer(DEFAULT_MAX_MESSAGE_SIZE if limits is None else limits.max_message_size)
+        most = DEFAULT_MAX_MESSAGE_SIZE if limits is None else limits.max_message_size
+        self._most = most or 1 << 35  # bytes of one frame
+        self._buffer = ReadBuffer(most)
+        self._feed = bare(self._buffer.feed)
+        self._peek = bare(self._buffer.peek_bytes)
+        self._read_bytes = bare(self._buffer.read_bytes)
+        self._read_frame = bare(self._buffer.read_message)
         self._encoder = MessageEncoder(limits=limits)
         self._place: Place | None = None  # of the open request
         self._frame = b""  # the open request
         self._log = frame_logger("server", False, frame_log)
+
+    @property
+    def phase(self) -> Phase:
+        """Where the connection stands."""
+        if self._broken_by is not None:
+            return Phase.BROKEN
+        return Phase.ENDED if self._ended and self._phase is not Phase.BROKEN else self._phase
+
+    @property
+    def error(self) -> BaseException | None:
+        """What broke the conversation, None if nothing did or `next_event` has told it."""
+        return self._broken_by or self._fault
 
     @property
     def buffered(self) -> int:
@@ -146,47 +171,63 @@ class ServerConversation:
         place = self._place
         if place is None or place.draining is None:
             return False
-        header = self._buffer.peek_bytes(HEADER_SIZE)
+        header = self._peek(HEADER_SIZE)
         if header is None or header[4] != RequestType.INTERRUPT:
             return False
-        return self._buffer.available() >= HEADER_SIZE + 8 * int.from_bytes(header[:4], "little")
+        size = HEADER_SIZE + 8 * int.from_bytes(header[:4], "little")
+        return HEADER_SIZE < size <= min(self._buffer.available(), self._most)
 
     # ------------------------------------------------------------------ requests
 
+    @guarded
     def receive(self, data: bytes | bytearray | memoryview) -> None:
-        """Take bytes of the client, at any time."""
-        self._buffer.feed(data)
+        """Take bytes of the client, at any time; no bytes are the end of the stream, as of a socket.
 
+        What came whole before the end still comes out; what comes when nothing more is read is dropped.
+
+        Raises:
+            StreamError: the stream has ended, or the conversation is broken.
+        """
+        if not data and not whole_bytes(data):
+            if self._ended:
+                raise StreamError(f"the conversation is over: {Phase.ENDED.value}")
+            self._end()
+        elif self._ended:
+            whole_bytes(data)
+            raise StreamError(f"the conversation is over: {Phase.ENDED.value}")
+        elif self._phase in _DEAF:
+            whole_bytes(data)
+        else:
+            self._feed(data)
+
+    @guarded
     def next_event(self) -> Greeting | Incoming | BadHeader | None:
         """Return the next thing the client says as it is; None if nothing is complete, or an answer is still
         open."""
-        if self.phase is Phase.NEW:
+        return self._next_event()
+
+    def _next_event(self) -> Greeting | Incoming | BadHeader | None:
+        if self._phase is Phase.NEW:
             return self._greeting()
-        if self.phase is not Phase.OPEN or self._place is not None:
+        if self._phase is not Phase.OPEN or self._place is not None:
             return None
-        header = self._buffer.peek_bytes(HEADER_SIZE)
+        header = self._peek(HEADER_SIZE)
         if header is None:
             return None
         words = int.from_bytes(header[:4], "little")
-        try:
-            frame = self._buffer.read_message() if words else None
-        except DecodeError:
-            words, frame = max(words, 1), None
-            too_large = True
-        else:
-            too_large = False
-        if not words or too_large:
-            self.phase = Phase.BROKEN
+        if not words or HEADER_SIZE + 8 * words > self._most:
+            self._phase = Phase.BROKEN
             return BadHeader(words, header[4], header[5])
+        frame = self._read_frame()
         return None if frame is None else self._incoming(frame)
 
     def _greeting(self) -> Greeting | None:
-        word = self._buffer.read_bytes(8)
+        word = self._read_bytes(8)
         if word is None:
             return None
         version = int.from_bytes(word, "little")
         accepted = version in _VERSIONS
-        self.phase = Phase.OPEN if accepted else Phase.BROKEN
+        self._phase = Phase.OPEN if accepted else Phase.BROKEN
         self.version = version
         return Greeting(version, accepted)
 
@@ -196,13 +237,14 @@ class ServerConversation:
             self._log(False, frame[4], len(frame), incoming.message)
         place = FIRST.get(frame[4], UNKNOWN_REQUEST)
         if place.turn is Turn.RAFT:
-            self.phase = Phase.RAFT
+            self._phase = Phase.RAFT
             return incoming
         self.current = incoming
         self._place = place
         self._frame = frame
         return incoming
 
+    @guarded
     def next_request(self) -> Any:
         """Return the next request decoded, a Refused, or None if no more is complete.
 
@@ -213,17 +255,20 @@ class ServerConversation:
         """
         if self._place is not None:
             raise StreamError(f"{self.current!r} is not answered yet")
-        match self.next_event():
-            case Greeting(version, False):
-                raise HandshakeError(f"got version {version:#x}, allowed 1 and {PROTOCOL_VERSION_LEGACY:#x}")
-            case Greeting():
-                return self.next_request()
+        event = self._next_event()
+        if isinstance(event, Greeting) and event.accepted:
+            event = self._next_event()
+        match event:
+            case Greeting(version):
+                allowed = f"allowed 1 and {PROTOCOL_VERSION_LEGACY:#x}"
+                self._fault = HandshakeError(f"got version {version:#x}, {allowed}")
             case BadHeader(words):
-                raise DecodeError(f"got {words} words", path="Header.size_words", offset=0)
+                self._fault = DecodeError(f"got {words} words", path="Header.size_words", offset=0)
             case Incoming() as incoming:
                 return self._judged(incoming.data)
             case _:
                 return None
+        raise self._fault
 
     def _judged(self, frame: bytes) -> Any:
         kind = frame[4]
@@ -238,7 +283,7 @@ class ServerConversation:
             request = forgiven(kind, error, self.generation)
             if request is None:
                 return self._refused(frame, error)
-        if self.phase is not Phase.RAFT:
+        if self._phase is not Phase.RAFT:
             self.current = request
         return request
 
@@ -246,8 +291,9 @@ class ServerConversation:
         said = refusal(frame[4], frame[5], error, self.generation)
         if said is None:
             self._place = None
-            self.phase = Phase.MUTE if error is None else Phase.BROKEN
+            self._phase = Phase.MUTE if error is None else Phase.BROKEN
             if error is not None:
+                self._fault = error
                 raise error
         refused = Refused(frame, said, error)
         self.current = refused
@@ -255,6 +301,7 @@ class ServerConversation:
 
     # ------------------------------------------------------------------ answers
 
+    @guarded
     def answer(self, message: Message) -> bytes:
         """Return the bytes of an answer, or of one frame of it.
 
@@ -264,41 +311,48 @@ class ServerConversation:
             WrongAnswerError: the table does not allow it here; nothing has changed.
             EncodeError: it cannot be encoded; nothing has changed.
         """
+        return self._answer(self._encoded(message))
+
+    def _encoded(self, message: Message) -> bytes:
         if isinstance(message, LeaderResponse) and self.version == PROTOCOL_VERSION_LEGACY:
             body = LeaderResponse(0, message.address).encode_body_legacy()
-            frame = Header(len(body) // 8, message.MSG_TYPE).encode() + body
-        elif (
+            return Header(len(body) // 8, message.MSG_TYPE).encode() + body
+        if (
             isinstance(message, ServersResponse)
             and self._frame[4:5] == _CLUSTER
             and not any(self._frame[8:16])
         ):
-            frame = self._encoder.encode(ServersResponse(message.nodes, format=0))
-        else:
-            frame = self._encoder.encode(message)
-        return self.answer_frame(frame)
+            return self._encoder.encode(ServersResponse(message.nodes, format=0))
+        return self._encoder.encode(message)
 
-    def answer_frame(self, frame: bytes, *, unchecked: bool = False) -> bytes:
-        """Return `frame`, an answer that was encoded elsewhere; only its type, schema and marker are looked
-        at.
+    @guarded
+    def answer_frame(self, frame: bytes | bytearray | memoryview, *, unchecked: bool = False) -> bytes:
+        """Return `frame`, an answer that was encoded elsewhere; only its header and marker are looked at.
 
         Args:
             unchecked: let a wrong answer pass; it leaves the request open.
 
         Raises:
+            EncodeError: it is not exactly one whole frame; nothing has changed.
             WrongAnswerError: the table does not allow it here; nothing has changed.
         """
+        return self._answer(whole_frame(frame, "answer"), unchecked)
+
+    def _answer(self, frame: bytes, unchecked: bool = False) -> bytes:
         place = self._place
         key = answer_key(frame)
         then = None if place is None else place.after.get(key)
-        if then is None and key == _EMPTY and self.interrupted:
+        ends_both = then is None and key == _EMPTY and self.interrupted
+        if ends_both:
             then = _ENDED
-            self._buffer.read_message()
         if then is None or frame[5] > self._schema_asked():
             if unchecked:
                 return frame
             raise wrong_answer(frame, place, self.current, None if place is None else self._frame)
         if self._log is not None:
             self._log(True, frame[4], len(frame), LazyFrame(frame, False).message)
+        if ends_both:
+            self._read_frame()  # the INTERRUPT
         if then.ended:
             self._place = self.current = None
         else:
@@ -311,6 +365,7 @@ class ServerConversation:
             return 0
         return schema_for(_PREPARE[0], self._frame[5], self.generation) or 0
 
+    @guarded_steps
     def rows(
         self, column_names: Sequence[str], rows: Iterable[Sequence[Any]], *, typed: bool = False
     ) -> Iterator[bytes]:
@@ -322,36 +377,65 @@ class ServerConversation:
                 return
             yield self.answer(message)
 
+    @guarded
     def interrupt(self) -> bytes:
         """Return the one EMPTY that answers the open query and the INTERRUPT behind it."""
-        return self.answer(EmptyResponse())
+        return self._answer(self._encoded(EmptyResponse()))
 
+    @guarded
     def abandon(self) -> None:
         """Close the open request without an answer."""
         self._place = self.current = None
 
     # ------------------------------------------------------------------ the end
 
+    @guarded
     def raft_data(self) -> bytes:
         """Return the bytes that came behind CONNECT, once."""
-        if self.phase is not Phase.RAFT:
+        if self._phase is not Phase.RAFT:
             raise StreamError("no CONNECT has come")
-        return self._buffer.read_bytes(self._buffer.available()) or b""
+        return self._read_bytes(self._buffer.available()) or b""
 
+    @even_broken
     def receive_eof(self) -> Ended:
-        """Take the end of the client's stream and say where it ended."""
-        if self.phase is Phase.RAFT:
+        """Take the end of the client's stream and say where it ended, of a broken conversation as well.
+
+        What came whole before the end still comes out.
+        """
+        return self._end()
+
+    def _end(self) -> Ended:
+        self._ended = True
+        leftover = self._leftover()
+        if self._phase is Phase.RAFT:
             ending = Ending.CLEAN
-        elif self._buffer.available():
+        elif leftover:
             ending = Ending.MID_FRAME
-        elif self._place is None:
-            ending = Ending.CLEAN
+        elif self._place is not None and self._place.turn is Turn.STREAMING:
+            ending = Ending.MID_ANSWER
+        elif self._place is not None or self._buffer.available():
+            ending = Ending.UNANSWERED
         else:
-            ending = Ending.MID_ANSWER if self._place.turn is Turn.STREAMING else Ending.UNANSWERED
-        if self.phase is not Phase.BROKEN:
-            self.phase = Phase.ENDED
-        return Ended(ending, self._buffer.available())
+            ending = Ending.CLEAN
+        return Ended(ending, leftover)
+
+    def _leftover(self) -> int:
+        """Return how many of the bytes that wait are no whole frame."""
+        left = self._buffer.available()
+        if self._phase is not Phase.OPEN or not left:
+            return left
+        waiting, position = self._peek(left) or b"", 0
+        while left >= HEADER_SIZE:
+            size = HEADER_SIZE + 8 * int.from_bytes(waiting[position : position + 4], "little")
+            if not HEADER_SIZE < size <= min(left, self._most):
+                break
+            position, left = position + size, left - size
+        return left
+
+    def _refuse(self, broken_by: BaseException) -> NoReturn:
+        raise StreamError("the conversation is broken") from broken_by
 
 
+_DEAF = (Phase.MUTE, Phase.BROKEN)
 _ENDED = FIRST[RequestType.INTERRUPT].after[_EMPTY]
 _PREPARE, _CLUSTER = bytes((RequestType.PREPARE,)), bytes((RequestType.CLUSTER,))

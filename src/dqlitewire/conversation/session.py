@@ -26,11 +26,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "Statement", "loses_session"]
 
+_IN_MEMORY = frozenset({"", ":memory:"})
 
-def loses_session(failure: FailureResponse) -> bool:
-    """Tell whether a failure says that database, statements and transaction of the connection are gone."""
+
+def loses_session(failure: FailureResponse, request: Any = None) -> bool:
+    """Tell whether a failure says that database, statements and transaction of the connection are gone.
+
+    A request for another database than the one that can be open, 0, gets "no database opened" whatever is
+    (dqlite src/gateway.c: LOOKUP_DB), which says nothing.
+    """
     if failure.code == SQLITE_NOTFOUND:
-        return LEADER_LOST_DB_LOOKUP_SUBSTRING in failure.message
+        return LEADER_LOST_DB_LOOKUP_SUBSTRING in failure.message and not getattr(request, "db_id", 0)
     return failure.code in LEADER_ERROR_CODES
 
 
@@ -67,7 +73,7 @@ class Session:
         statements: by statement id.
         in_transaction: None when it cannot be known.
         closing: ids of statements whose FINALIZE was sent and is not answered.
-        in_memory: an OPEN of "" or ":memory:" was sent, after which a statement kills the node.
+        opening: names of the OPENs sent and not answered.
     """
 
     __slots__ = (
@@ -75,8 +81,8 @@ class Session:
         "_savepoints",
         "closing",
         "database",
-        "in_memory",
         "in_transaction",
+        "opening",
         "preparing",
         "statements",
     )
@@ -85,7 +91,7 @@ class Session:
         self.database: str | None = None
         self.statements: dict[int, Statement] = {}
         self.in_transaction: bool | None = False
-        self.in_memory = False
+        self.opening: list[str] = []
         self.closing: set[int] = set()
         self.preparing: list[str] = []  # texts of the PREPAREs sent and not answered
         self._savepoints: list[str] = []
@@ -95,10 +101,15 @@ class Session:
         kept = f"{len(self.statements)} statements, transaction {self.in_transaction}"
         return f"<Session {self.database!r}: {kept}>"
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether the database is "" or ":memory:", or may be soon: then a statement kills the node."""
+        opening = self.opening
+        return self.database in _IN_MEMORY or (opening != [] and not _IN_MEMORY.isdisjoint(opening))
+
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget what the server kept; what was sent and is not answered stays."""
         self.database = None
-        self.in_memory = False
         self.statements = {}
         self._set(False)
 
@@ -106,7 +117,7 @@ class Session:
         """Note a request that will change the session."""
         match request:
             case OpenRequest(name):
-                self.in_memory = self.in_memory or name in ("", ":memory:")
+                self.opening.append(name)
             case PrepareRequest():
                 self.preparing.append(request.sql)
             case FinalizeRequest(_, stmt_id):
@@ -117,10 +128,10 @@ class Session:
     def answered(self, request: Any, answer: Any) -> None:
         """Follow the database and the statements over an answer, a FAILURE included."""
         match request, answer:
-            case OpenRequest(), FailureResponse():
-                self.in_memory = self.in_memory and self.database is not None
             case OpenRequest(name), _:
-                self.database = name
+                del self.opening[:1]
+                if not isinstance(answer, FailureResponse):
+                    self.database = name
             case PrepareRequest(), _:
                 del self.preparing[:1]
                 if isinstance(answer, StmtResponse):

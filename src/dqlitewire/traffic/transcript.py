@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
+import io
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from dqlitewire.checks import whole_bytes
 from dqlitewire.conversation import Side
+from dqlitewire.guard import Guarded, even_broken, guarded
 from dqlitewire.traffic.capture import ByteReader
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.streams import Connection, Piece, What
@@ -39,8 +43,11 @@ def json_line(time: int | None, fields: Mapping[str, Any]) -> str:
     return f'{{"time":{shown},' + json.dumps(fields, ensure_ascii=False, separators=(",", ":"))[1:]
 
 
-class TranscriptWriter:
+class TranscriptWriter(Guarded):
     """Appends to a transcript; every line is written at once.
+
+    After an interrupt or an error of the file nobody knows what stands at its end: the writer refuses further
+    use. Another one, made for the same path, goes on behind it.
 
     Args:
         path: made with mode 0600 if it is not there. One that is there is continued.
@@ -52,48 +59,60 @@ class TranscriptWriter:
     """
 
     def __init__(self, path: str | os.PathLike[str], by: str = "dqlite-wire", redacted: bool = False) -> None:
+        super().__init__()
+        path = os.fspath(path)
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._file = io.FileIO(path, "a+", opener=functools.partial(os.open, mode=0o600))
         except OSError as error:
-            raise SourceError(f"{os.fspath(path)}: {error.strerror}") from None
+            raise SourceError(f"{path}: {error.strerror}") from None
         self._known: set[int] = set()
-        size = os.fstat(self._file).st_size
+        try:
+            self._begin(json.dumps({"dqt": VERSION, "by": by, "redacted": redacted}, separators=(",", ":")))
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _begin(self, header: str) -> None:
+        file = self._file.fileno()
+        size = os.fstat(file).st_size
         if size:
-            head, last = os.pread(self._file, 4096, 0), os.pread(self._file, 1, size - 1)
-            try:
-                check_header(head.partition(b"\n")[0])
-            except SourceError:
-                self.close()
-                raise
-            if last != b"\n":
-                os.write(self._file, b"\n")  # the last writer was cut off
-        header = {"dqt": VERSION, "by": by, "redacted": redacted}
-        self._write(json.dumps(header, separators=(",", ":")))
+            check_header(os.pread(file, 4096, 0).partition(b"\n")[0])
+            if os.pread(file, 1, size - 1) != b"\n":
+                header = "\n" + header  # the last writer was cut off
+        self._write(header)
 
+    @guarded
     def frame(
-        self, connection: Connection, side: Side, data: bytes, time: int | None, fields: Mapping[str, Any]
+        self,
+        connection: Connection,
+        side: Side,
+        data: bytes | bytearray | memoryview,
+        time: int | None,
+        fields: Mapping[str, Any],
     ) -> None:
-        """Write bytes that passed; `fields` say what they are and begin with "type"."""
-        self._open(connection, time)
-        line = {"connection": connection.number, "direction": NAMES[side], **fields}
-        self._write(json_line(time, {**line, "bytes": base64.b64encode(data).decode()}))
+        """Write bytes that passed, a frame or none; `fields` say what they are and begin with "type".
 
+        Raises:
+            TypeError: they are no bytes; nothing was written.
+            PoisonedError: an earlier call was interrupted, or failed at the file.
+        """
+        line = {"direction": _name(side), **fields, "bytes": base64.b64encode(whole_bytes(data)).decode()}
+        self._tell(connection, time, line)
+
+    @guarded
     def gap(self, connection: Connection, side: Side, size: int | None, time: int | None) -> None:
         """Write that bytes were lost."""
-        self._open(connection, time)
-        line = {"connection": connection.number, "event": "gap", "direction": NAMES[side], "lost": size}
-        self._write(json_line(time, line))
+        self._tell(connection, time, {"event": "gap", "direction": _name(side), "lost": size})
 
+    @guarded
     def end(self, connection: Connection, side: Side, time: int | None) -> None:
         """Write that one side sends no more."""
-        self._open(connection, time)
-        self._write(
-            json_line(time, {"connection": connection.number, "event": "end", "direction": NAMES[side]})
-        )
+        self._tell(connection, time, {"event": "end", "direction": _name(side)})
 
+    @even_broken
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._file)
+        """Close the file; once more does nothing."""
+        self._file.close()
 
     def __enter__(self) -> TranscriptWriter:
         return self
@@ -101,27 +120,32 @@ class TranscriptWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _open(self, connection: Connection, time: int | None) -> None:
-        if connection.number not in self._known:
-            self._known.add(connection.number)
-            self._write(
-                json_line(
-                    time,
-                    {
-                        "connection": connection.number,
-                        "event": "open",
-                        "client": connection.client,
-                        "server": connection.server,
-                        "midstream": connection.midstream,
-                        "bare": connection.bare,
-                    },
-                )
-            )
+    def _tell(self, connection: Connection, time: int | None, fields: Mapping[str, Any]) -> None:
+        number = connection.number
+        lines = [json_line(time, {"connection": number, **fields})]
+        if number not in self._known:
+            about = {
+                "connection": number,
+                "event": "open",
+                "client": connection.client,
+                "server": connection.server,
+                "midstream": connection.midstream,
+                "bare": connection.bare,
+            }
+            lines.insert(0, json_line(time, about))
+        self._write("\n".join(lines))
+        self._known.add(number)
 
-    def _write(self, line: str) -> None:
-        rest = memoryview(line.encode() + b"\n")
+    def _write(self, lines: str) -> None:
+        rest = memoryview(lines.encode() + b"\n")
         while rest:
-            rest = rest[os.write(self._file, rest) :]
+            rest = rest[self._file.write(rest) or 0 :]
+
+
+def _name(side: Side) -> str:
+    if not isinstance(side, Side):
+        raise TypeError(f"got {side!r:.40}, a Side is needed")
+    return NAMES[side]
 
 
 def check_header(line: bytes) -> None:

@@ -1,0 +1,326 @@
+"""The guard of every public method that changes an object: one owner at a time, and interrupts anywhere.
+
+An interrupt (`KeyboardInterrupt` of a signal, but also `MemoryError` or `RecursionError`) may come between
+any two bytecodes. The promise, for a first interrupt and for a second one while the first is handled: the
+call has done nothing, or the object is broken and every later use says so until it is reset. Nothing is
+lost, doubled or stuck in silence. tests/test_interrupts.py strikes everywhere.
+
+Methods need not be written with that in mind. `guarded` puts each of them into a generated function:
+
+    def decode(self):
+        try:                                  # three times, one inside the other
+            try:
+                del self._idle                # the mark
+            except AttributeError:
+                self._contested(method)       # somebody is inside, or the object is broken
+            result = method(self)
+            self._idle = True
+            return result
+        except:
+            self._leave(method)               # gives the mark back after an ordinary error, else breaks
+            raise
+
+The mark is gone while somebody is inside, and for good when the object is broken. So the common case pays
+for one test, and what goes wrong in a way that nobody thought of leaves an object that refuses.
+
+Why three times: the first bytecodes of a handler are not protected by its own `try`. One handler is for an
+error of the method itself, and one more for each interrupt. Each does the whole work, and doing it again
+changes nothing. A `try` costs nothing while nothing is raised.
+
+Why the table of exceptions is changed: the compiler ends a `try` before the RETURN in it, so an interrupt
+there would leave through no handler at all, and the result with it. `_reach_return` stretches the range of
+the innermost `try` by that one instruction.
+
+What is left to a method: an ordinary error (`ORDINARY`) comes before anything has changed, or the method
+calls `_break` itself. What only reads needs no guard.
+"""
+
+from __future__ import annotations
+
+from sys import exc_info
+from types import FunctionType
+
+from .exceptions import ConcurrentUseError, PoisonedError, ProtocolError, ServerFailure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType, FrameType
+    from typing import Any, NoReturn, TypeVar
+
+    F = TypeVar("F", bound=Callable[..., Any])
+
+__all__ = [
+    "ORDINARY",
+    "Guarded",
+    "bare",
+    "even_broken",
+    "frame_of",
+    "guarded",
+    "guarded_steps",
+    "has_returned",
+    "resetting",
+    "unguarded",
+]
+
+# What a method may raise without breaking its object: any other error may have struck anywhere.
+ORDINARY = (ProtocolError, TypeError, ValueError)
+_LEVELS = 3
+
+
+class Guarded:
+    """An object whose methods are `guarded`."""
+
+    __slots__ = ("_error", "_idle")
+
+    def __init__(self) -> None:
+        self._error: BaseException | None = None  # what broke the object
+        self._idle = True  # the mark
+
+    @property
+    def is_poisoned(self) -> bool:
+        """Whether an error or an interrupt has left the object without meaning."""
+        return self._broken_by is not None
+
+    @property
+    def _broken_by(self) -> BaseException | None:
+        error = self._error
+        return None if error is None or hasattr(self, "_idle") or _has_arrived(error) else error
+
+    def _contested(self, method: Callable[..., Any]) -> None:
+        """Refuse a call that found no mark, unless it may go on without."""
+        if self._error is None:
+            raise ConcurrentUseError(f"{type(self).__name__} is in use by another thread") from None
+        if _has_arrived(self._error):
+            self._error = None
+        elif method not in _allowed_broken:
+            self._refuse(self._error)
+
+    def _refuse(self, broken_by: BaseException) -> NoReturn:
+        raise PoisonedError(f"poisoned by {type(broken_by).__name__}: {broken_by}") from broken_by
+
+    def _check_whole(self) -> None:
+        """Raise if the object is broken: for what only reads."""
+        if self._broken_by is not None:
+            self._refuse(self._broken_by)
+
+    def _leave(self, method: Callable[..., Any]) -> None:
+        """Give the mark back after an ordinary error; break the object after one that may strike anywhere."""
+        self._left(_current(), method)
+
+    def _left(self, error: BaseException, method: Callable[..., Any]) -> None:
+        if _is_refusal(error):
+            return  # the mark was not taken
+        if not isinstance(error, ORDINARY):
+            self._break(error)
+        elif isinstance(error, ServerFailure):
+            self._error = error  # until it has arrived
+        elif self._error is None or (self._error is not error and method not in _allowed_broken):
+            self._error = None  # or a trace of `_break` that was interrupted while the mark was there
+            self._idle = True
+
+    def _leave_steps(self, method: Callable[..., Any]) -> None:
+        """Break the object after an interrupt; other errors come from what is iterated over."""
+        error = _current()
+        if isinstance(error, (MemoryError, RecursionError)) or not isinstance(
+            error, (Exception, GeneratorExit)
+        ):
+            self._break(error)
+
+    def _break(self, error: BaseException) -> None:
+        """Refuse every further use because of an error; the first one stays."""
+        if self._error is None:
+            self._error = error
+        try:
+            del self._idle
+        except AttributeError:
+            pass
+
+
+def _current() -> BaseException:
+    error = exc_info()[1]
+    assert error is not None
+    return error
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return what the guard that handles an error has met first, before any interrupt of its handlers."""
+    while (earlier := error.__context__) is not None and _frame(earlier) is _frame(error):
+        error = earlier
+    return error
+
+
+def _frame(error: BaseException) -> FrameType | None:
+    trace = error.__traceback__
+    return None if trace is None else trace.tb_frame
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Tell whether a call found no mark: its guard, and nothing below it, has raised an AttributeError."""
+    first = _first(error)
+    trace = first.__traceback__
+    return isinstance(first, AttributeError) and trace is not None and trace.tb_next is None
+
+
+def has_returned(error: BaseException) -> bool:
+    """Tell whether an interrupt of a guarded call came when its method had returned."""
+    trace = _first(error).__traceback__
+    return trace is not None and trace.tb_lineno in _BEHIND_CALL
+
+
+def frame_of(method: Callable[..., Any], error: BaseException) -> FrameType | None:
+    """Return the frame of a guarded method that an error came through, None if it had not begun or had
+    returned."""
+    trace = _first(error).__traceback__
+    below = None if trace is None else trace.tb_next
+    return below.tb_frame if below is not None and below.tb_frame.f_code is method.__code__ else None
+
+
+def _has_arrived(error: BaseException) -> bool:
+    """Tell whether a ServerFailure has left the guard.
+
+    It is the one ordinary error that takes something out of a stream. An interrupt on its way out replaces
+    it, and then the caller's frame is not in its traceback.
+    """
+    trace = error.__traceback__
+    return isinstance(error, ServerFailure) and (trace is None or trace.tb_frame.f_code.co_filename != _FILE)
+
+
+_FILE = "<guard>"
+_CALL = """
+try: del self._idle
+except AttributeError: self._contested(method)
+result = (
+    method(self{arguments})
+)
+self._idle = True
+return result
+"""
+_CALL_OF_BROKEN = _CALL.replace("self._idle = True", "if self._error is None: self._idle = True")
+_STEPS = "yield from method(self{arguments})"
+_LEVEL = "try:\n{body}\nexcept:\n    self.{handler}(method)\n    raise"
+
+
+def guarded(method: F) -> F:
+    """Let one thread at a time into a method, and break its object when an interrupt strikes inside."""
+    made: F = _guarded(method, _CALL)
+    return made
+
+
+def resetting(method: F) -> F:
+    """Guard a method that makes a broken object whole."""
+    _allowed_broken.add(method)
+    return guarded(method)
+
+
+def even_broken(method: F) -> F:
+    """Guard a method that a broken object still has, and after which it is as broken as before."""
+    _allowed_broken.add(method)
+    made: F = _guarded(method, _CALL_OF_BROKEN)
+    return made
+
+
+def guarded_steps(method: F) -> F:
+    """Break the object when an interrupt strikes inside a generator, which others may interleave."""
+    made: F = _guarded(method, _STEPS)
+    return made
+
+
+def _guarded(method: Any, body: str) -> Any:
+    count, by_name = method.__code__.co_argcount, method.__code__.co_kwonlyargcount
+    names = method.__code__.co_varnames[: count + by_name]
+    code = _code(count - 1, names[count:], body)
+    code = code.replace(
+        co_name=method.__name__,
+        co_qualname=method.__qualname__,
+        co_varnames=(*names[:count], *code.co_varnames[count:]),
+    )
+    space = {"method": method, "__name__": method.__module__}
+    made: Any = FunctionType(code, space, method.__name__, method.__defaults__)
+    made.__kwdefaults__, made.__annotations__ = method.__kwdefaults__, method.__annotations__
+    made.__doc__, made.__wrapped__ = method.__doc__, method
+    return made
+
+
+def _code(by_place: int, by_name: tuple[str, ...], body: str) -> CodeType:
+    """Compile the guard of methods with so many arguments, once."""
+    code = _codes.get((by_place, by_name, body))
+    if code is None:
+        places = [f"a{number}" for number in range(by_place)]
+        arguments = "".join([f", {name}" for name in places] + [f", {name}={name}" for name in by_name])
+        handler = "_leave_steps" if body is _STEPS else "_leave"
+        lines = body.format(arguments=arguments)
+        for _ in range(_LEVELS):
+            lines = _LEVEL.format(body=_indented(lines), handler=handler)
+        parameters = ", ".join(["self", *places, *(["*", *by_name] if by_name else [])])
+        space: dict[str, Any] = {}
+        exec(f"def guard({parameters}):\n{_indented(lines)}", space)  # `compile` costs a millisecond more
+        code = _codes[by_place, by_name, body] = _reach_return(space["guard"].__code__)
+    return code
+
+
+_allowed_broken: set[Callable[..., Any]] = set()
+
+# The lines of a guard that run when the method has returned: the result is stored on the line of its name.
+_BEHIND_CALL = (_LEVELS + 4, _LEVELS + 7, _LEVELS + 8)
+
+_codes: dict[tuple[int, tuple[str, ...], str], CodeType] = {}
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.strip().splitlines())
+
+
+def bare(method: F) -> F:
+    """Return a bound method without its guard, for an owner that is guarded itself."""
+    made: F = unguarded(method).__get__(method.__self__)  # type: ignore[attr-defined]
+    return made
+
+
+def unguarded(method: F) -> F:
+    """Return the method that a guard was made for."""
+    made: Any = method
+    return made.__wrapped__  # type: ignore[no-any-return]
+
+
+# ---- the table of exceptions (CPython Objects/exception_handling_notes.txt, 3.11 and later)
+
+
+def _return(value: object) -> object:
+    return value
+
+
+_RETURN_VALUE = _return.__code__.co_code[-2:-1]
+
+
+def _reach_return(code: CodeType) -> CodeType:
+    """Let each range of the table that ends before a RETURN reach over it."""
+    numbers = _unpacked(code.co_exceptiontable)
+    for entry in range(0, len(numbers), 4):
+        behind = 2 * (numbers[entry] + numbers[entry + 1])
+        if code.co_code[behind : behind + 1] == _RETURN_VALUE:
+            numbers[entry + 1] += 1
+    return code.replace(co_exceptiontable=_packed(numbers), co_filename=_FILE)
+
+
+def _unpacked(table: bytes) -> list[int]:
+    """Return start, length, target and depth of each range; numbers of 6 bits a byte, the highest first."""
+    numbers: list[int] = []
+    number = 0
+    for byte in table:
+        number = number << 6 | byte & 0x3F
+        if not byte & 0x40:  # the last byte of a number
+            numbers.append(number)
+            number = 0
+    return numbers
+
+
+def _packed(numbers: list[int]) -> bytes:
+    table = bytearray()
+    for index, number in enumerate(numbers):
+        start = len(table)
+        shifts = range(6 * (max(number.bit_length() - 1, 0) // 6), -1, -6)
+        table += bytes(number >> shift & 0x3F | (0x40 if shift else 0) for shift in shifts)
+        if index % 4 == 0:  # the first byte of a range says so
+            table[start] |= 0x80
+    return bytes(table)

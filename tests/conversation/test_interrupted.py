@@ -1,0 +1,195 @@
+"""A client that is interrupted or times out: the next request gets its own answer, or an error."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from dqlitewire.conversation import Outcome
+from dqlitewire.testing import DqliteServer
+from tests.conversation.test_examples import example
+
+README = (Path(__file__).parent.parent.parent / "README.md").read_text()
+COUNT = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 900) SELECT x, 'old' FROM c"
+SIX = "SELECT 6"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[DqliteServer]:
+    with DqliteServer() as server:
+        yield server
+
+
+class Lines:
+    """Interrupts a call at the n-th line that files of a name run; 0 for never."""
+
+    def __init__(self, file: str, number: int) -> None:
+        self.file, self.number, self.count = file, number, 0
+
+    def trace(self, frame: FrameType, event: str, arg: Any) -> Any:
+        if not frame.f_code.co_filename.endswith(self.file):
+            return None
+        if event == "line":
+            self.count += 1
+            if self.count == self.number:
+                raise KeyboardInterrupt
+        return self.trace
+
+    def run(self, call: Callable[[], Any]) -> Any:
+        sys.settrace(self.trace)
+        try:
+            return call()
+        finally:
+            sys.settrace(None)
+
+
+def every_line(file: str) -> Iterator[Callable[[Callable[[], Any]], bool]]:
+    """Yield functions that run a call, each interrupted at another line, until there are no more lines."""
+    more = True
+
+    def run(call: Callable[[], Any]) -> bool:
+        nonlocal more
+        lines = Lines(file, number)
+        try:
+            lines.run(call)
+        except KeyboardInterrupt:
+            return True
+        more = False
+        return False
+
+    number = 1
+    while more:
+        yield run
+        number += 1 if number < 60 else 37  # the rows in the middle are all alike
+
+
+def test_blocking_client_interrupted_at_every_line(server: DqliteServer) -> None:
+    module = example("blocking_client")
+    closed = right = 0
+    for run in every_line("blocking_client.py"):
+        client = module.connect(server.address, "lines")
+        old = client.query(COUNT)
+        run(lambda old=old: [*old])
+        if client.socket.fileno() >= 0:
+            assert [*client.query(SIX)] == [(6,)]
+            right += 1
+        else:
+            with pytest.raises(module.RequestFailed, match="the connection is closed") as caught:
+                client.execute(SIX)
+            assert caught.value.outcome is Outcome.NOT_EXECUTED
+            closed += 1
+        old.close()
+        client.close()
+    assert closed
+    assert right
+
+
+def test_blocking_client_after_a_timeout(server: DqliteServer) -> None:
+    module = example("blocking_client")
+    server.delay(0.2, on="QUERY_SQL")
+    client = module.connect(server.address, "slow")
+    client.socket.settimeout(0.02)
+    with pytest.raises(module.RequestFailed, match="timed out") as caught:
+        [*client.query(COUNT)]
+    assert caught.value.outcome is Outcome.UNKNOWN
+    with pytest.raises(module.RequestFailed, match="the connection is closed"):
+        [*client.query(SIX)]
+
+
+def readme_client(address: str) -> dict[str, Any]:
+    (code,) = (
+        code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "DQLITE_ADDRESS" in code
+    )
+    space: dict[str, Any] = {}
+    exec(compile(code[: code.index("with socket.create_connection")], "readme.py", "exec"), space)
+    host, _, port = address.rpartition(":")
+    space["sock"] = socket.create_connection((host, int(port)), 10)
+    try:
+        space["ask"](space["sock"], space["OpenRequest"]("readme"))
+    except BaseException:
+        space["sock"].close()
+        raise
+    return space
+
+
+def test_readme_client_interrupted_at_every_line(server: DqliteServer) -> None:
+    closed = right = 0
+    for run in every_line("readme.py"):
+        space = readme_client(server.address)
+        ask, sock, query = space["ask"], space["sock"], space["QuerySqlRequest"]
+        run(lambda ask=ask, sock=sock, query=query: ask(sock, query(0, COUNT)))
+        try:
+            assert ask(sock, query(0, SIX)) == [(6,)]
+            right += 1
+        except OSError:
+            assert sock.fileno() == -1
+            closed += 1
+        sock.close()
+    assert closed
+    assert right
+
+
+class Closes:
+    """A server that reads, says what it is told to, and closes."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.answer = answer
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self.server.getsockname()[1]}"
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+
+    def serve(self) -> None:
+        sock, _ = self.server.accept()
+        sock.recv(65536)
+        sock.sendall(self.answer)
+        sock.shutdown(socket.SHUT_WR)
+        while sock.recv(65536):
+            pass
+        sock.close()
+
+    def __enter__(self) -> Closes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.thread.join(10)
+        self.server.close()
+
+
+@pytest.mark.parametrize("answer", [b"", bytes([3])])
+def test_readme_client_ends_with_the_stream(answer: bytes) -> None:
+    with Closes(answer) as server, pytest.raises(ConnectionError, match="got no answer"):
+        readme_client(server.address)
+
+
+def test_asyncio_client_whose_task_is_cancelled(server: DqliteServer) -> None:
+    module = example("asyncio_client")
+
+    async def rows(client: Any, sql: str) -> list[Any]:
+        return [row async for row in client.query(sql)]
+
+    async def main() -> None:
+        client = await module.connect(server.address, "cancelled")
+        for steps in range(12):
+            task = asyncio.create_task(rows(client, COUNT))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            assert await rows(client, SIX) == [(6,)]
+            assert task.cancelled() or len(task.result()) == 900
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await client.execute("SELECT 1")
+        assert await rows(client, SIX) == [(6,)]
+        await client.close()
+
+    asyncio.run(main())
