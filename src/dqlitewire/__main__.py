@@ -1,0 +1,7 @@
+"""`python -m dqlitewire` is `dqlite-wire`."""
+
+from __future__ import annotations
+
+from dqlitewire.cli import main
+
+main()
