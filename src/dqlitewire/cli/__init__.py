@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from dqlitewire.cli import ending
 
+
 def main() -> NoReturn:
     """Run the command line; without its extra packages, say how to get them."""
     sys.exit(ending.of(_command))

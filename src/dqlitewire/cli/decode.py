@@ -19,6 +19,7 @@ from dqlitewire.cli.output import Exit, Shown, colourful, emit, emit_json, fail,
 from dqlitewire.cli.progress import watched
 from dqlitewire.conversation import Side
 from dqlitewire.traffic.direction import guess
+from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.inputs import open_input
 from dqlitewire.traffic.items import Item, items
 from dqlitewire.traffic.jsonline import json_object, json_text
@@ -164,7 +165,7 @@ def command(
         not no_time,
     )
     damage = Damage()
-    opened = open_sources(sources, requests, responses, format, direction, ports, follow)
+    opened = open_sources(sources, requests, responses, format, direction, ports, follow, redact)
     try:
         for source in opened:
             with source:
@@ -190,8 +191,24 @@ def open_sources(
     direction: Direction | None,
     ports: list[int] | None,
     follow: bool = False,
+    redact: bool = False,
 ) -> Iterator[Source]:
     """Open what the command line names; two raw streams of different directions are one connection."""
+    try:
+        yield from _open_sources(names, requests, responses, format, direction, ports, follow)
+    except SourceError as error:
+        raise (error.without_quotes() if redact else error) from None
+
+
+def _open_sources(
+    names: list[str] | None,
+    requests: str | None,
+    responses: str | None,
+    format: Format | None,
+    direction: Direction | None,
+    ports: list[int] | None,
+    follow: bool,
+) -> Iterator[Source]:
     side = None if direction is None else Side.CLIENT if direction is Direction.REQUEST else Side.SERVER
     if requests is not None and responses is not None:
         yield open_pair(requests, responses)

@@ -25,7 +25,12 @@ def watched(stream: Iterable[T], source: Source, quiet: bool = False) -> Iterato
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     # a name is text of others: no markup, and nothing that a terminal would obey
-    columns = TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn()
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4) as bar:
         task = bar.add_task(printable(source.name), total=size)
         shown = time.monotonic()

@@ -52,7 +52,7 @@ def command(
     """
     statistics = Statistics()
     notes: list[str] = []
-    for source in open_sources(sources, requests, responses, format, direction, ports):
+    for source in open_sources(sources, requests, responses, format, direction, ports, redact=redact):
         with source:
             for item in watched(items(source, redacted=redact, count_rows=True), source):
                 statistics.add(item)

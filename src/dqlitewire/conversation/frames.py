@@ -124,6 +124,13 @@ class LazyFrame:
             self._decode()
         return self._error
 
+    @error.setter
+    def error(self, error: DecodeError | None) -> None:
+        # told by who knows more than the bytes say
+        self._error = error
+        if error is not None:
+            self._read, self._message = True, None
+
     def _decode(self) -> None:
         self._read = True
         try:
