@@ -43,8 +43,8 @@ def sanitize_for_log(s: str) -> str:
     return sanitize_server_text(s).replace("\n", "\\n").replace("\t", "\\t")
 
 
-# Letters and marks that `isprintable` lets pass though nothing is seen of them: joiners, fillers of Hangul and
-# Mongolian, variation selectors. (U+FE0F, which makes an emoji colourful, changes what stands before it.)
+# Letters and marks that `isprintable` lets pass though nothing is seen of them: joiners, fillers of Hangul
+# and Mongolian, variation selectors. (Not U+FE0F, which colours the emoji before it.)
 _UNSEEN = frozenset(
     chr(point)
     for first, last in (
@@ -73,8 +73,8 @@ def _harmless(text: str) -> bool:
 def printable(text: str) -> str:
     """Return text as one line of characters that a terminal shows as they are.
 
-    LF and TAB become `\\n` and `\\t`, bytes that were no UTF-8 (surrogate escapes) `\\xNN`, blanks of any width a
-    blank, and any other control, format, unassigned or unseen character `?`. Twice is as good as once.
+    LF and TAB become `\\n` and `\\t`, bytes that were no UTF-8 (surrogate escapes) `\\xNN`, blanks of any
+    width a blank, and any other control, format, unassigned or unseen character `?`. Twice changes no more.
     """
     return text if _harmless(text) else "".join(map(_seen, text))
 

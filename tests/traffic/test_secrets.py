@@ -331,7 +331,7 @@ def test_frames_that_do_not_decode(tmp_path: Path) -> None:
     text = SECRET.encode().ljust(24, b"\0")
     answers += [bytes([4, 0, 0, 0, kind, 0, 0, 0]) + b"\1" + bytes(7) + text for kind in range(15)]
     requests += [bytes([4, 0, 0, 0, kind, 0, 0, 0]) + b"\1" + bytes(7) + text for kind in range(20)]
-    # what has become a whole frame with a name or an address in it shows that; CONNECT hands the connection over
+    # what has become a whole frame with a name or an address in it shows that
     shown = {RequestType.OPEN, RequestType.ADD, RequestType.CONNECT, RequestType.DUMP}
     requests = [frame for frame in requests if frame[4] not in shown or explain(frame, is_request=True).error]
     shown_too = {ResponseType.LEADER, ResponseType.SERVERS, ResponseType.FILES}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
 from typing import Annotated
 
 import typer
@@ -45,6 +46,9 @@ _UsageError: type[Exception] = next(
 )
 
 
+_group = cache(partial(typer.main.get_command, app))
+
+
 def run(arguments: list[str]) -> int:
     """Run a command.
 
@@ -54,7 +58,7 @@ def run(arguments: list[str]) -> int:
         The exit code.
     """
     try:
-        with typer.main.get_command(app).make_context(NAME, arguments or ["--help"]) as context:
+        with _group().make_context(NAME, list(arguments or ["--help"])) as context:
             context.command.invoke(context)
     except typer.Exit as stop:
         return stop.exit_code if arguments else Exit.USAGE

@@ -6,7 +6,6 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -14,8 +13,8 @@ from typing import Annotated
 import typer
 
 from dqlitewire import RequestType, ResponseType
-from dqlitewire.cli.options import finite, WidthOption
-from dqlitewire.cli.output import Exit, Shown, colourful, emit, emit_json, fail, joined, painted, warn, width
+from dqlitewire.cli.options import WidthOption, finite
+from dqlitewire.cli.output import Exit, colourful, emit, emit_json, fail, joined, painted, warn, width
 from dqlitewire.cli.progress import watched
 from dqlitewire.conversation import Side
 from dqlitewire.traffic.direction import guess
@@ -384,17 +383,21 @@ class View:
 
 
 def _record(stream: Iterable[Item], path: Path, redacted: bool) -> None:
-    with ExitStack() as stack:
-        writer = stack.enter_context(TranscriptWriter(path, redacted=redacted))
-        for item in stream:
-            time = item.time if item.connection.timed else None
-            if item.type == "UNANSWERED":
-                continue
-            if item.type == "GAP":
-                writer.gap(item.connection, item.side, item.size or None, None)
-            elif item.type == "END":
-                writer.end(item.connection, item.side, time)
-            else:
-                described = json_object(item)
-                kept = {key: value for key, value in described.items() if key in RECORDED}
-                writer.frame(item.connection, item.side, item.data, time, kept)
+    try:
+        with TranscriptWriter(path, redacted=redacted) as writer:
+            for item in stream:
+                _write(writer, item)
+    except OSError as error:  # of the writer: sources have an error of their own
+        fail(f"{path}: {error.strerror or error}")
+
+
+def _write(writer: TranscriptWriter, item: Item) -> None:
+    time = item.time if item.connection.timed else None
+    if item.type == "GAP":
+        writer.gap(item.connection, item.side, item.size or None, None)
+    elif item.type == "END":
+        writer.end(item.connection, item.side, time)
+    elif item.type != "UNANSWERED":
+        described = json_object(item)
+        kept = {key: value for key, value in described.items() if key in RECORDED}
+        writer.frame(item.connection, item.side, item.data, time, kept)

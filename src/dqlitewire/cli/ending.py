@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
@@ -20,8 +20,8 @@ from dqlitewire.traffic.errors import SourceError
 def of(command: Callable[[], int]) -> int:
     """Run a command to its exit code.
 
-    What users, files, peers and the system can do wrong ends here. Anything else is a fault of this program and
-    keeps its traceback.
+    What users, files, peers and the system can do wrong ends here. Anything else is a fault of this program
+    and keeps its traceback.
     """
     output.prepare()
     with _terminated_like_interrupted():
@@ -42,10 +42,12 @@ def _told(step: Callable[[], int | None]) -> int:
         output.warn(str(error))
         return Exit.INPUT
     except (ReaderGone, BrokenPipeError):
+        output.abandon()
         return Exit.OK
     except OSError as error:
-        # a reader tells its own; what is left is met in writing
-        output.warn(f"{error.filename or 'output'}: {error.strerror or error}")
+        # readers tell their own, and the door its own: what is left is met by typer, writing its help
+        output.abandon()
+        output.warn(f"{error.filename or 'standard output'}: {error.strerror or error}")
         return Exit.INPUT
     except MemoryError:
         output.warn("out of memory")
@@ -53,16 +55,19 @@ def _told(step: Callable[[], int | None]) -> int:
 
 
 @contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
+def _terminated_like_interrupted() -> Generator[None]:
     """Let SIGTERM end a command as SIGINT does: a terminal gets its cursor back, sockets and files close."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    ours = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL  # who started us may want it ignored
+    )
     try:
+        if ours:
+            signal.signal(signal.SIGTERM, _interrupt)
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

@@ -2,8 +2,8 @@
 
 The door: whatever a command says leaves through `emit`, `emit_json` or `warn`. They let no character through
 that could do more than be seen (`dqlitewire.text.printable`), whoever chose it: a peer, a file, its name, an
-argument. `Shown` marks text that has passed already and carries our own colours; joined to anything else it is
-a plain str again and passes once more, so a mistake shows as `?[2m`, never as a colour that a peer wrote.
+argument. `Shown` marks text that has passed already and carries our own colours; joined to anything else it
+is a plain str again and passes once more, so a mistake shows as `?[2m`, never as a colour that a peer wrote.
 
 An output that takes no more ends the command: quietly where the reader has gone, else with one line.
 """
@@ -11,6 +11,7 @@ An output that takes no more ends the command: quietly where the reader has gone
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import sys
@@ -113,7 +114,7 @@ def warn(text: str) -> None:
         sys.stderr.write(f"dqlite-wire: {printable(text)}\n")
         sys.stderr.flush()
     except OSError:
-        _silence(sys.stderr)
+        sys.stderr = _nowhere(sys.stderr)
 
 
 def finish() -> None:
@@ -132,18 +133,32 @@ def _write(text: str, at_once: bool, end: str = "\n") -> None:
         if at_once:
             sys.stdout.flush()
     except OSError as error:
-        _silence(sys.stdout)
+        abandon()
         if isinstance(error, BrokenPipeError):
             raise ReaderGone from None
         fail(f"standard output: {error.strerror or error}")
 
 
-def _silence(stream: TextIO) -> None:
+def abandon() -> None:
+    """Write no more to standard output, nor what is still held back."""
+    sys.stdout = _nowhere(sys.stdout)
+
+
+class _Nowhere(io.StringIO):
+    """Takes everything and keeps nothing."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+def _nowhere(stream: TextIO) -> TextIO:
+    """Return what stands in for a stream that has failed."""
     # what it still holds back would fail again when the interpreter ends, and change the exit code
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+    return _Nowhere()
 
 
 def prepare() -> None:
@@ -158,7 +173,8 @@ def prepare() -> None:
     if sys.stdout is None:
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8")
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        os.open(os.devnull, os.O_WRONLY)
+        sys.stderr = _Nowhere()
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

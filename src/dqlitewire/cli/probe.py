@@ -48,7 +48,8 @@ def command(
 ) -> None:
     """Ask a live node for its leader, cluster, metadata and generation. Nothing is changed.
 
-    Exit code: 0 healthy, 4 no leader, 5 unreachable or failing, 6 not dqlite; with --watch, that of the last answer.
+    Exit code: 0 healthy, 4 no leader, 5 unreachable or failing, 6 not dqlite; with --watch, that of the last
+    answer.
     """
     health = probe(address, timeout)
     _show(health, json_, redraw=False)

@@ -54,11 +54,12 @@ def command(
     FILE is served where it is, under its name with and without the suffix; any other name is a temporary
     database.
     """
+    files = _files(file, read_only)
+    cluster_class = _cluster_class()
     # before any thread starts: all inherit it, so that only sigwait takes them, however many come
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
-    files = _files(file, read_only)
     try:
-        cluster = _cluster_class()(
+        cluster = cluster_class(
             nodes,
             generation=release.value,
             host=host,

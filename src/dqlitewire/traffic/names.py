@@ -1,7 +1,7 @@
 """What in SQL text is a name, and what may be a value.
 
-Words and names in backquotes or brackets are names. Double quotes are for names, too, but SQLite takes what is
-no column for a string, and other databases always do: such a text counts as a name only where no value can
+Words and names in backquotes or brackets are names. Double quotes are for names, too, but SQLite takes what
+is no column for a string, and other databases always do: such a text counts as a name only where no value can
 stand. Where quotes do not close, or touch a word (`'it's'`), nobody can tell what is inside and what outside:
 from the first quote on nothing is a name.
 """
@@ -9,6 +9,7 @@ from the first quote on nothing is a name.
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 
 from dqlitewire.conversation.sql import Kind, Token, tokenize
 
@@ -16,8 +17,8 @@ _QUOTES = frozenset({Kind.STRING, Kind.NAME, Kind.BLOB})
 _TOUCHING = frozenset({Kind.STRING, Kind.NAME, Kind.BLOB, Kind.WORD, Kind.NUMBER, Kind.BAD, Kind.VARIABLE})
 # keywords behind which stands a name and nothing else
 _BEFORE_NAME = frozenset(
-    "FROM JOIN INTO UPDATE TABLE INDEX VIEW TRIGGER REFERENCES SAVEPOINT RELEASE COLUMN ADD TO COLLATE"
-    " CONSTRAINT AS".split()
+    {"FROM", "JOIN", "INTO", "UPDATE", "TABLE", "INDEX", "VIEW", "TRIGGER", "REFERENCES"}
+    | {"SAVEPOINT", "RELEASE", "COLUMN", "ADD", "TO", "COLLATE", "CONSTRAINT", "AS"}
 )
 _NOT_BEFORE_NAME = {("DISTINCT", "FROM"), ("VACUUM", "INTO")}
 # keywords behind which a list of names stands in parentheses
@@ -79,8 +80,7 @@ def _unquoted(token: Token) -> str:
 def _trusted(tokens: list[Token], size: int) -> int:
     """Where quotes stop telling names from values: the first of them if any is in doubt, else the end."""
     doubt = any(token.kind is Kind.BAD for token in tokens) or any(
-        token.kind in _TOUCHING and other.kind in _TOUCHING
-        for token, other in zip(tokens, tokens[1:], strict=False)
+        token.kind in _TOUCHING and other.kind in _TOUCHING for token, other in pairwise(tokens)
     )
     quotes = (token.start for token in tokens if token.kind in _QUOTES or token.kind is Kind.BAD)
     return next(quotes, size) if doubt else size

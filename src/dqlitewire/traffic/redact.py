@@ -3,8 +3,8 @@
 A redacted frame is made of zeros, into which goes what may be seen: whatever is not named here stays hidden.
 Every length, type, count, id and code may be seen, and names of databases, tables and columns, and addresses.
 Text becomes `xxx`, numbers and blobs zeros; literals and comments in SQL lose their contents; of a failure's
-message stay the server's own words, and names that stand as names in the SQL that failed. Of a frame that does
-not decode only the header stays, and where the error is.
+message stay the server's own words, and names that stand as names in the SQL that failed. Of a frame that
+does not decode only the header stays, and where the error is.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from dqlitewire import HEADER_SIZE, DecodeError, NodeRole
 from dqlitewire.conversation.sql import Kind
@@ -178,7 +179,8 @@ class _Copy:
         self._out[span.start : span.start + len(data)] = data
 
     def _types(self, span: Span) -> None:
-        kinds = list(span.value) if isinstance(span.value, tuple) else []
+        value: Any = span.value
+        kinds: list[int] = list(value)
         if self._frame[span.start : span.start + len(kinds)] == bytes(kinds):  # of parameters, a byte each
             self._put(span, bytes(kinds))
             return

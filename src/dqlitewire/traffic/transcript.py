@@ -17,6 +17,7 @@ from decimal import Decimal
 from typing import Any
 
 from dqlitewire.conversation import Side
+from dqlitewire.text import printable_json
 from dqlitewire.traffic.capture import ByteReader
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.streams import Connection, Piece, What
@@ -36,7 +37,8 @@ def seconds(time: int) -> str:
 def json_line(time: int | None, fields: Mapping[str, Any]) -> str:
     """One JSON object on a line, beginning with its time."""
     shown = "null" if time is None else seconds(time)
-    return f'{{"time":{shown},' + json.dumps(fields, ensure_ascii=False, separators=(",", ":"))[1:]
+    text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    return f'{{"time":{shown},' + printable_json(text[1:])
 
 
 class TranscriptWriter:
