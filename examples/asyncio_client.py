@@ -113,4 +113,7 @@ async def main(address: str, database: str, *statements: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 4:
+        print(__doc__, file=sys.stderr)
+        sys.exit(2)
     asyncio.run(main(*sys.argv[1:]))

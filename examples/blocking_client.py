@@ -115,4 +115,7 @@ def main(address: str, database: str, *statements: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 4:
+        print(__doc__, file=sys.stderr)
+        sys.exit(2)
     main(*sys.argv[1:])

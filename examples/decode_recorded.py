@@ -16,6 +16,7 @@ from dqlitewire import HEADER_SIZE, Message, MessageDecoder, ServerFailure
 from dqlitewire.messages import ClusterRequest, FailureResponse, RowsResponse, ServersResponse
 
 CAPTURES = Path(__file__).parent.parent / "tests" / "captures"
+DEFAULT = "1.18.1-basics-0"
 WIDTH = 80
 SHOWN_ROWS = 3
 
@@ -66,7 +67,7 @@ def show(mark: str, message: Message) -> None:
         mark = " "
 
 
-def main(name: str = "1.18.1-basics-0") -> None:
+def main(name: str = DEFAULT) -> None:
     decoder = MessageDecoder()
     decoder.feed((CAPTURES / f"{name}.s2c.bin").read_bytes())
     frames = 0
@@ -80,4 +81,7 @@ def main(name: str = "1.18.1-basics-0") -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 2 or not (CAPTURES / f"{(*sys.argv, DEFAULT)[1]}.c2s.bin").exists():
+        print(__doc__, file=sys.stderr)
+        sys.exit(2)
     main(*sys.argv[1:])

@@ -96,4 +96,7 @@ def main(database: str, count: str, *addresses: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 4 or not sys.argv[2].isdigit():
+        print(__doc__, file=sys.stderr)
+        sys.exit(2)
     main(*sys.argv[1:])

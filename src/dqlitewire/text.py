@@ -14,7 +14,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["abbreviate", "printable", "printable_json", "sanitize_for_log", "sanitize_server_text"]
+__all__ = [
+    "abbreviate",
+    "missing_package",
+    "printable",
+    "printable_json",
+    "sanitize_for_log",
+    "sanitize_server_text",
+]
 
 # Controls, bidirectional overrides, and white space that hides or reorders text; TAB and LF stay.
 _HARMFUL = (
@@ -107,6 +114,15 @@ def _json_escape(point: int) -> str:
         return f"\\u{point:04x}"
     point -= 0x10000
     return f"\\u{0xD800 | point >> 10:04x}\\u{0xDC00 | point & 0x3FF:04x}"
+
+
+def missing_package(package: str, extra: str) -> str:
+    """Say what to install; right from a checkout, a wheel and a repository alike."""
+    # not `pip install 'dqlite-wire[..]'`: that need not be this package
+    return (
+        f"{package} is missing: it comes with the extra '{extra}' of dqlite-wire "
+        f"(from a checkout: pip install '.[{extra}]')"
+    )
 
 
 def abbreviate(value: object, width: int = 60, items: int = 6) -> str:

@@ -100,7 +100,9 @@ def test_there_is_no_other_door() -> None:
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
                 assert called not in ("print", "typer.echo", "typer.secho", "os.write"), path
-                assert path.name == "output.py" or not called.endswith((".stdout.write", ".stderr.write")), path
+                assert path.name == "output.py" or not called.endswith((".stdout.write", ".stderr.write")), (
+                    path
+                )
                 assert path.name == "progress.py" or "Console" not in called, path
 
 
@@ -226,7 +228,14 @@ def test_transcripts(tmp_path: Path) -> None:
         text = "".join(texts)
         lines: list[dict[str, Any]] = [
             {"dqt": 1, "by": text, "redacted": text},
-            {"time": None, "connection": 1, "event": "open", "client": text, "server": text, "midstream": True},
+            {
+                "time": None,
+                "connection": 1,
+                "event": "open",
+                "client": text,
+                "server": text,
+                "midstream": True,
+            },
             {"time": 1, "connection": 1, "direction": "request", "type": text, "note": text, "bytes": frame},
             {"time": None, "connection": 1, "direction": text, "type": text, "bytes": text},
             {"time": None, "connection": 1, "event": text, "direction": text},
@@ -264,7 +273,12 @@ def test_names_of_files(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     whole = tmp_path / "whole"
     whole.write_bytes(bytes([1, *bytes(7)]))
     check(run("decode", path, whole, path))
-    for data in (b"hello " + name.encode("utf-8", "surrogateescape"), b"\x16\x03\x01", b"PK\x03\x04", b"\0" * 9):
+    for data in (
+        b"hello " + name.encode("utf-8", "surrogateescape"),
+        b"\x16\x03\x01",
+        b"PK\x03\x04",
+        b"\0" * 9,
+    ):
         path.write_bytes(data)
         for command in ("decode", "stats", "explain", "serve"):
             check(run(command, path))
@@ -336,7 +350,9 @@ class StrangeCluster:
         pass
 
 
-@pytest.mark.parametrize("text", [MARK, "".join(CHARS), "".join(SURROGATES)], ids=["mark", "all", "surrogates"])
+@pytest.mark.parametrize(
+    "text", [MARK, "".join(CHARS), "".join(SURROGATES)], ids=["mark", "all", "surrogates"]
+)
 @pytest.mark.parametrize("terminal", [False, True], ids=["pipe", "terminal"])
 @pytest.mark.parametrize("status", Status)
 def test_what_a_probed_node_says(

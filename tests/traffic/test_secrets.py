@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import apsw
@@ -72,7 +72,7 @@ VIEWS = (
 )
 
 
-def leaks(folder: Path, requests: bytes, answers: bytes) -> list[str]:
+def leaks(folder: Path, requests: bytes, answers: bytes, views: Sequence[list[str]] = VIEWS) -> list[str]:
     """The lines of all views in which a trace is found."""
     paths = {}
     for side, data in ((Side.CLIENT, requests), (Side.SERVER, answers)):
@@ -81,7 +81,7 @@ def leaks(folder: Path, requests: bytes, answers: bytes) -> list[str]:
         paths[side] = [SIDES[side], str(path)]
     both = [*paths[Side.CLIENT], *paths[Side.SERVER]]
     found = []
-    for view in VIEWS:
+    for view in views:
         result = run(*view, "--redact", *both)
         assert result.code in (0, 1)
         assert result.out
@@ -187,7 +187,11 @@ INSERT INTO u VALUES (1);
 
 
 def texts() -> Iterator[str]:
-    for statement, literal in itertools.product(STATEMENTS, LITERALS + DAMAGED):
+    """Every statement with every literal, every second one with those that are damaged."""
+    for statement, literal in [
+        *itertools.product(STATEMENTS, LITERALS),
+        *itertools.product(STATEMENTS[::2], DAMAGED),
+    ]:
         yield statement.format(*[literal] * 4)
 
 
@@ -257,7 +261,7 @@ def test_what_sqlite_answers_to_literals_of_every_kind(tmp_path: Path) -> None:
     ]
     failures = {answer.message for _, answer in talks if isinstance(answer, FailureResponse)}
     assert sum(SECRET in text for text in failures) > 20
-    assert leaks(tmp_path, *frames(talks)) == []
+    assert leaks(tmp_path, *frames(talks), VIEWS[1::2]) == []
 
 
 def test_the_names_of_a_failure_stay_where_they_are_names() -> None:

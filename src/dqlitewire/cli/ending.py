@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from dqlitewire.cli import output
 from dqlitewire.cli.output import Exit, Failure, ReaderGone, fail
+from dqlitewire.text import missing_package
 from dqlitewire.traffic.errors import SourceError
 
 
@@ -84,8 +85,4 @@ def missing(error: ImportError, extra: str) -> NoReturn:
     name = (error.name or "").partition(".")[0]
     if name in ("", "dqlitewire"):
         raise error
-    fail(
-        f"{name} is missing: it comes with the extra '{extra}' of dqlite-wire "
-        f"(from a checkout: pip install '.[{extra}]')",
-        Exit.USAGE,
-    )
+    fail(missing_package(name, extra), Exit.USAGE)

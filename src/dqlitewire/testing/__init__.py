@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dqlitewire.text import missing_package
+
 if TYPE_CHECKING:
     from dqlitewire.testing.engine import RequestRecord
     from dqlitewire.testing.faults import Fault
@@ -43,6 +45,11 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    value: object = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    try:
+        value: object = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    except ModuleNotFoundError as error:
+        if error.name != "apsw":
+            raise
+        raise ModuleNotFoundError(missing_package("apsw", "testing"), name="apsw") from None
     globals()[name] = value
     return value
