@@ -83,7 +83,9 @@ def printable(text: str) -> str:
     LF and TAB become `\\n` and `\\t`, bytes that were no UTF-8 (surrogate escapes) `\\xNN`, blanks of any
     width a blank, and any other control, format, unassigned or unseen character `?`. Twice changes no more.
     """
-    return text if _harmless(text) else "".join(map(_seen, text))
+    if text.isprintable() and (text.isascii() or _UNSEEN.isdisjoint(text)):
+        return text
+    return "".join(map(_seen, text))
 
 
 def _seen(char: str) -> str:

@@ -1,4 +1,4 @@
-"""No character that a terminal would obey, hide or turn around comes out of any command, wherever it came from."""
+"""No character that a terminal would obey, hide or turn around comes out of a command."""
 
 from __future__ import annotations
 

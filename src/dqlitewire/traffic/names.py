@@ -9,11 +9,9 @@ from the first quote on nothing is a name.
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import pairwise
 
 from dqlitewire.conversation.sql import Kind, Token, tokenize
 
-_QUOTES = frozenset({Kind.STRING, Kind.NAME, Kind.BLOB})
 _TOUCHING = frozenset({Kind.STRING, Kind.NAME, Kind.BLOB, Kind.WORD, Kind.NUMBER, Kind.BAD, Kind.VARIABLE})
 # keywords behind which stands a name and nothing else
 _BEFORE_NAME = frozenset(
@@ -30,64 +28,92 @@ class Names:
     """What a text says as names, and what it does not.
 
     Attributes:
-        tokens: all of them up to `trusted`, and whether each may be shown.
-        trusted: where in the text quotes stop telling names from values; `whole` if they never do.
         names: what stands as a name, quotes removed, in small letters.
         literals: what stands in quotes and is no name.
+        hidden: the text, as long as it was, without what may be values in it.
+        in_doubt: nobody can tell names from values in some of it.
     """
 
-    __slots__ = ("literals", "names", "tokens", "trusted", "whole")
+    __slots__ = ("hidden", "in_doubt", "literals", "names")
 
     def __init__(self, sql: str) -> None:
         tokens = list(tokenize(sql))
-        self.trusted = _trusted(tokens, len(sql))
-        self.whole = self.trusted == len(sql)
-        tokens = [token for token in tokens if token.start < self.trusted]
-        solid = [token for token in tokens if token.kind not in (Kind.SPACE, Kind.COMMENT)]
+        trusted = _trusted(tokens)
+        self.in_doubt = trusted < len(tokens)
+        del tokens[trusted:]
+        solid = [token for token in tokens if token.kind is not Kind.SPACE and token.kind is not Kind.COMMENT]
         certain = _certain(solid)
         self.names = {
-            _unquoted(token).lower() for token in solid if token.kind is Kind.WORD or token.start in certain
+            _unquoted(token).lower()
+            for token in solid
+            if token.kind is Kind.WORD or (token.kind is Kind.NAME and token.start in certain)
         }
-        self.tokens = [(token, self._is_shown(token)) for token in tokens]
-        self.literals = {
-            _unquoted(token) for token, shown in self.tokens if token.kind in _QUOTES and not shown
-        }
+        self.literals: set[str] = set()
+        hidden = "".join([self._hidden(token) for token in tokens])
+        self.hidden = hidden + "x" * (len(sql) - len(hidden))
 
-    def _is_shown(self, token: Token) -> bool:
-        if token.kind is Kind.NAME:
-            return _unquoted(token).lower() in self.names
-        if token.kind is Kind.VARIABLE:  # not $$text$$
-            return "$" not in token.text[1:]
-        return token.kind in (Kind.SPACE, Kind.WORD, Kind.OPERATOR, Kind.SEMICOLON)
+    def _hidden(self, token: Token) -> str:
+        kind, text = token.kind, token.text
+        if kind is Kind.NAME or kind is Kind.STRING:
+            inside = _unquoted(token)
+            if kind is Kind.NAME and inside.lower() in self.names:
+                return text
+            self.literals.add(inside)
+            return text[0] + "x" * (len(text) - 2) + text[-1]
+        if kind is Kind.BLOB:
+            return text[:2] + "0" * (len(text) - 3) + text[-1]
+        if kind is Kind.NUMBER:
+            return "0" * len(text)
+        if kind is Kind.COMMENT:
+            end = "*/" if len(text) > 3 and text.endswith("*/") else ""
+            return text[:2] + "x" * (len(text) - 2 - len(end)) + end
+        if kind is Kind.VARIABLE and "$" in text[1:]:  # $$text$$
+            return "x" * len(text)
+        return text
 
 
-@lru_cache(maxsize=1)  # frames of one answer ask again and again for the same text
-def names_of(sql: str) -> Names:
-    """Return the names of a text."""
+_LONGEST = 4096
+
+
+@lru_cache(maxsize=64)
+def _remembered(sql: str) -> Names:
     return Names(sql)
+
+
+def names_of(sql: str) -> Names:
+    """Return the names of a text; those of texts of usual length are remembered."""
+    return _remembered(sql) if len(sql) <= _LONGEST else Names(sql)
 
 
 def _unquoted(token: Token) -> str:
     text = token.text
-    if token.kind is Kind.BLOB:
-        return text[2:-1]
-    if token.kind not in (Kind.NAME, Kind.STRING):
+    if token.kind is not Kind.NAME and token.kind is not Kind.STRING:
         return text
     closing = text[-1]
     return text[1:-1].replace(closing * 2, closing)
 
 
-def _trusted(tokens: list[Token], size: int) -> int:
-    """Where quotes stop telling names from values: the first of them if any is in doubt, else the end."""
-    doubt = any(token.kind is Kind.BAD for token in tokens) or any(
-        token.kind in _TOUCHING and other.kind in _TOUCHING for token, other in pairwise(tokens)
-    )
-    quotes = (token.start for token in tokens if token.kind in _QUOTES or token.kind is Kind.BAD)
-    return next(quotes, size) if doubt else size
+def _trusted(tokens: list[Token]) -> int:
+    """How many tokens can be told names from values: all, or those in front of the first quote."""
+    first, doubt = len(tokens), False
+    for at, token in enumerate(tokens):
+        kind = token.kind
+        if kind is Kind.BAD or kind is Kind.STRING or kind is Kind.NAME or kind is Kind.BLOB:
+            first = min(first, at)
+            doubt = doubt or kind is Kind.BAD or _touched(tokens, at)
+    return first if doubt else len(tokens)
+
+
+def _touched(tokens: list[Token], at: int) -> bool:
+    """Whether something stands right beside a quoted text that should not."""
+    return any(token.kind in _TOUCHING for token in (*tokens[max(0, at - 1) : at], *tokens[at + 1 : at + 2]))
 
 
 def _certain(solid: list[Token]) -> set[int]:
     """Where quoted names stand that cannot be values."""
+    quoted = [token for token in solid if token.kind is Kind.NAME]
+    if all(token.text[0] != '"' for token in quoted):
+        return {token.start for token in quoted}
     found: set[int] = set()
     lists: list[bool] = []  # of each open parenthesis: whether names are listed in it
     setting: list[int] = []  # at which depths of parentheses a SET clause goes on

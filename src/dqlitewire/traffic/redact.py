@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any
 
 from dqlitewire import HEADER_SIZE, DecodeError, NodeRole
-from dqlitewire.conversation.sql import Kind
 from dqlitewire.cursor import Span
 from dqlitewire.explain import explain
 from dqlitewire.schema import REGISTRY
@@ -25,6 +24,7 @@ from dqlitewire.traffic.wording import Whose, cut
 _INDEX = re.compile(r"\[\d+\]$")
 _PATH = re.compile(r"[\w.\[\]]+", re.ASCII)
 _WORDS = re.compile(r"[\w$\x80-\xff]+|[^\w$\x80-\xff]", re.ASCII)
+_PLAIN = re.compile(r"[A-Za-z_\x80-\xff][\w\x80-\xff]*", re.ASCII)
 _PUNCTUATION = frozenset(" .,()\"'`[]")
 
 _TEXTS = frozenset({"name", "vfs", "address"})
@@ -33,7 +33,6 @@ _HIDDEN = frozenset(
     {"last_insert_id"}
     | {field.name for message in REGISTRY.values() for field in message.FIELDS if not field.is_attribute}
 )
-_FILLERS = {Kind.STRING: "x", Kind.BLOB: "0", Kind.NUMBER: "0"}
 
 
 def redact(frame: bytes, is_request: bool, version: int = 1, sql: str | None = None) -> bytes:
@@ -91,8 +90,7 @@ def redact_other(data: bytes) -> bytes:
 
 def redact_sql(text: bytes) -> bytes:
     """Return SQL text of the same length without what may be values in it."""
-    sql = text.decode("latin-1")
-    return _hidden_values(sql, Names(sql)).encode("latin-1")
+    return names_of(text.decode("latin-1")).hidden.encode("latin-1")
 
 
 def redact_message(text: bytes, sql: str | None = None) -> bytes:
@@ -114,22 +112,6 @@ def redact_text(text: str, change: Callable[[bytes], bytes]) -> str:
 def _bytewise(text: str) -> str:
     # one character for each byte, so that lengths and places are those of the frame
     return text.encode("utf-8", "surrogatepass").decode("latin-1")
-
-
-def _hidden_values(sql: str, names: Names) -> str:
-    parts: list[str] = []
-    for token, shown in names.tokens:
-        text = token.text
-        start, end = 0, len(text)
-        if shown:
-            parts.append(text)
-            continue
-        if token.kind in (Kind.STRING, Kind.NAME, Kind.BLOB):
-            start, end = 1 + (token.kind is Kind.BLOB), end - 1
-        elif token.kind is Kind.COMMENT:
-            start, end = 2, end - 2 * (end >= 4 and text.endswith("*/"))
-        parts.append(text[:start] + _FILLERS.get(token.kind, "x") * (end - start) + text[end:])
-    return "".join(parts) + "x" * (len(sql) - names.trusted)
 
 
 def _hidden_quotes(message: str, names: Names | None) -> str:
@@ -195,22 +177,25 @@ class _Copy:
 
     def _text(self, span: Span, name: str) -> None:
         text = self._bytes(span)
-        changes: dict[str, Callable[[str], str]] = {
-            "sql": lambda sql: _hidden_values(sql, Names(sql)),
-            "column_names": self._column,
-            "message": partial(_hidden_quotes, names=self._names),
-            **dict.fromkeys(_TEXTS, str),
-        }
-        if name in changes:
-            self._put(span, changes[name](text.decode("latin-1")).encode("latin-1"))
-        else:
-            self._put(span, b"x" * len(text))
+        shown = self._shown(name, text.decode("latin-1"))
+        self._put(span, shown.encode("latin-1"))
+
+    def _shown(self, name: str, text: str) -> str:
+        if name in _TEXTS:
+            return text
+        if name == "sql":
+            return names_of(text).hidden
+        if name == "column_names":
+            return self._column(text)
+        if name == "message":
+            return _hidden_quotes(text, self._names)
+        return "x" * len(text)
 
     def _column(self, name: str) -> str:
         # without a name of its own a column is called what its expression says; a name may be a literal, too
-        if self._names is not None and (name in self._names.literals or not self._names.whole):
+        if self._names is not None and (name in self._names.literals or self._names.in_doubt):
             return _hidden_quote(name, self._names.names)
-        return _hidden_values(name, Names(name))
+        return name if _PLAIN.fullmatch(name) else Names(name).hidden
 
     def _bytes(self, span: Span) -> bytes:
         data = self._frame[span.start : span.end]

@@ -6,6 +6,7 @@ users on (RAISE), and later releases say new things.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from enum import Enum
 
@@ -283,26 +284,12 @@ class Whose(Enum):
     UNKNOWN = "unknown"
 
 
-_HOLES = ("{}", "{#}", "{*}")
 _WHOSE = {"": Whose.SERVER, "{#}": Whose.SERVER, "{}": Whose.QUOTED, "{*}": Whose.UNKNOWN}
 _ORDINALS = ("st", "nd", "rd", "th")
+_HOLE = re.compile(r"(\{[#*]?\})")
 
-
-def _parts(template: str) -> list[str]:
-    """The literal parts of a template and, between them, its holes."""
-    parts = [""]
-    position = 0
-    while position < len(template):
-        hole = next((hole for hole in _HOLES if template.startswith(hole, position)), "")
-        if hole:
-            parts += [hole, ""]
-        else:
-            parts[-1] += template[position]
-        position += len(hole) or 1
-    return parts
-
-
-_TEMPLATES = [_parts(line) for line in f"{_SQLITE}{_DQLITE}".split("\n") if line]
+# literal parts and, between them, holes
+_TEMPLATES = [_HOLE.split(line) for line in f"{_SQLITE}{_DQLITE}".split("\n") if line]
 _WHOLE = frozenset(parts[0] for parts in _TEMPLATES if len(parts) == 1)
 _WITH_HOLES = [parts for parts in _TEMPLATES if len(parts) > 1]
 
