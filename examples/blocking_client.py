@@ -115,7 +115,4 @@ def main(address: str, database: str, *statements: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 4:
-        print(__doc__, file=sys.stderr)
-        sys.exit(2)
-    main(*sys.argv[1:])
+    main(*sys.argv[1:]) if len(sys.argv) > 3 else sys.exit(__doc__)

@@ -81,7 +81,5 @@ def main(name: str = DEFAULT) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2 or not (CAPTURES / f"{(*sys.argv, DEFAULT)[1]}.c2s.bin").exists():
-        print(__doc__, file=sys.stderr)
-        sys.exit(2)
-    main(*sys.argv[1:])
+    known = {path.name.removesuffix(".c2s.bin") for path in CAPTURES.glob("*.c2s.bin")}
+    main(*sys.argv[1:]) if known.issuperset(sys.argv[1:]) else sys.exit(__doc__)

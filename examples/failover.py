@@ -96,7 +96,4 @@ def main(database: str, count: str, *addresses: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 4 or not sys.argv[2].isdigit():
-        print(__doc__, file=sys.stderr)
-        sys.exit(2)
-    main(*sys.argv[1:])
+    main(*sys.argv[1:]) if len(sys.argv) > 3 and sys.argv[2].isdigit() else sys.exit(__doc__)

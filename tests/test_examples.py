@@ -27,15 +27,12 @@ def run(name: str, *arguments: str) -> list[str]:
         ("decode_recorded.py", ["no-such-recording"]),
     ],
 )
-def test_usage(
-    name: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_usage(name: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [name, *arguments])
     monkeypatch.syspath_prepend(str(EXAMPLES))
     with pytest.raises(SystemExit) as stop:
         runpy.run_path(str(EXAMPLES / name), run_name="__main__")
-    assert stop.value.code == 2
-    assert f"python examples/{name}" in capsys.readouterr().err
+    assert f"python examples/{name}" in str(stop.value.code)  # which Python prints to standard error
 
 
 # the other recordings hold what a client's decoder is right to refuse: rows that never come, an unknown
