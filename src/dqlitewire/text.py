@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
+    "Shown",
     "abbreviate",
     "missing_package",
     "printable",
@@ -75,6 +76,12 @@ _VISIBLE = {
 
 def _harmless(text: str) -> bool:
     return text.isprintable() and (text.isascii() or _UNSEEN.isdisjoint(text))
+
+
+class Shown(str):
+    """Text for a terminal: what is ours in it are colours, and what is not has passed `printable`."""
+
+    __slots__ = ()
 
 
 def printable(text: str) -> str:

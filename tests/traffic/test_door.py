@@ -196,6 +196,13 @@ def test_messages(view: list[str], terminal: bool, files: list[list[str]]) -> No
     assert "--redact" in view or "[red]" in shown  # no markup
 
 
+def test_colours_reach_a_terminal(files: list[list[str]]) -> None:
+    for command, colour in (("decode", "\x1b[36m"), ("stats", "\x1b[1m")):
+        result = run(command, *files[0], terminal=True)
+        assert colour in result.out
+        assert "?[" not in result.out.replace("?[35;5m", "")
+
+
 def test_json_says_what_was_there(files: list[list[str]]) -> None:
     result = run("decode", "--json", "--type", "EXEC_SQL", *files[0])
     assert json.loads(result.out)["fields"]["sql"] == MARK

@@ -340,6 +340,14 @@ def test_an_interrupt_anywhere(where: str, monkeypatch: pytest.MonkeyPatch) -> N
         assert run("explain", what).code in (Exit.OK, Exit.INTERRUPTED)
 
 
+def test_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("dqlitewire.cli.explain.explain_word", full)
+    assert run("explain", "5") == (Exit.INPUT, "", "dqlite-wire: out of memory\n")
+
+
 # ---------------------------------------------------------------- without the packages of an extra
 
 

@@ -18,7 +18,7 @@ import sys
 from enum import IntEnum
 from typing import NoReturn, TextIO
 
-from dqlitewire.text import printable, printable_json
+from dqlitewire.text import Shown, printable, printable_json
 
 MAX_WIDTH = 100_000  # columns that anybody may ask for
 
@@ -67,12 +67,6 @@ def fail(message: str, code: Exit = Exit.INPUT) -> NoReturn:
 
 
 # ---------------------------------------------------------------- the door
-
-
-class Shown(str):
-    """Text that has passed the door, with our colours in it."""
-
-    __slots__ = ()
 
 
 def joined(*parts: str) -> Shown:

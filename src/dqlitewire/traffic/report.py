@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dqlitewire.text import printable
+from dqlitewire.text import Shown, printable
 from dqlitewire.traffic.line import duration
 from dqlitewire.traffic.quantiles import Durations
 from dqlitewire.traffic.stats import Failure, Statement, Statistics, ranked
@@ -171,7 +171,7 @@ def _lines(table: Table, width: int, colour: bool) -> Iterator[str]:
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False)
     console.print(table)
-    yield from (text.rstrip() for text in out.getvalue().splitlines())
+    yield from (Shown(text.rstrip()) for text in out.getvalue().splitlines())
 
 
 def histogram(durations: Durations, width: int = 100) -> Iterator[str]:
