@@ -13,7 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 from dqlitewire.cli import output
-from dqlitewire.cli.output import Exit, Failure, ReaderGone, fail
+from dqlitewire.cli.output import Exit, ReaderGone, fail
 from dqlitewire.text import missing_package
 from dqlitewire.traffic.errors import SourceError
 
@@ -36,9 +36,8 @@ def _told(step: Callable[[], int | None]) -> int:
         return step() or Exit.OK
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
-    except Failure as error:
-        output.warn(str(error))
-        return error.code
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else Exit.OK
     except SourceError as error:
         output.warn(str(error))
         return Exit.INPUT
@@ -79,7 +78,7 @@ def missing(error: ImportError, extra: str) -> NoReturn:
     """End a command for want of a package that an extra brings.
 
     Raises:
-        Failure: a package of others is missing.
+        SystemExit: a package of others is missing.
         ImportError: it is one of our own, so this program is broken.
     """
     name = (error.name or "").partition(".")[0]

@@ -41,29 +41,18 @@ class Exit(IntEnum):
     NOT_DQLITE = 6
 
 
-class Failure(Exception):
-    """The end of a command, told in one line.
-
-    Attributes:
-        code: the exit code.
-    """
-
-    def __init__(self, message: str, code: Exit) -> None:
-        super().__init__(message)
-        self.code = code
-
-
 class ReaderGone(Exception):
     """Whoever read our output has gone away."""
 
 
 def fail(message: str, code: Exit = Exit.INPUT) -> NoReturn:
-    """End the command with one line.
+    """End the command with one line on standard error.
 
     Raises:
-        Failure: always.
+        SystemExit: always, with the code.
     """
-    raise Failure(message, code)
+    warn(message)
+    raise SystemExit(int(code))
 
 
 # ---------------------------------------------------------------- the door
@@ -91,7 +80,7 @@ def emit(text: str, at_once: bool = False) -> None:
 
     Raises:
         ReaderGone: nobody reads it.
-        Failure: it cannot be written.
+        SystemExit: it cannot be written.
     """
     _write(text if type(text) is Shown else printable(text), at_once)
 
@@ -116,7 +105,7 @@ def finish() -> None:
 
     Raises:
         ReaderGone: nobody reads it.
-        Failure: it cannot be written.
+        SystemExit: it cannot be written.
     """
     _write("", at_once=True, end="")
 

@@ -124,12 +124,9 @@ class LazyFrame:
             self._decode()
         return self._error
 
-    @error.setter
-    def error(self, error: DecodeError | None) -> None:
-        # told by who knows more than the bytes say
-        self._error = error
-        if error is not None:
-            self._read, self._message = True, None
+    def refuse(self, error: DecodeError) -> None:
+        """Let this frame be one that does not decode, whatever its bytes say."""
+        self._read, self._message, self._error = True, None, error
 
     def _decode(self) -> None:
         self._read = True

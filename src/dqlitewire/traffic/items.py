@@ -228,7 +228,8 @@ class _Talk:
         item.data, error = redact_frame(frame.data, frame.is_request, frame.version, sql, frame.error)
         shown = Frame(frame.side, frame.offset, item.data, frame.start, frame.end, frame._reader)
         shown.version, shown.servers_format = frame.version, frame.servers_format
-        shown.error = error
+        if error is not None:
+            shown.refuse(error)
         item._frame = shown
         item.redacted = True
         if item.sql is not None:
