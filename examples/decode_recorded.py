@@ -16,6 +16,7 @@ from dqlitewire import HEADER_SIZE, Message, MessageDecoder, ServerFailure
 from dqlitewire.messages import ClusterRequest, FailureResponse, RowsResponse, ServersResponse
 
 CAPTURES = Path(__file__).parent.parent / "tests" / "captures"
+DEFAULT = "1.18.1-basics-0"
 WIDTH = 80
 SHOWN_ROWS = 3
 
@@ -66,7 +67,7 @@ def show(mark: str, message: Message) -> None:
         mark = " "
 
 
-def main(name: str = "1.18.1-basics-0") -> None:
+def main(name: str = DEFAULT) -> None:
     decoder = MessageDecoder()
     decoder.feed((CAPTURES / f"{name}.s2c.bin").read_bytes())
     frames = 0
@@ -80,4 +81,5 @@ def main(name: str = "1.18.1-basics-0") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    known = {path.name.removesuffix(".c2s.bin") for path in CAPTURES.glob("*.c2s.bin")}
+    main(*sys.argv[1:]) if known.issuperset(sys.argv[1:]) else sys.exit(__doc__)

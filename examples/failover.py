@@ -96,4 +96,4 @@ def main(database: str, count: str, *addresses: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*sys.argv[1:]) if len(sys.argv) > 3 and sys.argv[2].isdigit() else sys.exit(__doc__)

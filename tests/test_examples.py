@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,23 @@ CAPTURES = Path(__file__).parent / "captures"
 def run(name: str, *arguments: str) -> list[str]:
     command = [sys.executable, str(EXAMPLES / name), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("asyncio_client.py", []),
+        ("blocking_client.py", ["127.0.0.1:1", "db"]),
+        ("failover.py", ["db", "many", "127.0.0.1:1"]),
+        ("decode_recorded.py", ["no-such-recording"]),
+    ],
+)
+def test_usage(name: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [name, *arguments])
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    assert f"python examples/{name}" in str(stop.value.code)  # which Python prints to standard error
 
 
 # the other recordings hold what a client's decoder is right to refuse: rows that never come, an unknown

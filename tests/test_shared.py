@@ -39,6 +39,7 @@ CONSTANT = "never changed once the module is imported"
 PER_CALL = "holds no state of its own"
 
 KNOWN = {
+    "cli/output.py: CLEARED": CONSTANT,
     "codec.py: _REQUEST_READERS": FIRST_USE,
     "codec.py: _RESPONSE_READERS": FIRST_USE,
     "codec.py: _LEGACY_READERS": FIRST_USE,
@@ -68,6 +69,7 @@ KNOWN = {
     "testing/session.py: _LIMITS": CONSTANT,
     "testing/strategies.py: _LIMITS": CONSTANT,
     "testing/workspace.py: _NO_VALUES": CONSTANT,
+    "traffic/probe.py: LIMITS": CONSTANT,
     "writers.py: chunk_shapes": CACHE,
     "writers.py: favourites": CACHE,
     "writers.py: params_shapes": CACHE,

@@ -1,4 +1,9 @@
-"""Words for people: server text made harmless for terminals and logs, values shortened for reprs."""
+"""Words for people: text of others made harmless for terminals and logs, values shortened for reprs.
+
+`sanitize_server_text` and `sanitize_for_log` replace a fixed list of characters, which others rely on.
+`printable` and `printable_json` let nothing through but what a terminal shows as it is; what the tools print
+goes through one of these two.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["abbreviate", "kind_of", "sanitize_for_log", "sanitize_server_text", "shown"]
+__all__ = [
+    "Shown",
+    "abbreviate",
+    "kind_of",
+    "missing_package",
+    "printable",
+    "printable_json",
+    "sanitize_for_log",
+    "sanitize_server_text",
+    "shown",
+]
 
 # Controls, bidirectional overrides, and white space that hides or reorders text; TAB and LF stay.
 _HARMFUL = (
@@ -36,6 +51,89 @@ def sanitize_server_text(s: str) -> str:
 def sanitize_for_log(s: str) -> str:
     """Sanitise server text onto one line: LF and TAB become two visible characters."""
     return sanitize_server_text(s).replace("\n", "\\n").replace("\t", "\\t")
+
+
+# Letters and marks that `isprintable` lets pass though nothing is seen of them: joiners, fillers of Hangul
+# and Mongolian, variation selectors. (Not U+FE0F, which colours the emoji before it.)
+_UNSEEN = frozenset(
+    chr(point)
+    for first, last in (
+        (0x034F, 0x034F),
+        (0x115F, 0x1160),
+        (0x17B4, 0x17B5),
+        (0x180B, 0x180F),
+        (0x3164, 0x3164),
+        (0xFE00, 0xFE0E),
+        (0xFFA0, 0xFFA0),
+        (0xE0100, 0xE01EF),
+    )
+    for point in range(first, last + 1)
+)
+_VISIBLE = {
+    "\n": "\\n",
+    "\t": "\\t",
+    **dict.fromkeys((*"\u00a0\u205f\u3000", *map(chr, range(0x2000, 0x200B))), " "),
+}
+
+
+def _harmless(text: str) -> bool:
+    return text.isprintable() and (text.isascii() or _UNSEEN.isdisjoint(text))
+
+
+class Shown(str):
+    """Text for a terminal: what is ours in it are colours, and what is not has passed `printable`."""
+
+    __slots__ = ()
+
+
+def printable(text: str) -> str:
+    """Return text as one line of characters that a terminal shows as they are.
+
+    LF and TAB become `\\n` and `\\t`, bytes that were no UTF-8 (surrogate escapes) `\\xNN`, blanks of any
+    width a blank, and any other control, format, unassigned or unseen character `?`. Twice changes no more.
+    """
+    if text.isprintable() and (text.isascii() or _UNSEEN.isdisjoint(text)):
+        return text
+    return "".join(map(_seen, text))
+
+
+def _seen(char: str) -> str:
+    if char in _VISIBLE:
+        return _VISIBLE[char]
+    if "\udc80" <= char <= "\udcff":
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char if _harmless(char) else "?"
+
+
+def printable_json(text: str, ascii_only: bool = False) -> str:
+    """Return JSON text that says the same with every character escaped that a terminal may not show.
+
+    Args:
+        text: one JSON value on one line: what is escaped stands inside its strings.
+        ascii_only: escape whatever is not ASCII.
+    """
+    if _harmless(text) and not (ascii_only and not text.isascii()):
+        return text
+    return "".join(
+        char if _harmless(char) and not (ascii_only and char > "\x7e") else _json_escape(ord(char))
+        for char in text
+    )
+
+
+def _json_escape(point: int) -> str:
+    if point < 0x10000:
+        return f"\\u{point:04x}"
+    point -= 0x10000
+    return f"\\u{0xD800 | point >> 10:04x}\\u{0xDC00 | point & 0x3FF:04x}"
+
+
+def missing_package(package: str, extra: str) -> str:
+    """Say what to install; right from a checkout, a wheel and a repository alike."""
+    # the name on the package index is another project's
+    return (
+        f"{package} is missing: it comes with the extra '{extra}' of dqlite-wire "
+        f"(from a checkout: pip install '.[{extra}]')"
+    )
 
 
 _name_of_type = type.__dict__["__name__"].__get__

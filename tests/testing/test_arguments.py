@@ -289,8 +289,8 @@ def test_a_script_is_played_once() -> None:
 
 HIDDEN = "import sys; sys.modules[{!r}] = None; "
 NEEDS = {
-    "from dqlitewire.testing import DqliteServer": "apsw is not installed: install the extra 'testing'",
-    "import dqlitewire.testing.server": "apsw is not installed: install the extra 'testing'",
+    "from dqlitewire.testing import DqliteServer": "apsw is missing: it comes with the extra 'testing'",
+    "import dqlitewire.testing.server": "apsw is missing: it comes with the extra 'testing'",
     "import dqlitewire.testing.strategies": "hypothesis is not installed: install 'hypothesis'",
 }
 
@@ -323,6 +323,6 @@ def test_a_pytest_session_without_apsw(tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert "1 passed, 2 errors" in finished.stdout
-    assert finished.stdout.count("apsw is not installed: install the extra 'testing'") >= 2
+    assert finished.stdout.count("apsw is missing: it comes with the extra 'testing'") >= 2
     assert "Traceback" not in finished.stdout
     assert "apsw = None" not in finished.stdout

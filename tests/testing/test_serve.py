@@ -164,8 +164,18 @@ def test_without_apsw() -> None:
     finished = subprocess.run(
         [sys.executable, "-c", hidden, "serve"], capture_output=True, text=True, timeout=30, check=False
     )
-    assert finished.stderr == "dqlite-wire: apsw is not installed: install the extra 'testing'\n"
+    advice = "it comes with the extra 'testing' of dqlite-wire (from a checkout: pip install '.[testing]')"
+    assert finished.stderr == f"dqlite-wire: apsw is missing: {advice}\n"
     assert finished.returncode == 2
+
+
+def test_the_server_without_apsw() -> None:
+    hidden = "import sys; sys.modules['apsw'] = None; from dqlitewire.testing import DqliteServer"
+    finished = subprocess.run(
+        [sys.executable, "-c", hidden], capture_output=True, text=True, timeout=30, check=False
+    )
+    advice = "it comes with the extra 'testing' of dqlite-wire (from a checkout: pip install '.[testing]')"
+    assert finished.stderr.splitlines()[-1] == f"ModuleNotFoundError: apsw is missing: {advice}"
 
 
 def test_demo() -> None:

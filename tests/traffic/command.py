@@ -31,9 +31,34 @@ class _Stdin(io.TextIOWrapper):
         super().__init__(io.BytesIO(data))
 
 
-def run(*arguments: str | Path, stdin: bytes = b"") -> Result:
-    """Run a command; standard output and error are not terminals."""
-    out, err = io.StringIO(), io.StringIO()
+class _Output(io.TextIOWrapper):
+    def __init__(self, encoding: str, terminal: bool) -> None:
+        super().__init__(io.BytesIO(), encoding, write_through=True)
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+    @property
+    def text(self) -> str:
+        self.flush()
+        held = self.buffer
+        assert isinstance(held, io.BytesIO)
+        return held.getvalue().decode(self.encoding)
+
+
+def run(
+    *arguments: str | Path, stdin: bytes = b"", terminal: bool = False, encoding: str = "utf-8"
+) -> Result:
+    """Run a command.
+
+    Args:
+        arguments: the words behind its name.
+        stdin: what it reads from standard input.
+        terminal: whether its outputs are one; standard input is none.
+        encoding: of its outputs.
+    """
+    out, err = _Output(encoding, terminal), _Output(encoding, terminal)
     with (
         mock.patch.object(sys, "argv", ["dqlite-wire", *map(str, arguments)]),
         mock.patch.object(sys, "stdin", _Stdin(stdin)),
@@ -45,7 +70,7 @@ def run(*arguments: str | Path, stdin: bytes = b"") -> Result:
             code = 0
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    return Result(code, out.getvalue(), err.getvalue())
+    return Result(code, out.text, err.text)
 
 
 def on_terminal(*arguments: str | Path, **environment: str) -> str:

@@ -169,9 +169,9 @@ def test_missing_packages_are_named(tmp_path: Path) -> None:
     (tmp_path / "dpkt.py").write_text("raise ImportError('no dpkt', name='dpkt')\n")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     done = subprocess.run([*COMMAND, "decode"], capture_output=True, text=True, env=environment, check=False)
-    advice = "the command line needs more than the library: pip install dqlite-wire[cli]"
-    assert done.stderr == f"dqlite-wire: {advice} (dpkt is missing)\n"
-    assert done.returncode != 0
+    advice = "it comes with the extra 'cli' of dqlite-wire (from a checkout: pip install '.[cli]')"
+    assert done.stderr == f"dqlite-wire: dpkt is missing: {advice}\n"
+    assert done.returncode == 2
 
 
 # ---------------------------------------------------------------- input

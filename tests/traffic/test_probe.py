@@ -12,9 +12,18 @@ from typing import Any
 
 import pytest
 
-from dqlitewire.messages import FailureResponse, LeaderResponse
+from dqlitewire import NodeInfo, NodeRole
+from dqlitewire.cli import probe as probe_command
+from dqlitewire.messages import (
+    FailureResponse,
+    FilesResponse,
+    LeaderResponse,
+    MetadataResponse,
+    ServersResponse,
+)
+from dqlitewire.traffic import probe as probing
 from dqlitewire.traffic.errors import SourceError
-from dqlitewire.traffic.probe import Status, probe, split_address
+from dqlitewire.traffic.probe import Health, Status, probe, split_address
 from tests.real.nodes import Cluster, Node
 from tests.real.raw import RawConnection, text, word
 from tests.traffic.command import on_terminal, run
@@ -209,13 +218,182 @@ def test_a_wrong_answer() -> None:
     assert "go away" in health.detail
 
 
+# ---------------------------------------------------------------- a deadline over all, and every answer
+
+
+class Clock:
+    """Time that passes when somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Peer:
+    """A socket whose other end follows a script.
+
+    Args:
+        clock: moved on while we wait.
+        answers: what each request is answered with, piece by piece; None closes, a number waits so long.
+    """
+
+    def __init__(self, clock: Clock, *answers: list[bytes | float | None]) -> None:
+        self.clock = clock
+        self.answers = [iter(answer) for answer in answers]
+        self.now: Iterator[bytes | float | None] = iter(())
+        self.timeout = 0.0
+        self.received = 0
+
+    def settimeout(self, timeout: float) -> None:
+        assert timeout > 0
+        self.timeout = timeout
+
+    def sendall(self, data: bytes) -> None:
+        self.now = self.answers.pop(0) if self.answers else iter(())
+
+    def recv(self, size: int) -> bytes:
+        self.received += 1
+        for piece in self.now:
+            if piece is None:
+                return b""
+            if isinstance(piece, float):
+                if piece >= self.timeout:
+                    break
+                self.clock.now += piece
+            else:
+                return piece
+        self.clock.now += self.timeout
+        raise TimeoutError("timed out")
+
+    def close(self) -> None:
+        pass
+
+
+LEADER = LeaderResponse(3, "10.0.0.3:9000").encode()
+NODES = ServersResponse([NodeInfo(3, "10.0.0.3:9000", NodeRole.VOTER)]).encode()
+ABOUT = MetadataResponse(1, 2).encode()
+OLD = FailureResponse(1005, "unrecognized schema version").encode()
+GOOD: list[list[bytes | float | None]] = [[LEADER], [NODES], [ABOUT], [OLD]]
+
+
+def asked(
+    monkeypatch: pytest.MonkeyPatch, *connections: list[list[bytes | float | None]]
+) -> tuple[Health, int]:
+    """Probe peers that follow scripts; how they are, and how often they were listened to."""
+    clock = Clock()
+    peers = [Peer(clock, *script) for script in connections]
+    left = iter(peers)
+    monkeypatch.setattr(probing, "_dial", lambda host, port, deadline: next(left))
+    begin = clock.now
+    health = probe("node:1", 2.0, clock=clock)
+    assert clock.now - begin <= 2.0
+    return health, sum(peer.received for peer in peers)
+
+
+def test_a_scripted_node_that_is_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    health, received = asked(monkeypatch, GOOD)
+    assert (health.status, health.detail, received) == (Status.HEALTHY, "", 4)
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_byte_at_a_time_does_not_prolong_it(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    slowly = [piece for byte in GOOD[number][0] for piece in (1.0, bytes([byte]))]  # type: ignore[union-attr]
+    health, received = asked(monkeypatch, [*GOOD[:number], slowly])
+    assert received <= number + 3
+    assert "no answer within 2 s" in health.detail
+    assert health.status is (Status.FAILING if number else Status.UNREACHABLE)
+
+
+def test_many_bytes_that_end_nothing_do_not_prolong_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    huge = (1 << 18).to_bytes(4, "little") + b"\1\0\0\0"
+    health, received = asked(monkeypatch, [[huge, *[0.01, bytes(8)] * 1000]])
+    assert received <= 202
+    assert health.status is Status.UNREACHABLE
+
+
+ODD: dict[str, list[bytes | float | None]] = {
+    "closes": [None],
+    "closes in the middle": [LEADER[:9], None],
+    "hangs": [],
+    "garbage": [b"\xff" * 64],
+    "http": [b"HTTP/1.1 400 Bad Request\r\n\r\n"],
+    "another answer": [FilesResponse({"a": b""}).encode()],
+    "two answers": [NODES + ABOUT + NODES + LEADER],
+    "too large": [(1 << 27).to_bytes(4, "little") + b"\1\0\0\0"],
+    "an unknown type": [bytes([1, 0, 0, 0, 99, 0, 0, 0, *bytes(8)])],
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_node_that_answers_leader_alone_is_not_healthy(
+    odd: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    health, _ = asked(monkeypatch, [*GOOD[:number], ODD[odd]])
+    assert health.status is Status.FAILING
+    assert health.leader_address == "10.0.0.3:9000"
+    assert health.detail.startswith(("CLUSTER: ", "DESCRIBE: ", "LEADER with schema 1: ")[number - 1])
+    monkeypatch.setattr(probe_command, "probe", lambda address, timeout: health)
+    result = run("probe", "node:1")
+    assert (result.code, result.err) == (5, "")
+    assert result.out.startswith("node:1  failing (")
+
+
+@pytest.mark.parametrize("odd", [name for name in ODD if name != "two answers"])
+def test_a_peer_that_does_not_answer_leader(odd: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    health, _ = asked(monkeypatch, [ODD[odd]])
+    assert health.status is (Status.UNREACHABLE if odd == "hangs" else Status.NOT_DQLITE)
+    assert health.detail
+
+
+def test_an_error_of_the_connection_after_leader(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Peer, size: int) -> bytes:
+        if self.answers:
+            return LEADER
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+    monkeypatch.setattr(Peer, "recv", broken)
+    health, _ = asked(monkeypatch, [[], []])
+    assert health.status is Status.FAILING
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_the_old_handshake_makes_nothing_worse(odd: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    unknown = LeaderResponse(0, "").encode()
+    health, _ = asked(monkeypatch, [[unknown], *GOOD[1:]], [ODD[odd]])
+    assert health.status is Status.NO_LEADER
+    assert health.detail.startswith("the node knows no leader")
+
+
 def test_a_node_that_goes_away_in_the_middle() -> None:
     frame = LeaderResponse(3, "10.0.0.3:9000").encode()
     with serving(lambda connection: connection.sendall(frame)) as (address, _):
-        health = probe(address)
-    assert health.status is Status.HEALTHY
-    assert health.leader_address == "10.0.0.3:9000"
-    assert health.nodes == []
+        result = run("probe", address)
+    closed = "CLUSTER: the connection was closed without an answer"
+    assert result.code == 5
+    assert result.out.splitlines()[0] == f"{address}  failing ({closed})"
+
+
+def test_a_name_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: held.wait(20) and [])
+    health = probe("slow.invalid:1", 0.05)
+    held.set()
+    assert (health.status, health.detail) == (Status.UNREACHABLE, "no answer within 0.05 s")
+
+
+def test_every_address_of_a_host_is_tried() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        health = probe(f"localhost:{port}", 0.2)  # perhaps ::1 first, where nobody listens
+    assert health.detail == "connected, but no answer within 0.2 s"
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 70, "a\udcff", "\u202e"])
+def test_what_can_be_no_host(host: str) -> None:
+    assert run("probe", f"{host}:1", "--timeout", "2").code == 5
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import NoReturn
 
-MISSING = "dqlite-wire: the command line needs more than the library: pip install dqlite-wire[cli]"
+from dqlitewire.cli import ending
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run the command line; without its extra packages, say how to get them."""
+    sys.exit(ending.of(_command))
+
+
+def _command() -> int:
     try:
         for package in ("typer", "rich", "dpkt"):
             importlib.import_module(package)
     except ImportError as error:
-        sys.exit(f"{MISSING} ({error.name} is missing)")
+        ending.missing(error, "cli")
     from dqlitewire.cli.app import run
 
-    run()
+    return run(sys.argv[1:])

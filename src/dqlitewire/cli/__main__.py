@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
 from dqlitewire.cli import main
 
-sys.argv[0] = "dqlite-wire"
-main()
+if __name__ == "__main__":
+    main()

@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import sys
+from functools import cache, partial
 from typing import Annotated
 
 import typer
 
 from dqlitewire import __version__
-from dqlitewire.cli import decode, explain, output, probe, stats
-from dqlitewire.traffic.errors import SourceError
+from dqlitewire.cli import decode, explain, probe, serve, stats
+from dqlitewire.cli.output import Exit, emit, fail
+
+NAME = "dqlite-wire"
 
 app = typer.Typer(
-    name="dqlite-wire",
+    name=NAME,
     help="See dqlite traffic: decode it, count it, explain it, ask a node.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     pretty_exceptions_enable=False,
 )
-for command in (decode, stats, explain, probe):
+for command in (decode, stats, explain, probe, serve):
     command.register(app)
-with contextlib.suppress(ImportError):
-    from dqlitewire.cli import serve
-
-    serve.register(app)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"dqlite-wire {__version__}")
+        emit(f"{NAME} {__version__}")
         raise typer.Exit
 
 
@@ -46,17 +40,30 @@ def options(
     """See dqlite traffic: decode it, count it, explain it, ask a node."""
 
 
-def run() -> None:
-    """Run the command: errors in one line; a reader that goes away is none."""
+# typer brings a click of its own or uses the one installed: their errors are told by what they inherit
+_UsageError: type[Exception] = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+)
+
+
+_group = cache(partial(typer.main.get_command, app))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command.
+
+    Typer's own way to do so is not taken: it would write what an argument says straight to the terminal.
+
+    Returns:
+        The exit code.
+    """
     try:
-        try:
-            app()
-        finally:
-            sys.stdout.flush()
-    except SourceError as error:
-        print(f"dqlite-wire: {error}", file=sys.stderr)
-        sys.exit(output.Exit.INPUT)
-    except (BrokenPipeError, output.ReaderGone):
-        # what is still buffered cannot go anywhere either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
+        with _group().make_context(NAME, list(arguments or ["--help"])) as context:
+            context.command.invoke(context)
+    except typer.Exit as stop:
+        return stop.exit_code if arguments else Exit.USAGE
+    except _UsageError as error:
+        where = getattr(getattr(error, "ctx", None), "command_path", NAME)
+        said = " ".join(getattr(error, "format_message", error.__str__)().split()).removesuffix(".")
+        fail(f"{said} ({where} --help tells more)", Exit.USAGE)
+    return Exit.OK

@@ -6,7 +6,6 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -14,10 +13,12 @@ from typing import Annotated
 import typer
 
 from dqlitewire import RequestType, ResponseType
-from dqlitewire.cli.output import Exit, colourful, emit, fail, painted, width
+from dqlitewire.cli.options import WidthOption, finite
+from dqlitewire.cli.output import Exit, colourful, emit, emit_json, fail, joined, painted, warn, width
 from dqlitewire.cli.progress import watched
 from dqlitewire.conversation import Side
 from dqlitewire.traffic.direction import guess
+from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.inputs import open_input
 from dqlitewire.traffic.items import Item, items
 from dqlitewire.traffic.jsonline import json_object, json_text
@@ -111,7 +112,8 @@ def command(
         str | None, typer.Option(metavar="REGEX", help="The same with a regular expression.")
     ] = None,
     min_latency: Annotated[
-        float | None, typer.Option(metavar="MS", help="Only requests that took so long.")
+        float | None,
+        typer.Option(metavar="MS", min=0, max=1e12, callback=finite, help="Only requests that took so long."),
     ] = None,
     failures: Annotated[
         bool, typer.Option("--failures", help="Only requests that failed or got no answer.")
@@ -124,9 +126,7 @@ def command(
     no_time: Annotated[
         bool, typer.Option("--no-time", help="No times and latencies: output that can be compared.")
     ] = False,
-    columns: Annotated[
-        int | None, typer.Option("--width", min=40, metavar="N", help="Columns to fit lines into.")
-    ] = None,
+    columns: WidthOption = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Wait for more at the end of a growing file.")
     ] = False,
@@ -164,7 +164,7 @@ def command(
         not no_time,
     )
     damage = Damage()
-    opened = open_sources(sources, requests, responses, format, direction, ports, follow)
+    opened = open_sources(sources, requests, responses, format, direction, ports, follow, redact)
     try:
         for source in opened:
             with source:
@@ -190,8 +190,24 @@ def open_sources(
     direction: Direction | None,
     ports: list[int] | None,
     follow: bool = False,
+    redact: bool = False,
 ) -> Iterator[Source]:
     """Open what the command line names; two raw streams of different directions are one connection."""
+    try:
+        yield from _open_sources(names, requests, responses, format, direction, ports, follow)
+    except SourceError as error:
+        raise (error.without_quotes() if redact else error) from None
+
+
+def _open_sources(
+    names: list[str] | None,
+    requests: str | None,
+    responses: str | None,
+    format: Format | None,
+    direction: Direction | None,
+    ports: list[int] | None,
+    follow: bool,
+) -> Iterator[Source]:
     side = None if direction is None else Side.CLIENT if direction is Direction.REQUEST else Side.SERVER
     if requests is not None and responses is not None:
         yield open_pair(requests, responses)
@@ -209,7 +225,7 @@ def open_sources(
     read = 0
     for name in names:
         if len(names) > 1 and name != "-" and not follow and _empty(name):
-            print(f"dqlite-wire: {name}: empty, left out", file=sys.stderr)
+            warn(f"{name}: empty, left out")
             continue
         read += 1
         yield open_source(name, format=format, side=side, ports=ports or (), more=_more if follow else None)
@@ -265,7 +281,7 @@ def _known_types(names: list[str]) -> frozenset[str]:
 def _pattern(text: str | None) -> re.Pattern[str] | None:
     try:
         return None if text is None else re.compile(text)
-    except re.error as error:
+    except (re.error, RecursionError, OverflowError) as error:
         fail(f"--grep {text!r}: {error}", Exit.USAGE)
 
 
@@ -302,7 +318,7 @@ class Damage:
                 f"{counted(self.undecoded, 'frame')} {'does' if self.undecoded == 1 else 'do'} not decode"
             )
         for note in self.notes:
-            print(f"dqlite-wire: {note}", file=sys.stderr)
+            warn(note)
 
 
 class View:
@@ -332,31 +348,31 @@ class View:
         known: set[Connection] = set()
         for item in stream:
             if self.as_json:
-                emit(json_text(item, self.limit_rows, self.times), at_once)
+                emit_json(json_text(item, self.limit_rows, self.times), at_once)
                 continue
             if item.connection not in known:
                 known.add(item.connection)
-                self._introduce(item.connection)
+                self._introduce(item.connection, at_once)
             shown = line(item, self.clock, self.width, self.times)
             emit(self._painted(shown), at_once)
             for text in self._details(item):
                 emit(text, at_once)
 
-    def _introduce(self, connection: Connection) -> None:
+    def _introduce(self, connection: Connection, at_once: bool) -> None:
         if connection.client or connection.server:
             started = ", joined in the middle" if connection.midstream else ""
             text = f"-- connection {connection.number}: {connection.client} > {connection.server}{started}"
-            emit(painted(text, "dim", self.colour))
+            emit(painted(text, "dim", self.colour), at_once)
 
     def _painted(self, shown: Line) -> str:
         if not self.colour:
             return str(shown)
-        return (
-            painted(f"{shown.time}{shown.place}", "dim", True)
-            + painted(shown.type, shown.style, True)
-            + f" {shown.text}"
-            + painted(shown.latency, "dim", True)
-        ).rstrip()
+        return joined(
+            painted(f"{shown.time}{shown.place}", "dim", True),
+            painted(shown.type, shown.style, True),
+            f" {shown.text}" if shown.latency else f" {shown.text}".rstrip(),
+            painted(shown.latency, "dim", True),
+        )
 
     def _details(self, item: Item) -> Iterator[str]:
         if self.verbose and (span := item.spans()) is not None:
@@ -367,17 +383,21 @@ class View:
 
 
 def _record(stream: Iterable[Item], path: Path, redacted: bool) -> None:
-    with ExitStack() as stack:
-        writer = stack.enter_context(TranscriptWriter(path, redacted=redacted))
-        for item in stream:
-            time = item.time if item.connection.timed else None
-            if item.type == "UNANSWERED":
-                continue
-            if item.type == "GAP":
-                writer.gap(item.connection, item.side, item.size or None, None)
-            elif item.type == "END":
-                writer.end(item.connection, item.side, time)
-            else:
-                described = json_object(item)
-                kept = {key: value for key, value in described.items() if key in RECORDED}
-                writer.frame(item.connection, item.side, item.data, time, kept)
+    try:
+        with TranscriptWriter(path, redacted=redacted) as writer:
+            for item in stream:
+                _write(writer, item)
+    except OSError as error:  # of the writer: sources have an error of their own
+        fail(f"{path}: {error.strerror or error}")
+
+
+def _write(writer: TranscriptWriter, item: Item) -> None:
+    time = item.time if item.connection.timed else None
+    if item.type == "GAP":
+        writer.gap(item.connection, item.side, item.size or None, None)
+    elif item.type == "END":
+        writer.end(item.connection, item.side, time)
+    elif item.type != "UNANSWERED":
+        described = json_object(item)
+        kept = {key: value for key, value in described.items() if key in RECORDED}
+        writer.frame(item.connection, item.side, item.data, time, kept)

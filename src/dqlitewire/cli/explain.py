@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from dqlitewire.cli.decode import Damage, Direction, DirectionOption, FormatOption
-from dqlitewire.cli.output import Exit, colourful, emit, fail, painted, width
+from dqlitewire.cli.options import WidthOption
+from dqlitewire.cli.output import Exit, colourful, emit, fail, joined, painted, width
 from dqlitewire.conversation import Side
 from dqlitewire.explain import explain as frame_spans
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.items import Item, items
 from dqlitewire.traffic.line import Clock, line
 from dqlitewire.traffic.sources import Format, Source, open_source
+from dqlitewire.traffic.summary import elide
 from dqlitewire.traffic.tree import hexdump, tree
 from dqlitewire.traffic.words import explain_word
 
@@ -35,9 +37,7 @@ def command(
     ],
     format: FormatOption = None,
     direction: DirectionOption = None,
-    columns: Annotated[
-        int | None, typer.Option("--width", min=40, metavar="N", help="Columns to fit lines into.")
-    ] = None,
+    columns: WidthOption = None,
     all_bytes: Annotated[
         bool, typer.Option("--all", help="Show every byte and every row of long frames.")
     ] = False,
@@ -65,21 +65,25 @@ def _source(what: list[str], format: Format | None, side: Side | None) -> Source
         return open_source(what[0], format=format, side=side)
     text = " ".join(what)
     try:
-        source = open_source(text.encode(), format=format, side=side)
+        source = open_source(os.fsencode(text), format=format, side=side)
     except SourceError as error:
         if "hex digit" not in error.seen and len(what) == 1 and not any(mark in text for mark in " \n'\""):
-            fail(f"{text!r} is no code, no message type, no bytes and no file", Exit.INPUT)
+            _unknown(text)
         raise error
     if source.format not in ("hex", "xxd", "python", "base64"):
-        fail(f"{text!r} is no code, no message type, no bytes and no file", Exit.INPUT)
+        _unknown(text)
     return source
+
+
+def _unknown(text: str) -> NoReturn:
+    fail(f"{elide(text, 60)!r} is no code, no message type, no bytes and no file", Exit.INPUT)
 
 
 def _show(item: Item, columns: int, all_bytes: bool) -> None:
     colour = colourful(sys.stdout)
     shown = line(item, Clock("none"), columns)
     kind = painted(shown.type.strip(), shown.style, colour)
-    emit(f"{kind} {'request' if item.is_request else 'response'}  {shown.text}".rstrip())
+    emit(joined(kind, f" {'request' if item.is_request else 'response'}  {shown.text}".rstrip()))
     span = item.spans()
     if span is None and item.type == "INCOMPLETE":
         span = frame_spans(item.data, is_request=item.is_request)

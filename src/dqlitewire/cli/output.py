@@ -1,30 +1,78 @@
-"""What all commands share: exit codes, errors in one line, widths and colour."""
+"""What all commands share: the door to the terminal, exit codes, errors in one line, widths and colour.
+
+The door: whatever a command says leaves through `emit`, `emit_json` or `warn`. They let no character through
+that could do more than be seen (`dqlitewire.text.printable`), whoever chose it: a peer, a file, its name, an
+argument. `Shown` marks text that has passed already and carries our own colours; joined to anything else it
+is a plain str again and passes once more, so a mistake shows as `?[2m`, never as a colour that a peer wrote.
+
+An output that takes no more ends the command: quietly where the reader has gone, else with one line.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shutil
 import sys
 from enum import IntEnum
 from typing import NoReturn, TextIO
 
-import typer
+from dqlitewire.text import Shown, printable, printable_json
+
+MAX_WIDTH = 100_000  # columns that anybody may ask for
 
 
 class Exit(IntEnum):
-    """What the exit code of the command says."""
+    """What the exit code of a command says; docs/traffic.md tells users."""
 
     OK = 0
     DAMAGED = 1  # all was read, but some of it was no dqlite, or could not be decoded
     USAGE = 2
-    INPUT = 3  # nothing could be read
-    NO_LEADER = 4  # probe
-    UNREACHABLE = 5  # probe
-    NOT_DQLITE = 6  # probe
+    INPUT = 3  # nothing could be read, or the output takes nothing
+    REFUSED = 4
+    FAILED = 5  # the peer answered, and failed
+    INTERRUPTED = 130
+
+    # `probe` of one node has words of its own
+    NO_LEADER = 4
+    UNREACHABLE = 5
+    FAILING = 5
+    NOT_DQLITE = 6
 
 
 class ReaderGone(Exception):
     """Whoever read our output has gone away."""
+
+
+def fail(message: str, code: Exit = Exit.INPUT) -> NoReturn:
+    """End the command with one line on standard error.
+
+    Raises:
+        SystemExit: always, with the code.
+    """
+    warn(message)
+    raise SystemExit(int(code))
+
+
+# ---------------------------------------------------------------- the door
+
+
+def joined(*parts: str) -> Shown:
+    """Join texts; what has not passed the door yet does so here."""
+    return Shown("".join([part if type(part) is Shown else printable(part) for part in parts]))
+
+
+_STYLES = {"request": "36", "response": "32", "failure": "31;1", "garbage": "33", "dim": "2", "bold": "1"}
+
+
+def painted(text: str, style: str, colour: bool) -> Shown:
+    """Text in a style, where colours are wanted."""
+    shown = joined(text)
+    return Shown(f"\x1b[{_STYLES[style]}m{shown}\x1b[0m") if colour and style and shown else shown
+
+
+CLEARED = Shown("\x1b[H\x1b[J")
 
 
 def emit(text: str, at_once: bool = False) -> None:
@@ -32,32 +80,105 @@ def emit(text: str, at_once: bool = False) -> None:
 
     Raises:
         ReaderGone: nobody reads it.
+        SystemExit: it cannot be written.
     """
+    _write(text if type(text) is Shown else printable(text), at_once)
+
+
+def emit_json(text: str, at_once: bool = False) -> None:
+    """Write one JSON value as a line; characters that the output's encoding lacks are escaped."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+    _write(printable_json(text, ascii_only=not encoding.startswith("utf")), at_once)
+
+
+def warn(text: str) -> None:
+    """Write a line to standard error, if it takes one."""
     try:
-        sys.stdout.write(text + "\n")
+        sys.stderr.write(f"dqlite-wire: {printable(text)}\n")
+        sys.stderr.flush()
+    except OSError:
+        sys.stderr = _nowhere(sys.stderr)
+
+
+def finish() -> None:
+    """Write what is still held back.
+
+    Raises:
+        ReaderGone: nobody reads it.
+        SystemExit: it cannot be written.
+    """
+    _write("", at_once=True, end="")
+
+
+def _write(text: str, at_once: bool, end: str = "\n") -> None:
+    try:
+        sys.stdout.write(text + end)
         if at_once:
             sys.stdout.flush()
-    except BrokenPipeError:
-        raise ReaderGone from None
+    except OSError as error:
+        abandon()
+        if isinstance(error, BrokenPipeError):
+            raise ReaderGone from None
+        fail(f"standard output: {error.strerror or error}")
 
 
-def fail(message: str, code: int = Exit.INPUT) -> NoReturn:
-    """Say in one line what is wrong, and exit."""
-    print(f"dqlite-wire: {message}", file=sys.stderr)
-    raise typer.Exit(int(code))
+def abandon() -> None:
+    """Write no more to standard output, nor what is still held back."""
+    sys.stdout = _nowhere(sys.stdout)
+
+
+class _Nowhere(io.StringIO):
+    """Takes everything and keeps nothing."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+def _nowhere(stream: TextIO) -> TextIO:
+    """Return what stands in for a stream that has failed."""
+    # what it still holds back would fail again when the interpreter ends, and change the exit code
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+    return _Nowhere()
+
+
+def prepare() -> None:
+    """Make the standard streams fit for use.
+
+    A closed one is opened again: input is empty, output fails as a closed one does, errors go nowhere. That
+    also keeps their numbers from being given to files that a command opens. Where an encoding cannot take a
+    character, its escape is written.
+    """
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115  (ours until the end)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8")
+    if sys.stderr is None:
+        os.open(os.devnull, os.O_WRONLY)
+        sys.stderr = _Nowhere()
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+# ---------------------------------------------------------------- widths and colours
 
 
 def width(given: int | None = None, through_pipes: bool = False) -> int:
     """The columns to write in: as given, else the terminal's, else enough for a pipe or file.
 
     Args:
+        given: wins over all.
         through_pipes: take the width of the terminal behind a pager too. Not for lines that somebody may
             search: they would be cut to it.
     """
     if given:
         return given
     if sys.stdout.isatty() or "COLUMNS" in os.environ:
-        return max(40, shutil.get_terminal_size().columns)
+        return min(max(40, shutil.get_terminal_size().columns), MAX_WIDTH)
     if through_pipes and sys.stderr.isatty():
         return max(40, os.get_terminal_size(sys.stderr.fileno()).columns)
     return 160
@@ -67,11 +188,3 @@ def colourful(stream: TextIO) -> bool:
     """Whether to write colours: on a terminal that has some, unless NO_COLOR is set
     (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-_STYLES = {"request": "36", "response": "32", "failure": "31;1", "garbage": "33", "dim": "2", "bold": "1"}
-
-
-def painted(text: str, style: str, colour: bool) -> str:
-    """Text in a style, where colours are wanted."""
-    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if colour and style else text

@@ -9,13 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
-from dqlitewire.cli.output import Exit, colourful, painted
+from dqlitewire.cli.options import LONGEST, finite
+from dqlitewire.cli.output import CLEARED, Exit, colourful, emit, emit_json, joined, painted
 from dqlitewire.traffic.probe import Health, Status, probe
 
 CODES = {
     Status.HEALTHY: Exit.OK,
     Status.NO_LEADER: Exit.NO_LEADER,
     Status.UNREACHABLE: Exit.UNREACHABLE,
+    Status.FAILING: Exit.FAILING,
     Status.NOT_DQLITE: Exit.NOT_DQLITE,
 }
 
@@ -29,18 +31,25 @@ def command(
     address: Annotated[str, typer.Argument(metavar="HOST:PORT", help="The node's dqlite address.")],
     json_: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     watch: Annotated[
-        float | None, typer.Option(min=0.1, metavar="SECONDS", help="Ask again every so often.")
+        float | None,
+        typer.Option(
+            min=0.1, max=LONGEST, metavar="SECONDS", callback=finite, help="Ask again every so often."
+        ),
     ] = None,
     count: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="With --watch, stop after so many.")
     ] = None,
     timeout: Annotated[
-        float, typer.Option(min=0.05, metavar="SECONDS", help="Seconds to wait for each answer.")
+        float,
+        typer.Option(
+            min=0.05, max=LONGEST, metavar="SECONDS", callback=finite, help="Seconds that all may take."
+        ),
     ] = 5.0,
 ) -> None:
     """Ask a live node for its leader, cluster, metadata and generation. Nothing is changed.
 
-    Exit code: 0 healthy, 4 no leader, 5 unreachable, 6 not dqlite; with --watch, that of the last answer.
+    Exit code: 0 healthy, 4 no leader, 5 unreachable or failing, 6 not dqlite; with --watch, that of the last
+    answer.
     """
     health = probe(address, timeout)
     _show(health, json_, redraw=False)
@@ -52,18 +61,19 @@ def command(
             _show(health, json_, redraw=not json_ and sys.stdout.isatty())
             rounds += 1
     except KeyboardInterrupt:
-        print()
+        emit("")
     raise typer.Exit(int(CODES[health.status]))
 
 
 def _show(health: Health, as_json: bool, redraw: bool) -> None:
     if as_json:
-        print(json.dumps(as_dict(health)), flush=True)
+        emit_json(json.dumps(as_dict(health)), at_once=True)
         return
     lines = report(health, colourful(sys.stdout))
     if redraw:
-        print("\x1b[H\x1b[J", end="")
-    print("\n".join(lines), flush=True)
+        lines[0] = joined(CLEARED, lines[0])
+    for line in lines:
+        emit(line, at_once=True)
 
 
 def as_dict(health: Health) -> dict[str, Any]:
@@ -89,7 +99,7 @@ def report(health: Health, colour: bool = False) -> list[str]:
     """The state of a node in lines."""
     style = "response" if health.status is Status.HEALTHY else "failure"
     detail = f" ({health.detail})" if health.detail else ""
-    lines = [f"{health.address}  {painted(health.status.value, style, colour)}{detail}"]
+    lines: list[str] = [joined(f"{health.address}  ", painted(health.status.value, style, colour), detail)]
     if health.round_trip is None:
         return lines
     leader = (

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from dqlitewire.text import printable
 from dqlitewire.traffic.sources import Source
 
 T = TypeVar("T")
@@ -23,9 +24,15 @@ def watched(stream: Iterable[T], source: Source, quiet: bool = False) -> Iterato
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
+    # a name is text of others: no markup, and nothing that a terminal would obey
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4) as bar:
-        task = bar.add_task(source.name, total=size)
+        task = bar.add_task(printable(source.name), total=size)
         shown = time.monotonic()
         for item in stream:
             if time.monotonic() - shown > 0.2:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
+import stat
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dqlitewire.cli.output import Exit, emit, fail
+from dqlitewire.cli.ending import missing
+from dqlitewire.cli.output import Exit, emit, fail, warn
 
 if TYPE_CHECKING:
     from dqlitewire.testing import DqliteCluster
@@ -53,7 +54,20 @@ def command(
     FILE is served where it is, under its name with and without the suffix; any other name is a temporary
     database.
     """
-    cluster = _cluster(file, host, port, unix, nodes, release, read_only)
+    files = _files(file, read_only)
+    cluster_class = _cluster_class()
+    try:
+        cluster = cluster_class(
+            nodes,
+            generation=release.value,
+            host=host,
+            port=port,
+            unix=unix,
+            files=files,
+            readonly=read_only,
+        )
+    except ValueError as error:
+        fail(str(error), Exit.USAGE)
     # who ignores hang-ups for us (nohup) means it; blocked, they would arrive all the same
     ignored = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else set[signal.Signals]()
     stopping = _STOPPING - ignored
@@ -75,38 +89,39 @@ def command(
     finally:
         cluster.stop()
     for hazard in cluster.hazards:
-        print(f"dqlite-wire: {hazard.kind.value}: {hazard.detail}", file=sys.stderr)
+        warn(f"{hazard.kind.value}: {hazard.detail}")
     if cluster.errors:
         raise typer.Exit(int(Exit.DAMAGED))
 
 
-def _cluster(
-    file: Path | None, host: str, port: int, unix: str | None, nodes: int, release: Release, read_only: bool
-) -> DqliteCluster:
+def _cluster_class() -> type[DqliteCluster]:
     try:
         from dqlitewire.testing import DqliteCluster
     except ImportError as error:
-        fail(str(error), Exit.USAGE)
-    files: dict[str, str] = {}
-    if file is not None:
-        _check(file)
+        missing(error, "testing")
+    return DqliteCluster
+
+
+def _files(file: Path | None, read_only: bool) -> dict[str, str]:
+    """What to serve under which name."""
+    if file is None:
+        if read_only:
+            fail("--read-only without a FILE", Exit.USAGE)
+        return {}
+    try:
+        # opening a pipe would wait for its writer
+        head = b"pipe" if stat.S_ISFIFO(file.stat().st_mode) else _head(file)
         path = os.fspath(file.resolve())
-        files = {file.name: path, file.stem: path}
-    elif read_only:
-        fail("--read-only without a FILE", Exit.USAGE)
-    try:
-        return DqliteCluster(
-            nodes, generation=release.value, host=host, port=port, unix=unix, files=files, readonly=read_only
-        )
-    except ValueError as error:
-        fail(str(error), Exit.USAGE)
-
-
-def _check(file: Path) -> None:
-    try:
-        with open(file, "rb") as stream:
-            head = stream.read(16)
+        path.encode()
     except OSError as error:
         fail(f"{file}: {error.strerror}")
+    except UnicodeError:
+        fail(f"{file}: SQLite takes names in UTF-8 only")
     if head not in (b"", b"SQLite format 3\0"):
         fail(f"{file}: not an SQLite database")
+    return {file.name: path, file.stem: path}
+
+
+def _head(file: Path) -> bytes:
+    with open(file, "rb") as stream:
+        return stream.read(16)

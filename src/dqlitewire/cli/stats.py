@@ -18,7 +18,8 @@ from dqlitewire.cli.decode import (
     Sources,
     open_sources,
 )
-from dqlitewire.cli.output import Exit, colourful, emit, width
+from dqlitewire.cli.options import WidthOption
+from dqlitewire.cli.output import Exit, colourful, emit, emit_json, warn, width
 from dqlitewire.cli.progress import watched
 from dqlitewire.traffic.items import items
 from dqlitewire.traffic.report import report, report_json
@@ -37,9 +38,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Show so many statements.")] = 20,
     sort: Annotated[Sort, typer.Option(help="What to rank statements by.")] = Sort.total,  # type: ignore[attr-defined]
-    columns: Annotated[
-        int | None, typer.Option("--width", min=40, metavar="N", help="Columns to fit tables into.")
-    ] = None,
+    columns: WidthOption = None,
     redact: RedactOption = False,
     format: FormatOption = None,
     direction: DirectionOption = None,
@@ -53,19 +52,19 @@ def command(
     """
     statistics = Statistics()
     notes: list[str] = []
-    for source in open_sources(sources, requests, responses, format, direction, ports):
+    for source in open_sources(sources, requests, responses, format, direction, ports, redact=redact):
         with source:
             for item in watched(items(source, redacted=redact, count_rows=True), source):
                 statistics.add(item)
         statistics.next_source()
         notes += source.notes
     if as_json:
-        emit(report_json(statistics, sort.value, top, notes))
+        emit_json(report_json(statistics, sort.value, top, notes))
     else:
         for text in report(
             statistics, sort.value, top, width(columns, through_pipes=True), colourful(sys.stdout)
         ):
             emit(text)
         for note in notes:
-            print(f"dqlite-wire: {note}", file=sys.stderr)
+            warn(note)
     raise typer.Exit(int(Exit.DAMAGED if statistics.damaged else Exit.OK))

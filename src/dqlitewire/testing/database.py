@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 from dqlitewire.testing.encoders import RawText, column_kind
 from dqlitewire.testing.memory import Memory
 from dqlitewire.testing.permissions import FREE, judge_attach, judge_pragma
+from dqlitewire.text import missing_package
 
 try:
     import apsw
 except ModuleNotFoundError as error:
     if error.name != "apsw":
         raise
-    raise ModuleNotFoundError("apsw is not installed: install the extra 'testing'", name="apsw") from None
+    raise ModuleNotFoundError(missing_package("apsw", "testing"), name="apsw") from None
 
 if TYPE_CHECKING:
     from dqlitewire.testing.generations import Generation

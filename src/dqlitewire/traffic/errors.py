@@ -13,9 +13,15 @@ class SourceError(Exception):
     Attributes:
         seen: what was found, for example "TLS traffic".
         hint: what to do about it; may be empty.
+        quoted: the beginning of the input, where that is shown; may be empty.
     """
 
-    def __init__(self, seen: str, hint: str = "") -> None:
-        super().__init__(f"{seen}: {hint}" if hint else seen)
+    def __init__(self, seen: str, hint: str = "", quoted: str = "") -> None:
+        super().__init__(": ".join(filter(None, (seen, quoted, hint))))
         self.seen = seen
         self.hint = hint
+        self.quoted = quoted
+
+    def without_quotes(self) -> SourceError:
+        """Return the same error without anything of the input."""
+        return SourceError(self.seen, self.hint)

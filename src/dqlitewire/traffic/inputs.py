@@ -113,7 +113,11 @@ def open_input(
         found = _open_path(os.fspath(what), more)
     else:
         found = Input(what, str(getattr(what, "name", "file")), None, more)
-    return _Unzipped(found) if found.head()[:2] == b"\x1f\x8b" else found
+    try:
+        return _Unzipped(found) if found.head()[:2] == b"\x1f\x8b" else found
+    except SourceError:
+        found.close()
+        raise
 
 
 _HINTS: dict[type[OSError], str] = {

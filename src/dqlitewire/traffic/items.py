@@ -8,6 +8,7 @@ statistics) is made of items.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from dqlitewire import DecodeError, Message, RequestType, ResponseType
 from dqlitewire.conversation import (
@@ -24,7 +25,14 @@ from dqlitewire.conversation import (
 )
 from dqlitewire.cursor import Span
 from dqlitewire.explain import explain
-from dqlitewire.traffic.redact import redact, redact_message, redact_other, redact_sql, redact_text
+from dqlitewire.traffic.redact import (
+    hidden_parts,
+    redact_frame,
+    redact_message,
+    redact_other,
+    redact_sql,
+    redact_text,
+)
 from dqlitewire.traffic.sources import Source
 from dqlitewire.traffic.streams import Connection, What
 
@@ -95,12 +103,19 @@ class Item:
         """The bytes of a message with names; None for what is none."""
         if self._frame is None:
             return None
+        if self.redacted and self._frame.error is not None:
+            return hidden_parts(self.data, self.type, self._frame.error)
         return explain(self.data, is_request=self.is_request, version=self._frame.version)
 
     def failure_text(self, exchange: Exchange) -> str:
         """The message of the failure that ended an exchange of `over`, redacted like the item."""
         text = exchange.failure.message if exchange.failure is not None else ""
-        return redact_text(text, redact_message) if self.redacted else text
+        return redact_text(text, partial(redact_message, sql=exchange.sql)) if self.redacted else text
+
+    def sql_of(self, exchange: Exchange) -> str | None:
+        """The statement's text of an exchange of `over`, redacted like the item."""
+        text = exchange.sql
+        return redact_text(text, redact_sql) if self.redacted and text is not None else text
 
     @property
     def strange(self) -> bool:
@@ -182,7 +197,8 @@ class _Talk:
     def _other(self, event: Preamble | Garbage | Opaque, type: str, note: str) -> Item:
         item = Item(self.connection, event.side, type, event.offset, _int(event.start))
         item.last = _int(event.end)
-        item.data = redact_other(event.data) if self._redacted and type != "HANDSHAKE" else event.data
+        known = type == "HANDSHAKE" and not note.startswith("unknown")
+        item.data = event.data if known or not self._redacted else redact_other(event.data)
         item.size, item.note = event.size, note
         return item
 
@@ -208,13 +224,12 @@ class _Talk:
         return item
 
     def _redact(self, item: Item, frame: Frame) -> None:
-        item.data = redact(frame.data, frame.is_request, frame.version)
-        shown = Frame(frame.side, frame.offset, item.data, frame.start, frame.end)
-        shown.version, shown.servers_format, shown.damaged = (
-            frame.version,
-            frame.servers_format,
-            frame.damaged,
-        )
+        sql = None if frame.exchange is None else frame.exchange.sql
+        item.data, error = redact_frame(frame.data, frame.is_request, frame.version, sql, frame.error)
+        shown = Frame(frame.side, frame.offset, item.data, frame.start, frame.end, frame._reader)
+        shown.version, shown.servers_format = frame.version, frame.servers_format
+        if error is not None:
+            shown.refuse(error)
         item._frame = shown
         item.redacted = True
         if item.sql is not None:

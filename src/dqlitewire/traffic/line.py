@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from dqlitewire.text import printable
 from dqlitewire.traffic.items import Item
 from dqlitewire.traffic.summary import elide, one_line, summarise
 
@@ -95,7 +96,7 @@ def line(item: Item, clock: Clock, width: int = 160, latencies: bool = True) -> 
     if latencies and item.latency is not None and item.connection.timed:
         latency = f"  {duration(item.latency)}"
     room = width - len(when) - len(place) - len(kind) - 1 - len(latency)
-    text = elide(describe(item, room), max(8, room))
+    text = elide(printable(describe(item, room)), max(8, room))
     if latency:
         text = text.ljust(room)
     return Line(when, place, kind, text, latency, _style(item))

@@ -1,18 +1,25 @@
 """Ask a live node how it is, with requests that change nothing and that no server generation takes amiss.
 
 Four questions on one connection: LEADER, CLUSTER, DESCRIBE (format 0 only: any other kills the node) and
-LEADER with schema 1, which tells the server's generation apart. Nothing is opened.
+LEADER with schema 1, which tells the server's generation apart. Nothing is opened. A node is healthy if it
+answers all four; one deadline stands over everything, so that a peer cannot hold us by saying a little at a
+time.
 """
 
 from __future__ import annotations
 
 import socket
+import threading
 import time
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
-from dqlitewire import PROTOCOL_VERSION_LEGACY, NodeInfo, ProtocolError, sanitize_for_log
+from dqlitewire import PROTOCOL_VERSION_LEGACY, NodeInfo, ProtocolError
 from dqlitewire.conversation import Answered, ClientConversation, Event, Failed, Generation, Probed
+from dqlitewire.limits import Limits
 from dqlitewire.messages import (
     ClusterRequest,
     DescribeRequest,
@@ -21,7 +28,10 @@ from dqlitewire.messages import (
     MetadataResponse,
     ServersResponse,
 )
+from dqlitewire.text import printable
 from dqlitewire.traffic.errors import SourceError
+
+LIMITS = Limits(max_message_size=4 << 20)  # the largest answer names 10 000 nodes
 
 
 class Status(Enum):
@@ -30,6 +40,7 @@ class Status(Enum):
     HEALTHY = "healthy"
     NO_LEADER = "no leader"
     UNREACHABLE = "unreachable"
+    FAILING = "failing"  # it answered LEADER, and then not as a node should
     NOT_DQLITE = "not dqlite"
 
 
@@ -84,106 +95,209 @@ def split_address(address: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def probe(address: str, timeout: float = 5.0) -> Health:
+class _Deadline:
+    """Until when all must be over."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._end = clock() + seconds
+
+    def left(self) -> float:
+        """Return the seconds that are left.
+
+        Raises:
+            TimeoutError: none are.
+        """
+        left = self._end - self._clock()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+
+class _Strange(Exception):
+    """The other end does what a dqlite node does not."""
+
+
+def probe(address: str, timeout: float = 5.0, *, clock: Callable[[], float] = time.monotonic) -> Health:
     """Ask the node at HOST:PORT.
 
     Args:
-        timeout: seconds for connecting and for each answer.
+        address: where it listens.
+        timeout: seconds for all of it: finding the host, connecting, asking, every answer.
+        clock: counts the seconds.
 
     Raises:
         SourceError: the address is none.
     """
     host, port = split_address(address)
     health = Health(address, Status.UNREACHABLE)
-    begin = time.perf_counter()
+    deadline = _Deadline(timeout, clock)
+    question = _Question(deadline)
+    begin = clock()
     try:
-        with socket.create_connection((host, port), timeout) as sock:
-            sock.settimeout(timeout)
-            health.connected = time.perf_counter() - begin
-            _ask(sock, health)
+        with closing(_dial(host, port, deadline)) as question.sock:
+            health.connected = clock() - begin
+            _ask(question, health, clock)
         if health.status is Status.NO_LEADER:
-            with socket.create_connection((host, port), timeout) as sock:
-                sock.settimeout(timeout)
-                _ask_as_of_old(sock, health)
+            with closing(_dial(host, port, deadline)) as question.sock:
+                _ask_as_of_old(question, health)
     except TimeoutError:
-        reached = health.connected is not None
-        health.detail = f"{'connected, but ' if reached else ''}no answer within {timeout:g} s"
+        reached = "connected, but " if health.connected is not None and not question.answered else ""
+        _went_wrong(health, question, f"{reached}no answer within {timeout:g} s", Status.UNREACHABLE)
     except socket.gaierror as error:
-        health.detail = f"no such host ({error.strerror})"
+        _went_wrong(health, question, f"no such host ({error.strerror})", Status.UNREACHABLE)
     except OSError as error:
-        if health.round_trip is None and health.connected is not None:
-            _not_dqlite(health, "the connection was closed without an answer")
+        if health.connected is None:
+            _went_wrong(health, question, error.strerror or str(error), Status.UNREACHABLE)
         else:
-            health.detail = error.strerror or str(error)
+            _went_wrong(health, question, _CLOSED, Status.NOT_DQLITE)
+    except _Strange as error:
+        _went_wrong(health, question, str(error), Status.NOT_DQLITE)
     return health
 
 
-def _ask(sock: socket.socket, health: Health) -> None:
-    conversation = ClientConversation(unknown_role_policy="accept")
-    begin = time.perf_counter()
-    leader = _exchange(sock, conversation, conversation.send(LeaderRequest()), health)
-    if leader is None:
-        return
-    match leader:
+_CLOSED = "the connection was closed without an answer"
+
+
+def _went_wrong(health: Health, question: _Question, detail: str, status: Status) -> None:
+    if question.all_answered:
+        return  # what the old handshake brings, or not, changes nothing
+    if question.answered:
+        health.status, health.detail = Status.FAILING, f"{question.name}: {detail}"
+    else:
+        health.status, health.detail = status, detail
+
+
+def _dial(host: str, port: int, deadline: _Deadline) -> socket.socket:
+    """Connect to the first of a host's addresses that takes it."""
+    problem = OSError("no address")
+    for family, kind, protocol, _, address in _addresses(host, port, deadline):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(deadline.left())
+            sock.connect(address)
+            return sock
+        except OSError as error:
+            sock.close()
+            problem = error
+        except BaseException:
+            sock.close()
+            raise
+    raise problem
+
+
+def _addresses(host: str, port: int, deadline: _Deadline) -> list[tuple[Any, ...]]:
+    """Look a host up. The system's own function knows no deadline: it gets a thread, which is left behind
+    when it takes too long."""
+    found: list[tuple[Any, ...]] = []
+    problems: list[Exception] = []
+
+    def look() -> None:
+        try:
+            found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except OSError as error:
+            problems.append(error)
+        except UnicodeError:  # a label that is empty or too long
+            problems.append(socket.gaierror(socket.EAI_NONAME, "not a name"))
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    thread.join(deadline.left())
+    if problems:
+        raise problems[0]
+    if not found:
+        raise TimeoutError
+    return found
+
+
+class _Question:
+    """Questions to one node, one after the other.
+
+    Attributes:
+        name: what was asked last.
+        answered: how many were answered.
+        all_answered: nothing more that matters is asked.
+    """
+
+    def __init__(self, deadline: _Deadline) -> None:
+        self.sock: socket.socket
+        self.name = ""
+        self.answered = 0
+        self.all_answered = False
+        self._deadline = deadline
+
+    def __call__(self, conversation: ClientConversation, data: bytes, name: str) -> Event:
+        """Send a request and wait for what ends it.
+
+        Raises:
+            _Strange: that is no answer of a dqlite node.
+            OSError: the connection failed, or took too long.
+        """
+        self.name = name
+        self.sock.settimeout(self._deadline.left())
+        self.sock.sendall(data)  # the timeout holds for all of it
+        received = b""
+        while True:
+            self.sock.settimeout(self._deadline.left())
+            chunk = self.sock.recv(65536)
+            received = (received + chunk)[:16]
+            try:
+                if not chunk:
+                    raise _Strange(_CLOSED)
+                events = conversation.receive(chunk)
+            except (_Strange, ProtocolError) as error:
+                told = str(error) if self.answered or not received else _stranger(received)
+                raise _Strange(told) from None
+            ended = [event for event in events if isinstance(event, (Answered, Failed, Probed))]
+            if ended:
+                self.answered += 1
+                return ended[0]
+            if events:
+                raise _Strange(repr(events[0]))
+
+
+def _ask(question: _Question, health: Health, clock: Callable[[], float]) -> None:
+    conversation = ClientConversation(unknown_role_policy="accept", limits=LIMITS)
+    begin = clock()
+    match question(conversation, conversation.send(LeaderRequest()), "LEADER"):
         case Answered(_, LeaderResponse(node_id, address)):
-            health.round_trip = time.perf_counter() - begin
+            health.round_trip = clock() - begin
             health.leader_id, health.leader_address = node_id, address
-            health.status = Status.HEALTHY if address else Status.NO_LEADER
-            health.detail = "" if address else "the node knows no leader, as spares never do"
-        case _:
-            _not_dqlite(health, f"LEADER was answered otherwise: {leader!r}")
-            return
+        case other:
+            question.answered = 0
+            raise _Strange(f"LEADER was answered otherwise: {other!r}")
     for request in (ClusterRequest(), DescribeRequest()):
-        match _exchange(sock, conversation, conversation.send(request), health):
+        name = "CLUSTER" if isinstance(request, ClusterRequest) else "DESCRIBE"
+        match question(conversation, conversation.send(request), name):
             case Answered(_, ServersResponse() as servers):
                 health.nodes = list(servers.nodes)
             case Answered(_, MetadataResponse(failure_domain, weight)):
                 health.failure_domain, health.weight = failure_domain, weight
             case Failed(_, failure):
-                health.detail = f"{type(request).__name__}: {failure.message}"
-            case _:
-                return
-    told = _exchange(sock, conversation, conversation.send_probe(), health)
-    if isinstance(told, Probed):
-        health.generation = told.generation
+                health.detail = f"{name}: {failure.message}"
+            case other:
+                raise _Strange(f"answered otherwise: {other!r}")
+    match question(conversation, conversation.send_probe(), "LEADER with schema 1"):
+        case Probed(generation):
+            health.generation = generation
+        case other:
+            raise _Strange(f"answered otherwise: {other!r}")
+    question.all_answered = True
+    health.status = Status.HEALTHY if health.leader_address else Status.NO_LEADER
+    if not health.leader_address:
+        health.detail = "the node knows no leader, as spares never do"
 
 
-def _ask_as_of_old(sock: socket.socket, health: Health) -> None:
+def _ask_as_of_old(question: _Question, health: Health) -> None:
     # a node that is no voter names the leader only to the handshake before 1.0 (dqlite src/gateway.c:
     # handle_leader)
-    conversation = ClientConversation(PROTOCOL_VERSION_LEGACY)
-    told = _exchange(sock, conversation, conversation.send(LeaderRequest()), health)
-    if not isinstance(told, Answered) or not isinstance(told.message, LeaderResponse):
-        return
-    if address := told.message.address:
+    conversation = ClientConversation(PROTOCOL_VERSION_LEGACY, limits=LIMITS)
+    told = question(conversation, conversation.send(LeaderRequest()), "LEADER of old")
+    if isinstance(told, Answered) and isinstance(told.message, LeaderResponse) and told.message.address:
+        address = told.message.address
         health.leader_address = address
         health.leader_id = next((node.node_id for node in health.nodes if node.address == address), 0)
         health.status, health.detail = Status.HEALTHY, "the node is no voter"
-
-
-def _exchange(
-    sock: socket.socket, conversation: ClientConversation, data: bytes, health: Health
-) -> Event | None:
-    """Send one request and wait for what ends it; None if this is no dqlite node."""
-    sock.sendall(data)
-    first = health.round_trip is None
-    received = b""
-    while True:
-        chunk = sock.recv(65536)
-        received = (received + chunk)[:16]
-        if not chunk:
-            told = (
-                _stranger(received) if first and received else "the connection was closed without an answer"
-            )
-            _not_dqlite(health, told)
-            return None
-        try:
-            events = conversation.receive(chunk)
-        except ProtocolError as error:
-            _not_dqlite(health, _stranger(received) if first else str(error))
-            return None
-        if events:
-            return events[-1]
 
 
 def _stranger(received: bytes) -> str:
@@ -191,10 +305,4 @@ def _stranger(received: bytes) -> str:
         return "it speaks TLS"
     if received.startswith(b"HTTP/"):
         return "it speaks HTTP"
-    return f"it answered {sanitize_for_log(received.decode('latin-1'))!r}"
-
-
-def _not_dqlite(health: Health, detail: str) -> None:
-    if health.round_trip is None:
-        health.status = Status.NOT_DQLITE
-    health.detail = detail
+    return f"it answered {printable(received.decode('latin-1'))!r}"

@@ -1,34 +1,85 @@
 """Hide what people stored and keep its shape.
 
-Redaction happens on the bytes of a frame, before anything is shown or written, and keeps every length: text
-becomes `xxx`, numbers and blobs become zeros, literals and comments in SQL lose their contents, messages of
-failures what they quote. Names of tables and columns, database names, addresses, types, counts and codes
-stay. Bytes that are no known frame become zeros.
+A redacted frame is made of zeros, into which goes what may be seen: whatever is not named here stays hidden.
+Every length, type, count, id and code may be seen, and names of databases, tables and columns, and addresses.
+Text becomes `xxx`, numbers and blobs zeros; literals and comments in SQL lose their contents; of a failure's
+message stay the server's own words, and names that stand as names in the SQL that failed. Of a frame that
+does not decode only the header stays, and where the error is.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
-from dqlitewire.conversation.sql import Kind, tokenize
+from dqlitewire import HEADER_SIZE, DecodeError, NodeRole
 from dqlitewire.cursor import Span
 from dqlitewire.explain import explain
+from dqlitewire.schema import REGISTRY
+from dqlitewire.traffic.names import Names, names_of
+from dqlitewire.traffic.wording import Whose, cut
 
-HEADER = 8
-_CELL = re.compile(r"\[\d+\]")
-_NAME = re.compile(r"column_names\[\d+\]")
-_QUOTED = re.compile(rb"\"[^\"]*\"|'[^']*'")
-_LITERALS = {Kind.STRING: b"x", Kind.BLOB: b"0", Kind.NUMBER: b"0", Kind.COMMENT: b"x", Kind.BAD: b"x"}
+_INDEX = re.compile(r"\[\d+\]$")
+_PATH = re.compile(r"[\w.\[\]]+", re.ASCII)
+_WORDS = re.compile(r"[\w$\x80-\xff]+|[^\w$\x80-\xff]", re.ASCII)
+_PLAIN = re.compile(r"[A-Za-z_\x80-\xff][\w\x80-\xff]*", re.ASCII)
+_PUNCTUATION = frozenset(" .,()\"'`[]")
+
+_TEXTS = frozenset({"name", "vfs", "address"})
+# numbers that stay hidden: what somebody may have stored, and bytes that nobody reads
+_HIDDEN = frozenset(
+    {"last_insert_id"}
+    | {field.name for message in REGISTRY.values() for field in message.FIELDS if not field.is_attribute}
+)
 
 
-def redact(frame: bytes, is_request: bool, version: int = 1) -> bytes:
-    """Return a frame of the same length and shape without the values in it."""
+def redact(frame: bytes, is_request: bool, version: int = 1, sql: str | None = None) -> bytes:
+    """Return a frame of the same length and shape without the values in it.
+
+    Args:
+        frame: header and body.
+        is_request: whether it goes from client to server.
+        version: of the handshake before it.
+        sql: of an answer: the text that was asked for.
+    """
+    return redact_frame(frame, is_request, version, sql)[0]
+
+
+def redact_frame(
+    frame: bytes, is_request: bool, version: int, sql: str | None, error: DecodeError | None = None
+) -> tuple[bytes, DecodeError | None]:
+    """The same, and why the frame does not decode, without the values in that either.
+
+    Args:
+        frame: header and body.
+        is_request: whether it goes from client to server.
+        version: of the handshake before it.
+        sql: of an answer: the text that was asked for.
+        error: why somebody else could not decode it.
+    """
     root = explain(frame, is_request=is_request, version=version)
-    out = bytearray(frame)
-    for span in root.children:
-        _mask(out, span, False)
-    return bytes(out)
+    error = error or root.error
+    out = bytearray(len(frame))
+    out[:6] = frame[:6]
+    if error is None:
+        names = None if sql is None else names_of(_bytewise(sql))
+        for span in root.children[1:]:
+            _Copy(frame, out, names).part(span, span.name)
+    return bytes(out), None if error is None else _without_values(error)
+
+
+def hidden_parts(frame: bytes, name: str, error: DecodeError) -> Span:
+    """The parts of a redacted frame that does not decode."""
+    header = explain(frame[:HEADER_SIZE], is_request=True).children[:1]
+    undecoded = Span("undecoded", HEADER_SIZE, len(frame), frame[HEADER_SIZE:])
+    return Span(name, 0, len(frame), children=[*header, undecoded], error=error)
+
+
+def _without_values(error: DecodeError) -> DecodeError:
+    path = error.path if error.path and _PATH.fullmatch(error.path) else None
+    return DecodeError("the bytes are hidden", path=path, offset=error.offset)
 
 
 def redact_other(data: bytes) -> bytes:
@@ -37,66 +88,114 @@ def redact_other(data: bytes) -> bytes:
 
 
 def redact_sql(text: bytes) -> bytes:
-    """Return SQL text of the same length without what its literals and comments say."""
-    out = bytearray(text)
-    for token in tokenize(text.decode("latin-1")):  # one character a byte, so that positions agree
-        filler = _LITERALS.get(token.kind)
-        if filler is None:
-            continue
-        start, end = token.start, token.start + len(token.text)
-        if token.kind in (Kind.STRING, Kind.BLOB):
-            start, end = token.text.index("'") + token.start + 1, end - 1
-        elif token.kind is Kind.COMMENT:
-            start += 2
-        out[start:end] = filler * (end - start)
-    return bytes(out)
+    """Return SQL text of the same length without what may be values in it."""
+    return names_of(text.decode("latin-1")).hidden.encode("latin-1")
 
 
-def redact_message(text: bytes) -> bytes:
-    """Return a failure's message of the same length without what it quotes."""
-    return _QUOTED.sub(_blank_quoted, text)
+def redact_message(text: bytes, sql: str | None = None) -> bytes:
+    """Return a failure's message of the same length without what it quotes.
+
+    Args:
+        text: the message.
+        sql: what was asked; its names are shown.
+    """
+    names = None if sql is None else names_of(_bytewise(sql))
+    return _hidden_quotes(text.decode("latin-1"), names).encode("latin-1")
 
 
 def redact_text(text: str, change: Callable[[bytes], bytes]) -> str:
     """Redact text with one of the functions for bytes."""
-    return change(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+    return change(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
 
-def _mask(out: bytearray, span: Span, values: bool) -> None:
-    if span.name == "header":
-        return
-    if span.children:
-        inside = values or span.name == "params" or span.name.startswith("rows")
-        for child in span.children:
-            _mask(out, child, inside)
-    elif span.name in ("undecoded", "content", "half-built rows"):
-        out[span.start : span.end] = bytes(span.end - span.start)
-    elif values and _CELL.fullmatch(span.name):
-        _mask_cell(out, span)
-    elif span.name == "params":
-        out[span.start : span.end] = bytes(span.end - span.start)
-    elif span.name == "sql" or _NAME.fullmatch(span.name):
-        _rewrite(out, span, redact_sql)
-    elif span.name == "message":
-        _rewrite(out, span, redact_message)
+def _bytewise(text: str) -> str:
+    # one character for each byte, so that lengths and places are those of the frame
+    return text.encode("utf-8", "surrogatepass").decode("latin-1")
 
 
-def _blank_quoted(found: re.Match[bytes]) -> bytes:
-    quote = found[0][:1]
-    return quote + b"x" * (len(found[0]) - 2) + quote
+def _hidden_quotes(message: str, names: Names | None) -> str:
+    known = names.names if names is not None else frozenset[str]()
+    shown: dict[Whose, Callable[[str], str]] = {
+        Whose.SERVER: str,
+        Whose.QUOTED: partial(_hidden_quote, known=known),
+        Whose.UNKNOWN: lambda text: "x" * len(text),
+    }
+    return "".join(shown[whose](part) for part, whose in cut(message))
 
 
-def _rewrite(out: bytearray, span: Span, change: Callable[[bytes], bytes]) -> None:
-    stop = out.find(0, span.start, span.end)
-    stop = span.end if stop < 0 else stop
-    out[span.start : stop] = change(bytes(out[span.start : stop]))
-    out[stop : span.end] = bytes(span.end - stop)
+def _hidden_quote(text: str, known: set[str] | frozenset[str]) -> str:
+    if text.lower() in known:
+        return text
+    return "".join(
+        part if part in _PUNCTUATION or part.lower() in known else "x" * len(part)
+        for part in _WORDS.findall(text)
+    )
 
 
-def _mask_cell(out: bytearray, span: Span) -> None:
-    if isinstance(span.value, str):
-        _rewrite(out, span, lambda text: b"x" * len(text))
-    elif isinstance(span.value, (bytes, bytearray)):
-        out[span.start + 8 : span.end] = bytes(span.end - span.start - 8)
-    else:
-        out[span.start : span.end] = bytes(span.end - span.start)
+class _Copy:
+    """Copies what may be seen of a frame that decodes."""
+
+    def __init__(self, frame: bytes, out: bytearray, names: Names | None) -> None:
+        self._frame = frame
+        self._out = out
+        self._names = names
+
+    def part(self, span: Span, name: str, in_tuple: bool = False) -> None:
+        """Copy one part; those of parameters and rows are values."""
+        if span.children:
+            for child in span.children:
+                self.part(child, child.name, in_tuple or name == "params" or name.startswith("rows["))
+        elif name == "types":
+            self._types(span)
+        elif in_tuple and name != "count":
+            self._cell(span)
+        elif isinstance(span.value, str) and name != "marker":
+            self._text(span, name.partition("[")[0])
+        elif name == "role" and isinstance(span.value, int):
+            self._put(span, min(span.value, NodeRole.SPARE).to_bytes(8, "little"))
+        elif name == "marker" or (isinstance(span.value, int) and name not in _HIDDEN):
+            self._put(span, self._frame[span.start : span.end])
+
+    def _put(self, span: Span, data: bytes) -> None:
+        self._out[span.start : span.start + len(data)] = data
+
+    def _types(self, span: Span) -> None:
+        value: Any = span.value
+        kinds: list[int] = list(value)
+        if self._frame[span.start : span.start + len(kinds)] == bytes(kinds):  # of parameters, a byte each
+            self._put(span, bytes(kinds))
+            return
+        kinds += [0] * (len(kinds) % 2)
+        self._put(span, bytes(low | high << 4 for low, high in zip(kinds[::2], kinds[1::2], strict=True)))
+
+    def _cell(self, span: Span) -> None:
+        if isinstance(span.value, str):
+            self._put(span, b"x" * len(self._bytes(span)))
+        elif isinstance(span.value, bytes):
+            self._put(span, self._frame[span.start : span.start + 8])  # its length
+
+    def _text(self, span: Span, name: str) -> None:
+        text = self._bytes(span)
+        shown = self._shown(name, text.decode("latin-1"))
+        self._put(span, shown.encode("latin-1"))
+
+    def _shown(self, name: str, text: str) -> str:
+        if name in _TEXTS:
+            return text
+        if name == "sql":
+            return names_of(text).hidden
+        if name == "column_names":
+            return self._column(text)
+        if name == "message":
+            return _hidden_quotes(text, self._names)
+        return "x" * len(text)
+
+    def _column(self, name: str) -> str:
+        # without a name of its own a column is called what its expression says; a name may be a literal, too
+        if self._names is not None and (name in self._names.literals or self._names.in_doubt):
+            return _hidden_quote(name, self._names.names)
+        return name if _PLAIN.fullmatch(name) else Names(name).hidden
+
+    def _bytes(self, span: Span) -> bytes:
+        data = self._frame[span.start : span.end]
+        return data.partition(b"\0")[0]

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dqlitewire.text import Shown, printable
 from dqlitewire.traffic.line import duration
 from dqlitewire.traffic.quantiles import Durations
 from dqlitewire.traffic.stats import Failure, Statement, Statistics, ranked
@@ -72,6 +73,11 @@ def _overview(statistics: Statistics, width: int) -> Iterator[str]:
         )
 
 
+def _cell(text: str) -> Text:
+    # a Text, since a str would be read for markup; printable, since what rich has drawn is taken as it is
+    return Text(printable(one_line(text)))
+
+
 def _table(title: str) -> Table:
     return Table(
         title=title,
@@ -102,7 +108,7 @@ def _statements(statistics: Statistics, sort: str, top: int, width: int) -> Tabl
     table.add_column("statement", no_wrap=True, overflow="ellipsis", ratio=1)
     for statement in shown:
         cells = _cells(statement, total)
-        table.add_row(*(cells[name] for name in numbers), Text(one_line(statement.key)))
+        table.add_row(*(cells[name] for name in numbers), _cell(statement.key))
     return table
 
 
@@ -148,7 +154,7 @@ def _loops(statistics: Statistics) -> Table:
     table.add_column("after", ratio=2, no_wrap=True, overflow="ellipsis")
     for loop in sorted(statistics.loops.values(), key=lambda entry: -entry.queries):
         numbers = (str(loop.runs), str(loop.queries), str(loop.longest))
-        table.add_row(*numbers, Text(one_line(loop.key)), Text(one_line(loop.after)))
+        table.add_row(*numbers, _cell(loop.key), _cell(loop.after))
     return table
 
 
@@ -157,7 +163,7 @@ def _unanswered(statistics: Statistics) -> Table:
     table.add_column("count", justify="right")
     table.add_column("statement", ratio=1, no_wrap=True, overflow="ellipsis")
     for key, count in statistics.unanswered.most_common():
-        table.add_row(str(count), Text(one_line(key)))
+        table.add_row(str(count), _cell(key))
     return table
 
 
@@ -165,7 +171,7 @@ def _lines(table: Table, width: int, colour: bool) -> Iterator[str]:
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False)
     console.print(table)
-    yield from (text.rstrip() for text in out.getvalue().splitlines())
+    yield from (Shown(text.rstrip()) for text in out.getvalue().splitlines())
 
 
 def histogram(durations: Durations, width: int = 100) -> Iterator[str]:

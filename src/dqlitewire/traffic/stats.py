@@ -198,8 +198,7 @@ class Statistics:
         request = exchange.request
         assert request is not None
         type = request.type_name
-        # the exchange's own text, or the redacted one
-        sql = item.sql if item.sql is not None else exchange.sql
+        sql = item.sql_of(exchange)
         key = normalise(sql, KEY_LENGTH) or EMPTY if sql is not None and type in SQL_TYPES else type
         found = self.statements.get(key)
         if found is None:

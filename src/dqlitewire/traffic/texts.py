@@ -39,12 +39,10 @@ def parse(text: str, form: str | None = None) -> tuple[str, bytes]:
     start = " ".join(text.split())
     shown = repr(start if len(start) <= 40 else start[:40] + "..")
     if form is not None:
-        raise SourceError(f"no {form} in {shown}")
+        raise SourceError(f"no {form} in the text", quoted=shown)
     if "0x0000:" in text and " IP" in text:
         raise SourceError("tcpdump's printed output", "let it write packets instead: `tcpdump -w FILE`")
-    raise SourceError(
-        f"text that is no bytes: {shown}", "expected hex, a hex dump, a Python literal or base64"
-    )
+    raise SourceError("text that is no bytes", "expected hex, a hex dump, a Python literal or base64", shown)
 
 
 def _dump(text: str) -> bytes | None:

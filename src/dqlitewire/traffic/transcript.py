@@ -21,6 +21,7 @@ from typing import Any
 from dqlitewire.checks import whole_bytes
 from dqlitewire.conversation import Side
 from dqlitewire.guard import Guarded, even_broken, guarded
+from dqlitewire.text import printable_json
 from dqlitewire.traffic.capture import ByteReader
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.streams import Connection, Piece, What
@@ -40,7 +41,8 @@ def seconds(time: int) -> str:
 def json_line(time: int | None, fields: Mapping[str, Any]) -> str:
     """One JSON object on a line, beginning with its time."""
     shown = "null" if time is None else seconds(time)
-    return f'{{"time":{shown},' + json.dumps(fields, ensure_ascii=False, separators=(",", ":"))[1:]
+    text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    return f'{{"time":{shown},' + printable_json(text[1:])
 
 
 class TranscriptWriter(Guarded):

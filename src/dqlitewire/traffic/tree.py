@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from dqlitewire.cursor import Span
+from dqlitewire.text import printable
 from dqlitewire.traffic.summary import elide, one_line, value
 
 MAX_CHILDREN = 64  # of one part, before the rest is counted instead
@@ -29,9 +30,9 @@ def tree(
             continue
         label = f"{part.start:05x}-{part.end:05x}  {'  ' * depth}{part.name}"
         shown = value_of(part, width)
-        yield elide(f"{label} {shown}".rstrip(), width)
+        yield elide(printable(f"{label} {shown}").rstrip(), width)
     if span.error is not None:
-        yield elide(f"{'':13}! {span.error}", width)
+        yield elide(printable(f"{'':13}! {span.error}"), width)
 
 
 def _walk(span: Span, depth: int, limits: tuple[int | None, int | None]) -> Iterator[tuple[Span, int, int]]:
@@ -91,7 +92,7 @@ def hexdump(
 def _line(data: bytes, at: int, name: str, width: int) -> str:
     row = data[at : at + 8]
     text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
-    return elide(f"  {at:05x}  {row.hex(' '):23}  {text:8}  {name}".rstrip(), width)
+    return elide(printable(f"  {at:05x}  {row.hex(' '):23}  {text:8}  {name}").rstrip(), width)
 
 
 def _margin(span: Span, size: int) -> dict[int, str]:

@@ -1,0 +1,8 @@
+"""`python -m dqlitewire` is `dqlite-wire`."""
+
+from __future__ import annotations
+
+from dqlitewire.cli import main
+
+if __name__ == "__main__":
+    main()
