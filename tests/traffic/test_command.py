@@ -166,11 +166,11 @@ def test_version_and_help() -> None:
 
 
 def test_missing_packages_are_named(tmp_path: Path) -> None:
-    (tmp_path / "dpkt.py").write_text("raise ImportError('no dpkt', name='dpkt')\n")
+    (tmp_path / "rich.py").write_text("raise ImportError('no rich', name='rich')\n")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     done = subprocess.run([*COMMAND, "decode"], capture_output=True, text=True, env=environment, check=False)
     advice = "the command line needs more than the library: pip install dqlite-wire[cli]"
-    assert done.stderr == f"dqlite-wire: {advice} (dpkt is missing)\n"
+    assert done.stderr == f"dqlite-wire: {advice} (rich is missing)\n"
     assert done.returncode != 0
 
 

@@ -81,7 +81,7 @@ def test_every_link_layer(link: str, path: wire.Path) -> None:
         ),
     ],
 )
-def test_uncommon_headers_go_through_dpkt(path: wire.Path, layers: dict[str, bytes]) -> None:
+def test_uncommon_headers(path: wire.Path, layers: dict[str, bytes]) -> None:
     conversation = chunks(2)
     seen = streams(reassemble(wire.frames(wire.conversation(conversation), path, **layers)))
     assert seen == {side: [whole(conversation, side)] for side in (True, False)}

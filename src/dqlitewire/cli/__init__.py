@@ -11,7 +11,7 @@ MISSING = "dqlite-wire: the command line needs more than the library: pip instal
 def main() -> None:
     """Run the command line; without its extra packages, say how to get them."""
     try:
-        for package in ("typer", "rich", "dpkt"):
+        for package in ("typer", "rich"):
             importlib.import_module(package)
     except ImportError as error:
         sys.exit(f"{MISSING} ({error.name} is missing)")
