@@ -164,13 +164,26 @@ def checked_cap(name: str, cap: object) -> int | None:
     """
     if cap is None:
         return None
-    if not isinstance(cap, int) or isinstance(cap, bool):
-        raise TypeError(f"{name} is {type(cap).__name__}, an integer or None")
-    if cap < 1:
-        raise ValueError(f"{name} is {cap}, at least 1")
-    if name == "max_message_size" and cap > MAX_MESSAGE_SIZE_CEILING:
-        raise ValueError(f"{name} is {cap}, at most {MAX_MESSAGE_SIZE_CEILING}")
-    return cap
+    most = MAX_MESSAGE_SIZE_CEILING if name == "max_message_size" else None
+    return checked_number(name, cap, 1, most, "an integer or None")
+
+
+def checked_number(
+    name: str, number: object, least: int, most: int | None = None, kind: str = "an integer"
+) -> int:
+    """Return an integer that is in range.
+
+    Raises:
+        ValueError: it is out of range.
+        TypeError: it is no integer; a bool is none.
+    """
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise TypeError(f"{name} is {type(number).__name__}, {kind}")
+    if number < least:
+        raise ValueError(f"{name} is {number}, at least {least}")
+    if most is not None and number > most:
+        raise ValueError(f"{name} is {number}, at most {most}")
+    return number
 
 
 DEFAULT_LIMITS = Limits()

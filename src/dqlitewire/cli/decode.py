@@ -175,6 +175,7 @@ def command(
                 else:
                     view.show(selection(stream), follow)
                 damage.notes += source.notes
+                damage.skipped += source.damaged
     except KeyboardInterrupt:
         if not follow:
             raise
@@ -273,7 +274,7 @@ class Damage:
     """Counts what was no dqlite, for the last line and the exit code."""
 
     def __init__(self) -> None:
-        self.places = self.bytes = self.undecoded = 0
+        self.places = self.bytes = self.undecoded = self.skipped = 0
         self.notes: list[str] = []
 
     def watch(self, stream: Iterable[Item]) -> Iterator[Item]:
@@ -289,7 +290,7 @@ class Damage:
     @property
     def found(self) -> bool:
         """Whether there was any."""
-        return bool(self.places or self.undecoded)
+        return bool(self.places or self.undecoded or self.skipped)
 
     def report(self) -> None:
         """Say so on standard error."""

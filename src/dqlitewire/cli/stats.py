@@ -53,12 +53,14 @@ def command(
     """
     statistics = Statistics()
     notes: list[str] = []
+    skipped = 0
     for source in open_sources(sources, requests, responses, format, direction, ports):
         with source:
             for item in watched(items(source, redacted=redact, count_rows=True), source):
                 statistics.add(item)
         statistics.next_source()
         notes += source.notes
+        skipped += source.damaged
     if as_json:
         emit(report_json(statistics, sort.value, top, notes))
     else:
@@ -68,4 +70,4 @@ def command(
             emit(text)
         for note in notes:
             print(f"dqlite-wire: {note}", file=sys.stderr)
-    raise typer.Exit(int(Exit.DAMAGED if statistics.damaged else Exit.OK))
+    raise typer.Exit(int(Exit.DAMAGED if statistics.damaged or skipped else Exit.OK))

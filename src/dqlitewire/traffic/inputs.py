@@ -54,14 +54,14 @@ class Input:
                 pass
         except (EOFError, zlib.error, gzip.BadGzipFile):
             raise SourceError(f"{self.name}: damaged gzip data", "copy the file again") from None
-        except OSError as error:
-            raise SourceError(f"{self.name}: {error.strerror or error}") from None
+        except (OSError, ValueError) as error:  # ValueError: somebody closed it
+            raise SourceError(f"{self.name}: {getattr(error, 'strerror', None) or error}") from None
         self.position += len(data)
         return data
 
     def close(self) -> None:
         """Close the file, except standard input."""
-        if self._file is not sys.stdin.buffer:
+        if self._file is not getattr(sys.stdin, "buffer", None):
             self._file.close()
 
 
@@ -125,11 +125,15 @@ _HINTS: dict[type[OSError], str] = {
 
 def _open_path(path: str, more: Callable[[], bool] | None) -> Input:
     if path == "-":
+        if sys.stdin is None:
+            raise SourceError("stdin: closed")
         return Input(sys.stdin.buffer, "stdin", None, more)
     try:
         file = open(path, "rb", buffering=0)  # noqa: SIM115 (Input closes it)
         status = os.fstat(file.fileno())
     except OSError as error:
         raise SourceError(f"{path}: {_HINTS.get(type(error), error.strerror)}") from None
+    except ValueError:  # a NUL, or what no file system can encode
+        raise SourceError(f"{path!r}: no path") from None
     size = status.st_size if stat.S_ISREG(status.st_mode) else None
     return Input(cast(BinaryIO, file), path, size, more)

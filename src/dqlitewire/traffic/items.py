@@ -136,10 +136,10 @@ class _Talk:
                 if pending is not None and event.ending != "unanswered":
                     pending.over = [*pending.over, event]
                 elif (item := self._unanswered(event, number)) is not None:
-                    if pending is not None:
+                    if pending is not None and pending.code is None:
                         yield pending
                         pending = None
-                    yield item
+                    yield item  # in front of the frame that showed it, which ends another exchange
                 continue
             if pending is not None:
                 yield pending

@@ -2,7 +2,7 @@
 
 IPv4 without options and IPv6 without extension headers over Ethernet (VLAN tags included), Linux cooked,
 loopback and raw IP are read by one `struct` each, because every packet of a large capture passes here; IP
-options, extension headers, PPPoE and MPLS take a few steps more. Bytes that are no such packet are no segment.
+options, extension headers, PPPoE and MPLS take a few steps more. What is no such packet is no segment.
 Checksums are not looked at: with offloading the sender's are wrong in every capture taken on its own machine.
 IP fragments other than whole packets are not put together.
 """
