@@ -6,13 +6,19 @@ otherwise ends its request as "wrong", and one that nobody asked for is an excha
 
 A Frame comes out before the Exchange it ends. Bytes of both sides may come in any interleaving in which no
 answer precedes its request.
+
+What is held is bounded, whatever is sent and whichever side is silent: one frame of each side that is not
+complete; `MAX_OPEN` requests without an answer, or `MAX_OPEN_BYTES` of them, of which the oldest then comes
+out unanswered; `MAX_STATEMENTS` prepared texts, or `MAX_TEXTS` characters, of which the oldest is forgotten;
+of answers what `keep_answers` and `exchange.MAX_KEPT` say.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 
 from ..constants import PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
+from ..limits import checked_cap
 from .events import Ending, Side
 from .exchange import Exchange
 from .frames import FrameReader, answer_key
@@ -29,6 +35,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Observer"]
 
+MAX_OPEN = 1 << 14
+MAX_OPEN_BYTES = 32 << 20
+MAX_STATEMENTS = 1 << 14
+MAX_TEXTS = 16 << 20
 _EMPTY, _FAILURE = int(ResponseType.EMPTY), int(ResponseType.FAILURE)
 
 
@@ -39,9 +49,13 @@ class Observer:
         limits: caps for decoding.
         count_rows: decode ROWS to count them; without, `row_count` is None and frames cost a few
             microseconds.
-        keep_answers: answer frames kept in one exchange, None for all.
+        keep_answers: answer frames kept in one exchange, at least 1; None for all.
         handshake: without, both streams begin with a frame, as when cut behind the handshake.
         midstream: the connection was joined at any place; frames are looked for.
+
+    Raises:
+        ValueError: `keep_answers` is below 1.
+        TypeError: it is neither an integer nor None.
     """
 
     def __init__(
@@ -54,7 +68,7 @@ class Observer:
         midstream: bool = False,
     ) -> None:
         self._count_rows = count_rows
-        self._keep = keep_answers
+        self._keep = checked_cap("keep_answers", keep_answers)
         self._events: list[Event] = []
         reader = FrameReader(limits, tolerant=True)
         begin = State.LOST if midstream else State.START if handshake else State.FRAMES
@@ -62,7 +76,9 @@ class Observer:
         self._client = self._taps[Side.CLIENT]
         self._queue: deque[Exchange] = deque()
         self._orphan: Exchange | None = None  # an answer of several frames that nobody asked for
-        self._statements: dict[int, str] = {}
+        self._open_bytes = 0
+        self._statements: OrderedDict[int, str] = OrderedDict()
+        self._texts = 0  # characters of them
 
     @property
     def version(self) -> int | None:
@@ -77,6 +93,13 @@ class Observer:
     def offset(self, side: Side) -> int:
         """Return how many bytes of a side have come out in events."""
         return self._taps[side].offset
+
+    @property
+    def held(self) -> int:
+        """About how many bytes of memory are held for what is not over."""
+        waiting = sum(tap.waiting for tap in self._taps.values())
+        statements = self._texts + _OBJECT * len(self._statements)
+        return waiting + self._open_bytes + _OBJECT * len(self._queue) + statements
 
     def receive(self, side: Side, data: bytes | bytearray | memoryview, time: float = 0.0) -> list[Event]:
         """Take bytes that one side sent, and return what they complete."""
@@ -151,6 +174,15 @@ class Observer:
         if statement is not None:
             exchange.sql = self._statements.get(statement)
         self._queue.append(exchange)
+        self._open_bytes += frame.size
+        while len(self._queue) > MAX_OPEN or (self._open_bytes > MAX_OPEN_BYTES and len(self._queue) > 1):
+            self._client.lossy = True  # from now on an answer may be that of a request that is gone
+            self._end(self._oldest(), "unanswered")
+
+    def _oldest(self) -> Exchange:
+        exchange = self._queue.popleft()
+        self._open_bytes -= exchange.request_bytes
+        return exchange
 
     def _answer(self, frame: Frame) -> None:
         key = answer_key(frame.data)
@@ -166,10 +198,10 @@ class Observer:
         exchange.place = then = place.after[key]
         if not then.ended:
             return
-        self._queue.popleft()
+        self._oldest()
         if key == _EMPTY and place is place.draining:
             self._end(exchange, "interrupted")
-            interrupt = self._queue.popleft()
+            interrupt = self._oldest()
             interrupt.add(frame, self._keep)
             self._end(interrupt, "done")
         else:
@@ -195,11 +227,11 @@ class Observer:
             for skipped, exchange in enumerate(self._queue):
                 if key in exchange.place.after:
                     for _ in range(skipped):
-                        self._end(self._queue.popleft(), "unanswered")
+                        self._end(self._oldest(), "unanswered")
                     self._answer(frame)
                     return
         elif self._queue:
-            exchange = self._queue.popleft()
+            exchange = self._oldest()
             exchange.add(frame, self._keep)
             self._end(exchange, "wrong")
             return
@@ -229,7 +261,7 @@ class Observer:
             self._end(self._orphan, "orphan")
             self._orphan = None
         while self._queue:
-            self._end(self._queue.popleft(), "unanswered")
+            self._end(self._oldest(), "unanswered")
 
     # ------------------------------------------------------------------ prepared statements
 
@@ -246,6 +278,16 @@ class Observer:
             answer: Any = exchange.answers[-1].message
             text = getattr(request.message, "sql", None)
             if answer is not None and text is not None:
+                self._forget(answer.stmt_id)
                 self._statements[answer.stmt_id] = text
+                self._texts += len(text)
+                while len(self._statements) > MAX_STATEMENTS or self._texts > MAX_TEXTS:
+                    self._forget(next(iter(self._statements)))
         elif kind == RequestType.FINALIZE and exchange.ending == "done" and request.size >= 16:
-            self._statements.pop(int.from_bytes(request.data[12:16], "little"), None)
+            self._forget(int.from_bytes(request.data[12:16], "little"))
+
+    def _forget(self, statement: int) -> None:
+        self._texts -= len(self._statements.pop(statement, ""))
+
+
+_OBJECT = 1024  # what an exchange with its request, or a statement, takes beside its bytes

@@ -110,6 +110,11 @@ class Tap:
         self._resync = Resync(side, self._max)
         self._flushing = False
 
+    @property
+    def waiting(self) -> int:
+        """How many bytes wait for more."""
+        return self._have
+
     def make_opaque(self, kind: str) -> None:
         """Stop looking for frames: "raft", "tls" or "http" from here on."""
         self._state = State.OPAQUE

@@ -5,9 +5,9 @@ dqlite; when its port was named; when a handshake was seen on the same server en
 beginning of the flow is missing, when what is there reads as dqlite frames. Everything else is counted by
 what it looks like and dropped at once.
 
-A flow is not waited for beyond `MAX_WAITING` bytes, all that wait not beyond `MAX_WAITING_ALL`, whichever side
-they come from; each delivery counts `DELIVERY` more. How a direction begins is joined as it comes, and looked
-at anew only while it is too short to tell, so that waiting takes time linear in what waits.
+A flow is not waited for beyond `MAX_WAITING` bytes, all that wait not beyond `MAX_WAITING_ALL`, whichever
+side they come from; each delivery counts `DELIVERY` more. How a direction begins is joined as it comes, and
+looked at anew only while it is too short to tell, so that waiting takes time linear in what waits.
 """
 
 from __future__ import annotations

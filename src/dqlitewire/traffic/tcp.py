@@ -12,10 +12,10 @@ Contract:
   nothing up.
 * A SYN with another sequence number on the same ports begins a new flow and ends the old one; so does a
   sequence number that no loss explains.
-* Memory is bounded: `MAX_HELD` bytes wait behind holes (each segment counts `SEGMENT` more), `MAX_FLOWS` flows
-  are known. For a new one above that, one is forgotten: one that is over, or the oldest that has brought
-  nothing since it was looked at for that reason. So each step of this clock is paid for by a segment, and what
-  a segment costs does not grow with the number of flows.
+* Memory is bounded: `MAX_HELD` bytes wait behind holes (each segment counts `SEGMENT` more), `MAX_FLOWS`
+  flows are known. For a new one above that, one is forgotten: one that is over, or the oldest that has
+  brought nothing since it was looked at for that reason. So each step of this clock is paid for by a segment,
+  and what a segment costs does not grow with the number of flows.
 """
 
 from __future__ import annotations
