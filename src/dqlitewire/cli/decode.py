@@ -18,7 +18,7 @@ from dqlitewire.cli.output import Exit, colourful, emit, fail, painted, width
 from dqlitewire.cli.progress import watched
 from dqlitewire.conversation import Side
 from dqlitewire.traffic.direction import guess
-from dqlitewire.traffic.inputs import open_input
+from dqlitewire.traffic.inputs import file_id, open_input
 from dqlitewire.traffic.items import Item, items
 from dqlitewire.traffic.jsonline import json_object, json_text
 from dqlitewire.traffic.line import Clock, Line, line
@@ -111,7 +111,7 @@ def command(
         str | None, typer.Option(metavar="REGEX", help="The same with a regular expression.")
     ] = None,
     min_latency: Annotated[
-        float | None, typer.Option(metavar="MS", help="Only requests that took so long.")
+        float | None, typer.Option(min=0, max=1e9, metavar="MS", help="Only requests that took so long.")
     ] = None,
     failures: Annotated[
         bool, typer.Option("--failures", help="Only requests that failed or got no answer.")
@@ -168,6 +168,7 @@ def command(
     try:
         for source in opened:
             with source:
+                _refuse_own_output(source, write)
                 quiet = sys.stdout.isatty() or follow
                 stream = damage.watch(watched(items(source, redacted=redact), source, quiet))
                 if write is not None:
@@ -181,6 +182,13 @@ def command(
             raise
     damage.report()
     raise typer.Exit(int(Exit.DAMAGED if damage.found else Exit.OK))
+
+
+def _refuse_own_output(source: Source, write: Path | None) -> None:
+    """Refuse a source that grows by what is written: reading it would never end."""
+    written = {file_id(sys.stdout), None if write is None else file_id(write)} - {None}
+    if any(input.file_id in written for input in source.inputs):
+        fail(f"{source.name}: both read and written", Exit.USAGE)
 
 
 def open_sources(

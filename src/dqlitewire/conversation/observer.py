@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 
 from ..constants import PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
-from ..limits import checked_cap
+from ..limits import checked_cap, checked_number
 from .events import Ending, Side
 from .exchange import Exchange
 from .frames import FrameReader, answer_key
@@ -107,7 +107,14 @@ class Observer:
         return self._drained()
 
     def receive_gap(self, side: Side, size: int | None = None, time: float = 0.0) -> list[Event]:
-        """Note that bytes of one side were lost, `size` of them or an unknown number."""
+        """Note that bytes of one side were lost, `size` of them or an unknown number.
+
+        Raises:
+            ValueError: `size` is below 0.
+            TypeError: it is neither an integer nor None.
+        """
+        if size is not None:
+            checked_number("size", size, 0)
         self._taps[side].receive_gap(size, time)
         return self._drained()
 

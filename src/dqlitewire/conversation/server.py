@@ -15,7 +15,7 @@ from ..buffer import ReadBuffer
 from ..codec import MessageEncoder
 from ..constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
 from ..exceptions import DecodeError, HandshakeError, StreamError
-from ..limits import DEFAULT_MAX_MESSAGE_SIZE
+from ..limits import DEFAULT_MAX_MESSAGE_SIZE, checked_number
 from ..messages import EmptyResponse, LeaderResponse, ServersResponse
 from ..messages.base import Header
 from .batches import PAGE_SIZE, batch_rows
@@ -119,7 +119,7 @@ class ServerConversation:
         frame_log: bool | None = None,
     ) -> None:
         self.generation = generation
-        self.page_size = page_size
+        self.page_size = checked_number("page_size", page_size, 1)
         self.version: int | None = None
         self.phase = Phase.NEW
         self.current: Any = None

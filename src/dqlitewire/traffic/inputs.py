@@ -9,7 +9,7 @@ import stat
 import sys
 import zlib
 from collections.abc import Callable
-from typing import BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 from dqlitewire.traffic.errors import SourceError
 
@@ -59,6 +59,11 @@ class Input:
         self.position += len(data)
         return data
 
+    @property
+    def file_id(self) -> tuple[int, int] | None:
+        """What tells the file that is read from others; None if it is none, or no regular one."""
+        return file_id(self._file)
+
     def close(self) -> None:
         """Close the file, except standard input."""
         if self._file is not getattr(sys.stdin, "buffer", None):
@@ -80,6 +85,10 @@ class _Unzipped(Input):
     @position.setter
     def position(self, value: int) -> None:
         pass
+
+    @property
+    def file_id(self) -> tuple[int, int] | None:
+        return self._packed.file_id
 
     def close(self) -> None:
         super().close()
@@ -114,6 +123,15 @@ def open_input(
     else:
         found = Input(what, str(getattr(what, "name", "file")), None, more)
     return _Unzipped(found) if found.head()[:2] == b"\x1f\x8b" else found
+
+
+def file_id(file: str | os.PathLike[str] | IO[Any] | None) -> tuple[int, int] | None:
+    """Return device and inode of a regular file; None of anything else."""
+    try:
+        status = os.stat(file if isinstance(file, (str, os.PathLike)) else file.fileno())  # type: ignore[union-attr]
+    except (AttributeError, OSError, ValueError):
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
 
 _HINTS: dict[type[OSError], str] = {

@@ -21,7 +21,7 @@ from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.flows import HTTP_METHODS, DqliteFlows
 from dqlitewire.traffic.inputs import Input, open_input
 from dqlitewire.traffic.packets import parser
-from dqlitewire.traffic.streams import Connection, Piece, What
+from dqlitewire.traffic.streams import MAX_TIME, Connection, Piece, What
 
 
 class Format(Enum):
@@ -384,8 +384,13 @@ class Recording:
         self._pieces: list[Piece] = []
 
     def add(self, side: Side, data: bytes, time: int | None = None) -> None:
-        """Add bytes that one side sent; `time` in nanoseconds."""
+        """Add bytes that one side sent; `time` in nanoseconds since 1970.
+
+        Raises:
+            ValueError: a time below 0, or from 2**63.
+        """
         if time is not None:
+            checked_number("time", time, 0, MAX_TIME - 1)
             self.connection.timed = True
         self._pieces.append(Piece(self.connection, side, What.DATA, data, 0, time or 0))
 
