@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import tracemalloc
+from collections.abc import Iterator
 
 import pytest
 
@@ -17,11 +19,22 @@ def test_samples_are_read_whole() -> None:
         assert sample.kind == "pcap, cut packets" or not any(item.strange for item in found), sample.kind
 
 
+@pytest.fixture
+def traced() -> Iterator[None]:
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+@pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize("part", range(4))
 def test_spoilt_inputs(part: int) -> None:
-    tracemalloc.start()
-    try:
-        for number in range(part * 90, part * 90 + 90):
-            damage.trial(9, number)
-    finally:
-        tracemalloc.stop()
+    for number in range(part * 50, part * 50 + 50):
+        damage.trial(9, number)
+
+
+@pytest.mark.usefixtures("traced")
+def test_every_number_at_its_extremes() -> None:
+    chance = random.Random(1)
+    for sample in damage.fields():
+        damage.check(sample, chance, "extremes")
