@@ -13,9 +13,9 @@ Contract:
 * A SYN with another sequence number on the same ports begins a new flow and ends the old one; so does a
   sequence number that no loss explains.
 * Memory is bounded: `MAX_HELD` bytes wait behind holes (each segment counts `SEGMENT` more), `MAX_FLOWS`
-  flows are known. For a new one above that, one is forgotten: one that is over, or the oldest that has
-  brought nothing since it was looked at for that reason. So each step of this clock is paid for by a segment,
-  and what a segment costs does not grow with the number of flows.
+  flows are known. For a new one above that, one is forgotten: one that is over, or the oldest but for
+  those (`CHANCES` at most) that have brought something since they were last looked at for that reason. What
+  a segment costs does not grow with the number of flows.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ SECOND = 1_000_000_000
 MAX_HELD = 32 << 20
 SEGMENT = 512  # what a segment that waits takes beside its bytes
 MAX_FLOWS = 20_000
+CHANCES = 8
 PATIENCE = 512, 20 * SECOND  # segments, or time, that a hole is waited for
 PATIENCE_ACKED = 48, 2 * SECOND  # the same once the receiver says that it has the bytes
 FAR = 1 << 26
@@ -104,8 +105,13 @@ class Flow:
 
     def has_moved(self) -> bool:
         """Whether bytes came since this was asked."""
-        before, self.seen = self.seen, (self.halves[0].next, self.halves[1].next)
+        one, other = self.halves
+        before, self.seen = self.seen, (_beyond_start(one), _beyond_start(other))
         return self.seen != before
+
+
+def _beyond_start(half: Half) -> int | None:
+    return None if half.next == half.start else half.next
 
 
 def _ahead(number: int | None, of: int | None) -> int:
@@ -207,7 +213,9 @@ class Reassembler:
 
     def _forget(self, out: list[Delivery]) -> None:
         flow = next(iter(self._flows))
-        while not (flow.ended or flow.ignored) and flow.has_moved():
+        for _ in range(CHANCES):
+            if flow.ended or flow.ignored or not flow.has_moved():
+                break
             self._flows.move_to_end(flow)
             flow = next(iter(self._flows))
         self._finish(flow, out)
