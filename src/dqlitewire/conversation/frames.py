@@ -124,6 +124,10 @@ class LazyFrame:
             self._decode()
         return self._error
 
+    def refuse(self, error: DecodeError) -> None:
+        """Let this frame be one that does not decode, whatever its bytes say."""
+        self._read, self._message, self._error = True, None, error
+
     def _decode(self) -> None:
         self._read = True
         try:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dqlitewire import DecodeError, Message, RequestType, ResponseType
+from dqlitewire.constants import HEADER_SIZE
 from dqlitewire.conversation import (
     End,
     Event,
@@ -223,17 +224,22 @@ class _Talk:
         return item
 
     def _redact(self, item: Item, frame: Frame) -> None:
-        item.data = redact(frame.data, frame.is_request, frame.version)
-        shown = Frame(frame.side, frame.offset, item.data, frame.start, frame.end)
-        shown.version, shown.servers_format, shown.damaged = (
-            frame.version,
-            frame.servers_format,
-            frame.damaged,
-        )
-        item._frame = shown
-        item.redacted = True
+        shown = self._hidden(frame, redact(frame.data, frame.is_request, frame.version))
+        error = frame.error or shown.error
+        if error is not None:  # nobody knows what the bytes are: each of them may be of a value
+            shown = self._hidden(frame, frame.data[:HEADER_SIZE] + redact_other(frame.data[HEADER_SIZE:]))
+            shown.refuse(DecodeError("hidden", path=error.path, offset=error.offset))
+        item.data, item._frame, item.redacted = shown.data, shown, True
         if item.sql is not None:
             item.sql = redact_text(item.sql, redact_sql)
+
+    @staticmethod
+    def _hidden(frame: Frame, data: bytes) -> Frame:
+        """The frame with other bytes."""
+        shown = Frame(frame.side, frame.offset, data, frame.start, frame.end)
+        shown.version, shown.servers_format = frame.version, frame.servers_format
+        shown.damaged = frame.damaged
+        return shown
 
     def _unanswered(self, exchange: Exchange, number: int | None) -> Item | None:
         request = exchange.request
