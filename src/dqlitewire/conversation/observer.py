@@ -8,7 +8,7 @@ A Frame comes out before the Exchange it ends. Bytes of both sides may come in a
 answer precedes its request.
 
 What is held is bounded, whatever is sent and whichever side is silent: one frame of each side that is not
-complete; `MAX_OPEN` requests without an answer, or `MAX_OPEN_BYTES` of them, of which the oldest then comes
+complete; `MAX_OPEN` requests without an answer, or twice `MAX_OPEN_BYTES` of them, of which the oldest comes
 out unanswered; `MAX_STATEMENTS` prepared texts, or `MAX_TEXTS` characters, of which the oldest is forgotten;
 of answers what `keep_answers` and `exchange.MAX_KEPT` say.
 """
@@ -76,7 +76,7 @@ class Observer:
         self._client = self._taps[Side.CLIENT]
         self._queue: deque[Exchange] = deque()
         self._orphan: Exchange | None = None  # an answer of several frames that nobody asked for
-        self._open_bytes = 0
+        self._asked = 0  # bytes of requests since they were counted
         self._statements: OrderedDict[int, str] = OrderedDict()
         self._texts = 0  # characters of them
 
@@ -98,8 +98,11 @@ class Observer:
     def held(self) -> int:
         """About how many bytes of memory are held for what is not over."""
         waiting = sum(tap.waiting for tap in self._taps.values())
-        statements = self._texts + _OBJECT * len(self._statements)
-        return waiting + self._open_bytes + _OBJECT * len(self._queue) + statements
+        return waiting + self._open_bytes + self._texts + _OBJECT * (len(self._queue) + len(self._statements))
+
+    @property
+    def _open_bytes(self) -> int:
+        return sum(exchange.request_bytes for exchange in self._queue)
 
     def receive(self, side: Side, data: bytes | bytearray | memoryview, time: float = 0.0) -> list[Event]:
         """Take bytes that one side sent, and return what they complete."""
@@ -181,15 +184,18 @@ class Observer:
         if statement is not None:
             exchange.sql = self._statements.get(statement)
         self._queue.append(exchange)
-        self._open_bytes += frame.size
-        while len(self._queue) > MAX_OPEN or (self._open_bytes > MAX_OPEN_BYTES and len(self._queue) > 1):
-            self._client.lossy = True  # from now on an answer may be that of a request that is gone
-            self._end(self._oldest(), "unanswered")
+        self._asked += len(frame.data)
+        if self._asked > MAX_OPEN_BYTES or len(self._queue) > MAX_OPEN:
+            self._shed()
 
-    def _oldest(self) -> Exchange:
-        exchange = self._queue.popleft()
-        self._open_bytes -= exchange.request_bytes
-        return exchange
+    def _shed(self) -> None:
+        # counting takes time: done each MAX_OPEN_BYTES, or an eighth of MAX_OPEN; so answers need not count
+        self._asked = 0
+        held, most = self._open_bytes, MAX_OPEN if len(self._queue) <= MAX_OPEN else MAX_OPEN * 7 // 8
+        while len(self._queue) > most or (held > MAX_OPEN_BYTES and len(self._queue) > 1):
+            self._client.lossy = True  # from now on an answer may be that of a request that is gone
+            held -= self._queue[0].request_bytes
+            self._end(self._queue.popleft(), "unanswered")
 
     def _answer(self, frame: Frame) -> None:
         key = answer_key(frame.data)
@@ -205,10 +211,10 @@ class Observer:
         exchange.place = then = place.after[key]
         if not then.ended:
             return
-        self._oldest()
+        self._queue.popleft()
         if key == _EMPTY and place is place.draining:
             self._end(exchange, "interrupted")
-            interrupt = self._oldest()
+            interrupt = self._queue.popleft()
             interrupt.add(frame, self._keep)
             self._end(interrupt, "done")
         else:
@@ -234,11 +240,11 @@ class Observer:
             for skipped, exchange in enumerate(self._queue):
                 if key in exchange.place.after:
                     for _ in range(skipped):
-                        self._end(self._oldest(), "unanswered")
+                        self._end(self._queue.popleft(), "unanswered")
                     self._answer(frame)
                     return
         elif self._queue:
-            exchange = self._oldest()
+            exchange = self._queue.popleft()
             exchange.add(frame, self._keep)
             self._end(exchange, "wrong")
             return
@@ -268,7 +274,7 @@ class Observer:
             self._end(self._orphan, "orphan")
             self._orphan = None
         while self._queue:
-            self._end(self._oldest(), "unanswered")
+            self._end(self._queue.popleft(), "unanswered")
 
     # ------------------------------------------------------------------ prepared statements
 
