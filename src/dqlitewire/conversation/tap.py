@@ -225,11 +225,12 @@ class Tap:
 
     def _is_odd(self, position: int, size: int) -> bool:
         # unused bytes that are used, or a schema no answer has: believed once the frame is there and decodes
-        data, base = self._data, self.offset - self._position
+        data = self._data
         if not (
             data[position + 6] or data[position + 7] or (data[position + 5] > 1 and self.side is Side.SERVER)
         ):
             return False
+        base = self.offset - self._position
         if position + size > len(data):
             return self._flushing or not self._resync.pays(size, base + position)
         return not self._resync.decodes(data, position, size, base)

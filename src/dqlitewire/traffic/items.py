@@ -298,11 +298,11 @@ def items(
 def _items(source: Source, redacted: bool, count_rows: bool, keep_answers: int | None) -> Iterator[Item]:
     talks: dict[Connection, _Talk] = {}
     ended: dict[Connection, int] = {}  # for what they held: how many requests they had
-    unseen = 0  # bytes since all were looked at
+    unseen = LOOK  # bytes until all are looked at
     for connection, side, what, data, size, time in source.pieces():
-        unseen += len(data)
-        if unseen > LOOK + CONNECTION * len(talks):
-            unseen = 0
+        unseen -= len(data)
+        if unseen < 0:
+            unseen = LOOK + CONNECTION * len(talks)
             for heavy in _heaviest(talks):
                 del talks[heavy.connection]
                 ended[heavy.connection] = heavy.requests
@@ -317,11 +317,11 @@ def _items(source: Source, redacted: bool, count_rows: bool, keep_answers: int |
                 keep_answers,
                 ended.pop(connection, None),
             )
-        if what is _DATA and len(data) > BLOCK:
-            for at in range(0, len(data), BLOCK):
-                yield from talk.items(talk.observer.receive(side, data[at : at + BLOCK], time))
-            continue
         if what is _DATA:
+            if len(data) > BLOCK:
+                for at in range(0, len(data), BLOCK):
+                    yield from talk.items(talk.observer.receive(side, data[at : at + BLOCK], time))
+                continue
             events = talk.observer.receive(side, data, time)
         elif what is What.GAP:
             events = talk.observer.receive_gap(side, size or None, time)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 EXACT = 128
 STEPS = 32  # buckets for each power of two
+MOST = (1 << 63) - 1
 BUCKETS = 63 * STEPS + 2  # the first is for 0
 
 
@@ -31,7 +32,7 @@ class Durations:
 
     def add(self, value: int) -> None:
         """Take one more; a negative one (clocks that ran back) counts as 0."""
-        value = max(0, value)
+        value = min(max(0, value), MOST)
         if not self.count or value < self.lowest:
             self.lowest = value
         self.highest = max(self.highest, value)
@@ -72,7 +73,7 @@ class Durations:
 
 
 def _bucket(value: int) -> int:
-    return min(int(math.log2(value) * STEPS) + 1, BUCKETS - 1) if value > 0 else 0
+    return int(math.log2(value) * STEPS) + 1 if value > 0 else 0
 
 
 def _middle(bucket: int) -> int:
