@@ -25,12 +25,16 @@ MAX_TEXT = 64 << 20
 MAX_REPEATED = 1 << 20
 MAX_LINE = 4096  # characters of a line of a dump
 MAX_PYTHON = 4 << 20  # characters of a Python literal
-MAX_PARTS = 200_000  # of a Python literal: each takes some hundred bytes while it is parsed
+MAX_PARTS = 100_000  # of a Python literal: each takes a kilobyte while it is parsed
 
 _LINE = re.compile(r"[^\r\n]+")
 _WORD = re.compile(r"\S+")
 _DUMP_LINE = re.compile(r"^\s*(?:0[xX])?([0-9a-fA-F]{4,16})(:\s|\s\s|\t|\s|$)\s*(.*)$")
 _BYTES = re.compile(r"[0-9a-fA-F]{2}(?:[0-9a-fA-F]{2})*(?:[ :-][0-9a-fA-F]{2}(?:[0-9a-fA-F]{2})*)*")
+_QUOTED = re.compile(r"\"\"\".*?\"\"\"|'''.*?'''|\"(?:[^\"\\]|\\.)*+\"|'(?:[^'\\]|\\.)*+'", re.DOTALL)
+_AROUND = re.compile(  # what may stand around them
+    r"(?:bytes\.fromhex|bytearray|bytes|memoryview|[bBrR]|0[xX][0-9a-fA-F]++|[0-9]++|[\s,+()\[\]]++)*+"
+)
 _PREFIXES = (b"0x", b"0X", b"\\x")
 _SEPARATORS = b" \t\n\r\v\f,:;-"
 _BLANKS = b" \t\n\r\v\f"
@@ -147,8 +151,11 @@ def _row(rest: str, room: int | None) -> bytes:
 
 
 def _python(text: str) -> bytes | None:
-    if len(text) > MAX_PYTHON or text.count(",") + text.count("+") > MAX_PARTS:
+    if len(text) > MAX_PYTHON:
         return None
+    around = _QUOTED.sub("", text)
+    if sum(map(around.count, ",+([")) > MAX_PARTS or not _AROUND.fullmatch(around):
+        return None  # whatever else the parser would make of it
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about escapes such as \\d
