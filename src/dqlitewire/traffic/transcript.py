@@ -21,6 +21,7 @@ from decimal import Decimal
 from typing import Any
 
 from dqlitewire.conversation import Side
+from dqlitewire.limits import checked_number
 from dqlitewire.traffic.capture import ByteReader
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.streams import MAX_TIME, Connection, Piece, What
@@ -94,6 +95,8 @@ class TranscriptWriter:
 
     def gap(self, connection: Connection, side: Side, size: int | None, time: int | None) -> None:
         """Write that bytes were lost."""
+        if size is not None:
+            checked_number("size", size, 0)
         self._open(connection, time)
         line = {"connection": connection.number, "event": "gap", "direction": NAMES[side], "lost": size}
         self._write(json_line(time, line))
@@ -116,6 +119,8 @@ class TranscriptWriter:
         self.close()
 
     def _open(self, connection: Connection, time: int | None) -> None:
+        if time is not None:
+            checked_number("time", time, 0, MAX_TIME - 1)
         if connection.number not in self._known:
             self._known.add(connection.number)
             self._write(
