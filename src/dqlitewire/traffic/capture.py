@@ -55,16 +55,23 @@ class ByteReader:
         have = len(self.buffer) - self.position
         if have >= size:
             return True
-        joined = bytearray(memoryview(self.buffer)[self.position :])
-        while have < size and not self._ended:
-            block = self._read(max(BLOCK, size - have))
-            self._ended = not block
-            joined += block
-            have += len(block)
-        self.offset += self.position
-        self.buffer = bytes(joined)
-        self.position = 0
-        return have >= size
+        self.buffer, self.position, self.offset = self._joined(size), 0, self.offset + self.position
+        return len(self.buffer) >= size
+
+    def _joined(self, size: int) -> bytes:
+        first = self._block(size)
+        joined = self.buffer[self.position :] + first
+        if not first or len(joined) >= size:
+            return joined
+        many = bytearray(joined)  # blocks may be small, and many
+        while len(many) < size and (block := self._block(size - len(many))):
+            many += block
+        return bytes(many)
+
+    def _block(self, size: int) -> bytes:
+        block = b"" if self._ended else self._read(max(BLOCK, size))
+        self._ended = not block
+        return block
 
     @property
     def rest(self) -> int:

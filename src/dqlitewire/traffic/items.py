@@ -11,6 +11,7 @@ that hold most are ended, and joined in the middle if they go on.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 from dqlitewire import DecodeError, Message, RequestType, ResponseType
 from dqlitewire.constants import HEADER_SIZE
@@ -299,24 +300,25 @@ def _items(source: Source, redacted: bool, count_rows: bool, keep_answers: int |
     talks: dict[Connection, _Talk] = {}
     ended: dict[Connection, int] = {}  # for what they held: how many requests they had
     unseen = LOOK  # bytes until all are looked at
+    last: Connection | None = None
+    talk: _Talk = cast(Any, None)  # that of `last`
     for connection, side, what, data, size, time in source.pieces():
         unseen -= len(data)
         if unseen < 0:
             unseen = LOOK + CONNECTION * len(talks)
+            last = None
             for heavy in _heaviest(talks):
                 del talks[heavy.connection]
                 ended[heavy.connection] = heavy.requests
                 yield from heavy.items(heavy.observer.finish(0))
-        talk = talks.get(connection)
-        if talk is None:
-            talk = talks[connection] = _Talk(
-                connection,
-                source.side is not None,
-                redacted,
-                count_rows,
-                keep_answers,
-                ended.pop(connection, None),
-            )
+        if connection is not last:
+            last = connection
+            found = talks.get(connection)
+            if found is None:
+                one_sided, requests = source.side is not None, ended.pop(connection, None)
+                found = _Talk(connection, one_sided, redacted, count_rows, keep_answers, requests)
+                talks[connection] = found
+            talk = found
         if what is _DATA:
             if len(data) > BLOCK:
                 for at in range(0, len(data), BLOCK):
@@ -335,6 +337,7 @@ def _items(source: Source, redacted: bool, count_rows: bool, keep_answers: int |
         if not talk.open:
             yield from talk.items(talk.observer.finish(time))
             del talks[connection]
+            last = None
     for talk in talks.values():
         yield from talk.items(talk.observer.finish(0))
 
