@@ -107,7 +107,7 @@ def small_capture(exchanges: int) -> Iterator[bytes]:
 
 def stats(source: Path, capture: Iterator[bytes]) -> tuple[int, float, int]:
     """Pipe a capture into ``dqlite-wire stats``: (bytes, CPU seconds, peak bytes of memory)."""
-    absent = [name for name in ("dpkt", "rich", "typer") if find_spec(name) is None]
+    absent = [name for name in ("rich", "typer") if find_spec(name) is None]
     if absent:
         raise Unavailable(f"the extra `cli` is needed: no {', '.join(absent)}")
     command = [sys.executable, "-c", STATS, str(source), "stats", "--json", "-"]

@@ -10,7 +10,7 @@ less than half is left.
 
 from __future__ import annotations
 
-from .checks import checked_count, whole_bytes
+from .checks import checked_number, whole_bytes
 from .constants import HEADER_SIZE
 from .exceptions import DecodeError
 from .guard import Guarded, guarded, resetting
@@ -187,13 +187,13 @@ class ReadBuffer(Frames):
     @guarded
     def read_bytes(self, n: int) -> bytes | None:
         """Take exactly `n` bytes; None while there are fewer."""
-        n = checked_count("n", n)
+        n = checked_number("n", n, 0)
         return self._take(n) if len(self._data) >= n else None
 
     @guarded
     def peek_bytes(self, n: int) -> bytes | None:
         """Return the next `n` bytes and leave them; None while there are fewer."""
-        n = checked_count("n", n)
+        n = checked_number("n", n, 0)
         return bytes(self._data[:n]) if len(self._data) >= n else None
 
     def poison(self, error: BaseException) -> None:

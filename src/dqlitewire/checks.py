@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 __all__ = [
     "OptionError",
     "check_version",
-    "checked_count",
     "checked_integer",
     "checked_items",
+    "checked_number",
     "checked_option",
     "checked_rows",
     "checked_text",
@@ -87,13 +87,29 @@ def check_version(version: object) -> None:
         raise HandshakeError(f"version {shown(version)}, allowed 1 and {PROTOCOL_VERSION_LEGACY:#x}")
 
 
-def checked_count(name: str, value: Any) -> int:
-    """Return a number of things."""
+def checked_number(
+    name: str, value: Any, least: int, most: int | None = None, kind: str = "an integer is needed"
+) -> int:
+    """Return an integer that is in range.
+
+    Args:
+        name: of the argument.
+        value: the argument.
+        least: what it is at least.
+        most: what it is at most, None for any size.
+        kind: what is needed, in the error's words.
+
+    Raises:
+        TypeError: it is no integer; a bool is none.
+        ValueError: it is out of range.
+    """
     if not issubclass(type(value), int) or type(value) is bool:
-        raise TypeError(f"{name} is {kind_of(value)}, an integer is needed")
+        raise TypeError(f"{name} is {kind_of(value)}, {kind}")
     number = int.__int__(value)
-    if number < 0:
-        raise ValueError(f"{name} is {shown(number)}, at least 0")
+    if number < least:
+        raise ValueError(f"{name} is {shown(number)}, at least {least}")
+    if most is not None and number > most:
+        raise ValueError(f"{name} is {shown(number)}, at most {most}")
     return number
 
 

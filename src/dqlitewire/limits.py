@@ -5,8 +5,9 @@ A cap bounds what one frame may make a reader allocate or a writer send; `None` 
 
 from __future__ import annotations
 
+from .checks import checked_number
 from .constants import DEFAULT_MAX_CONTINUATION_FRAMES, DEFAULT_MAX_TOTAL_ROWS
-from .text import kind_of, shown
+from .text import kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -165,14 +166,8 @@ def checked_cap(name: str, cap: Any) -> int | None:
     """
     if cap is None:
         return None
-    if not issubclass(type(cap), int) or type(cap) is bool:
-        raise TypeError(f"{name} is {kind_of(cap)}, an integer or None")
-    number = int.__int__(cap)
-    if number < 1:
-        raise ValueError(f"{name} is {shown(number)}, at least 1")
-    if name == "max_message_size" and number > MAX_MESSAGE_SIZE_CEILING:
-        raise ValueError(f"{name} is {shown(number)}, at most {MAX_MESSAGE_SIZE_CEILING}")
-    return number
+    most = MAX_MESSAGE_SIZE_CEILING if name == "max_message_size" else None
+    return checked_number(name, cap, 1, most, "an integer or None")
 
 
 DEFAULT_LIMITS = Limits()

@@ -11,8 +11,8 @@ from __future__ import annotations
 from enum import Enum
 
 from .checks import (
-    checked_count,
     checked_items,
+    checked_number,
     checked_option,
     checked_text_errors,
     choice_of,
@@ -112,7 +112,7 @@ def encode_params_tuple(
     Raises:
         EncodeError: an unknown schema, too many values, or a value no type holds.
     """
-    shift = checked_count("buffer_offset", buffer_offset)
+    shift = checked_number("buffer_offset", buffer_offset, 0)
     given = checked_items(params, "params")
     chosen = check_params_shape(len(given), schema, MAX_PARAM_COUNT, "params")
     if not given:
@@ -144,8 +144,8 @@ def decode_params_tuple(
         ValueError: a schema other than 0 and 1, a negative count or offset.
     """
     chosen = checked_option("schema", schema, (0, 1))
-    shift = checked_count("buffer_offset", buffer_offset)
-    known = None if count is None else checked_count("count", count)
+    shift = checked_number("buffer_offset", buffer_offset, 0)
+    known = None if count is None else checked_number("count", count, 0)
     content = readable(data)
     size = len(content)
     if size < 8 and (known == 0 or not (size or known)):
@@ -233,7 +233,7 @@ def decode_row_header(
         DecodeError: a type that does not exist (a torn marker has one), or too few bytes.
         ValueError: a negative column count.
     """
-    count = checked_count("column_count", column_count)
+    count = checked_number("column_count", column_count, 0)
     content = readable(data)
     first = bytes(content[:8])
     if first == DONE:

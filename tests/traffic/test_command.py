@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -166,11 +167,11 @@ def test_version_and_help() -> None:
 
 
 def test_missing_packages_are_named(tmp_path: Path) -> None:
-    (tmp_path / "dpkt.py").write_text("raise ImportError('no dpkt', name='dpkt')\n")
+    (tmp_path / "rich.py").write_text("raise ImportError('no rich', name='rich')\n")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     done = subprocess.run([*COMMAND, "decode"], capture_output=True, text=True, env=environment, check=False)
     advice = "it comes with the extra 'cli' of dqlite-wire (from a checkout: pip install '.[cli]')"
-    assert done.stderr == f"dqlite-wire: dpkt is missing: {advice}\n"
+    assert done.stderr == f"dqlite-wire: rich is missing: {advice}\n"
     assert done.returncode == 2
 
 
@@ -488,3 +489,55 @@ def test_what_cannot_be_explained(what: str) -> None:
 )
 def test_mistyped_hex_is_no_code_and_no_base64(text: str, error: str) -> None:
     assert run("explain", text) == (3, "", f"dqlite-wire: {error}\n")
+
+
+# ---------------------------------------------------------------- its own output
+
+
+def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a shell command in which `decode` stands for the command; what it may write is limited."""
+    text = command.replace("decode", shlex.join([*COMMAND, "decode"]), 1)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run(
+        ["sh", "-c", f"ulimit -f 20000; {text}"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a transcript under three names, and another one."""
+    for name in ("X", "Y"):
+        (tmp_path / name).write_text(
+            '{"dqt":1}\n{"time":1,"connection":1,"direction":"request","bytes":"AA=="}\n'
+        )
+    os.link(tmp_path / "X", tmp_path / "hard")
+    (tmp_path / "link").symlink_to("X")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("names", ["X X", "link X", "X link", "hard X", "link hard", "X Y X"])
+def test_it_does_not_record_what_it_records(names: str, one_file: Path) -> None:
+    result = run("decode", "-w", *names.split())
+    assert (result.code, result.err.endswith("both read and written\n")) == (2, True)
+    assert (one_file / "X").stat().st_size < 1000
+
+
+@pytest.mark.parametrize(
+    "command", ["decode -w X - < hard", "decode X >> X", "decode --json /dev/stdin < X >> link"]
+)
+def test_it_does_not_feed_on_its_own_output(command: str, one_file: Path) -> None:
+    done = shell(command, one_file)
+    assert (done.returncode, done.stderr.endswith("both read and written\n")) == (2, True)
+    assert (one_file / "X").stat().st_size < 1000
+
+
+def test_other_files_are_written(one_file: Path) -> None:
+    assert shell("decode -w Z - < X", one_file).returncode == 1  # its handshake is cut off
+    assert run("decode", "-w", "Z", "X", "Y").code == 1
+    assert len((one_file / "Z").read_text().splitlines()) == 9

@@ -351,7 +351,7 @@ def test_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---------------------------------------------------------------- without the packages of an extra
 
 
-@pytest.mark.parametrize("package", ["typer", "rich", "dpkt"])
+@pytest.mark.parametrize("package", ["typer", "rich"])
 def test_a_missing_package(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)  # type: ignore[arg-type]
     said = (

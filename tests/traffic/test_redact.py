@@ -8,6 +8,7 @@ import string
 import pytest
 
 from dqlitewire import decode_message
+from dqlitewire.conversation import Side
 from dqlitewire.explain import explain
 from dqlitewire.messages import (
     ExecRequest,
@@ -19,8 +20,14 @@ from dqlitewire.messages import (
     QuerySqlRequest,
     RowsResponse,
 )
+from dqlitewire.traffic.items import items
+from dqlitewire.traffic.jsonline import json_text
+from dqlitewire.traffic.line import Clock, line
 from dqlitewire.traffic.redact import redact, redact_sql
+from dqlitewire.traffic.sources import Recording
+from dqlitewire.traffic.tree import hexdump, tree
 from tests.traffic.captured import ALL
+from tests.traffic.damage import WAYS
 from tests.wire_data import Capture, frames
 
 SECRET = "s3cr3t-c0ntents"
@@ -118,3 +125,36 @@ def test_bytes_that_do_not_decode_are_hidden() -> None:
 )
 def test_sql(sql: bytes, hidden: bytes) -> None:
     assert redact_sql(sql) == hidden
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_a_frame_that_does_not_decode_shows_no_value(part: int) -> None:
+    secret = b"hunter2hunter2hunter2"
+    text = secret.decode()
+    request = QuerySqlRequest(0, f"SELECT '{text}' FROM t", [text, secret, 7])
+    answers = [
+        RowsResponse(["a", "b"], [3, 4], [(3, 4)] * 3, [(text, secret)] * 3),
+        FailureResponse(1, f'near "{text}": x'),
+    ]
+    refused = 0
+    for number in range(part * 100, part * 100 + 100):
+        chance = random.Random(number)
+        frame = chance.choice([request, *answers]).encode()
+        body = chance.choice(WAYS)(chance, frame[8:])
+        spoilt = (-(-len(body) // 8)).to_bytes(4, "little") + frame[4:8] + body + bytes(-len(body) % 8)
+        is_request = frame[4] == request.MSG_TYPE
+        recording = Recording()
+        recording.add(Side.CLIENT, bytes([1, *bytes(7)]) + (spoilt if is_request else request.encode()))
+        recording.add(Side.SERVER, b"" if is_request else spoilt)
+        for item in items(recording.source(), redacted=True):
+            if item.code is None or item.message is not None:
+                continue
+            refused += 1
+            span = item.spans()
+            assert span is not None
+            shown = [json_text(item), str(line(item, Clock(), 500)), *tree(span, 500)]
+            shown += hexdump(item.data, span, 500)
+            assert text[1:9] not in "".join(shown)
+            assert secret[1:9].hex() not in "".join(shown).replace(" ", "")
+            assert item.strange
+    assert refused > 20

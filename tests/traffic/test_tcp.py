@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import struct
+import sys
 
 import pytest
 
@@ -81,7 +83,7 @@ def test_every_link_layer(link: str, path: wire.Path) -> None:
         ),
     ],
 )
-def test_uncommon_headers_go_through_dpkt(path: wire.Path, layers: dict[str, bytes]) -> None:
+def test_uncommon_headers(path: wire.Path, layers: dict[str, bytes]) -> None:
     conversation = chunks(2)
     seen = streams(reassemble(wire.frames(wire.conversation(conversation), path, **layers)))
     assert seen == {side: [whole(conversation, side)] for side in (True, False)}
@@ -221,13 +223,65 @@ def test_many_flows_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(len(delivery.data) for delivery in out) == 20 * 1000
 
 
+def flow(number: int, payload: bytes = b"", flags: int = wire.ACK) -> Segment:
+    key = wire.Path().addresses[True] + wire.Path().addresses[False]
+    return Segment(
+        key + struct.pack(">HH", number & 0xFFFF, 9001 + (number >> 16)), 100, 0, flags, payload, 0
+    )
+
+
+@pytest.mark.parametrize("kind", ["half-open", "reset", "ignored", "with data"])
+def test_what_a_new_flow_costs_does_not_grow_with_the_number_of_flows(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = dict[int, int]()
+    for known in (100, 1000):
+        monkeypatch.setattr(tcp_module, "MAX_FLOWS", known)
+        reassembler, out = Reassembler(), list[Delivery]()
+        for number in range(known):
+            reassembler.add(flow(number, flags=wire.SYN), 0, out)
+        made = 0
+
+        def count(frame: object, event: str, _: object) -> None:
+            nonlocal made
+            made += event.endswith("call")
+
+        sys.setprofile(count)
+        for number in range(known, known + 300):
+            out.clear()
+            payload = b"x" if kind in ("ignored", "with data") else b""
+            reassembler.add(flow(number, payload, wire.RST if kind == "reset" else wire.SYN), 0, out)
+            if kind == "ignored":
+                reassembler.ignore(out[-1].half.flow)
+        sys.setprofile(None)
+        calls[known] = made
+        assert len(reassembler._flows) <= known
+        assert len(reassembler._halves) <= 2 * known
+    assert calls[1000] <= 1.2 * calls[100] + 5000
+
+
+def test_a_flow_that_goes_on_outlives_those_that_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ever new half-open connections do not end the conversation that is being read."""
+    monkeypatch.setattr(tcp_module, "MAX_FLOWS", 50)
+    reassembler, out, parse = Reassembler(), list[Delivery](), parser(1)
+    sent = wire.frames(wire.conversation([(not n % 2, bytes([n]) * 20) for n in range(200)], close=False))
+    for number, (time, packet) in enumerate(sent):
+        segment = parse(packet)
+        assert segment is not None
+        reassembler.add(segment, time, out)
+        for attacker in range(5):
+            reassembler.add(flow(5 * number + attacker, flags=wire.SYN), time, out)
+    assert streams(out)[True] == [b"".join(bytes([n]) * 20 for n in range(0, 200, 2))]
+    assert not any(d.what is What.END and int.from_bytes(d.half.key[-4:-2], "big") == 40001 for d in out)
+
+
 def test_held_bytes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tcp_module, "MAX_HELD", 10_000)
     reassembler, out = Reassembler(), list[Delivery]()
     key = wire.Path().addresses[True] + wire.Path().addresses[False] + b"\x10\x00\x20\x00"
     for number in range(100):
         reassembler.add(Segment(key, 100 + 2000 * number, 0, wire.ACK, bytes(1000), 0), number, out)
-        assert reassembler._held <= 11_000
+        assert reassembler._held <= 10_000 + 1000 + tcp_module.SEGMENT
     assert sum(delivery.what is What.GAP for delivery in out) > 80
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 
 from dqlitewire import PoisonedError
 from dqlitewire.conversation import Side
-from dqlitewire.traffic import TranscriptWriter, items, open_source
+from dqlitewire.messages import LeaderRequest, LeaderResponse, QuerySqlRequest, RowsResponse
+from dqlitewire.traffic import Item, TranscriptWriter, items, open_source, transcript
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.streams import Connection
 from tests.traffic.captured import ALL, as_pcap, clean, named, segments, told
@@ -64,6 +66,13 @@ def test_times_are_exact_to_the_nanosecond(tmp_path: Path) -> None:
     assert [item.time for item in items(open_source(path))][:3] == times
 
 
+def apart_from_gaps(stream: Iterable[Item]) -> tuple[list[dict[str, Any]], list[str]]:
+    """What a transcript tells, and the directions of the gaps in it."""
+    seen = told(stream)
+    gaps = [item["direction"] for item in seen if item["type"] == "GAP"]
+    return [item for item in seen if item["type"] != "GAP"], gaps
+
+
 @pytest.mark.parametrize("cut", range(1, 60, 7))
 def test_a_cut_off_line_loses_only_itself(cut: int, tmp_path: Path) -> None:
     path = record(named("1.18.1-members-0"), tmp_path)
@@ -71,9 +80,14 @@ def test_a_cut_off_line_loses_only_itself(cut: int, tmp_path: Path) -> None:
     last = whole[:-1].rfind(b"\n")
     path.write_bytes(whole[: last + 1 + cut])
     source = open_source(path)
-    seen = told(items(source))
+    seen, gaps = apart_from_gaps(items(source))
     assert seen == told(items(open_source(whole[: last + 1])))
+    assert gaps == ["request", "response"]  # cut off before it says which
     assert source.notes == [f"line {whole.count(10)} is cut off; skipped"]
+    assert source.damaged == 1
+    result = run("decode", path)
+    assert result.code == 1
+    assert run("stats", path).code == 1
 
 
 def test_continuing_after_a_crash(tmp_path: Path) -> None:
@@ -134,19 +148,81 @@ def test_nothing_is_appended_to_other_files(tmp_path: Path) -> None:
     assert "no transcript" in result.err
 
 
-def test_damage_in_the_middle(tmp_path: Path) -> None:
+START = '{"time":1.5,"connection":1,'
+DAMAGE = {
+    "[1, 2]": ["request", "response"],
+    '{"time":null}': ["request", "response"],
+    "\xff\xfe": ["request", "response"],
+    START + '"direction":"up","type":"X","bytes":""}': ["request", "response"],
+    '{"time":"x","connection":1,"direction":"request","type":"X","bytes":"AA=="}': ["request"],
+    '{"time":1,"connection":1,"direction":"response","type":"X","bytes":"!"}': ["response"],
+    START + '"direction":"response","bytes":"AAAA': ["response"],
+    START + '"event":"gap","direction":"request","lost":-1}': ["request"],
+    START + '"event":"gap","direction":"request"}': ["request"],
+    START + '"event":["end"],"direction":"request"}': ["request"],
+    START + '"event":"open","client":7,"server":""}': ["request", "response"],
+}
+
+
+@pytest.mark.parametrize("bad", DAMAGE)
+def test_damage_in_the_middle(bad: str, tmp_path: Path) -> None:
     lines = record(named("1.18.1-members-0"), tmp_path).read_bytes().splitlines(keepends=True)
-    for bad in (
-        b"[1, 2]\n",
-        b'{"time":null}\n',
-        b"\xff\xfe\n",
-        b'{"time":1.0,"connection":1,"direction":"up","type":"X","bytes":""}\n',
-        b'{"time":"x","connection":1,"direction":"request","type":"X","bytes":"AA=="}\n',
-        b'{"time":1,"connection":1,"direction":"request","type":"X","bytes":"!"}\n',
-    ):
-        source = open_source(b"".join([*lines[:5], bad, *lines[5:]]))
-        assert told(items(source)) == told(items(open_source(b"".join(lines))))
-        assert source.notes == ["line 6 is damaged; skipped"]
+    source = open_source(b"".join([*lines[:5], bad.encode("latin-1") + b"\n", *lines[5:]]))
+    seen, gaps = apart_from_gaps(items(source))
+    assert seen == told(items(open_source(b"".join(lines))))
+    assert gaps == DAMAGE[bad]
+    assert source.notes == ["line 6 is damaged; skipped"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_follows_a_skipped_line_is_not_paired_as_if_nothing_was_lost(known: bool) -> None:
+    requests = [QuerySqlRequest(0, "SELECT 1"), LeaderRequest()]
+    answers = [RowsResponse(["1"], [1], [(1,)], [(1,)]), LeaderResponse(1, "a:1")]
+
+    def line(direction: str, data: bytes) -> str:
+        packed = base64.b64encode(data).decode()
+        return START + f'"direction":"{direction}","type":"X","bytes":"{packed}"}}'
+
+    said = [line("request", bytes([1, *bytes(7)])), *(line("request", r.encode()) for r in requests)]
+    said += [line("response", answer.encode()) for answer in answers]
+    said[3] = '{"time":1,"connection":1,"direction":"response","bytes":"' if known else "{"
+    stream = items(open_source("\n".join(['{"dqt":1}', *said, ""]).encode()))
+    over = [exchange for item in stream for exchange in item.over]
+    assert [(exchange.label, exchange.ending) for exchange in over] == [
+        ("QUERY_SQL", "unanswered"),
+        ("LEADER", "done"),
+    ]
+
+
+def test_a_connection_whose_first_line_is_damaged_was_joined_in_the_middle(tmp_path: Path) -> None:
+    lines = record(named("1.18.1-members-0"), tmp_path).read_bytes().splitlines(keepends=True)
+    data = b"".join([lines[0], lines[1][:-9] + b"\n", *lines[3:]])
+    seen = list(items(open_source(data)))
+    assert seen[0].connection.midstream
+    assert {item.connection.number for item in seen} == {1}
+    assert len([item for item in seen if item.code is not None]) == len(lines) - 3
+
+
+@pytest.mark.parametrize("big", [4096, 1 << 20])
+def test_long_lines(big: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transcript, "MAX_LINE", 4 * big // 3 + 400)
+    path, connection = tmp_path / "a.dqt", Connection(1, timed=False)
+    frame = bytes([big // 8 - 1 & 0xFF, *(big // 8 - 1 >> 8).to_bytes(3, "little"), 99, 0, 0, 0]) + bytes(
+        big - 8
+    )
+    with TranscriptWriter(path) as writer:
+        writer.frame(connection, Side.CLIENT, bytes([1, *bytes(7)]), None, {"type": "HANDSHAKE"})
+        writer.frame(connection, Side.CLIENT, frame, None, {"type": "X", "fields": {"long": "x" * big}})
+        writer.frame(connection, Side.CLIENT, frame + frame, None, {"type": "X"})
+        writer.frame(connection, Side.SERVER, frame, None, {"type": "X"})
+    source = open_source(path)
+    assert [(item.type, item.data == frame) for item in items(source)][1:] == [
+        ("type 99", True),
+        ("GAP", False),
+        ("type 99", True),
+        ("UNANSWERED", False),
+    ]
+    assert source.notes == ["line 5 is damaged; skipped"]
 
 
 @pytest.mark.parametrize("data", ["abc", None, [1], 5])

@@ -16,7 +16,7 @@ def main() -> NoReturn:
 
 def _command() -> int:
     try:
-        for package in ("typer", "rich", "dpkt"):
+        for package in ("typer", "rich"):
             importlib.import_module(package)
     except ImportError as error:
         ending.missing(error, "cli")

@@ -19,7 +19,7 @@ from dqlitewire.cli.progress import watched
 from dqlitewire.conversation import Side
 from dqlitewire.traffic.direction import guess
 from dqlitewire.traffic.errors import SourceError
-from dqlitewire.traffic.inputs import open_input
+from dqlitewire.traffic.inputs import file_id, open_input
 from dqlitewire.traffic.items import Item, items
 from dqlitewire.traffic.jsonline import json_object, json_text
 from dqlitewire.traffic.line import Clock, Line, line
@@ -113,7 +113,7 @@ def command(
     ] = None,
     min_latency: Annotated[
         float | None,
-        typer.Option(metavar="MS", min=0, max=1e12, callback=finite, help="Only requests that took so long."),
+        typer.Option(metavar="MS", min=0, max=1e9, callback=finite, help="Only requests that took so long."),
     ] = None,
     failures: Annotated[
         bool, typer.Option("--failures", help="Only requests that failed or got no answer.")
@@ -168,6 +168,7 @@ def command(
     try:
         for source in opened:
             with source:
+                _refuse_own_output(source, write)
                 quiet = sys.stdout.isatty() or follow
                 stream = damage.watch(watched(items(source, redacted=redact), source, quiet))
                 if write is not None:
@@ -175,11 +176,19 @@ def command(
                 else:
                     view.show(selection(stream), follow)
                 damage.notes += source.notes
+                damage.skipped += source.damaged
     except KeyboardInterrupt:
         if not follow:
             raise
     damage.report()
     raise typer.Exit(int(Exit.DAMAGED if damage.found else Exit.OK))
+
+
+def _refuse_own_output(source: Source, write: Path | None) -> None:
+    """Refuse a source that grows by what is written: reading it would never end."""
+    written = {file_id(sys.stdout), None if write is None else file_id(write)} - {None}
+    if any(input.file_id in written for input in source.inputs):
+        fail(f"{source.name}: both read and written", Exit.USAGE)
 
 
 def open_sources(
@@ -289,7 +298,7 @@ class Damage:
     """Counts what was no dqlite, for the last line and the exit code."""
 
     def __init__(self) -> None:
-        self.places = self.bytes = self.undecoded = 0
+        self.places = self.bytes = self.undecoded = self.skipped = 0
         self.notes: list[str] = []
 
     def watch(self, stream: Iterable[Item]) -> Iterator[Item]:
@@ -305,7 +314,7 @@ class Damage:
     @property
     def found(self) -> bool:
         """Whether there was any."""
-        return bool(self.places or self.undecoded)
+        return bool(self.places or self.undecoded or self.skipped)
 
     def report(self) -> None:
         """Say so on standard error."""

@@ -52,12 +52,14 @@ def command(
     """
     statistics = Statistics()
     notes: list[str] = []
+    skipped = 0
     for source in open_sources(sources, requests, responses, format, direction, ports, redact=redact):
         with source:
             for item in watched(items(source, redacted=redact, count_rows=True), source):
                 statistics.add(item)
         statistics.next_source()
         notes += source.notes
+        skipped += source.damaged
     if as_json:
         emit_json(report_json(statistics, sort.value, top, notes))
     else:
@@ -67,4 +69,4 @@ def command(
             emit(text)
         for note in notes:
             warn(note)
-    raise typer.Exit(int(Exit.DAMAGED if statistics.damaged else Exit.OK))
+    raise typer.Exit(int(Exit.DAMAGED if statistics.damaged or skipped else Exit.OK))

@@ -6,7 +6,7 @@ page, and so never gets on if the column names alone fill one; a row in each fra
 
 from __future__ import annotations
 
-from ..checks import checked_items
+from ..checks import checked_items, checked_number
 from ..constants import HEADER_SIZE, ValueType
 from ..messages import RowsResponse
 
@@ -34,7 +34,17 @@ def batch_rows(
         rows: sequences of values; with `typed`, pairs of types and values.
         page_size: bytes of header and body after which a frame ends.
         typed: the rows bring their types, as UNIXTIME and ISO8601 need.
+
+    Raises:
+        ValueError: `page_size` is below 1.
+        TypeError: it is no integer.
     """
+    return _batches(column_names, rows, checked_number("page_size", page_size, 1), typed)
+
+
+def _batches(
+    column_names: Sequence[str], rows: Iterable[Sequence[Any]], page_size: int, typed: bool
+) -> Iterator[RowsResponse]:
     names = checked_items(column_names, "column_names")
     empty = 2 * HEADER_SIZE + sum(_text_size(name) for name in names)
     row_header = (len(names) + 15) // 16 * 8

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Exchange"]
 
+MAX_KEPT = 32 << 20  # bytes of an answer, after which only its last frame is kept besides
 _BY_ID = frozenset({RequestType.EXEC, RequestType.QUERY})
 
 
@@ -150,14 +151,14 @@ class Exchange(Event):
         """Take one more frame of the answer.
 
         Args:
-            keep: how many frames stay in `answers`, the last one always among them.
+            keep: how many frames stay in `answers`, the last one always among them; None for all.
         """
         frame.exchange = self
         if self.first_byte is None:
             self.first_byte = frame.start
         self.last_byte = frame.end
         self.answer_count += 1
+        if keep is not None and (len(self.answers) >= keep or self.answer_bytes > MAX_KEPT):
+            del self.answers[-1:]
         self.answer_bytes += len(frame.data)
-        if keep is not None and len(self.answers) >= keep:
-            self.answers.pop()
         self.answers.append(frame)

@@ -7,17 +7,23 @@ otherwise ends its request as "wrong", and one that nobody asked for is an excha
 A Frame comes out before the Exchange it ends. Bytes of both sides may come in any interleaving in which no
 answer precedes its request. No bytes (b"") are no end: `receive_eof` says that.
 
+What is held is bounded, whatever is sent and whichever side is silent: one frame of each side that is not
+complete; `MAX_OPEN` requests without an answer, or twice `MAX_OPEN_BYTES` of them, of which the oldest comes
+out unanswered; `MAX_STATEMENTS` prepared texts, or `MAX_TEXTS` characters, of which the oldest is forgotten;
+of answers what `keep_answers` and `exchange.MAX_KEPT` say.
+
 An interrupt inside a method leaves the observer poisoned (`guard.py`): what it knew of the connection is
 lost.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 
-from ..checks import whole_bytes
+from ..checks import checked_number, whole_bytes
 from ..constants import PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
 from ..guard import Guarded, guarded
+from ..limits import checked_cap
 from .events import Ending, Side
 from .exchange import Exchange
 from .frames import FrameReader, answer_key
@@ -34,6 +40,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Observer"]
 
+MAX_OPEN = 1 << 14
+MAX_OPEN_BYTES = 32 << 20
+MAX_STATEMENTS = 1 << 14
+MAX_TEXTS = 16 << 20
 _EMPTY, _FAILURE = int(ResponseType.EMPTY), int(ResponseType.FAILURE)
 
 
@@ -44,9 +54,13 @@ class Observer(Guarded):
         limits: caps for decoding.
         count_rows: decode ROWS to count them; without, `row_count` is None and frames cost a few
             microseconds.
-        keep_answers: answer frames kept in one exchange, None for all.
+        keep_answers: answer frames kept in one exchange, at least 1; None for all.
         handshake: without, both streams begin with a frame, as when cut behind the handshake.
         midstream: the connection was joined at any place; frames are looked for.
+
+    Raises:
+        ValueError: `keep_answers` is below 1.
+        TypeError: it is neither an integer nor None.
     """
 
     def __init__(
@@ -60,7 +74,7 @@ class Observer(Guarded):
     ) -> None:
         super().__init__()
         self._count_rows = count_rows
-        self._keep = keep_answers
+        self._keep = checked_cap("keep_answers", keep_answers)
         self._events: list[Event] = []
         reader = FrameReader(limits, tolerant=True)
         begin = State.LOST if midstream else State.START if handshake else State.FRAMES
@@ -68,7 +82,9 @@ class Observer(Guarded):
         self._client = self._taps[Side.CLIENT]
         self._queue: deque[Exchange] = deque()
         self._orphan: Exchange | None = None  # an answer of several frames that nobody asked for
-        self._statements: dict[int, str] = {}
+        self._asked = 0  # bytes of requests since they were counted
+        self._statements: OrderedDict[int, str] = OrderedDict()
+        self._texts = 0  # characters of them
 
     @property
     def version(self) -> int | None:
@@ -89,6 +105,16 @@ class Observer(Guarded):
         """What poisoned the observer, or None."""
         return self._broken_by
 
+    @property
+    def held(self) -> int:
+        """About how many bytes of memory are held for what is not over."""
+        waiting = sum(tap.waiting for tap in self._taps.values())
+        return waiting + self._open_bytes + self._texts + _OBJECT * (len(self._queue) + len(self._statements))
+
+    @property
+    def _open_bytes(self) -> int:
+        return sum(exchange.request_bytes for exchange in self._queue)
+
     @guarded
     def receive(self, side: Side, data: bytes | bytearray | memoryview, time: float = 0.0) -> list[Event]:
         """Take bytes that one side sent, and return what they complete.
@@ -101,12 +127,15 @@ class Observer(Guarded):
 
     @guarded
     def receive_gap(self, side: Side, size: int | None = None, time: float = 0.0) -> list[Event]:
-        """Note that bytes of one side were lost, `size` of them or an unknown number."""
+        """Note that bytes of one side were lost, `size` of them or an unknown number.
+
+        Raises:
+            ValueError: `size` is below 0.
+            TypeError: it is neither an integer nor None.
+        """
         tap = self._tap(side)
-        if size is not None and not isinstance(size, int):
-            raise TypeError(f"size is {type(size).__name__}, an integer or None")
-        if size is not None and size < 0:
-            raise ValueError(f"size is {size}, at least 0")
+        if size is not None:
+            checked_number("size", size, 0, kind="an integer or None")
         tap.receive_gap(size, time)
         return self._drained()
 
@@ -185,6 +214,18 @@ class Observer(Guarded):
         if statement is not None:
             exchange.sql = self._statements.get(statement)
         self._queue.append(exchange)
+        self._asked += len(frame.data)
+        if self._asked > MAX_OPEN_BYTES or len(self._queue) > MAX_OPEN:
+            self._shed()
+
+    def _shed(self) -> None:
+        # counting takes time: done each MAX_OPEN_BYTES, or an eighth of MAX_OPEN; so answers need not count
+        self._asked = 0
+        held, most = self._open_bytes, MAX_OPEN if len(self._queue) <= MAX_OPEN else MAX_OPEN * 7 // 8
+        while len(self._queue) > most or (held > MAX_OPEN_BYTES and len(self._queue) > 1):
+            self._client.lossy = True  # from now on an answer may be that of a request that is gone
+            held -= self._queue[0].request_bytes
+            self._end(self._queue.popleft(), "unanswered")
 
     def _answer(self, frame: Frame) -> None:
         key = answer_key(frame.data)
@@ -280,6 +321,16 @@ class Observer(Guarded):
             answer: Any = exchange.answers[-1].message
             text = getattr(request.message, "sql", None)
             if answer is not None and text is not None:
+                self._forget(answer.stmt_id)
                 self._statements[answer.stmt_id] = text
+                self._texts += len(text)
+                while len(self._statements) > MAX_STATEMENTS or self._texts > MAX_TEXTS:
+                    self._forget(next(iter(self._statements)))
         elif kind == RequestType.FINALIZE and exchange.ending == "done" and request.size >= 16:
-            self._statements.pop(int.from_bytes(request.data[12:16], "little"), None)
+            self._forget(int.from_bytes(request.data[12:16], "little"))
+
+    def _forget(self, statement: int) -> None:
+        self._texts -= len(self._statements.pop(statement, ""))
+
+
+_OBJECT = 1024  # what an exchange with its request, or a statement, takes beside its bytes

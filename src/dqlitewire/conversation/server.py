@@ -15,7 +15,7 @@ a time, as for the buffer.
 from __future__ import annotations
 
 from ..buffer import ReadBuffer
-from ..checks import whole_bytes
+from ..checks import checked_number, whole_bytes
 from ..codec import MessageEncoder
 from ..constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
 from ..exceptions import DecodeError, HandshakeError, StreamError
@@ -124,7 +124,7 @@ class ServerConversation(Guarded):
     ) -> None:
         super().__init__()
         self.generation = generation
-        self.page_size = page_size
+        self.page_size = checked_number("page_size", page_size, 1)
         self.version: int | None = None
         self._phase = Phase.NEW
         self._ended = False

@@ -2,38 +2,32 @@
 neither.
 
 Nothing here raises on bytes. In step, any header is believed that announces a body within the cap; out of
-step, a frame is believed only if its header fits its type, its body decodes, and a header that fits stands
-behind it or nothing does.
+step, what `resync` says. Whatever the bytes, the work is linear in their number: those that wait are joined
+when what they wait for is there, and not before; guesses are paid for.
 """
 
 from __future__ import annotations
 
 from enum import Enum
 
-from ..codec import RESPONSE_TYPES
-from ..constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY, ResponseType
-from ..exceptions import DecodeError
+from ..constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
 from ..limits import DEFAULT_MAX_MESSAGE_SIZE
 from .events import Event, Side
-from .frames import STRICT, FrameReader
+from .frames import FrameReader
 from .overheard import Frame, Gap, Garbage, Opaque, Preamble
-from .table import REQUESTS
+from .resync import Resync
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import Any
+    from collections.abc import Callable
 
-    from ..fields import Field
     from ..limits import Limits
-    from ..messages import Message
 
 __all__ = ["State", "Tap"]
 
 _METHODS = (b"GET ", b"POST ", b"PUT ", b"PATCH ", b"CONNECT ", b"OPTIONS ", b"HEAD ", b"DELETE ")
 _MAX_HTTP_HEAD = 65536
-_MAX_RESYNC_FRAME = 65536  # larger frames are not looked for out of step: each guess costs its decoding
-_MAX_CODE = 1 << 16
+_END_OF_HEAD = b"\r\n\r\n"
 _HANDSHAKES = {PROTOCOL_VERSION: "handshake", PROTOCOL_VERSION_LEGACY: "legacy handshake"}
 
 
@@ -73,8 +67,10 @@ class Tap:
         "_parts",
         "_position",
         "_reader",
+        "_resync",
         "_skip",
         "_state",
+        "_tail",
         "_time",
         "ended",
         "lossy",
@@ -102,6 +98,7 @@ class Tap:
         self._max = cap or 1 << 32
         self._state = begin
         self._opaque_kind = ""
+        self._tail: bytes | None = None  # while an HTTP head waits for its end: the last bytes of it
         self._parts: list[bytes] = []  # the bytes that wait
         self._have = 0  # how many they are
         self._need = 0  # how many of them another step needs
@@ -110,7 +107,13 @@ class Tap:
         self._first = 0.0  # when the first byte that waits came
         self._time = 0.0
         self._skip = 0  # bytes of a damaged frame still to come
+        self._resync = Resync(side, self._max)
         self._flushing = False
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes wait for more."""
+        return self._have
 
     def make_opaque(self, kind: str) -> None:
         """Stop looking for frames: "raft", "tls" or "http" from here on."""
@@ -124,12 +127,18 @@ class Tap:
             self._first = time
         self._parts.append(bytes(data))
         self._have += len(data)
-        if self._have >= self._need:
+        if self._have >= self._need or (self._tail is not None and self._ends_head(data)):
             self._run()
+
+    def _ends_head(self, data: bytes) -> bool:
+        joined = (self._tail or b"") + data
+        self._tail = joined[-3:]
+        return _END_OF_HEAD in joined
 
     def _run(self) -> None:
         self._need = 0
         self._data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self._parts = []
         while self._STEPS[self._state](self):
             pass
         left = self._data[self._position :]
@@ -165,11 +174,13 @@ class Tap:
             return self._http()
         version = int.from_bytes(head, "little")
         if version not in _HANDSHAKES and head[4] and not self._flushing:
-            is_request = self._fits(self._position)
+            is_request = self._resync.fits(self._data, self._position, self.offset - self._position)
             if is_request is None:
+                self._need = _size(self._data, self._position)
                 return False
             if is_request:  # the beginning was missed
-                self._lose()
+                self._state = State.FRAMES
+                self.lossy = True
                 return True
         self.version = version
         self._state = State.FRAMES
@@ -177,10 +188,12 @@ class Tap:
         return True
 
     def _http(self) -> bool:
-        end = self._data.find(b"\r\n\r\n", self._position)
+        end = self._data.find(_END_OF_HEAD, self._position)
+        if end < 0 and len(self._data) - self._position <= _MAX_HTTP_HEAD:
+            self._tail, self._need = self._data[-3:], _MAX_HTTP_HEAD + 1
+            return False
+        self._tail = None
         if end < 0:
-            if len(self._data) - self._position <= _MAX_HTTP_HEAD:
-                return False
             self._lose()
             return True
         kind = "http request" if self.side is Side.CLIENT else "http response"
@@ -217,8 +230,10 @@ class Tap:
             data[position + 6] or data[position + 7] or (data[position + 5] > 1 and self.side is Side.SERVER)
         ):
             return False
-        frame = data[position : position + size]
-        return self._flushing if len(frame) < size else not self._decodes(frame)
+        base = self.offset - self._position
+        if position + size > len(data):
+            return self._flushing or not self._resync.pays(size, base + position)
+        return not self._resync.decodes(data, position, size, base)
 
     def _frame(self, size: int) -> Frame:
         return Frame(*self._take(size), self._reader)
@@ -229,62 +244,25 @@ class Tap:
 
     def _search(self) -> bool:
         # out of step: look for a place where frames go on
-        data, position = self._data, self._position
-        last = len(data) - HEADER_SIZE
-        while position <= last:
-            zeros = data.find(b"\0\0", position + 6)  # the unused bytes of a header
-            if zeros < 0:
-                position = last + 1
+        data, resync, base = self._data, self._resync, self.offset - self._position
+        position = resync.find(data, self._position)
+        while position >= 0:
+            size = resync.fits(data, position, base)
+            if size is None and not self._flushing:
+                self._need = _size(data, position)
                 break
-            position = zeros - 6
-            if position > last:
-                break
-            verdict = self._fits(position)
-            if verdict is None and not self._flushing:
-                break
-            if verdict:
+            if size:
                 self._drop(position)
                 self._state = State.FRAMES
                 return True
-            position += 1
-        self._drop(max(min(position, len(data) - HEADER_SIZE + 1), self._position))
+            position = resync.find(data, position + 1)
+        # a header may begin in the last bytes
+        self._drop(position if position >= 0 else len(data) - HEADER_SIZE + 1)
         return False
 
     def _drop(self, position: int) -> None:
         if position > self._position:
             self._emit(Garbage(*self._take(position - self._position)))
-
-    def _fits(self, position: int) -> bool | None:
-        # whether a frame is there that may be believed, None while it is not complete
-        data = self._data
-        if not self._may_begin(position):
-            return False
-        end = position + HEADER_SIZE + 8 * int.from_bytes(data[position : position + 4], "little")
-        if end > len(data):
-            return None
-        if not self._decodes(data[position:end]):
-            return False
-        return end + HEADER_SIZE > len(data) or self._may_begin(end)
-
-    def _decodes(self, frame: bytes) -> bool:
-        if self.side is Side.SERVER and frame[4] in _NOT_ZERO:
-            at = _NOT_ZERO[frame[4]]
-            if not any(frame[at : at + 8]):
-                return False  # a guess is not worth the warning that the decoder logs
-        try:
-            message = STRICT.read(frame, self.side is Side.CLIENT)
-        except DecodeError:
-            return False
-        return self.side is Side.CLIENT or bool(frame[4]) or _is_plain(message, frame)
-
-    def _may_begin(self, position: int) -> bool:
-        data = self._data
-        words = int.from_bytes(data[position : position + 4], "little")
-        kind, schema = data[position + 4], data[position + 5]
-        allowed = (_REQUEST_WORDS if self.side is Side.CLIENT else _RESPONSE_WORDS).get(kind, _NO_WORDS)
-        if words not in allowed or HEADER_SIZE + 8 * words > self._max:
-            return False
-        return not data[position + 6] and not data[position + 7] and schema <= 1
 
     def _skip_damaged(self) -> bool:
         size = min(self._skip, len(self._data) - self._position)
@@ -314,11 +292,12 @@ class Tap:
         missing = self._skip
         if self._state is State.FRAMES and not missing and self._have >= HEADER_SIZE:
             self._data = b"".join(self._parts)
-            missing = HEADER_SIZE + 8 * int.from_bytes(self._data[:4], "little") - self._have
+            missing = _size(self._data, 0) - self._have
         inside = size is not None and 0 < size <= missing
         self._give_up_waiting(as_frame=inside and not self._skip)
         self._emit(Gap(self.side, self.offset, size, time))
         self.offset += size or 0
+        self._resync.miss(size or 0)
         if self._state is not State.OPAQUE:
             self.lossy = True
             self._skip = missing - size if inside and size is not None else 0
@@ -335,43 +314,18 @@ class Tap:
             self._drop(self._have)
         self._parts, self._data = [], b""
         self._position = self._have = self._need = 0
+        self._tail = None
 
     def finish(self) -> bytes:
         """Emit what can still be found in the bytes that wait, and return what is left of them."""
         self._flushing = True
         self._run()
         left = b"".join(self._parts)
-        self._parts, self._have = [], 0
+        self._parts, self._have, self._need = [], 0, 0
         self.offset += len(left)
         self.ended = True
         return left
 
 
-def _words(types: Iterable[type[Message]]) -> dict[int, range]:
-    # type -> how many words its body can have
-    found: dict[int, range] = {}
-    for message in types:
-        fields: tuple[Field, ...] = getattr(message, "FIELDS")  # noqa: B009  (every declared message has it)
-        sized = [field for field in fields if field.kind in _SIZES]
-        least = sum(_SIZES[field.kind] for field in sized if not field.since) // 8 or 1
-        most = sum(_SIZES[field.kind] for field in sized) // 8
-        if any(field.kind in _OPEN_ENDED for field in fields):
-            most = _MAX_RESYNC_FRAME // 8
-        found[message.MSG_TYPE] = range(least, most + 1)
-    return found
-
-
-_SIZES = {"u32": 4, "padding": 4, "u64": 8, "role": 8, "reserved": 8, "ignored": 8, "text": 8}
-_OPEN_ENDED = frozenset({"text", "params", "nodes", "files", "rows"})
-_NOT_ZERO: dict[int, int] = {ResponseType.LEADER: 16, ResponseType.WELCOME: 8}  # the address, the timeout
-_NO_WORDS = range(0)
-
-
-def _is_plain(message: Any, frame: bytes) -> bool:
-    # out of step many bytes read as a FAILURE with half-built rows in front; only a clean one is believed
-    clean = frame.find(0, 16) + 8 & -8 == len(frame)
-    return clean and message.code < _MAX_CODE and message.message.isprintable() and bool(message.message)
-
-
-_REQUEST_WORDS = _words(REQUESTS.values())
-_RESPONSE_WORDS = _words(RESPONSE_TYPES.values())
+def _size(data: bytes, position: int) -> int:
+    return HEADER_SIZE + 8 * int.from_bytes(data[position : position + 4], "little")

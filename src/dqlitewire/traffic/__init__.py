@@ -19,9 +19,11 @@ import os
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from dqlitewire.checks import checked_number
 from dqlitewire.conversation import Exchange, Side
 from dqlitewire.cursor import Span
 from dqlitewire.explain import explain as _explain
+from dqlitewire.limits import checked_cap
 from dqlitewire.traffic.direction import guess
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.items import Item, items
@@ -60,15 +62,21 @@ def frames(source: AnySource) -> Iterator[Item]:
     return (item for item in items(_opened(source)) if item.code is not None)
 
 
-def exchanges(source: AnySource, *, keep_answers: int = 64) -> Iterator[tuple[Connection, Exchange]]:
+def exchanges(source: AnySource, *, keep_answers: int | None = 64) -> Iterator[tuple[Connection, Exchange]]:
     """Yield every request with its answers, when it is over; its rows are counted.
 
     Args:
-        keep_answers: answer frames kept of a long answer, the last one always among them.
+        keep_answers: answer frames kept of a long answer, the last one always among them; None for all.
 
     Raises:
         SourceError: the source cannot be read, or holds no dqlite traffic.
+        ValueError: `keep_answers` is below 1.
     """
+    checked_cap("keep_answers", keep_answers)
+    return _exchanges(source, keep_answers)
+
+
+def _exchanges(source: AnySource, keep_answers: int | None) -> Iterator[tuple[Connection, Exchange]]:
     for item in items(_opened(source), count_rows=True, keep_answers=keep_answers):
         for exchange in item.over:
             yield item.connection, exchange
@@ -91,8 +99,17 @@ def lines(source: AnySource, width: int = 160, time: str = "relative") -> Iterat
     Args:
         width: columns to fit into.
         time: how to write times: "relative", "utc", "local", "delta" or "none".
+
+    Raises:
+        SourceError: the source cannot be read, or holds no dqlite traffic.
+        ValueError: a width below 1, or no such way to write times.
     """
     clock = Clock(time)
+    checked_number("width", width, 1)
+    return _lines(source, clock, width)
+
+
+def _lines(source: AnySource, clock: Clock, width: int) -> Iterator[str]:
     for item in items(_opened(source)):
         yield str(line(item, clock, width))
 

@@ -4,6 +4,10 @@ A flow is taken when its client opens with a handshake word, or with an HTTP req
 dqlite; when its port was named; when a handshake was seen on the same server endpoint; or, where the
 beginning of the flow is missing, when what is there reads as dqlite frames. Everything else is counted by
 what it looks like and dropped at once.
+
+A flow is not waited for beyond `MAX_WAITING` bytes, all that wait not beyond `MAX_WAITING_ALL`, whichever
+side they come from; each delivery counts `DELIVERY` more. How a direction begins is joined as it comes, and
+looked at anew only while it is too short to tell, so that waiting takes time linear in what waits.
 """
 
 from __future__ import annotations
@@ -22,6 +26,10 @@ from dqlitewire.traffic.tcp import Delivery, Flow, Half, Reassembler
 _new: Any = cast(Any, tuple).__new__  # a NamedTuple's own constructor takes three times as long
 MAX_WAITING = 32 << 10  # bytes of a flow that is not decided
 MAX_WAITING_ALL = 16 << 20
+DELIVERY = 256  # what a delivery that waits takes beside its bytes
+MAX_OPENING = 4096  # bytes that tell what a client opens with
+MAX_SERVERS = 10_000  # endpoints that are known to speak dqlite
+MAX_PORTS = 1000  # endpoints of other traffic that are counted
 HANDSHAKES = (struct.pack("<Q", PROTOCOL_VERSION), struct.pack("<Q", PROTOCOL_VERSION_LEGACY))
 HTTP_METHODS = (b"GET ", b"POST", b"PUT ", b"HEAD", b"DELE", b"OPTI", b"CONN", b"PATC", b"PRI ")
 
@@ -31,10 +39,10 @@ def opening(data: bytes) -> str | None:
     if data[:2] == b"\x16\x03":
         return "TLS"
     if data[:4] in HTTP_METHODS:
-        head = data[:4096].partition(b"\r\n\r\n")
+        head = data[:MAX_OPENING].partition(b"\r\n\r\n")
         if b"upgrade: dqlite" in head[0].lower():
             return "dqlite"
-        return "HTTP" if head[1] or len(data) >= 4096 else None
+        return "HTTP" if head[1] or len(data) >= MAX_OPENING else None
     if len(data) < 8:
         return None if any(word.startswith(data) for word in HANDSHAKES) else "other"
     if data[:8] in HANDSHAKES:
@@ -59,22 +67,31 @@ def _is_request_header(data: bytes) -> bool:
 class _Waiting:
     """Deliveries of a flow that is not decided yet."""
 
+    __slots__ = ("_begins", "_broken", "deliveries", "next_trial", "size")
+
     def __init__(self) -> None:
         self.deliveries: list[Delivery] = []
         self.size = 0
         self.next_trial = 4
+        self._begins: dict[Half, bytearray] = {}  # at most MAX_OPENING of it
+        self._broken: set[Half] = set()  # directions of which more is not what they begin with
+
+    def add(self, delivery: Delivery) -> int:
+        """Take one more; return what it counts."""
+        half, what, data = delivery[:3]
+        self.deliveries.append(delivery)
+        if what is not What.DATA:
+            self._broken.add(half)
+        elif half not in self._broken:
+            begins = self._begins.setdefault(half, bytearray())
+            begins += data[: MAX_OPENING - len(begins)]
+        self.size += len(data) + DELIVERY
+        return len(data) + DELIVERY
 
     def first(self, half: Half) -> bytes | None:
         """How a direction begins; None if its first bytes were lost."""
-        parts: list[bytes] = []
-        for delivery in self.deliveries:
-            if delivery.half is half:
-                if delivery.what is not What.DATA:
-                    break
-                parts.append(delivery.data)
-        else:
-            return b"".join(parts)
-        return b"".join(parts) or None
+        begins = self._begins.get(half, b"")
+        return None if half in self._broken and not begins else bytes(begins)
 
 
 class DqliteFlows:
@@ -122,17 +139,19 @@ class DqliteFlows:
         if not isinstance(flow.owner, _Waiting):
             flow.owner = _Waiting()
         waiting = flow.owner
-        waiting.deliveries.append(delivery)
-        waiting.size += len(delivery.data)
-        self._waiting += len(delivery.data)
+        self._waiting += waiting.add(delivery)
         verdict = self._judge(flow, waiting)
+        if verdict is None and self._is_full(flow, waiting):
+            verdict = "other"
         if verdict is None:
             return []
         self._waiting -= waiting.size
         if isinstance(verdict, Half):
             return self._adopt(flow, waiting, verdict)
         self.others[verdict] += 1
-        self.other_ports[endpoints(flow.halves[0].key)[1]] += 1
+        port = endpoints(flow.halves[0].key)[1]
+        if port in self.other_ports or len(self.other_ports) < MAX_PORTS:
+            self.other_ports[port] += 1
         flow.owner = None
         self.reassembler.ignore(flow)
         return []
@@ -159,20 +178,20 @@ class DqliteFlows:
                 return "HTTP"
         return self._try(flow, waiting)
 
+    def _is_full(self, flow: Flow, waiting: _Waiting) -> bool:
+        return waiting.size >= MAX_WAITING or self._waiting >= MAX_WAITING_ALL or flow.ended
+
     def _is_server(self, half: Half) -> bool:
         return half.key[-2:] in self._ports if self._ports else _destination(half.key) in self._servers
 
     def _try(self, flow: Flow, waiting: _Waiting) -> Half | str | None:
         """Read what there is of a flow without a beginning, both ways round."""
-        full = waiting.size >= MAX_WAITING or self._waiting >= MAX_WAITING_ALL or flow.ended
-        if not full and len(waiting.deliveries) < waiting.next_trial:
+        if not self._is_full(flow, waiting) and len(waiting.deliveries) < waiting.next_trial:
             return None
         waiting.next_trial *= 2
         scores = {half: self._score(waiting, half) for half in flow.halves}
         best = max(flow.halves, key=lambda half: scores[half])
-        if scores[best] > max(0, scores[best.peer]):
-            return best
-        return "other" if full else None
+        return best if scores[best] > max(0, scores[best.peer]) else None
 
     @staticmethod
     def _score(waiting: _Waiting, client: Half) -> int:
@@ -200,6 +219,8 @@ class DqliteFlows:
         midstream = begins is None or not (client.initiator or opening(begins) == "dqlite")
         connection = flow.owner = Connection(self.connections, source, destination, midstream=midstream)
         client.tag, client.peer.tag = Side.CLIENT, Side.SERVER
+        if len(self._servers) >= MAX_SERVERS:
+            self._servers.clear()  # those that speak on are found again
         self._servers.add(_destination(client.key))
         connection.timed = waiting.deliveries[0].time is not None
         return [

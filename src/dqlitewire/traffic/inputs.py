@@ -9,7 +9,7 @@ import stat
 import sys
 import zlib
 from collections.abc import Callable
-from typing import BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 from dqlitewire.traffic.errors import SourceError
 
@@ -54,14 +54,19 @@ class Input:
                 pass
         except (EOFError, zlib.error, gzip.BadGzipFile):
             raise SourceError(f"{self.name}: damaged gzip data", "copy the file again") from None
-        except OSError as error:
-            raise SourceError(f"{self.name}: {error.strerror or error}") from None
+        except (OSError, ValueError) as error:  # ValueError: somebody closed it
+            raise SourceError(f"{self.name}: {getattr(error, 'strerror', None) or error}") from None
         self.position += len(data)
         return data
 
+    @property
+    def file_id(self) -> tuple[int, int] | None:
+        """What tells the file that is read from others; None if it is none, or no regular one."""
+        return file_id(self._file)
+
     def close(self) -> None:
         """Close the file, except standard input."""
-        if self._file is not sys.stdin.buffer:
+        if self._file is not getattr(sys.stdin, "buffer", None):
             self._file.close()
 
 
@@ -80,6 +85,10 @@ class _Unzipped(Input):
     @position.setter
     def position(self, value: int) -> None:
         pass
+
+    @property
+    def file_id(self) -> tuple[int, int] | None:
+        return self._packed.file_id
 
     def close(self) -> None:
         super().close()
@@ -120,6 +129,15 @@ def open_input(
         raise
 
 
+def file_id(file: str | os.PathLike[str] | IO[Any] | None) -> tuple[int, int] | None:
+    """Return device and inode of a regular file; None of anything else."""
+    try:
+        status = os.stat(file if isinstance(file, (str, os.PathLike)) else file.fileno())  # type: ignore[union-attr]
+    except (AttributeError, OSError, ValueError):
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
+
+
 _HINTS: dict[type[OSError], str] = {
     FileNotFoundError: "no such file",
     PermissionError: "permission denied: run as its owner, or as root",
@@ -129,11 +147,15 @@ _HINTS: dict[type[OSError], str] = {
 
 def _open_path(path: str, more: Callable[[], bool] | None) -> Input:
     if path == "-":
+        if sys.stdin is None:
+            raise SourceError("stdin: closed")
         return Input(sys.stdin.buffer, "stdin", None, more)
     try:
         file = open(path, "rb", buffering=0)  # noqa: SIM115 (Input closes it)
         status = os.fstat(file.fileno())
     except OSError as error:
         raise SourceError(f"{path}: {_HINTS.get(type(error), error.strerror)}") from None
+    except ValueError:  # a NUL, or what no file system can encode
+        raise SourceError(f"{path!r}: no path") from None
     size = status.st_size if stat.S_ISREG(status.st_mode) else None
     return Input(cast(BinaryIO, file), path, size, more)

@@ -3,12 +3,16 @@ passed.
 
 This is the one place where the observer's events are read; every view (line, tree, hexdump, JSON, transcript,
 statistics) is made of items.
+
+What all connections hold together is looked at each `LOOK` bytes and bounded by `MAX_HELD`: above that, those
+that hold most are ended, and joined in the middle if they go on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Any, cast
 
 from dqlitewire import DecodeError, Message, RequestType, ResponseType
 from dqlitewire.conversation import (
@@ -25,6 +29,7 @@ from dqlitewire.conversation import (
 )
 from dqlitewire.cursor import Span
 from dqlitewire.explain import explain
+from dqlitewire.limits import checked_cap
 from dqlitewire.traffic.redact import (
     hidden_parts,
     redact_frame,
@@ -35,6 +40,11 @@ from dqlitewire.traffic.redact import (
 )
 from dqlitewire.traffic.sources import Source
 from dqlitewire.traffic.streams import Connection, What
+
+MAX_HELD = 128 << 20  # bytes, of all connections
+LOOK = 1 << 20  # bytes of traffic, and CONNECTION more for each connection
+CONNECTION = 512
+BLOCK = 256 << 10  # bytes that an observer gets at a time: it returns all that they complete
 
 
 class Item:
@@ -127,19 +137,25 @@ class _Talk:
     """One connection being read."""
 
     def __init__(
-        self, connection: Connection, one_sided: bool, redacted: bool, count_rows: bool, keep_answers: int
+        self,
+        connection: Connection,
+        one_sided: bool,
+        redacted: bool,
+        count_rows: bool,
+        keep_answers: int | None,
+        requests: int | None,
     ) -> None:
         self.connection = connection
         self._one_sided = one_sided
         self.observer = Observer(
             count_rows=count_rows,
             keep_answers=keep_answers,
-            midstream=connection.midstream,
+            midstream=connection.midstream or requests is not None,
             handshake=not connection.bare,
         )
         self.open = {Side.CLIENT, Side.SERVER}
         self._redacted = redacted
-        self._requests = 0
+        self.requests = requests or 0
         self._numbers: dict[int, int] = {}  # by id() of open exchanges
 
     def items(self, events: list[Event]) -> Iterator[Item]:
@@ -151,10 +167,10 @@ class _Talk:
                 if pending is not None and event.ending != "unanswered":
                     pending.over = [*pending.over, event]
                 elif (item := self._unanswered(event, number)) is not None:
-                    if pending is not None:
+                    if pending is not None and pending.code is None:
                         yield pending
                         pending = None
-                    yield item
+                    yield item  # in front of the frame that showed it, which ends another exchange
                 continue
             if pending is not None:
                 yield pending
@@ -213,8 +229,8 @@ class _Talk:
         exchange = frame.exchange
         if exchange is not None:
             if frame.is_request:
-                self._requests += 1
-                self._numbers[id(exchange)] = self._requests
+                self.requests += 1
+                self._numbers[id(exchange)] = self.requests
             elif exchange.sent is not None:
                 item.latency = item.last - _int(exchange.sent)
             item.exchange = self._numbers.get(id(exchange))
@@ -234,6 +250,14 @@ class _Talk:
         item.redacted = True
         if item.sql is not None:
             item.sql = redact_text(item.sql, redact_sql)
+
+    @staticmethod
+    def _hidden(frame: Frame, data: bytes) -> Frame:
+        """The frame with other bytes."""
+        shown = Frame(frame.side, frame.offset, data, frame.start, frame.end)
+        shown.version, shown.servers_format = frame.version, frame.servers_format
+        shown.damaged = frame.damaged
+        return shown
 
     def _unanswered(self, exchange: Exchange, number: int | None) -> Item | None:
         request = exchange.request
@@ -272,26 +296,51 @@ def _int(time: float | None) -> int:
 
 
 def items(
-    source: Source, *, redacted: bool = False, count_rows: bool = False, keep_answers: int = 2
+    source: Source, *, redacted: bool = False, count_rows: bool = False, keep_answers: int | None = 2
 ) -> Iterator[Item]:
     """Yield everything that passed.
 
     Args:
         redacted: hide values; see `redact`.
         count_rows: count the rows of each exchange (their ROWS messages are decoded for that).
-        keep_answers: how many answers an exchange keeps.
+        keep_answers: how many answers an exchange keeps, None for all.
 
     Raises:
         SourceError: the source cannot be read.
+        ValueError: `keep_answers` is below 1.
     """
+    checked_cap("keep_answers", keep_answers)
+    return _items(source, redacted, count_rows, keep_answers)
+
+
+def _items(source: Source, redacted: bool, count_rows: bool, keep_answers: int | None) -> Iterator[Item]:
     talks: dict[Connection, _Talk] = {}
+    ended: dict[Connection, int] = {}  # for what they held: how many requests they had
+    unseen = LOOK  # bytes until all are looked at
+    last: Connection | None = None
+    talk: _Talk = cast(Any, None)  # that of `last`
     for connection, side, what, data, size, time in source.pieces():
-        talk = talks.get(connection)
-        if talk is None:
-            talk = talks[connection] = _Talk(
-                connection, source.side is not None, redacted, count_rows, keep_answers
-            )
+        unseen -= len(data)
+        if unseen < 0:
+            unseen = LOOK + CONNECTION * len(talks)
+            last = None
+            for heavy in _heaviest(talks):
+                del talks[heavy.connection]
+                ended[heavy.connection] = heavy.requests
+                yield from heavy.items(heavy.observer.finish(0))
+        if connection is not last:
+            last = connection
+            found = talks.get(connection)
+            if found is None:
+                one_sided, requests = source.side is not None, ended.pop(connection, None)
+                found = _Talk(connection, one_sided, redacted, count_rows, keep_answers, requests)
+                talks[connection] = found
+            talk = found
         if what is _DATA:
+            if len(data) > BLOCK:
+                for at in range(0, len(data), BLOCK):
+                    yield from talk.items(talk.observer.receive(side, data[at : at + BLOCK], time))
+                continue
             events = talk.observer.receive(side, data, time)
         elif what is What.GAP:
             events = talk.observer.receive_gap(side, size or None, time)
@@ -305,5 +354,20 @@ def items(
         if not talk.open:
             yield from talk.items(talk.observer.finish(time))
             del talks[connection]
+            last = None
     for talk in talks.values():
         yield from talk.items(talk.observer.finish(0))
+
+
+def _heaviest(talks: dict[Connection, _Talk]) -> list[_Talk]:
+    """Those to be ended so that the others hold less than half of what is allowed."""
+    held = {connection: talk.observer.held for connection, talk in talks.items()}
+    total = sum(held.values())
+    found: list[_Talk] = []
+    if total > MAX_HELD:
+        for connection in sorted(held, key=held.__getitem__, reverse=True):
+            found.append(talks[connection])
+            total -= held[connection]
+            if total <= MAX_HELD // 2:
+                break
+    return found

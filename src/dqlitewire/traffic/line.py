@@ -21,6 +21,9 @@ class Clock:
 
     Args:
         mode: "relative" to the first one seen, "utc", "local", "delta" to the one before, or "none".
+
+    Raises:
+        ValueError: there is no such mode.
     """
 
     MODES = ("relative", "utc", "local", "delta", "none")
@@ -33,6 +36,8 @@ class Clock:
             "local": partial(_of_day, time.localtime),
             "none": None,
         }
+        if mode not in writers:
+            raise ValueError(f"mode is {mode!r:.40}, one of {', '.join(writers)}")
         self._write = writers[mode]
         self._base: int | None = None
 

@@ -1,15 +1,14 @@
 """One captured packet in, its TCP segment out.
 
 IPv4 without options and IPv6 without extension headers over Ethernet (VLAN tags included), Linux cooked,
-loopback and raw IP are read by one `struct` each, because every packet of a large capture passes here;
-whatever else dpkt knows how to unwrap (IP options, extension headers, PPPoE, MPLS) goes through dpkt.
+loopback and raw IP are read by one `struct` each, because every packet of a large capture passes here; IP
+options, extension headers, PPPoE and MPLS take a few steps more. What is no such packet is no segment.
 Checksums are not looked at: with offloading the sender's are wrong in every capture taken on its own machine.
 IP fragments other than whole packets are not put together.
 """
 
 from __future__ import annotations
 
-import importlib
 import ipaddress
 import struct
 from collections.abc import Callable
@@ -82,49 +81,66 @@ def _ipv6(packet: bytes, at: int) -> Segment | None:
 
 
 def _slow_ipv4(packet: bytes, at: int) -> Segment | None:
-    dpkt = _dpkt()
-    try:
-        return _from_dpkt(dpkt.ip.IP(packet[at:]))
-    except (dpkt.UnpackError, ValueError):
+    """With options; it was unpacked before, so that all of the fixed header is here."""
+    version, size = packet[at] >> 4, 4 * (packet[at] & 15)
+    if version != 4 or size < 20:
         return None
+    total = _ETHERTYPE.unpack_from(packet, at + 2)[0]
+    return _tcp(packet, at + size, packet[at + 12 : at + 20], at + total if total else len(packet))
+
+
+#: extension header -> (unit of its length in bytes, units that the length leaves out)
+_EXTENSIONS = {0: (8, 1), 43: (8, 1), 44: (8, 1), 51: (4, 2), 60: (8, 1), 135: (8, 1), 139: (8, 1)}
+_FRAGMENT = 44
 
 
 def _slow_ipv6(packet: bytes, at: int) -> Segment | None:
-    dpkt = _dpkt()
+    """With extension headers (RFC 8200, section 4)."""
+    length, following = _ETHERTYPE.unpack_from(packet, at + 4)[0], packet[at + 6]
+    place = at + 40
+    while following != TCP:
+        if following not in _EXTENSIONS or place + 8 > len(packet):
+            return None
+        unit, more = _EXTENSIONS[following]
+        count = packet[place + 1] + more
+        if following == _FRAGMENT:
+            count = 1  # its second byte is reserved
+            if _ETHERTYPE.unpack_from(packet, place + 2)[0] & 0xFFF9:
+                return None
+        following = packet[place]
+        place += unit * count
+    return _tcp(packet, place, packet[at + 8 : at + 40], at + 40 + length if length else len(packet))
+
+
+def _tcp(packet: bytes, at: int, addresses: bytes, end: int) -> Segment | None:
     try:
-        return _from_dpkt(dpkt.ip6.IP6(packet[at:]))
-    except (dpkt.UnpackError, ValueError, KeyError):
+        sequence, acknowledged, offset, flags = _TCP.unpack_from(packet, at)
+    except struct.error:
         return None
-
-
-def _slow_ethernet(packet: bytes) -> Segment | None:
-    dpkt = _dpkt()
-    try:
-        layer = dpkt.ethernet.Ethernet(packet)
-        while not isinstance(layer, (dpkt.ip.IP, dpkt.ip6.IP6, bytes)):
-            layer = layer.data
-    except (dpkt.UnpackError, ValueError, KeyError, AttributeError):
-        return None
-    return None if isinstance(layer, bytes) else _from_dpkt(layer)
-
-
-def _dpkt() -> Any:
-    return importlib.import_module("dpkt")  # which is not typed, and rarely needed
-
-
-def _from_dpkt(ip: Any) -> Segment | None:
-    tcp = ip.data
-    if not isinstance(tcp, _dpkt().tcp.TCP):
-        return None
-    source, destination = bytes(ip.src), bytes(ip.dst)
-    key = source + destination + tcp.sport.to_bytes(2, "big") + tcp.dport.to_bytes(2, "big")
-    return Segment(key, tcp.seq, tcp.ack, tcp.flags, bytes(tcp.data), 0)
+    start = at + (offset >> 2 & 0x3C)
+    payload = packet[start:end]
+    missing = end - start - len(payload) if end > len(packet) else 0
+    key = addresses + packet[at : at + 4]
+    return _new(Segment, (key, sequence, acknowledged, flags, payload, missing))
 
 
 def _internet(packet: bytes, at: int) -> Segment | None:
     if len(packet) <= at:
         return None
     return _ipv4(packet, at) if packet[at] >> 4 == 4 else _ipv6(packet, at)
+
+
+def _pppoe(packet: bytes, at: int) -> Segment | None:
+    kind = packet[at + 6 : at + 8]
+    return _internet(packet, at + 8) if kind in (b"\x00\x21", b"\x00\x57") else None
+
+
+def _mpls(packet: bytes, at: int) -> Segment | None:
+    while at + 4 <= len(packet):
+        at += 4
+        if packet[at - 2] & 1:  # the bottom of the stack
+            return _internet(packet, at)
+    return None
 
 
 def _by_ethertype(packet: bytes, at: int) -> Segment | None:
@@ -135,20 +151,20 @@ def _by_ethertype(packet: bytes, at: int) -> Segment | None:
             kind = _ETHERTYPE.unpack_from(packet, at)[0]
     except struct.error:
         return None
-    if kind == IPV4:
-        return _ipv4(packet, at + 2)
-    if kind == IPV6:
-        return _ipv6(packet, at + 2)
-    return None
+    inside = _ETHERTYPES.get(kind)
+    return None if inside is None else inside(packet, at + 2)
+
+
+_ETHERTYPES: dict[int, Callable[[bytes, int], Segment | None]] = {
+    IPV4: _ipv4,
+    IPV6: _ipv6,
+    0x8847: _mpls,
+    0x8864: _pppoe,
+}
 
 
 def _ethernet(packet: bytes) -> Segment | None:
-    kind = packet[12:14]
-    if kind == b"\x08\x00":
-        return _ipv4(packet, 14)
-    if kind in (b"\x88\x64", b"\x88\x47"):  # PPPoE session, MPLS
-        return _slow_ethernet(packet)
-    return _by_ethertype(packet, 12)
+    return _ipv4(packet, 14) if packet[12:14] == b"\x08\x00" else _by_ethertype(packet, 12)
 
 
 def _cooked(packet: bytes) -> Segment | None:

@@ -1,14 +1,23 @@
-"""Which items to show: by type and connection at once, by what became of a request when it is over."""
+"""Which items to show: by type and connection at once, by what became of a request when it is over.
+
+Until then its items are held: `MAX_HELD` of one request, `MAX_OPEN` requests and `MAX_BYTES` at most; above
+that the request that is open for longest is not shown.
+"""
 
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from dqlitewire.checks import checked_number
 from dqlitewire.traffic.items import Item
 
 MAX_HELD = 256  # items of one exchange; of a longer one the middle is left out
+MAX_OPEN = 1 << 14
+MAX_BYTES = 64 << 20
+ITEM = 1024  # what an item takes beside its bytes
 
 
 @dataclass(frozen=True)
@@ -22,6 +31,9 @@ class Selection:
         pattern: found in the statement's text.
         min_latency: nanoseconds from the end of a request to the end of its answer.
         failures: only what failed, or was never answered.
+
+    Raises:
+        ValueError: `min_latency` is below 0.
     """
 
     types: frozenset[str] = frozenset()
@@ -30,6 +42,10 @@ class Selection:
     pattern: re.Pattern[str] | None = None
     min_latency: int | None = None
     failures: bool = False
+
+    def __post_init__(self) -> None:
+        if self.min_latency is not None:
+            checked_number("min_latency", self.min_latency, 0)
 
     @property
     def by_exchange(self) -> bool:
@@ -58,22 +74,30 @@ class Selection:
         return self.pattern is None or self.pattern.search(text) is not None
 
     def _whole(self, items: Iterable[Item]) -> Iterator[Item]:
-        held: dict[tuple[int, int], list[Item]] = {}
+        groups: OrderedDict[tuple[int, int], list[Item]] = OrderedDict()
+        held = 0
         for item in items:
             if item.exchange is None:
                 continue
             key = item.connection.number, item.exchange
-            group = held.setdefault(key, [])
+            group = groups.setdefault(key, [])
             group.append(item)
+            held += len(item.data) + ITEM
             if len(group) > MAX_HELD:
-                del group[MAX_HELD // 2]
+                held -= len(group.pop(MAX_HELD // 2).data) + ITEM
             if item.over:
-                del held[key]
+                held -= _size(groups.pop(key))
                 if self._wanted(group):
                     yield from group
+            while groups and (len(groups) > MAX_OPEN or held > MAX_BYTES):
+                held -= _size(groups.popitem(last=False)[1])
 
     def _wanted(self, group: list[Item]) -> bool:
         last = group[-1]
         if self.failures and last.type not in ("FAILURE", "UNANSWERED"):
             return False
         return self.min_latency is None or (last.latency is not None and last.latency >= self.min_latency)
+
+
+def _size(group: list[Item]) -> int:
+    return sum(len(item.data) + ITEM for item in group)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 from enum import Enum
 from typing import BinaryIO
 
+from dqlitewire.checks import checked_number
 from dqlitewire.conversation import Side
 from dqlitewire.traffic import capture, texts, transcript
 from dqlitewire.traffic.capture import ByteReader
@@ -20,7 +21,7 @@ from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.flows import HTTP_METHODS, DqliteFlows
 from dqlitewire.traffic.inputs import Input, open_input
 from dqlitewire.traffic.packets import parser
-from dqlitewire.traffic.streams import Connection, Piece, What
+from dqlitewire.traffic.streams import MAX_TIME, Connection, Piece, What
 
 
 class Format(Enum):
@@ -38,6 +39,9 @@ class Format(Enum):
 TEXTS = (Format.HEX, Format.XXD, Format.PYTHON, Format.BASE64)
 
 
+MAX_NOTES = 20  # about single places of one source
+
+
 class Source:
     """Traffic to be read once.
 
@@ -45,6 +49,7 @@ class Source:
         name: where it comes from.
         format: a word for what it is.
         notes: what a reader should know about it, complete when all was read.
+        damaged: places of the input that could not be read and were left out; notes tell of the first ones.
         side: who sent it, if it has one direction only.
         size: bytes of input, None if nobody knows; `position` says how many were read.
     """
@@ -56,6 +61,7 @@ class Source:
         self.format = format
         self.side = side
         self.notes: list[str] = []
+        self.damaged = 0
         self.inputs: list[Input] = []
         self._pieces = pieces
 
@@ -77,7 +83,17 @@ class Source:
             SourceError: it is not what it looked like, or holds no dqlite traffic.
         """
         with self:
-            yield from self._pieces(self)
+            try:
+                yield from self._pieces(self)
+            finally:
+                if self.damaged > MAX_NOTES:
+                    self.notes.append(f"so are {self.damaged - MAX_NOTES} more places")
+
+    def damage(self, what: str) -> None:
+        """Note a place of the input that is left out."""
+        self.damaged += 1
+        if self.damaged <= MAX_NOTES:
+            self.notes.append(what)
 
     def close(self) -> None:
         """Close what was opened."""
@@ -109,7 +125,10 @@ def open_source(
 
     Raises:
         SourceError: it cannot be read, or is not dqlite traffic.
+        ValueError: a port that is none.
     """
+    for port in ports:
+        checked_number("port", port, 1, 65535)
     input = open_input(what, more)
     try:
         source = _source(input, format, side, ports)
@@ -146,7 +165,12 @@ def open_pair(
 
     They carry no times and no order between them; an answer is put behind its request.
     """
-    inputs = [open_input(requests), open_input(responses)]
+    inputs = [open_input(requests)]
+    try:
+        inputs.append(open_input(responses))
+    except BaseException:
+        inputs[0].close()
+        raise
     source = Source(" + ".join(input.name for input in inputs), "pair", lambda _: _pair(*inputs))
     source.inputs = inputs
     return source
@@ -230,26 +254,40 @@ def _raw(input: Input, begins: Beginning) -> Callable[[Source], Iterator[Piece]]
 
 
 def _transcript(input: Input) -> Callable[[Source], Iterator[Piece]]:
-    return lambda source: transcript.pieces(ByteReader(input.read), source.notes.append)
+    return lambda source: transcript.pieces(ByteReader(input.read), source.damage)
 
 
 def _capture(input: Input, ports: Collection[int]) -> Callable[[Source], Iterator[Piece]]:
     def pieces(source: Source) -> Iterator[Piece]:
         flows = DqliteFlows(ports)
         packets, known, parse = 0, -1, parser(1)
-        for time, link, packet, _ in capture.records(ByteReader(input.read), source.notes.append):
+        strange: SourceError | None = None  # the first link type that nobody reads
+        read = capture.records(ByteReader(input.read), source.notes.append, source.damage)
+        for time, link, packet, _ in read:
             packets += 1
             if link != known:
-                known, parse = link, parser(link)
+                known = link
+                try:
+                    parse = parser(link)
+                except SourceError as error:
+                    strange, parse = strange or error, _no_segment
             segment = parse(packet)
             if segment is not None and (done := flows.add(segment, time)):
                 yield from done
         yield from flows.flush()
         if not flows.connections:
+            if strange is not None:
+                raise strange
             raise _nothing(input.name, packets, flows.others, flows.other_ports, ports)
+        if strange is not None:
+            source.notes.append(f"packets of {strange.seen} left out")
         _note_losses(source, flows)
 
     return pieces
+
+
+def _no_segment(_: bytes) -> None:
+    return None
 
 
 def _note_losses(source: Source, flows: DqliteFlows) -> None:
@@ -288,7 +326,7 @@ def _pair(requests: Input, responses: Input) -> Iterator[Piece]:
     asked, answered = ByteReader(requests.read), ByteReader(responses.read)
     if not begins.bare and (preamble := _preamble(asked)):
         yield Piece(connection, Side.CLIENT, What.DATA, preamble)
-        if preamble[:4] in HTTP_METHODS:
+        if preamble[:4] in HTTP_METHODS:  # then its answer and the handshake
             yield Piece(connection, Side.SERVER, What.DATA, _preamble(answered))
             yield Piece(connection, Side.CLIENT, What.DATA, _preamble(asked))
     while request := _frame(asked):
@@ -311,7 +349,8 @@ def _preamble(reader: ByteReader) -> bytes:
     size = 8
     if reader.buffer[reader.position : reader.position + 4] in (*HTTP_METHODS, b"HTTP"):
         reader.need(1 << 16)
-        size = reader.buffer.find(b"\r\n\r\n", reader.position) + 4 - reader.position
+        end = reader.buffer.find(b"\r\n\r\n", reader.position, reader.position + (1 << 16))
+        size = end + 4 - reader.position if end >= 0 else 0
     data = reader.buffer[reader.position : reader.position + size]
     reader.position += len(data)
     return data
@@ -345,8 +384,13 @@ class Recording:
         self._pieces: list[Piece] = []
 
     def add(self, side: Side, data: bytes, time: int | None = None) -> None:
-        """Add bytes that one side sent; `time` in nanoseconds."""
+        """Add bytes that one side sent; `time` in nanoseconds since 1970.
+
+        Raises:
+            ValueError: a time below 0, or from 2**63.
+        """
         if time is not None:
+            checked_number("time", time, 0, MAX_TIME - 1)
             self.connection.timed = True
         self._pieces.append(Piece(self.connection, side, What.DATA, data, 0, time or 0))
 

@@ -1,29 +1,40 @@
 """Statistics of traffic, in one pass and bounded memory.
 
+Whatever a peer can choose without end (statements, failures, who asks) is told apart up to a number; what
+comes after that is counted in a row of its own, `OTHERS` or `OTHER_FAILURES`. Connections are remembered
+while they are among the last `MAX_CONNECTIONS` that said something.
+
 A statement is known by its normalised text (literals folded), a request without SQL by its type. Latency runs
 from the last byte of the request to the last byte of the answer, as the capture saw them.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from dqlitewire import primary_sqlite_code
 from dqlitewire.constants import LEADER_ERROR_CODES, SQLITE_BUSY
-from dqlitewire.conversation import Exchange, FailureInfo
+from dqlitewire.conversation import Exchange, FailureInfo, Outcome, Retry
 from dqlitewire.conversation.sql import normalise
 from dqlitewire.messages import LeaderResponse
 from dqlitewire.traffic.items import Item
 from dqlitewire.traffic.quantiles import Durations
 from dqlitewire.traffic.streams import Connection
+from dqlitewire.traffic.summary import elide
 from dqlitewire.traffic.words import explain_answer
 
 MAX_STATEMENTS = 5000
+MAX_FAILURES = 1000
+MAX_OF_FAILURE = 100  # statements that are counted for one kind of failure
+MAX_FAILED = 10_000  # failures that wait for a retry
+MAX_CONNECTIONS = 20_000
 OTHERS = "(other statements)"
+OTHER_FAILURES = "(other failures)"
 EMPTY = "(empty statement)"
 KEY_LENGTH = 500
+MAX_SQL = 1 << 20  # characters of a statement that are looked at
 SECOND = 1_000_000_000
 RETRY_WITHIN = 10 * SECOND
 RUN = 10  # equal queries in a row on one connection that look like a loop in the application
@@ -108,21 +119,17 @@ class Statistics:
     lost_bytes: int = 0
     gaps: int = 0
     _connection: Connection | None = None
-    _seen: set[int] = field(default_factory=set[int])
-    _runs: dict[int, _Run] = field(default_factory=dict[int, _Run])
-    _failed: dict[tuple[str, str], tuple[str, int]] = field(
-        default_factory=dict[tuple[str, str], tuple[str, int]]
+    _runs: OrderedDict[int, _Run] = field(default_factory=OrderedDict[int, _Run])
+    _run: _Run = field(default_factory=lambda: _Run())
+    _failed: OrderedDict[tuple[str, str], tuple[str, int]] = field(
+        default_factory=OrderedDict[tuple[str, str], tuple[str, int]]
     )
 
     def add(self, item: Item) -> None:
         """Count one item."""
         connection = item.connection
         if connection is not self._connection:
-            self._connection = connection
-            if connection.number not in self._seen:
-                self._seen.add(connection.number)
-                self.connections += 1
-                self.timed = self.timed or connection.timed
+            self._turn_to(connection)
         if item.time:
             if item.time < self.first or not self.first:
                 self.first = item.time
@@ -152,16 +159,26 @@ class Statistics:
 
     def next_source(self) -> None:
         """Close what is open at the end of a source; the next one numbers its connections anew."""
-        for run in self._runs.values():
-            self._end_run(run)
-        self._runs.clear()
-        self._seen.clear()
+        while self._runs:
+            self._end_run(self._runs.popitem()[1])
         self._connection = None
 
     @property
     def damaged(self) -> bool:
         """Whether some bytes were no dqlite."""
         return bool(self.garbage_places or self.undecoded)
+
+    def _turn_to(self, connection: Connection) -> None:
+        self._connection = connection
+        run = self._runs.get(connection.number)
+        if run is None:
+            self.connections += 1
+            self.timed = self.timed or connection.timed
+            run = self._runs[connection.number] = _Run()
+            if len(self._runs) > MAX_CONNECTIONS:
+                self._end_run(self._runs.popitem(last=False)[1])
+        self._runs.move_to_end(connection.number)
+        self._run = run
 
     def _other(self, item: Item) -> None:
         if item.type in ("GARBAGE", "INCOMPLETE"):
@@ -186,7 +203,7 @@ class Statistics:
             statement.latency.add(taken)
             self.latency.add(taken)
         self._watch_retries(statement, connection, int(exchange.started or 0))
-        self._watch_runs(statement, connection)
+        self._watch_runs(statement)
         if exchange.ending == "unanswered":
             self.unanswered[statement.key] += 1
         elif exchange.failure is not None:
@@ -199,7 +216,7 @@ class Statistics:
         assert request is not None
         type = request.type_name
         sql = item.sql_of(exchange)
-        key = normalise(sql, KEY_LENGTH) or EMPTY if sql is not None and type in SQL_TYPES else type
+        key = normalise(sql[:MAX_SQL], KEY_LENGTH) or EMPTY if sql is not None and type in SQL_TYPES else type
         found = self.statements.get(key)
         if found is None:
             if len(self.statements) >= MAX_STATEMENTS:
@@ -213,19 +230,23 @@ class Statistics:
         failure = exchange.failure
         assert failure is not None
         statement.failures += 1
-        message = item.failure_text(exchange)
+        message = elide(item.failure_text(exchange), KEY_LENGTH)
         info = explain_answer(exchange, failure.code, message)
         key = failure.code, message, f"{info.meaning}; {info.retry.value}"
-        if key not in self.failures and len(self.failures) >= MAX_STATEMENTS:
-            key, message = (failure.code, "", ""), ""
         found = self.failures.get(key)
+        if found is None and len(self.failures) >= MAX_FAILURES:
+            key, info = (0, OTHER_FAILURES, ""), _OTHER_INFO
+            found = self.failures.get(key)
         if found is None:
-            found = self.failures[key] = Failure(failure.code, message, info)
+            found = self.failures[key] = Failure(key[0], key[1], info)
         found.count += 1
-        found.statements[statement.key] += 1
+        many = statement.key not in found.statements and len(found.statements) >= MAX_OF_FAILURE
+        found.statements[OTHERS if many else statement.key] += 1
         kind = _retryable(failure.code)
         if kind is not None:
             self._failed[_who(item.connection), statement.key] = kind, int(exchange.last_byte or 0)
+            if len(self._failed) > MAX_FAILED:
+                self._failed.popitem(last=False)
 
     def _watch_retries(self, statement: Statement, connection: Connection, started: int) -> None:
         if not self._failed:
@@ -234,12 +255,10 @@ class Statistics:
         if failed is not None and started - failed[1] <= RETRY_WITHIN:
             self.retries[failed[0]] += 1
 
-    def _watch_runs(self, statement: Statement, connection: Connection) -> None:
+    def _watch_runs(self, statement: Statement) -> None:
         if statement.type in _BETWEEN:
             return
-        run = self._runs.get(connection.number)
-        if run is None:
-            run = self._runs[connection.number] = _Run()
+        run = self._run
         if run.key == statement.key:
             run.length += 1
             return
@@ -258,12 +277,17 @@ class Statistics:
         message = exchange.answers[-1].message if exchange.answers else None
         if not isinstance(message, LeaderResponse) or not message.address:
             return
-        if not self.leaders or self.leaders[-1][1] != message.address:
+        address = elide(message.address, KEY_LENGTH)
+        if not self.leaders or self.leaders[-1][1] != address:
             self.leader_changes += bool(self.leaders)
-            if len(self.leaders) < MAX_EXAMPLES:
-                self.leaders.append((int(exchange.last_byte or 0), message.address))
-            else:
-                self.leaders[-1] = int(exchange.last_byte or 0), message.address
+            if len(self.leaders) >= MAX_EXAMPLES:
+                self.leaders.pop()
+            self.leaders.append((int(exchange.last_byte or 0), address))
+
+
+_OTHER_INFO = FailureInfo(
+    0, "", OTHER_FAILURES, "of more kinds than are told apart", Retry.CHECK, Outcome.UNKNOWN
+)
 
 
 def _retryable(code: int) -> str | None:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from dqlitewire.conversation import Side
 
+MAX_TIME = 1 << 63  # nanoseconds since 1970: times are below, as they are in every clock that counts so
+
 
 class What(IntEnum):
     """What a piece is."""

@@ -12,13 +12,16 @@ Contract:
   nothing up.
 * A SYN with another sequence number on the same ports begins a new flow and ends the old one; so does a
   sequence number that no loss explains.
-* Memory is bounded: `MAX_HELD` bytes wait behind holes, `MAX_FLOWS` flows are known; above that the oldest is
-  given up.
+* Memory is bounded: `MAX_HELD` bytes wait behind holes (each segment counts `SEGMENT` more), `MAX_FLOWS`
+  flows are known. For a new one above that, one is forgotten: one that is over, or the oldest but for
+  those (`CHANCES` at most) that have brought something since they were last looked at for that reason. What
+  a segment costs does not grow with the number of flows.
 """
 
 from __future__ import annotations
 
 from bisect import insort
+from collections import OrderedDict
 from typing import Any, NamedTuple, cast
 
 from dqlitewire.traffic.packets import ACK, FIN, RST, SYN, Segment
@@ -29,7 +32,9 @@ HALF = 0x8000_0000  # sequence numbers wrap: a difference below this is ahead, a
 SECOND = 1_000_000_000
 
 MAX_HELD = 32 << 20
+SEGMENT = 512  # what a segment that waits takes beside its bytes
 MAX_FLOWS = 20_000
+CHANCES = 8
 PATIENCE = 512, 20 * SECOND  # segments, or time, that a hole is waited for
 PATIENCE_ACKED = 48, 2 * SECOND  # the same once the receiver says that it has the bytes
 FAR = 1 << 26
@@ -82,7 +87,7 @@ class Half:
 class Flow:
     """Two directions between a pair of endpoints; `owner` belongs to who takes the deliveries."""
 
-    __slots__ = ("halves", "ignored", "owner")
+    __slots__ = ("halves", "ignored", "owner", "seen")
 
     def __init__(self, key: bytes) -> None:
         size = (len(key) - 4) // 2
@@ -91,11 +96,22 @@ class Flow:
         one.peer, other.peer = other, one
         self.ignored = False
         self.owner: object = None
+        self.seen: tuple[int | None, int | None] = None, None  # how far it was when looked at
 
     @property
     def ended(self) -> bool:
         """True when neither direction has more to say."""
         return self.halves[0].ended and self.halves[1].ended
+
+    def has_moved(self) -> bool:
+        """Whether bytes came since this was asked."""
+        one, other = self.halves
+        before, self.seen = self.seen, (_beyond_start(one), _beyond_start(other))
+        return self.seen != before
+
+
+def _beyond_start(half: Half) -> int | None:
+    return None if half.next == half.start else half.next
 
 
 def _ahead(number: int | None, of: int | None) -> int:
@@ -131,6 +147,7 @@ class Reassembler:
 
     def __init__(self) -> None:
         self._halves: dict[bytes, Half] = {}
+        self._flows: OrderedDict[Flow, None] = OrderedDict()  # the first is the first to be forgotten
         self._held = 0
         self.retransmitted = 0  # segments that brought nothing new
         self.gaps = 0
@@ -172,32 +189,47 @@ class Reassembler:
         """Drop what a flow holds and whatever comes for it, until its ports are used again."""
         flow.ignored = True
         for half in flow.halves:
-            self._held -= sum(len(segment.payload) for segment, _ in half.held)
+            self._held -= sum(len(segment.payload) + SEGMENT for segment, _ in half.held)
             half.held.clear()
+        self._give_way(flow)
 
     def flush(self, out: list[Delivery]) -> None:
         """Give up every hole: the capture has ended."""
-        for flow in {id(half.flow): half.flow for half in self._halves.values()}.values():
+        for flow in list(self._flows):
             self._finish(flow, out)
         self._halves.clear()
+        self._flows.clear()
 
     # flows
 
     def _open(self, key: bytes, out: list[Delivery]) -> Half:
-        if len(self._halves) >= 2 * MAX_FLOWS:
+        if len(self._flows) >= MAX_FLOWS:
             self._forget(out)
         flow = Flow(key)
+        self._flows[flow] = None
         for half in flow.halves:
             self._halves[half.key] = half
         return flow.halves[0]
 
     def _forget(self, out: list[Delivery]) -> None:
-        flows = list({id(half.flow): half.flow for half in self._halves.values()}.values())
-        gone = [flow for flow in flows if flow.ended or flow.ignored] or flows[: MAX_FLOWS // 4]
-        for flow in gone:
-            self._finish(flow, out)
-            for half in flow.halves:
-                del self._halves[half.key]
+        flow = next(iter(self._flows))
+        for _ in range(CHANCES):
+            if flow.ended or flow.ignored or not flow.has_moved():
+                break
+            self._flows.move_to_end(flow)
+            flow = next(iter(self._flows))
+        self._finish(flow, out)
+        self._remove(flow)
+
+    def _remove(self, flow: Flow) -> None:
+        del self._flows[flow]
+        for half in flow.halves:
+            self._halves.pop(half.key, None)  # a flow from an endpoint to itself has one key
+
+    def _give_way(self, flow: Flow) -> None:
+        """Let a flow that brings no more be the next that is forgotten."""
+        if flow in self._flows:
+            self._flows.move_to_end(flow, last=False)
 
     def _syn(self, half: Half | None, segment: Segment, time: int | None, out: list[Delivery]) -> Half:
         first = segment.sequence + 1 & MASK
@@ -214,6 +246,7 @@ class Reassembler:
 
     def _replace(self, half: Half, out: list[Delivery]) -> Half:
         self._finish(half.flow, out)
+        self._remove(half.flow)
         return self._open(half.key, out)
 
     def _finish(self, flow: Flow, out: list[Delivery]) -> None:
@@ -244,7 +277,7 @@ class Reassembler:
         if not half.held:
             half.since = time
         insort(half.held, (segment, time), key=lambda item: item[0].sequence - base + HALF & MASK)
-        self._held += len(segment.payload)
+        self._held += len(segment.payload) + SEGMENT
         return half
 
     def _settle(self, flow: Flow, now: int | None, out: list[Delivery], patient: bool = True) -> None:
@@ -303,7 +336,7 @@ class Reassembler:
         whole = len(data) <= limit
         if whole:
             del half.held[place]
-            self._held -= len(segment.payload)
+            self._held -= len(segment.payload) + SEGMENT
             half.since = half.held[0][1] if half.held else None
         if half.ended:
             return
@@ -327,3 +360,5 @@ class Reassembler:
         if not half.ended:
             half.ended = True
             out.append(Delivery(half, What.END, b"", 0, time))
+            if half.peer.ended:
+                self._give_way(half.flow)
