@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from struct import error as struct_error
 
 from .caches import Cache, Credit
+from .checks import checked_items
 from .columns import ENOUGH, Uniform
 from .cursor import Cursor
 from .exceptions import DecodeError
@@ -63,18 +64,23 @@ class RowTypes(Sequence["Types"]):
         self._expanded: list[Types] | None = None
 
     @classmethod
-    def of(cls, rows: list[Types]) -> RowTypes:
+    def of(cls, rows: object, path: str) -> RowTypes:
+        """Copy a sequence with a sequence of types for each row; rows mostly share one object."""
         runs: list[tuple[int, Types]] = []
         known: dict[tuple[int, ...], Types] = {}  # like types are one object: writers go by identity
-        count = 0
-        last = None
-        for types in rows:
+        items = checked_items(rows, path)
+        last_item: object = items  # is no item
+        last: Types | None = None
+        for number, item in enumerate(items):
+            if item is last_item:
+                continue
+            last_item = item
+            types = tuple(checked_items(item, f"{path}[{number}]"))
             types = known.setdefault((*map(id, types),), types)  # hashing might run code of the caller's
             if types is not last:
-                runs.append((count, types))
+                runs.append((number, types))
                 last = types
-            count += 1
-        return cls(runs, count)
+        return cls(runs, len(items))
 
     @property
     def first(self) -> Types:
@@ -315,8 +321,7 @@ class Cold:
         self.types = types
         self.codes = bytes(types)  # plain integers: an enum's members compare slowly
         self.rows = 0
-        # Bits that mean nothing multiply signatures, and compiling very wide rows takes long.
-        self.may_compile = len(types) <= MAX_COMPILED_COLUMNS and header == row_header(self.codes)
+        self.may_compile = len(types) <= MAX_COMPILED_COLUMNS  # compiling very wide rows takes long
 
 
 class Compiled:
@@ -368,7 +373,11 @@ class Tiers:
         """Count rows that were read of a cold signature; compile it once it is hot, and tell so."""
         self.credit.earn(rows)
         entry.rows += rows
-        if entry.rows < self.heat or not entry.may_compile or not self.credit.spend():
+        if entry.rows < self.heat or not entry.may_compile:
+            return False
+        # Bits that mean nothing multiply signatures. Few get this far, so it is not tested before.
+        entry.may_compile = entry.header == row_header(entry.codes)
+        if not entry.may_compile or not self.credit.spend():
             return False
         count = len(entry.types)
         wide = count > NARROW

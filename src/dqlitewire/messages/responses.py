@@ -349,7 +349,7 @@ class RowsResponse(Response, code=ResponseType.ROWS):
         values = (
             checked_items(column_names, f"{path}.column_names"),
             checked_items(column_types, f"{path}.column_types"),
-            row_types if known else RowTypes.of(checked_rows(row_types, f"{path}.row_types")),
+            row_types if known else RowTypes.of(row_types, f"{path}.row_types"),
             checked_rows(rows, f"{path}.rows"),
             bool(has_more),
         )
