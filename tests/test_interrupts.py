@@ -315,6 +315,16 @@ def in_run(*messages: Message) -> Callable[[], MessageDecoder]:
     return make
 
 
+def failed(*messages: Message) -> Callable[[], MessageDecoder]:
+    def make() -> MessageDecoder:
+        made = in_run(FAILS, *messages)()
+        with pytest.raises(ServerFailure):
+            made.decode_continuation()
+        return made
+
+    return make
+
+
 def buffer(data: bytes, size: int = 1000) -> Callable[[], ReadBuffer]:
     def make() -> ReadBuffer:
         made = ReadBuffer(size)
@@ -421,6 +431,7 @@ SCENES: dict[type[Any], dict[str, list[tuple[Callable[[], Any], Callable[[Any], 
             (decoder(RESULT, max_message_size=16), MessageDecoder.decode),
             (decoder(data=sent(DB)[:4] + b"\x63" + bytes(11)), MessageDecoder.decode),
             (in_run(many_rows(False)), MessageDecoder.decode),
+            (failed(RESULT), MessageDecoder.decode),
         ],
         "decode_continuation": [
             (in_run(many_rows(True), many_rows(False)), MessageDecoder.decode_continuation),
@@ -441,6 +452,7 @@ SCENES: dict[type[Any], dict[str, list[tuple[Callable[[], Any], Callable[[Any], 
         "peek_header": [(decoder(RESULT), MessageDecoder.peek_header)],
         "reset": [
             (decoder(RESULT), MessageDecoder.reset),
+            (failed(RESULT), MessageDecoder.reset),
             (poisoned(in_run(many_rows(False))), MessageDecoder.reset),
         ],
     },

@@ -19,7 +19,7 @@ from .types import PADS, U32
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import ClassVar, NoReturn
+    from typing import ClassVar
 
 __all__ = ["ReadBuffer", "WriteBuffer"]
 
@@ -42,9 +42,6 @@ class Frames(Guarded):
         self._skip = 0  # bytes of a skipped frame that have not arrived
         self._skipped = False  # the last of them has, and nobody has been told
         self._error = None
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(f"{type(self).__name__} cannot be pickled")
 
     @property
     def is_skipping(self) -> bool:
@@ -218,9 +215,6 @@ class WriteBuffer(Guarded):
     def __init__(self) -> None:
         super().__init__()
         self._data = bytearray()
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("WriteBuffer cannot be pickled")
 
     def __len__(self) -> int:
         return len(self._data)

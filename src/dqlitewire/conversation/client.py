@@ -164,7 +164,12 @@ class ClientConversation(Guarded):
             kind = request.MSG_TYPE
             if kind in RUNS_SQL:
                 seen = SURVEYS.get(request.sql) or survey(request.sql)
-            elif kind in RUNS_STATEMENT and request.stmt_id in session.statements and not session.closing:
+            elif (
+                kind in RUNS_STATEMENT
+                and request.IS_REQUEST
+                and request.stmt_id in session.statements
+                and not session.closing
+            ):
                 seen = session.statements[request.stmt_id].seen
         except AttributeError:
             raise _no_request(request) from None

@@ -234,7 +234,11 @@ class ServerConversation(Guarded):
     def _incoming(self, frame: bytes) -> Incoming:
         incoming = Incoming(frame)
         if self._log is not None:
-            self._log(False, frame[4], len(frame), incoming.message)
+            try:
+                self._log(False, frame[4], len(frame), incoming.message)
+            except BaseException as error:  # of a handler: the frame is taken and was not handed out
+                self._break(error)
+                raise
         place = FIRST.get(frame[4], UNKNOWN_REQUEST)
         if place.turn is Turn.RAFT:
             self._phase = Phase.RAFT
