@@ -15,6 +15,7 @@ from .constants import HEADER_SIZE
 from .exceptions import DecodeError
 from .guard import Guarded, guarded, resetting
 from .limits import DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_OPTIONS, MAX_MESSAGE_SIZE_CEILING, Options
+from .text import kind_of
 from .types import PADS, U32
 
 TYPE_CHECKING = False
@@ -25,6 +26,13 @@ __all__ = ["ReadBuffer", "WriteBuffer"]
 
 _words = U32.unpack_from
 _FEW = 4096
+
+
+def _append(waiting: bytearray, data: bytes | bytearray | memoryview) -> None:
+    try:
+        waiting.__iadd__(data)  # `+=` would ask objects of others, such as arrays of numbers, to add
+    except TypeError:
+        waiting += whole_bytes(data)
 
 
 class Frames(Guarded):
@@ -80,10 +88,10 @@ class Frames(Guarded):
             self._swallow(whole_bytes(data))
         else:
             waiting = self._data
-            try:
+            if type(data) is bytes:
                 waiting += data
-            except TypeError:
-                waiting += whole_bytes(data)
+            else:
+                _append(waiting, data)
 
     def _swallow(self, data: bytes) -> None:
         swallowed = min(self._skip, len(data))
@@ -196,7 +204,7 @@ class ReadBuffer(Frames):
     def poison(self, error: BaseException) -> None:
         """Refuse further use because of an error; the first one given stays."""
         if not isinstance(error, BaseException):
-            raise TypeError(f"got {type(error).__name__}, an exception is needed")
+            raise TypeError(f"got {kind_of(error)}, an exception is needed")
         self._break(error)
 
     @resetting
@@ -223,10 +231,10 @@ class WriteBuffer(Guarded):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append bytes."""
         written = self._data
-        try:
+        if type(data) is bytes:
             written += data
-        except TypeError:
-            written += whole_bytes(data)
+        else:
+            _append(written, data)
 
     @guarded
     def write_padded(self, data: bytes | bytearray | memoryview) -> None:
