@@ -17,6 +17,11 @@ SCHEMA = """
     CREATE TABLE t (a INTEGER PRIMARY KEY, b);
     CREATE TABLE "rollback" (a);
     INSERT INTO t VALUES (1, 'one');
+    CREATE TABLE clause (a UNIQUE ON CONFLICT ROLLBACK, b NOT NULL ON CONFLICT ROLLBACK);
+    CREATE TABLE raising (a);
+    CREATE TRIGGER raises AFTER INSERT ON raising BEGIN SELECT RAISE(ROLLBACK, 'no'); END;
+    PRAGMA foreign_keys = on;
+    CREATE TABLE key (a REFERENCES t DEFERRABLE INITIALLY DEFERRED, b REFERENCES t);
 """
 NAMES = [*"aAéÉſKı1", 'a"b', "a'b", "a`b", "a]b", "to", "savepoint", "end", "x y", "", ";", "--"]
 QUOTES: dict[str, Callable[[str], str]] = {
@@ -106,6 +111,10 @@ STATEMENTS = st.one_of(
     named("ROLLBACK", maybe_transaction, "TO", maybe_savepoint),
     named("ROLLBACK TRANSACTION tx TO", maybe_savepoint),
     statement("INSERT", conflict, "INTO t(a) VALUES (", values, ")"),
+    statement("INSERT", conflict, "INTO clause VALUES (", values, ", nullif ( 1 ,", values, ") )"),
+    statement("INSERT", conflict, "INTO raising VALUES ( 1 )"),
+    statement("INSERT", conflict, "INTO key VALUES (", values, ", 1 )"),
+    statement("INSERT INTO key VALUES ( 1 ,", values, ")"),
     statement("UPDATE", conflict, "t SET a =", values),
     statement("WITH r(x) AS ( SELECT", values, ") INSERT", conflict, "INTO t(a) SELECT x FROM r"),
     statement('REPLACE INTO "rollback" VALUES (', values, ")"),

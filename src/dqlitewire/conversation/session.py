@@ -10,6 +10,8 @@ from __future__ import annotations
 from ..constants import (
     LEADER_ERROR_CODES,
     LEADER_LOST_DB_LOOKUP_SUBSTRING,
+    SQLITE_CONSTRAINT,
+    SQLITE_CONSTRAINT_FOREIGNKEY,
     SQLITE_NOTFOUND,
     TX_AUTO_ROLLBACK_PRIMARY_CODES,
     RequestType,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "Statement", "loses_session"]
 
+_MAY_ROLL_BACK = TX_AUTO_ROLLBACK_PRIMARY_CODES | {SQLITE_CONSTRAINT}
 _IN_MEMORY = frozenset({"", ":memory:"})
 
 
@@ -178,8 +181,12 @@ class Session:
                     self._set(False)
 
     def failed(self, seen: Survey | None, code: int) -> None:
-        """Follow the transaction over a text that failed at a statement nobody names."""
-        rolls_back = primary_sqlite_code(code) in TX_AUTO_ROLLBACK_PRIMARY_CODES
+        """Follow the transaction over a text that failed at a statement nobody names.
+
+        Whether a constraint rolls back is said by tables (ON CONFLICT) and triggers (RAISE) that only the
+        server knows; a foreign key never does.
+        """
+        rolls_back = primary_sqlite_code(code) in _MAY_ROLL_BACK and code != SQLITE_CONSTRAINT_FOREIGNKEY
         if seen is None or seen.or_rollback or (not seen.plain and not seen.single):
             rolls_back = True
         if rolls_back and (self.in_transaction or (seen is not None and not seen.plain)):
