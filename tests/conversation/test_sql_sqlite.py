@@ -152,6 +152,22 @@ def test_a_session_knows_the_transaction_or_says_that_it_does_not(texts: list[st
             session.clear()
 
 
+@pytest.mark.parametrize("clause", ["", "OR ABORT", "OR FAIL"])
+@pytest.mark.parametrize(
+    "into", ["t VALUES (1, 1)", "clause VALUES (1, NULL)", "raising VALUES (1)", "key VALUES (1, 7)"]
+)
+def test_a_constraint_may_roll_back(into: str, clause: str) -> None:
+    connection, session = database(), Session()
+    connection.execute("BEGIN")
+    session.ran(survey("BEGIN"))
+    text = f"INSERT {clause} INTO {into}"
+    with pytest.raises(apsw.ConstraintError) as caught:
+        connection.execute(text)
+    session.failed(survey(text), caught.value.extendedresult)
+    assert session.in_transaction in (None, connection.in_transaction)
+    assert ("key" in into) == (session.in_transaction is True)
+
+
 @given(TEXTS)
 def test_statements_are_counted_as_sqlite_runs_them(text: str) -> None:
     connection, ran = database(), []
