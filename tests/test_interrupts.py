@@ -5,9 +5,11 @@ SCENES has a scene for every public method of what has an owner; the test below 
 
 from __future__ import annotations
 
+import copy
 import gc
 import itertools
 import json
+import pickle
 import random
 import signal
 from collections.abc import Callable, Iterator
@@ -590,6 +592,14 @@ def test_every_public_method_is_guarded_and_has_a_scene(kind: type[Any]) -> None
     methods = {name for name in names if callable(getattr(kind, name))}
     assert methods == set(SCENES[kind])
     assert {name for name in methods if not hasattr(getattr(kind, name), "__wrapped__")} <= READS_ONLY
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_what_has_an_owner_is_not_copied(kind: type[Any], copied: Callable[[Any], Any]) -> None:
+    thing = next(make for cases in SCENES[kind].values() for make, _ in cases)()
+    with pytest.raises(TypeError, match=f"{kind.__name__} cannot be copied or pickled"):
+        copied(thing)
 
 
 # ---------------------------------------------------------------- the proof
