@@ -28,13 +28,6 @@ _words = U32.unpack_from
 _FEW = 4096
 
 
-def _append(waiting: bytearray, data: bytes | bytearray | memoryview) -> None:
-    try:
-        waiting.__iadd__(data)  # `+=` would ask objects of others, such as arrays of numbers, to add
-    except TypeError:
-        waiting += whole_bytes(data)
-
-
 class Frames(Guarded):
     """Bytes waiting to be taken as frames: what buffer and decoder share."""
 
@@ -88,10 +81,13 @@ class Frames(Guarded):
             self._swallow(whole_bytes(data))
         else:
             waiting = self._data
-            if type(data) is bytes:
-                waiting += data
-            else:
-                _append(waiting, data)
+            try:
+                if type(data) is bytes:
+                    waiting += data
+                else:  # `+=` would ask objects of others, such as arrays of numbers, to add
+                    waiting.__iadd__(data)
+            except TypeError:
+                waiting += whole_bytes(data)
 
     def _swallow(self, data: bytes) -> None:
         swallowed = min(self._skip, len(data))
@@ -230,11 +226,10 @@ class WriteBuffer(Guarded):
     @guarded
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append bytes."""
-        written = self._data
-        if type(data) is bytes:
-            written += data
-        else:
-            _append(written, data)
+        try:
+            self._data.__iadd__(data)  # as in `Frames.feed`
+        except TypeError:
+            self._data += whole_bytes(data)
 
     @guarded
     def write_padded(self, data: bytes | bytearray | memoryview) -> None:

@@ -141,15 +141,18 @@ def test_a_session_knows_the_transaction_or_says_that_it_does_not(texts: list[st
         try:
             connection.execute(text).fetchall()
         except apsw.Error as error:
-            session.failed(seen, error.extendedresult)
+            session.failed(seen, error.extendedresult, str(error))
         else:
             session.ran(seen)
             assert session.in_transaction is not None
         assert session.in_transaction in (None, connection.in_transaction), text
         if session.in_transaction is None:
-            if connection.in_transaction:
+            try:
                 connection.execute("ROLLBACK")
-            session.clear()
+                session.ran(survey("ROLLBACK"))
+            except apsw.SQLError as error:
+                session.failed(survey("ROLLBACK"), error.extendedresult, str(error))
+            assert session.in_transaction is False
 
 
 @pytest.mark.parametrize("clause", ["", "OR ABORT", "OR FAIL"])

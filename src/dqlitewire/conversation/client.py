@@ -417,7 +417,7 @@ class ClientConversation(Guarded):
         session.answered(entry[0], failure)
         if not loses_session(failure, entry[0]):
             if failure.code != SQLITE_NOTFOUND and entry[1][4] in _RUNS:  # else nothing has run
-                session.failed(entry[3], failure.code)
+                session.failed(entry[3], failure.code, failure.message)
         elif session.database is not None:  # else there is nothing to lose
             events.append(SessionLost(session.database, tuple(session.statements), session.in_transaction))
             session.clear()
