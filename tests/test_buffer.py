@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -48,12 +47,6 @@ def test_sizes_are_integers_or_none(size: Any) -> None:
 def test_sizes_in_range_are_accepted(size: int | None) -> None:
     assert ReadBuffer(size).available() == 0
     assert ReadBuffer(max_message_size=size).available() == 0
-
-
-@pytest.mark.parametrize("make", [ReadBuffer, WriteBuffer])
-def test_buffers_are_not_pickled(make: Callable[[], Any]) -> None:
-    with pytest.raises(TypeError):
-        pickle.dumps(make())
 
 
 def test_a_new_buffer_is_empty() -> None:

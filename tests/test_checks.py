@@ -9,6 +9,7 @@ import struct
 from collections import OrderedDict, deque, namedtuple
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from unittest.mock import Mock
@@ -25,12 +26,15 @@ from dqlitewire import (
     MessageDecoder,
     MessageEncoder,
     ProtocolError,
+    ReadBuffer,
     ValueType,
+    WriteBuffer,
     decode_message,
     encode_message,
     tuples,
     types,
 )
+from dqlitewire.conversation import ClientConversation, Observer, ServerConversation, Side
 from dqlitewire.conversation.batches import batch_rows
 from dqlitewire.explain import explain
 from dqlitewire.messages import (
@@ -40,11 +44,14 @@ from dqlitewire.messages import (
     LeaderResponse,
     NodeInfo,
     PrepareRequest,
+    QuerySqlRequest,
     ResultResponse,
     RowsResponse,
     ServersResponse,
 )
 from dqlitewire.text import abbreviate, shown
+from dqlitewire.traffic import TranscriptWriter
+from dqlitewire.traffic.streams import Connection
 from tests.test_messages import EXAMPLES
 
 # ---------------------------------------------------------------- values that do not behave
@@ -88,6 +95,7 @@ HOSTILE: dict[str, Any] = {
     "NaN": float("nan"),
     "bool": True,
     "none": None,
+    "adding": type("Adding", (), {"__radd__": lambda _, other: other})(),  # as arrays of numbers do
 }
 itself: list[Any] = []
 itself += [itself] * 7
@@ -189,6 +197,83 @@ def test_any_value_as_an_option_is_taken_or_refused(value: Any) -> None:
     ):
         if value is not HOSTILE["int"]:  # a number that is taken is used as one
             judge(call, ValueError, TypeError, ProtocolError)
+
+
+HANDSHAKE = (1).to_bytes(8, "little")
+QUERY, ROWS, CONNECTION = QuerySqlRequest(0, "SELECT 1"), RowsResponse(["a"], rows=[[1]]), Connection()
+
+
+def asked() -> ServerConversation:
+    made = ServerConversation()
+    made.receive(HANDSHAKE + QUERY.encode())
+    made.next_request()
+    return made
+
+
+def opened() -> ClientConversation:
+    made = ClientConversation()
+    made.send(QUERY)
+    return made
+
+
+def calls_of_streams(value: Any, writer: TranscriptWriter) -> Iterator[tuple[Any, Callable[[Any], Any]]]:
+    yield from ((made(), lambda d: d.feed(value)) for made in (MessageDecoder, ReadBuffer))
+    yield MessageDecoder(), lambda d: d.decode_bytes(value)
+    yield ReadBuffer(), lambda b: b.read_bytes(value)
+    yield ReadBuffer(), lambda b: b.peek_bytes(value)
+    yield from ((WriteBuffer(), call) for call in (lambda b: b.write(value), lambda b: b.write_padded(value)))
+    for method in (
+        lambda c: c.send(value),
+        lambda c: c.send_frame(value),
+        lambda c: c.send_probe(value),
+        lambda c: c.receive(value),
+    ):
+        yield opened(), method
+    for method in (
+        lambda s: s.receive(value),
+        lambda s: s.answer(value),
+        lambda s: s.answer_frame(value),
+        lambda s: list(s.rows(value, [[1]])),
+        lambda s: list(s.rows([value], [[1]])),
+        lambda s: list(s.rows(["a"], value)),
+        lambda s: list(s.rows(["a"], [value], typed=True)),
+    ):
+        yield asked(), method
+    for method in (
+        lambda o: o.receive(value, b""),
+        lambda o: o.receive(Side.CLIENT, value),
+        lambda o: o.receive_gap(Side.CLIENT, value),
+        lambda o: o.receive_eof(value),
+        lambda o: o.offset(value),
+    ):
+        yield Observer(), method
+    for method in (
+        lambda w: w.frame(value, Side.CLIENT, b"", 1, {"type": "LEADER"}),
+        lambda w: w.frame(CONNECTION, value, b"", 1, {"type": "LEADER"}),
+        lambda w: w.frame(CONNECTION, Side.CLIENT, value, 1, {"type": "LEADER"}),
+        lambda w: w.gap(CONNECTION, Side.CLIENT, value, 1),
+        lambda w: w.end(CONNECTION, Side.CLIENT, value),
+    ):
+        yield writer, method
+
+
+@each_hostile
+def test_any_value_given_to_a_stream_is_taken_or_refused(value: Any, tmp_path: Path) -> None:
+    for limits in (
+        lambda: ClientConversation(limits=value),
+        lambda: ServerConversation(limits=value),
+        lambda: Observer(limits=value),
+        lambda: ClientConversation(generation=value),
+        lambda: ServerConversation(generation=value),
+        lambda: ServerConversation(page_size=value),
+        lambda: Observer(keep_answers=value),
+    ):
+        judge(limits, TypeError, ValueError)
+    with TranscriptWriter(tmp_path / "t.dqt") as writer:
+        for stream, call in calls_of_streams(value, writer):
+            _, error = outcome(partial(call, stream), (ValueError, TypeError, ProtocolError))
+            assert error is None or (len(str(error)) < 200 and str(error).isprintable())
+            assert not stream.is_poisoned or isinstance(value, (bytes, bytearray))
 
 
 @each_hostile
@@ -458,6 +543,19 @@ READERS: dict[str, tuple[bytes, Callable[[Any], Any]]] = {
         for kind in ValueType
     },
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [*views(ROWS.encode()), array.array("Q", ROWS.encode())], ids=type)
+def test_streams_take_bytes_in_every_form(value: Any) -> None:
+    decoder, buffer, written, client = MessageDecoder(), ReadBuffer(), WriteBuffer(), opened()
+    for take in (decoder.feed, buffer.feed, written.write):
+        take(value)
+        with pytest.raises(TypeError, match="bytes are needed"):
+            take(HOSTILE["adding"])
+    assert decoder.decode().rows == ROWS.rows
+    client.receive(value if not isinstance(value, array.array) else memoryview(value))
+    assert buffer.read_message() == written.getvalue() == ROWS.encode()
+    assert client.idle
 
 
 @pytest.mark.parametrize("name", READERS)

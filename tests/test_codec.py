@@ -154,10 +154,9 @@ def test_encoder_options(options: dict[str, Any], error: type[Exception]) -> Non
         MessageEncoder(**options)
 
 
-@pytest.mark.parametrize("thing", [MessageDecoder(), MessageEncoder()])
-def test_codecs_are_not_pickled(thing: object) -> None:
+def test_the_encoder_is_not_pickled() -> None:
     with pytest.raises(TypeError):
-        pickle.dumps(thing)
+        pickle.dumps(MessageEncoder())
 
 
 # ---------------------------------------------------------------- encoding

@@ -5,9 +5,11 @@ SCENES has a scene for every public method of what has an owner; the test below 
 
 from __future__ import annotations
 
+import copy
 import gc
 import itertools
 import json
+import pickle
 import random
 import signal
 from collections.abc import Callable, Iterator
@@ -315,6 +317,16 @@ def in_run(*messages: Message) -> Callable[[], MessageDecoder]:
     return make
 
 
+def failed(*messages: Message) -> Callable[[], MessageDecoder]:
+    def make() -> MessageDecoder:
+        made = in_run(FAILS, *messages)()
+        with pytest.raises(ServerFailure):
+            made.decode_continuation()
+        return made
+
+    return make
+
+
 def buffer(data: bytes, size: int = 1000) -> Callable[[], ReadBuffer]:
     def make() -> ReadBuffer:
         made = ReadBuffer(size)
@@ -421,6 +433,7 @@ SCENES: dict[type[Any], dict[str, list[tuple[Callable[[], Any], Callable[[Any], 
             (decoder(RESULT, max_message_size=16), MessageDecoder.decode),
             (decoder(data=sent(DB)[:4] + b"\x63" + bytes(11)), MessageDecoder.decode),
             (in_run(many_rows(False)), MessageDecoder.decode),
+            (failed(RESULT), MessageDecoder.decode),
         ],
         "decode_continuation": [
             (in_run(many_rows(True), many_rows(False)), MessageDecoder.decode_continuation),
@@ -441,6 +454,7 @@ SCENES: dict[type[Any], dict[str, list[tuple[Callable[[], Any], Callable[[Any], 
         "peek_header": [(decoder(RESULT), MessageDecoder.peek_header)],
         "reset": [
             (decoder(RESULT), MessageDecoder.reset),
+            (failed(RESULT), MessageDecoder.reset),
             (poisoned(in_run(many_rows(False))), MessageDecoder.reset),
         ],
     },
@@ -578,6 +592,14 @@ def test_every_public_method_is_guarded_and_has_a_scene(kind: type[Any]) -> None
     methods = {name for name in names if callable(getattr(kind, name))}
     assert methods == set(SCENES[kind])
     assert {name for name in methods if not hasattr(getattr(kind, name), "__wrapped__")} <= READS_ONLY
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_what_has_an_owner_is_not_copied(kind: type[Any], copied: Callable[[Any], Any]) -> None:
+    thing = next(make for cases in SCENES[kind].values() for make, _ in cases)()
+    with pytest.raises(TypeError, match=f"{kind.__name__} cannot be copied or pickled"):
+        copied(thing)
 
 
 # ---------------------------------------------------------------- the proof

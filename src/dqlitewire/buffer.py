@@ -15,11 +15,12 @@ from .constants import HEADER_SIZE
 from .exceptions import DecodeError
 from .guard import Guarded, guarded, resetting
 from .limits import DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_OPTIONS, MAX_MESSAGE_SIZE_CEILING, Options
+from .text import kind_of
 from .types import PADS, U32
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import ClassVar, NoReturn
+    from typing import ClassVar
 
 __all__ = ["ReadBuffer", "WriteBuffer"]
 
@@ -42,9 +43,6 @@ class Frames(Guarded):
         self._skip = 0  # bytes of a skipped frame that have not arrived
         self._skipped = False  # the last of them has, and nobody has been told
         self._error = None
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(f"{type(self).__name__} cannot be pickled")
 
     @property
     def is_skipping(self) -> bool:
@@ -84,7 +82,10 @@ class Frames(Guarded):
         else:
             waiting = self._data
             try:
-                waiting += data
+                if type(data) is bytes:
+                    waiting += data
+                else:  # `+=` would ask objects of others, such as arrays of numbers, to add
+                    waiting.__iadd__(data)
             except TypeError:
                 waiting += whole_bytes(data)
 
@@ -199,7 +200,7 @@ class ReadBuffer(Frames):
     def poison(self, error: BaseException) -> None:
         """Refuse further use because of an error; the first one given stays."""
         if not isinstance(error, BaseException):
-            raise TypeError(f"got {type(error).__name__}, an exception is needed")
+            raise TypeError(f"got {kind_of(error)}, an exception is needed")
         self._break(error)
 
     @resetting
@@ -219,20 +220,16 @@ class WriteBuffer(Guarded):
         super().__init__()
         self._data = bytearray()
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("WriteBuffer cannot be pickled")
-
     def __len__(self) -> int:
         return len(self._data)
 
     @guarded
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append bytes."""
-        written = self._data
         try:
-            written += data
+            self._data.__iadd__(data)  # as in `Frames.feed`
         except TypeError:
-            written += whole_bytes(data)
+            self._data += whole_bytes(data)
 
     @guarded
     def write_padded(self, data: bytes | bytearray | memoryview) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "check_version",
     "checked_integer",
     "checked_items",
+    "checked_iterable",
     "checked_number",
     "checked_option",
     "checked_rows",
@@ -150,12 +151,17 @@ def _no_sequence(value: object, path: str) -> EncodeError:
     return EncodeError(f"got {kind_of(value)}, a sequence is needed", path=path)
 
 
-def checked_items(value: object, path: str) -> list[Any]:
-    """Copy a sequence, or what an iterator yields, into a list."""
-    items: Any = value
+def checked_iterable(value: object, path: str) -> Any:
+    """Return a sequence, or an iterator, as it is."""
     if not is_sequence(type(value)):
         raise _no_sequence(value, path)
-    return [*items]
+    items: Any = value
+    return items
+
+
+def checked_items(value: object, path: str) -> list[Any]:
+    """Copy a sequence, or what an iterator yields, into a list."""
+    return [*checked_iterable(value, path)]
 
 
 def checked_rows(value: Any, path: str) -> list[tuple[Any, ...]]:

@@ -74,8 +74,12 @@ class Guarded:
     __slots__ = ("_error", "_idle")
 
     def __init__(self) -> None:
-        self._error: BaseException | None = None  # what broke the object
-        self._idle = True  # the mark
+        # what broke the object; or in a list, until the next call takes it out, a ServerFailure it has raised
+        self._error: BaseException | list[ServerFailure] | None = None
+        self._idle = True  # the mark; where it is, `_error` says nothing
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} cannot be copied or pickled")
 
     @property
     def is_poisoned(self) -> bool:
@@ -85,36 +89,46 @@ class Guarded:
     @property
     def _broken_by(self) -> BaseException | None:
         error = self._error
-        return None if error is None or hasattr(self, "_idle") or _has_arrived(error) else error
+        if error is None or hasattr(self, "_idle"):
+            return None
+        return _on_its_way(error) if isinstance(error, list) else error
 
     def _contested(self, method: Callable[..., Any]) -> None:
         """Refuse a call that found no mark, unless it may go on without."""
-        if self._error is None:
-            raise ConcurrentUseError(f"{type(self).__name__} is in use by another thread") from None
-        if _has_arrived(self._error):
-            self._error = None
-        elif method not in _allowed_broken:
-            self._refuse(self._error)
+        error, broken_by = self._error, self._broken_by
+        if broken_by is not None:
+            if method not in _allowed_broken:
+                self._refuse(broken_by)
+            return
+        if isinstance(error, list):
+            try:
+                error.pop()  # of several threads one can
+                return
+            except IndexError:
+                pass
+        raise ConcurrentUseError(f"{type(self).__name__} is in use by another thread") from None
 
     def _refuse(self, broken_by: BaseException) -> NoReturn:
         raise PoisonedError(f"poisoned by {type(broken_by).__name__}: {broken_by}") from broken_by
 
     def _check_whole(self) -> None:
         """Raise if the object is broken: for what only reads."""
-        if self._broken_by is not None:
-            self._refuse(self._broken_by)
+        broken_by = self._broken_by
+        if broken_by is not None:
+            self._refuse(broken_by)
 
     def _leave(self, method: Callable[..., Any]) -> None:
         """Give the mark back after an ordinary error; break the object after one that may strike anywhere."""
         self._left(_current(), method)
 
     def _left(self, error: BaseException, method: Callable[..., Any]) -> None:
-        if _is_refusal(error):
-            return  # the mark was not taken
-        if not isinstance(error, ORDINARY):
+        if _is_refusal(error):  # the mark was not taken
+            if isinstance(self._error, list) and not isinstance(error, ORDINARY):
+                self._break(error)  # but what stands for it may have been
+        elif not isinstance(error, ORDINARY):
             self._break(error)
         elif isinstance(error, ServerFailure):
-            self._error = error  # until it has arrived
+            self._error = [error]
         elif self._error is None or (self._error is not error and method not in _allowed_broken):
             self._error = None  # or a trace of `_break` that was interrupted while the mark was there
             self._idle = True
@@ -129,7 +143,7 @@ class Guarded:
 
     def _break(self, error: BaseException) -> None:
         """Refuse every further use because of an error; the first one stays."""
-        if self._error is None:
+        if self._error is None or isinstance(self._error, list):
             self._error = error
         try:
             del self._idle
@@ -176,14 +190,17 @@ def frame_of(method: Callable[..., Any], error: BaseException) -> FrameType | No
     return below.tb_frame if below is not None and below.tb_frame.f_code is method.__code__ else None
 
 
-def _has_arrived(error: BaseException) -> bool:
-    """Tell whether a ServerFailure has left the guard.
+def _on_its_way(failures: list[ServerFailure]) -> ServerFailure | None:
+    """Return a ServerFailure that has not left the guard.
 
     It is the one ordinary error that takes something out of a stream. An interrupt on its way out replaces
     it, and then the caller's frame is not in its traceback.
     """
-    trace = error.__traceback__
-    return isinstance(error, ServerFailure) and (trace is None or trace.tb_frame.f_code.co_filename != _FILE)
+    for failure in failures:
+        frame = _frame(failure)
+        if frame is not None and frame.f_code.co_filename == _FILE:
+            return failure
+    return None
 
 
 _FILE = "<guard>"
@@ -196,7 +213,7 @@ result = (
 self._idle = True
 return result
 """
-_CALL_OF_BROKEN = _CALL.replace("self._idle = True", "if self._error is None: self._idle = True")
+_CALL_OF_BROKEN = _CALL.replace("self._idle = True", "if self._broken_by is None: self._idle = True")
 _STEPS = "yield from method(self{arguments})"
 _LEVEL = "try:\n{body}\nexcept:\n    self.{handler}(method)\n    raise"
 

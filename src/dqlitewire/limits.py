@@ -171,6 +171,21 @@ def checked_cap(name: str, cap: Any) -> int | None:
 
 
 DEFAULT_LIMITS = Limits()
+
+
+def checked_limits(limits: Any) -> Limits:
+    """Return caps, those of no argument for None.
+
+    Raises:
+        TypeError: they are neither Limits nor None.
+    """
+    if limits is None:
+        return DEFAULT_LIMITS
+    if not issubclass(type(limits), Limits):
+        raise TypeError(f"limits is {kind_of(limits)}, Limits or None")
+    return limits  # type: ignore[no-any-return]
+
+
 _NO_CAP = 1 << 64
 
 
@@ -198,9 +213,7 @@ class Options:
         unknown_role_policy: str = "reject",
         **keywords: int | None,
     ) -> None:
-        limits = DEFAULT_LIMITS if limits is None else limits
-        if not issubclass(type(limits), Limits):
-            raise TypeError(f"limits is {kind_of(limits)}, Limits or None")
+        limits = checked_limits(limits)
         caps = {name: checked_cap(name, cap) for name, cap in keywords.items()}
         changes = {name: cap for name, cap in caps.items() if cap != getattr(DEFAULT_LIMITS, name)}
         self.limits = limits.replace(**changes) if changes else limits

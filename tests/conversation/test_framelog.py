@@ -154,6 +154,31 @@ def test_nothing_reaches_stderr_unasked() -> None:
     assert (done.stdout, done.stderr) == ("", "")
 
 
+@pytest.mark.parametrize("error", [ValueError, RuntimeError, KeyboardInterrupt])
+def test_a_handler_that_raises_loses_no_frame_in_silence(
+    error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: logging.LogRecord) -> bool:
+        raise error
+
+    client, server = ClientConversation(frame_log=True), ServerConversation(frame_log=True)
+    logger = logging.getLogger(LOGGER)
+    logger.setLevel(logging.DEBUG)
+    monkeypatch.setattr(logger, "filters", [refuse])
+    for call in (
+        lambda: client.send(OpenRequest("main")),
+        lambda: server.receive(b"\1" + bytes(7) + OpenRequest("main").encode()),
+        server.next_request,
+    ):
+        try:
+            call()
+        except error:
+            pass
+    monkeypatch.setattr(logger, "filters", [])
+    assert client.is_poisoned or client.unanswered == ()
+    assert server.is_poisoned or server.next_request() == OpenRequest("main")
+
+
 def test_servers_and_statements() -> None:
     assert describe_frame(3, 8, ServersResponse([NODE]), is_request=False).startswith("SERVERS nodes=[1]")
     assert "tail_offset=None" in describe_frame(5, 8, StmtResponse(0, 1, 2), is_request=False)

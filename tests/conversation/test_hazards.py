@@ -15,7 +15,6 @@ from dqlitewire.messages import (
     AssignRequest,
     DbResponse,
     DescribeRequest,
-    EmptyResponse,
     ExecRequest,
     ExecSqlRequest,
     FailureResponse,
@@ -27,6 +26,7 @@ from dqlitewire.messages import (
     StmtResponse,
 )
 from dqlitewire.messages.requests import HeartbeatRequest
+from tests.conversation.messages import ANSWERS
 from tests.conversation.playbook import Playbook
 
 OLDEST, NEW, NEWEST = Generation.V1_11, Generation.V1_12, Generation.V1_18_3
@@ -179,11 +179,12 @@ def test_returning_by_a_statement_whose_prepare_is_not_answered(request_: ExecRe
     assert caught.value.hazard is Hazard.RETURNING
 
 
-@pytest.mark.parametrize(
-    "other", [DbResponse(0), FailureResponse(1, "no"), EmptyResponse(), "SELECT 1", None]
-)
+@pytest.mark.parametrize("other", [*ANSWERS.values(), StmtResponse(0, 0, 0), "SELECT 1", None])
 def test_what_is_no_request_is_refused(other: Any) -> None:
     client = ClientConversation()
+    client.send(OpenRequest("main"))
+    client.send(PrepareRequest(0, "INSERT INTO t VALUES (1)"))
+    client.receive(DbResponse(0).encode() + StmtResponse(0, 0, 0).encode())
     with pytest.raises(EncodeError, match="a request is needed"):
         client.send(other)
     assert client.unanswered == ()

@@ -17,6 +17,11 @@ SCHEMA = """
     CREATE TABLE t (a INTEGER PRIMARY KEY, b);
     CREATE TABLE "rollback" (a);
     INSERT INTO t VALUES (1, 'one');
+    CREATE TABLE clause (a UNIQUE ON CONFLICT ROLLBACK, b NOT NULL ON CONFLICT ROLLBACK);
+    CREATE TABLE raising (a);
+    CREATE TRIGGER raises AFTER INSERT ON raising BEGIN SELECT RAISE(ROLLBACK, 'no'); END;
+    PRAGMA foreign_keys = on;
+    CREATE TABLE key (a REFERENCES t DEFERRABLE INITIALLY DEFERRED, b REFERENCES t);
 """
 NAMES = [*"aAéÉſKı1", 'a"b', "a'b", "a`b", "a]b", "to", "savepoint", "end", "x y", "", ";", "--"]
 QUOTES: dict[str, Callable[[str], str]] = {
@@ -106,6 +111,10 @@ STATEMENTS = st.one_of(
     named("ROLLBACK", maybe_transaction, "TO", maybe_savepoint),
     named("ROLLBACK TRANSACTION tx TO", maybe_savepoint),
     statement("INSERT", conflict, "INTO t(a) VALUES (", values, ")"),
+    statement("INSERT", conflict, "INTO clause VALUES (", values, ", nullif ( 1 ,", values, ") )"),
+    statement("INSERT", conflict, "INTO raising VALUES ( 1 )"),
+    statement("INSERT", conflict, "INTO key VALUES (", values, ", 1 )"),
+    statement("INSERT INTO key VALUES ( 1 ,", values, ")"),
     statement("UPDATE", conflict, "t SET a =", values),
     statement("WITH r(x) AS ( SELECT", values, ") INSERT", conflict, "INTO t(a) SELECT x FROM r"),
     statement('REPLACE INTO "rollback" VALUES (', values, ")"),
@@ -132,15 +141,34 @@ def test_a_session_knows_the_transaction_or_says_that_it_does_not(texts: list[st
         try:
             connection.execute(text).fetchall()
         except apsw.Error as error:
-            session.failed(seen, error.extendedresult)
+            session.failed(seen, error.extendedresult, str(error))
         else:
             session.ran(seen)
             assert session.in_transaction is not None
         assert session.in_transaction in (None, connection.in_transaction), text
         if session.in_transaction is None:
-            if connection.in_transaction:
+            try:
                 connection.execute("ROLLBACK")
-            session.clear()
+                session.ran(survey("ROLLBACK"))
+            except apsw.SQLError as error:
+                session.failed(survey("ROLLBACK"), error.extendedresult, str(error))
+            assert session.in_transaction is False
+
+
+@pytest.mark.parametrize("clause", ["", "OR ABORT", "OR FAIL"])
+@pytest.mark.parametrize(
+    "into", ["t VALUES (1, 1)", "clause VALUES (1, NULL)", "raising VALUES (1)", "key VALUES (1, 7)"]
+)
+def test_a_constraint_may_roll_back(into: str, clause: str) -> None:
+    connection, session = database(), Session()
+    connection.execute("BEGIN")
+    session.ran(survey("BEGIN"))
+    text = f"INSERT {clause} INTO {into}"
+    with pytest.raises(apsw.ConstraintError) as caught:
+        connection.execute(text)
+    session.failed(survey(text), caught.value.extendedresult)
+    assert session.in_transaction in (None, connection.in_transaction)
+    assert ("key" in into) == (session.in_transaction is True)
 
 
 @given(TEXTS)

@@ -6,8 +6,9 @@ page, and so never gets on if the column names alone fill one; a row in each fra
 
 from __future__ import annotations
 
-from ..checks import checked_items, checked_number
+from ..checks import checked_items, checked_iterable, checked_number, checked_text
 from ..constants import HEADER_SIZE, ValueType
+from ..exceptions import EncodeError
 from ..messages import RowsResponse
 
 TYPE_CHECKING = False
@@ -45,19 +46,19 @@ def batch_rows(
 def _batches(
     column_names: Sequence[str], rows: Iterable[Sequence[Any]], page_size: int, typed: bool
 ) -> Iterator[RowsResponse]:
-    names = checked_items(column_names, "column_names")
+    names = [checked_text(name, "column_names") for name in checked_items(column_names, "column_names")]
     empty = 2 * HEADER_SIZE + sum(_text_size(name) for name in names)
     row_header = (len(names) + 15) // 16 * 8
     size = empty
     types: list[Sequence[ValueType]] = []
     batch: list[Sequence[Any]] = []
-    for row in rows:
+    for row in checked_iterable(rows, "rows"):
         if batch and size >= page_size:
             yield RowsResponse(names, [], types, batch, True)
             size, types, batch = empty, [], []
         if typed:
-            types.append(row[0])
-            row = row[1]
+            kinds, row = _pair(row)
+            types.append(kinds)
         values = checked_items(row, "row")
         batch.append(values)
         size += row_header + sum(map(_cell_size, values))
@@ -65,6 +66,13 @@ def _batches(
         yield RowsResponse(names, [], types, batch, True)
         types, batch = [], []
     yield RowsResponse(names, [], types, batch, False)
+
+
+def _pair(row: Any) -> list[Any]:
+    pair = checked_items(row, "row")
+    if len(pair) != 2:
+        raise EncodeError(f"got {len(pair)} items, types and values are needed", path="row")
+    return pair
 
 
 def _cell_size(value: object) -> int:

@@ -12,18 +12,19 @@ from __future__ import annotations
 
 from collections import deque
 
-from ..checks import whole_bytes
+from ..checks import readable
 from ..codec import MessageDecoder, MessageEncoder, _encoded
 from ..constants import HEADER_SIZE, PROTOCOL_VERSION, SQLITE_NOTFOUND, RequestType, ResponseType
 from ..exceptions import DecodeError, EncodeError, ServerFailure, StreamError
 from ..guard import ORDINARY, Guarded, bare, even_broken, frame_of, guarded, has_returned, unguarded
 from ..messages import FailureResponse
+from ..text import shown
 from .errors import wrong_answer
 from .events import Answered, Ended, Ending, Failed, Interrupted, Lost, Phase, Probed, Rows, SessionLost
 from .failures import Outcome, changes_something, explain_failure
 from .framelog import frame_log as frame_logger
 from .frames import STRICT, RawRequest, whole_frame
-from .generation import Generation, judge_generation, probe_generation
+from .generation import Generation, checked_generation, judge_generation, probe_generation
 from .hazards import (
     CHECKED_FIELDS,
     MAX_SAFE_BODY,
@@ -68,7 +69,7 @@ class _Probe(RawRequest):
 
 
 def _no_request(message: object) -> EncodeError:
-    return EncodeError(f"got {message!r:.60}, a request is needed")
+    return EncodeError(f"got {shown(message, 60)}, a request is needed")
 
 
 class ClientConversation(Guarded):
@@ -97,7 +98,7 @@ class ClientConversation(Guarded):
     ) -> None:
         super().__init__()
         self.version = version
-        self.generation = generation
+        self.generation = checked_generation(generation)
         self.session = Session()
         self._phase = Phase.NEW
         self._encoder = MessageEncoder(version, limits=limits)
@@ -164,7 +165,12 @@ class ClientConversation(Guarded):
             kind = request.MSG_TYPE
             if kind in RUNS_SQL:
                 seen = SURVEYS.get(request.sql) or survey(request.sql)
-            elif kind in RUNS_STATEMENT and request.stmt_id in session.statements and not session.closing:
+            elif (
+                kind in RUNS_STATEMENT
+                and request.IS_REQUEST
+                and request.stmt_id in session.statements
+                and not session.closing
+            ):
                 seen = session.statements[request.stmt_id].seen
         except AttributeError:
             raise _no_request(request) from None
@@ -280,7 +286,9 @@ class ClientConversation(Guarded):
         self._were_open, self._unsaid = len(queue), events
         if not self._usual:
             self._check_phase()
-        if not data and not whole_bytes(data):
+        if type(data) is not bytes:
+            data = readable(data)
+        if not data:
             return self._end()
         self._feed(data)
         try:
@@ -409,7 +417,7 @@ class ClientConversation(Guarded):
         session.answered(entry[0], failure)
         if not loses_session(failure, entry[0]):
             if failure.code != SQLITE_NOTFOUND and entry[1][4] in _RUNS:  # else nothing has run
-                session.failed(entry[3], failure.code)
+                session.failed(entry[3], failure.code, failure.message)
         elif session.database is not None:  # else there is nothing to lose
             events.append(SessionLost(session.database, tuple(session.statements), session.in_transaction))
             session.clear()

@@ -15,8 +15,10 @@ from ..constants import (
     ResponseType,
 )
 from ..exceptions import DecodeError, EncodeError
+from ..limits import checked_limits
 from ..messages import ServersResponse
 from ..messages.requests import ConnectRequest, HeartbeatRequest
+from ..text import kind_of
 from .table import PART
 
 TYPE_CHECKING = False
@@ -64,7 +66,7 @@ def whole_frame(data: Any, what: str) -> bytes:
     try:
         frame: bytes = data if type(data) is bytes else whole_bytes(data)
     except TypeError:
-        raise EncodeError(f"got {type(data).__name__}, the bytes of one {what} are needed") from None
+        raise EncodeError(f"got {kind_of(data)}, the bytes of one {what} are needed") from None
     size = HEADER_SIZE + 8 * int.from_bytes(frame[:4], "little")
     if len(frame) == size > HEADER_SIZE:
         return frame
@@ -191,7 +193,7 @@ class FrameReader:
     __slots__ = ("_decoders", "_limits", "_tolerant")
 
     def __init__(self, limits: Limits | None = None, *, tolerant: bool = False) -> None:
-        self._limits = limits
+        self._limits = checked_limits(limits)
         self._tolerant = tolerant
         self._decoders: dict[tuple[bool, int], MessageDecoder] = {}
 

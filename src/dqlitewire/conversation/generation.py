@@ -14,6 +14,7 @@ from enum import IntEnum
 from ..constants import DQLITE_PARSE, SQLITE_ERROR, RequestType
 from ..messages import FailureResponse, LeaderResponse, ResultResponse
 from ..messages.base import Header
+from ..text import kind_of
 from ..types import encode_text, encode_uint64
 
 TYPE_CHECKING = False
@@ -37,6 +38,12 @@ class Generation(IntEnum):
     def prepare_schema(self) -> int:
         """The schema to send PREPARE with: 1 where the answer tells where the statement ended."""
         return 1 if self >= Generation.V1_15 else 0
+
+
+def checked_generation(value: object) -> Generation:
+    if not isinstance(value, Generation):
+        raise TypeError(f"generation is {kind_of(value)}, a Generation is needed")
+    return value
 
 
 _UNRECOGNISED_SCHEMA = "unrecognized schema version"

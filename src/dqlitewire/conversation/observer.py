@@ -24,6 +24,7 @@ from ..checks import checked_number, whole_bytes
 from ..constants import PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
 from ..guard import Guarded, guarded
 from ..limits import checked_cap
+from ..text import shown
 from .events import Ending, Side
 from .exchange import Exchange
 from .frames import FrameReader, answer_key
@@ -135,7 +136,7 @@ class Observer(Guarded):
         """
         tap = self._tap(side)
         if size is not None:
-            checked_number("size", size, 0, kind="an integer or None")
+            size = checked_number("size", size, 0, kind="an integer or None")
         tap.receive_gap(size, time)
         return self._drained()
 
@@ -154,7 +155,7 @@ class Observer(Guarded):
 
     def _tap(self, side: Side) -> Tap:
         if not isinstance(side, Side):
-            raise TypeError(f"got {side!r:.40}, a Side is needed")
+            raise TypeError(f"got {shown(side)}, a Side is needed")
         return self._taps[side]
 
     def _end_side(self, side: Side, time: float) -> None:

@@ -15,7 +15,7 @@ a time, as for the buffer.
 from __future__ import annotations
 
 from ..buffer import ReadBuffer
-from ..checks import checked_number, whole_bytes
+from ..checks import checked_number, readable
 from ..codec import MessageEncoder
 from ..constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
 from ..exceptions import DecodeError, HandshakeError, StreamError
@@ -28,7 +28,7 @@ from .errors import wrong_answer
 from .events import Ended, Ending, Event, Phase
 from .framelog import frame_log as frame_logger
 from .frames import FrameReader, LazyFrame, answer_key, whole_frame
-from .generation import Generation
+from .generation import Generation, checked_generation
 from .refusals import forgiven, knows_type, refusal, schema_for
 from .table import FIRST, UNKNOWN_REQUEST, Place, Turn
 
@@ -123,13 +123,14 @@ class ServerConversation(Guarded):
         frame_log: bool | None = None,
     ) -> None:
         super().__init__()
-        self.generation = generation
+        self.generation = checked_generation(generation)
         self.page_size = checked_number("page_size", page_size, 1)
         self.version: int | None = None
         self._phase = Phase.NEW
         self._ended = False
         self._fault: Exception | None = None  # what the client did wrong
         self.current: Any = None
+        self._encoder = MessageEncoder(limits=limits)
         self._reader = FrameReader(limits)
         most = DEFAULT_MAX_MESSAGE_SIZE if limits is None else limits.max_message_size
         self._most = most or 1 << 35  # bytes of one frame
@@ -138,7 +139,6 @@ class ServerConversation(Guarded):
         self._peek = bare(self._buffer.peek_bytes)
         self._read_bytes = bare(self._buffer.read_bytes)
         self._read_frame = bare(self._buffer.read_message)
-        self._encoder = MessageEncoder(limits=limits)
         self._place: Place | None = None  # of the open request
         self._frame = b""  # the open request
         self._log = frame_logger("server", False, frame_log)
@@ -188,16 +188,13 @@ class ServerConversation(Guarded):
         Raises:
             StreamError: the stream has ended, or the conversation is broken.
         """
-        if not data and not whole_bytes(data):
-            if self._ended:
-                raise StreamError(f"the conversation is over: {Phase.ENDED.value}")
-            self._end()
-        elif self._ended:
-            whole_bytes(data)
+        if type(data) is not bytes:
+            data = readable(data)
+        if self._ended:
             raise StreamError(f"the conversation is over: {Phase.ENDED.value}")
-        elif self._phase in _DEAF:
-            whole_bytes(data)
-        else:
+        if not data:
+            self._end()
+        elif self._phase not in _DEAF:
             self._feed(data)
 
     @guarded
@@ -234,7 +231,11 @@ class ServerConversation(Guarded):
     def _incoming(self, frame: bytes) -> Incoming:
         incoming = Incoming(frame)
         if self._log is not None:
-            self._log(False, frame[4], len(frame), incoming.message)
+            try:
+                self._log(False, frame[4], len(frame), incoming.message)
+            except BaseException as error:  # of a handler: the frame is taken and was not handed out
+                self._break(error)
+                raise
         place = FIRST.get(frame[4], UNKNOWN_REQUEST)
         if place.turn is Turn.RAFT:
             self._phase = Phase.RAFT

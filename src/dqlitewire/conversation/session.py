@@ -10,6 +10,9 @@ from __future__ import annotations
 from ..constants import (
     LEADER_ERROR_CODES,
     LEADER_LOST_DB_LOOKUP_SUBSTRING,
+    NO_TRANSACTION_MESSAGE_SUBSTRINGS,
+    SQLITE_CONSTRAINT,
+    SQLITE_CONSTRAINT_FOREIGNKEY,
     SQLITE_NOTFOUND,
     TX_AUTO_ROLLBACK_PRIMARY_CODES,
     RequestType,
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "Statement", "loses_session"]
 
+_MAY_ROLL_BACK = TX_AUTO_ROLLBACK_PRIMARY_CODES | {SQLITE_CONSTRAINT}
+(_NO_TRANSACTION,) = NO_TRANSACTION_MESSAGE_SUBSTRINGS
+_ENDS = (("COMMIT",), ("END",), ("ROLLBACK",))
 _IN_MEMORY = frozenset({"", ":memory:"})
 
 
@@ -177,12 +183,18 @@ class Session:
                 if self._by_savepoint and not self._savepoints:
                     self._set(False)
 
-    def failed(self, seen: Survey | None, code: int) -> None:
-        """Follow the transaction over a text that failed at a statement nobody names."""
-        rolls_back = primary_sqlite_code(code) in TX_AUTO_ROLLBACK_PRIMARY_CODES
+    def failed(self, seen: Survey | None, code: int, message: str = "") -> None:
+        """Follow the transaction over a text that failed at a statement nobody names.
+
+        Whether a constraint rolls back is said by tables (ON CONFLICT) and triggers (RAISE) that only the
+        server knows; a foreign key never does.
+        """
+        rolls_back = primary_sqlite_code(code) in _MAY_ROLL_BACK and code != SQLITE_CONSTRAINT_FOREIGNKEY
         if seen is None or seen.or_rollback or (not seen.plain and not seen.single):
             rolls_back = True
-        if rolls_back and (self.in_transaction or (seen is not None and not seen.plain)):
+        if seen is not None and seen.verbs in _ENDS and _NO_TRANSACTION in message:
+            self._set(False)
+        elif rolls_back and (self.in_transaction or (seen is not None and not seen.plain)):
             self.unknown()
 
     def unknown(self) -> None:

@@ -25,7 +25,7 @@ from typing import Any
 from dqlitewire.checks import checked_number, whole_bytes
 from dqlitewire.conversation import Side
 from dqlitewire.guard import Guarded, even_broken, guarded
-from dqlitewire.text import printable_json
+from dqlitewire.text import kind_of, printable_json, shown
 from dqlitewire.traffic.capture import ByteReader
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.streams import MAX_TIME, Connection, Piece, What
@@ -115,7 +115,7 @@ class TranscriptWriter(Guarded):
     def gap(self, connection: Connection, side: Side, size: int | None, time: int | None) -> None:
         """Write that bytes were lost."""
         if size is not None:
-            checked_number("size", size, 0, kind="an integer or None")
+            size = checked_number("size", size, 0, kind="an integer or None")
         self._tell(connection, time, {"event": "gap", "direction": _direction(side), "lost": size})
 
     @guarded
@@ -136,7 +136,9 @@ class TranscriptWriter(Guarded):
 
     def _tell(self, connection: Connection, time: int | None, fields: Mapping[str, Any]) -> None:
         if time is not None:
-            checked_number("time", time, 0, MAX_TIME - 1)
+            time = checked_number("time", time, 0, MAX_TIME - 1)
+        if not isinstance(connection, Connection):
+            raise TypeError(f"got {kind_of(connection)}, a Connection is needed")
         number = connection.number
         line = json_line(time, {"connection": number, **fields})
         if "fields" in fields and not _is_readable(line.encode()):
@@ -164,7 +166,7 @@ class TranscriptWriter(Guarded):
 
 def _direction(side: Side) -> str:
     if not isinstance(side, Side):
-        raise TypeError(f"got {side!r:.40}, a Side is needed")
+        raise TypeError(f"got {shown(side)}, a Side is needed")
     return NAMES[side]
 
 
