@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import random
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -55,14 +56,32 @@ class Interrupts:
         self._ours = ours
 
     def run(self, call: Callable[[], Any]) -> Any:
-        sys._getframe().f_trace_opcodes = True  # CPython 3.12 wants one before it traces any
+        """Run a call and return or raise what it does.
+
+        In a thread of its own: a handler that is interrupted at its very end leaves its exception behind in
+        the thread's state, as the context of every exception that is raised there later.
+        """
+        made: list[Any] = []
+        raised: list[BaseException] = []
+
+        def target() -> None:
+            sys._getframe().f_trace_opcodes = True  # CPython 3.12 wants one before it traces any
+            sys.settrace(self.trace)
+            try:
+                made.append(call())
+            except BaseException as error:
+                raised.append(error)
+            finally:
+                sys.settrace(None)
+
         hook, sys.unraisablehook = sys.unraisablehook, self._ignore
-        sys.settrace(self.trace)
-        try:
-            return call()
-        finally:
-            sys.settrace(None)
-            sys.unraisablehook = hook
+        thread = threading.Thread(target=target)
+        thread.start()
+        thread.join()
+        sys.unraisablehook = hook
+        if raised:
+            raise raised[0]
+        return made[0]
 
     def _ignore(self, _: Any) -> None:
         self.ignored = True

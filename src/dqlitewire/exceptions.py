@@ -111,3 +111,9 @@ class ServerFailure(ProtocolError):
 
     def __str__(self) -> str:
         return f"[{self.code}] {self.message}"
+
+
+def without_trace(error: DecodeError) -> DecodeError:
+    """Return the error, to be kept: where it was raised would hold every caller and all that they hold."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)

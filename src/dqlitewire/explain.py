@@ -11,7 +11,7 @@ from .constants import (
     ResponseType,
 )
 from .cursor import Cursor, Span
-from .exceptions import DecodeError
+from .exceptions import DecodeError, without_trace
 from .limits import DEFAULT_OPTIONS, Limits, Options
 from .messages import REGISTRY
 from .messages.base import HEADER
@@ -70,7 +70,7 @@ def explain(
         if end < len(data):
             raise DecodeError(f"got {len(data) - end} bytes behind the frame", path=cursor.path, offset=end)
     except DecodeError as found:
-        error = found.with_traceback(None)  # which would hold what was read
+        error = without_trace(found)
     parts = cursor.parts or parts
     if parts.end < len(data):
         parts.note("undecoded", parts.end, len(data), "bytes")

@@ -16,7 +16,7 @@ import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import count, islice
+from itertools import count, cycle, islice
 from typing import Any
 
 import pytest
@@ -28,6 +28,7 @@ from dqlitewire.messages import (
     FailureResponse,
     LeaderRequest,
     LeaderResponse,
+    OpenRequest,
     PrepareRequest,
     QuerySqlRequest,
     RowsResponse,
@@ -214,6 +215,11 @@ def requests() -> Unit:
         yield QuerySqlRequest(0, f"SELECT a{number} FROM t", [number, "x" * 50]).encode()
 
 
+def undecodable() -> Unit:
+    for frame in cycle((LeaderRequest().encode(), OpenRequest("a", 0, "").encode())):
+        yield (frame[:8] + b"\xff" * (len(frame) - 8)) * 4
+
+
 def parts() -> Unit:
     while True:
         yield RowsResponse(["a"], [1], [(1,)] * 20, [(n,) for n in range(20)], has_more=True).encode()
@@ -313,6 +319,7 @@ SOURCES: dict[str, Callable[[], Unit]] = {
     "kinds of failures": lambda: conversation(failing()),
     "leaders": lambda: conversation(leaders()),
     "requests alone": lambda: with_handshake(requests()),
+    "requests that do not decode": lambda: with_handshake(undecodable()),
     "answers alone": parts,
     "failures alone": failures,
     "nonsense": nonsense,

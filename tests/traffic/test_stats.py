@@ -7,6 +7,7 @@ import math
 import random
 import tracemalloc
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
@@ -289,3 +290,9 @@ def test_clocks_that_run_back() -> None:
 def test_no_durations() -> None:
     assert Durations().quantile(0.5) == 0
     assert list(histogram(Durations())) == []
+
+
+@pytest.mark.parametrize("wrong", [{"by": "price"}, {"by": None}, {"top": -1}, {"top": 1.5}, {"top": True}])
+def test_a_ranking_that_there_is_not(wrong: Any) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        ranked(Statistics(), **wrong)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -163,12 +165,12 @@ def command(
         width(columns),
         not no_time,
     )
+    _refuse_own_output([*(sources or ["-"]), requests, responses], write)
     damage = Damage()
     opened = open_sources(sources, requests, responses, format, direction, ports, follow, redact)
     try:
         for source in opened:
             with source:
-                _refuse_own_output(source, write)
                 quiet = sys.stdout.isatty() or follow
                 stream = damage.watch(watched(items(source, redacted=redact), source, quiet))
                 if write is not None:
@@ -184,11 +186,20 @@ def command(
     raise typer.Exit(int(Exit.DAMAGED if damage.found else Exit.OK))
 
 
-def _refuse_own_output(source: Source, write: Path | None) -> None:
-    """Refuse a source that grows by what is written: reading it would never end."""
-    written = {file_id(sys.stdout), None if write is None else file_id(write)} - {None}
-    if any(input.file_id in written for input in source.inputs):
-        fail(f"{source.name}: both read and written", Exit.USAGE)
+def _refuse_own_output(names: Iterable[str | None], write: Path | None) -> None:
+    """Refuse an input that grows by what is written, before anything is: reading it would never end."""
+    written = {_identity(sys.stdout), _identity(write)} - {None}
+    for name in names:
+        if _identity(sys.stdin if name == "-" else name) in written:
+            fail(f"{'stdin' if name == '-' else name}: both read and written", Exit.USAGE)
+
+
+def _identity(file: str | Path | TextIO | None) -> object:
+    """What tells a file from others, a path also before the file is there; None of no regular file."""
+    if isinstance(file, (str, Path)) and not os.path.exists(file):
+        with contextlib.suppress(ValueError):  # a NUL: no path
+            return os.path.realpath(file)
+    return file_id(file)
 
 
 def open_sources(

@@ -14,7 +14,7 @@ from ..constants import (
     RequestType,
     ResponseType,
 )
-from ..exceptions import DecodeError, EncodeError
+from ..exceptions import DecodeError, EncodeError, without_trace
 from ..limits import checked_limits
 from ..messages import ServersResponse
 from ..messages.requests import ConnectRequest, HeartbeatRequest
@@ -175,7 +175,7 @@ class LazyFrame:
         try:
             self._message = self._decoded()
         except DecodeError as error:
-            self._error = error
+            self._error = without_trace(error)
         self._read = True  # last: an interrupt before leaves it to be read again
 
     def _decoded(self) -> Message:

@@ -5,11 +5,11 @@ nothing does.
 
 Whatever the bytes, the work is linear in their number. What is cheap to see (the header, the last word, the
 header behind it) is looked at first. What a guess costs beyond that is paid for: to wait for a guessed frame
-takes as many bytes of credit as the frame has, and to decode it takes as many again. A byte of the stream
-earns `EARNED` bytes of credit, `CREDIT` is given in advance, and no more than that is ever saved. A guess
-that cannot be paid for is not made, so that behind bytes that look like headers throughout a frame is found
-some bytes later, a larger one after more of them. No frame is decoded twice to be found: the search goes
-forward only, and what it waits for is decoded when it is complete.
+takes as many bytes of credit as the frame has, and to decode it takes as many again and `TRIAL`. A byte of
+the stream earns `EARNED` bytes of credit, `CREDIT` is given in advance, and no more than that is ever saved.
+A guess that cannot be paid for is not made, so that behind bytes that look like headers throughout a frame is
+found some bytes later, a larger one after more of them. No frame is decoded twice to be found: the search
+goes forward only, and what it waits for is decoded when it is complete.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ __all__ = ["Resync"]
 MAX_FRAME = 65536  # larger frames are not looked for
 CREDIT = 1 << 20
 EARNED = 16
+TRIAL = 128  # what decoding takes beside the bytes, as most guesses are small
 
 
 class Resync:
@@ -108,7 +109,7 @@ class Resync:
 
     def decodes(self, data: bytes, position: int, size: int, base: int) -> bool:
         """Whether the bytes there are a frame, as far as decoding tells; False too if it costs too much."""
-        if not self.pays(size, base + position):
+        if not self.pays(size + TRIAL, base + position):
             return False
         frame = data[position : position + size]
         kind = None if self._is_request else frame[4]

@@ -59,11 +59,6 @@ class Input:
         self.position += len(data)
         return data
 
-    @property
-    def file_id(self) -> tuple[int, int] | None:
-        """What tells the file that is read from others; None if it is none, or no regular one."""
-        return file_id(self._file)
-
     def close(self) -> None:
         """Close the file, except standard input."""
         if self._file is not getattr(sys.stdin, "buffer", None):
@@ -85,10 +80,6 @@ class _Unzipped(Input):
     @position.setter
     def position(self, value: int) -> None:
         pass
-
-    @property
-    def file_id(self) -> tuple[int, int] | None:
-        return self._packed.file_id
 
     def close(self) -> None:
         super().close()

@@ -251,14 +251,6 @@ class _Talk:
         if item.sql is not None:
             item.sql = redact_text(item.sql, redact_sql)
 
-    @staticmethod
-    def _hidden(frame: Frame, data: bytes) -> Frame:
-        """The frame with other bytes."""
-        shown = Frame(frame.side, frame.offset, data, frame.start, frame.end)
-        shown.version, shown.servers_format = frame.version, frame.servers_format
-        shown.damaged = frame.damaged
-        return shown
-
     def _unanswered(self, exchange: Exchange, number: int | None) -> Item | None:
         request = exchange.request
         if request is None or exchange.ending != "unanswered" or self._one_sided:

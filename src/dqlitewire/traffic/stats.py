@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from dqlitewire import primary_sqlite_code
+from dqlitewire.checks import checked_number, checked_option
 from dqlitewire.constants import LEADER_ERROR_CODES, SQLITE_BUSY
 from dqlitewire.conversation import Exchange, FailureInfo, Outcome, Retry
 from dqlitewire.conversation.sql import normalise
@@ -314,7 +315,15 @@ SORTS: dict[str, Callable[[Statement], int]] = {
 
 
 def ranked(statistics: Statistics, by: str = "total", top: int | None = None) -> list[Statement]:
-    """Statements, the most expensive first; without times, by count."""
+    """Statements, the most expensive first; without times, by count.
+
+    Raises:
+        ValueError: `by` is not one of SORTS, or `top` is below 0.
+        TypeError: `top` is neither an integer nor None.
+    """
+    checked_option("by", by, tuple(SORTS))
+    if top is not None:
+        checked_number("top", top, 0, kind="an integer or None")
     if not statistics.timed and by in ("total", "p50", "p95", "p99"):
         by = "count"
     found = sorted(statistics.statements.values(), key=lambda s: (-SORTS[by](s), -s.count, s.key))

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from dqlitewire.traffic.errors import SourceError
 
 MAX_TEXT = 64 << 20
-MAX_REPEATED = 1 << 20
+MAX_REPEATED = 1 << 16
 MAX_LINE = 4096  # characters of a line of a dump
 MAX_PYTHON = 4 << 20  # characters of a Python literal
 MAX_PARTS = 100_000  # of a Python literal: each takes a kilobyte while it is parsed
@@ -118,7 +118,7 @@ def _join(lines: Iterator[_Line]) -> bytes:
         if repeats and row and offset > len(out):
             left -= offset - len(out)
             if left < 0:
-                raise SourceError(f"a dump whose * stand for more than {MAX_REPEATED >> 20} MiB")
+                raise SourceError(f"a dump whose * stand for more than {MAX_REPEATED >> 10} KiB")
             out += row * -(-(offset - len(out)) // len(row))
         if offset != len(out) or (repeats and not row):
             raise ValueError("offsets that do not add up")
