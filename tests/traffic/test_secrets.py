@@ -385,6 +385,12 @@ def test_frames_that_do_not_decode(tmp_path: Path) -> None:
     assert leaks(tmp_path, HANDSHAKE + b"".join(requests), b"".join(answers)) == []
 
 
+def test_damage_that_leaves_a_value_where_something_else_was(tmp_path: Path) -> None:
+    sql = QuerySqlRequest(0, "SELECT '" + SECRET).encode().replace(b"SELECT '", b"\xff" * 8)
+    code = FailureResponse(NUMBER, "x").encode()
+    assert leaks(tmp_path, HANDSHAKE + sql, code) == []
+
+
 def test_bytes_that_nobody_reads(tmp_path: Path) -> None:
     secret = SECRET.encode()
     frames = [

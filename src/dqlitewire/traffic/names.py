@@ -3,8 +3,8 @@
 Words and names in backquotes or brackets are names. Double quotes are for names, too, but SQLite takes what
 is no column for a string, and other databases always do: such a text counts as a name only where no value can
 stand. Some words are values, too: what SQLite takes for a string (`DEFAULT text`), or is given to a pragma.
-Where quotes do not close, touch a word (`'it's'`) or only look like some, nobody can tell what is inside and
-what outside: from the first quote on nothing is a name.
+Where quotes do not close, touch a word (`'it's'`), only look like some or may be what damage has taken away,
+nobody can tell what is inside and what outside: from the first one on nothing is a name.
 """
 
 from __future__ import annotations
@@ -115,12 +115,21 @@ def _trusted(tokens: list[Token]) -> int:
     for at, token in enumerate(tokens):
         kind = token.kind
         if kind is Kind.WORD and not token.text.isascii():
-            if any(quote in token.text for quote in _LOOK_LIKE_QUOTES):
+            if _damaged(token.text) or any(quote in token.text for quote in _LOOK_LIKE_QUOTES):
                 first, doubt = min(first, at), True
         elif kind is Kind.BAD or kind is Kind.STRING or kind is Kind.NAME or kind is Kind.BLOB:
             first = min(first, at)
             doubt = doubt or kind is Kind.BAD or _touched(tokens, at)
     return first if doubt else len(tokens)
+
+
+def _damaged(word: str) -> bool:
+    """Whether letters touch bytes that are none."""
+    try:
+        word.encode("latin-1").decode()
+    except UnicodeError:
+        return any(map(str.isascii, word))
+    return False
 
 
 def _touched(tokens: list[Token], at: int) -> bool:
