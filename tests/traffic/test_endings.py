@@ -39,6 +39,7 @@ def check(result: Result) -> Result:
     if result.code not in (Exit.OK, Exit.DAMAGED):
         assert result.err.count("\n") <= 1 or "left out" in result.err
         assert all(line.startswith("dqlite-wire: ") for line in result.err.splitlines())
+    assert max(map(len, result.err.splitlines()), default=0) < 1100
     return result
 
 
@@ -208,7 +209,8 @@ def test_what_is_no_file(tmp_path: Path, calm: Path) -> None:
         if path != tmp_path / "none":
             assert check(run("decode", "-w", path, file)).code == Exit.INPUT
     os.mkfifo(tmp_path / "pipe")
-    assert check(run("serve", tmp_path / "pipe")).code == Exit.INPUT
+    for path in (tmp_path / "pipe", "/dev/null", "/dev/zero"):
+        assert check(run("serve", path)).code == Exit.INPUT
     listening.close()
 
 
@@ -267,6 +269,20 @@ def test_an_error_output_that_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(SystemExit) as stop:
         dqlitewire.cli.main()
     assert stop.value.code == Exit.INPUT
+
+
+def test_an_output_that_nothing_is_written_to_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    full = Broken(errno.ENOSPC)
+    monkeypatch.setattr(full, "flush", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["dqlite-wire", "decode", "/nowhere"])
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as stop:
+            dqlitewire.cli.main()
+    assert stop.value.code == Exit.INPUT
+    assert capsys.readouterr().err == "dqlite-wire: /nowhere: no such file\n"
 
 
 SHELL = {
@@ -338,6 +354,11 @@ def test_an_interrupt_anywhere(where: str, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(explain, where, interrupted)
     for what in ("5", "00" * 16):
         assert run("explain", what).code in (Exit.OK, Exit.INTERRUPTED)
+
+
+def test_an_interrupt_before_and_between_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dqlitewire.cli.ending.of", interrupted)
+    assert run("--version") == (Exit.INTERRUPTED, "", "")
 
 
 def test_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:

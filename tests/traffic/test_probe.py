@@ -14,6 +14,7 @@ import pytest
 
 from dqlitewire import NodeInfo, NodeRole
 from dqlitewire.cli import probe as probe_command
+from dqlitewire.conversation import Generation
 from dqlitewire.messages import (
     FailureResponse,
     FilesResponse,
@@ -201,6 +202,7 @@ def test_silence() -> None:
         (b"\x15\x03\x01\x00\x02\x02\x46" + bytes(9), "it speaks TLS"),
         (b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", "it answered 'SSH-2.0-OpenSSH_'"),
         (b"", "the connection was closed without an answer"),
+        (b"\x05\xff\x1b[5m" + bytes(20), "it answered 05 ff 1b 5b 35 6d" + " 00" * 10),
     ],
 )
 def test_not_dqlite(answer: bytes, detail: str) -> None:
@@ -215,7 +217,7 @@ def test_a_wrong_answer() -> None:
     with serving(lambda connection: connection.sendall(frame)) as (address, _):
         health = probe(address)
     assert health.status is Status.NOT_DQLITE
-    assert "go away" in health.detail
+    assert health.detail == "LEADER was answered otherwise: FAILURE 1 SQLITE_ERROR: go away"
 
 
 # ---------------------------------------------------------------- a deadline over all, and every answer
@@ -341,6 +343,25 @@ def test_a_node_that_answers_leader_alone_is_not_healthy(
     assert result.out.startswith("node:1  failing (")
 
 
+@pytest.mark.parametrize("leader", [LEADER, LeaderResponse(0, "").encode()], ids=["leader", "no leader"])
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_node_that_answers_with_a_failure_is_not_healthy(
+    number: int, leader: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = [[leader], *GOOD[1:]]
+    script[number] = [FailureResponse(1, "disk on fire").encode()]
+    health, _ = asked(monkeypatch, script)
+    assert health.status is Status.FAILING
+    assert health.detail == f"{('CLUSTER', 'DESCRIBE')[number - 1]}: disk on fire"
+    assert health.generation is not Generation.UNKNOWN  # all was asked
+
+
+def test_a_node_too_old_for_a_question_is_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    unknown: list[bytes | float | None] = [FailureResponse(1005, "unrecognized request type").encode()]
+    health, _ = asked(monkeypatch, [*GOOD[:2], unknown, GOOD[3]])
+    assert (health.status, health.detail) == (Status.HEALTHY, "DESCRIBE: unrecognized request type")
+
+
 @pytest.mark.parametrize("odd", [name for name in ODD if name != "two answers"])
 def test_a_peer_that_does_not_answer_leader(odd: str, monkeypatch: pytest.MonkeyPatch) -> None:
     health, _ = asked(monkeypatch, [ODD[odd]])
@@ -397,7 +418,8 @@ def test_what_can_be_no_host(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["", "localhost", "host:", ":9000", "host:0", "host:65536", "host:x", "host:９"]
+    "address",
+    ["", "localhost", "host:", ":9000", "host:0", "host:65536", "host:x", "host:９", f"host:{'1' * 5000}"],
 )
 def test_no_address(address: str) -> None:
     with pytest.raises(SourceError, match="is no HOST:PORT"):

@@ -303,10 +303,49 @@ def test_the_names_of_a_failure_stay_where_they_are_names() -> None:
         ('DROP TABLE IF EXISTS "t"', 'DROP TABLE IF EXISTS "t"'),
         ('SELECT 1 WHERE EXISTS "t"', 'SELECT 0 WHERE EXISTS "x"'),
         ('VACUUM INTO "/a"', 'VACUUM INTO "xx"'),
+        ('VACUUM main INTO "/a"', 'VACUUM main INTO "xx"'),
+        ('SELECT trim(a FROM "b") FROM "t"', 'SELECT trim(a FROM "x") FROM "t"'),
+        ('SELECT (SELECT a FROM "t")', 'SELECT (SELECT a FROM "t")'),
     ],
 )
 def test_double_quotes(sql: str, hidden: str) -> None:
     assert redact_sql(sql.encode()).decode() == hidden
+
+
+@pytest.mark.parametrize(
+    ("sql", "hidden"),
+    [
+        ("CREATE TABLE t (a TEXT DEFAULT {}, b DEFAULT NULL)",) * 2,
+        ("ALTER TABLE t ADD a DEFAULT {}",) * 2,
+        ("ATTACH x AS y KEY {}",) * 2,
+        ("PRAGMA key = {}",) * 2,
+        ("SELECT 1; PRAGMA main.key({})", "SELECT 0; PRAGMA main.key({})"),
+        ("SELECT #{}", "SELECT x{}"),
+        ("SELECT $a({})", "SELECT xxx{}x"),
+        ("SELECT ‘it {}’ FROM t", "SELECT " + "x" * 6 + "{}" + "x" * 10),
+    ],
+)
+def test_words_that_are_values(sql: str, hidden: str) -> None:
+    asked = sql.format(SECRET)
+    assert redact_sql(asked.encode()).decode() == hidden.format("x" * len(SECRET))
+    for quotes in ("``", "[]"):  # values all the same
+        quoted = sql.format(SECRET.join(quotes))
+        assert sql.startswith("SELECT #") or SECRET not in redact_sql(quoted.encode()).decode()
+    assert SECRET not in redact_message(f"no such column: {SECRET}".encode(), asked).decode()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "CREATE TABLE t (a DEFAULT CURRENT_TIMESTAMP, b REFERENCES u ON DELETE SET DEFAULT NOT NULL)",
+        "INSERT INTO t DEFAULT VALUES",
+        "PRAGMA table_info(t)",
+        "PRAGMA main.journal_mode = WAL",
+        "SELECT :a, @b, $c, ?",
+    ],
+)
+def test_words_that_are_none(sql: str) -> None:
+    assert redact_sql(sql.encode()).decode() == sql
 
 
 # ---------------------------------------------------------------- frames that do not decode
@@ -344,6 +383,12 @@ def test_frames_that_do_not_decode(tmp_path: Path) -> None:
     ]
     assert len(requests) + len(answers) > 300
     assert leaks(tmp_path, HANDSHAKE + b"".join(requests), b"".join(answers)) == []
+
+
+def test_damage_that_leaves_a_value_where_something_else_was(tmp_path: Path) -> None:
+    sql = QuerySqlRequest(0, "SELECT '" + SECRET).encode().replace(b"SELECT '", b"\xff" * 8)
+    code = FailureResponse(NUMBER, "x").encode()
+    assert leaks(tmp_path, HANDSHAKE + sql, code) == []
 
 
 def test_bytes_that_nobody_reads(tmp_path: Path) -> None:

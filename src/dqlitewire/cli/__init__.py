@@ -6,15 +6,21 @@ import importlib
 import sys
 from typing import NoReturn
 
-from dqlitewire.cli import ending
-
 
 def main() -> NoReturn:
     """Run the command line; without its extra packages, say how to get them."""
-    sys.exit(ending.of(_command))
+    try:
+        from dqlitewire.cli import ending  # takes long enough to be interrupted
+
+        code = ending.of(_command)
+    except KeyboardInterrupt:  # meanwhile, or for the second time
+        code = 130
+    sys.exit(code)
 
 
 def _command() -> int:
+    from dqlitewire.cli import ending
+
     try:
         for package in ("typer", "rich"):
             importlib.import_module(package)

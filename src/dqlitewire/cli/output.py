@@ -21,6 +21,7 @@ from typing import NoReturn, TextIO
 from dqlitewire.text import Shown, printable, printable_json
 
 MAX_WIDTH = 100_000  # columns that anybody may ask for
+MAX_ERROR = 1000  # characters of a line on standard error
 
 
 class Exit(IntEnum):
@@ -82,19 +83,22 @@ def emit(text: str, at_once: bool = False) -> None:
         ReaderGone: nobody reads it.
         SystemExit: it cannot be written.
     """
-    _write(text if type(text) is Shown else printable(text), at_once)
+    _write((text if type(text) is Shown else printable(text)) + "\n", at_once)
 
 
 def emit_json(text: str, at_once: bool = False) -> None:
     """Write one JSON value as a line; characters that the output's encoding lacks are escaped."""
     encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
-    _write(printable_json(text, ascii_only=not encoding.startswith("utf")), at_once)
+    _write(printable_json(text, ascii_only=not encoding.startswith("utf")) + "\n", at_once)
 
 
 def warn(text: str) -> None:
-    """Write a line to standard error, if it takes one."""
+    """Write a line to standard error, if it takes one; of a very long text its ends."""
+    shown = printable(text)
+    if len(shown) > MAX_ERROR:
+        shown = f"{shown[: MAX_ERROR - 200]} … {shown[-200:]}"
     try:
-        sys.stderr.write(f"dqlite-wire: {printable(text)}\n")
+        sys.stderr.write(f"dqlite-wire: {shown}\n")
         sys.stderr.flush()
     except OSError:
         sys.stderr = _nowhere(sys.stderr)
@@ -107,12 +111,13 @@ def finish() -> None:
         ReaderGone: nobody reads it.
         SystemExit: it cannot be written.
     """
-    _write("", at_once=True, end="")
+    _write("", at_once=True)
 
 
-def _write(text: str, at_once: bool, end: str = "\n") -> None:
+def _write(line: str, at_once: bool) -> None:
     try:
-        sys.stdout.write(text + end)
+        if line:  # an output that is full refuses even no bytes
+            sys.stdout.write(line)
         if at_once:
             sys.stdout.flush()
     except OSError as error:

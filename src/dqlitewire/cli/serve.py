@@ -109,8 +109,9 @@ def _files(file: Path | None, read_only: bool) -> dict[str, str]:
             fail("--read-only without a FILE", Exit.USAGE)
         return {}
     try:
-        # opening a pipe would wait for its writer
-        head = b"pipe" if stat.S_ISFIFO(file.stat().st_mode) else _head(file)
+        mode = file.stat().st_mode
+        # to open a pipe is to wait for its writer; devices have no end
+        head = _head(file) if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else b"none"
         path = os.fspath(file.resolve())
         path.encode()
     except OSError as error:

@@ -32,6 +32,7 @@ from dqlitewire.explain import explain
 from dqlitewire.limits import checked_cap
 from dqlitewire.traffic.redact import (
     hidden_parts,
+    redact_code,
     redact_frame,
     redact_message,
     redact_other,
@@ -121,6 +122,11 @@ class Item:
         """The message of the failure that ended an exchange of `over`, redacted like the item."""
         text = exchange.failure.message if exchange.failure is not None else ""
         return redact_text(text, partial(redact_message, sql=exchange.sql)) if self.redacted else text
+
+    def failure_code(self, exchange: Exchange) -> int:
+        """The code of that failure, redacted like the item."""
+        code = exchange.failure.code if exchange.failure is not None else 0
+        return redact_code(code) if self.redacted else code
 
     def sql_of(self, exchange: Exchange) -> str | None:
         """The statement's text of an exchange of `over`, redacted like the item."""

@@ -8,6 +8,7 @@ time.
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from dqlitewire import PROTOCOL_VERSION_LEGACY, NodeInfo, ProtocolError
+from dqlitewire import DQLITE_PARSE, PROTOCOL_VERSION_LEGACY, NodeInfo, ProtocolError, ResponseType
 from dqlitewire.conversation import Answered, ClientConversation, Event, Failed, Generation, Probed
 from dqlitewire.limits import Limits
 from dqlitewire.messages import (
@@ -28,8 +29,8 @@ from dqlitewire.messages import (
     MetadataResponse,
     ServersResponse,
 )
-from dqlitewire.text import printable
 from dqlitewire.traffic.errors import SourceError
+from dqlitewire.traffic.summary import summarise
 
 LIMITS = Limits(max_message_size=4 << 20)  # the largest answer names 10 000 nodes
 
@@ -82,15 +83,18 @@ class Health:
         return GENERATIONS[self.generation]
 
 
+_PORT = re.compile("[0-9]{1,5}")  # longer ones need not be counted
+
+
 def split_address(address: str) -> tuple[str, int]:
     """Split HOST:PORT or [HOST]:PORT.
 
     Raises:
         SourceError: it is neither.
     """
-    host, colon, port = address.rpartition(":")
+    host, _, port = address.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+    if not host or not _PORT.fullmatch(port) or not 0 < int(port) < 65536:
         raise SourceError(f"{address!r} is no HOST:PORT", "for example 127.0.0.1:9001 or [::1]:9001")
     return host, int(port)
 
@@ -265,7 +269,8 @@ def _ask(question: _Question, health: Health, clock: Callable[[], float]) -> Non
             health.leader_id, health.leader_address = node_id, address
         case other:
             question.answered = 0
-            raise _Strange(f"LEADER was answered otherwise: {other!r}")
+            raise _Strange(f"LEADER was answered otherwise: {_said(other)}")
+    refusals: list[str] = []
     for request in (ClusterRequest(), DescribeRequest()):
         name = "CLUSTER" if isinstance(request, ClusterRequest) else "DESCRIBE"
         match question(conversation, conversation.send(request), name):
@@ -273,18 +278,22 @@ def _ask(question: _Question, health: Health, clock: Callable[[], float]) -> Non
                 health.nodes = list(servers.nodes)
             case Answered(_, MetadataResponse(failure_domain, weight)):
                 health.failure_domain, health.weight = failure_domain, weight
+            case Failed(_, failure) if failure.code != DQLITE_PARSE:  # that is of one too old for a request
+                refusals.append(f"{name}: {failure.message}")
             case Failed(_, failure):
                 health.detail = f"{name}: {failure.message}"
             case other:
-                raise _Strange(f"answered otherwise: {other!r}")
+                raise _Strange(f"answered otherwise: {_said(other)}")
     match question(conversation, conversation.send_probe(), "LEADER with schema 1"):
         case Probed(generation):
             health.generation = generation
         case other:
-            raise _Strange(f"answered otherwise: {other!r}")
+            raise _Strange(f"answered otherwise: {_said(other)}")
     question.all_answered = True
     health.status = Status.HEALTHY if health.leader_address else Status.NO_LEADER
-    if not health.leader_address:
+    if refusals:
+        health.status, health.detail = Status.FAILING, "; ".join(refusals)
+    elif not health.leader_address:
         health.detail = "the node knows no leader, as spares never do"
 
 
@@ -300,9 +309,22 @@ def _ask_as_of_old(question: _Question, health: Health) -> None:
         health.status, health.detail = Status.HEALTHY, "the node is no voter"
 
 
+def _said(event: Event) -> str:
+    match event:
+        case Failed(_, message) | Answered(_, message):
+            return f"{ResponseType(message.MSG_TYPE).name} {summarise(message)}"
+        case _:
+            return repr(event)
+
+
 def _stranger(received: bytes) -> str:
     if received[:2] in (b"\x15\x03", b"\x16\x03"):
         return "it speaks TLS"
     if received.startswith(b"HTTP/"):
         return "it speaks HTTP"
-    return f"it answered {printable(received.decode('latin-1'))!r}"
+    text = received.decode("latin-1").rstrip("\r\n")
+    return (
+        f"it answered {text!r}"
+        if text.isascii() and text.isprintable()
+        else f"it answered {received.hex(' ')}"
+    )

@@ -33,6 +33,7 @@ _HIDDEN = frozenset(
     {"last_insert_id"}
     | {field.name for message in REGISTRY.values() for field in message.FIELDS if not field.is_attribute}
 )
+_LAST_CODE = 0xFFFF  # of a failure
 
 
 def redact(frame: bytes, is_request: bool, version: int = 1, sql: str | None = None) -> bytes:
@@ -103,6 +104,11 @@ def redact_message(text: bytes, sql: str | None = None) -> bytes:
     return _hidden_quotes(text.decode("latin-1"), names).encode("latin-1")
 
 
+def redact_code(code: int) -> int:
+    """Return a failure's code, 0 for what damage has put there."""
+    return code if code <= _LAST_CODE else 0
+
+
 def redact_text(text: str, change: Callable[[bytes], bytes]) -> str:
     """Redact text with one of the functions for bytes."""
     return change(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
@@ -153,6 +159,8 @@ class _Copy:
             self._text(span, name.partition("[")[0])
         elif name == "role" and isinstance(span.value, int):
             self._put(span, min(span.value, NodeRole.SPARE).to_bytes(8, "little"))
+        elif name == "code" and isinstance(span.value, int):
+            self._put(span, redact_code(span.value).to_bytes(8, "little"))
         elif name == "marker" or (isinstance(span.value, int) and name not in _HIDDEN):
             self._put(span, self._frame[span.start : span.end])
 

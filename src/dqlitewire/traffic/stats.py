@@ -228,12 +228,11 @@ class Statistics:
         return found
 
     def _failure(self, exchange: Exchange, statement: Statement, item: Item) -> None:
-        failure = exchange.failure
-        assert failure is not None
         statement.failures += 1
+        code = item.failure_code(exchange)
         message = elide(item.failure_text(exchange), KEY_LENGTH)
-        info = explain_answer(exchange, failure.code, message)
-        key = failure.code, message, f"{info.meaning}; {info.retry.value}"
+        info = explain_answer(exchange, code, message)
+        key = code, message, f"{info.meaning}; {info.retry.value}"
         found = self.failures.get(key)
         if found is None and len(self.failures) >= MAX_FAILURES:
             key, info = (0, OTHER_FAILURES, ""), _OTHER_INFO
@@ -243,7 +242,7 @@ class Statistics:
         found.count += 1
         many = statement.key not in found.statements and len(found.statements) >= MAX_OF_FAILURE
         found.statements[OTHERS if many else statement.key] += 1
-        kind = _retryable(failure.code)
+        kind = _retryable(code)
         if kind is not None:
             self._failed[_who(item.connection), statement.key] = kind, int(exchange.last_byte or 0)
             if len(self._failed) > MAX_FAILED:
