@@ -12,7 +12,7 @@ import pytest
 
 from dqlitewire.messages import LeaderRequest, WelcomeResponse
 from dqlitewire.testing import DqliteServer, HazardKind, engine, loop, session
-from dqlitewire.testing.script import ScriptedServer, expect, send
+from dqlitewire.testing.script import ScriptedServer, expect, send, wait
 from tests.real.raw import DONE, PART, RawConnection, blob, frame, text, word
 
 EXEC_SQL, QUERY_SQL, INTERRUPT, CONNECT = 8, 9, 10, 11
@@ -214,6 +214,14 @@ def test_a_delay_does_not_hold_what_was_answered_before(client: RawConnection, s
     with server.delay(3600, on="LEADER"):
         client.send(QUERY + LEADER)
         assert client.frame().kind == 7
+
+
+def test_a_script_takes_in_no_more_than_it_reads() -> None:
+    server = ScriptedServer(wait(3600), send(WelcomeResponse(1)))
+    server.start()
+    with RawConnection(server.address) as client:
+        assert push(client, LEADER * 10_000) < 64 * WANTED
+    server.stop()
 
 
 def test_a_script_reads_a_large_request() -> None:
