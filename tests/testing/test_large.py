@@ -177,6 +177,17 @@ def test_what_was_sent_ahead_of_a_long_answer_is_answered_although_no_more_comes
         assert client.closed_by_peer()
 
 
+@pytest.mark.parametrize("kind", [EXEC_SQL, QUERY_SQL])
+def test_a_statement_of_somebody_who_has_gone_ends(kind: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "_ABANDONED_AFTER", 0.01)
+    with DqliteServer() as server:
+        with RawConnection(server.address) as client:
+            client.open("main")
+            client.send(frame(kind, word(0) + text(ENDLESS_STEP)))
+            time.sleep(0.01)
+        wait_until_all_are_gone(server)
+
+
 def test_who_is_not_listened_to_can_still_go() -> None:
     with DqliteServer(generation="1.11.1") as server:
         for deaf in (frame(CONNECT, word(2) + text("127.0.0.1:2")), frame(2, word(0))):

@@ -37,7 +37,7 @@ _OUTPUT_WANTED = 1 << 17  # bytes waiting for the client before work for it stop
 _FRAMES_A_TURN = 32
 _TURN_EVERY = 0.005  # seconds of one statement between turns for the others
 _DEPTH = 8
-_ABANDONED_AFTER = 5.0  # seconds a query may go on after its client said it would send no more
+_ABANDONED_AFTER = 5.0  # seconds a statement may go on after its client said it would send no more
 _ACCEPT_PAUSE = 0.05  # seconds without accepting when no descriptor is left
 
 logger = logging.getLogger(__name__)

@@ -29,6 +29,7 @@ from dqlitewire.testing.arguments import (
     shown,
 )
 from dqlitewire.testing.cluster import Member
+from dqlitewire.testing.database import SqlFailure
 from dqlitewire.testing.engine import Engine, RequestRecord
 from dqlitewire.testing.faults import Faults
 from dqlitewire.testing.generations import Generation
@@ -320,7 +321,10 @@ class DqliteCluster(FaultOrders):
         loop, engine = self._living
 
         def run() -> list[tuple[Any, ...]]:
-            connection = engine.store.open(database)
+            try:
+                connection = engine.store.open(database)
+            except SqlFailure as failure:
+                raise failure.__cause__ or failure from None
             connection.watch(lambda: engine.stopping)
             try:
                 return connection.script(sql, params)
