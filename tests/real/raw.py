@@ -78,6 +78,11 @@ class RawConnection:
     def close(self) -> None:
         self.socket.close()
 
+    def __del__(self) -> None:
+        # what a test that failed left open is no fault of the later one that runs when it is collected
+        if hasattr(self, "socket"):
+            self.close()
+
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
 

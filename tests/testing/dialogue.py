@@ -647,6 +647,13 @@ def _shapes(d: Dialogue, kind: str) -> None:
         d.exec_sql("h", "ALTER TABLE h DROP COLUMN b" if name == "h" else "ALTER TABLE h DROP COLUMN c")
         d.query(name, 0)
         d.exec_sql("h", "DELETE FROM h")
+    # what need not write any more, though the same text had to once, waits for no lock
+    for name in ("h", "o"):
+        d.exec_sql(name, "REINDEX ix")
+        d.exec_sql(name, "CREATE TABLE IF NOT EXISTS later (a)")
+    d.exec_sql("o", "BEGIN IMMEDIATE")
+    d.exec_sql("h", "CREATE TABLE IF NOT EXISTS later (a)")
+    d.exec_sql("o", "ROLLBACK")
     d.exec_sql("h", "INSERT INTO h DEFAULT VALUES; CREATE INDEX another ON h(b)")
     d.request("h", "exec of a row, the schema changed", EXEC, struct.pack("<II", 0, 1))
     d.exec_sql("h", "DROP TABLE h")

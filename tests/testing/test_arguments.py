@@ -217,12 +217,14 @@ def test_a_node_of_another_cluster_or_another_start() -> None:
             for call in (lambda node=node: cluster.elect(node),):
                 assert "must be of this cluster as it runs" in str(refused(call, ValueError))
         for node in old:
+            assert not node.is_running
             refused(node.stop, ValueError)
             refused(node.start, ValueError)
         assert all(node.is_running for node in cluster.nodes)
         cluster.nodes[1].stop()
         assert "no running voter" in str(refused(lambda: cluster.elect(cluster.nodes[1]), ValueError))
         assert cluster.leader is cluster.nodes[0]
+    assert not any(node.is_running for node in cluster.nodes)
 
 
 NEEDS_NOTHING = {"generation", "nodes", "addresses", "order"}
@@ -260,7 +262,11 @@ def test_before_start_and_after_stop(kind: type[DqliteCluster], state: str) -> N
         refused(node.start, RuntimeError)
         assert (node.id, node.role.name) == (1, "VOTER")
         assert repr(node)
-    tried = set(calls) | {"start", "stop"}
+    if state == "stopped":
+        server.join()
+    else:
+        refused(server.join, RuntimeError)
+    tried = set(calls) | {"start", "stop", "join"}
     for name in sorted(set(dir(server)) - tried):
         if name.startswith("_"):
             continue

@@ -171,3 +171,12 @@ def test_a_careful_client_leaves_no_trace() -> None:
             "CREATE TABLE t (a DATE)",
             "SELECT * FROM t",
         ]
+
+
+def test_of_a_hazard_the_beginning_is_kept() -> None:
+    with DqliteServer(generation="1.11.1") as server, RawConnection(server.address) as client:
+        client.open("main")
+        client.call(8, word(0) + text(f"ATTACH '{'x' * 100_000}' AS x"))
+        (hazard,) = server.hazards
+        assert hazard.detail.startswith("file xxx")
+        assert len(hazard.detail) == 1000

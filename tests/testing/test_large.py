@@ -12,7 +12,7 @@ import pytest
 
 from dqlitewire.messages import LeaderRequest, WelcomeResponse
 from dqlitewire.testing import DqliteServer, HazardKind, engine, loop, session
-from dqlitewire.testing.script import ScriptedServer, expect, send
+from dqlitewire.testing.script import ScriptedServer, expect, send, wait
 from tests.real.raw import DONE, PART, RawConnection, blob, frame, text, word
 
 EXEC_SQL, QUERY_SQL, INTERRUPT, CONNECT = 8, 9, 10, 11
@@ -177,6 +177,17 @@ def test_what_was_sent_ahead_of_a_long_answer_is_answered_although_no_more_comes
         assert client.closed_by_peer()
 
 
+@pytest.mark.parametrize("kind", [EXEC_SQL, QUERY_SQL])
+def test_a_statement_of_somebody_who_has_gone_ends(kind: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "_ABANDONED_AFTER", 0.01)
+    with DqliteServer() as server:
+        with RawConnection(server.address) as client:
+            client.open("main")
+            client.send(frame(kind, word(0) + text(ENDLESS_STEP)))
+            time.sleep(0.01)
+        wait_until_all_are_gone(server)
+
+
 def test_who_is_not_listened_to_can_still_go() -> None:
     with DqliteServer(generation="1.11.1") as server:
         for deaf in (frame(CONNECT, word(2) + text("127.0.0.1:2")), frame(2, word(0))):
@@ -214,6 +225,14 @@ def test_a_delay_does_not_hold_what_was_answered_before(client: RawConnection, s
     with server.delay(3600, on="LEADER"):
         client.send(QUERY + LEADER)
         assert client.frame().kind == 7
+
+
+def test_a_script_takes_in_no_more_than_it_reads() -> None:
+    server = ScriptedServer(wait(3600), send(WelcomeResponse(1)))
+    server.start()
+    with RawConnection(server.address) as client:
+        assert push(client, LEADER * 10_000) < 64 * WANTED
+    server.stop()
 
 
 def test_a_script_reads_a_large_request() -> None:

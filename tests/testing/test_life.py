@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +22,7 @@ from typing import Any
 import pytest
 
 from dqlitewire.testing import DqliteCluster, DqliteServer, folder, listening
+from dqlitewire.testing.errands import Errands
 from dqlitewire.testing.loop import Loop
 from dqlitewire.testing.script import ScriptedServer, close
 from tests.real.raw import RawConnection, frame, text, word
@@ -109,6 +112,24 @@ for end in ends(path):
     assert not os.path.exists(folder) and not os.path.exists(path), end
     client.close(); other.close()
 
+# the serving thread itself forks, in the callback of a fault, and goes on in the child
+def goes_on(): pass
+def ends(): raise SystemExit(0)
+def fails(): raise ValueError
+for end in (goes_on, ends, fails):
+    children = []
+    def fork(data):
+        children.append(os.fork())
+        if not children[0]: end()
+        return data
+    with DqliteServer() as server, RawConnection(server.address) as client:
+        server.run_sql("main", "CREATE TABLE t (a)")
+        client.open("main")
+        with server.corrupt(fork): client.exec_sql("INSERT INTO t VALUES (1)")
+        os.waitpid(children[0], 0)
+        client.exec_sql("INSERT INTO t VALUES (2)")
+        assert os.path.isdir(server._serving.store.folder) and not server.errors, end
+
 # a child that lives on keeps neither ports nor connections of its parent
 with DqliteServer() as server:
     client = RawConnection(server.address)
@@ -127,7 +148,9 @@ print("well")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_forked_child_takes_nothing_along(tmp_path: Path) -> None:
     finished = run(FORKS, str(tmp_path / "socket"))
-    assert (finished.stdout, finished.stderr) == ("well\n", "")
+    told = finished.stderr.replace("ValueError\n", "")
+    assert finished.stdout == "well\n", finished.stderr
+    assert told.count("Traceback") <= 1, told  # of the callback that fails
 
 
 # ---------------------------------------------------------------- signals, and the end of the interpreter
@@ -315,6 +338,36 @@ def test_calls_that_race_stop_are_answered_or_refused() -> None:
         assert {str(error) for error in seen} <= {"the server has stopped", "no running voter"}
 
 
+def test_no_call_waits_for_one_that_a_signal_interrupted() -> None:
+    """A handler that stops the server comes in the middle of handing an errand over."""
+    for early in (False, True):
+        errands = Errands()
+
+        class Interrupted(deque[Any]):
+            def append(self, item: Any, /, errands: Errands = errands, early: bool = early) -> None:
+                if early:
+                    errands.close()
+                super().append(item)
+                if not early:
+                    errands.close()
+
+        errands._waiting = Interrupted()
+        with pytest.raises(RuntimeError, match="the server has stopped"):
+            errands.add(lambda: 1).result(timeout=0)
+
+
+def test_who_waits_for_the_end_is_told() -> None:
+    for end in (DqliteServer.stop, lambda server: server._running.call(lambda: 1 / server)):
+        with DqliteServer() as server:
+            waiting = threading.Thread(target=server.join)
+            waiting.start()
+            with suppress(TypeError):
+                end(server)
+            server.stop()
+            waiting.join(20)
+            assert not waiting.is_alive()
+
+
 # ---------------------------------------------------------------- unix sockets
 
 
@@ -324,6 +377,17 @@ def test_a_socket_file_that_is_gone(tmp_path: Path) -> None:
         folder = server._serving.store.folder
         path.unlink()
     assert not os.path.exists(folder)
+
+
+def test_a_folder_of_a_socket_that_is_gone_or_no_folder_any_more(tmp_path: Path) -> None:
+    for make in (lambda path: None, Path.touch):
+        home = tmp_path / "home"
+        home.mkdir()
+        with DqliteServer(unix=home / "socket") as server:
+            shutil.rmtree(home)
+            make(home)
+        assert not os.path.exists(server._serving.store.folder)
+        home.unlink(missing_ok=True)
 
 
 def test_a_socket_file_of_somebody_else_by_now(tmp_path: Path) -> None:

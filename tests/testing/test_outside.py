@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dqlitewire.testing import DqliteServer, HazardKind
-from tests.real.raw import RawConnection, frame, text, word
+from tests.real.raw import RawConnection, blob, frame, text, word
 
 GENERATIONS = ["1.11.1", "1.18.1", "1.18.6"]
 PREPARE, EXEC, QUERY, EXEC_SQL, QUERY_SQL = 4, 5, 6, 8, 9
@@ -54,13 +54,16 @@ OUTSIDE = (
     "PRAGMA hard_heap_limit=900000000",
     "PRAGMA lock_proxy_file='{}/proxy'",
     "EXPLAIN ATTACH '{}/new.db' AS x",
+    "SELECT fts3_tokenizer('simple', ?1)",
+    "SELECT FTS3_Tokenizer('simple', x'0000000000000000')",
+    "SELECT \"fts3_tokenizer\"('simple') /* {} */",
+    "CREATE TABLE f (a CHECK (fts3_tokenizer('simple', a)))",
 )
 HARMLESS = (
     "SELECT load_extension('{}/there.db')",
     "SELECT writefile('{}/new', 'x')",
     "SELECT readfile('{}/there.db')",
     "SELECT edit('x', 'touch {}/new')",
-    "SELECT fts3_tokenizer('simple', x'0000000000000000')",
     "PRAGMA writable_schema=1; UPDATE sqlite_schema SET sql = 'x'",
     "PRAGMA temp_store=1; CREATE TEMP TABLE t AS SELECT zeroblob(3000000) AS b",
     f"PRAGMA temp_store=1; CREATE TEMP TABLE u AS {SERIES.format(3000, 'randomblob(500) AS b')} ORDER BY b",
@@ -180,6 +183,24 @@ def test_what_sounds_like_it_does_nothing_outside(place: Place, generation: str)
             assert place.state() == before, pattern
         assert {hazard.kind for hazard in server.hazards} <= {HazardKind.OLD_PRAGMA}
         assert server.errors == []
+
+
+def test_no_address_of_code_is_taken_from_a_client(place: Place) -> None:
+    """SQLite lets a bound value name the code of a tokenizer: to use this one would end the process."""
+    with DqliteServer(folder=place.inside) as server, RawConnection(server.address) as client:
+        client.open("main")
+        client.exec_sql("CREATE TABLE t (a)")
+        client.exec_sql("CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT fts3_tokenizer('evil', new.a); END")
+        address = b"\1\4\0\0\0\0\0\0" + blob(b"A" * 8)
+        for kind, sql in (
+            (QUERY_SQL, "SELECT fts3_tokenizer('evil', ?)"),
+            (EXEC_SQL, "SELECT 1 WHERE fts3_tokenizer('evil', ?)"),
+            (EXEC_SQL, "INSERT INTO t VALUES (?)"),
+        ):
+            assert client.call(kind, word(0) + text(sql) + address).failure == (23, "not authorized")
+        assert [hazard.kind for hazard in server.hazards] == [HazardKind.OUTSIDE] * 3
+        using = "CREATE VIRTUAL TABLE v USING fts4(a, tokenize=evil)"
+        assert client.call(EXEC_SQL, word(0) + text(using)).failure == (1, "unknown tokenizer: evil")
 
 
 def test_every_pragma_function_and_module_of_this_sqlite(place: Place) -> None:

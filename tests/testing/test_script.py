@@ -124,6 +124,18 @@ def test_connections_in_order() -> None:
                 assert client.frame().whole == answer.encode()
 
 
+def test_large_requests_that_differ_are_told_line_by_line() -> None:
+    wanted, sent = ([f"{name} {number}" for number in range(2000)] for name in ("value", "valve"))
+    with (  # noqa: PT012  the server checks when it is left
+        pytest.raises(ScriptError) as caught,
+        ScriptedServer(expect(ExecSqlRequest(0, "x", wanted))) as server,
+        RawConnection(server.address) as client,
+    ):
+        client.send(ExecSqlRequest(0, "x", sent).encode())
+        assert client.closed_by_peer()
+    assert "-   params[7] = 'value 7'\n  +   params[7] = 'valve 7'" in str(caught.value)
+
+
 def test_steps_or_scripts() -> None:
     with pytest.raises(TypeError, match="either steps or sequences"):
         ScriptedServer(close(), [close()])

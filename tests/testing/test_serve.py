@@ -127,6 +127,22 @@ def test_who_ignores_hang_ups_for_it_means_it(tmp_path: Path) -> None:
         assert process.wait(20) == 0
 
 
+def test_a_server_that_fails_is_not_waited_for(tmp_path: Path) -> None:
+    failing = (
+        "from dqlitewire.testing.loop import Loop; import logging; logging.disable(); "
+        "Loop._accept = lambda *_: 1 / 0; " + COMMAND[2]
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", failing, "serve", "--unix", str(tmp_path / "socket")], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(tmp_path / "socket"))
+            assert process.wait(20) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("words", "message", "code"),
     [

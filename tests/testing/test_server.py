@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import apsw
 import pytest
 
 from dqlitewire.testing import DqliteCluster, DqliteServer
@@ -222,17 +223,17 @@ def test_two_hundred_at_once(server: DqliteServer) -> None:
     wait_for_connections(server, 0)
 
 
-def test_ten_thousand_one_after_the_other(server: DqliteServer) -> None:
+def test_two_thousand_one_after_the_other(server: DqliteServer) -> None:
     files = descriptors()
     opening = word(1) + frame(3, text("main") + word(0) + text(""))
-    for number in range(10_000):
+    for number in range(2000):
         with RawConnection(server.address, handshake=None) as client:
             client.send(opening + execute(f"INSERT INTO t(b) VALUES ({number})"))
             assert client.frame().kind == 4
             assert client.frame().body == word(number + 1) + word(1)
     wait_for_connections(server, 0)
     assert descriptors() == files
-    assert server.run_sql("main", "SELECT count(*), sum(b) FROM t") == [(10_000, sum(range(10_000)))]
+    assert server.run_sql("main", "SELECT count(*), sum(b) FROM t") == [(2000, sum(range(2000)))]
 
 
 def held(server: DqliteServer) -> tuple[int, list[str]]:
@@ -477,3 +478,10 @@ def read_to_the_end(client: RawConnection) -> None:
     with contextlib.suppress(ConnectionResetError):
         while client.socket.recv(1 << 16):
             pass
+
+
+def test_run_sql_of_what_is_no_database() -> None:
+    with DqliteServer(files={"text": __file__, "folder": os.path.dirname(__file__)}) as server:
+        for name in ("text", "folder"):
+            with pytest.raises(apsw.Error):
+                server.run_sql(name, "SELECT 1")

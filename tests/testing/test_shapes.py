@@ -6,15 +6,16 @@ What real nodes do is in the dialogue (`_shapes`).  Here: what the server rememb
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dqlitewire.constants import NodeRole
-from dqlitewire.testing import DqliteServer
+from dqlitewire.testing import DqliteServer, database
 from dqlitewire.testing.cluster import Member
+from dqlitewire.testing.database import Connection, SqlFailure, Statement
 from dqlitewire.testing.engine import Engine
 from dqlitewire.testing.generations import GENERATIONS
 from dqlitewire.testing.memory import Memory
@@ -161,6 +162,76 @@ def test_the_same_text_after_a_change(client: RawConnection, repeated: int) -> N
         client.exec_sql(change)
         for _ in range(repeated):
             assert names(client, "SELECT * FROM t") == expected.split()
+
+
+def texts(*words: str) -> st.SearchStrategy[str]:
+    return st.lists(st.sampled_from(words), max_size=8).map("".join)
+
+
+@given(
+    texts(
+        *("SELECT 1", "INSERT INTO t VALUES ('a;b'')', \"x;\")", "CREATE TABLE x (a)", "EXPLAIN QUERY PLAN "),
+        *("CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT 1; DELETE FROM t; END", "CREATE TEMP TRIGGER "),
+        *(";", "; ", ";\n", "--;\n", "/*;*/", "/*;", "[;]", "`;`", "';", "$a(;)", "@b::c(;", " ", "(", ")"),
+    )
+)
+def test_of_a_text_enough_is_read_for_its_next_statement(sql: str) -> None:
+    pair = Pair("1.18.6", False)
+    pair.answer(pair.sessions[0], request("exec_sql", "CREATE TABLE t (a, b)", 0))
+    workspace = pair.sessions[0]._desk.workspace
+    assert workspace is not None
+    connection = workspace._connection
+
+    def outcome(prepare: Callable[..., Statement | None], *words: object) -> object:
+        try:
+            statement = prepare(*words)
+        except SqlFailure as failure:
+            return failure.args
+        return statement and (statement.sql, statement.offset, statement.readonly)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "_PIECE", 1)
+        try:
+            for at in (0, *(at + 1 for at, sign in enumerate(sql) if sign == ";")):
+                assert outcome(connection.prepare_at, sql, at) == outcome(connection.prepare, sql[at:])
+        finally:
+            pair.engine.close()
+
+
+def test_a_text_of_many_statements_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair, given_, prepare = Pair("1.18.1", False), [0], Connection.prepare
+
+    def counted(connection: Connection, sql: str) -> Statement | None:
+        given_[0] += len(sql)
+        return prepare(connection, sql)
+
+    monkeypatch.setattr(Connection, "prepare", counted)
+    sql = "SELECT 1 WHERE 0; " * 1000 + "SELECT 1 AS [;] WHERE 0; " * 100
+    (answer,) = pair.answer(pair.sessions[0], request("exec_sql", sql, 0))
+    assert answer[4] == 6
+    assert given_[0] < 1100 * 1200
+    pair.engine.close()
+
+
+@given(st.lists(st.integers(0, 6)))
+def test_a_statement_gets_the_lowest_free_id(steps: list[int]) -> None:
+    pair = Pair("1.18.1", False)
+    taken: list[bool] = []  # as src/lib/registry.h: only the last slot goes with its statement
+    try:
+        for step in steps:
+            if step < len(taken) and taken[step]:
+                pair.answer(pair.sessions[0], request("finalize", "", step))
+                taken[step] = False
+                if step == len(taken) - 1:
+                    taken.pop()
+            else:
+                (answer,) = pair.answer(pair.sessions[0], request("prepare", "SELECT 1", 0))
+                if False not in taken:
+                    taken.append(False)
+                assert int.from_bytes(answer[12:16], "little") == taken.index(False)
+                taken[taken.index(False)] = True
+    finally:
+        pair.engine.close()
 
 
 def test_memory_is_bounded() -> None:

@@ -7,6 +7,7 @@ import signal
 import stat
 from enum import StrEnum
 from pathlib import Path
+from threading import Thread, get_ident
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -85,6 +86,8 @@ def command(
             )
         if file is not None:
             emit(f"database {file.name}{' (read-only)' if read_only else ''}", at_once=True)
+        # a server that failed is waited for as little as one that is told to stop
+        Thread(target=_end_with, args=(cluster, get_ident()), daemon=True).start()
         signal.sigwait(stopping)
     finally:
         cluster.stop()
@@ -92,6 +95,11 @@ def command(
         warn(f"{hazard.kind.value}: {hazard.detail}")
     if cluster.errors:
         raise typer.Exit(int(Exit.DAMAGED))
+
+
+def _end_with(cluster: DqliteCluster, waiting: int) -> None:
+    cluster.join()
+    signal.pthread_kill(waiting, signal.SIGTERM)
 
 
 def _cluster_class() -> type[DqliteCluster]:

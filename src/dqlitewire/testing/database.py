@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from dqlitewire.testing.encoders import RawText, column_kind
 from dqlitewire.testing.memory import Memory
-from dqlitewire.testing.permissions import FREE, judge_attach, judge_pragma
+from dqlitewire.testing.permissions import FREE, judge_attach, judge_function, judge_pragma
 from dqlitewire.text import missing_package
 
 try:
@@ -42,6 +42,7 @@ _PROGRESS_STEPS = 10_000
 _NOT_UTF8 = 1, "text that is not UTF-8 cannot pass the embedded server"
 _NO_ERROR = "not an error"
 _BLANK_OR_END = " \t\r\n\f;"
+_PIECE = 512  # characters of a longer text that SQLite is given at a time, or more
 _PLAIN_ACTIONS = {
     apsw.SQLITE_SELECT,
     apsw.SQLITE_READ,
@@ -78,14 +79,15 @@ class Statement:
     """One prepared statement; `sql` is its own text, without what followed it.
 
     `columns` and `kinds` are those of SQLite's own statement: of when it was prepared, or of when a step
-    found the schema changed and prepared it again.  `plain` says that it cannot change the schema, and
-    `told` that its hazard was reported already.
+    found the schema changed and prepared it again.  `plain` says that it cannot change the schema, `told`
+    that its hazard was reported already, and `kept` that it is run later than it was prepared.
     """
 
     __slots__ = (
         "bindings",
         "columns",
         "described",
+        "kept",
         "kinds",
         "offset",
         "parameters",
@@ -102,7 +104,7 @@ class Statement:
         self.offset = offset
         self.parameters = parameters
         self.readonly = readonly
-        self.plain = self.told = False
+        self.plain = self.told = self.kept = False
         self.bindings: list[Any] = [None] * parameters
         self.described: Description | None = None
         self.describe(described)
@@ -118,15 +120,22 @@ class Statement:
         """Return the same statement, prepared once more."""
         other = Statement.__new__(Statement)
         other.sql, other.offset, other.parameters = self.sql, self.offset, self.parameters
-        other.readonly, other.plain, other.told = self.readonly, self.plain, False
+        other.readonly, other.plain = self.readonly, self.plain
+        other.told = other.kept = False
         other.bindings = [None] * self.parameters
         other.described, other.columns, other.kinds = self.described, self.columns, self.kinds
         return other
 
-    @property
-    def tail_start(self) -> int:
-        """Characters of the prepared text that belong to this statement."""
-        return len(self.sql)
+
+def _some(sql: str, at: int, least: int) -> str:
+    # at least so much of a text, up to where a statement ends; all of it if that cannot be told
+    while end := sql.find(";", at + least) + 1:
+        piece = sql[at:end]
+        # "$a(;)" is one parameter, which `complete` does not know
+        if piece.rfind("(") <= piece.rfind(")") and apsw.complete(piece):
+            return piece
+        least = 2 * len(piece)
+    return sql[at:]
 
 
 def _own_text(taken: str) -> str:
@@ -224,6 +233,17 @@ class Connection:
             self._tell()
         return statement
 
+    def prepare_at(self, sql: str, at: int) -> Statement | None:
+        """Prepare the statement of a text that begins at a character of it; None if there is none.
+
+        SQLite is given little more than that statement: it copies what it is given, and would copy a text of
+        very many statements once for each.
+        """
+        piece = _some(sql, at, _PIECE)
+        while (statement := self.prepare(piece)) is None and at + len(piece) < len(sql):
+            piece = _some(sql, at, 2 * len(piece))  # all semicolons and comments so far
+        return statement
+
     def _prepare(self, sql: str) -> Statement | None:
         known = self._memory.find(sql)
         if known is not None:
@@ -287,7 +307,8 @@ class Connection:
         self._begin()
         cursor = self.raw.cursor()
         try:
-            cursor.execute(statement.sql, bindings)
+            # apsw's cache may hold an older one of this text, which writes what need not be written any more
+            cursor.execute(statement.sql, bindings, can_cache=statement.plain or statement.kept)
             row = next(cursor, None)
             self._note_change(statement)
             if row is None:
@@ -375,10 +396,11 @@ class Connection:
         self, action: int, first: str | None, second: str | None, _third: str | None, _inner: str | None
     ) -> int:
         self._compiled = True
-        if action in _PLAIN_ACTIONS or (action == apsw.SQLITE_TRANSACTION and first != "ROLLBACK"):
-            return apsw.SQLITE_OK
-        self._plain = False
-        if action == apsw.SQLITE_PRAGMA and first:
+        plain = action in _PLAIN_ACTIONS or (action == apsw.SQLITE_TRANSACTION and first != "ROLLBACK")
+        self._plain = self._plain and plain
+        if action == apsw.SQLITE_FUNCTION:
+            verdict = judge_function(second)
+        elif action == apsw.SQLITE_PRAGMA and first:
             verdict = judge_pragma(self._generation, first.lower(), second)
         elif action == apsw.SQLITE_ATTACH:
             verdict = judge_attach(self._generation, first)

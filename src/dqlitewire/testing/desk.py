@@ -41,6 +41,7 @@ _NO_DATABASE = 12, "no database opened"
 _UNKNOWN_SCHEMA = "unrecognized schema version"
 _UNKNOWN_TYPE = 1005, "unrecognized request type"
 _STATEMENT_REQUESTS = {RequestType.EXEC, RequestType.QUERY, RequestType.EXEC_SQL, RequestType.QUERY_SQL}
+_DETAIL_KEPT = 1000  # characters of what is recorded of a hazard
 _DEADLY_NAMES = ("", ":memory:")
 
 
@@ -97,7 +98,7 @@ class Desk:
 
     def hazard(self, kind: HazardKind, detail: str) -> None:
         """Record what a real node would not survive."""
-        self.engine.hazard(Hazard(kind, self._number, detail))
+        self.engine.hazard(Hazard(kind, self._number, detail[:_DETAIL_KEPT]))
 
     def close_database(self) -> None:
         """Drop database, statements and transaction."""

@@ -119,7 +119,6 @@ class Engine:
 
     def leave(self) -> None:
         """Be the copy of a forked child: SQLite's connections are the parent's."""
-        self.stopping = True
         self.store.leave()
 
     def _lead_changed(self, old: Member | None) -> None:

@@ -1,43 +1,39 @@
-"""Functions that other threads hand to the serving thread: each is run or refused, none is forgotten."""
+"""Functions that other threads hand to the serving thread: each is run or refused, none is forgotten.
+
+Nothing here waits for a lock: a signal handler may come in the middle of any call and make another one.
+"""
 
 from __future__ import annotations
 
-import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 __all__ = ["Errands"]
 
 T = TypeVar("T")
+Errand = tuple[Callable[[], Any], Future[Any]]
 
 
 class Errands:
     """Functions that wait for the serving thread, in order."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._waiting: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._waiting: deque[Errand] = deque()
         self._closed = False
 
     def add(self, function: Callable[[], T]) -> Future[T]:
-        """Hand one over.
-
-        Raises:
-            RuntimeError: nobody runs it any more.
-        """
+        """Hand one over; the future says so if nobody runs it any more."""
         future: Future[T] = Future()
-        with self._lock:
-            if self._closed:
-                raise _stopped()
-            self._waiting.append((function, future))
+        self._waiting.append((function, future))
+        if self._closed:  # looked at after the errand stands in the queue: `close` or this sees it
+            self._refuse()
         return future
 
     def run(self) -> None:
         """Run all that wait."""
-        while self._waiting:
-            function, future = self._waiting.popleft()
+        for function, future in self._taken():
             try:
                 future.set_result(function())
             except BaseException as error:
@@ -45,12 +41,17 @@ class Errands:
 
     def close(self) -> None:
         """Refuse those that wait, and all that come."""
-        with self._lock:
-            self._closed = True
-            waiting, self._waiting = self._waiting, deque()
-        for _, future in waiting:
-            future.set_exception(_stopped())
+        self._closed = True
+        self._refuse()
 
+    def _refuse(self) -> None:
+        for _, future in self._taken():
+            future.set_exception(RuntimeError("the server has stopped"))
 
-def _stopped() -> RuntimeError:
-    return RuntimeError("the server has stopped")
+    def _taken(self) -> Iterator[Errand]:
+        while True:
+            try:
+                errand = self._waiting.popleft()
+            except IndexError:
+                return
+            yield errand

@@ -25,7 +25,7 @@ class HazardKind(Enum):
     COLUMN_TYPE = "a value that does not fit its column's declared type"
     RETURNING = "RETURNING where it is not supported"
     OLD_PRAGMA = "a pragma that 1.11 does not survive"
-    OUTSIDE = "a statement that reaches a file or a setting outside of its database"
+    OUTSIDE = "a statement that reaches a file, a setting or code outside of its database"
     ENDLESS_ROWS = "column names that fill a page: rows never come"
 
 
@@ -36,7 +36,7 @@ class Hazard:
     Attributes:
         kind: What it was.
         connection: Number of the connection, counted from 1.
-        detail: The SQL text, the id, the name.
+        detail: The SQL text, the id, the name; of a long one the first 1000 characters.
     """
 
     kind: HazardKind

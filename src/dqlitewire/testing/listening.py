@@ -110,7 +110,7 @@ def _is_dead(path: str) -> bool:
 
 
 def _remove(path: str, device: int, inode: int) -> None:
-    with _alone_in(os.path.dirname(path)), suppress(FileNotFoundError):
+    with _alone_in(os.path.dirname(path)), suppress(FileNotFoundError, NotADirectoryError):
         status = os.lstat(path)
         if (status.st_dev, status.st_ino) == (device, inode):
             os.unlink(path)

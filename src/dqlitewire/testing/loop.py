@@ -37,7 +37,7 @@ _OUTPUT_WANTED = 1 << 17  # bytes waiting for the client before work for it stop
 _FRAMES_A_TURN = 32
 _TURN_EVERY = 0.005  # seconds of one statement between turns for the others
 _DEPTH = 8
-_ABANDONED_AFTER = 5.0  # seconds a query may go on after its client said it would send no more
+_ABANDONED_AFTER = 5.0  # seconds a statement may go on after its client said it would send no more
 _ACCEPT_PAUSE = 0.05  # seconds without accepting when no descriptor is left
 
 logger = logging.getLogger(__name__)
@@ -131,8 +131,11 @@ class Loop(threading.Thread):
             raise error
 
     def leave(self) -> None:
-        """Be the copy of a forked child: close its descriptors and never touch anything else."""
-        self._foreign = True
+        """Be the copy of a forked child: close its descriptors and never touch anything else.
+
+        If it was this thread that forked (a fault's callback may), it goes on in the child, and soon ends.
+        """
+        self._foreign = self.engine.stopping = True
         with ExitStack() as stack:
             stack.callback(self.engine.leave)
             stack.callback(self._selector.close)
@@ -140,6 +143,8 @@ class Loop(threading.Thread):
                 stack.callback(sock.close)
             for listener in self._listeners.values():
                 stack.callback(listener.leave)
+            for nobodys in (self._connections, self._runnable, self._sleeping):
+                stack.callback(nobodys.clear)
 
     @property
     def foreign(self) -> bool:
@@ -186,10 +191,12 @@ class Loop(threading.Thread):
             while not self.engine.stopping:
                 self._turn(self._timeout())
         except BaseException as error:  # ours: nobody is served any more, and nothing stays open
-            logger.exception("the server has failed")
-            self.errors.append(error)
+            if not self._foreign:
+                logger.exception("the server has failed")
+                self.errors.append(error)
         finally:
-            self._shut_down()
+            if not self._foreign:
+                self._shut_down()
 
     def _timeout(self) -> float | None:
         if self._runnable:
@@ -389,9 +396,8 @@ class Loop(threading.Thread):
 
     def _shut_down(self) -> None:
         try:
-            with (
-                ExitStack() as stack
-            ):  # each is done, whatever the others raise; the last one said is the first
+            # each is done, whatever the others raise; the last one said is the first
+            with ExitStack() as stack:
                 stack.callback(self.engine.close)
                 stack.callback(self._selector.close)
                 stack.callback(self._wake_in.close)

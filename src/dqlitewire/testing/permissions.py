@@ -14,7 +14,7 @@ from dqlitewire.testing.hazards import HazardKind
 if TYPE_CHECKING:
     from dqlitewire.testing.generations import Generation
 
-__all__ = ["FREE", "Verdict", "judge_attach", "judge_pragma"]
+__all__ = ["FREE", "Verdict", "judge_attach", "judge_function", "judge_pragma"]
 
 
 class Verdict(NamedTuple):
@@ -36,6 +36,8 @@ _PROCESS_SETTERS = {
     "hard_heap_limit",
     "lock_proxy_file",
 }
+# the one function that takes the address of code from its (bound) argument
+_UNSAFE_FUNCTIONS = {"fts3_tokenizer"}
 _NAMELESS = ("", ":memory:")  # databases without a file that anybody could find
 
 # src/vfs.c of 1.18.1: vfsFileControl; and of 1.18.6: vfsAuthorizer
@@ -60,6 +62,11 @@ def judge_attach(generation: Generation, name: str | None) -> Verdict:
         HazardKind.OUTSIDE,
         "the file of an expression" if name is None else f"file {name}",
     )
+
+
+def judge_function(name: str | None) -> Verdict:
+    """Judge the call of a function."""
+    return Verdict(_DENIED, HazardKind.OUTSIDE, f"function {name}") if name in _UNSAFE_FUNCTIONS else FREE
 
 
 def judge_pragma(generation: Generation, name: str, value: str | None) -> Verdict:

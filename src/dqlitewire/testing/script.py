@@ -10,12 +10,12 @@ dialogue so far and the difference between both frames; so does a script that wa
 
 from __future__ import annotations
 
-import difflib
 import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import zip_longest
 from types import TracebackType
 
 from dqlitewire.buffer import ReadBuffer
@@ -30,6 +30,7 @@ from dqlitewire.testing.loop import Loop
 __all__ = ["Script", "ScriptError", "ScriptedServer", "close", "expect", "send", "send_bytes", "wait"]
 
 _ELIDED = 60
+_INPUT_WANTED = 1 << 20  # bytes ahead of the request that the script is at
 _GRACE = 1.0  # seconds for what the client sent last to arrive
 
 
@@ -164,13 +165,25 @@ def _lines(frame: bytes, *, is_request: bool) -> list[str]:
     return [f"{root.name}, schema {frame[5]}, {len(frame)} bytes", *(f"  {line}" for line in fields)]
 
 
+def _difference(wanted: Sequence[str], got: Sequence[str]) -> Iterator[str]:
+    # line by line, for fields come in the same order: to align hundreds of lines takes difflib minutes
+    for old, new in zip_longest(wanted, got):
+        if old == new:
+            yield f"  {new}"
+            continue
+        if old is not None:
+            yield f"- {old}"
+        if new is not None:
+            yield f"+ {new}"
+
+
 class _Play:
     """One connection's script; has the interface of a session that the serving loop wants."""
 
     def __init__(self, stage: _Stage, script: Script, number: int, member: Member) -> None:
         self.member = member
         self.number = number
-        self.closed = self.reset = self.busy = self.silent = self.waiting = False
+        self.closed = self.reset = self.busy = self.silent = False
         self.pause = 0.0
         self.write_size: int | None = None
         self.write_pause = 0.0
@@ -185,7 +198,12 @@ class _Play:
         self._pause = 0.0
 
     def receive(self, data: bytes) -> None:
-        self._buffer.feed(data)
+        if not self.closed:
+            self._buffer.feed(data)
+
+    @property
+    def waiting(self) -> bool:
+        return self._greeted and self._buffer.available() > _INPUT_WANTED and self._buffer.has_message()
 
     def step(self) -> bytes | None:
         self.pause = 0.0
@@ -228,8 +246,7 @@ class _Play:
         return False
 
     def _fail(self, frame: bytes, wanted: list[str]) -> None:
-        got = _lines(frame, is_request=True)
-        difference = [line for line in difflib.ndiff(wanted, got) if not line.startswith("?")]
+        difference = _difference(wanted, _lines(frame, is_request=True))
         self.problem = "\n".join(
             [
                 f"connection {self.number}, step {self._next + 1} (- expected, + got)",

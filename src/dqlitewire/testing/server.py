@@ -29,6 +29,7 @@ from dqlitewire.testing.arguments import (
     shown,
 )
 from dqlitewire.testing.cluster import Member
+from dqlitewire.testing.database import SqlFailure
 from dqlitewire.testing.engine import Engine, RequestRecord
 from dqlitewire.testing.faults import Faults
 from dqlitewire.testing.generations import Generation
@@ -74,7 +75,7 @@ class Node:
     @property
     def is_running(self) -> bool:
         """Whether it accepts connections."""
-        return self._member.live
+        return self._member.live and self._cluster._serves(self)
 
     def stop(self) -> None:
         """Crash: its connections break, and another voter takes over if it led.
@@ -190,6 +191,14 @@ class DqliteCluster(FaultOrders):
         if self._loop is not None:
             atexit.unregister(self._loop.stop)
             self._loop.stop()
+
+    def join(self) -> None:
+        """Wait until nothing is served any more: somebody stopped it, or it failed (see `errors`).
+
+        Raises:
+            RuntimeError: The server was not started.
+        """
+        self._running.join()
 
     def __enter__(self) -> DqliteCluster:
         self.start()
@@ -312,7 +321,10 @@ class DqliteCluster(FaultOrders):
         loop, engine = self._living
 
         def run() -> list[tuple[Any, ...]]:
-            connection = engine.store.open(database)
+            try:
+                connection = engine.store.open(database)
+            except SqlFailure as failure:
+                raise failure.__cause__ or failure from None
             connection.watch(lambda: engine.stopping)
             try:
                 return connection.script(sql, params)
@@ -366,6 +378,9 @@ class DqliteCluster(FaultOrders):
 
         member = loop.call(run)
         return next(one for one in self._nodes if one._member is member)
+
+    def _serves(self, node: Node) -> bool:
+        return self._state == "running" and node in self._nodes
 
     def _check_node(self, node: object) -> None:
         if not isinstance(node, Node):

@@ -44,7 +44,7 @@ class Session:
         write_size: Bytes to send at a time, None for as many as fit; `write_pause` seconds apart.
         silent: Nothing will ever be answered, though the connection stays open.
         busy: A step is being done, perhaps further up in the stack.
-        abandoned_at: When a running query is to be given up, on the monotonic clock.
+        abandoned_at: When a running statement is to be given up, on the monotonic clock.
     """
 
     def __init__(self, engine: Engine, member: Member, number: int) -> None:
@@ -135,11 +135,9 @@ class Session:
         self.engine.breathe()
         if self._gone or self._lost or self.engine.stopping:
             return True
-        if self._batches is None:
-            return False  # only rows can be interrupted
         if self.abandoned_at is not None and time.monotonic() > self.abandoned_at:
             return True
-        return self._conversation.interrupted
+        return self._batches is not None and self._conversation.interrupted  # only rows can be interrupted
 
     # ---- answers
 

@@ -7,6 +7,7 @@ release refuses, how parameters are bound, which statements run in QUERY.  Failu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from dqlitewire.constants import RequestType
@@ -45,6 +46,7 @@ class Workspace:
         self._generation = generation
         self._report = report
         self._statements: list[Statement | None] = []
+        self._free: list[int] = []  # a heap of ids, some of them no longer free
 
     def close(self) -> None:
         """Close the SQLite connection; an open transaction is rolled back."""
@@ -53,12 +55,15 @@ class Workspace:
     def prepare(self, sql: str, *, with_tail: bool) -> tuple[int, Statement]:
         """Prepare the first statement of a text under the lowest free id."""
         statement = self._prepare_one(sql, with_tail=with_tail)
+        statement.kept = True
         statements = self._statements
-        if None not in statements:
-            statements.append(None)
-        statement_id = statements.index(None)
-        statements[statement_id] = statement
-        return statement_id, statement
+        while self._free:
+            statement_id = heappop(self._free)
+            if statement_id < len(statements) and statements[statement_id] is None:
+                statements[statement_id] = statement
+                return statement_id, statement
+        statements.append(statement)
+        return len(statements) - 1, statement
 
     def finalize(self, statement_id: int) -> None:
         """Forget a statement."""
@@ -66,6 +71,8 @@ class Workspace:
         self._statements[statement_id] = None
         if statement_id == len(self._statements) - 1:
             self._statements.pop()
+        else:
+            heappush(self._free, statement_id)
 
     def execute(self, statement_id: int, params: Params) -> tuple[int, int]:
         """Run a prepared statement that yields no row."""
@@ -79,11 +86,11 @@ class Workspace:
         """Run every statement of a text; the result is that of the last one."""
         generation = self._generation
         values, count = params.values(), params.count
-        rest = sql
-        while rest or rest is sql:
-            statement = self._connection.prepare(rest)
+        at = 0
+        while at < len(sql) or not at:
+            statement = self._connection.prepare_at(sql, at)
             if statement is None:
-                known = generation.empty_text_result if rest is sql else generation.blank_tail_result
+                known = generation.blank_tail_result if at else generation.empty_text_result
                 return self._connection.result if known else (0, 0)
             taken = self._bind(statement, values, count, RequestType.EXEC_SQL)
             if generation.takes_in_turn:
@@ -91,7 +98,7 @@ class Workspace:
             else:
                 values, count = _NO_VALUES.values(), 0
             self._step(statement, generation.rows_in_exec_sql)
-            rest = rest[len(statement.sql) :]
+            at += len(statement.sql)
         return self._connection.result
 
     def query(self, statement_id: int, params: Params) -> RowBatches:
