@@ -18,7 +18,9 @@ from dqlitewire.cli.app import app
 from tests.real.raw import RawConnection, frame, text, word
 
 ROOT = Path(__file__).parent.parent.parent
-COMMAND = [sys.executable, "-c", "from dqlitewire.cli import main; main()", "serve"]
+# whoever runs the tests may ignore hang-ups (nohup), which a process hands on to its children
+HEARS_HANG_UPS = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+COMMAND = [sys.executable, "-c", HEARS_HANG_UPS + "from dqlitewire.cli import main; main()", "serve"]
 
 
 @contextmanager
@@ -110,7 +112,7 @@ def test_a_hang_up_ends_it_well_and_leaves_nothing(tmp_path: Path, monkeypatch: 
 
 
 def test_who_ignores_hang_ups_for_it_means_it(tmp_path: Path) -> None:
-    ignoring = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); " + COMMAND[2]
+    ignoring = COMMAND[2].replace("SIG_DFL", "SIG_IGN")
     with subprocess.Popen(
         [sys.executable, "-c", ignoring, "serve", "--unix", str(tmp_path / "socket")],
         stdout=subprocess.PIPE,
