@@ -171,6 +171,8 @@ def check_against_the_decoder(data: bytes, is_request: bool) -> None:
     known = len(data) >= 8 and data[4] not in ((*OUTSIDE_GATEWAY,) if is_request else (ResponseType.SERVERS,))
     if known:
         assert (tree.error is None) == (error is None)
+    if error is not None and error.path in ("Header.msg_type", "Header.schema") and known:
+        assert str(tree.error) == str(error)
     if tree.error is not None:
         check_placed(tree.error, len(data))
         if known and error is not None and len(data) == 8 + 8 * int.from_bytes(data[:4], "little"):
