@@ -171,7 +171,7 @@ def _no_sequence(value: object, path: str) -> EncodeError:
     return EncodeError(f"got {kind_of(value)}, a sequence is needed", path=path)
 
 
-def checked_iterable(value: Any, path: str) -> Any:
+def checked_iterable(value: object, path: str) -> Any:
     """Return a sequence, or an iterator, as it is."""
     if not is_sequence(type(value)):
         raise _no_sequence(value, path)
