@@ -83,12 +83,17 @@ def check_placed(error: DecodeError, size: int, limits: Limits | None = None) ->
     assert FIELD.fullmatch(error.path)
     assert error.offset is not None
     assert 0 <= error.offset <= max(size, 8)
-    assert error.limit in {None, *(getattr(limits or Limits(), cap) for cap in Limits.__slots__)}
+    assert error.limit is None or error.limit in (USUAL_CAPS if limits is None else caps(limits))
     assert (error.limit is None) or str(error.limit) in str(error)
     assert str(error).isprintable()
     assert len(str(error)) < 200
 
 
+def caps(limits: Limits) -> set[int | None]:
+    return {getattr(limits, cap) for cap in Limits.__slots__}
+
+
+USUAL_CAPS = caps(Limits())
 FIELD = re.compile(r"[A-Z]\w*(\.\w+(\[\d+\])*){0,2}")
 
 

@@ -34,15 +34,24 @@ from dqlitewire import (
     tuples,
     types,
 )
-from dqlitewire.conversation import ClientConversation, Observer, ServerConversation, Side
+from dqlitewire.conversation import (
+    ClientConversation,
+    Observer,
+    ServerConversation,
+    Side,
+    explain_failure,
+    failure_name,
+)
 from dqlitewire.conversation.batches import batch_rows
 from dqlitewire.explain import explain
+from dqlitewire.limits import DEFAULT_MAX_MESSAGE_SIZE
 from dqlitewire.messages import (
     DescribeRequest,
     ExecRequest,
     FilesResponse,
     LeaderResponse,
     NodeInfo,
+    OpenRequest,
     PrepareRequest,
     QuerySqlRequest,
     ResultResponse,
@@ -171,6 +180,62 @@ def test_any_value_is_encoded_or_refused(value: Any) -> None:
         judge(call)
 
 
+OF_A_KIND: dict[str, Callable[[Any], Any]] = {
+    "limits of a decoder": lambda v: MessageDecoder(limits=v),
+    "limits of a message": lambda v: encode_message(ResultResponse(1, 2), limits=v),
+    "limits of a client": lambda v: ClientConversation(limits=v),
+    "limits of a server": lambda v: ServerConversation(limits=v),
+    "limits of an observer": lambda v: Observer(limits=v),
+    "generation of a client": lambda v: ClientConversation(generation=v),
+    "generation of a server": lambda v: ServerConversation(generation=v),
+    "generation of a failure": lambda v: explain_failure(5, generation=v),
+    "code": lambda v: str(explain_failure(v)),
+    "code of a name": failure_name,
+    "message": lambda v: str(explain_failure(5, v)),
+    "request of a failure": lambda v: explain_failure(5, request=v),
+    "sql": lambda v: explain_failure(5, sql=v),
+    "hazard": lambda v: ClientConversation().send(OpenRequest("x" * 600, 0, ""), allow=v),
+    "hazard of a frame": lambda v: ClientConversation().send_frame(
+        b"\1\0\0\0\x12\0\0\0" + b"\1" * 8, allow=v
+    ),
+    "side": lambda v: Observer().receive(v, b""),
+    "error": lambda v: ReadBuffer().poison(v),
+    "size of a frame": lambda v: encode_message(ResultResponse(1, 2), max_message_size=v),
+    "size of a buffer": ReadBuffer,
+    "size of text": lambda v: types.encode_text("a", max_size=v),
+    "size of text that is read": lambda v: types.decode_text(bytes(8), max_size=v),
+    "size of a blob": lambda v: types.encode_blob(b"", max_blob_size=v),
+    "size of a blob that is read": lambda v: types.decode_blob(bytes(8), max_blob_size=v),
+}
+
+
+@pytest.mark.parametrize("call", OF_A_KIND.values(), ids=OF_A_KIND)
+def test_what_is_of_another_kind_is_told_at_once(call: Callable[[Any], Any]) -> None:
+    usual = float(DEFAULT_MAX_MESSAGE_SIZE)  # equal to a number that is allowed
+    for value in (
+        object(),
+        1.5,
+        usual,
+        1j,
+        b"",
+        [],
+        {},
+        True,
+        HOSTILE["object"],
+        HOSTILE["name with line ends"],
+    ):
+        with pytest.raises(TypeError, match=r"is needed|or None"):
+            call(value)
+
+
+def test_what_is_sent_is_a_request_whatever_it_shows_of_itself() -> None:
+    for value in (HOSTILE["object"], HOSTILE["name"], "x" * 10**6, None):
+        for call in (ClientConversation().send, ClientConversation().send_frame):
+            with pytest.raises(EncodeError, match="needed") as caught:
+                call(value)
+            assert len(str(caught.value)) < 120
+
+
 @each_hostile
 def test_any_value_as_an_option_is_taken_or_refused(value: Any) -> None:
     body = bytes(8)
@@ -194,6 +259,7 @@ def test_any_value_as_an_option_is_taken_or_refused(value: Any) -> None:
         lambda: tuples.decode_row_values(body, [value]),
         lambda: types.decode_value(body, value),
         lambda: types.decode_text(body, errors=value),
+        *(partial(call, value) for call in OF_A_KIND.values()),
     ):
         if value is not HOSTILE["int"]:  # a number that is taken is used as one
             judge(call, ValueError, TypeError, ProtocolError)
@@ -316,6 +382,14 @@ def test_a_row_is_named_with_its_column() -> None:
 
 # ---------------------------------------------------------------- sequences
 
+
+class Old:
+    """A sequence as Python had them first."""
+
+    def __getitem__(self, index: int) -> int:
+        return [1, 2][index]
+
+
 NO_SEQUENCES: list[Any] = [
     "xy",
     b"xy",
@@ -332,6 +406,7 @@ NO_SEQUENCES: list[Any] = [
     None,
     object(),
     lambda: 1,
+    type("Uniterable", (Old,), {"__iter__": None})(),
 ]
 SEQUENCE_ARGUMENTS: dict[str, Callable[[Any], Any]] = {
     "names": lambda v: RowsResponse(v),
@@ -367,13 +442,6 @@ def test_types_of_values_to_be_read_are_a_sequence() -> None:
 
 
 Pair = namedtuple("Pair", "a b")
-
-
-class Old:
-    """A sequence as Python had them first."""
-
-    def __getitem__(self, index: int) -> int:
-        return [1, 2][index]
 
 
 def sequences() -> Iterator[Any]:

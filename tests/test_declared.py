@@ -217,7 +217,9 @@ def check_every_form(name: str) -> None:
 def test_a_name_that_cannot_be_a_fields_is_refused_where_it_is_declared() -> None:
     methods = {name for base in Request.__mro__ for name in base.__dict__}
     assert {"encode", "decode_body", "_read", "__eq__"} <= methods
-    for name in (*keyword.kwlist, *methods, "__debug__", "__build_class__"):
+    facts = vars(declare(first=u32())).keys() - {"first"}
+    assert {"MSG_TYPE", "FIELDS", "_readers"} <= facts
+    for name in (*keyword.kwlist, *methods, *facts, "__debug__", "__build_class__"):
         with pytest.raises(TypeError, match="cannot be named"):
             declare(first=u32(), **{name: u32()})
     for kind, name in NAME_OF_KIND.items():

@@ -164,7 +164,7 @@ class ReadBuffer(Frames):
     MAX_MESSAGE_SIZE_CEILING: ClassVar[int] = MAX_MESSAGE_SIZE_CEILING
 
     def __init__(self, max_message_size: int | None = DEFAULT_MAX_MESSAGE_SIZE) -> None:
-        default = max_message_size == DEFAULT_MAX_MESSAGE_SIZE
+        default = max_message_size is DEFAULT_MAX_MESSAGE_SIZE
         super().__init__(DEFAULT_OPTIONS if default else Options(max_message_size=max_message_size))
 
     @guarded

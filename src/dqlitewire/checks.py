@@ -16,8 +16,9 @@ from .text import kind_of, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, TypeVar
 
+    T = TypeVar("T")
     BytesLike = bytes | bytearray | memoryview
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "checked_integer",
     "checked_items",
     "checked_iterable",
+    "checked_kind",
     "checked_number",
     "checked_option",
     "checked_rows",
@@ -88,15 +90,33 @@ def check_version(version: object) -> None:
         raise HandshakeError(f"version {shown(version)}, allowed 1 and {PROTOCOL_VERSION_LEGACY:#x}")
 
 
+def checked_kind(name: str, value: Any, kind: type[T], needed: str) -> T:
+    """Return a value that is of a class.
+
+    Args:
+        name: of the argument.
+        value: the argument.
+        kind: the class.
+        needed: what is needed, in the error's words.
+
+    Raises:
+        TypeError: it is of another class.
+    """
+    if not issubclass(type(value), kind):
+        raise TypeError(f"{name} is {kind_of(value)}, {needed}")
+    found: T = value
+    return found
+
+
 def checked_number(
-    name: str, value: Any, least: int, most: int | None = None, kind: str = "an integer is needed"
+    name: str, value: Any, least: int | None, most: int | None = None, kind: str = "an integer is needed"
 ) -> int:
     """Return an integer that is in range.
 
     Args:
         name: of the argument.
         value: the argument.
-        least: what it is at least.
+        least: what it is at least, None for any size.
         most: what it is at most, None for any size.
         kind: what is needed, in the error's words.
 
@@ -107,7 +127,7 @@ def checked_number(
     if not issubclass(type(value), int) or type(value) is bool:
         raise TypeError(f"{name} is {kind_of(value)}, {kind}")
     number = int.__int__(value)
-    if number < least:
+    if least is not None and number < least:
         raise ValueError(f"{name} is {shown(number)}, at least {least}")
     if most is not None and number > most:
         raise ValueError(f"{name} is {shown(number)}, at most {most}")
@@ -144,7 +164,7 @@ def is_sequence(kind: type[Any]) -> bool:
         return True
     if issubclass(kind, _NO_SEQUENCES):
         return False
-    return getattr(kind, "__iter__", None) is not None or hasattr(kind, "__getitem__")
+    return getattr(kind, "__iter__" if hasattr(kind, "__iter__") else "__getitem__", None) is not None
 
 
 def _no_sequence(value: object, path: str) -> EncodeError:

@@ -41,7 +41,7 @@ from .messages.responses import (
 )
 from .rowreaders import PADDING
 from .rows import row_less_part_is_final
-from .schema import reader_of
+from .schema import check_header_schema, reader_of, unknown_type
 from .text import kind_of
 
 TYPE_CHECKING = False
@@ -76,12 +76,8 @@ def _reader(is_request: bool, key: int) -> Reader:
     code, schema = key & 0xFF, key >> 8
     cls: Any = (REQUEST_TYPES if is_request else RESPONSE_TYPES).get(code)
     if cls is None:
-        kind = "request" if is_request else "response"
-        raise DecodeError(f"unknown {kind} type {code}", path="Header.msg_type", offset=4)
-    if schema not in cls.SCHEMAS:
-        allowed = " and ".join(map(str, cls.SCHEMAS))
-        problem = f"schema {schema} of {cls.__name__}, allowed {allowed}"
-        raise DecodeError(problem, path="Header.schema", offset=5)
+        raise unknown_type(code, is_request)
+    check_header_schema(cls, schema)
     return reader_of(cls, schema)
 
 
@@ -154,7 +150,7 @@ def encode_message(
     Raises:
         EncodeError: a field that cannot be encoded, or a frame above the cap.
     """
-    if max_message_size == DEFAULT_MAX_MESSAGE_SIZE and limits is None:
+    if max_message_size is DEFAULT_MAX_MESSAGE_SIZE and limits is None:
         options = DEFAULT_OPTIONS
     else:
         options = Options(limits, max_message_size=max_message_size)

@@ -23,7 +23,9 @@ __all__ = ["Cursor", "Span"]
 
 
 class Span:
-    """A named range of a frame's bytes and what it means; value and children are read when asked for.
+    """A named range of a frame's bytes and what it means.
+
+    Value and children are read when asked for, children once.
 
     Attributes:
         name: the field's name, or that of a part of it.
@@ -63,13 +65,14 @@ class Span:
     @property
     def children(self) -> Sequence[Span]:
         """The parts, in wire order."""
-        if self._source is None:
-            return self._children
-        parts, kind = self._source
-        return parts.divided(kind, self.start, self.end)
+        if self._source is not None and not self._children:
+            parts, kind = self._source
+            self._children = parts.divided(kind, self.start, self.end)
+        return self._children
 
     def __repr__(self) -> str:
-        inner = f", {len(self.children)} children" if self.children else ""
+        count = len(self.children)
+        inner = f", {count} children" if count else ""
         return f"Span({self.name!r}, {self.start}, {self.end}, {abbreviate(self.value)}{inner})"
 
 

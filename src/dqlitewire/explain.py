@@ -18,6 +18,7 @@ from .messages.base import HEADER
 from .messages.responses import RowsResponse, ServersResponse, read_legacy_leader
 from .parts import Parts
 from .rows import explain_rows
+from .schema import check_header_schema, unknown_type
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,11 +93,9 @@ def _begin(cursor: Cursor) -> Parts:
 
 def _read(cursor: Cursor, cls: Any, code: int, version: int, is_request: bool) -> None:
     if cls is None:
-        raise DecodeError(f"unknown type {code}", path="Header.msg_type", offset=4)
+        raise unknown_type(code, is_request)
     cursor.path = cls.__name__
-    if cursor.schema not in cls.SCHEMAS:
-        allowed = " and ".join(map(str, cls.SCHEMAS))
-        raise DecodeError(f"schema {cursor.schema}, allowed {allowed}", path="Header.schema", offset=5)
+    check_header_schema(cls, cursor.schema)
     if not is_request and code == ResponseType.LEADER and version == PROTOCOL_VERSION_LEGACY:
         read_legacy_leader(cursor.data, cursor.end, cursor.options, cursor.parts)
         cursor.pos = cursor.end

@@ -5,9 +5,8 @@ A cap bounds what one frame may make a reader allocate or a writer send; `None` 
 
 from __future__ import annotations
 
-from .checks import checked_number
+from .checks import checked_kind, checked_number
 from .constants import DEFAULT_MAX_CONTINUATION_FRAMES, DEFAULT_MAX_TOTAL_ROWS
-from .text import kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -173,17 +172,13 @@ def checked_cap(name: str, cap: Any) -> int | None:
 DEFAULT_LIMITS = Limits()
 
 
-def checked_limits(limits: Any) -> Limits:
-    """Return caps, those of no argument for None.
+def checked_limits(limits: object) -> Limits:
+    """Return limits, the usual ones for None.
 
     Raises:
-        TypeError: they are neither Limits nor None.
+        TypeError: neither `Limits` nor None.
     """
-    if limits is None:
-        return DEFAULT_LIMITS
-    if not issubclass(type(limits), Limits):
-        raise TypeError(f"limits is {kind_of(limits)}, Limits or None")
-    return limits  # type: ignore[no-any-return]
+    return DEFAULT_LIMITS if limits is None else checked_kind("limits", limits, Limits, "Limits or None")
 
 
 _NO_CAP = 1 << 64

@@ -117,10 +117,15 @@ class Declared(type):
         generate.ensure_init(cls)  # so that `inspect` sees the real constructor
 
 
+# What a declaration puts into the class besides its fields.
+_OF_MESSAGES = frozenset({"ANSWERS", "FIELDS", "MSG_TYPE", "SCHEMAS", "_fast_if", "_readers"})
+
+
 def _check_name(field: Field, bases: tuple[type, ...]) -> None:
     """Refuse a name that code cannot have, or under which a method would be lost."""
     wanted = NAME_OF_KIND.get(field.kind, field.name)
     taken = any(field.name in ancestor.__dict__ for base in bases for ancestor in base.__mro__)
+    taken = taken or field.name in _OF_MESSAGES
     if field.name != wanted or taken or iskeyword(field.name) or field.name.startswith("__"):
         raise TypeError(f"a {field.kind} field cannot be named {field.name}")
 
@@ -220,10 +225,24 @@ def frame_around(data: bytes | bytearray | memoryview) -> bytes:
     return bytes(8) + whole_bytes(data)
 
 
+def unknown_type(code: int, is_request: bool) -> DecodeError:
+    kind = "request" if is_request else "response"
+    return DecodeError(f"unknown {kind} type {code}", path="Header.msg_type", offset=4)
+
+
+def check_header_schema(cls: Any, schema: int) -> None:
+    if schema not in cls.SCHEMAS:
+        problem = f"schema {schema} of {cls.__name__}, allowed {_allowed(cls)}"
+        raise DecodeError(problem, path="Header.schema", offset=5)
+
+
+def _allowed(cls: Any) -> str:
+    return " and ".join(map(str, cls.SCHEMAS))
+
+
 def checked_schema(cls: Any, schema: object) -> int:
     """Return the schema of a body, if a message has it."""
     chosen: int | None = choice_of(schema, cls.SCHEMAS)
     if chosen is None:
-        allowed = " and ".join(map(str, cls.SCHEMAS))
-        raise DecodeError(f"schema {shown(schema)}, allowed {allowed}", path=cls.__name__, offset=5)
+        raise DecodeError(f"schema {shown(schema)}, allowed {_allowed(cls)}", path=cls.__name__, offset=5)
     return chosen

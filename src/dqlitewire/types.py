@@ -10,7 +10,7 @@ from __future__ import annotations
 from mmap import mmap
 from struct import Struct
 
-from .checks import checked_integer, checked_text, checked_text_errors, readable
+from .checks import checked_integer, checked_number, checked_text, checked_text_errors, readable
 from .constants import ValueType
 from .exceptions import DecodeError, EncodeError
 from .limits import MAX_BLOB_SIZE, MAX_TEXT_VALUE_SIZE
@@ -171,7 +171,7 @@ def encode_text(value: str, *, max_size: int | None = None, label: str = "Text")
     Raises:
         EncodeError: not a str, an embedded NUL, a lone surrogate, or more than `max_size` bytes of UTF-8.
     """
-    return pack_text(value, 1 << 64 if max_size is None else max_size, label)
+    return pack_text(value, 1 << 64 if max_size is None else checked_number("max_size", max_size, 0), label)
 
 
 def decode_text(
@@ -192,6 +192,8 @@ def decode_text(
         ValueError: an unknown error handler.
     """
     handler, content = checked_text_errors(errors, "errors"), readable(data)
+    if max_size is not _MAX_TEXT_VALUE_SIZE:
+        max_size = checked_number("max_size", max_size, 0)
     try:
         return read_text(content, 0, len(content), max_size, handler)
     except DecodeError as error:
@@ -236,9 +238,13 @@ def read_blob(data: bytes | memoryview, pos: int, end: int, limit: int) -> tuple
     return bytes(data[start : start + size]), after
 
 
+def _blob_cap(cap: int) -> int:
+    return cap if cap is _MAX_BLOB_SIZE else checked_number("max_blob_size", cap, 0)
+
+
 def encode_blob(value: bytes | bytearray | memoryview | mmap, *, max_blob_size: int = MAX_BLOB_SIZE) -> bytes:
     """Encode bytes behind their length, padded to whole words."""
-    return pack_blob(value, max_blob_size, "Blob")
+    return pack_blob(value, _blob_cap(max_blob_size), "Blob")
 
 
 def decode_blob(
@@ -249,9 +255,9 @@ def decode_blob(
     Raises:
         DecodeError: the length is above `max_blob_size`, or more than there is.
     """
-    content = readable(data)
+    content, limit = readable(data), _blob_cap(max_blob_size)
     try:
-        return read_blob(content, 0, len(content), max_blob_size)
+        return read_blob(content, 0, len(content), limit)
     except DecodeError as error:
         error.path = "Blob"
         raise

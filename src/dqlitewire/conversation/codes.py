@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..checks import checked_number
 from ..constants import (
     SQLITE_IOERR_LEADERSHIP_LOST_LEGACY,
     SQLITE_IOERR_NOT_LEADER_LEGACY,
@@ -79,7 +80,12 @@ def primary_of(code: int) -> int | None:
 
 
 def failure_name(code: int) -> str:
-    """Return the name of a failure code, that of its primary code with the number, or "code N"."""
+    """Return the name of a failure code, that of its primary code with the number, or "code N".
+
+    Raises:
+        TypeError: the code is no integer.
+    """
+    code = checked_number("code", code, None)
     name = NAMES.get(code)
     if name is None:
         name = f"code {shown(code)}"

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from enum import Enum
 
+from ..checks import checked_kind, checked_number
 from ..constants import RequestType, is_dqlite_namespace_code
-from ..text import sanitize_for_log, shown
+from ..text import kind_of, sanitize_for_log, shown
 from .codes import NAMES, failure_name, primary_of
-from .generation import Generation
+from .generation import Generation, checked_generation
 from .sql import Survey, survey
 
 TYPE_CHECKING = False
@@ -173,9 +174,17 @@ def explain_failure(
         request: what was asked, or its type; without it the request is taken for a writing one.
         sql: the text behind EXEC or QUERY of a prepared statement.
         generation: of the server, where known.
+
+    Raises:
+        TypeError: an argument of another type.
     """
+    code = checked_number("code", code, None)
+    message = str.__str__(checked_kind("message", message, str, "text is needed"))
+    checked_generation(generation)
     kind = _kind(request)
     text = sql if sql is not None else getattr(request, "sql", None)
+    if text is not None:
+        text = str.__str__(checked_kind("sql", text, str, "text or None"))
     seen = survey(text) if text is not None else None
     meaning, retry, outcome, early = _rule(code, message)
     if code in _RAFT_CODES and generation < Generation.V1_18_2 and kind not in _CONFIGURATION:
@@ -220,10 +229,10 @@ _HARMLESS = frozenset(
 def _kind(request: Message | RequestType | None) -> RequestType | None:
     if request is None or isinstance(request, RequestType):
         return request
-    try:
-        return RequestType(request.MSG_TYPE)
-    except ValueError:
-        return None
+    code = getattr(request, "MSG_TYPE", None)
+    if code is None:
+        raise TypeError(f"request is {kind_of(request)}, a request, its type or None")
+    return RequestType(code) if code in RequestType._value2member_map_ else None
 
 
 def _rule(code: int, message: str) -> tuple[str, Retry, Outcome, bool]:

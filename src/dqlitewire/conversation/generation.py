@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from ..checks import checked_kind
 from ..constants import DQLITE_PARSE, SQLITE_ERROR, RequestType
 from ..messages import FailureResponse, LeaderResponse, ResultResponse
 from ..messages.base import Header
-from ..text import kind_of
 from ..types import encode_text, encode_uint64
 
 TYPE_CHECKING = False
@@ -40,10 +40,8 @@ class Generation(IntEnum):
         return 1 if self >= Generation.V1_15 else 0
 
 
-def checked_generation(value: object) -> Generation:
-    if not isinstance(value, Generation):
-        raise TypeError(f"generation is {kind_of(value)}, a Generation is needed")
-    return value
+def checked_generation(generation: object) -> Generation:
+    return checked_kind("generation", generation, Generation, "a Generation is needed")
 
 
 _UNRECOGNISED_SCHEMA = "unrecognized schema version"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from enum import IntFlag
 
+from ..checks import checked_kind
 from ..constants import HEADER_SIZE, RequestType
 from ..exceptions import EncodeError
 from .generation import Generation
@@ -178,7 +179,7 @@ def refuse(found: int, allow: Hazard, request: object) -> None:
     """Raise for the first hazard that is not allowed."""
     if not found:
         return
-    found &= ~int(allow)
+    found &= ~int(checked_kind("allow", allow, Hazard, "a Hazard is needed"))
     for hazard in Hazard:
         if found & hazard:
             raise HazardError(hazard, request)
