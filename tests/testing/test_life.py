@@ -278,6 +278,7 @@ def test_a_loop_that_fails_ends_and_says_so(monkeypatch: pytest.MonkeyPatch) -> 
     defect = ZeroDivisionError("on purpose")
     with DqliteServer() as server:
         client = RawConnection(server.address)
+        client.leader()  # it is accepted, and nobody else is being accepted
 
         def fails(*_: object) -> None:
             raise defect
