@@ -156,14 +156,14 @@ def test_nothing_reaches_stderr_unasked() -> None:
 
 @pytest.mark.parametrize("error", [ValueError, RuntimeError, KeyboardInterrupt])
 def test_a_handler_that_raises_loses_no_frame_in_silence(
-    error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+    error: type[BaseException], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(_: logging.LogRecord) -> bool:
         raise error
 
     client, server = ClientConversation(frame_log=True), ServerConversation(frame_log=True)
     logger = logging.getLogger(LOGGER)
-    logger.setLevel(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, LOGGER)
     monkeypatch.setattr(logger, "filters", [refuse])
     for call in (
         lambda: client.send(OpenRequest("main")),
