@@ -9,6 +9,7 @@ import sys
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -349,12 +350,16 @@ class StrangeCluster:
         node = type("Node", (), {"address": MARK, "is_leader": True})
         hazard = type("Hazard", (), {"detail": MARK, "kind": Status.HEALTHY})
         self.nodes, self.hazards, self.errors = [node], [hazard], [MARK]
+        self._stopped = Event()
 
     def start(self) -> None:
         pass
 
     def stop(self) -> None:
-        pass
+        self._stopped.set()
+
+    def join(self) -> None:
+        self._stopped.wait()
 
 
 @pytest.mark.parametrize(

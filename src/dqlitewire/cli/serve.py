@@ -7,7 +7,7 @@ import signal
 import stat
 from enum import StrEnum
 from pathlib import Path
-from threading import Thread, get_ident
+from threading import Event, Thread, get_ident
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -78,6 +78,7 @@ def command(
         cluster.start()
     except OSError as error:
         fail(f"cannot listen on {unix or f'{host}:{port}'}: {error.strerror or error}")
+    told = Event()  # to stop
     try:
         for node in cluster.nodes:
             emit(
@@ -87,9 +88,10 @@ def command(
         if file is not None:
             emit(f"database {file.name}{' (read-only)' if read_only else ''}", at_once=True)
         # a server that failed is waited for as little as one that is told to stop
-        Thread(target=_end_with, args=(cluster, get_ident()), daemon=True).start()
+        Thread(target=_end_with, args=(cluster, get_ident(), told), daemon=True).start()
         signal.sigwait(stopping)
     finally:
+        told.set()
         cluster.stop()
     for hazard in cluster.hazards:
         warn(f"{hazard.kind.value}: {hazard.detail}")
@@ -97,9 +99,10 @@ def command(
         raise typer.Exit(int(Exit.DAMAGED))
 
 
-def _end_with(cluster: DqliteCluster, waiting: int) -> None:
+def _end_with(cluster: DqliteCluster, waiting: int, told: Event) -> None:
     cluster.join()
-    signal.pthread_kill(waiting, signal.SIGTERM)
+    if not told.is_set():
+        signal.pthread_kill(waiting, signal.SIGTERM)
 
 
 def _cluster_class() -> type[DqliteCluster]:
