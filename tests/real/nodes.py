@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.real.raw import VOTER, RawConnection
+from tests.real.raw import VOTER, RawConnection, word
 
 SUITES = {"1.11.1": "bookworm", "1.18.1": "trixie"}
 KINDS = tuple(SUITES)
@@ -202,6 +202,7 @@ class Cluster:
                     connection.add(node.id, node.address)
                     connection.assign(node.id, VOTER)
             self.leader()
+            wait_for(self._agree_on_members, LEADER_TIMEOUT, "membership that all nodes agree on")
         except BaseException:
             self.__exit__()
             raise
@@ -210,6 +211,14 @@ class Cluster:
     def __exit__(self, *_: object) -> None:
         for node in reversed(self.nodes):
             node.stop()
+
+    def _agree_on_members(self) -> bool:
+        # the leader has answered the last change, so all have it when all say the same
+        told = set()
+        for address in self.addresses:
+            with RawConnection(address) as connection:
+                told.add(connection.ok(16, word(1)).body)
+        return len(told) == 1
 
     def leader(self, other_than: Node | None = None) -> Node:
         """Wait until all live nodes name the same live leader; `other_than` waits for a change."""
