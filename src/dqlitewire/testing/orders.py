@@ -32,6 +32,7 @@ class FaultOrders:
 
     @property
     def _faults(self) -> Faults:
+        # where orders go: each class that takes them has its own
         raise NotImplementedError
 
     def order(self, fault: Fault) -> Fault:
