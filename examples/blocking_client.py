@@ -17,8 +17,8 @@ from typing import Any
 
 from dqlitewire import ProtocolError
 from dqlitewire.conversation import ClientConversation, Event, Failed, Lost, Outcome, Rows
-from dqlitewire.conversation.sql import survey
 from dqlitewire.messages import ExecSqlRequest, InterruptRequest, LeaderRequest, OpenRequest, QuerySqlRequest
+from dqlitewire.sql.survey import survey
 
 
 class RequestFailed(Exception):

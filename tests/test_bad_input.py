@@ -35,7 +35,7 @@ from dqlitewire.explain import explain
 from dqlitewire.messages import LeaderResponse, RowsResponse, ServersResponse
 from dqlitewire.tuples import decode_params_tuple, decode_row_header, decode_row_values
 from dqlitewire.types import decode_blob, decode_text, decode_value
-from tests.test_messages import EXAMPLES
+from tests.messages.test_messages import EXAMPLES
 from tests.wire_data import OUTSIDE_GATEWAY, VECTORS, captures, frames
 
 HEADER = struct.Struct("<IBBH")

@@ -60,8 +60,8 @@ from dqlitewire.messages import (
 )
 from dqlitewire.text import abbreviate, shown
 from dqlitewire.traffic import TranscriptWriter
-from dqlitewire.traffic.streams import Connection
-from tests.test_messages import EXAMPLES
+from dqlitewire.traffic.sources.pieces import Connection
+from tests.messages.test_messages import EXAMPLES
 
 # ---------------------------------------------------------------- values that do not behave
 

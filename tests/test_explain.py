@@ -28,8 +28,8 @@ from dqlitewire.messages import (
     StmtResponse,
 )
 from dqlitewire.parts import Parts
+from tests.messages.test_messages import EXAMPLES
 from tests.test_bad_input import FRAMES, NAME, UNCAPPED, at_most, check_placed, framed, words
-from tests.test_messages import EXAMPLES
 from tests.wire_data import OUTSIDE_GATEWAY, VECTORS, Vector
 
 

@@ -60,7 +60,7 @@ from dqlitewire.messages import (
 )
 from dqlitewire.messages.requests import ConnectRequest
 from dqlitewire.traffic import TranscriptWriter
-from dqlitewire.traffic.streams import Connection
+from dqlitewire.traffic.sources.pieces import Connection
 from tests.interrupts import interrupt, interrupted_once, interrupted_twice, is_ours, places_of
 
 HANDSHAKE = (1).to_bytes(8, "little")

@@ -18,14 +18,17 @@ from typing import Any
 import pytest
 
 import dqlitewire
-from dqlitewire import ValueType, decode_message, rows, writers
+from dqlitewire import ValueType, decode_message
 from dqlitewire.caches import Cache, Credit
-from dqlitewire.conversation import normal, sql
+from dqlitewire.declare.declared import REGISTRY, Declared
+from dqlitewire.declare.fields import text, u64
 from dqlitewire.explain import explain
-from dqlitewire.fields import text, u64
 from dqlitewire.messages import ExecRequest, RowsResponse
 from dqlitewire.messages.base import Request
-from dqlitewire.schema import REGISTRY, Declared
+from dqlitewire.rows import read as rows
+from dqlitewire.rows import write as writers
+from dqlitewire.sql import normalise as normal
+from dqlitewire.sql import survey as sql
 from tests.fuzz import checks
 from tests.fuzz.frames import CODES, packed, value_of
 

@@ -20,6 +20,7 @@ from .constants import (
     RequestType,
     ResponseType,
 )
+from .declare.declared import check_header_schema, reader_of, unknown_type
 from .exceptions import (
     ContinuationError,
     DecodeError,
@@ -39,16 +40,15 @@ from .messages.responses import (
     check_role_policy,
     read_legacy_leader,
 )
-from .rowreaders import PADDING
-from .rows import row_less_part_is_final
-from .schema import check_header_schema, reader_of, unknown_type
+from .rows.compiled import PADDING
+from .rows.read import row_less_part_is_final
 from .text import kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-    from .schema import Reader
+    from .declare.declared import Reader
 
 __all__ = [
     "REQUEST_TYPES",

@@ -10,15 +10,15 @@ from .constants import (
     RequestType,
     ResponseType,
 )
-from .cursor import Cursor, Span
+from .declare.cursor import Cursor, Span
+from .declare.declared import check_header_schema, unknown_type
 from .exceptions import DecodeError, without_trace
 from .limits import DEFAULT_OPTIONS, Limits, Options
 from .messages import REGISTRY
 from .messages.base import HEADER
 from .messages.responses import RowsResponse, ServersResponse, read_legacy_leader
 from .parts import Parts
-from .rows import explain_rows
-from .schema import check_header_schema, unknown_type
+from .rows.read import explain_rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from array import array
 from collections.abc import Sequence
 
 from .constants import ValueType
-from .cursor import Span
+from .declare.cursor import Span
 from .messages.base import HEADER
-from .rows import row_header_size
+from .rows.read import row_header_size
 from .tuples import DONE, read_params, read_row_types
 from .types import read_text, read_value
 

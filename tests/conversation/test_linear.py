@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from dqlitewire import Limits, RequestType, ResponseType
-from dqlitewire.conversation import Frame, Observer, Side, resync
+from dqlitewire.conversation import Frame, Observer, Side
 from dqlitewire.conversation import frames as frames_module
-from dqlitewire.conversation.tap import Tap
+from dqlitewire.conversation.observer import resync
+from dqlitewire.conversation.observer.tap import Tap
 from tests.wire_data import Capture, captures, pieces
 
 FRAME = 512  # the largest that is believed

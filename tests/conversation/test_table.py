@@ -18,9 +18,9 @@ from dqlitewire.conversation import (
     WrongAnswerError,
     follow,
 )
-from dqlitewire.conversation.hazards import Hazard
 from dqlitewire.conversation.table import ANSWER_NAMES, DONE, FIRST, PART
 from dqlitewire.messages import EmptyResponse, FailureResponse, InterruptRequest
+from dqlitewire.servers.hazards import Hazard
 from tests.conversation.messages import ANSWERS, REQUESTS, part
 from tests.conversation.playbook import Playbook
 

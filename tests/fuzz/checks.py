@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from dqlitewire import DecodeError, Limits, decode_message, rows
+from dqlitewire import DecodeError, Limits, decode_message
 from dqlitewire.caches import Credit
-from dqlitewire.generate import read_plainly, reader
+from dqlitewire.declare.generate import read_plainly, reader
 from dqlitewire.limits import DEFAULT_OPTIONS, Options
 from dqlitewire.messages import RowsResponse
+from dqlitewire.rows import read as rows
 from tests.fuzz.frames import Frame
 from tests.wire_data import REQUESTS, RESPONSES
 

@@ -13,9 +13,9 @@ from typing import Any
 import apsw
 import pytest
 
+from dqlitewire.faults.faults import Corrupt, Delay, Drop, Fail, SplitWrites, Where
 from dqlitewire.messages import LeaderRequest
 from dqlitewire.testing import DqliteCluster, DqliteServer, Fault, Node
-from dqlitewire.testing.faults import Corrupt, Delay, Drop, Fail, SplitWrites, Where
 from dqlitewire.testing.script import ScriptedServer, close, expect, send, send_bytes, wait
 
 NAN, INFINITE, LONG = math.nan, math.inf, "x" * 200

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from dqlitewire.testing import DqliteCluster, DqliteServer, database
-from dqlitewire.testing.engine import Engine
-from dqlitewire.testing.session import Session
+from dqlitewire.testing import DqliteCluster, DqliteServer
+from dqlitewire.testing.node import database
+from dqlitewire.testing.node.engine import Engine
+from dqlitewire.testing.node.session import Session
 from tests.real.raw import RawConnection, frame, text, word
 from tests.testing.dialogue import ASSIGN, CONNECT, DUMP, PREPARE, QUERY, QUERY_SQL, REMOVE, files
 

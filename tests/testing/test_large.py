@@ -11,8 +11,10 @@ from collections.abc import Iterator
 import pytest
 
 from dqlitewire.messages import LeaderRequest, WelcomeResponse
-from dqlitewire.testing import DqliteServer, HazardKind, engine, loop, session
+from dqlitewire.testing import DqliteServer, HazardKind
+from dqlitewire.testing.node import engine, session
 from dqlitewire.testing.script import ScriptedServer, expect, send, wait
+from dqlitewire.testing.serving import loop
 from tests.real.raw import DONE, PART, RawConnection, blob, frame, text, word
 
 EXEC_SQL, QUERY_SQL, INTERRUPT, CONNECT = 8, 9, 10, 11

@@ -21,10 +21,11 @@ from typing import Any
 
 import pytest
 
-from dqlitewire.testing import DqliteCluster, DqliteServer, folder, listening
-from dqlitewire.testing.errands import Errands
-from dqlitewire.testing.loop import Loop
+from dqlitewire.testing import DqliteCluster, DqliteServer
 from dqlitewire.testing.script import ScriptedServer, close
+from dqlitewire.testing.serving import folder, listening
+from dqlitewire.testing.serving.errands import Errands
+from dqlitewire.testing.serving.loop import Loop
 from tests.real.raw import RawConnection, frame, text, word
 
 ROOT = Path(__file__).parent.parent.parent
@@ -495,7 +496,7 @@ def test_a_dead_socket_is_replaced_by_one_of_many(tmp_path: Path) -> None:
 def test_a_lock_of_somebody_else_does_not_stop_a_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dqlitewire.testing.locks import lock, unlock
+    from dqlitewire.testing.serving.locks import lock, unlock
 
     monkeypatch.setattr(listening, "_LOCK_TRIES", 2)
     held = lock(str(tmp_path))
@@ -527,7 +528,7 @@ def test_nodes_on_unix_sockets_come_and_go(tmp_path: Path) -> None:
 EXHAUSTED = """
 import json, os, resource, socket, sys, time
 from dqlitewire.testing import DqliteCluster
-from dqlitewire.testing.loop import Loop
+from dqlitewire.testing.serving.loop import Loop
 from dqlitewire.testing.script import ScriptedServer, close
 from tests.real.raw import RawConnection, frame, word
 

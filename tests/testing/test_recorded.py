@@ -7,10 +7,10 @@ import struct
 import pytest
 
 from dqlitewire.constants import NodeRole
-from dqlitewire.testing.cluster import Member
-from dqlitewire.testing.engine import Engine
-from dqlitewire.testing.generations import generation
-from dqlitewire.testing.session import Session
+from dqlitewire.testing.node.cluster import Member
+from dqlitewire.testing.node.engine import Engine
+from dqlitewire.testing.node.generations import generation
+from dqlitewire.testing.node.session import Session
 from tests.real.raw import Frame
 from tests.testing.dialogue import shown
 from tests.wire_data import Capture, Step, captures, frames

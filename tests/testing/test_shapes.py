@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dqlitewire.constants import NodeRole
-from dqlitewire.testing import DqliteServer, database
-from dqlitewire.testing.cluster import Member
-from dqlitewire.testing.database import Connection, SqlFailure, Statement
-from dqlitewire.testing.engine import Engine
-from dqlitewire.testing.generations import GENERATIONS
-from dqlitewire.testing.memory import Memory
-from dqlitewire.testing.session import Session
+from dqlitewire.testing import DqliteServer
+from dqlitewire.testing.node import database
+from dqlitewire.testing.node.cluster import Member
+from dqlitewire.testing.node.database import Connection, SqlFailure, Statement
+from dqlitewire.testing.node.engine import Engine
+from dqlitewire.testing.node.generations import GENERATIONS
+from dqlitewire.testing.node.memory import Memory
+from dqlitewire.testing.node.session import Session
 from tests.real.raw import RawConnection, frame, text, word
 from tests.testing.dialogue import EXEC, EXEC_SQL, FINALIZE, OPEN, PREPARE, QUERY, QUERY_SQL
 

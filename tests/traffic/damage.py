@@ -22,13 +22,13 @@ from typing import NamedTuple
 
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.items import Item, items
-from dqlitewire.traffic.jsonline import json_text
-from dqlitewire.traffic.line import Clock, line
-from dqlitewire.traffic.report import report, report_json
 from dqlitewire.traffic.select import Selection
-from dqlitewire.traffic.sources import Format, Source, open_pair, open_source
+from dqlitewire.traffic.sources.source import Format, Source, open_pair, open_source
 from dqlitewire.traffic.stats import Statistics
-from dqlitewire.traffic.tree import hexdump, tree
+from dqlitewire.traffic.views.json_object import json_text
+from dqlitewire.traffic.views.line import Clock, line
+from dqlitewire.traffic.views.report import report, report_json
+from dqlitewire.traffic.views.tree import hexdump, tree
 from tests.traffic import wire
 from tests.traffic.captured import named, segments
 from tests.wire_data import frames

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from dqlitewire.caches import Cache
-from dqlitewire.conversation import Side, normal
+from dqlitewire.conversation import Side
 from dqlitewire.messages import (
     ExecSqlRequest,
     FailureResponse,
@@ -34,11 +34,12 @@ from dqlitewire.messages import (
     RowsResponse,
     StmtResponse,
 )
-from dqlitewire.traffic import sources
+from dqlitewire.sql import normalise as normal
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.items import items
 from dqlitewire.traffic.select import Selection
-from dqlitewire.traffic.sources import open_pair, open_source
+from dqlitewire.traffic.sources import source as sources
+from dqlitewire.traffic.sources.source import open_pair, open_source
 from dqlitewire.traffic.stats import Statistics
 from tests.traffic import wire
 

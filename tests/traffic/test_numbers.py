@@ -12,8 +12,8 @@ import pytest
 from dqlitewire import conversation, traffic
 from dqlitewire.conversation import Observer, ServerConversation, Side, batch_rows
 from dqlitewire.traffic import Connection, Recording, TranscriptWriter, exchanges, items, lines, open_source
-from dqlitewire.traffic.line import Clock
 from dqlitewire.traffic.select import Selection
+from dqlitewire.traffic.views.line import Clock
 
 STREAM = bytes([1, *bytes(7)]) + bytes([1, *bytes(15)])
 

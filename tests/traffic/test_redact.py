@@ -21,11 +21,11 @@ from dqlitewire.messages import (
     RowsResponse,
 )
 from dqlitewire.traffic.items import items
-from dqlitewire.traffic.jsonline import json_text
-from dqlitewire.traffic.line import Clock, line
 from dqlitewire.traffic.redact import redact, redact_sql
-from dqlitewire.traffic.sources import Recording
-from dqlitewire.traffic.tree import hexdump, tree
+from dqlitewire.traffic.sources.source import Recording
+from dqlitewire.traffic.views.json_object import json_text
+from dqlitewire.traffic.views.line import Clock, line
+from dqlitewire.traffic.views.tree import hexdump, tree
 from tests.traffic.captured import ALL
 from tests.traffic.damage import WAYS
 from tests.wire_data import Capture, frames

@@ -29,11 +29,11 @@ from dqlitewire.messages import (
     StmtResponse,
 )
 from dqlitewire.traffic.items import items
-from dqlitewire.traffic.jsonline import json_text
 from dqlitewire.traffic.quantiles import EXACT, Durations
-from dqlitewire.traffic.report import histogram, report, report_json
-from dqlitewire.traffic.sources import Recording, open_source
+from dqlitewire.traffic.sources.source import Recording, open_source
 from dqlitewire.traffic.stats import RUN, Statistics, ranked
+from dqlitewire.traffic.views.json_object import json_text
+from dqlitewire.traffic.views.report import histogram, report, report_json
 from tests.traffic import wire
 from tests.traffic.captured import ALL, named
 from tests.wire_data import Capture

@@ -21,16 +21,16 @@ from dqlitewire.cli.progress import watched
 from dqlitewire.conversation import Side
 from dqlitewire.traffic.direction import guess
 from dqlitewire.traffic.errors import SourceError
-from dqlitewire.traffic.inputs import file_id, open_input
 from dqlitewire.traffic.items import Item, items
-from dqlitewire.traffic.jsonline import json_object, json_text
-from dqlitewire.traffic.line import Clock, Line, line
 from dqlitewire.traffic.select import Selection
-from dqlitewire.traffic.sources import Format, Source, open_pair, open_source, recognise
-from dqlitewire.traffic.streams import Connection
-from dqlitewire.traffic.summary import counted
-from dqlitewire.traffic.transcript import TranscriptWriter
-from dqlitewire.traffic.tree import hexdump, tree
+from dqlitewire.traffic.sources.inputs import file_id, open_input
+from dqlitewire.traffic.sources.pieces import Connection
+from dqlitewire.traffic.sources.source import Format, Source, open_pair, open_source, recognise
+from dqlitewire.traffic.sources.transcript import TranscriptWriter
+from dqlitewire.traffic.views.json_object import json_object, json_text
+from dqlitewire.traffic.views.line import Clock, Line, line
+from dqlitewire.traffic.views.summary import counted
+from dqlitewire.traffic.views.tree import hexdump, tree
 
 POLL = 0.2  # seconds between looks at a growing file
 RECORDED = ("type", "schema", "fields", "note", "error")  # what a transcript tells beside the bytes

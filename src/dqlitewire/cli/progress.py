@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from dqlitewire.text import printable
-from dqlitewire.traffic.sources import Source
+from dqlitewire.traffic.sources.source import Source
 
 T = TypeVar("T")
 

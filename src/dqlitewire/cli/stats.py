@@ -22,8 +22,8 @@ from dqlitewire.cli.options import WidthOption
 from dqlitewire.cli.output import Exit, colourful, emit, emit_json, warn, width
 from dqlitewire.cli.progress import watched
 from dqlitewire.traffic.items import items
-from dqlitewire.traffic.report import report, report_json
 from dqlitewire.traffic.stats import SORTS, Statistics
+from dqlitewire.traffic.views.report import report, report_json
 
 Sort = Enum("Sort", {name: name for name in SORTS}, type=str)  # type: ignore[misc]
 

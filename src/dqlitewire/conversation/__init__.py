@@ -7,6 +7,9 @@ All read one table (`dqlitewire.conversation.table`). Nothing here opens a socke
 
 from __future__ import annotations
 
+from ..servers.failures import FailureInfo, Outcome, Retry, explain_failure, failure_name
+from ..servers.generation import Generation, judge_generation, probe_generation
+from ..servers.hazards import Hazard, HazardError
 from .batches import batch_rows
 from .client import ClientConversation
 from .errors import WrongAnswerError
@@ -24,13 +27,10 @@ from .events import (
     SessionLost,
     Side,
 )
-from .exchange import Exchange
-from .failures import FailureInfo, Outcome, Retry, explain_failure, failure_name
 from .frames import LazyFrame, RawRequest
-from .generation import Generation, judge_generation, probe_generation
-from .hazards import Hazard, HazardError
-from .observer import Observer
-from .overheard import End, Frame, Gap, Garbage, Opaque, Preamble
+from .observer.exchange import Exchange
+from .observer.observer import Observer
+from .observer.overheard import End, Frame, Gap, Garbage, Opaque, Preamble
 from .server import BadHeader, Greeting, Incoming, Refused, ServerConversation
 from .session import Session, Statement
 from .table import TABLE, Step, Turn, follow

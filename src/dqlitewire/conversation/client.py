@@ -18,14 +18,9 @@ from ..constants import HEADER_SIZE, PROTOCOL_VERSION, SQLITE_NOTFOUND, RequestT
 from ..exceptions import DecodeError, EncodeError, ServerFailure, StreamError
 from ..guard import ORDINARY, Guarded, bare, even_broken, frame_of, guarded, has_returned, unguarded
 from ..messages import FailureResponse
-from ..text import shown
-from .errors import wrong_answer
-from .events import Answered, Ended, Ending, Failed, Interrupted, Lost, Phase, Probed, Rows, SessionLost
-from .failures import Outcome, changes_something, explain_failure
-from .framelog import frame_log as frame_logger
-from .frames import STRICT, RawRequest, whole_frame
-from .generation import Generation, checked_generation, judge_generation, probe_generation
-from .hazards import (
+from ..servers.failures import Outcome, changes_something, explain_failure
+from ..servers.generation import Generation, checked_generation, judge_generation, probe_generation
+from ..servers.hazards import (
     CHECKED_FIELDS,
     MAX_SAFE_BODY,
     RUNS_SQL,
@@ -34,8 +29,13 @@ from .hazards import (
     check_frame,
     check_request,
 )
+from ..sql.survey import SURVEYS, survey
+from ..text import shown
+from .errors import wrong_answer
+from .events import Answered, Ended, Ending, Failed, Interrupted, Lost, Phase, Probed, Rows, SessionLost
+from .frame_log import frame_log as frame_logger
+from .frames import STRICT, RawRequest, whole_frame
 from .session import Session, loses_session
-from .sql import SURVEYS, survey
 from .table import DONE, FIRST, PART, UNKNOWN_REQUEST, Place
 
 TYPE_CHECKING = False
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from ..limits import Limits
+    from ..sql.survey import Survey
     from .events import Event
-    from .sql import Survey
 
     _Open = tuple[Any, bytes, Place, Survey | None]
 

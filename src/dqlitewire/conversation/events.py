@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from .failures import Outcome, explain_failure
+from ..servers.failures import Outcome, explain_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
         Message,
         RowsResponse,
     )
-    from .failures import FailureInfo
-    from .generation import Generation
+    from ..servers.failures import FailureInfo
+    from ..servers.generation import Generation
 
 __all__ = [
     "Answered",
@@ -125,7 +125,7 @@ class Failed(Event):
     @property
     def explanation(self) -> FailureInfo:
         """The failure in words."""
-        from .generation import Generation
+        from ..servers.generation import Generation
 
         return explain_failure(
             self.failure.code,

@@ -11,9 +11,9 @@ from __future__ import annotations
 import sys
 
 from ..constants import RequestType
-from .failures import RULES
-from .generation import Generation
-from .hazards import PRAGMAS, WHAT_HAPPENS
+from ..servers.failures import RULES
+from ..servers.generation import Generation
+from ..servers.hazards import PRAGMAS, WHAT_HAPPENS
 from .table import ANSWER_NAMES, FIRST, TABLE, Turn
 
 TYPE_CHECKING = False

@@ -23,13 +23,13 @@ from ..guard import Guarded, bare, even_broken, guarded, guarded_steps
 from ..limits import DEFAULT_MAX_MESSAGE_SIZE
 from ..messages import EmptyResponse, LeaderResponse, ServersResponse
 from ..messages.base import Header
+from ..servers.generation import Generation, checked_generation
+from ..servers.refusals import forgiven, knows_type, refusal, schema_for
 from .batches import PAGE_SIZE, batch_rows
 from .errors import wrong_answer
 from .events import Ended, Ending, Event, Phase
-from .framelog import frame_log as frame_logger
+from .frame_log import frame_log as frame_logger
 from .frames import FrameReader, LazyFrame, answer_key, whole_frame
-from .generation import Generation, checked_generation
-from .refusals import forgiven, knows_type, refusal, schema_for
 from .table import FIRST, UNKNOWN_REQUEST, Place, Turn
 
 TYPE_CHECKING = False

@@ -19,13 +19,13 @@ from ..constants import (
     primary_sqlite_code,
 )
 from ..messages import FailureResponse, FinalizeRequest, OpenRequest, PrepareRequest, StmtResponse
-from .sql import survey
+from ..sql.survey import survey
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .sql import Survey
+    from ..sql.survey import Survey
 
 __all__ = ["Session", "Statement", "loses_session"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..schema import REGISTRY as REGISTRY
+from ..declare.declared import REGISTRY as REGISTRY
 from . import requests, responses  # they fill the registry
 from .base import Header, Message
 from .requests import *  # noqa: F403

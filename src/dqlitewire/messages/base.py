@@ -2,7 +2,7 @@
 
 `Message` is open: a subclass with `encode_body` and `decode_body` and a `MSG_TYPE` gets header and checks
 from here. The protocol's own messages are `Request`s and `Response`s, immutable and declared field by field
-(see `dqlitewire.schema`).
+(see `dqlitewire.declare.declared`).
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from struct import Struct
 
 from ..checks import readable
 from ..constants import HEADER_SIZE
-from ..cursor import Cursor
+from ..declare.cursor import Cursor
+from ..declare.declared import Declared, Value, checked_schema, fill, frame_around, reader_of, slots_of
+from ..declare.fields import DERIVED, u32, u64
 from ..exceptions import DecodeError, EncodeError
-from ..fields import DERIVED, u32, u64
 from ..limits import DEFAULT_OPTIONS, Options
-from ..schema import Declared, Value, checked_schema, fill, frame_around, reader_of, slots_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, ClassVar, Self, TypeVar
 
-    from ..fields import Field
+    from ..declare.fields import Field
 
     F = TypeVar("F")
 

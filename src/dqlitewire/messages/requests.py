@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from ..constants import NodeRole, RequestType, ResponseType
-from ..cursor import Cursor
+from ..declare.cursor import Cursor
+from ..declare.declared import checked_schema, fill, frame_around
+from ..declare.fields import (
+    empty_header,
+    form,
+    params,
+    params_schema,
+    reserved,
+    role,
+    schema_byte,
+    text,
+    u32,
+    u64,
+)
 from ..exceptions import EncodeError
-from ..fields import empty_header, form, params, params_schema, reserved, role, schema_byte, text, u32, u64
 from ..limits import DEFAULT_OPTIONS, MAX_PARAM_COUNT
-from ..schema import checked_schema, fill, frame_around
 from ..types import U64, WireInput
 from .base import Request
 

@@ -13,9 +13,10 @@ from ..checks import (
     choice_of,
 )
 from ..constants import NodeRole, ResponseType, ValueType
-from ..cursor import Cursor
+from ..declare.cursor import Cursor
+from ..declare.declared import Value, checked_schema, fill, frame_around, slots_of
+from ..declare.fields import files, ignored, nodes, other, padding, role, stmt_schema, text, u32, u64
 from ..exceptions import EncodeError
-from ..fields import files, ignored, nodes, other, padding, role, stmt_schema, text, u32, u64
 from ..limits import (
     DEFAULT_MAX_ROWS,
     DEFAULT_OPTIONS,
@@ -33,11 +34,10 @@ from ..limits import (
     MAX_TAIL_OFFSET,
     Options,
 )
-from ..rows import RowTypes, read_rows
-from ..schema import Value, checked_schema, fill, frame_around, slots_of
+from ..rows.read import RowTypes, read_rows
+from ..rows.write import write_rows
 from ..text import kind_of, sanitize_for_log, sanitize_server_text, shown
 from ..types import U64, WireValue, blob_bytes, pack_text
-from ..writers import write_rows
 from .base import HEADER, Response
 
 TYPE_CHECKING = False

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dqlitewire.testing.engine import RequestRecord
-    from dqlitewire.testing.faults import Fault
-    from dqlitewire.testing.generations import Generation
-    from dqlitewire.testing.hazards import Hazard, HazardKind
+    from dqlitewire.faults.faults import Fault
+    from dqlitewire.testing.node.engine import RequestRecord
+    from dqlitewire.testing.node.generations import Generation
+    from dqlitewire.testing.node.hazards import Hazard, HazardKind
     from dqlitewire.testing.server import DqliteCluster, DqliteServer, Node
 
 __all__ = [
@@ -26,14 +26,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "DqliteCluster": "server",
-    "DqliteServer": "server",
-    "Fault": "faults",
-    "Generation": "generations",
-    "Hazard": "hazards",
-    "HazardKind": "hazards",
-    "Node": "server",
-    "RequestRecord": "engine",
+    "DqliteCluster": "dqlitewire.testing.server",
+    "DqliteServer": "dqlitewire.testing.server",
+    "Fault": "dqlitewire.faults.faults",
+    "Generation": "dqlitewire.testing.node.generations",
+    "Hazard": "dqlitewire.testing.node.hazards",
+    "HazardKind": "dqlitewire.testing.node.hazards",
+    "Node": "dqlitewire.testing.server",
+    "RequestRecord": "dqlitewire.testing.node.engine",
 }
 
 
@@ -43,6 +43,6 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    value: object = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    value: object = getattr(importlib.import_module(home), name)
     globals()[name] = value
     return value

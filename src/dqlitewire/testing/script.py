@@ -23,9 +23,9 @@ from dqlitewire.constants import NodeRole
 from dqlitewire.explain import Span, explain
 from dqlitewire.messages.base import Message
 from dqlitewire.testing.arguments import check_flag, check_seconds, shown
-from dqlitewire.testing.cluster import Member
-from dqlitewire.testing.listening import listen_tcp
-from dqlitewire.testing.loop import Loop
+from dqlitewire.testing.node.cluster import Member
+from dqlitewire.testing.serving.listening import listen_tcp
+from dqlitewire.testing.serving.loop import Loop
 
 __all__ = ["Script", "ScriptError", "ScriptedServer", "close", "expect", "send", "send_bytes", "wait"]
 

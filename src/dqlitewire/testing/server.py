@@ -18,6 +18,8 @@ from types import TracebackType
 from typing import Any, cast
 
 from dqlitewire.constants import NodeRole
+from dqlitewire.faults.faults import Faults
+from dqlitewire.faults.orders import FaultOrders
 from dqlitewire.testing.arguments import (
     check_file,
     check_flag,
@@ -28,16 +30,14 @@ from dqlitewire.testing.arguments import (
     check_text,
     shown,
 )
-from dqlitewire.testing.cluster import Member
-from dqlitewire.testing.database import SqlFailure
-from dqlitewire.testing.engine import Engine, RequestRecord
-from dqlitewire.testing.faults import Faults
-from dqlitewire.testing.generations import Generation
-from dqlitewire.testing.generations import generation as find_generation
-from dqlitewire.testing.hazards import Hazard
-from dqlitewire.testing.listening import Listener, listen_tcp, listen_unix
-from dqlitewire.testing.loop import Loop
-from dqlitewire.testing.orders import FaultOrders
+from dqlitewire.testing.node.cluster import Member
+from dqlitewire.testing.node.database import SqlFailure
+from dqlitewire.testing.node.engine import Engine, RequestRecord
+from dqlitewire.testing.node.generations import Generation
+from dqlitewire.testing.node.generations import generation as find_generation
+from dqlitewire.testing.node.hazards import Hazard
+from dqlitewire.testing.serving.listening import Listener, listen_tcp, listen_unix
+from dqlitewire.testing.serving.loop import Loop
 
 __all__ = ["DqliteCluster", "DqliteServer", "Node"]
 

@@ -21,16 +21,16 @@ from typing import BinaryIO
 
 from dqlitewire.checks import checked_number
 from dqlitewire.conversation import Exchange, Side
-from dqlitewire.cursor import Span
+from dqlitewire.declare.cursor import Span
 from dqlitewire.explain import explain as _explain
 from dqlitewire.limits import checked_cap
 from dqlitewire.traffic.direction import guess
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.items import Item, items
-from dqlitewire.traffic.line import Clock, line
-from dqlitewire.traffic.sources import Format, Recording, Source, open_pair, open_source
-from dqlitewire.traffic.streams import Connection
-from dqlitewire.traffic.transcript import TranscriptWriter
+from dqlitewire.traffic.sources.pieces import Connection
+from dqlitewire.traffic.sources.source import Format, Recording, Source, open_pair, open_source
+from dqlitewire.traffic.sources.transcript import TranscriptWriter
+from dqlitewire.traffic.views.line import Clock, line
 
 __all__ = [
     "Connection",

@@ -19,9 +19,9 @@ from typing import Any, cast
 
 from dqlitewire.constants import PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
 from dqlitewire.conversation import Frame, Garbage, Observer, Side
-from dqlitewire.traffic.packets import Segment, endpoints
-from dqlitewire.traffic.streams import Connection, Piece, What
-from dqlitewire.traffic.tcp import Delivery, Flow, Half, Reassembler
+from dqlitewire.traffic.sources.packets import Segment, endpoints
+from dqlitewire.traffic.sources.pieces import Connection, Piece, What
+from dqlitewire.traffic.sources.tcp import Delivery, Flow, Half, Reassembler
 
 _new: Any = cast(Any, tuple).__new__  # a NamedTuple's own constructor takes three times as long
 MAX_WAITING = 32 << 10  # bytes of a flow that is not decided

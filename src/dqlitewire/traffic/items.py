@@ -27,7 +27,7 @@ from dqlitewire.conversation import (
     Preamble,
     Side,
 )
-from dqlitewire.cursor import Span
+from dqlitewire.declare.cursor import Span
 from dqlitewire.explain import explain
 from dqlitewire.limits import checked_cap
 from dqlitewire.traffic.redact import (
@@ -39,8 +39,8 @@ from dqlitewire.traffic.redact import (
     redact_sql,
     redact_text,
 )
-from dqlitewire.traffic.sources import Source
-from dqlitewire.traffic.streams import Connection, What
+from dqlitewire.traffic.sources.pieces import Connection, What
+from dqlitewire.traffic.sources.source import Source
 
 MAX_HELD = 128 << 20  # bytes, of all connections
 LOOK = 1 << 20  # bytes of traffic, and CONNECTION more for each connection

@@ -30,7 +30,7 @@ from dqlitewire.messages import (
     ServersResponse,
 )
 from dqlitewire.traffic.errors import SourceError
-from dqlitewire.traffic.summary import summarise
+from dqlitewire.traffic.views.summary import summarise
 
 LIMITS = Limits(max_message_size=4 << 20)  # the largest answer names 10 000 nodes
 

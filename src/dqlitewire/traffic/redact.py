@@ -15,11 +15,11 @@ from functools import partial
 from typing import Any
 
 from dqlitewire import HEADER_SIZE, DecodeError, NodeRole
-from dqlitewire.cursor import Span
+from dqlitewire.declare.cursor import Span
+from dqlitewire.declare.declared import REGISTRY
 from dqlitewire.explain import explain
-from dqlitewire.schema import REGISTRY
-from dqlitewire.traffic.names import Names, names_of
-from dqlitewire.traffic.wording import Whose, cut
+from dqlitewire.servers.wording import Whose, cut
+from dqlitewire.sql.names import Names, names_of
 
 _INDEX = re.compile(r"\[\d+\]$")
 _PATH = re.compile(r"[\w.\[\]]+", re.ASCII)

@@ -18,13 +18,13 @@ from dqlitewire import primary_sqlite_code
 from dqlitewire.checks import checked_number, checked_option
 from dqlitewire.constants import LEADER_ERROR_CODES, SQLITE_BUSY
 from dqlitewire.conversation import Exchange, FailureInfo, Outcome, Retry
-from dqlitewire.conversation.sql import normalise
 from dqlitewire.messages import LeaderResponse
+from dqlitewire.sql.survey import normalise
 from dqlitewire.traffic.items import Item
 from dqlitewire.traffic.quantiles import Durations
-from dqlitewire.traffic.streams import Connection
-from dqlitewire.traffic.summary import elide
-from dqlitewire.traffic.words import explain_answer
+from dqlitewire.traffic.sources.pieces import Connection
+from dqlitewire.traffic.views.glossary import explain_answer
+from dqlitewire.traffic.views.summary import elide
 
 MAX_STATEMENTS = 5000
 MAX_FAILURES = 1000

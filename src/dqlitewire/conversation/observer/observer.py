@@ -1,0 +1,337 @@
+"""Somebody else's connection: both directions in, exchanges out. Nothing that the bytes say makes it raise.
+
+The contract: the k-th answer belongs to the k-th request, as the table says. Only after bytes were lost may
+an answer skip requests that cannot have got it; those come out unanswered. An answer that does not fit
+otherwise ends its request as "wrong", and one that nobody asked for is an exchange of its own, an "orphan".
+
+A Frame comes out before the Exchange it ends. Bytes of both sides may come in any interleaving in which no
+answer precedes its request. No bytes (b"") are no end: `receive_eof` says that.
+
+What is held is bounded, whatever is sent and whichever side is silent: one frame of each side that is not
+complete; `MAX_OPEN` requests without an answer, or twice `MAX_OPEN_BYTES` of them, of which the oldest comes
+out unanswered; `MAX_STATEMENTS` prepared texts, or `MAX_TEXTS` characters, of which the oldest is forgotten;
+of answers what `keep_answers` and `exchange.MAX_KEPT` say.
+
+An interrupt inside a method leaves the observer poisoned (`guard.py`): what it knew of the connection is
+lost.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+
+from ...checks import checked_number, whole_bytes
+from ...constants import PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
+from ...guard import Guarded, guarded
+from ...limits import checked_cap
+from ...text import shown
+from ..events import Ending, Side
+from ..frames import FrameReader, answer_key
+from ..table import DONE, PART, Turn
+from .exchange import Exchange
+from .overheard import End, Frame, Preamble
+from .tap import State, Tap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ...limits import Limits
+    from ..events import Event
+
+__all__ = ["Observer"]
+
+MAX_OPEN = 1 << 14
+MAX_OPEN_BYTES = 32 << 20
+MAX_STATEMENTS = 1 << 14
+MAX_TEXTS = 16 << 20
+_EMPTY, _FAILURE = int(ResponseType.EMPTY), int(ResponseType.FAILURE)
+
+
+class Observer(Guarded):
+    """Both directions of one connection.
+
+    Args:
+        limits: caps for decoding.
+        count_rows: decode ROWS to count them; without, `row_count` is None and frames cost a few
+            microseconds.
+        keep_answers: answer frames kept in one exchange, at least 1; None for all.
+        handshake: without, both streams begin with a frame, as when cut behind the handshake.
+        midstream: the connection was joined at any place; frames are looked for.
+
+    Raises:
+        ValueError: `keep_answers` is below 1.
+        TypeError: it is neither an integer nor None.
+    """
+
+    def __init__(
+        self,
+        *,
+        limits: Limits | None = None,
+        count_rows: bool = True,
+        keep_answers: int | None = 64,
+        handshake: bool = True,
+        midstream: bool = False,
+    ) -> None:
+        super().__init__()
+        self._count_rows = count_rows
+        self._keep = checked_cap("keep_answers", keep_answers)
+        self._events: list[Event] = []
+        reader = FrameReader(limits, tolerant=True)
+        begin = State.LOST if midstream else State.START if handshake else State.FRAMES
+        self._taps = {side: Tap(side, self._take, reader, limits, begin) for side in Side}
+        self._client = self._taps[Side.CLIENT]
+        self._queue: deque[Exchange] = deque()
+        self._orphan: Exchange | None = None  # an answer of several frames that nobody asked for
+        self._asked = 0  # bytes of requests since they were counted
+        self._statements: OrderedDict[int, str] = OrderedDict()
+        self._texts = 0  # characters of them
+
+    @property
+    def version(self) -> int | None:
+        """What the client's handshake said; None before it or if it was not seen."""
+        return self._client.version
+
+    @property
+    def unanswered(self) -> tuple[Exchange, ...]:
+        """The exchanges that are open, in order."""
+        return tuple(self._queue)
+
+    def offset(self, side: Side) -> int:
+        """Return how many bytes of a side have come out in events."""
+        return self._tap(side).offset
+
+    @property
+    def error(self) -> BaseException | None:
+        """What poisoned the observer, or None."""
+        return self._broken_by
+
+    @property
+    def held(self) -> int:
+        """About how many bytes of memory are held for what is not over."""
+        waiting = sum(tap.waiting for tap in self._taps.values())
+        return waiting + self._open_bytes + self._texts + _OBJECT * (len(self._queue) + len(self._statements))
+
+    @property
+    def _open_bytes(self) -> int:
+        return sum(exchange.request_bytes for exchange in self._queue)
+
+    @guarded
+    def receive(self, side: Side, data: bytes | bytearray | memoryview, time: float = 0.0) -> list[Event]:
+        """Take bytes that one side sent, and return what they complete.
+
+        Raises:
+            PoisonedError: an earlier call was interrupted.
+        """
+        self._tap(side).receive(whole_bytes(data), time)
+        return self._drained()
+
+    @guarded
+    def receive_gap(self, side: Side, size: int | None = None, time: float = 0.0) -> list[Event]:
+        """Note that bytes of one side were lost, `size` of them or an unknown number.
+
+        Raises:
+            ValueError: `size` is below 0.
+            TypeError: it is neither an integer nor None.
+        """
+        tap = self._tap(side)
+        if size is not None:
+            size = checked_number("size", size, 0, kind="an integer or None")
+        tap.receive_gap(size, time)
+        return self._drained()
+
+    @guarded
+    def receive_eof(self, side: Side, time: float = 0.0) -> list[Event]:
+        """Take the end of one side's stream; with the server's, what is open stays unanswered."""
+        self._end_side(side, time)
+        return self._drained()
+
+    @guarded
+    def finish(self, time: float = 0.0) -> list[Event]:
+        """Take the end of the capture: both sides end, everything open comes out."""
+        for side in (Side.CLIENT, Side.SERVER):
+            self._end_side(side, time)
+        return self._drained()
+
+    def _tap(self, side: Side) -> Tap:
+        if not isinstance(side, Side):
+            raise TypeError(f"got {shown(side)}, a Side is needed")
+        return self._taps[side]
+
+    def _end_side(self, side: Side, time: float) -> None:
+        tap = self._tap(side)
+        if not tap.ended:
+            left = tap.finish()
+            self._events.append(End(side, self._ending(side, left), left, tap.offset - len(left), time))
+        if self._taps[Side.SERVER].ended:
+            self._close_all()
+
+    def _drained(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events
+
+    def _ending(self, side: Side, left: bytes) -> Ending:
+        if left:
+            return Ending.MID_FRAME
+        if side is Side.SERVER and (
+            self._orphan is not None or (self._queue and self._queue[0].answer_count)
+        ):
+            return Ending.MID_ANSWER
+        return Ending.UNANSWERED if self._queue else Ending.CLEAN
+
+    # ------------------------------------------------------------------ what the taps emit
+
+    def _take(self, event: Event) -> None:
+        self._events.append(event)
+        if isinstance(event, Frame):
+            if event.is_request:
+                self._request(event)
+            else:
+                self._answer(event)
+        elif isinstance(event, Preamble):
+            self._preamble(event)
+
+    def _preamble(self, preamble: Preamble) -> None:
+        if preamble.kind == "http response" and preamble.data.split(None, 2)[1:2] != [b"101"]:
+            self._client.make_opaque("http")
+        elif preamble.kind == "tls":
+            self._taps[Side.SERVER].make_opaque("tls")
+
+    def _request(self, frame: Frame) -> None:
+        exchange = Exchange(frame)
+        frame.exchange = exchange
+        kind = frame.data[4]
+        if not self._count_rows:
+            exchange.row_count = None
+        if exchange.place.turn is Turn.RAFT:
+            for tap in self._taps.values():
+                tap.make_opaque("raft")
+            self._end(exchange, "raft")
+            return
+        if kind == RequestType.INTERRUPT and self._queue:
+            last = self._queue[-1]
+            last.place = last.place.draining or last.place
+        statement = exchange.runs_statement
+        if statement is not None:
+            exchange.sql = self._statements.get(statement)
+        self._queue.append(exchange)
+        self._asked += len(frame.data)
+        if self._asked > MAX_OPEN_BYTES or len(self._queue) > MAX_OPEN:
+            self._shed()
+
+    def _shed(self) -> None:
+        # counting takes time: done each MAX_OPEN_BYTES, or an eighth of MAX_OPEN; so answers need not count
+        self._asked = 0
+        held, most = self._open_bytes, MAX_OPEN if len(self._queue) <= MAX_OPEN else MAX_OPEN * 7 // 8
+        while len(self._queue) > most or (held > MAX_OPEN_BYTES and len(self._queue) > 1):
+            self._client.lossy = True  # from now on an answer may be that of a request that is gone
+            held -= self._queue[0].request_bytes
+            self._end(self._queue.popleft(), "unanswered")
+
+    def _answer(self, frame: Frame) -> None:
+        key = answer_key(frame.data)
+        if self._orphan is not None:
+            self._continue_orphan(frame, key)
+            return
+        if not self._queue or key not in self._queue[0].place.after:
+            self._misfit(frame, key)
+            return
+        exchange = self._queue[0]
+        self._add(exchange, frame, key)
+        place = exchange.place
+        exchange.place = then = place.after[key]
+        if not then.ended:
+            return
+        self._queue.popleft()
+        if key == _EMPTY and place is place.draining:
+            self._end(exchange, "interrupted")
+            interrupt = self._queue.popleft()
+            interrupt.add(frame, self._keep)
+            self._end(interrupt, "done")
+        else:
+            self._end(exchange, "failure" if key == _FAILURE else "done")
+
+    def _add(self, exchange: Exchange, frame: Frame, key: int) -> None:
+        kind = frame.data[4]
+        if kind == ResponseType.LEADER and self.version == PROTOCOL_VERSION_LEGACY:
+            frame.version = PROTOCOL_VERSION_LEGACY
+        elif kind == ResponseType.SERVERS and exchange.request is not None:
+            frame.servers_format = 1 if any(exchange.request.data[8:16]) else 0
+        elif kind == ResponseType.ROWS and self._count_rows and exchange.row_count is not None:
+            exchange.row_count += frame.rows
+        exchange.add(frame, self._keep)
+        if key == _EMPTY and exchange.place is exchange.place.draining:
+            # it is the INTERRUPT's own answer, and ends this exchange on the way
+            exchange.answers.pop()
+            exchange.answer_count -= 1
+            exchange.answer_bytes -= frame.size
+
+    def _misfit(self, frame: Frame, key: int) -> None:
+        if any(tap.lossy for tap in self._taps.values()):
+            for skipped, exchange in enumerate(self._queue):
+                if key in exchange.place.after:
+                    for _ in range(skipped):
+                        self._end(self._queue.popleft(), "unanswered")
+                    self._answer(frame)
+                    return
+        elif self._queue:
+            exchange = self._queue.popleft()
+            exchange.add(frame, self._keep)
+            self._end(exchange, "wrong")
+            return
+        self._orphan = Exchange(None)
+        self._continue_orphan(frame, key)
+
+    def _continue_orphan(self, frame: Frame, key: int) -> None:
+        orphan = self._orphan
+        assert orphan is not None
+        if orphan.answers and key not in (PART, DONE, _FAILURE, _EMPTY):
+            self._end(orphan, "orphan")
+            self._orphan = None
+            self._answer(frame)
+            return
+        self._add(orphan, frame, key)
+        if key != PART:
+            self._orphan = None
+            self._end(orphan, "orphan")
+
+    def _end(self, exchange: Exchange, ending: str) -> None:
+        exchange.ending = ending
+        self._follow_statements(exchange)
+        self._events.append(exchange)
+
+    def _close_all(self) -> None:
+        if self._orphan is not None:
+            self._end(self._orphan, "orphan")
+            self._orphan = None
+        while self._queue:
+            self._end(self._queue.popleft(), "unanswered")
+
+    # ------------------------------------------------------------------ prepared statements
+
+    def _follow_statements(self, exchange: Exchange) -> None:
+        request = exchange.request
+        if request is None:
+            return
+        statement = exchange.runs_statement
+        if statement is not None:  # again: a PREPARE sent ahead has been answered since
+            exchange.sql = self._statements.get(statement)
+            return
+        kind = request.data[4]
+        if kind == RequestType.PREPARE and exchange.ending == "done":
+            answer: Any = exchange.answers[-1].message
+            text = getattr(request.message, "sql", None)
+            if answer is not None and text is not None:
+                self._forget(answer.stmt_id)
+                self._statements[answer.stmt_id] = text
+                self._texts += len(text)
+                while len(self._statements) > MAX_STATEMENTS or self._texts > MAX_TEXTS:
+                    self._forget(next(iter(self._statements)))
+        elif kind == RequestType.FINALIZE and exchange.ending == "done" and request.size >= 16:
+            self._forget(int.from_bytes(request.data[12:16], "little"))
+
+    def _forget(self, statement: int) -> None:
+        self._texts -= len(self._statements.pop(statement, ""))
+
+
+_OBJECT = 1024  # what an exchange with its request, or a statement, takes beside its bytes

@@ -1,0 +1,331 @@
+"""One direction of somebody else's connection cut into what it is made of: preambles, frames, and what is
+neither.
+
+Nothing here raises on bytes. In step, any header is believed that announces a body within the cap; out of
+step, what `resync` says. Whatever the bytes, the work is linear in their number: those that wait are joined
+when what they wait for is there, and not before; guesses are paid for.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from ...constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
+from ...limits import DEFAULT_MAX_MESSAGE_SIZE
+from ..events import Event, Side
+from ..frames import FrameReader
+from .overheard import Frame, Gap, Garbage, Opaque, Preamble
+from .resync import Resync
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...limits import Limits
+
+__all__ = ["State", "Tap"]
+
+_METHODS = (b"GET ", b"POST ", b"PUT ", b"PATCH ", b"CONNECT ", b"OPTIONS ", b"HEAD ", b"DELETE ")
+_MAX_HTTP_HEAD = 65536
+_END_OF_HEAD = b"\r\n\r\n"
+_HANDSHAKES = {PROTOCOL_VERSION: "handshake", PROTOCOL_VERSION_LEGACY: "legacy handshake"}
+
+
+class State(Enum):
+    """What a tap looks for."""
+
+    START = "a handshake, or what stands before it"
+    FRAMES = "frames, one behind the other"
+    LOST = "a place where frames go on"
+    OPAQUE = "nothing"
+
+
+class Tap:
+    """The reader of one direction.
+
+    Args:
+        side: who sends these bytes.
+        emit: is called with each Frame, Preamble, Garbage, Opaque and Gap, in the order of the bytes.
+        limits: caps for decoding; the cap of a frame also bounds what a header may announce.
+        begin: what the stream begins with.
+
+    Attributes:
+        version: what the client's handshake said, None before it or without one.
+        lossy: bytes were lost or made no sense, so that a frame may be missing.
+        ended: the side has ended its stream.
+    """
+
+    __slots__ = (
+        "_data",
+        "_emit",
+        "_first",
+        "_flushing",
+        "_have",
+        "_max",
+        "_need",
+        "_opaque_kind",
+        "_parts",
+        "_position",
+        "_reader",
+        "_resync",
+        "_skip",
+        "_state",
+        "_tail",
+        "_time",
+        "ended",
+        "lossy",
+        "offset",
+        "side",
+        "version",
+    )
+
+    def __init__(
+        self,
+        side: Side,
+        emit: Callable[[Event], None],
+        reader: FrameReader,
+        limits: Limits | None,
+        begin: State = State.START,
+    ) -> None:
+        self.side = side
+        self.offset = 0  # of the next byte, in the stream
+        self.version: int | None = None
+        self.lossy = begin is State.LOST
+        self.ended = False
+        self._emit = emit
+        self._reader = reader
+        cap = DEFAULT_MAX_MESSAGE_SIZE if limits is None else limits.max_message_size
+        self._max = cap or 1 << 32
+        self._state = begin
+        self._opaque_kind = ""
+        self._tail: bytes | None = None  # while an HTTP head waits for its end: the last bytes of it
+        self._parts: list[bytes] = []  # the bytes that wait
+        self._have = 0  # how many they are
+        self._need = 0  # how many of them another step needs
+        self._data = b""  # the bytes that wait while steps are taken, in one piece
+        self._position = 0  # of the next byte, in `_data`
+        self._first = 0.0  # when the first byte that waits came
+        self._time = 0.0
+        self._skip = 0  # bytes of a damaged frame still to come
+        self._resync = Resync(side, self._max)
+        self._flushing = False
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes wait for more."""
+        return self._have
+
+    def make_opaque(self, kind: str) -> None:
+        """Stop looking for frames: "raft", "tls" or "http" from here on."""
+        self._state = State.OPAQUE
+        self._opaque_kind = kind
+
+    def receive(self, data: bytes, time: float) -> None:
+        """Take bytes and emit what they complete."""
+        self._time = time
+        if not self._have:
+            self._first = time
+        self._parts.append(bytes(data))
+        self._have += len(data)
+        if self._have >= self._need or (self._tail is not None and self._ends_head(data)):
+            self._run()
+
+    def _ends_head(self, data: bytes) -> bool:
+        joined = (self._tail or b"") + data
+        self._tail = joined[-3:]
+        return _END_OF_HEAD in joined
+
+    def _run(self) -> None:
+        self._need = 0
+        self._data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self._parts = []
+        while self._STEPS[self._state](self):
+            pass
+        left = self._data[self._position :]
+        if self._position:
+            self._first = self._time
+        self._data, self._position = b"", 0
+        self._parts = [left] if left else []
+        self._have = len(left)
+
+    def _take(self, size: int) -> tuple[Side, int, bytes, float, float]:
+        start = self._time if self._position else self._first
+        position = self._position
+        self._position = position + size
+        offset = self.offset
+        self.offset = offset + size
+        return self.side, offset, self._data[position : position + size], start, self._time
+
+    # Each step takes what it can and says whether another may go on; it waits for more bytes by returning
+    # False.
+
+    def _start(self) -> bool:
+        head = self._data[self._position : self._position + 8]
+        if len(head) >= 2 and head[0] == 0x16 and head[1] == 3:
+            self._emit(Preamble(*self._take(len(self._data) - self._position), "tls"))
+            self.make_opaque("tls")
+            return True
+        if len(head) < 8:
+            return False
+        if self.side is Side.SERVER and not head.startswith(b"HTTP/"):
+            self._state = State.FRAMES
+            return True
+        if head.startswith((b"HTTP/", *_METHODS)):
+            return self._http()
+        version = int.from_bytes(head, "little")
+        if version not in _HANDSHAKES and head[4] and not self._flushing:
+            is_request = self._resync.fits(self._data, self._position, self.offset - self._position)
+            if is_request is None:
+                self._need = _size(self._data, self._position)
+                return False
+            if is_request:  # the beginning was missed
+                self._state = State.FRAMES
+                self.lossy = True
+                return True
+        self.version = version
+        self._state = State.FRAMES
+        self._emit(Preamble(*self._take(8), _HANDSHAKES.get(version, "unknown handshake")))
+        return True
+
+    def _http(self) -> bool:
+        end = self._data.find(_END_OF_HEAD, self._position)
+        if end < 0 and len(self._data) - self._position <= _MAX_HTTP_HEAD:
+            self._tail, self._need = self._data[-3:], _MAX_HTTP_HEAD + 1
+            return False
+        self._tail = None
+        if end < 0:
+            self._lose()
+            return True
+        kind = "http request" if self.side is Side.CLIENT else "http response"
+        preamble = Preamble(*self._take(end + 4 - self._position), kind)
+        if self.side is Side.SERVER:
+            self._state = State.FRAMES
+            if preamble.data.split(None, 2)[1:2] != [b"101"]:
+                self.make_opaque("http")
+        self._emit(preamble)
+        return True
+
+    def _frames(self) -> bool:
+        data, size_of_data, emit = self._data, len(self._data), self._emit
+        if self._skip:
+            return self._skip_damaged()
+        while self._state is State.FRAMES:
+            position = self._position
+            if size_of_data - position < HEADER_SIZE:
+                return False
+            size = HEADER_SIZE + 8 * int.from_bytes(data[position : position + 4], "little")
+            if size == HEADER_SIZE or size > self._max or self._is_odd(position, size):
+                self._lose()
+                return True
+            if size_of_data - position < size:
+                self._need = size
+                return False
+            emit(self._frame(size))
+        return True
+
+    def _is_odd(self, position: int, size: int) -> bool:
+        # unused bytes that are used, or a schema no answer has: believed once the frame is there and decodes
+        data = self._data
+        if not (
+            data[position + 6] or data[position + 7] or (data[position + 5] > 1 and self.side is Side.SERVER)
+        ):
+            return False
+        base = self.offset - self._position
+        if position + size > len(data):
+            return self._flushing or not self._resync.pays(size, base + position)
+        return not self._resync.decodes(data, position, size, base)
+
+    def _frame(self, size: int) -> Frame:
+        return Frame(*self._take(size), self._reader)
+
+    def _lose(self) -> None:
+        self._state = State.LOST
+        self.lossy = True
+
+    def _search(self) -> bool:
+        # out of step: look for a place where frames go on
+        data, resync, base = self._data, self._resync, self.offset - self._position
+        position = resync.find(data, self._position)
+        while position >= 0:
+            size = resync.fits(data, position, base)
+            if size is None and not self._flushing:
+                self._need = _size(data, position)
+                break
+            if size:
+                self._drop(position)
+                self._state = State.FRAMES
+                return True
+            position = resync.find(data, position + 1)
+        # a header may begin in the last bytes
+        self._drop(position if position >= 0 else len(data) - HEADER_SIZE + 1)
+        return False
+
+    def _drop(self, position: int) -> None:
+        if position > self._position:
+            self._emit(Garbage(*self._take(position - self._position)))
+
+    def _skip_damaged(self) -> bool:
+        size = min(self._skip, len(self._data) - self._position)
+        self._skip -= size
+        if size:
+            self._emit(Garbage(*self._take(size)))
+        return not self._skip
+
+    def _pass(self) -> bool:
+        size = len(self._data) - self._position
+        if size:
+            self._emit(Opaque(*self._take(size), self._opaque_kind))
+        return False
+
+    _STEPS: dict[State, Callable[[Tap], bool]] = {
+        State.START: _start,
+        State.FRAMES: _frames,
+        State.LOST: _search,
+        State.OPAQUE: _pass,
+    }
+
+    # ------------------------------------------------------------------ losses and the end
+
+    def receive_gap(self, size: int | None, time: float) -> None:
+        """Note that bytes were lost; a loss inside one frame costs that frame and no more."""
+        self._time = time
+        missing = self._skip
+        if self._state is State.FRAMES and not missing and self._have >= HEADER_SIZE:
+            self._data = b"".join(self._parts)
+            missing = _size(self._data, 0) - self._have
+        inside = size is not None and 0 < size <= missing
+        self._give_up_waiting(as_frame=inside and not self._skip)
+        self._emit(Gap(self.side, self.offset, size, time))
+        self.offset += size or 0
+        self._resync.miss(size or 0)
+        if self._state is not State.OPAQUE:
+            self.lossy = True
+            self._skip = missing - size if inside and size is not None else 0
+            if not inside:
+                self._state = State.LOST
+
+    def _give_up_waiting(self, as_frame: bool) -> None:
+        self._data = b"".join(self._parts)
+        if as_frame:
+            frame = self._frame(self._have)
+            frame.damaged = True
+            self._emit(frame)
+        else:
+            self._drop(self._have)
+        self._parts, self._data = [], b""
+        self._position = self._have = self._need = 0
+        self._tail = None
+
+    def finish(self) -> bytes:
+        """Emit what can still be found in the bytes that wait, and return what is left of them."""
+        self._flushing = True
+        self._run()
+        left = b"".join(self._parts)
+        self._parts, self._have, self._need = [], 0, 0
+        self.offset += len(left)
+        self.ended = True
+        return left
+
+
+def _size(data: bytes, position: int) -> int:
+    return HEADER_SIZE + 8 * int.from_bytes(data[position : position + 4], "little")

@@ -1,0 +1,1 @@
+"""Declare a message once: fields, the class made of them, and the code generated for it."""

@@ -1,0 +1,145 @@
+"""Read one frame's fields in order, with every bound tested and every error placed.
+
+The generated readers of `schema` are for speed and give up at the first doubt; a `Cursor` then reads the same
+bytes again and says what is wrong, in which field, at which offset. It also notes the byte range of each
+field, which is what `explain` shows.
+"""
+
+from __future__ import annotations
+
+from ..exceptions import DecodeError
+from ..text import abbreviate
+from ..types import read_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from ..limits import Options
+    from ..parts import Parts
+
+__all__ = ["Cursor", "Span"]
+
+
+class Span:
+    """A named range of a frame's bytes and what it means.
+
+    Value and children are read when asked for, children once.
+
+    Attributes:
+        name: the field's name, or that of a part of it.
+        start: first byte, counted from the frame's start.
+        end: first byte behind it.
+        error: why reading stopped here, for the root of a frame that could not be read whole.
+    """
+
+    __slots__ = ("_children", "_source", "_value", "end", "error", "name", "start")
+
+    def __init__(
+        self,
+        name: str,
+        start: int,
+        end: int,
+        value: object = None,
+        children: Sequence[Span] = (),
+        error: DecodeError | None = None,
+        source: tuple[Parts, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.start = start
+        self.end = end
+        self.error = error
+        self._value = value
+        self._children = children
+        self._source = source
+
+    @property
+    def value(self) -> Any:
+        """The decoded value, None for a group or padding."""
+        if self._source is None:
+            return self._value
+        parts, kind = self._source
+        return parts.value(kind, self.start, self.end)
+
+    @property
+    def children(self) -> Sequence[Span]:
+        """The parts, in wire order."""
+        if self._source is not None and not self._children:
+            parts, kind = self._source
+            self._children = parts.divided(kind, self.start, self.end)
+        return self._children
+
+    def __repr__(self) -> str:
+        count = len(self.children)
+        inner = f", {count} children" if count else ""
+        return f"Span({self.name!r}, {self.start}, {self.end}, {abbreviate(self.value)}{inner})"
+
+
+class Cursor:
+    """A position in `data[pos:end]` that knows the path of the field it stands in."""
+
+    __slots__ = ("data", "end", "options", "parts", "path", "pos", "schema")
+
+    def __init__(
+        self,
+        data: bytes,
+        pos: int,
+        end: int,
+        options: Options,
+        path: str,
+        schema: int = 0,
+        parts: Parts | None = None,
+    ) -> None:
+        self.data = data
+        self.pos = pos
+        self.end = end
+        self.options = options
+        self.path = path
+        self.schema = schema
+        self.parts = parts
+
+    def error(
+        self, name: str, problem: str, offset: int | None = None, limit: int | None = None
+    ) -> DecodeError:
+        path = f"{self.path}.{name}" if name else self.path
+        return DecodeError(problem, path=path, offset=self.pos if offset is None else offset, limit=limit)
+
+    def note(self, name: str, start: int, kind: str, index: int | None = None) -> None:
+        """Note that a part of some kind (see `parts.py`) stands between `start` and here."""
+        if self.parts is not None:
+            self.parts.note(name, start, self.pos, kind, index)
+
+    def unsigned(self, name: str, size: int) -> int:
+        start = self.pos
+        after = start + size
+        if after > self.end:
+            raise self.error(name, f"got {self.end - start} bytes, {size} are needed")
+        value = int.from_bytes(self.data[start:after], "little")
+        self.pos = after
+        self.note(name, start, "number")
+        return value
+
+    def text(self, name: str, limit: int, index: int | None = None) -> str:
+        start = self.pos
+        try:
+            value, self.pos = read_text(self.data, start, self.end, limit, self.options.text_errors)
+        except DecodeError as error:
+            error.path = f"{self.path}.{name}" if index is None else f"{self.path}.{name}[{index}]"
+            raise
+        self.note(name, start, "text", index)
+        return value
+
+    def raw(self, name: str, size: int) -> bytes:
+        start = self.pos
+        after = start + size
+        if after > self.end:
+            raise self.error(name, f"got {size} bytes, {self.end - start} are left")
+        value = bytes(self.data[start:after])
+        self.pos = after
+        self.note(name, start, "bytes")
+        return value
+
+    def finish(self) -> None:
+        if self.pos != self.end:
+            raise self.error("", f"got {self.end - self.pos} bytes behind the last field")

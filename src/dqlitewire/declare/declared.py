@@ -1,0 +1,248 @@
+"""Declare a message once; everything that handles it is derived from the declaration.
+
+    class ResultResponse(Response, code=ResponseType.RESULT):
+        last_insert_id: int = u64()
+        rows_affected: int = u64(cap="max_rows_affected")
+
+An annotation is for people and type checkers; the field is the value (`u64()`), which the metaclass takes out
+of the class before it makes the slots. From the fields come the constructor with its checks, equality, hash,
+repr, pickling, the encoder, and two decoders: a generated one for speed (`generate.py`), which gives up at
+the first doubt, and the plain one here, which then reads the same bytes through a `Cursor` and says what is
+wrong.
+"""
+
+from __future__ import annotations
+
+from keyword import iskeyword
+
+from ..checks import choice_of, whole_bytes
+from ..exceptions import DecodeError
+from ..text import abbreviate, shown
+from . import generate
+from .fields import (
+    DERIVED,
+    NAME_OF_KIND,
+    Field,
+    empty_header,
+    files,
+    form,
+    ignored,
+    nodes,
+    other,
+    padding,
+    params,
+    params_schema,
+    reserved,
+    role,
+    schema_byte,
+    stmt_schema,
+    text,
+    u32,
+    u64,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from enum import IntEnum
+    from typing import Any, ClassVar, NoReturn, TypeVar, dataclass_transform
+
+    from ..limits import Options
+
+    Reader = Callable[[bytes, int, Options], Any]
+    T = TypeVar("T")
+else:
+
+    def dataclass_transform(**_: object) -> Callable[[T], T]:
+        return lambda decorated: decorated
+
+
+REGISTRY: dict[tuple[bool, int], type[Any]] = {}  # (is a request, type code) -> message class
+
+
+@dataclass_transform(
+    eq_default=True,
+    frozen_default=True,
+    field_specifiers=(
+        u32,
+        u64,
+        text,
+        role,
+        reserved,
+        padding,
+        ignored,
+        params,
+        schema_byte,
+        params_schema,
+        empty_header,
+        stmt_schema,
+        nodes,
+        files,
+        form,
+        other,
+    ),
+)
+class Declared(type):
+    """Metaclass of value objects that are declared by their fields, messages with the type code besides."""
+
+    def __new__(
+        mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **declaration: Any
+    ) -> Declared:
+        if any(hasattr(base, "FIELDS") for base in bases):
+            raise TypeError(f"{name} cannot be derived from a declared message")
+        fields = [value for value in namespace.values() if isinstance(value, Field)]
+        if fields or declaration:
+            _declare_fields(namespace, fields, bases)
+        if declaration:
+            _declare_message(namespace, **declaration)
+        cls = super().__new__(mcs, name, bases, namespace)
+        if declaration:
+            REGISTRY[cls.IS_REQUEST, declaration["code"]] = cls
+        # What abc.ABCMeta does, without its slower isinstance and class creation.
+        names = {n for base in cls.__mro__ for n in base.__dict__.get("_abstract", ())}
+        cls.__abstractmethods__ = frozenset(
+            n for n in names if getattr(getattr(cls, n, None), "__isabstractmethod__", False)
+        )
+        return cls
+
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **_: Any) -> None:
+        super().__init__(name, bases, namespace)
+
+    if TYPE_CHECKING:
+        IS_REQUEST: bool
+        __abstractmethods__: frozenset[str]
+
+    @property
+    def __signature__(cls) -> None:
+        generate.ensure_init(cls)  # so that `inspect` sees the real constructor
+
+
+# What a declaration puts into the class besides its fields.
+_OF_MESSAGES = frozenset({"ANSWERS", "FIELDS", "MSG_TYPE", "SCHEMAS", "_fast_if", "_readers"})
+
+
+def _check_name(field: Field, bases: tuple[type, ...]) -> None:
+    """Refuse a name that code cannot have, or under which a method would be lost."""
+    wanted = NAME_OF_KIND.get(field.kind, field.name)
+    taken = any(field.name in ancestor.__dict__ for base in bases for ancestor in base.__mro__)
+    taken = taken or field.name in _OF_MESSAGES
+    if field.name != wanted or taken or iskeyword(field.name) or field.name.startswith("__"):
+        raise TypeError(f"a {field.kind} field cannot be named {field.name}")
+
+
+def _declare_fields(namespace: dict[str, Any], fields: list[Field], bases: tuple[type, ...]) -> None:
+    """Take the fields out of a class to be, and put in what they stand for."""
+    for field in fields:
+        field.name = next(key for key, value in namespace.items() if value is field)
+        _check_name(field, bases)
+        del namespace[field.name]
+        if field.kind in DERIVED:
+            namespace[field.name] = DERIVED[field.kind]
+    namespace["FIELDS"] = tuple(fields)
+    namespace["__slots__"] = tuple(f.name for f in fields if f.is_stored)
+    namespace["__match_args__"] = tuple(f.name for f in fields if f.is_attribute and not f.keyword)
+    namespace.setdefault("__init__", generate.lazy_init)
+
+
+def _declare_message(
+    namespace: dict[str, Any],
+    code: IntEnum,
+    schemas: tuple[int, ...] = (0,),
+    answers: tuple[IntEnum, ...] = (),
+    fast_if: str = "True",
+) -> None:
+    namespace.update(
+        MSG_TYPE=code,
+        SCHEMAS=schemas,
+        ANSWERS=answers,
+        _fast_if=fast_if,  # an expression of fields: what the generated decoder may take for certain
+        _readers={},  # generated decoders, by schema
+    )
+    namespace.setdefault("_frame", generate.lazy_frame)
+
+
+class Value(metaclass=Declared):
+    """An immutable object that is equal, hashed, shown, copied and pickled by its fields."""
+
+    __slots__ = ()
+    if TYPE_CHECKING:
+        FIELDS: ClassVar[tuple[Field, ...]]
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__}.{name} cannot be set")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__}.{name} cannot be deleted")
+
+    def _compared(self) -> tuple[object, ...]:
+        return tuple(getattr(self, f.name) for f in self.FIELDS if f.is_attribute and f.compared)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self._compared() == other._compared()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._compared()))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restore, (type(self), *(getattr(self, name) for name in slots_of(type(self))))
+
+    def __repr__(self) -> str:
+        compared = (f.name for f in self.FIELDS if f.is_attribute and f.compared)
+        parts = ", ".join(f"{name}={abbreviate(getattr(self, name))}" for name in compared)
+        return f"{type(self).__name__}({parts})"
+
+
+def slots_of(cls: Any) -> tuple[str, ...]:
+    """Return the names of what objects of a class store, in the order of the declaration."""
+    names: tuple[str, ...] = cls.__slots__
+    return names
+
+
+def _restore(cls: type[Value], *values: object) -> Value:
+    return fill(cls, values)
+
+
+def fill(cls: type[T], values: tuple[object, ...]) -> T:
+    """Make an object without its constructor: what a decoder read is not checked again."""
+    message = object.__new__(cls)
+    for name, value in zip(slots_of(cls), values, strict=True):
+        object.__setattr__(message, name, value)
+    return message
+
+
+def reader_of(cls: Any, schema: int) -> Reader:
+    """Return the decoder of a message in one schema, generated at its first use."""
+    readers: dict[int, Reader] = cls._readers
+    if schema not in readers:
+        readers[schema] = generate.reader(cls, schema)
+    return readers[schema]
+
+
+def frame_around(data: bytes | bytearray | memoryview) -> bytes:
+    """Put a blank header before a body, for readers that take whole frames."""
+    return bytes(8) + whole_bytes(data)
+
+
+def unknown_type(code: int, is_request: bool) -> DecodeError:
+    kind = "request" if is_request else "response"
+    return DecodeError(f"unknown {kind} type {code}", path="Header.msg_type", offset=4)
+
+
+def check_header_schema(cls: Any, schema: int) -> None:
+    if schema not in cls.SCHEMAS:
+        problem = f"schema {schema} of {cls.__name__}, allowed {_allowed(cls)}"
+        raise DecodeError(problem, path="Header.schema", offset=5)
+
+
+def _allowed(cls: Any) -> str:
+    return " and ".join(map(str, cls.SCHEMAS))
+
+
+def checked_schema(cls: Any, schema: object) -> int:
+    """Return the schema of a body, if a message has it."""
+    chosen: int | None = choice_of(schema, cls.SCHEMAS)
+    if chosen is None:
+        raise DecodeError(f"schema {shown(schema)}, allowed {_allowed(cls)}", path=cls.__name__, offset=5)
+    return chosen

@@ -1,0 +1,1 @@
+"""Rows of a ROWS frame: types, readers, counting, writers."""

@@ -1,0 +1,129 @@
+"""Rows whose texts and blobs keep their lengths, read column by column instead of row by row.
+
+UUIDs, hashes, dates and codes have one length. Rows of one signature then stand at equal distances: strided
+slices tell how many follow each other, one `iter_unpack` cuts them up, and one `decode` and `split` reads a
+whole column of texts.
+
+Nobody says that a result is like that, so it is guessed from the rows of the frame before. A guess that does
+not hold reads nothing, costs little, and after a few of them there are no more.
+"""
+
+from __future__ import annotations
+
+from itertools import repeat
+from struct import Struct
+
+from .compiled import FIXED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["ENOUGH", "Uniform"]
+
+ENOUGH = 16  # rows of a frame that allow a guess
+MAX_MISSES = 8
+MAX_LENGTH = 255  # of a text or blob; copying longer ones once more costs what the rest gains
+PAGE, MAX_RUN = 128, 1024  # rows cut up at once, at first and at most
+
+
+class Uniform:
+    """Whether, and how, the rows of one signature are read by columns."""
+
+    __slots__ = ("_codes", "_header", "_misses", "plan", "types")
+
+    def __init__(self, header: bytes, types: Any) -> None:
+        self._header = header
+        self._codes = [int(code) for code in types]
+        self.types = types
+        self._misses = 0
+        self.plan: Plan | None = None
+
+    def learn(
+        self, rows: list[tuple[Any, ...]], runs: list[tuple[int, Any]], plan: Plan | None, planned: int
+    ) -> None:
+        """Look back at a frame's rows and runs of types, the first `planned` of them read by `plan`."""
+        if plan is not self.plan:
+            return  # another thread was quicker
+        if plan is not None:
+            if 2 * planned >= len(rows):
+                return
+            self.plan = None
+            self._misses += 1
+        if self._misses < MAX_MISSES and runs[-1][1] == self.types and len(rows) - runs[-1][0] >= ENOUGH:
+            lengths = self._lengths(rows[-1])
+            if lengths == self._lengths(rows[-2]) == self._lengths(rows[-9]) and max(lengths) <= MAX_LENGTH:
+                self.plan = Plan(self._header, self._codes, lengths)
+
+    def _lengths(self, row: tuple[Any, ...]) -> list[int]:
+        found: list[int] = []
+        for code, value in zip(self._codes, row, strict=True):
+            if code not in FIXED:
+                found.append(len(value) if code == 4 else len(value.encode()))
+        return found
+
+
+class Plan:
+    """How rows of one signature and one length of each text and blob lie in a frame."""
+
+    __slots__ = ("_alike", "_cells", "_iter_unpack", "_stride")
+
+    def __init__(self, header: bytes, codes: list[int], lengths: list[int]) -> None:
+        offset, layout, field = len(header), f"<{len(header)}x", 0
+        left = iter(lengths)
+        # What is the same byte in every row: its offset and value.
+        self._alike = [(i, header[i : i + 1]) for i in range((len(codes) + 1) // 2)]
+        self._cells: list[tuple[int, int, int]] = []  # code, field of the layout, length
+        for code in codes:
+            length = 0
+            if code in FIXED:
+                layout += FIXED[code]
+                offset += 8
+            elif code == 4:
+                length = next(left)
+                layout += f"Q{length}s{-length % 8}x"
+                offset += 8 + (length + 7 & -8)
+                field += 1
+            else:
+                length = next(left)
+                self._alike.append((offset + length, b"\0"))
+                layout += f"{length + 1}s{7 - length % 8}x"
+                offset += length + 8 & -8
+            self._cells.append((code, field, length))
+            field += code != 5
+        self._stride = offset
+        self._iter_unpack = Struct(layout).iter_unpack
+
+    def read(self, frame: bytes, pos: int, rows: list[tuple[Any, ...]]) -> int:
+        """Add rows that stand at `pos` and go on like this; return the position behind them."""
+        stride = self._stride
+        size = PAGE
+        while True:
+            run = size
+            for offset, byte in self._alike:
+                column = frame[pos + offset : pos + run * stride : stride]
+                run = len(column) - len(column.lstrip(byte))
+            if not run:
+                return pos
+            stop = pos + run * stride
+            fields = [*zip(*self._iter_unpack(memoryview(frame)[pos:stop]), strict=True)]
+            columns: list[Any] = []
+            for code, field, length in self._cells:
+                if code == 3 or code == 10:
+                    joined = b"".join(fields[field])
+                    if joined.count(0) != run:  # a NUL before the last: another length
+                        return pos
+                    columns.append(joined[:-1].decode().split("\0"))
+                elif code == 4:
+                    if fields[field - 1].count(length) != run:
+                        return pos
+                    columns.append(fields[field])
+                elif code == 11:
+                    columns.append(map(bool, fields[field]))
+                else:
+                    columns.append(repeat(None) if code == 5 else fields[field])
+            rows += zip(*columns)  # noqa: B905
+            pos = stop
+            if run < size:
+                return pos
+            size = min(size * 8, MAX_RUN)

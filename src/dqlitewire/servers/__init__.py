@@ -1,0 +1,1 @@
+"""What servers do: releases, what kills them, what they refuse and what their failures mean."""

@@ -1,0 +1,254 @@
+"""A FAILURE in words: the name of its code, what it means for the request, and whether sending it again is
+safe.
+
+`RULES` is read from the top, the first rule that fits speaks. What a rule says holds for one writing
+statement; a request that cannot change anything, and one of several statements, are told apart afterwards in
+one place.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from ..checks import checked_kind, checked_number
+from ..constants import RequestType, is_dqlite_namespace_code
+from ..sql.survey import Survey, survey
+from ..text import kind_of, sanitize_for_log, shown
+from .codes import NAMES, failure_name, primary_of
+from .generation import Generation, checked_generation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..messages import Message
+
+__all__ = ["RULES", "FailureInfo", "Outcome", "Retry", "changes_something", "explain_failure", "failure_name"]
+
+
+class Outcome(Enum):
+    """What became of a request."""
+
+    DONE = "done"
+    NOT_EXECUTED = "not executed"  # it changed nothing and may be sent again
+    UNKNOWN = "unknown"  # it may have been executed, in part or whole, or may still be
+
+
+class Retry(Enum):
+    """Where a request that failed may be sent again."""
+
+    NO = "no: it would fail again"
+    SAME = "yes, here, after a pause"
+    REOPEN = "yes, here, after OPEN and PREPARE"
+    LEADER = "yes, on the leader"
+    CHECK = "only after looking whether it took effect"
+
+
+class FailureInfo:
+    """What a FAILURE means.
+
+    Attributes:
+        code: as the server sent it.
+        name: its name in SQLite or dqlite, such as "SQLITE_IOERR_NOT_LEADER".
+        message: the server's words.
+        meaning: one clause for people.
+        retry: whether and where to send the request again.
+        outcome: what became of the request.
+    """
+
+    __slots__ = ("code", "meaning", "message", "name", "outcome", "retry")
+    __match_args__ = ("code", "name", "meaning", "retry", "outcome")
+
+    def __init__(
+        self, code: int, name: str, message: str, meaning: str, retry: Retry, outcome: Outcome
+    ) -> None:
+        self.code = code
+        self.name = name
+        self.message = message
+        self.meaning = meaning
+        self.retry = retry
+        self.outcome = outcome
+
+    def __str__(self) -> str:
+        said = f" {sanitize_for_log(self.message)!r}" if self.message else ""
+        words = f"{self.meaning}; {self.outcome.value}; retry: {self.retry.value}"
+        return f"{self.name} ({shown(self.code)}){said}: {words}"
+
+    def __repr__(self) -> str:
+        return f"FailureInfo({shown(self.code)}, {self.name!r}, {self.retry}, {self.outcome})"
+
+
+_EARLY = True  # said before the first statement runs, so true of scripts as well
+_CONFIGURATION = frozenset({RequestType.ADD, RequestType.ASSIGN, RequestType.REMOVE, RequestType.TRANSFER})
+_NO, _SAME, _REOPEN, _LEADER, _CHECK = Retry.NO, Retry.SAME, Retry.REOPEN, Retry.LEADER, Retry.CHECK
+_NOT, _UNKNOWN = Outcome.NOT_EXECUTED, Outcome.UNKNOWN
+
+# codes (extended or primary), a part of the message or "", meaning, retry, outcome, early
+RULES: tuple[tuple[tuple[int, ...], str, str, Retry, Outcome, bool], ...] = (
+    ((10250, 8202), "", "this node is not the leader", _LEADER, _NOT, False),
+    (
+        (10506, 8458),
+        "",
+        "the node lost leadership meanwhile; the change may still commit",
+        _CHECK,
+        _UNKNOWN,
+        False,
+    ),
+    ((12,), "no database opened", "the connection has no open database (any more)", _REOPEN, _NOT, _EARLY),
+    ((12,), "no statement", "the connection has no such prepared statement", _REOPEN, _NOT, _EARLY),
+    ((0,), "", "the text holds no statement", _NO, _NOT, _EARLY),
+    ((5,), "already open", "the connection has opened a database before", _NO, _NOT, _EARLY),
+    ((5,), "checkpoint", "a checkpoint is running", _SAME, _NOT, _EARLY),
+    ((5,), "configuration change", "another change of the cluster is not finished", _SAME, _NOT, _EARLY),
+    ((517,), "", "the transaction read before another one wrote: roll back, begin again", _SAME, _NOT, False),
+    ((5, 6), "", "another connection holds the lock", _SAME, _NOT, False),
+    ((1,), "statement tail", "more than one statement where one is allowed", _NO, _NOT, _EARLY),
+    ((1, 100), "rows yielded", "a statement that yields rows, sent to be executed", _NO, _UNKNOWN, False),
+    ((100,), "", "a statement that yields rows, sent to be executed", _NO, _UNKNOWN, False),
+    ((1, 1005), "unrecognized schema", "the server does not know this schema", _NO, _NOT, _EARLY),
+    ((1005,), "unrecognized request", "the server does not know this request", _NO, _NOT, _EARLY),
+    ((1005,), "unrecognized cluster", "the server does not know this CLUSTER format", _NO, _NOT, _EARLY),
+    ((1, 1005), "bind parameters", "the parameters cannot be read or bound", _NO, _NOT, _EARLY),
+    ((1005,), "", "the server cannot read the request", _NO, _NOT, _EARLY),
+    ((1001,), "", "the server met a protocol error", _NO, _NOT, _EARLY),
+    ((1002,), "", "no such database, or not opened on this node yet", _NO, _NOT, _EARLY),
+    ((1,), "leadership transfer failed", "the node still leads", _SAME, _NOT, _EARLY),
+    ((1,), "shutting down", "the node is stopping", _CHECK, _UNKNOWN, False),
+    ((1,), "operation canceled", "the node gave up the change", _CHECK, _UNKNOWN, False),
+    ((1,), "barrier error", "the node could not confirm that it leads", _LEADER, _NOT, False),
+    ((1,), "server ID already in use", "another node has this id", _NO, _NOT, _EARLY),
+    ((1,), "server address already in use", "another node has this address", _NO, _NOT, _EARLY),
+    ((1,), "server ID is not valid", "no such node, or not one that can be meant", _NO, _NOT, _EARLY),
+    ((1,), "server role is not valid", "the node has this role already", _NO, _NOT, _EARLY),
+    ((1,), "not an error", "QUERY of a statement without columns", _NO, _NOT, _EARLY),
+    ((1,), "", "the statement is wrong, or cannot run as things are", _NO, _NOT, False),
+    (
+        (10,),
+        "leader exec failed",
+        "wrong parameters, a full database, or another cause",
+        _CHECK,
+        _UNKNOWN,
+        False,
+    ),
+    ((10,), "WAL mode", "a pragma this server forbids", _NO, _NOT, False),
+    ((10,), "checkpoint not allowed", "a pragma this server forbids", _NO, _NOT, False),
+    ((10,), "", "input or output failed on the node", _CHECK, _UNKNOWN, False),
+    ((15,), "", "a DESCRIBE format that servers die of", _NO, _UNKNOWN, False),
+    ((19,), "", "a constraint forbids it", _NO, _NOT, False),
+    ((23,), "", "a pragma or ATTACH this server forbids", _NO, _NOT, False),
+    ((25,), "", "more parameters than the statement has", _NO, _NOT, _EARLY),
+    ((18,), "", "a value or row above SQLite's limit", _NO, _NOT, False),
+    ((20,), "", "a value of the wrong type", _NO, _NOT, False),
+    ((9,), "", "the statement was interrupted", _SAME, _NOT, False),
+    ((4,), "", "the statement was aborted", _SAME, _NOT, False),
+    ((13,), "", "the database is full", _NO, _NOT, False),
+    ((7,), "", "out of memory", _SAME, _NOT, False),
+    ((11, 24, 26), "", "the database file is damaged", _NO, _UNKNOWN, False),
+    ((8,), "", "the database cannot be written", _NO, _NOT, False),
+)
+
+# dqlite 1.18.1 src/leader.c: leader_exec_cb passes raft's own codes on where SQLite's are expected.
+_RAFT_CODES = {
+    7: "RAFT_NOTLEADER",
+    8: "RAFT_LEADERSHIPLOST",
+    9: "RAFT_SHUTDOWN",
+    13: "RAFT_CANCELED",
+    16: "RAFT_NOCONNECTION",
+    17: "RAFT_BUSY",
+    18: "RAFT_IOERR",
+    22: "RAFT_NOSPACE",
+}
+
+
+def explain_failure(
+    code: int,
+    message: str = "",
+    *,
+    request: Message | RequestType | None = None,
+    sql: str | None = None,
+    generation: Generation = Generation.UNKNOWN,
+) -> FailureInfo:
+    """Say what a FAILURE means for the request it answers.
+
+    Args:
+        code: of the FAILURE, unmasked.
+        message: of the FAILURE.
+        request: what was asked, or its type; without it the request is taken for a writing one.
+        sql: the text behind EXEC or QUERY of a prepared statement.
+        generation: of the server, where known.
+
+    Raises:
+        TypeError: an argument of another type.
+    """
+    code = checked_number("code", code, None)
+    message = str.__str__(checked_kind("message", message, str, "text is needed"))
+    checked_generation(generation)
+    kind = _kind(request)
+    text = sql if sql is not None else getattr(request, "sql", None)
+    if text is not None:
+        text = str.__str__(checked_kind("sql", text, str, "text or None"))
+    seen = survey(text) if text is not None else None
+    meaning, retry, outcome, early = _rule(code, message)
+    if code in _RAFT_CODES and generation < Generation.V1_18_2 and kind not in _CONFIGURATION:
+        meaning += f", or raft's {_RAFT_CODES[code]} (up to 1.18.1)"
+        retry, outcome = Retry.CHECK, Outcome.UNKNOWN
+    elif "statement tail" in message and _masks(kind, generation, seen):
+        meaning = "a busy database or lost leadership, in the wrong words (1.18.2 and later)"
+        retry, outcome = Retry.CHECK, Outcome.UNKNOWN
+    if not changes_something(kind, seen):
+        outcome = Outcome.NOT_EXECUTED
+        retry = Retry.LEADER if retry is Retry.CHECK else retry
+    elif outcome is Outcome.NOT_EXECUTED and not early and seen is not None and not seen.single:
+        meaning += "; statements before the failing one stay"
+        outcome = Outcome.UNKNOWN
+        retry = retry if retry is Retry.NO else Retry.CHECK
+    return FailureInfo(code, failure_name(code), message, meaning, retry, outcome)
+
+
+def changes_something(kind: RequestType | None, seen: Survey | None) -> bool:
+    """Tell whether a request can change data, a transaction or the cluster; what is not known can."""
+    if kind in _HARMLESS:
+        return False
+    return seen is None or not seen.reads_only
+
+
+_HARMLESS = frozenset(
+    {
+        RequestType.LEADER,
+        RequestType.CLIENT,
+        RequestType.HEARTBEAT,
+        RequestType.OPEN,
+        RequestType.PREPARE,
+        RequestType.FINALIZE,
+        RequestType.INTERRUPT,
+        RequestType.DUMP,
+        RequestType.CLUSTER,
+        RequestType.DESCRIBE,
+    }
+)
+
+
+def _kind(request: Message | RequestType | None) -> RequestType | None:
+    if request is None or isinstance(request, RequestType):
+        return request
+    code = getattr(request, "MSG_TYPE", None)
+    if code is None:
+        raise TypeError(f"request is {kind_of(request)}, a request, its type or None")
+    return RequestType(code) if code in RequestType._value2member_map_ else None
+
+
+def _rule(code: int, message: str) -> tuple[str, Retry, Outcome, bool]:
+    primary = primary_of(code)
+    for codes, part, meaning, retry, outcome, early in RULES:
+        if (code in codes or primary in codes) and part in message:
+            return meaning, retry, outcome, early
+    meaning = "a code that neither SQLite nor dqlite has"
+    if is_dqlite_namespace_code(code):
+        meaning = "an error of dqlite without a rule of its own"
+    elif code in NAMES or primary in NAMES:
+        meaning = "an error of SQLite without a rule of its own"
+    return meaning, Retry.NO, Outcome.UNKNOWN, False
+
+
+def _masks(kind: RequestType | None, generation: Generation, seen: Survey | None) -> bool:
+    # dqlite 1.18.6 src/gateway.c: handle_query_sql_done_cb looks at the tail before it looks at the status
+    newer = generation is Generation.UNKNOWN or generation >= Generation.V1_18_2
+    return newer and kind in (None, RequestType.QUERY_SQL) and (seen is None or seen.single)

@@ -1,0 +1,191 @@
+"""What can be told of SQL text from its tokens, without a parser.
+
+`survey` reads what statements do off their first words; `normalise` makes one key of statements that differ
+in literals and layout only. Both remember texts of usual length.
+"""
+
+from __future__ import annotations
+
+from sys import getsizeof
+
+from ..caches import Cache
+from .normalise import normalise
+from .tokens import Kind, Token, tokenize
+
+__all__ = ["SURVEYS", "Kind", "Survey", "Token", "normalise", "survey", "tokenize"]
+
+_CACHED_TEXTS, _CACHED_SIZE = 512, 12_288  # bytes of a text and what was found in it
+
+
+class Survey:
+    """What the statements of a text do, as far as their tokens tell.
+
+    Attributes:
+        verbs: the deciding keyword of each statement, upper case: ("BEGIN", "INSERT"); WITH and EXPLAIN are
+            looked behind, ROLLBACK TO is "ROLLBACK TO".
+        names: the identifier after SAVEPOINT, RELEASE or ROLLBACK TO, without its quotes and folded as SQLite
+            compares it; "" for any other statement.
+        returning: whether a RETURNING clause is there.
+        pragmas: the name of each PRAGMA, lower case, and whether it is given an argument.
+        or_rollback: whether a conflict clause ROLLBACK or a RAISE(ROLLBACK, ..) is there.
+        plain: whether nothing of the text concerns a transaction or is a hazard.
+    """
+
+    __slots__ = ("names", "or_rollback", "plain", "pragmas", "returning", "verbs")
+
+    def __init__(self, statements: list[list[Token]]) -> None:
+        found = [_verb(statement) for statement in statements]
+        words = [[keyword(token) for token in statement] for statement in statements]
+        self.verbs = tuple(verb for verb, _ in found)
+        self.names = tuple(name for _, name in found)
+        self.returning = any("RETURNING" in found for found in words)
+        self.or_rollback = any(map(_rolls_back, words))
+        bare = map(_behind_explain, statements)  # a pragma may run while EXPLAIN of it is prepared
+        self.pragmas = tuple(_pragma(tokens) for tokens in bare if tokens and keyword(tokens[0]) == "PRAGMA")
+        self.plain = not (
+            self.returning or self.or_rollback or self.pragmas or not _TRANSACTION.isdisjoint(self.verbs)
+        )
+
+    @property
+    def reads_only(self) -> bool:
+        """Whether no statement can change anything, neither data nor the transaction."""
+        return all(verb in ("SELECT", "VALUES", "EXPLAIN") for verb in self.verbs)
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one statement at most."""
+        return len(self.verbs) <= 1
+
+
+_TRANSACTION = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "ROLLBACK TO", "SAVEPOINT", "RELEASE"})
+_EVERYDAY = ("SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE")
+
+
+# What is remembered, for whoever cannot afford a call.
+SURVEYS: Cache[str, Survey] = Cache(_CACHED_TEXTS, _CACHED_SIZE)
+
+
+def survey(sql: str) -> Survey:
+    """Tell what the statements of `sql` do; texts of usual length are remembered."""
+    seen = SURVEYS.get(sql)
+    if seen is None:
+        seen = _survey(sql)
+        SURVEYS.add(sql, seen, 2 * getsizeof(sql) + 300 * len(seen.verbs) + 150 * len(seen.pragmas))
+    return seen
+
+
+def _survey(sql: str) -> Survey:
+    # the everyday text is one statement that says at once what it is: no need for its tokens
+    folded = sql.upper() if sql.isascii() else ""
+    semicolon = sql.find(";")
+    if semicolon < 0 or not sql[semicolon:].strip("; \t\n"):
+        everyday = _PLAIN.get(folded[:12].partition(" ")[0])
+        if everyday is not None and "RETURNING" not in folded and "ROLLBACK" not in folded:
+            return everyday
+    return Survey(_statements(sql))
+
+
+def _statements(sql: str) -> list[list[Token]]:
+    statements: list[list[Token]] = [[]]
+    for token in tokenize(sql):
+        if token.kind is Kind.SPACE or token.kind is Kind.COMMENT:
+            continue
+        if token.kind is not Kind.SEMICOLON or _in_trigger(statements[-1]):
+            statements[-1].append(token)
+        elif statements[-1]:
+            statements.append([])
+    return [statement for statement in statements if statement]
+
+
+def _in_trigger(tokens: list[Token]) -> bool:
+    """Tell whether a semicolon ends a statement of a trigger, not the trigger: that ends with `; END`."""
+    words = [keyword(token) for token in _behind_explain(tokens[:6])[:3]]
+    if words[:1] != ["CREATE"] or "TRIGGER" not in words[1:]:
+        return False
+    return not (len(tokens) > 1 and tokens[-2].kind is Kind.SEMICOLON and keyword(tokens[-1]) == "END")
+
+
+def _behind_explain(tokens: list[Token]) -> list[Token]:
+    words = [keyword(token) for token in tokens[:3]]
+    return tokens if words[:1] != ["EXPLAIN"] else tokens[3 if words[1:] == ["QUERY", "PLAN"] else 1 :]
+
+
+def keyword(token: Token) -> str:
+    """Return a bare word in upper case; "" for any other token. SQLite folds ASCII letters and no others."""
+    return fold(token.text).upper() if token.kind is Kind.WORD and token.text.isascii() else ""
+
+
+def fold(text: str) -> str:
+    """Return an identifier in lower case as SQLite folds it."""
+    return text.lower() if text.isascii() else text.translate(_LOWER)
+
+
+_LOWER = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+
+
+def _rolls_back(words: list[str]) -> bool:
+    return "ROLLBACK" in words and any(
+        word == "ROLLBACK" and tuple(words[max(i - 2, 0) : i]) in _ROLLING_BACK
+        for i, word in enumerate(words)
+    )
+
+
+# What stands before a ROLLBACK that is no statement; "" is a parenthesis.
+_ROLLING_BACK = frozenset({("INSERT", "OR"), ("UPDATE", "OR"), ("ON", "CONFLICT"), ("RAISE", "")})
+
+
+def _verb(tokens: list[Token]) -> tuple[str, str]:
+    words = [keyword(token) for token in tokens[:4]]
+    verb = words[0]
+    if verb == "WITH":
+        return _verb_after_with(tokens), ""
+    rest = tokens[1:]
+    if verb == "ROLLBACK":  # ROLLBACK [TRANSACTION [name]] [TO [SAVEPOINT] name]
+        if words[1:2] == ["TRANSACTION"]:
+            rest = rest[2 if len(rest) > 1 and keyword(rest[1]) != "TO" else 1 :]
+        if not rest or keyword(rest[0]) != "TO":
+            return verb, ""
+        verb, rest = "ROLLBACK TO", rest[1:]
+    if verb in ("ROLLBACK TO", "RELEASE") and len(rest) > 1 and keyword(rest[0]) == "SAVEPOINT":
+        rest = rest[1:]
+    return verb or tokens[0].text, _identifier(rest) if verb in _NAMING else ""
+
+
+_NAMING = frozenset({"SAVEPOINT", "RELEASE", "ROLLBACK TO"})
+
+
+def _verb_after_with(tokens: list[Token]) -> str:
+    depth = 0
+    last = ""
+    for token in tokens:
+        if token.text == "(":
+            depth += 1
+        elif token.text == ")":
+            depth -= 1
+        elif (
+            not depth and last == ")" and keyword(token) in _BEHIND_WITH
+        ):  # elsewhere it may be a table's name
+            return keyword(token)
+        last = token.text
+    return "WITH"
+
+
+_BEHIND_WITH = frozenset({"SELECT", "VALUES", "INSERT", "REPLACE", "UPDATE", "DELETE"})
+
+
+def _identifier(tokens: list[Token]) -> str:
+    if not tokens:
+        return ""
+    text = tokens[0].text
+    if tokens[0].kind in (Kind.NAME, Kind.STRING):
+        closing = text[-1]
+        text = text[1:-1] if closing == "]" else text[1:-1].replace(closing * 2, closing)
+    return fold(text)
+
+
+def _pragma(tokens: list[Token]) -> tuple[str, bool]:
+    at = 3 if len(tokens) > 3 and tokens[2].text == "." else 1  # PRAGMA schema.name
+    return _identifier(tokens[at:]), len(tokens) > at + 1
+
+
+_PLAIN = {verb: Survey([[Token(Kind.WORD, verb, 0)]]) for verb in _EVERYDAY}

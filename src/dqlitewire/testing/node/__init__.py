@@ -1,0 +1,1 @@
+"""One simulated node, without I/O but SQLite's."""

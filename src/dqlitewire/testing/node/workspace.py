@@ -1,0 +1,212 @@
+"""What a node keeps for one connection that opened a database: SQLite connection, statements, transaction.
+
+Every rule of the requests that carry SQL stands here, as far as SQLite itself does not decide: which texts a
+release refuses, how parameters are bound, which statements run in QUERY.  Failures are `SqlFailure`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any
+
+from dqlitewire.constants import RequestType
+from dqlitewire.sql.survey import survey
+from dqlitewire.testing.node.calls import BadValue, Params
+from dqlitewire.testing.node.database import Connection, Rows, SqlFailure, Statement
+from dqlitewire.testing.node.hazards import HazardKind
+from dqlitewire.testing.node.row_batches import RowBatches
+
+if TYPE_CHECKING:
+    from dqlitewire.testing.node.generations import Generation
+
+__all__ = ["Workspace"]
+
+_EMPTY = 0, "empty statement"
+_TAIL = 1, "nonempty statement tail"
+_NO_STATEMENT = 12, "no statement with the given id"
+_ROWS_IN_QUERY = 100, "rows yielded when none expected for EXEC request"
+_NO_VALUES = Params(b"", 0, 0)
+
+Report = Callable[[HazardKind, str], None]
+
+
+class Workspace:
+    """An open database of one connection.
+
+    Args:
+        connection: Its own SQLite connection, closed by `close`.
+        generation: Whose rules hold.
+        report: Called with each hazard.
+    """
+
+    def __init__(self, connection: Connection, generation: Generation, report: Report) -> None:
+        connection.report = report
+        self._connection = connection
+        self._generation = generation
+        self._report = report
+        self._statements: list[Statement | None] = []
+        self._free: list[int] = []  # a heap of ids, some of them no longer free
+
+    def close(self) -> None:
+        """Close the SQLite connection; an open transaction is rolled back."""
+        self._connection.close()
+
+    def prepare(self, sql: str, *, with_tail: bool) -> tuple[int, Statement]:
+        """Prepare the first statement of a text under the lowest free id."""
+        statement = self._prepare_one(sql, with_tail=with_tail)
+        statement.kept = True
+        statements = self._statements
+        while self._free:
+            statement_id = heappop(self._free)
+            if statement_id < len(statements) and statements[statement_id] is None:
+                statements[statement_id] = statement
+                return statement_id, statement
+        statements.append(statement)
+        return len(statements) - 1, statement
+
+    def finalize(self, statement_id: int) -> None:
+        """Forget a statement."""
+        self._find(statement_id)
+        self._statements[statement_id] = None
+        if statement_id == len(self._statements) - 1:
+            self._statements.pop()
+        else:
+            heappush(self._free, statement_id)
+
+    def execute(self, statement_id: int, params: Params) -> tuple[int, int]:
+        """Run a prepared statement that yields no row."""
+        statement = self._find(statement_id)
+        self._bind(statement, params.values(), params.count, RequestType.EXEC)
+        self._step(statement, self._generation.rows_in_exec)
+        self._release(statement)
+        return self._connection.result
+
+    def execute_sql(self, sql: str, params: Params) -> tuple[int, int]:
+        """Run every statement of a text; the result is that of the last one."""
+        generation = self._generation
+        values, count = params.values(), params.count
+        at = 0
+        while at < len(sql) or not at:
+            statement = self._connection.prepare_at(sql, at)
+            if statement is None:
+                known = generation.blank_tail_result if at else generation.empty_text_result
+                return self._connection.result if known else (0, 0)
+            taken = self._bind(statement, values, count, RequestType.EXEC_SQL)
+            if generation.takes_in_turn:
+                count -= taken
+            else:
+                values, count = _NO_VALUES.values(), 0
+            self._step(statement, generation.rows_in_exec_sql)
+            at += len(statement.sql)
+        return self._connection.result
+
+    def query(self, statement_id: int, params: Params) -> RowBatches:
+        """Run a prepared statement for its rows."""
+        statement = self._find(statement_id)
+        self._bind(statement, params.values(), params.count, RequestType.QUERY)
+        try:
+            return self._rows(statement, masked=False)
+        finally:
+            self._release(statement)
+
+    def query_sql(self, sql: str, params: Params) -> RowBatches:
+        """Run the one statement of a text for its rows."""
+        statement = self._prepare_one(sql, with_tail=False)
+        self._bind(statement, params.values(), params.count, RequestType.QUERY_SQL)
+        return self._rows(statement, masked=self._generation.masks_query_sql)
+
+    def _find(self, statement_id: int) -> Statement:
+        if statement_id < len(self._statements):
+            statement = self._statements[statement_id]
+            if statement is not None:
+                return statement
+            # src/lib/registry.h looks into the empty slot; only the last slot goes with its statement
+            self._report(HazardKind.STALE_STATEMENT, f"statement {statement_id}")
+        raise SqlFailure(*_NO_STATEMENT)
+
+    def _prepare_one(self, sql: str, *, with_tail: bool) -> Statement:
+        statement = self._connection.prepare(sql)
+        if statement is None:
+            raise SqlFailure(*_EMPTY)
+        strict = self._generation.refuses_tail and not with_tail
+        if strict and self._connection.has_statement(sql[len(statement.sql) :]):
+            raise SqlFailure(*_TAIL)
+        return statement
+
+    def _release(self, statement: Statement) -> None:
+        if not self._generation.keeps_bindings:
+            statement.bindings = [None] * statement.parameters
+
+    def _bind(self, statement: Statement, values: Iterator[Any], count: int, request: RequestType) -> int:
+        generation = self._generation
+        wanted = statement.parameters
+        if generation.takes_in_turn:
+            statement.bindings = [None] * wanted
+            if count > wanted and request in generation.too_many:
+                raise SqlFailure(*generation.too_many[request])
+            count = min(count, wanted)
+        index = 0
+        try:
+            while index < count:
+                value = next(values)
+                if index >= wanted:
+                    raise SqlFailure(*generation.too_many[request])
+                statement.bindings[index] = value
+                index += 1
+        except BadValue:
+            raise SqlFailure(*generation.bad_value[request]) from None
+        return count
+
+    def _step(self, statement: Statement, when_row: tuple[int, str]) -> None:
+        self._refuse_returning(statement, when_row)
+        rows = self._connection.run(statement)
+        try:
+            if next(rows, None) is not None:
+                raise SqlFailure(*when_row)
+        finally:
+            rows.close()
+
+    def _refuse_returning(self, statement: Statement, answer: tuple[int, str]) -> None:
+        # a node answers this way, keeps the write or not, and aborts at the next statement of any connection
+        if not statement.readonly and statement.columns and survey(statement.sql).returning:
+            self._report(HazardKind.RETURNING, statement.sql)
+            raise SqlFailure(*answer)
+
+    def _rows(self, statement: Statement, *, masked: bool) -> RowBatches:
+        generation = self._generation
+        silent = not statement.columns
+        if statement.readonly:
+            if silent and not generation.runs_silent_reads_in_query:
+                raise SqlFailure(1, self._connection.message)
+        elif not generation.runs_writes_in_query:
+            if silent:
+                raise SqlFailure(1, self._connection.message)
+            self._refuse_returning(statement, (1, f"RETURNING aborts dqlite {generation.name}"))
+        elif not generation.returning:
+            self._step(statement, _ROWS_IN_QUERY)
+            return RowBatches(statement, _no_rows())
+        rows = self._connection.run(statement)
+        if generation.masks_query_sql and not statement.readonly:
+            rows = _queued(rows, masked)
+        batches = RowBatches(statement, rows)
+        if batches.endless:
+            self._report(HazardKind.ENDLESS_ROWS, statement.sql)
+        return batches
+
+
+def _no_rows() -> Rows:
+    yield from ()
+
+
+def _queued(rows: Rows, masked: bool) -> Rows:
+    # a write waits for its turn before it begins (dqlite 1.18.6 src/leader.c: leader_exec), and QUERY_SQL
+    # takes any failure until then for that of the tail (src/gateway.c: handle_query_sql_done_cb)
+    try:
+        yield from rows
+    except SqlFailure as error:
+        if error.code & 0xFF != 5:
+            raise
+        failure = SqlFailure(*_TAIL) if masked else error
+        failure.before_rows = True
+        raise failure from None

@@ -1,0 +1,1 @@
+"""The thread that serves, and what it owns: sockets, folders, locks."""

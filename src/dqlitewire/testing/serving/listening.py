@@ -1,0 +1,128 @@
+"""Where a server listens: TCP, a unix socket with a file, an abstract one.
+
+The file of a unix socket may be somebody else's.  One is replaced only if nobody listens behind it (a server
+that was killed leaves its own), and removed only if it is still the one that was made: device and inode say
+so, for the inode cannot be used again while the socket is open.  Between judging a file and replacing it
+other servers of this package are kept out by a lock on its folder.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+
+from dqlitewire.testing.serving.locks import lock, unlock
+
+__all__ = ["Listener", "listen_tcp", "listen_unix"]
+
+_BACKLOG = 1024
+_LOCK_TRIES = 100  # whoever else holds a lock on the folder does not stop a server for more than a second
+
+
+class Listener(socket.socket):
+    """A listening socket that takes its file along when it is closed.
+
+    Attributes:
+        file: Path, device and inode of the file of a unix socket; None if it has none, or not any more.
+    """
+
+    file: tuple[str, int, int] | None = None
+
+    def close(self) -> None:
+        """Close it and remove its file, unless the file is another one by now."""
+        file, self.file = self.file, None
+        try:
+            if file is not None:
+                _remove(*file)
+        finally:
+            super().close()
+
+    def leave(self) -> None:
+        """Close this process's copy of a socket that another process serves."""
+        self.file = None
+        self.close()
+
+
+def listen_tcp(host: str, port: int) -> Listener:
+    """Listen on an interface; port 0 takes a free one."""
+    listener = Listener(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def listen_unix(address: str) -> Listener:
+    """Listen on a path, or on an abstract name behind an "@"; the file of a dead server is replaced.
+
+    Raises:
+        OSError: Somebody listens there, or the path is that of something else.
+    """
+    listener = Listener(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if address.startswith("@"):
+            listener.bind("\0" + address[1:])
+            listener.listen(_BACKLOG)
+            return listener
+        path = os.path.abspath(address)
+        with _alone_in(os.path.dirname(path)):
+            _bind(listener, address)
+            listener.listen(_BACKLOG)  # still alone: bound and not listening yet looks dead
+            status = os.lstat(path)
+        listener.file = path, status.st_dev, status.st_ino
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _bind(listener: socket.socket, path: str) -> None:
+    try:
+        listener.bind(path)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE or not _is_dead(path):
+            raise
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        listener.bind(path)
+
+
+def _is_dead(path: str) -> bool:
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return False
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.setblocking(False)  # a living server may have a full backlog
+            probe.connect(path)
+    except (ConnectionRefusedError, FileNotFoundError):
+        return True
+    except OSError:
+        pass
+    return False
+
+
+def _remove(path: str, device: int, inode: int) -> None:
+    with _alone_in(os.path.dirname(path)), suppress(FileNotFoundError, NotADirectoryError):
+        status = os.lstat(path)
+        if (status.st_dev, status.st_ino) == (device, inode):
+            os.unlink(path)
+
+
+@contextmanager
+def _alone_in(folder: str) -> Generator[None]:
+    held = -1
+    with suppress(OSError):  # no such folder, or not to be read or locked: what is done there will tell
+        held = lock(folder, _LOCK_TRIES)
+    try:
+        yield
+    finally:
+        if held >= 0:
+            unlock(held)

@@ -1,0 +1,1 @@
+"""Traffic shown: lines, trees, JSON, tables."""

@@ -1,0 +1,154 @@
+"""An item on one line, for people."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from dqlitewire.text import printable
+from dqlitewire.traffic.items import Item
+from dqlitewire.traffic.views.summary import elide, one_line, summarise
+
+ARROWS = {True: ">", False: "<"}
+TYPE_WIDTH = 10
+SHOWN_BYTES = 16
+
+
+class Clock:
+    """Writes times.
+
+    Args:
+        mode: "relative" to the first one seen, "utc", "local", "delta" to the one before, or "none".
+
+    Raises:
+        ValueError: there is no such mode.
+    """
+
+    MODES = ("relative", "utc", "local", "delta", "none")
+
+    def __init__(self, mode: str = "relative") -> None:
+        writers: dict[str, Callable[[int], str] | None] = {
+            "relative": self._relative,
+            "delta": self._delta,
+            "utc": partial(_of_day, time.gmtime),
+            "local": partial(_of_day, time.localtime),
+            "none": None,
+        }
+        if mode not in writers:
+            raise ValueError(f"mode is {mode!r:.40}, one of {', '.join(writers)}")
+        self._write = writers[mode]
+        self._base: int | None = None
+
+    def __call__(self, item: Item) -> str:
+        """The time of an item with a blank behind it; nothing where no times are wanted or known."""
+        if self._write is None or not item.connection.timed:
+            return ""
+        return (self._write(item.time) if item.time else "-").rjust(12) + " "
+
+    def _relative(self, now: int) -> str:
+        if self._base is None:
+            self._base = now
+        return _seconds(now - self._base)
+
+    def _delta(self, now: int) -> str:
+        before, self._base = self._base, now
+        return _seconds(0 if before is None else now - before)
+
+
+def _seconds(duration: int) -> str:
+    sign = "-" if duration < 0 else ""
+    micros = abs(duration) // 1000
+    return f"{sign}{micros // 1_000_000}.{micros % 1_000_000:06d}"
+
+
+def _of_day(convert: Callable[[float], time.struct_time], now: int) -> str:
+    return time.strftime("%H:%M:%S", convert(now // 1_000_000_000)) + f".{now // 1000 % 1_000_000:06d}"
+
+
+def duration(nanoseconds: int) -> str:
+    """A duration in the unit that suits it: 12 us, 1.23 ms, 4.56 s."""
+    if nanoseconds < 0:
+        return "-" + duration(-nanoseconds)
+    if nanoseconds < 1_000_000:
+        return f"{nanoseconds / 1000:.0f} us"
+    if nanoseconds < 1_000_000_000:
+        return f"{nanoseconds / 1e6:.3g} ms"
+    return f"{nanoseconds / 1e9:.3g} s"
+
+
+class Line(NamedTuple):
+    """The parts of a line, to be painted apart from each other."""
+
+    time: str
+    place: str
+    type: str
+    text: str
+    latency: str
+    style: str
+
+    def __str__(self) -> str:
+        return f"{self.time}{self.place}{self.type} {self.text}{self.latency}".rstrip()
+
+
+def line(item: Item, clock: Clock, width: int = 160, latencies: bool = True) -> Line:
+    """Return an item as a line that fits a width."""
+    when = clock(item)
+    place = f"{item.connection.number:>2} {ARROWS[item.is_request]} "
+    kind = item.type.ljust(TYPE_WIDTH)
+    latency = ""
+    if latencies and item.latency is not None and item.connection.timed:
+        latency = f"  {duration(item.latency)}"
+    room = width - len(when) - len(place) - len(kind) - 1 - len(latency)
+    text = elide(printable(describe(item, room)), max(8, room))
+    if latency:
+        text = text.ljust(room)
+    return Line(when, place, kind, text, latency, _style(item))
+
+
+def describe(item: Item, width: int = 160) -> str:
+    """What an item says, without its type."""
+    message = item.message
+    if message is not None:
+        return summarise(message, width, item.sql)
+    if item.code is not None:
+        return f"does not decode: {item.error} ({item.size} B) {_bytes(item.data)}"
+    match item.type:
+        case "HANDSHAKE":
+            number = int.from_bytes(item.data, "little")
+            return "legacy (before 1.0)" if item.note.startswith("legacy") else _version(number, item.note)
+        case "HTTP":
+            return (
+                one_line(item.data.partition(b"\r\n")[0].decode("latin-1"))
+                if any(item.data)
+                else f"{item.size} B"
+            )
+        case "GAP":
+            return f"{item.size or 'unknown number of'} bytes were not captured"
+        case "UNANSWERED":
+            return f"{item.note} got no answer" + (f": {one_line(item.sql)}" if item.sql else "")
+        case "INCOMPLETE":
+            return f"the stream ends inside a frame, {item.size} bytes of it are here: {_bytes(item.data)}"
+        case "END":
+            return f"closed by the {item.side.value}; {item.note}"
+        case "RAFT":
+            return f"{item.size} bytes between nodes"
+        case _:
+            return f"{item.size} bytes that are no frame: {_bytes(item.data)}"
+
+
+def _version(number: int, note: str) -> str:
+    return f"version {number}" + (" (no server accepts it)" if note.startswith("unknown") else "")
+
+
+def _bytes(data: bytes) -> str:
+    return data[:SHOWN_BYTES].hex(" ") + (" …" if len(data) > SHOWN_BYTES else "")
+
+
+def _style(item: Item) -> str:
+    if item.strange or item.type in ("GAP", "UNANSWERED"):
+        return "garbage"
+    if item.type == "FAILURE":
+        return "failure"
+    return "request" if item.is_request else "response"
