@@ -117,7 +117,6 @@ class Wanted:
 def command(
     look: Look,
     wanted: Wanted,
-    inputs: Inputs,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Wait for more at the end of a growing file.")
     ] = False,
@@ -127,6 +126,8 @@ def command(
             "--write", "-w", metavar="FILE", help="Append to a transcript (.dqt) instead of showing."
         ),
     ] = None,
+    *,
+    inputs: Inputs,
 ) -> Exit:
     """Show dqlite traffic, one line a message."""
     selection = wanted.selection()

@@ -22,11 +22,12 @@ Sort = Enum("Sort", {name: name for name in SORTS}, type=str)  # type: ignore[mi
 
 
 def command(
-    inputs: Inputs,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Show so many statements.")] = 20,
     sort: Annotated[Sort, typer.Option(help="What to rank statements by.")] = Sort.total,  # type: ignore[attr-defined]
     columns: WidthOption = None,
+    *,
+    inputs: Inputs,
 ) -> Exit:
     """Count dqlite traffic: statements by cost, latencies, failures, retries, leaders, loops."""
     statistics = Statistics()

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
 
 from dqlitewire import DQLITE_PARSE, NodeInfo
 from dqlitewire.conversation import (
@@ -93,7 +92,8 @@ class Health:
         return _SERVERS[self.generation]
 
 
-class Question(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Question:
     """A request to send.
 
     Attributes:
