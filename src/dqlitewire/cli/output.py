@@ -59,7 +59,6 @@ STYLES = {
     "failure": "bold red",
     "garbage": "yellow",
     "dim": "dim",
-    "bold": "bold",
 }
 
 
