@@ -51,12 +51,6 @@ def test_addresses(text: str, expected: tuple[Kind, str, int]) -> None:
     assert str(address) == text
 
 
-def test_port_0_is_for_those_who_listen() -> None:
-    assert Address.parse("a:0", any_port=True) == Address(Kind.TCP, "a", 0)
-    with pytest.raises(AddressError):
-        Address.parse("a:65536", any_port=True)
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

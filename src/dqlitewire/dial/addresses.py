@@ -48,12 +48,11 @@ class Address:
     port: int = 0
 
     @classmethod
-    def parse(cls, text: str, *, any_port: bool = False) -> Address:
+    def parse(cls, text: str) -> Address:
         """Parse an ADDRESS.
 
         Args:
             text: HOST:PORT, [IPv6]:PORT, unix:PATH or @NAME.
-            any_port: take port 0 as well, which means "any free one" to those who listen.
 
         Raises:
             AddressError: it is none of these.
@@ -63,8 +62,7 @@ class Address:
                 return cls(kind, text.removeprefix(prefix))
         host, _, port = text.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
-        first = 0 if any_port else 1
-        if not host or "\0" in host or not _PORT.fullmatch(port) or not first <= int(port) <= _LAST_PORT:
+        if not host or "\0" in host or not _PORT.fullmatch(port) or not 1 <= int(port) <= _LAST_PORT:
             raise AddressError(f"{shown(text)} is no HOST:PORT, [IPv6]:PORT, unix:PATH or @NAME")
         return cls(Kind.TCP, host, int(port))
 
