@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from dqlitewire import PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
 from dqlitewire.conversation import ClientConversation
@@ -40,33 +41,28 @@ def probe(
         AddressError: the address is none.
         ValueError: the options make no sense together, or for this address.
     """
-    return _Probe(Address.parse(address), address, timeout, options, clock).run()
+    health = Health(address, Status.UNREACHABLE)
+    deadline = Deadline(timeout, clock)
+    _Probe(Address.parse(address), options, deadline, clock, health).run()
+    return health
 
 
+@dataclass(slots=True)
 class _Probe:
-    def __init__(
-        self,
-        address: Address,
-        name: str,
-        timeout: float,
-        options: DialOptions,
-        clock: Callable[[], float],
-    ) -> None:
-        self.address = address
-        self.options = options
-        self.clock = clock
-        self.timeout = timeout
-        self.deadline = Deadline(timeout, clock)
-        self.health = Health(name, Status.UNREACHABLE)
-        self.asked = ""  # what was asked last
+    address: Address
+    options: DialOptions
+    deadline: Deadline
+    clock: Callable[[], float]
+    health: Health
+    asked: str = ""  # what was asked last
 
-    def run(self) -> Health:
+    def run(self) -> None:
         try:
             self._connection(PROTOCOL_VERSION, lambda talk: ask_node(self.health, talk, self.clock))
         except TimeoutError:
             silent = self.health.connected is not None and self.health.round_trip is None
             connected = "connected, but " if silent else ""
-            self._failed(f"{connected}no answer within {self.timeout:g} s", Status.UNREACHABLE)
+            self._failed(f"{connected}no answer within {self.deadline.seconds:g} s", Status.UNREACHABLE)
         except socket.gaierror as error:
             self._failed(f"no such host ({error.strerror})", Status.UNREACHABLE)
         except OSError as error:
@@ -80,7 +76,6 @@ class _Probe:
         if self.health.status is Status.NO_LEADER:
             with suppress(OSError, Unexpected):  # what the old handshake brings, or not, makes nothing worse
                 self._connection(PROTOCOL_VERSION_LEGACY, lambda talk: ask_again(self.health, talk))
-        return self.health
 
     def _failed(self, detail: str, status: Status) -> None:
         """Note what went wrong: with a node that has answered LEADER, or before that."""

@@ -51,9 +51,13 @@ class Deadline:
     Args:
         seconds: from now on.
         clock: counts the seconds.
+
+    Attributes:
+        seconds: as given.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.seconds = seconds
         self._clock = clock
         self._end = clock() + seconds
 
