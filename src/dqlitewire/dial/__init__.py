@@ -12,11 +12,12 @@ without I/O, and `probing` does the asking. Nothing beyond the standard library 
 
 from __future__ import annotations
 
-from dqlitewire.dial.addresses import Address, AddressError, Kind
-from dqlitewire.dial.client import Client, Unexpected
+from dqlitewire.dial.addresses import Address, Kind
+from dqlitewire.dial.client import Client
+from dqlitewire.dial.errors import AddressError, Unexpected, UpgradeRefusedError
 from dqlitewire.dial.health import Health, Status
 from dqlitewire.dial.probing import probe
-from dqlitewire.dial.sockets import Deadline, DialOptions, UpgradeRefusedError, dial
+from dqlitewire.dial.sockets import Deadline, DialOptions, dial
 
 __all__ = [
     "Address",

@@ -14,15 +14,12 @@ import re
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from dqlitewire.dial.errors import AddressError
 from dqlitewire.text import shown
 
 _PORT = re.compile("[0-9]{1,5}")  # longer ones need not be counted
 _LAST_PORT = 65535
 _UNIX, _ABSTRACT = "unix:", "@"
-
-
-class AddressError(ValueError):
-    """A text that is no ADDRESS."""
 
 
 class Kind(Enum):

@@ -11,23 +11,12 @@ from typing import Self
 
 from dqlitewire import ProtocolError
 from dqlitewire.conversation import Answered, ClientConversation, Event, Failed, Probed
+from dqlitewire.dial.errors import Unexpected
 from dqlitewire.dial.sockets import Deadline, send_all
 
 CLOSED = "the connection was closed without an answer"
 _SIZE = 65536  # bytes read at once
 _HEAD = 16  # bytes kept of an answer, to tell what speaks
-
-
-class Unexpected(Exception):
-    """The peer does what a dqlite node does not.
-
-    Attributes:
-        head: the first bytes of an answer that is not dqlite; may be empty.
-    """
-
-    def __init__(self, told: str, head: bytes = b"") -> None:
-        super().__init__(told)
-        self.head = head
 
 
 class Client:

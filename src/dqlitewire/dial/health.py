@@ -24,7 +24,7 @@ from dqlitewire.conversation import (
     Probed,
     failure_name,
 )
-from dqlitewire.dial.client import Unexpected
+from dqlitewire.dial.errors import Unexpected
 from dqlitewire.messages import (
     ClusterRequest,
     DescribeRequest,

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from dqlitewire import PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
 from dqlitewire.conversation import ClientConversation
 from dqlitewire.dial.addresses import Address
-from dqlitewire.dial.client import CLOSED, Client, Unexpected, describe_stranger
+from dqlitewire.dial.client import CLOSED, Client, describe_stranger
+from dqlitewire.dial.errors import Unexpected
 from dqlitewire.dial.health import Health, Questions, Status, ask_again, ask_node
 from dqlitewire.dial.sockets import PLAIN, Deadline, DialOptions, dial
 from dqlitewire.limits import Limits

@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dqlitewire.dial.addresses import Address, Kind
+from dqlitewire.dial.errors import UpgradeRefusedError
 from dqlitewire.text import shown
 
 TYPE_CHECKING = False
@@ -39,10 +40,6 @@ if TYPE_CHECKING:
     import ssl
 
 _MAX_HEAD = 16 << 10  # bytes of an HTTP answer's head
-
-
-class UpgradeRefusedError(ConnectionError):
-    """The HTTP server did not switch to dqlite."""
 
 
 class Deadline:
