@@ -42,7 +42,6 @@ CONSTANT = "never changed once the module is imported"
 PER_CALL = "holds no state of its own"
 
 KNOWN = {
-    "cli/output.py: CLEARED": CONSTANT,
     "codec.py: _REQUEST_READERS": FIRST_USE,
     "codec.py: _RESPONSE_READERS": FIRST_USE,
     "codec.py: _LEGACY_READERS": FIRST_USE,
@@ -73,7 +72,8 @@ KNOWN = {
     "testing/node/session.py: _LIMITS": CONSTANT,
     "testing/strategies.py: _LIMITS": CONSTANT,
     "testing/node/workspace.py: _NO_VALUES": CONSTANT,
-    "traffic/probe.py: LIMITS": CONSTANT,
+    "dial/probing.py: LIMITS": CONSTANT,
+    "dial/sockets.py: PLAIN": CONSTANT,
     "traffic/stats.py: _OTHER_INFO": CONSTANT,
     "rows/write.py: chunk_shapes": CACHE,
     "rows/write.py: favourites": CACHE,
