@@ -317,8 +317,8 @@ def test_a_fault_shows_what_it_does(server: DqliteServer, client: RawConnection)
     assert repr(fault) == f"<{shown}, over, 2 hits>"
     assert repr(server.drop_after(bytes=3)) == "<Drop, after 0 frames and 3 bytes, 1 to come, 0 hits>"
     assert repr(server.delay(0.5, times=None)) == "<Delay, 0.5 s, any number to come, 0 hits>"
-    assert repr(server.split_writes(7)) == "<SplitWrites, 7 bytes at a time, any number to come, 0 hits>"
-    assert repr(server.corrupt()) == "<Corrupt, 1 to come, 0 hits>"
+    assert repr(server.split_writes(7)) == "<Split, 7 bytes at a time, 1 to come, 0 hits>"
+    assert repr(server.corrupt()) == "<Corrupt, at 4 xor 0xff, 1 to come, 0 hits>"
 
 
 def test_a_server_shows_where_and_whether_it_runs() -> None:

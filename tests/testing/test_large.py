@@ -12,7 +12,7 @@ import pytest
 
 from dqlitewire.messages import LeaderRequest, WelcomeResponse
 from dqlitewire.testing import DqliteServer, HazardKind
-from dqlitewire.testing.node import engine, session
+from dqlitewire.testing.node import session, shared
 from dqlitewire.testing.script import ScriptedServer, expect, send, wait
 from dqlitewire.testing.serving import loop
 from tests.real.raw import DONE, PART, RawConnection, blob, frame, text, word
@@ -203,7 +203,7 @@ def test_who_is_not_listened_to_can_still_go() -> None:
 def test_records_are_bounded(
     server: DqliteServer, client: RawConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_BYTES_KEPT", 1 << 20)
+    monkeypatch.setattr(shared, "_BYTES_KEPT", 1 << 20)
     for _ in range(30):
         client.send(insert(1 << 17))
         client.frame()

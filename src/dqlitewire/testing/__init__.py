@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dqlitewire.faults.faults import Fault
-    from dqlitewire.testing.node.engine import RequestRecord
+    from dqlitewire.faults import Fault, RequestRecord
     from dqlitewire.testing.node.generations import Generation
     from dqlitewire.testing.node.hazards import Hazard, HazardKind
     from dqlitewire.testing.server import DqliteCluster, DqliteServer, Node
@@ -28,12 +27,12 @@ __all__ = [
 _HOMES = {
     "DqliteCluster": "dqlitewire.testing.server",
     "DqliteServer": "dqlitewire.testing.server",
-    "Fault": "dqlitewire.faults.faults",
+    "Fault": "dqlitewire.faults",
     "Generation": "dqlitewire.testing.node.generations",
     "Hazard": "dqlitewire.testing.node.hazards",
     "HazardKind": "dqlitewire.testing.node.hazards",
     "Node": "dqlitewire.testing.server",
-    "RequestRecord": "dqlitewire.testing.node.engine",
+    "RequestRecord": "dqlitewire.faults",
 }
 
 

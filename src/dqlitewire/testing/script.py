@@ -21,8 +21,8 @@ from types import TracebackType
 from dqlitewire.buffer import ReadBuffer
 from dqlitewire.constants import NodeRole
 from dqlitewire.explain import Span, explain
+from dqlitewire.faults.checks import check_flag, check_seconds, shown
 from dqlitewire.messages.base import Message
-from dqlitewire.testing.arguments import check_flag, check_seconds, shown
 from dqlitewire.testing.node.cluster import Member
 from dqlitewire.testing.serving.listening import listen_tcp
 from dqlitewire.testing.serving.loop import Loop

@@ -18,18 +18,9 @@ from types import TracebackType
 from typing import Any, cast
 
 from dqlitewire.constants import NodeRole
-from dqlitewire.faults.faults import Faults
-from dqlitewire.faults.orders import FaultOrders
-from dqlitewire.testing.arguments import (
-    check_file,
-    check_flag,
-    check_host,
-    check_number,
-    check_params,
-    check_socket,
-    check_text,
-    shown,
-)
+from dqlitewire.faults import FaultList, FaultMethods, UnusedFaultError
+from dqlitewire.faults.checks import check_flag, check_number, check_text, shown
+from dqlitewire.testing.checks import check_file, check_host, check_params, check_socket
 from dqlitewire.testing.node.cluster import Member
 from dqlitewire.testing.node.database import SqlFailure
 from dqlitewire.testing.node.engine import Engine, RequestRecord
@@ -101,7 +92,7 @@ class Node:
         return f"<Node {self.id} at {self.address}, {self.role.name.lower()}{leads}>"
 
 
-class DqliteCluster(FaultOrders):
+class DqliteCluster(FaultMethods):
     """A cluster of nodes with one leader that moves on command.
 
     Args:
@@ -113,6 +104,8 @@ class DqliteCluster(FaultOrders):
         files: Database files to serve where they are, by name.
         readonly: Open those for reading only.
         clean_failures: Send FAILURE without the rows that real servers leave in front of it.
+        strict: Let `stop` raise an error if a fault was ordered that never hit.
+        seed: Of the draws of faults that have a probability: the same one draws the same again.
         unix: Listen on a unix socket at this path instead; further nodes add a number to it.
 
     Raises:
@@ -131,6 +124,8 @@ class DqliteCluster(FaultOrders):
         files: Mapping[str, str | os.PathLike[str]] | None = None,
         readonly: bool = False,
         clean_failures: bool = False,
+        strict: bool = False,
+        seed: int = 0,
         unix: str | os.PathLike[str] | None = None,
     ) -> None:
         check_number("nodes", nodes, 1, _MOST_NODES)
@@ -138,6 +133,8 @@ class DqliteCluster(FaultOrders):
         check_number("port", port, 0, _LAST_PORT + 1 - nodes)
         check_flag("readonly", readonly)
         check_flag("clean_failures", clean_failures)
+        check_flag("strict", strict)
+        check_number("seed", seed, 0)
         self.generation = find_generation(generation)
         self._count = nodes
         self._host, self._port = host, port
@@ -145,6 +142,7 @@ class DqliteCluster(FaultOrders):
         self._folder = None if folder is None else check_file("folder", folder)
         self._files, self._readonly = _check_files(files), readonly
         self._clean_failures = clean_failures
+        self._strict, self._seed = strict, seed
         self._engine: Engine | None = None
         self._loop: Loop | None = None
         self._nodes: list[Node] = []
@@ -167,6 +165,7 @@ class DqliteCluster(FaultOrders):
                 self._files,
                 readonly=self._readonly,
                 clean_failures=self._clean_failures,
+                seed=self._seed,
             )
             undo.callback(engine.close)
             loop = Loop(engine)
@@ -187,10 +186,16 @@ class DqliteCluster(FaultOrders):
 
         Raises:
             OSError: The file of a unix socket could not be removed.
+            UnusedFaultError: With `strict`: a fault was ordered and never hit. The text names each such fault
+                and the requests that came instead.
         """
-        if self._loop is not None:
-            atexit.unregister(self._loop.stop)
-            self._loop.stop()
+        loop, engine = self._loop, self._engine
+        if loop is None or engine is None:
+            return
+        atexit.unregister(loop.stop)
+        loop.stop()
+        if self._strict and not loop.is_alive() and not loop.foreign:  # else one of its own faults stops it
+            engine.faults.check_used()
 
     def join(self) -> None:
         """Wait until nothing is served any more: somebody stopped it, or it failed (see `errors`).
@@ -207,7 +212,12 @@ class DqliteCluster(FaultOrders):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        try:
+            self.stop()
+        except UnusedFaultError as unused:
+            if error is None:
+                raise
+            error.add_note(str(unused))  # perhaps a consequence of what went wrong
 
     def _join(self, number: int, engine: Engine, loop: Loop) -> Node:
         if self._unix is not None:
@@ -249,7 +259,7 @@ class DqliteCluster(FaultOrders):
         return loop, self._serving
 
     @property
-    def _faults(self) -> Faults:
+    def _faults(self) -> FaultList:
         return self._living[1].faults
 
     @property
@@ -442,6 +452,8 @@ class DqliteServer(DqliteCluster):
         files: Database files to serve where they are, by name.
         readonly: Open those for reading only.
         clean_failures: Send FAILURE without the rows that real servers leave in front of it.
+        strict: Let `stop` raise an error if a fault was ordered that never hit.
+        seed: Of the draws of faults that have a probability: the same one draws the same again.
         unix: Listen on a unix socket at this path instead.
 
     Raises:
@@ -459,6 +471,8 @@ class DqliteServer(DqliteCluster):
         files: Mapping[str, str | os.PathLike[str]] | None = None,
         readonly: bool = False,
         clean_failures: bool = False,
+        strict: bool = False,
+        seed: int = 0,
         unix: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__(
@@ -470,6 +484,8 @@ class DqliteServer(DqliteCluster):
             files=files,
             readonly=readonly,
             clean_failures=clean_failures,
+            strict=strict,
+            seed=seed,
             unix=unix,
         )
 

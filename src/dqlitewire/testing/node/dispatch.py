@@ -30,7 +30,7 @@ from dqlitewire.testing.node.workspace import Workspace
 
 if TYPE_CHECKING:
     from dqlitewire.testing.node.cluster import Member
-    from dqlitewire.testing.node.engine import Engine
+    from dqlitewire.testing.node.shared import Shared
 
 __all__ = ["Deaf", "Desk"]
 
@@ -63,7 +63,7 @@ class Desk:
         workspace: The open database, if any.
     """
 
-    def __init__(self, engine: Engine, member: Member, number: int, interrupted: Callable[[], bool]) -> None:
+    def __init__(self, engine: Shared, member: Member, number: int, interrupted: Callable[[], bool]) -> None:
         self.engine = engine
         self.member = member
         self.legacy = False

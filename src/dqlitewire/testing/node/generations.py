@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dqlitewire.constants import RequestType
-from dqlitewire.testing.arguments import shown
+from dqlitewire.faults.checks import shown
 
 __all__ = ["GENERATIONS", "Generation", "generation"]
 

@@ -332,7 +332,7 @@ class Loop(threading.Thread):
                 if data is None:
                     idle = True
                     break
-                if data and session.pause:
+                if session.pause:
                     connection.held = data
                     self._sleep(connection, session.pause)
                 else:
