@@ -30,6 +30,7 @@ from dqlitewire.faults.strike import Effects, RequestRecord, Strike
 __all__ = ["LEADERSHIP_LOST", "ConnectionFaults", "Delivery", "FaultList", "UnusedFaultError"]
 
 LEADERSHIP_LOST = 10506
+_STMT = bytes([ResponseType.STMT])
 _TEXTS = FAILURE_TEXTS | {LEADERSHIP_LOST: "disk I/O error"}
 
 
@@ -188,7 +189,7 @@ class ConnectionFaults:
 
     def answer(self, data: bytes) -> bytes:
         """Take a frame of the answer; returns what goes out instead."""
-        if self._preparing is not None and data[4] == ResponseType.STMT:
+        if self._preparing is not None and data[4:5] == _STMT:
             self._prepared[_statement_id(data[8:])] = self._preparing.sql
             self._preparing = None
         return self.responses.frame(data)

@@ -76,6 +76,7 @@ class Session:
         self._desk = Desk(shared, member, number, self._interrupted)
         self._faults = ConnectionFaults(shared.faults, number, {LEADERSHIP_LOST: shared.generation.lost_text})
         self._delayed: tuple[RequestRecord, bytes] | None = None  # a request that a fault lets arrive later
+        self._unchecked = False  # a fault has the request answered as another one, or by bytes of its own
         self._batches: RowBatches | None = None
         self._hungry = True  # the next request is not all there
         self._gone = False
@@ -189,6 +190,8 @@ class Session:
         self._shared.record(request)
         way = self._faults.requests
         way.begin(request)
+        if way.closed:
+            return self._close_now(way.reset)
         data = way.frame(event.data)
         way.end()
         if way.held:
@@ -211,6 +214,7 @@ class Session:
             return self._close_now(way.reset)
         back = self._faults.responses
         back.begin(request)
+        self._unchecked = back.replacement is not None or data[4:6] != bytes([request.type, request.schema])
         answer = self._carry_out(data) if back.executed and not self.closed else None
         if back.closed:
             return self._close_now(back.reset, answer)
@@ -223,6 +227,8 @@ class Session:
             return self._next_rows()
         if answer is not None:
             return self._send_last(answer)
+        if not back.executed:
+            self._conversation.abandon()  # a fault of somebody's own leaves it without an answer
         back.end()
         return b""
 
@@ -279,11 +285,15 @@ class Session:
 
     def _send_last(self, data: bytes) -> bytes:
         data = self._send(data)
+        if self._unchecked:
+            self._conversation.abandon()
         self._faults.responses.end()
         return data
 
     def _send(self, data: bytes) -> bytes:
-        data = self._faults.answer(self._conversation.answer_frame(data))
+        if not self._unchecked:
+            data = self._conversation.answer_frame(data)
+        data = self._faults.answer(data)
         spoiled = self._faults.responses
         self.pause = spoiled.pause
         if spoiled.closed:
