@@ -25,7 +25,7 @@ from dqlitewire.faults.checks import check_flag, check_seconds, shown
 from dqlitewire.messages.base import Message
 from dqlitewire.testing.node.cluster import Member
 from dqlitewire.testing.serving.listening import listen_tcp
-from dqlitewire.testing.serving.loop import Loop
+from dqlitewire.testing.serving.server_thread import ServerThread
 
 __all__ = ["Script", "ScriptError", "ScriptedServer", "close", "expect", "send", "send_bytes", "wait"]
 
@@ -178,7 +178,7 @@ def _difference(wanted: Sequence[str], got: Sequence[str]) -> Iterator[str]:
 
 
 class _Play:
-    """One connection's script; has the interface of a session that the serving loop wants."""
+    """One connection's script; has the interface of a session that the serving thread wants."""
 
     def __init__(self, stage: _Stage, script: Script, number: int, member: Member) -> None:
         self.member = member
@@ -277,7 +277,7 @@ def _title(data: bytes) -> str:
 
 
 class _Stage:
-    """What the loop takes for an engine: hands each connection the next script."""
+    """What the thread takes for an engine: hands each connection the next script."""
 
     def __init__(self, scripts: Sequence[Script]) -> None:
         self.scripts = list(scripts)
@@ -326,7 +326,7 @@ class ScriptedServer:
                 if not isinstance(step, Expect | Send | Wait | Close):  # pyright: ignore
                     raise TypeError(f"step {shown(step)}, must be one of expect, send, wait and close")
         self._stage = _Stage([single] if single else several)
-        self._loop: Loop | None = None
+        self._thread: ServerThread | None = None
         self.address = ""
 
     def start(self) -> None:
@@ -335,22 +335,22 @@ class ScriptedServer:
         Raises:
             RuntimeError: it was started already; a script is played once.
         """
-        if self._loop is not None:
+        if self._thread is not None:
             raise RuntimeError("the server was started already")
         with ExitStack() as undo:
-            loop = Loop(self._stage)
-            undo.callback(loop.stop)
+            thread = ServerThread(self._stage)
+            undo.callback(thread.stop)
             listener = listen_tcp("127.0.0.1", 0)
             self.address = f"127.0.0.1:{listener.getsockname()[1]}"
-            loop.listen(listener, Member(1, self.address, NodeRole.VOTER))
-            self._loop = loop
-            loop.start()
+            thread.listen(listener, Member(1, self.address, NodeRole.VOTER))
+            self._thread = thread
+            thread.start()
             undo.pop_all()
 
     def stop(self) -> None:
         """Close all connections."""
-        if self._loop is not None:
-            self._loop.stop()
+        if self._thread is not None:
+            self._thread.stop()
 
     def wait(self, seconds: float = _GRACE) -> None:
         """Wait until every script is played, or one failed, but not longer than `seconds`.

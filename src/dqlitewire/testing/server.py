@@ -28,7 +28,7 @@ from dqlitewire.testing.node.generations import Generation
 from dqlitewire.testing.node.generations import generation as find_generation
 from dqlitewire.testing.node.hazards import Hazard
 from dqlitewire.testing.serving.listening import Listener, listen_tcp, listen_unix
-from dqlitewire.testing.serving.loop import Loop
+from dqlitewire.testing.serving.server_thread import ServerThread
 
 __all__ = ["DqliteCluster", "DqliteServer", "Node"]
 
@@ -144,7 +144,7 @@ class DqliteCluster(FaultMethods):
         self._clean_failures = clean_failures
         self._strict, self._seed = strict, seed
         self._engine: Engine | None = None
-        self._loop: Loop | None = None
+        self._thread: ServerThread | None = None
         self._nodes: list[Node] = []
 
     # ---- life
@@ -156,7 +156,7 @@ class DqliteCluster(FaultMethods):
             RuntimeError: It runs already.
             OSError: It cannot listen there, or make its folder; nothing stays open.
         """
-        if self._loop is not None and self._loop.is_alive():
+        if self._thread is not None and self._thread.is_alive():
             raise RuntimeError("the server runs already")
         with ExitStack() as undo:
             engine = Engine(
@@ -168,14 +168,14 @@ class DqliteCluster(FaultMethods):
                 seed=self._seed,
             )
             undo.callback(engine.close)
-            loop = Loop(engine)
-            undo.callback(loop.stop)
-            nodes = [self._join(number, engine, loop) for number in range(self._count)]
+            thread = ServerThread(engine)
+            undo.callback(thread.stop)
+            nodes = [self._join(number, engine, thread) for number in range(self._count)]
             engine.cluster.set_leader(engine.cluster.members[0])
-            self._engine, self._loop, self._nodes = engine, loop, nodes
-            atexit.register(loop.stop)
-            undo.callback(atexit.unregister, loop.stop)
-            loop.start()
+            self._engine, self._thread, self._nodes = engine, thread, nodes
+            atexit.register(thread.stop)
+            undo.callback(atexit.unregister, thread.stop)
+            thread.start()
             undo.pop_all()
 
     def stop(self) -> None:
@@ -189,12 +189,14 @@ class DqliteCluster(FaultMethods):
             UnusedFaultError: With `strict`: a fault was ordered and never hit. The text names each such fault
                 and the requests that came instead.
         """
-        loop, engine = self._loop, self._engine
-        if loop is None or engine is None:
+        thread, engine = self._thread, self._engine
+        if thread is None or engine is None:
             return
-        atexit.unregister(loop.stop)
-        loop.stop()
-        if self._strict and not loop.is_alive() and not loop.foreign:  # else one of its own faults stops it
+        atexit.unregister(thread.stop)
+        thread.stop()
+        if (
+            self._strict and not thread.is_alive() and not thread.foreign
+        ):  # else one of its own faults stops it
             engine.faults.check_used()
 
     def join(self) -> None:
@@ -219,7 +221,7 @@ class DqliteCluster(FaultMethods):
                 raise
             error.add_note(str(unused))  # perhaps a consequence of what went wrong
 
-    def _join(self, number: int, engine: Engine, loop: Loop) -> Node:
+    def _join(self, number: int, engine: Engine, thread: ServerThread) -> Node:
         if self._unix is not None:
             address = self._unix if number == 0 else f"{self._unix}.{number + 1}"
             listener = self._listen(address)
@@ -229,7 +231,7 @@ class DqliteCluster(FaultMethods):
             address = f"{host}:{listener.getsockname()[1]}"
         member = Member(number + 1, address, NodeRole.VOTER, live=True)
         engine.cluster.join(member)
-        loop.listen(listener, member)
+        thread.listen(listener, member)
         return Node(self, member)
 
     def _listen(self, address: str) -> Listener:
@@ -238,10 +240,10 @@ class DqliteCluster(FaultMethods):
         return listen_tcp(self._host, int(address.rpartition(":")[2]))
 
     @property
-    def _running(self) -> Loop:
-        if self._loop is None:
+    def _running(self) -> ServerThread:
+        if self._thread is None:
             raise RuntimeError("the server was not started")
-        return self._loop
+        return self._thread
 
     @property
     def _serving(self) -> Engine:
@@ -250,13 +252,13 @@ class DqliteCluster(FaultMethods):
         return self._engine
 
     @property
-    def _living(self) -> tuple[Loop, Engine]:
-        loop = self._running
-        if loop.foreign:
+    def _living(self) -> tuple[ServerThread, Engine]:
+        thread = self._running
+        if thread.foreign:
             raise RuntimeError("the server is another process's")
-        if not loop.is_alive():
+        if not thread.is_alive():
             raise RuntimeError("the server has stopped")
-        return loop, self._serving
+        return thread, self._serving
 
     @property
     def _faults(self) -> FaultList:
@@ -264,11 +266,11 @@ class DqliteCluster(FaultMethods):
 
     @property
     def _state(self) -> str:
-        if self._loop is None:
+        if self._thread is None:
             return "not started"
-        if self._loop.foreign:
+        if self._thread.foreign:
             return "of another process"
-        return "running" if self._loop.is_alive() else "stopped"
+        return "running" if self._thread.is_alive() else "stopped"
 
     def __repr__(self) -> str:
         where = f" at {', '.join(self.addresses)}" if self._nodes else ""
@@ -300,12 +302,12 @@ class DqliteCluster(FaultMethods):
     @property
     def requests(self) -> list[RequestRecord]:
         """The last 10 000 requests of all connections, as far as 64 MiB hold them, in order of arrival."""
-        loop, engine = self._running, self._serving
-        if loop.is_alive():
+        thread, engine = self._running, self._serving
+        if thread.is_alive():
             try:
-                return loop.call(lambda: list(engine.requests))
+                return thread.call(lambda: list(engine.requests))
             except RuntimeError:  # it stops just now
-                loop.join()
+                thread.join()
         return list(engine.requests)
 
     @property
@@ -328,7 +330,7 @@ class DqliteCluster(FaultMethods):
         check_text("database", database)
         check_text("sql", sql)
         check_params(params)
-        loop, engine = self._living
+        thread, engine = self._living
 
         def run() -> list[tuple[Any, ...]]:
             try:
@@ -345,7 +347,7 @@ class DqliteCluster(FaultMethods):
             finally:
                 connection.close()
 
-        return loop.call(run)
+        return thread.call(run)
 
     # ---- leadership
 
@@ -355,8 +357,8 @@ class DqliteCluster(FaultMethods):
         Raises:
             RuntimeError: The server does not run.
         """
-        loop, engine = self._living
-        loop.call(lambda: engine.cluster.set_leader(None))
+        thread, engine = self._living
+        thread.call(lambda: engine.cluster.set_leader(None))
 
     def elect(self, node: Node | None = None) -> Node:
         """Let a node lead, by default the next running voter.
@@ -366,7 +368,7 @@ class DqliteCluster(FaultMethods):
             TypeError: Something else than a node.
             ValueError: A node of another cluster, or one that is no running voter.
         """
-        loop, engine = self._living
+        thread, engine = self._living
         cluster = engine.cluster
         if node is not None:
             self._check_node(node)
@@ -386,7 +388,7 @@ class DqliteCluster(FaultMethods):
             cluster.set_leader(member)
             return member
 
-        member = loop.call(run)
+        member = thread.call(run)
         return next(one for one in self._nodes if one._member is member)
 
     def _serves(self, node: Node) -> bool:
@@ -399,34 +401,34 @@ class DqliteCluster(FaultMethods):
             raise ValueError(f"node {node.id} at {node.address}, must be of this cluster as it runs")
 
     def _stop_node(self, node: Node) -> None:
-        loop, engine = self._living
+        thread, engine = self._living
         self._check_node(node)
         cluster, member = engine.cluster, node._member
 
         def run() -> None:
             member.live = False
             try:
-                loop.unlisten(member)
+                thread.unlisten(member)
             finally:
                 if cluster.leader is member:
                     cluster.set_leader(next(iter(cluster.voters()), None))
 
-        loop.call(run)
+        thread.call(run)
 
     def _start_node(self, node: Node) -> None:
-        loop, engine = self._living
+        thread, engine = self._living
         self._check_node(node)
         cluster, member = engine.cluster, node._member
 
         def run() -> None:
             if member.live:
                 return
-            loop.listen(self._listen(member.address), member)
+            thread.listen(self._listen(member.address), member)
             member.live = True
             if cluster.leader is None and cluster.voters() == [member]:
                 cluster.set_leader(member)
 
-        loop.call(run)
+        thread.call(run)
 
 
 def _check_files(files: object) -> dict[str, str]:
