@@ -235,7 +235,7 @@ def test_a_folder_is_not_taken_between_being_made_and_being_locked(monkeypatch: 
 PARTS: dict[str, Callable[[DqliteServer], object]] = {
     "a session": lambda server: next(iter(server._serving.sessions)),
     "the store": lambda server: server._serving.store,
-    "a listener": lambda server: next(iter(server._running._listeners.values())),
+    "a listener": lambda server: server._running._acceptor.listeners[0],
     "the selector": lambda server: server._running._selector,
     "the wake-up": lambda server: server._running._wake_in,
 }
