@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dqlitewire.faults import Fault, RequestRecord
+    from dqlitewire.faults import Fault, RequestRecord, UnusedFaultError
+    from dqlitewire.testing.cluster import DqliteCluster, Node
     from dqlitewire.testing.node.generations import Generation
     from dqlitewire.testing.node.hazards import Hazard, HazardKind
-    from dqlitewire.testing.server import DqliteCluster, DqliteServer, Node
+    from dqlitewire.testing.server import DqliteServer
 
 __all__ = [
     "DqliteCluster",
@@ -22,17 +23,19 @@ __all__ = [
     "HazardKind",
     "Node",
     "RequestRecord",
+    "UnusedFaultError",
 ]
 
 _HOMES = {
-    "DqliteCluster": "dqlitewire.testing.server",
+    "DqliteCluster": "dqlitewire.testing.cluster",
     "DqliteServer": "dqlitewire.testing.server",
     "Fault": "dqlitewire.faults",
     "Generation": "dqlitewire.testing.node.generations",
     "Hazard": "dqlitewire.testing.node.hazards",
     "HazardKind": "dqlitewire.testing.node.hazards",
-    "Node": "dqlitewire.testing.server",
+    "Node": "dqlitewire.testing.cluster",
     "RequestRecord": "dqlitewire.faults",
+    "UnusedFaultError": "dqlitewire.faults",
 }
 
 
