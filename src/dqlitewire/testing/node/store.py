@@ -7,8 +7,8 @@ import zlib
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, BinaryIO
 
+from dqlitewire.testing.folder import TemporaryFolder
 from dqlitewire.testing.node.database import Connection, SqlFailure
-from dqlitewire.testing.serving.folder import TemporaryFolder
 
 if TYPE_CHECKING:
     from dqlitewire.testing.node.generations import Generation
