@@ -23,7 +23,7 @@ import threading
 from collections.abc import Iterable
 
 from dqlitewire.constants import RequestType, ResponseType
-from dqlitewire.faults.fault import REQUEST, RESPONSE, Fault
+from dqlitewire.faults.fault import REQUEST, RESPONSE, Direction, Fault
 from dqlitewire.faults.kinds import FAILURE_TEXTS
 from dqlitewire.faults.strike import Effects, RequestRecord, Strike
 
@@ -31,6 +31,8 @@ __all__ = ["LEADERSHIP_LOST", "ConnectionFaults", "Delivery", "FaultList", "Unus
 
 LEADERSHIP_LOST = 10506
 _STMT = bytes([ResponseType.STMT])
+_PREPARE, _FINALIZE = int(RequestType.PREPARE), int(RequestType.FINALIZE)
+_WITH_STATEMENT = (int(RequestType.EXEC), int(RequestType.QUERY), _FINALIZE)
 _TEXTS = FAILURE_TEXTS | {LEADERSHIP_LOST: "disk I/O error"}
 
 
@@ -47,11 +49,14 @@ class FaultList:
 
     Args:
         seed: Of the draws of faults that have a `probability`.
+
+    Attributes:
+        ordered: Those that are not over yet; changed under a lock.
     """
 
     def __init__(self, seed: int = 0) -> None:
         self._lock = threading.Lock()
-        self._ordered: list[Fault] = []
+        self.ordered: list[Fault] = []
         self._unused: list[Fault] = []
         self._seed = seed
         self._count = 0
@@ -62,15 +67,15 @@ class FaultList:
             self._count += 1
             # a generator of its own: what one fault draws does not depend on which others are ordered
             fault._random = random.Random(f"{self._seed} {self._count}")
-            self._ordered.append(fault)
+            self.ordered.append(fault)
             self._unused.append(fault)
 
     def clear(self) -> None:
         """Cancel all."""
         with self._lock:
-            for fault in self._ordered:
+            for fault in self.ordered:
                 fault.cancel()
-            self._ordered.clear()
+            self.ordered.clear()
 
     def check_used(self) -> None:
         """Raise UnusedFaultError if one that was ordered has never hit, cancelled ones included."""
@@ -81,7 +86,7 @@ class FaultList:
             raise UnusedFaultError(unused)
 
     def strike(
-        self, request: RequestRecord, direction: str = RESPONSE, going_on: Iterable[Fault] = ()
+        self, request: RequestRecord, direction: Direction = RESPONSE, going_on: Iterable[Fault] = ()
     ) -> list[Fault]:
         """Return the faults that strike a request, and count them.
 
@@ -90,19 +95,19 @@ class FaultList:
             direction: "request" or "response": what is to be spoiled.
             going_on: Faults that have struck this connection and go on there.
         """
-        if not self._ordered:
+        if not self.ordered:
             return []
         struck: list[Fault] = []
         with self._lock:
             replaced = False
-            for fault in self._ordered:
+            for fault in self.ordered:
                 barred = replaced and fault.replaces_answer
                 if any(fault is other for other in going_on):
                     continue
                 if fault._strikes(request, direction, barred=barred):
                     struck.append(fault)
                     replaced = replaced or fault.replaces_answer
-            self._ordered = [fault for fault in self._ordered if not fault.over]
+            self.ordered = [fault for fault in self.ordered if not fault.over]
             self._unused = [fault for fault in self._unused if not fault.hits]
         return struck
 
@@ -110,20 +115,23 @@ class FaultList:
 class Delivery(Effects):
     """One direction of one connection: what becomes of its frames."""
 
-    def __init__(self, faults: FaultList, direction: str, texts: dict[int, str]) -> None:
+    def __init__(self, faults: FaultList, direction: Direction, texts: dict[int, str]) -> None:
         super().__init__()
         self._faults = faults
         self._direction = direction
         self._texts = texts
         self._active: list[tuple[Fault, Strike]] = []
+        self.touched = False  # something has struck since nothing went on
 
     def begin(self, request: RequestRecord) -> None:
         """Begin a request, or its answer: find out what strikes it, and let that begin."""
         self.end()
-        self.executed, self.replacement = True, None
+        self.pause, self.write_size, self.executed, self.replacement = 0.0, None, True, None
+        self.touched = self.held or self.closed or bool(self._active)
         going_on = [fault for fault, _ in self._active]
         struck = self._faults.strike(request, self._direction, going_on)
         if struck:
+            self.touched = True
             begun = [(fault, Strike(request, self, self._texts)) for fault in struck]
             self._active = sorted(self._active + begun, key=lambda one: one[0].runs_last)
             for fault, strike in begun:
@@ -168,6 +176,7 @@ class ConnectionFaults:
 
     def __init__(self, faults: FaultList, connection: int, texts: dict[int, str] | None = None) -> None:
         self._texts = _TEXTS if texts is None else _TEXTS | texts
+        self._faults = faults
         self.requests = Delivery(faults, REQUEST, self._texts)
         self.responses = Delivery(faults, RESPONSE, self._texts)
         self._connection = connection
@@ -179,13 +188,19 @@ class ConnectionFaults:
         """Take the next request that is to be answered; returns what faults are told of it."""
         self._count += 1
         prepared = None
-        if type_code in (RequestType.EXEC, RequestType.QUERY):
-            prepared = self._prepared.get(_statement_id(body))
+        if type_code in _WITH_STATEMENT:
+            if type_code == _FINALIZE:
+                self._prepared.pop(_statement_id(body), None)
+            else:
+                prepared = self._prepared.get(_statement_id(body))
         request = RequestRecord(self._connection, type_code, schema, body, self._count, prepared)
-        if type_code == RequestType.FINALIZE:
-            self._prepared.pop(_statement_id(body), None)
-        self._preparing = request if type_code == RequestType.PREPARE else None
+        self._preparing = request if type_code == _PREPARE else None
         return request
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing can happen to the next request and its answer: nothing is ordered, nothing goes on."""
+        return not (self._faults.ordered or self.requests.touched or self.responses.touched)
 
     def answer(self, data: bytes) -> bytes:
         """Take a frame of the answer; returns what goes out instead."""

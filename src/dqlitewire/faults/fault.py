@@ -31,7 +31,7 @@ import re
 from collections import Counter
 from dataclasses import KW_ONLY, dataclass, field, fields
 from types import TracebackType
-from typing import ClassVar, TypeVar, dataclass_transform
+from typing import ClassVar, Final, Literal, TypeVar, dataclass_transform
 
 from dqlitewire.faults.checks import (
     Requests,
@@ -44,11 +44,13 @@ from dqlitewire.faults.checks import (
 from dqlitewire.faults.strike import RequestRecord, Strike
 from dqlitewire.header import type_name
 
-__all__ = ["REQUEST", "RESPONSE", "Fault", "kinds"]
+__all__ = ["REQUEST", "RESPONSE", "Direction", "Fault", "kinds"]
 
 F = TypeVar("F", bound="Fault")
 
-REQUEST, RESPONSE = "request", "response"
+Direction = Literal["request", "response"]
+REQUEST: Final = "request"
+RESPONSE: Final = "response"
 _PASSED_KEPT = 20  # different requests that an order which was never hit is compared with
 _SQL_SHOWN = 60
 
@@ -89,7 +91,7 @@ class Fault(_Words):
     connection: int | None = None
     times: int | None = 1
     after: int = 0
-    direction: str = RESPONSE
+    direction: Direction = RESPONSE
     probability: float = 1.0
 
     directions: ClassVar[tuple[str, ...]] = (RESPONSE, REQUEST)
@@ -152,7 +154,7 @@ class Fault(_Words):
     ) -> None:
         self.cancel()
 
-    def _selects(self, request: RequestRecord, direction: str) -> bool:
+    def _selects(self, request: RequestRecord, direction: Direction) -> bool:
         if direction != self.direction or self.connection not in (None, request.connection):
             return False
         if self._types is not None and request.type not in self._types:
@@ -162,7 +164,7 @@ class Fault(_Words):
         text = request.prepared_sql or request.sql
         return text is not None and self._pattern.search(text) is not None
 
-    def _strikes(self, request: RequestRecord, direction: str, *, barred: bool = False) -> bool:
+    def _strikes(self, request: RequestRecord, direction: Direction, *, barred: bool = False) -> bool:
         # tells whether it takes this request, and counts it; barred: another one replaces the answer
         if self.over:
             return False

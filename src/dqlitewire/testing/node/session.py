@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from dqlitewire.constants import PROTOCOL_VERSION_LEGACY
+from dqlitewire.constants import PROTOCOL_VERSION_LEGACY, RequestType
 from dqlitewire.conversation import BadHeader, Greeting, Incoming, ServerConversation
 from dqlitewire.conversation import Generation as WireGeneration
 from dqlitewire.faults import ConnectionFaults, RequestRecord
@@ -76,6 +76,7 @@ class Session:
         self._desk = Desk(shared, member, number, self._interrupted)
         self._faults = ConnectionFaults(shared.faults, number, {LEADERSHIP_LOST: shared.generation.lost_text})
         self._delayed: tuple[RequestRecord, bytes] | None = None  # a request that a fault lets arrive later
+        self._plain = True  # nothing can happen to the answer, and nothing is to be learned from it
         self._unchecked = False  # a fault has the request answered as another one, or by bytes of its own
         self._batches: RowBatches | None = None
         self._hungry = True  # the next request is not all there
@@ -186,9 +187,14 @@ class Session:
         return encode_failure(1, f"{kind.value} ({words} words) kills a dqlite {name}")
 
     def _incoming(self, event: Incoming) -> bytes:
-        request = self._faults.asked(event.type, event.schema, event.data[8:])
+        faults = self._faults
+        request = faults.asked(event.type, event.schema, event.data[8:])
         self._shared.record(request)
-        way = self._faults.requests
+        self._plain = faults.idle and request.type != RequestType.PREPARE
+        if self._plain:
+            self._unchecked = False
+            return self._begin_answer(self._answer(request.type, request.schema, request.body))
+        way = faults.requests
         way.begin(request)
         if way.closed:
             return self._close_now(way.reset)
@@ -222,14 +228,17 @@ class Session:
             if isinstance(answer, RowBatches):
                 answer.abandon()
             return self._send_last(back.replacement)
+        if answer is None and not back.executed:
+            self._conversation.abandon()  # a fault of somebody's own leaves it without an answer
+        return self._begin_answer(answer)
+
+    def _begin_answer(self, answer: bytes | RowBatches | None) -> bytes:
         if isinstance(answer, RowBatches):
             self._batches = answer
             return self._next_rows()
         if answer is not None:
             return self._send_last(answer)
-        if not back.executed:
-            self._conversation.abandon()  # a fault of somebody's own leaves it without an answer
-        back.end()
+        self._faults.responses.end()
         return b""
 
     def _close_now(self, reset: bool, answer: bytes | RowBatches | None = None) -> bytes:
@@ -284,6 +293,8 @@ class Session:
         return encode_failure(LEADERSHIP_LOST, self._shared.generation.lost_text)
 
     def _send_last(self, data: bytes) -> bytes:
+        if self._plain:
+            return self._conversation.answer_frame(data)
         data = self._send(data)
         if self._unchecked:
             self._conversation.abandon()
@@ -291,6 +302,8 @@ class Session:
         return data
 
     def _send(self, data: bytes) -> bytes:
+        if self._plain:
+            return self._conversation.answer_frame(data)
         if not self._unchecked:
             data = self._conversation.answer_frame(data)
         data = self._faults.answer(data)
