@@ -118,7 +118,7 @@ class Delivery(Effects):
     def __init__(self, faults: FaultList, direction: Direction, texts: dict[int, str]) -> None:
         super().__init__()
         self._faults = faults
-        self._direction = direction
+        self._direction: Direction = direction
         self._texts = texts
         self._active: list[tuple[Fault, Strike]] = []
         self.touched = False  # something has struck since nothing went on
@@ -199,7 +199,7 @@ class ConnectionFaults:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing can happen to the next request and its answer: nothing is ordered, nothing goes on."""
+        """Whether nothing can happen to the next request: nothing is ordered, nothing goes on."""
         return not (self._faults.ordered or self.requests.touched or self.responses.touched)
 
     def answer(self, data: bytes) -> bytes:
