@@ -83,7 +83,7 @@ class Host:
         pause, size = way.pause, way.write_size
         if way.held or way.closed:
             return Fate(False, arrived, b"", pause, size, way.closed, way.held)
-        back.begin(request)
+        faults.begin_answer(request)
         if back.closed:
             return Fate(back.executed, arrived, b"", closed=True)
         frames = list(answers) if back.replacement is None else [back.replacement]
@@ -396,6 +396,30 @@ def test_a_class_of_somebodys_own() -> None:
     assert kinds()["noted"] is Noted
     with pytest.raises(TypeError):
         Noted(pieces=1)  # type: ignore[call-arg]
+
+
+def test_a_constructor_of_ones_own() -> None:
+    class Slow(Delay):
+        def __init__(self, minutes: float, **selection: Any) -> None:
+            super().__init__(60 * minutes, **selection)
+
+    fault = Slow(2, on="QUERY_SQL")
+    assert Host(fault)(SELECT).pause == 120
+    assert repr(fault) == "<Slow, 120 s, on QUERY_SQL, over, 1 hits>"
+
+
+def test_a_prepared_text_is_known_when_requests_come_ahead() -> None:
+    faults = ConnectionFaults(FaultList(), 1)
+    first, second = (
+        faults.asked(data[4], data[5], data[8:])
+        for data in (PrepareRequest(0, "SELECT 1").encode(), LeaderRequest().encode())
+    )
+    faults.begin_answer(first)
+    faults.answer(StmtResponse(0, 7, 0).encode())
+    faults.responses.end()
+    faults.begin_answer(second)
+    body = QueryRequest(0, 7).encode()[8:]
+    assert faults.asked(RequestType.QUERY, 0, body).prepared_sql == "SELECT 1"
 
 
 def test_a_fault_is_compared_by_identity() -> None:

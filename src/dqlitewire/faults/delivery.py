@@ -8,7 +8,7 @@ Whoever owns the sockets (the embedded server's session, a proxy) does this for 
     faults.requests.begin(request)                        # direction="request"
     data = faults.requests.frame(data)                    # what reaches the node
     faults.requests.end()
-    faults.responses.begin(request)                       # direction="response": `begin` of each fault
+    faults.begin_answer(request)                          # direction="response": `begin` of each fault
     if faults.responses.executed: ...                     # the node carries it out
     data = faults.answer(data)                            # each frame of the answer: `frame`
     faults.responses.end()                                # the answer is complete: `end`
@@ -38,10 +38,6 @@ _TEXTS = FAILURE_TEXTS | {LEADERSHIP_LOST: "disk I/O error"}
 
 class UnusedFaultError(AssertionError):
     """Faults were ordered and never hit: the test did not try what it was written for."""
-
-    def __init__(self, faults: Iterable[Fault]) -> None:
-        lines = [f"\n  {fault!r}, {fault.came()}" for fault in faults]
-        super().__init__(f"faults that never hit: {len(lines)}{''.join(lines)}")
 
 
 class FaultList:
@@ -83,7 +79,8 @@ class FaultList:
             unused = [fault for fault in self._unused if not fault.hits]
             self._unused.clear()
         if unused:
-            raise UnusedFaultError(unused)
+            lines = [f"\n  {fault!r}, {fault.came()}" for fault in unused]
+            raise UnusedFaultError(f"faults that never hit: {len(lines)}{''.join(lines)}")
 
     def strike(
         self, request: RequestRecord, direction: Direction = RESPONSE, going_on: Iterable[Fault] = ()
@@ -185,7 +182,7 @@ class ConnectionFaults:
         self._preparing: RequestRecord | None = None
 
     def asked(self, type_code: int, schema: int, body: bytes) -> RequestRecord:
-        """Take the next request that is to be answered; returns what faults are told of it."""
+        """Take the next request; returns what faults are told of it."""
         self._count += 1
         prepared = None
         if type_code in _WITH_STATEMENT:
@@ -193,9 +190,12 @@ class ConnectionFaults:
                 self._prepared.pop(_statement_id(body), None)
             else:
                 prepared = self._prepared.get(_statement_id(body))
-        request = RequestRecord(self._connection, type_code, schema, body, self._count, prepared)
-        self._preparing = request if type_code == _PREPARE else None
-        return request
+        return RequestRecord(self._connection, type_code, schema, body, self._count, prepared)
+
+    def begin_answer(self, request: RequestRecord) -> None:
+        """Begin the answer to a request; requests are answered in order, and may come ahead of that."""
+        self._preparing = request if request.type == _PREPARE else None
+        self.responses.begin(request)
 
     @property
     def idle(self) -> bool:

@@ -219,7 +219,7 @@ class Session:
             self._carry_out(data)
             return self._close_now(way.reset)
         back = self._faults.responses
-        back.begin(request)
+        self._faults.begin_answer(request)
         self._unchecked = back.replacement is not None or data[4:6] != bytes([request.type, request.schema])
         answer = self._carry_out(data) if back.executed and not self.closed else None
         if back.closed:
