@@ -6,7 +6,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,21 +18,6 @@ from tests.real.raw import PART, RawConnection, frame, text, word
 
 EXEC_SQL, QUERY_SQL, LEADER = RequestType.EXEC_SQL, RequestType.QUERY_SQL, RequestType.LEADER
 SERIES = "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 3000) SELECT i FROM r"
-
-
-@pytest.fixture
-def server() -> Iterator[DqliteServer]:
-    with DqliteServer() as server:
-        server.run_sql("main", "CREATE TABLE t (a)")
-        yield server
-        assert server.errors == []
-
-
-@pytest.fixture
-def client(server: DqliteServer) -> Iterator[RawConnection]:
-    with RawConnection(server.address) as client:
-        client.open("main")
-        yield client
 
 
 def count(server: DqliteServer) -> object:

@@ -7,7 +7,6 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,21 +20,6 @@ from tests.real.raw import RawConnection, frame, text, word
 
 EXEC_SQL, QUERY_SQL = RequestType.EXEC_SQL, RequestType.QUERY_SQL
 INSERT = frame(EXEC_SQL, word(0) + text("INSERT INTO t VALUES (1)"))
-
-
-@pytest.fixture
-def server() -> Iterator[DqliteServer]:
-    with DqliteServer() as server:
-        server.run_sql("main", "CREATE TABLE t (a)")
-        yield server
-        assert server.errors == []
-
-
-@pytest.fixture
-def client(server: DqliteServer) -> Iterator[RawConnection]:
-    with RawConnection(server.address) as client:
-        client.open("main")
-        yield client
 
 
 def count(server: DqliteServer) -> object:

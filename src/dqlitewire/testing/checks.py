@@ -1,4 +1,4 @@
-"""Checks of what a test orders, made at the call: later it would only show as an error of the server."""
+"""Checks of files, folders, hosts, sockets and parameters, made at the call, before anything is opened."""
 
 from __future__ import annotations
 
