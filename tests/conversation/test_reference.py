@@ -10,10 +10,11 @@ import pytest
 
 from dqlitewire import RequestType
 from dqlitewire.conversation import TABLE, Hazard
-from dqlitewire.conversation.reference import PARTS, diagram, hazards, redrawn, steps
 from dqlitewire.conversation.table import ANSWER_NAMES
+from tools.reference import PARTS, diagram, hazards, redrawn, steps
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "conversation.md"
+ROOT = Path(__file__).parent.parent.parent
+PAGE = ROOT / "docs" / "conversation.md"
 
 
 def test_the_page_is_drawn_from_the_tables() -> None:
@@ -30,7 +31,7 @@ def test_redrawing_replaces_what_was_written_by_hand(tmp_path: Path) -> None:
         page.replace("| EXEC (5) | waiting | RESULT, FAILURE | ended |", "| EXEC (5) | by hand |")
     )
     assert spoilt.read_text() != page
-    subprocess.run([sys.executable, "-m", "dqlitewire.conversation.reference", str(spoilt)], check=True)
+    subprocess.run([sys.executable, str(ROOT / "tools" / "reference.py"), str(spoilt)], check=True)
     assert spoilt.read_text() == page
 
 

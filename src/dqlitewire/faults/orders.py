@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dqlitewire.faults.faults import Corrupt, Delay, Drop, Fail, Fault, Faults, SplitWrites, Where
+from dqlitewire.servers.releases import Release
 from dqlitewire.testing.arguments import Selection, check_number, shown
-from dqlitewire.testing.node.generations import Generation
 
 __all__ = ["FaultOrders"]
 
@@ -28,7 +28,7 @@ _LEADERSHIP_LOST = 10506
 class FaultOrders:
     """Faults for all nodes of a server or cluster; they strike in the order in which they were ordered."""
 
-    generation: Generation
+    generation: Release
 
     @property
     def _faults(self) -> Faults:

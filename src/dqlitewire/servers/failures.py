@@ -16,6 +16,7 @@ from ..sql.survey import Survey, survey
 from ..text import kind_of, sanitize_for_log, shown
 from .codes import NAMES, failure_name, primary_of
 from .generation import Generation, checked_generation
+from .releases import rules_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ def explain_failure(
         text = str.__str__(checked_kind("sql", text, str, "text or None"))
     seen = survey(text) if text is not None else None
     meaning, retry, outcome, early = _rule(code, message)
-    if code in _RAFT_CODES and generation < Generation.V1_18_2 and kind not in _CONFIGURATION:
+    if code in _RAFT_CODES and rules_of(generation).raft_codes and kind not in _CONFIGURATION:
         meaning += f", or raft's {_RAFT_CODES[code]} (up to 1.18.1)"
         retry, outcome = Retry.CHECK, Outcome.UNKNOWN
     elif "statement tail" in message and _masks(kind, generation, seen):
@@ -250,5 +251,5 @@ def _rule(code: int, message: str) -> tuple[str, Retry, Outcome, bool]:
 
 def _masks(kind: RequestType | None, generation: Generation, seen: Survey | None) -> bool:
     # dqlite 1.18.6 src/gateway.c: handle_query_sql_done_cb looks at the tail before it looks at the status
-    newer = generation is Generation.UNKNOWN or generation >= Generation.V1_18_2
-    return newer and kind in (None, RequestType.QUERY_SQL) and (seen is None or seen.single)
+    masks = generation is Generation.UNKNOWN or rules_of(generation).masks_query_sql
+    return masks and kind in (None, RequestType.QUERY_SQL) and (seen is None or seen.single)

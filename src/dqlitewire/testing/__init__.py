@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dqlitewire.faults.faults import Fault
+    from dqlitewire.servers.hazards import HazardKind
+    from dqlitewire.servers.releases import Release as Generation
     from dqlitewire.testing.node.engine import RequestRecord
-    from dqlitewire.testing.node.generations import Generation
-    from dqlitewire.testing.node.hazards import Hazard, HazardKind
+    from dqlitewire.testing.node.hazard_record import Hazard
     from dqlitewire.testing.server import DqliteCluster, DqliteServer, Node
 
 __all__ = [
@@ -25,24 +26,25 @@ __all__ = [
     "RequestRecord",
 ]
 
+# public name -> where it is; `Generation` is called Release where releases are rows of a table
 _HOMES = {
-    "DqliteCluster": "dqlitewire.testing.server",
-    "DqliteServer": "dqlitewire.testing.server",
-    "Fault": "dqlitewire.faults.faults",
-    "Generation": "dqlitewire.testing.node.generations",
-    "Hazard": "dqlitewire.testing.node.hazards",
-    "HazardKind": "dqlitewire.testing.node.hazards",
-    "Node": "dqlitewire.testing.server",
-    "RequestRecord": "dqlitewire.testing.node.engine",
+    "DqliteCluster": ("dqlitewire.testing.server", "DqliteCluster"),
+    "DqliteServer": ("dqlitewire.testing.server", "DqliteServer"),
+    "Fault": ("dqlitewire.faults.faults", "Fault"),
+    "Generation": ("dqlitewire.servers.releases", "Release"),
+    "Hazard": ("dqlitewire.testing.node.hazard_record", "Hazard"),
+    "HazardKind": ("dqlitewire.servers.hazards", "HazardKind"),
+    "Node": ("dqlitewire.testing.server", "Node"),
+    "RequestRecord": ("dqlitewire.testing.node.engine", "RequestRecord"),
 }
 
 
 def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    value: object = getattr(importlib.import_module(home), name)
+    module, attribute = _HOMES[name]
+    value: object = getattr(importlib.import_module(module), attribute)
     globals()[name] = value
     return value

@@ -20,22 +20,22 @@ from typing import Any, cast
 from dqlitewire.constants import NodeRole
 from dqlitewire.faults.faults import Faults
 from dqlitewire.faults.orders import FaultOrders
+from dqlitewire.servers.releases import Release
 from dqlitewire.testing.arguments import (
     check_file,
     check_flag,
     check_host,
     check_number,
     check_params,
+    check_release,
     check_socket,
     check_text,
     shown,
 )
 from dqlitewire.testing.node.cluster import Member
-from dqlitewire.testing.node.database import SqlFailure
 from dqlitewire.testing.node.engine import Engine, RequestRecord
-from dqlitewire.testing.node.generations import Generation
-from dqlitewire.testing.node.generations import generation as find_generation
-from dqlitewire.testing.node.hazards import Hazard
+from dqlitewire.testing.node.errors import SqlFailure
+from dqlitewire.testing.node.hazard_record import Hazard
 from dqlitewire.testing.serving.listening import Listener, listen_tcp, listen_unix
 from dqlitewire.testing.serving.loop import Loop
 
@@ -124,7 +124,7 @@ class DqliteCluster(FaultOrders):
         self,
         nodes: int = 3,
         *,
-        generation: str | Generation = "1.18.1",
+        generation: str | Release = "1.18.1",
         host: str = "127.0.0.1",
         port: int = 0,
         folder: str | os.PathLike[str] | None = None,
@@ -138,7 +138,7 @@ class DqliteCluster(FaultOrders):
         check_number("port", port, 0, _LAST_PORT + 1 - nodes)
         check_flag("readonly", readonly)
         check_flag("clean_failures", clean_failures)
-        self.generation = find_generation(generation)
+        self.generation = check_release(generation)
         self._count = nodes
         self._host, self._port = host, port
         self._unix = None if unix is None else check_socket(unix, f".{nodes}" if nodes > 1 else "")
@@ -452,7 +452,7 @@ class DqliteServer(DqliteCluster):
     def __init__(
         self,
         *,
-        generation: str | Generation = "1.18.1",
+        generation: str | Release = "1.18.1",
         host: str = "127.0.0.1",
         port: int = 0,
         folder: str | os.PathLike[str] | None = None,

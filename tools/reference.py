@@ -1,24 +1,21 @@
-"""Draw the reference of the protocol's order from the tables the code runs on.
+"""Draw the reference of the protocol's order, hazards and failures from the tables the code runs on.
 
-    python -m dqlitewire.conversation.reference docs/conversation.md
+    python tools/reference.py docs/conversation.md
 
 A page marks each part as `<!-- drawn: NAME -->` .. `<!-- end -->`; the text between is replaced, all else
-stays.
+stays. The package must be importable.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 
-from ..constants import RequestType
-from ..servers.failures import RULES
-from ..servers.generation import Generation
-from ..servers.hazards import PRAGMAS, WHAT_HAPPENS
-from .table import ANSWER_NAMES, FIRST, TABLE, Turn
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from dqlitewire.constants import RequestType
+from dqlitewire.conversation.table import ANSWER_NAMES, FIRST, TABLE, Turn
+from dqlitewire.servers.failures import RULES
+from dqlitewire.servers.hazards import PRAGMAS, HazardKind
+from dqlitewire.servers.releases import Generation
 
 __all__ = ["diagram", "failures", "hazards", "pragmas", "redrawn", "steps"]
 
@@ -72,22 +69,26 @@ def _wrapped(labels: list[str]) -> str:
 
 
 def hazards() -> str:
-    """Return the hazards as Markdown."""
-    lines = [(f"`{hazard.name}`", words) for hazard, words in WHAT_HAPPENS.items()]
-    return _markdown(("hazard", "what it would do"), lines)
+    """Return the hazards that a client refuses as Markdown."""
+    lines = [
+        (f"`{kind.flag.name}`", kind.happens, kind.seen.value, _servers(kind.before))
+        for kind in sorted(HazardKind, key=lambda kind: kind.flag)
+        if kind.flag
+    ]
+    return _markdown(("hazard", "what it would do", "seen in", "servers"), lines)
 
 
 def pragmas() -> str:
     """Return the pragmas that are a hazard as Markdown."""
     lines = [
-        (f"`{name}`", "always" if always else "with an argument", _release(safe_from))
-        for name, (always, safe_from) in PRAGMAS.items()
+        (f"`{name}`", "always" if pragma.reading else "with an argument", pragma.before.release)
+        for name, pragma in PRAGMAS.items()
     ]
     return _markdown(("pragma", "refused", "to servers before"), lines)
 
 
-def _release(generation: Generation) -> str:
-    return generation.name.removeprefix("V").replace("_", ".")
+def _servers(before: Generation | None) -> str:
+    return "all" if before is None else f"before {before.release}"
 
 
 def failures() -> str:
