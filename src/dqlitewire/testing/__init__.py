@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from dqlitewire.servers.hazards import HazardKind
     from dqlitewire.servers.releases import Release as Generation
     from dqlitewire.testing.node.engine import RequestRecord
-    from dqlitewire.testing.node.hazard_record import Hazard
+    from dqlitewire.testing.node.hazards import Hazard
     from dqlitewire.testing.server import DqliteCluster, DqliteServer, Node
 
 __all__ = [
@@ -32,7 +32,7 @@ _HOMES = {
     "DqliteServer": ("dqlitewire.testing.server", "DqliteServer"),
     "Fault": ("dqlitewire.faults.faults", "Fault"),
     "Generation": ("dqlitewire.servers.releases", "Release"),
-    "Hazard": ("dqlitewire.testing.node.hazard_record", "Hazard"),
+    "Hazard": ("dqlitewire.testing.node.hazards", "Hazard"),
     "HazardKind": ("dqlitewire.servers.hazards", "HazardKind"),
     "Node": ("dqlitewire.testing.server", "Node"),
     "RequestRecord": ("dqlitewire.testing.node.engine", "RequestRecord"),

@@ -35,7 +35,7 @@ from dqlitewire.testing.arguments import (
 from dqlitewire.testing.node.cluster import Member
 from dqlitewire.testing.node.engine import Engine, RequestRecord
 from dqlitewire.testing.node.errors import SqlFailure
-from dqlitewire.testing.node.hazard_record import Hazard
+from dqlitewire.testing.node.hazards import Hazard
 from dqlitewire.testing.serving.listening import Listener, listen_tcp, listen_unix
 from dqlitewire.testing.serving.loop import Loop
 

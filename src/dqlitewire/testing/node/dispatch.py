@@ -37,7 +37,7 @@ from dqlitewire.testing.node.answers import (
     frame,
 )
 from dqlitewire.testing.node.errors import Deaf, SqlFailure, Undecodable
-from dqlitewire.testing.node.hazard_record import Hazard
+from dqlitewire.testing.node.hazards import Hazard
 from dqlitewire.testing.node.lenient_reader import Params, read_fields
 from dqlitewire.testing.node.row_batches import RowBatches
 from dqlitewire.testing.node.workspace import Workspace
@@ -73,7 +73,7 @@ class Dispatcher:
         self.workspace: Workspace | None = None
         self._number = number
         self._interrupted = interrupted
-        self._release = engine.release
+        self._release = engine.generation
         self._deadly_name = False
 
     def answer(self, request: int, schema: int, body: bytes) -> bytes | RowBatches:

@@ -16,7 +16,7 @@ from dqlitewire.constants import RequestType
 from dqlitewire.faults.faults import Faults
 from dqlitewire.servers.releases import Release
 from dqlitewire.testing.node.cluster import Cluster, Member
-from dqlitewire.testing.node.hazard_record import Hazard
+from dqlitewire.testing.node.hazards import Hazard
 from dqlitewire.testing.node.session import Session
 from dqlitewire.testing.node.store import Store
 
@@ -59,7 +59,7 @@ class Engine:
     """What the nodes of one cluster have in common.
 
     Args:
-        release: Which release to play.
+        generation: Which release to play.
         folder: Where databases are kept; by default a temporary folder that goes with the engine.
         files: Database files to serve where they are, by name.
         readonly: Open those for reading only.
@@ -68,17 +68,17 @@ class Engine:
 
     def __init__(
         self,
-        release: Release,
+        generation: Release,
         folder: str | os.PathLike[str] | None = None,
         files: dict[str, str] | None = None,
         *,
         readonly: bool = False,
         clean_failures: bool = False,
     ) -> None:
-        self.release = release
+        self.generation = generation
         self.clean_failures = clean_failures
-        self.store = Store(release, folder, files, readonly=readonly)
-        self.cluster = Cluster(release.not_found_text)
+        self.store = Store(generation, folder, files, readonly=readonly)
+        self.cluster = Cluster(generation.not_found_text)
         self.cluster.on_change.append(self._lead_changed)
         self.faults = Faults()
         self.hazards: list[Hazard] = []

@@ -15,11 +15,11 @@ from dqlitewire.conversation import BadHeader, Greeting, Incoming, ServerConvers
 from dqlitewire.conversation import Generation as WireGeneration
 from dqlitewire.faults.faults import Drop, Fail, Spoiler
 from dqlitewire.limits import Limits
-from dqlitewire.servers.hazards import HazardKind
 from dqlitewire.testing.node.answers import EMPTY, encode_failure, encode_rows
 from dqlitewire.testing.node.dispatch import Dispatcher
 from dqlitewire.testing.node.encoders import WrongType
 from dqlitewire.testing.node.errors import Deaf, SqlFailure, Undecodable
+from dqlitewire.testing.node.hazards import HazardKind
 from dqlitewire.testing.node.row_batches import RowBatches
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class Session:
         kind = HazardKind.BODY_SIZE if words else HazardKind.EMPTY_BODY
         self._desk.hazard(kind, f"{words} words")
         self.closed = True
-        name = self.engine.release.name
+        name = self.engine.generation.name
         return encode_failure(1, f"{kind.value} ({words} words) kills a dqlite {name}")
 
     def _incoming(self, request: int, schema: int, body: bytes) -> bytes:
@@ -216,14 +216,14 @@ class Session:
     def _failure(self, error: SqlFailure | WrongType, rows: bytes) -> bytes:
         if isinstance(error, WrongType):
             self._desk.hazard(HazardKind.COLUMN_TYPE, str(error))
-            return encode_failure(1, f"{error} aborts dqlite {self.engine.release.name}")
+            return encode_failure(1, f"{error} aborts dqlite {self.engine.generation.name}")
         if self._lost:
             return self._leadership_lost()
         rows = b"" if self.engine.clean_failures or error.before_rows else rows
         return encode_failure(error.code, error.message, rows)
 
     def _leadership_lost(self) -> bytes:
-        return encode_failure(_LEADERSHIP_LOST, self.engine.release.lost_text)
+        return encode_failure(_LEADERSHIP_LOST, self.engine.generation.lost_text)
 
     def _send(self, data: bytes) -> bytes:
         data = self._spoiler.spoil(self._conversation.answer_frame(data))

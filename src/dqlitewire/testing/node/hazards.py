@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dqlitewire.servers.hazards import HazardKind
 
-__all__ = ["Hazard"]
+__all__ = ["Hazard", "HazardKind"]
 
 
 @dataclass(frozen=True, slots=True)
