@@ -1,7 +1,7 @@
 """The modelled cluster: who is in it, in which role, and who leads.
 
 Configuration changes take effect at once; texts and codes are raft's (dqlite 1.18.6 `src/raft/err.h`,
-`src/translate.c`).  All nodes of one cluster share their databases, as if replication took no time.
+`src/translate.c`). All nodes of one cluster share their databases, as if replication took no time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,11 @@
-"""The databases of a node, or of a whole fake cluster, by name."""
+"""The databases of a node, or of a whole fake cluster, by name.
+
+Each is a file below one folder, or a user's file. One connection to it stays open as long as the store (the
+keeper): SQLite removes the WAL when the last connection closes, and a DUMP of 1.18.1 shows the WAL.
+
+A process must never close a file that SQLite has open through another handle, since POSIX drops the locks of
+the whole process with it; the handle by which DUMP reads the main file is therefore kept as well.
+"""
 
 from __future__ import annotations
 
