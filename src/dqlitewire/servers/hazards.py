@@ -39,13 +39,13 @@ __all__ = [
 
 MAX_SAFE_BODY = 1 << 30  # bytes; dqlite src/lib/buffer.c: ensure overflows above 2 GiB
 LARGEST_ROLE = max(NodeRole)
-IN_MEMORY = frozenset(
-    {"", ":memory:"}
-)  # names of databases that SQLite keeps in no file, so without dqlite's VFS
-# Bytes of the longest name that OPEN takes. VFS__MAX_PATHNAME (dqlite src/vfs.c) is 512, less the terminator
-# and what SQLite adds to it ("-journal", "-wal"): 504 bytes are opened by 1.11.1 and 1.18.1, from 505 on both
-# close the connection without a word, and 1.18.1 dies of 528 and more.
+# Names of databases that SQLite keeps in memory and in no file, so past dqlite's VFS.
+IN_MEMORY = frozenset({"", ":memory:"})
+# Bytes of the longest name that OPEN takes: VFS__MAX_PATHNAME (dqlite src/vfs.c) less 8, which SQLite wants
+# for "-journal" (SQLite src/pager.c: sqlite3PagerOpen). 1.11.1, 1.18.1, 1.18.7 and cowsql answer a longer one
+# by closing the connection, without a word; 1.18.1 dies of more than VFS__MAX_PATHNAME itself.
 LONGEST_NAME = 504
+_MAX_PATHNAME = 512
 
 
 class Hazard(IntFlag):
@@ -170,7 +170,7 @@ class HazardKind(Enum):
     LONG_NAME = (
         f"OPEN of a name beyond {LONGEST_NAME} bytes",
         Hazard.LONG_NAME,
-        f"a database name above {LONGEST_NAME} bytes is not opened, and kills 1.18.1",
+        f"a database name above {LONGEST_NAME} bytes ends the connection, above {_MAX_PATHNAME} kills 1.18.1",
         Seen.FIELDS,
     )
     STALE_STATEMENT = (

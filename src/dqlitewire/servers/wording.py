@@ -2,7 +2,8 @@
 
 `UNIQUE constraint failed: {}` is SQLite's, what stands in the hole is a name from somebody's schema; a text
 of RAISE is the user's as a whole. A tool that hides what people stored must tell the two apart, so `cut`
-divides a message by the templates. A text that fits none is unknown as a whole: later releases say new things.
+divides a message by the templates. A text that fits none is unknown as a whole: a later release may say new
+things.
 
 The templates are SQLite's (src/*.c: sqlite3ErrorMsg, sqlite3_errstr) and dqlite's. A test holds that every
 text of `refusals` and `releases` is among them.

@@ -3,9 +3,9 @@
 Every rule of the requests that carry SQL stands here, as far as SQLite itself does not decide: which texts a
 release refuses, how parameters are bound, which statements run in QUERY. Failures are `SqlFailure`.
 
-The statements are a registry as in dqlite's src/lib/registry.h: a list of slots, of which a new statement gets
-the lowest free one. The list shrinks only at its end, so the id of a finalized statement may still be inside
-it. A node then looks into the empty slot and dies; here it is a hazard, and FAILURE 12.
+The statements are a registry as in dqlite's src/lib/registry.h: a list of slots, of which a new statement
+gets the lowest free one. The list shrinks only at its end, so the id of a finalized statement may still be
+inside it. A node then looks into the empty slot and dies; here it is a hazard, and FAILURE 12.
 """
 
 from __future__ import annotations
