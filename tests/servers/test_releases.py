@@ -17,6 +17,7 @@ from dqlitewire.servers.hazards import PRAGMAS, Hazard, HazardKind, Seen
 from dqlitewire.servers.releases import ALIASES, RELEASES, Release, release_named, rules_of
 from dqlitewire.servers.wording import Whose, cut
 from dqlitewire.testing import Generation as Playable
+from dqlitewire.traffic import probe
 
 KNOWN = [generation for generation in Generation if generation]
 ROWS = {rules_of(generation) for generation in Generation} | set(RELEASES.values())
@@ -52,6 +53,14 @@ def test_releases_are_found_by_name_and_by_alias(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(ALIASES, "1.18.0", "1.18.1")
     assert release_named("1.18.0") is RELEASES["1.18.1"]
     assert release_named("2.0") is None
+
+
+def test_whoever_lists_releases_or_generations_lists_these() -> None:
+    serve = pytest.importorskip("dqlitewire.cli.serve")
+    assert [release.value for release in serve.Release] == list(RELEASES)
+    assert [probe.GENERATIONS[generation] for generation in KNOWN[1:]] == [
+        f"{generation.release} or newer" for generation in KNOWN[1:]
+    ]
 
 
 def test_a_release_is_as_old_as_the_first_of_its_generation() -> None:

@@ -158,8 +158,9 @@ class Release:
     if not TYPE_CHECKING:
 
         def __init__(self, **facts: Any) -> None:
-            if facts.keys() != self.__annotations__.keys():
-                raise TypeError(f"facts {sorted(facts.keys() ^ self.__annotations__.keys())} are wrong")
+            wrong = facts.keys() ^ type(self).__annotations__.keys()
+            if wrong:
+                raise TypeError(f"facts missing or unknown: {', '.join(sorted(wrong))}")
             self.__dict__.update(facts)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:

@@ -1,6 +1,6 @@
 """An embedded dqlite server for the tests of drivers: at once there, honest, and failing on order.
 
-Needs the extra `[testing]` (apsw).  Names are imported when they are first used.
+Needs the extra `[testing]` (apsw). Names are imported when they are first used.
 """
 
 from __future__ import annotations

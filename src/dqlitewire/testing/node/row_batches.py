@@ -35,7 +35,7 @@ class RowBatches:
     each row (`query__batch`). SQLite learns in the first step that the schema has changed since: then the
     first frame has the names of before over the rows of now, and only the next one both of now.
 
-    `head` is what the next body begins with.  When the rows raise, `partial` holds what stood in the
+    `head` is what the next body begins with. When the rows raise, `partial` holds what stood in the
     unfinished body: a real server sends it in front of the FAILURE's code.
     """
 
