@@ -1,6 +1,6 @@
-"""Draw the reference of the protocol's order, hazards and failures from the tables the code runs on.
+"""Draw the references of order, hazards, failures and releases from the tables the code runs on.
 
-    python tools/reference.py docs/conversation.md
+    python tools/reference.py docs/conversation.md docs/servers.md
 
 A page marks each part as `<!-- drawn: NAME -->` .. `<!-- end -->`; the text between is replaced, all else
 stays. The package must be importable.
@@ -8,6 +8,8 @@ stays. The package must be importable.
 
 from __future__ import annotations
 
+import inspect
+import re
 import sys
 from collections.abc import Iterable
 
@@ -15,7 +17,7 @@ from dqlitewire.constants import RequestType
 from dqlitewire.conversation.table import ANSWER_NAMES, FIRST, TABLE, Turn
 from dqlitewire.servers.failures import RULES
 from dqlitewire.servers.hazards import PRAGMAS, HazardKind
-from dqlitewire.servers.releases import Generation
+from dqlitewire.servers.releases import RELEASES, Generation, Release
 
 __all__ = ["diagram", "failures", "hazards", "pragmas", "redrawn", "steps"]
 
@@ -100,6 +102,26 @@ def failures() -> str:
     return _markdown(("code", "message has", "meaning", "send again", "outcome of a write"), lines)
 
 
+def releases() -> str:
+    """Return what differs between the releases as Markdown, in the words beside the facts of `Release`."""
+    facts = re.findall(r"^    (\w+): [^#\n]+  # (.+)$", inspect.getsource(Release), re.MULTILINE)
+    lines = [(words, *(_fact(getattr(row, name)) for row in RELEASES.values())) for name, words in facts]
+    return _markdown(("fact", *RELEASES), [line for line in lines if len(set(line[1:])) > 1])
+
+
+def _fact(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return f'{value[0]} "{value[1]}"'
+    if isinstance(value, dict):
+        named: dict[str, list[str]] = {}
+        for key, what in value.items():
+            named.setdefault(_fact(getattr(what, "failure", what)), []).append(getattr(key, "name", key))
+        return "; ".join(f"{', '.join(names)}: {failure}" for failure, names in named.items()) or "none"
+    return str(value)
+
+
 def _name(turn: Turn) -> str:
     return turn.name.lower()
 
@@ -109,7 +131,14 @@ def _markdown(head: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-PARTS = {"steps": steps, "diagram": diagram, "hazards": hazards, "pragmas": pragmas, "failures": failures}
+PARTS = {
+    "steps": steps,
+    "diagram": diagram,
+    "hazards": hazards,
+    "pragmas": pragmas,
+    "failures": failures,
+    "releases": releases,
+}
 
 
 def redrawn(page: str) -> str:
@@ -122,12 +151,13 @@ def redrawn(page: str) -> str:
     return page
 
 
-def main(path: str) -> None:
-    with open(path, encoding="utf-8") as file:
-        page = redrawn(file.read())
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(page)
+def main(paths: list[str]) -> None:
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            page = redrawn(file.read())
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(page)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1:])

@@ -112,48 +112,49 @@ def _row(cls: type[T]) -> type[T]:
 class Release:
     """One release of dqlite: a row of the table. It cannot be changed; `but` makes another one of it.
 
-    Every fact is an attribute, and every one must be given.
+    Every fact is an attribute, and every one must be given. docs/servers.md is drawn from the words beside
+    them (tools/reference.py).
     """
 
     name: str
-    generation: Generation  # what a client can tell of it at best
+    generation: Generation
 
     # framing and dispatch
-    checks_schema: bool  # else the schema byte is ignored and every body read as schema 0
+    checks_schema: bool  # an unknown schema is refused; else the byte is ignored, each body read as schema 0
     statement_schema_code: int  # FAILURE code of an unknown schema in EXEC, QUERY, EXEC_SQL and QUERY_SQL
-    answers_unknown_types: bool  # else the request is never answered and nothing more is read
-    checks_cluster_format: bool  # else every format but 0 is answered as format 1
-    prepare_needs_leader: bool
-    open_needs_leader: bool
+    answers_unknown_types: bool  # an unknown request type is refused; else never answered, nothing more read
+    checks_cluster_format: bool  # an unknown CLUSTER format is refused; else answered as format 1
+    prepare_needs_leader: bool  # PREPARE on another node than the leader is refused
+    open_needs_leader: bool  # OPEN on another node than the leader is refused
 
     # statements
     refuses_tail: bool  # text behind the first statement is an error for PREPARE schema 0 and QUERY_SQL
     runs_writes_in_query: bool  # QUERY of a writing statement executes it
-    runs_silent_reads_in_query: bool  # .. and of a reading statement without columns, such as BEGIN
-    rows_in_exec: Failure  # of EXEC when a row comes
-    rows_in_exec_sql: Failure
+    runs_silent_reads_in_query: bool  # QUERY of a reading statement without columns, such as BEGIN, runs it
+    rows_in_exec: Failure  # EXEC of a statement that yields a row
+    rows_in_exec_sql: Failure  # EXEC_SQL of a statement that yields a row
     returning: bool  # QUERY of a writing statement with columns works
     blank_tail_result: bool  # EXEC_SQL answers the last insert id also when blanks follow the last statement
-    empty_text_result: bool  # .. and for a text without any statement
+    empty_text_result: bool  # EXEC_SQL answers the last insert id for a text without any statement
     masks_query_sql: bool  # any failure of QUERY_SQL before its first step reads "nonempty statement tail"
 
     # parameters; FAILURE by the request they came with, absent where it cannot happen
-    bad_value: Mapping[RequestType, Failure]
-    too_many: Mapping[RequestType, Failure]
+    bad_value: Mapping[RequestType, Failure]  # a value does not decode
+    too_many: Mapping[RequestType, Failure]  # more values than parameters
     early_header: bool  # a parameter header longer than the body closes the connection
     takes_in_turn: bool  # each statement takes the next values; missing are NULL, left-over ignored
     keeps_bindings: bool  # a prepared statement keeps the values of its last run
 
     # leadership, cluster, database
-    lost_text: str  # of the FAILURE when leadership goes while a statement runs
+    lost_text: str  # text of FAILURE 10506, when leadership goes while a statement runs
     raft_codes: bool  # raft's own error numbers come as the code of a FAILURE, where SQLite's are expected
-    not_found_text: str  # raft's text of a node that is not there
+    not_found_text: str  # raft's text about a node that is not there
     dump_image: bool  # DUMP answers one whole image and an empty WAL, and 1002 for an unknown name
-    attach: str  # "allowed", "limited" (no attached databases) or "denied" (by the authorizer)
-    refused_pragmas: Mapping[str, RefusedPragma]  # by name, lower case
+    attach: str  # ATTACH is "allowed", "limited" (to no databases) or "denied" (by the authorizer)
+    refused_pragmas: Mapping[str, RefusedPragma]  # pragmas that are refused, names in lower case
 
     # what a real node does not survive
-    aborts_add_zero: bool
+    aborts_add_zero: bool  # the node dies of ADD of id 0
 
     if not TYPE_CHECKING:
 
