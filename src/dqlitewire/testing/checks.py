@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from dqlitewire.faults.checks import check_text, shown
+from dqlitewire.servers.releases import RELEASES, Release, release_named
 
 __all__ = [
     "check_file",
     "check_host",
     "check_params",
+    "check_release",
     "check_socket",
 ]
 
@@ -27,6 +29,23 @@ def check_params(value: object) -> None:
     """
     if isinstance(value, str | bytes) or not isinstance(value, Sequence | Mapping):
         raise TypeError(f"params {shown(value)}, must be a sequence")
+
+
+def check_release(value: object) -> Release:
+    """Return the release that is to be played, given itself or its name.
+
+    Raises:
+        TypeError: it is neither a release nor a name.
+        ValueError: a release that cannot be played.
+    """
+    if isinstance(value, Release):
+        return value
+    if not isinstance(value, str):
+        raise TypeError(f"generation {shown(value)}, must be a str")
+    found = release_named(value)
+    if found is None:
+        raise ValueError(f"generation {shown(value)}, must be one of {', '.join(RELEASES)}")
+    return found
 
 
 def check_host(value: object) -> None:

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from dqlitewire.constants import NodeRole
     from dqlitewire.faults import RequestRecord
+    from dqlitewire.servers.releases import Release
     from dqlitewire.testing.node.cluster import Member
     from dqlitewire.testing.node.engine import Engine
-    from dqlitewire.testing.node.generations import Generation
     from dqlitewire.testing.node.hazards import Hazard
     from dqlitewire.testing.serving.server_thread import ServerThread
 
@@ -116,7 +116,7 @@ class DqliteCluster(FaultMethods):
         self,
         nodes: int = 3,
         *,
-        generation: str | Generation = "1.18.1",
+        generation: str | Release = "1.18.1",
         host: str = "127.0.0.1",
         port: int = 0,
         folder: str | os.PathLike[str] | None = None,
@@ -144,7 +144,7 @@ class DqliteCluster(FaultMethods):
         self._nodes: list[Node] = []
 
     @property
-    def generation(self) -> Generation:
+    def generation(self) -> Release:
         """The release that is played."""
         return self._settings.generation
 

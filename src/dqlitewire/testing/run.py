@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from dqlitewire.constants import NodeRole
 from dqlitewire.testing.node.cluster import Member
-from dqlitewire.testing.node.database import SqlFailure
 from dqlitewire.testing.node.engine import Engine
+from dqlitewire.testing.node.errors import SqlFailure
 from dqlitewire.testing.serving.server_thread import ServerThread
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from dqlitewire.testing.cluster import DqliteCluster
 if TYPE_CHECKING:
     import os
 
-    from dqlitewire.testing.node.generations import Generation
+    from dqlitewire.servers.releases import Release
 
 __all__ = ["DqliteServer"]
 
@@ -46,7 +46,7 @@ class DqliteServer(DqliteCluster):
     def __init__(
         self,
         *,
-        generation: str | Generation = "1.18.1",
+        generation: str | Release = "1.18.1",
         host: str = "127.0.0.1",
         port: int = 0,
         folder: str | os.PathLike[str] | None = None,

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from dqlitewire.faults.checks import check_flag, check_number, check_text, shown
-from dqlitewire.testing.checks import check_file, check_host, check_socket
-from dqlitewire.testing.node.generations import generation as find_generation
+from dqlitewire.testing.checks import check_file, check_host, check_release, check_socket
 from dqlitewire.testing.serving.listening import listen_tcp, listen_unix
 
 if TYPE_CHECKING:
     import os
 
-    from dqlitewire.testing.node.generations import Generation
+    from dqlitewire.servers.releases import Release
     from dqlitewire.testing.serving.listening import Listener
 
 __all__ = ["Settings"]
@@ -34,7 +33,7 @@ class Settings:
     """
 
     nodes: int
-    generation: Generation
+    generation: Release
     host: str
     port: int
     folder: str | None
@@ -50,7 +49,7 @@ class Settings:
         cls,
         *,
         nodes: int,
-        generation: str | Generation,
+        generation: str | Release,
         host: str,
         port: int,
         folder: str | os.PathLike[str] | None,
@@ -70,7 +69,7 @@ class Settings:
         check_number("seed", seed, 0)
         return cls(
             nodes=nodes,
-            generation=find_generation(generation),
+            generation=check_release(generation),
             host=host,
             port=port,
             folder=None if folder is None else check_file("folder", folder),

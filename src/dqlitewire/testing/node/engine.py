@@ -15,8 +15,8 @@ from dqlitewire.testing.node.session import Session
 from dqlitewire.testing.node.shared import Shared
 
 if TYPE_CHECKING:
+    from dqlitewire.servers.releases import Release
     from dqlitewire.testing.node.cluster import Member
-    from dqlitewire.testing.node.generations import Generation
 
 __all__ = ["Engine", "RequestRecord"]
 
@@ -27,7 +27,7 @@ class Engine(Shared):
     Takes the arguments of `Shared`.
     """
 
-    def __init__(self, generation: Generation, *args: Any, **options: Any) -> None:
+    def __init__(self, generation: Release, *args: Any, **options: Any) -> None:
         super().__init__(generation, *args, **options)
         self.sessions: set[Session] = set()
         self.cluster.on_change.append(self._lead_changed)

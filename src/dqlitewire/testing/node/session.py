@@ -23,10 +23,9 @@ from dqlitewire.faults.delivery import LEADERSHIP_LOST
 from dqlitewire.header import frame_size_at
 from dqlitewire.limits import Limits
 from dqlitewire.testing.node.answers import EMPTY, encode_failure, encode_rows
-from dqlitewire.testing.node.calls import Undecodable
-from dqlitewire.testing.node.database import SqlFailure
-from dqlitewire.testing.node.dispatch import Deaf, Desk
+from dqlitewire.testing.node.dispatch import Dispatcher
 from dqlitewire.testing.node.encoders import WrongType
+from dqlitewire.testing.node.errors import Deaf, SqlFailure, Undecodable
 from dqlitewire.testing.node.hazards import HazardKind
 from dqlitewire.testing.node.row_batches import RowBatches
 
@@ -73,7 +72,7 @@ class Session:
         self._forget = forget
         # the conversation is told of the newest generation: it must never refuse what we mean to answer
         self._conversation = ServerConversation(generation=WireGeneration.V1_18_3, limits=_LIMITS)
-        self._desk = Desk(shared, member, number, self._interrupted)
+        self._desk = Dispatcher(shared, member, number, self._interrupted)
         self._faults = ConnectionFaults(shared.faults, number, {LEADERSHIP_LOST: shared.generation.lost_text})
         self._delayed: tuple[RequestRecord, bytes] | None = None  # a request that a fault lets arrive later
         self._plain = True  # nothing can happen to the answer, and nothing is to be learned from it

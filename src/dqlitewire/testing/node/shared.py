@@ -16,7 +16,7 @@ from dqlitewire.testing.node.store import Store
 if TYPE_CHECKING:
     import os
 
-    from dqlitewire.testing.node.generations import Generation
+    from dqlitewire.servers.releases import Release
     from dqlitewire.testing.node.hazards import Hazard
 
 __all__ = ["Shared"]
@@ -45,7 +45,7 @@ class Shared:
 
     def __init__(
         self,
-        generation: Generation,
+        generation: Release,
         folder: str | os.PathLike[str] | None = None,
         files: dict[str, str] | None = None,
         *,
