@@ -10,17 +10,21 @@ import pytest
 
 from dqlitewire import RequestType
 from dqlitewire.conversation import TABLE, Hazard
-from dqlitewire.conversation.reference import PARTS, diagram, hazards, redrawn, steps
 from dqlitewire.conversation.table import ANSWER_NAMES
+from dqlitewire.servers.releases import RELEASES
+from tools.reference import PARTS, diagram, hazards, redrawn, releases, steps
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "conversation.md"
+ROOT = Path(__file__).parent.parent.parent
+PAGE = ROOT / "docs" / "conversation.md"
+SERVERS = ROOT / "docs" / "servers.md"
 
 
 def test_the_page_is_drawn_from_the_tables() -> None:
-    page = PAGE.read_text()
-    assert redrawn(page) == page
+    pages = [PAGE.read_text(), SERVERS.read_text()]
+    for page in pages:
+        assert redrawn(page) == page
     for name in PARTS:
-        assert page.count(f"<!-- drawn: {name} -->") == 1
+        assert "".join(pages).count(f"<!-- drawn: {name} -->") == 1
 
 
 def test_redrawing_replaces_what_was_written_by_hand(tmp_path: Path) -> None:
@@ -30,7 +34,7 @@ def test_redrawing_replaces_what_was_written_by_hand(tmp_path: Path) -> None:
         page.replace("| EXEC (5) | waiting | RESULT, FAILURE | ended |", "| EXEC (5) | by hand |")
     )
     assert spoilt.read_text() != page
-    subprocess.run([sys.executable, "-m", "dqlitewire.conversation.reference", str(spoilt)], check=True)
+    subprocess.run([sys.executable, str(ROOT / "tools" / "reference.py"), str(spoilt)], check=True)
     assert spoilt.read_text() == page
 
 
@@ -56,6 +60,12 @@ def test_the_diagram_has_every_turn() -> None:
     }
     assert "[*] --> raft: CONNECT sent" in diagram()
     assert "streaming --> draining: INTERRUPT sent" in diagram()
+
+
+def test_every_fact_that_differs_between_releases_is_there() -> None:
+    rows = [vars(row) for row in RELEASES.values()]
+    differing = [fact for fact in rows[0] if any(row[fact] != rows[0][fact] for row in rows)]
+    assert len(releases().splitlines()) - 2 == len({*differing} - {"name", "generation"})
 
 
 @pytest.mark.parametrize("hazard", list(Hazard), ids=lambda hazard: hazard.name)

@@ -68,8 +68,8 @@ HAZARDS: list[tuple[Hazard, Generation, Any]] = [
     (Hazard.PRAGMA, OLDEST, ExecSqlRequest(0, "SELECT 1; PRAGMA 'journal_mode'(OFF)")),
     (Hazard.PRAGMA, OLDEST, ExecSqlRequest(0, "PRAGMA page_size = 512")),
     (Hazard.PRAGMA, Generation.V1_15, ExecSqlRequest(0, "PRAGMA synchronous = FULL")),
-    (Hazard.LONG_NAME, NEWEST, OpenRequest("n" * 513)),
-    (Hazard.LONG_NAME, NEWEST, OpenRequest("\u20ac" * 171)),
+    (Hazard.LONG_NAME, NEWEST, OpenRequest("n" * 505)),
+    (Hazard.LONG_NAME, NEWEST, OpenRequest("\u20ac" * 169)),
 ]
 
 
@@ -112,7 +112,7 @@ HARMLESS: list[tuple[Generation, Any]] = [
     (NEW, frame(99, 0)),
     (NEW, ExecSqlRequest(0, "PRAGMA journal_mode=DELETE")),
     (Generation.V1_18_2, ExecSqlRequest(0, "PRAGMA synchronous = FULL")),
-    (NEWEST, OpenRequest("n" * 512)),
+    (NEWEST, OpenRequest("n" * 504)),
     (OLDEST, QuerySqlRequest(0, "PRAGMA journal_mode")),
     (OLDEST, QuerySqlRequest(0, "PRAGMA synchronous")),
     (OLDEST, QuerySqlRequest(0, "PRAGMA table_info(journal_mode)")),
@@ -232,7 +232,7 @@ def test_no_void_statement_without_a_higher_one() -> None:
 def test_body_above_a_gibibyte(monkeypatch: pytest.MonkeyPatch) -> None:
     # the real size would cost a gibibyte of memory: the bound is one name, so a small one is the same test
     assert hazards.MAX_SAFE_BODY == 2**30
-    monkeypatch.setattr(hazards, "MAX_SAFE_BODY", 64)
+    monkeypatch.setattr("dqlitewire.conversation.hazard_check.MAX_SAFE_BODY", 64)
     monkeypatch.setattr("dqlitewire.conversation.client.MAX_SAFE_BODY", 64)
     client = ClientConversation(limits=Limits(max_message_size=None))
     for request in (ExecSqlRequest(0, "x" * 65), ExecSqlRequest(0, "x" * 65).encode()):

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dqlitewire import ValueType, decode_message
+from dqlitewire.header import ROW_PART as PART
 from dqlitewire.messages import RowsResponse
 from dqlitewire.testing.node import encoders
 from dqlitewire.testing.node.answers import encode_rows
 from dqlitewire.testing.node.encoders import PAGE, RawText, WrongType, column_kind, encoder_for
-from dqlitewire.testing.node.row_batches import PART, RowBatches
+from dqlitewire.testing.node.row_batches import RowBatches
 
 PLAIN = {int: ValueType.INTEGER, float: ValueType.FLOAT, str: ValueType.TEXT, bytes: ValueType.BLOB}
 WIRE = {

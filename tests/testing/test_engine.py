@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from dqlitewire.testing import DqliteCluster, DqliteServer
-from dqlitewire.testing.node import database
 from dqlitewire.testing.node.engine import Engine
 from dqlitewire.testing.node.session import Session
+from dqlitewire.testing.node.sqlite import apsw
 from tests.real.raw import RawConnection, frame, text, word
 from tests.testing.dialogue import ASSIGN, CONNECT, DUMP, PREPARE, QUERY, QUERY_SQL, REMOVE, files
 
@@ -72,8 +72,8 @@ def test_a_prepared_statement_whose_table_has_less_columns(client: RawConnection
 
 def test_semicolons_in_a_comment_take_no_time(monkeypatch: pytest.MonkeyPatch, client: RawConnection) -> None:
     asked = []
-    complete = database.apsw.complete
-    monkeypatch.setattr(database.apsw, "complete", lambda text: asked.append(text) or complete(text))
+    complete = apsw.complete
+    monkeypatch.setattr(apsw, "complete", lambda text: asked.append(text) or complete(text))
     for comment in ("-- {}", "/* {}", "-- {}\n{}", "/* {}\n{}", "/* {}\n\n;\n;"):
         sql = f"SELECT 1 WHERE 0 {comment.replace('{}', ';' * 5000)}"
         client.ok(PREPARE, word(0) + text(sql), 1)

@@ -7,9 +7,9 @@ import struct
 import pytest
 
 from dqlitewire.constants import NodeRole
+from dqlitewire.servers.releases import RELEASES
 from dqlitewire.testing.node.cluster import Member
 from dqlitewire.testing.node.engine import Engine
-from dqlitewire.testing.node.generations import generation
 from dqlitewire.testing.node.session import Session
 from tests.real.raw import Frame
 from tests.testing.dialogue import shown
@@ -65,7 +65,7 @@ def differs(capture: Capture, step: Step, ours: bytes, names: list[str]) -> bool
 @pytest.mark.parametrize("capture", captures(), ids=str)
 def test_says_what_the_real_node_said(capture: Capture) -> None:
     names = addresses(capture)
-    engine = Engine(generation(capture.server))
+    engine = Engine(RELEASES[capture.server])
     for number, name in enumerate(names):
         engine.cluster.join(Member(number + 1, name, NodeRole.VOTER, live=True))
     engine.cluster.set_leader(engine.cluster.members[0])

@@ -12,15 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import dqlitewire.testing.node.connection as connection_module
 from dqlitewire.constants import NodeRole
+from dqlitewire.servers.releases import RELEASES
 from dqlitewire.testing import DqliteServer
-from dqlitewire.testing.node import database
 from dqlitewire.testing.node.cluster import Member
-from dqlitewire.testing.node.database import Connection, SqlFailure, Statement
+from dqlitewire.testing.node.connection import Connection
 from dqlitewire.testing.node.engine import Engine
-from dqlitewire.testing.node.generations import GENERATIONS
-from dqlitewire.testing.node.memory import Memory
+from dqlitewire.testing.node.errors import SqlFailure
 from dqlitewire.testing.node.session import Session
+from dqlitewire.testing.node.statement import Statement
+from dqlitewire.testing.node.statement_cache import StatementCache
 from tests.real.raw import RawConnection, frame, text, word
 from tests.testing.dialogue import EXEC, EXEC_SQL, FINALIZE, OPEN, PREPARE, QUERY, QUERY_SQL
 
@@ -76,7 +78,7 @@ STEPS = st.one_of(
 )
 
 
-class NoMemory(Memory):
+class NoMemory(StatementCache):
     """Remembers nothing."""
 
     def find(self, sql: str) -> None:
@@ -95,7 +97,7 @@ class Pair:
     """Two connections to one engine, without sockets."""
 
     def __init__(self, generation: str, forgets: bool) -> None:
-        self.engine = Engine(GENERATIONS[generation])
+        self.engine = Engine(RELEASES[generation])
         member = Member(1, "here", NodeRole.VOTER, live=True)
         self.engine.cluster.join(member)
         self.engine.cluster.set_leader(member)
@@ -106,7 +108,7 @@ class Pair:
             workspace = session._desk.workspace
             assert workspace is not None
             if forgets:
-                workspace._connection._memory = NoMemory()
+                workspace._connection._cache = NoMemory()
 
     @staticmethod
     def answer(session: Session, data: bytes) -> list[bytes]:
@@ -191,7 +193,7 @@ def test_of_a_text_enough_is_read_for_its_next_statement(sql: str) -> None:
         return statement and (statement.sql, statement.offset, statement.readonly)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(database, "_PIECE", 1)
+        patch.setattr(connection_module, "_PIECE", 1)
         try:
             for at in (0, *(at + 1 for at, sign in enumerate(sql) if sign == ";")):
                 assert outcome(connection.prepare_at, sql, at) == outcome(connection.prepare, sql[at:])
@@ -242,7 +244,7 @@ def test_memory_is_bounded() -> None:
         pair.answer(pair.sessions[0], request("query_sql", f"/* {'x' * 5000} */ SELECT {number}", 0))
     workspace = pair.sessions[0]._desk.workspace
     assert workspace is not None
-    known = workspace._connection._memory._known
+    known = workspace._connection._cache._kept
     assert len(known) <= 128
     assert max(map(len, known)) <= 4096
     pair.engine.close()

@@ -20,21 +20,21 @@ from ..guard import ORDINARY, Guarded, bare, even_broken, frame_of, guarded, has
 from ..messages import FailureResponse
 from ..servers.failures import Outcome, changes_something, explain_failure
 from ..servers.generation import Generation, checked_generation, judge_generation, probe_generation
-from ..servers.hazards import (
-    CHECKED_FIELDS,
-    MAX_SAFE_BODY,
-    RUNS_SQL,
-    RUNS_STATEMENT,
-    Hazard,
-    check_frame,
-    check_request,
-)
+from ..servers.hazards import Hazard
 from ..sql.survey import SURVEYS, survey
 from ..text import shown
 from .errors import wrong_answer
 from .events import Answered, Ended, Ending, Failed, Interrupted, Lost, Phase, Probed, Rows, SessionLost
 from .frame_log import frame_log as frame_logger
 from .frames import STRICT, RawRequest, whole_frame
+from .hazard_check import (
+    CHECKED_FIELDS,
+    MAX_SAFE_BODY,
+    RUNS_SQL,
+    RUNS_STATEMENT,
+    check_frame,
+    check_request,
+)
 from .session import Session, loses_session
 from .table import DONE, FIRST, PART, UNKNOWN_REQUEST, Place
 

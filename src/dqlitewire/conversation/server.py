@@ -25,6 +25,7 @@ from ..messages import EmptyResponse, LeaderResponse, ServersResponse
 from ..messages.base import Header
 from ..servers.generation import Generation, checked_generation
 from ..servers.refusals import forgiven, knows_type, refusal, schema_for
+from ..servers.releases import rules_of
 from .batches import PAGE_SIZE, batch_rows
 from .errors import wrong_answer
 from .events import Ended, Ending, Event, Phase
@@ -81,7 +82,7 @@ class Incoming(LazyFrame):
     def refusal(self, generation: Generation) -> FailureResponse | None:
         """Return what a server of a generation says to this frame if it refuses it, None if it says
         nothing."""
-        return refusal(self.type, self.schema, self.error, generation)
+        return refusal(self.type, self.schema, self.error, rules_of(generation))
 
     def __repr__(self) -> str:
         return f"<Incoming {self.type_name} schema {self.schema}, {self.size} bytes>"
@@ -273,7 +274,8 @@ class ServerConversation(Guarded):
 
     def _judged(self, frame: bytes) -> Any:
         kind = frame[4]
-        schema = schema_for(kind, frame[5], self.generation)
+        rules = rules_of(self.generation)
+        schema = schema_for(kind, frame[5], rules)
         if not knows_type(kind) or schema is None:
             return self._refused(frame, None)
         if schema != frame[5]:
@@ -281,7 +283,7 @@ class ServerConversation(Guarded):
         try:
             request: Any = self._reader.read(frame, is_request=True)
         except DecodeError as error:
-            request = forgiven(kind, error, self.generation)
+            request = forgiven(kind, error, rules)
             if request is None:
                 return self._refused(frame, error)
         if self._phase is not Phase.RAFT:
@@ -289,7 +291,7 @@ class ServerConversation(Guarded):
         return request
 
     def _refused(self, frame: bytes, error: DecodeError | None) -> Refused:
-        said = refusal(frame[4], frame[5], error, self.generation)
+        said = refusal(frame[4], frame[5], error, rules_of(self.generation))
         if said is None:
             self._place = None
             self._phase = Phase.MUTE if error is None else Phase.BROKEN
@@ -364,7 +366,7 @@ class ServerConversation(Guarded):
         # only PREPARE has its schema repeated in the answer
         if self._frame[4:5] != _PREPARE:
             return 0
-        return schema_for(_PREPARE[0], self._frame[5], self.generation) or 0
+        return schema_for(_PREPARE[0], self._frame[5], rules_of(self.generation)) or 0
 
     @guarded_steps
     def rows(

@@ -19,6 +19,7 @@ from ..constants import (
     primary_sqlite_code,
 )
 from ..messages import FailureResponse, FinalizeRequest, OpenRequest, PrepareRequest, StmtResponse
+from ..servers.hazards import IN_MEMORY
 from ..sql.survey import survey
 
 TYPE_CHECKING = False
@@ -32,7 +33,6 @@ __all__ = ["Session", "Statement", "loses_session"]
 _MAY_ROLL_BACK = TX_AUTO_ROLLBACK_PRIMARY_CODES | {SQLITE_CONSTRAINT}
 (_NO_TRANSACTION,) = NO_TRANSACTION_MESSAGE_SUBSTRINGS
 _ENDS = (("COMMIT",), ("END",), ("ROLLBACK",))
-_IN_MEMORY = frozenset({"", ":memory:"})
 
 
 def loses_session(failure: FailureResponse, request: Any = None) -> bool:
@@ -111,7 +111,7 @@ class Session:
     def in_memory(self) -> bool:
         """Whether the database is "" or ":memory:", or may be soon: then a statement kills the node."""
         opening = self.opening
-        return self.database in _IN_MEMORY or (opening != [] and not _IN_MEMORY.isdisjoint(opening))
+        return self.database in IN_MEMORY or (opening != [] and not IN_MEMORY.isdisjoint(opening))
 
     def clear(self) -> None:
         """Forget what the server kept; what was sent and is not answered stays."""

@@ -1,4 +1,9 @@
-"""Names of the codes a FAILURE may carry: SQLite's primary and extended ones (sqlite3.h) and dqlite's own."""
+"""Names of the codes that a FAILURE may carry: SQLite's primary and extended ones (sqlite3.h), dqlite's own.
+
+An extended code of SQLite is its primary code with a number in the second byte: 10250 is 10 | 40 << 8. dqlite
+takes two numbers of IOERR that SQLite does not use, 40 and 41 (servers on a patched SQLite: 32 and 33, which
+have other names in SQLite today), and for its own errors 1001 and up (src/protocol.h), never to be masked.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,37 @@
-"""A FAILURE in words: the name of its code, what it means for the request, and whether sending it again is
-safe.
+"""A FAILURE in words: the name of its code, what it means for the request, and what is safe to send again.
 
-`RULES` is read from the top, the first rule that fits speaks. What a rule says holds for one writing
-statement; a request that cannot change anything, and one of several statements, are told apart afterwards in
-one place.
+A driver that gets a FAILURE must decide whether the request may have taken effect. A write that is sent twice
+is as wrong as one that is lost, so `Outcome.NOT_EXECUTED` is a promise, made only where the code shows that
+the change cannot be there; all else is UNKNOWN, and the user has to look.
+
+What decides it is how far the server has come (dqlite src/gateway.c, src/leader.c):
+
+    read the request       1005, 1001                 nothing has run: NOT_EXECUTED
+    leader? database?      10250, 12                  "
+    prepare, bind          1, 25, 0                   "
+    raft barrier           1 "barrier error"          "
+    step                   19, 5, 13, 18 ..           SQLite undoes the statement: NOT_EXECUTED
+    append to raft's log   10506, 10                  the change may be committed yet: UNKNOWN
+    apply                  RESULT
+
+* Up to the bind nothing has run, of a script not even its first statement ("early" below).
+* A statement that fails in a step is undone, the statements of a script before it are not: of several
+  statements a later failure is UNKNOWN. (INSERT OR FAIL keeps the rows before the failing one as well, which
+  is not looked at.)
+* From the log on nobody can tell. The entry of a leader that loses leadership may have reached enough
+  followers for the next leader to commit it.
+
+Three more things blur the picture, each met in one place of `explain_failure`:
+
+* A request that cannot change anything (a SELECT, PREPARE, LEADER) is never UNKNOWN, and where a write would
+  need a look it is just sent again.
+* Up to 1.18.1 raft's own error numbers come through as if they were SQLite's (`_RAFT_CODES`): a 13 is either
+  "database full" or "canceled", of which the second may commit.
+* From 1.18.2 on QUERY_SQL hides any failure between prepare and step behind "nonempty statement tail"; for a
+  text of one statement that text is impossible, so the cause is another one.
+
+`RULES` is read from the top; the first rule whose code and text fit speaks, for one writing statement. Rules
+of a text stand before the rule of their code alone.
 """
 
 from __future__ import annotations
@@ -16,6 +44,7 @@ from ..sql.survey import Survey, survey
 from ..text import kind_of, sanitize_for_log, shown
 from .codes import NAMES, failure_name, primary_of
 from .generation import Generation, checked_generation
+from .releases import rules_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +54,7 @@ __all__ = ["RULES", "FailureInfo", "Outcome", "Retry", "changes_something", "exp
 
 
 class Outcome(Enum):
-    """What became of a request."""
+    """What became of a request: the promise that a client may build on."""
 
     DONE = "done"
     NOT_EXECUTED = "not executed"  # it changed nothing and may be sent again
@@ -43,13 +72,15 @@ class Retry(Enum):
 
 
 class FailureInfo:
-    """What a FAILURE means.
+    """What a FAILURE means for the request it answers; made by `explain_failure`.
+
+    `str` gives one line for people, with the server's words made harmless for terminals and logs.
 
     Attributes:
-        code: as the server sent it.
+        code: as the server sent it, an extended code of SQLite or one of dqlite's own.
         name: its name in SQLite or dqlite, such as "SQLITE_IOERR_NOT_LEADER".
-        message: the server's words.
-        meaning: one clause for people.
+        message: the server's words, as they came.
+        meaning: one clause for people, in lower case.
         retry: whether and where to send the request again.
         outcome: what became of the request.
     """
@@ -76,7 +107,7 @@ class FailureInfo:
         return f"FailureInfo({shown(self.code)}, {self.name!r}, {self.retry}, {self.outcome})"
 
 
-_EARLY = True  # said before the first statement runs, so true of scripts as well
+_EARLY = True  # arises before the first statement runs, so nothing of a script has run either
 _CONFIGURATION = frozenset({RequestType.ADD, RequestType.ASSIGN, RequestType.REMOVE, RequestType.TRANSFER})
 _NO, _SAME, _REOPEN, _LEADER, _CHECK = Retry.NO, Retry.SAME, Retry.REOPEN, Retry.LEADER, Retry.CHECK
 _NOT, _UNKNOWN = Outcome.NOT_EXECUTED, Outcome.UNKNOWN
@@ -170,10 +201,14 @@ def explain_failure(
 
     Args:
         code: of the FAILURE, unmasked.
-        message: of the FAILURE.
-        request: what was asked, or its type; without it the request is taken for a writing one.
-        sql: the text behind EXEC or QUERY of a prepared statement.
-        generation: of the server, where known.
+        message: of the FAILURE; several rules tell failures of one code apart by their text.
+        request: what was asked, or its type; None is taken for one that writes.
+        sql: the text that ran, where the request does not have it: that of the prepared statement behind EXEC
+            or QUERY. None is taken for one writing statement.
+        generation: of the server, where known; UNKNOWN counts as any, whichever is the worse.
+
+    Returns:
+        The failure in words, with `retry` and `outcome`.
 
     Raises:
         TypeError: an argument of another type.
@@ -187,7 +222,7 @@ def explain_failure(
         text = str.__str__(checked_kind("sql", text, str, "text or None"))
     seen = survey(text) if text is not None else None
     meaning, retry, outcome, early = _rule(code, message)
-    if code in _RAFT_CODES and generation < Generation.V1_18_2 and kind not in _CONFIGURATION:
+    if code in _RAFT_CODES and rules_of(generation).raft_codes and kind not in _CONFIGURATION:
         meaning += f", or raft's {_RAFT_CODES[code]} (up to 1.18.1)"
         retry, outcome = Retry.CHECK, Outcome.UNKNOWN
     elif "statement tail" in message and _masks(kind, generation, seen):
@@ -250,5 +285,5 @@ def _rule(code: int, message: str) -> tuple[str, Retry, Outcome, bool]:
 
 def _masks(kind: RequestType | None, generation: Generation, seen: Survey | None) -> bool:
     # dqlite 1.18.6 src/gateway.c: handle_query_sql_done_cb looks at the tail before it looks at the status
-    newer = generation is Generation.UNKNOWN or generation >= Generation.V1_18_2
-    return newer and kind in (None, RequestType.QUERY_SQL) and (seen is None or seen.single)
+    masks = generation is Generation.UNKNOWN or rules_of(generation).masks_query_sql
+    return masks and kind in (None, RequestType.QUERY_SQL) and (seen is None or seen.single)

@@ -5,53 +5,42 @@ One question is LEADER with schema 1: 1.12 and later refuse the schema, 1.11 and
 other is EXEC_SQL with schema 2 on an opened database: 1.12 to 1.18.1 refuse it with 1005, 1.18.2 and later
 with 1, and older ones run the text, which is therefore empty. Never ask with an unknown request type: 1.11
 does not answer that and reads nothing more (dqlite src/gateway.c: gateway__handle).
+
+What the generations do otherwise stands in `releases`.
 """
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 from ..checks import checked_kind
-from ..constants import DQLITE_PARSE, SQLITE_ERROR, RequestType
+from ..constants import RequestType
 from ..messages import FailureResponse, LeaderResponse, ResultResponse
 from ..messages.base import Header
 from ..types import encode_text, encode_uint64
+from .refusals import UNKNOWN_SCHEMA
+from .releases import Generation, rules_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..messages import Message
 
-__all__ = ["Generation", "judge_generation", "probe_generation"]
-
-
-class Generation(IntEnum):
-    """The oldest server the other end can be, as far as known; UNKNOWN counts as older than all."""
-
-    UNKNOWN = 0
-    V1_11 = 1  # ignores the schema byte
-    V1_12 = 2  # schemas are checked, more than 255 parameters
-    V1_15 = 3  # PREPARE tells where a statement ends, QUERY of a statement without columns runs it
-    V1_18_2 = 4  # another state machine for statements, parameters are handed on in scripts
-    V1_18_3 = 5  # RETURNING through QUERY
-
-    @property
-    def prepare_schema(self) -> int:
-        """The schema to send PREPARE with: 1 where the answer tells where the statement ended."""
-        return 1 if self >= Generation.V1_15 else 0
+__all__ = ["Generation", "checked_generation", "judge_generation", "probe_generation"]
 
 
 def checked_generation(generation: object) -> Generation:
     return checked_kind("generation", generation, Generation, "a Generation is needed")
 
 
-_UNRECOGNISED_SCHEMA = "unrecognized schema version"
-
-
 def probe_generation(db_id: int | None = None) -> bytes:
     """Return a frame to ask with, harmless to every server.
 
+    The handshake must have gone before it. `judge_generation` takes the answer.
+
     Args:
-        db_id: an opened database, to tell 1.18.2 and later from 1.12 to 1.18.1 as well.
+        db_id: an opened database, to tell 1.18.2 and later from 1.12 to 1.18.1 as well; None, before OPEN,
+            tells only 1.11 from later ones.
+
+    Returns:
+        One whole request frame: LEADER in schema 1, or an empty EXEC_SQL in schema 2.
     """
     if db_id is None:
         return Header(1, RequestType.LEADER, 1).encode() + bytes(8)
@@ -59,14 +48,28 @@ def probe_generation(db_id: int | None = None) -> bytes:
     return Header(len(body) // 8, RequestType.EXEC_SQL, 2).encode() + body
 
 
+# FAILURE code for a schema that a statement's request does not have -> the first generation that gives it
+_BY_CODE = {
+    rules_of(generation).statement_schema_code: generation
+    for generation in sorted(Generation, reverse=True)
+    if rules_of(generation).checks_schema
+}
+
+
 def judge_generation(answer: Message) -> Generation:
-    """Tell the generation from the answer to a probe; UNKNOWN if it tells nothing."""
+    """Tell the generation from the answer to a probe.
+
+    Args:
+        answer: the message that answered the frame of `probe_generation`.
+
+    Returns:
+        The oldest generation that answers so; UNKNOWN if the answer tells nothing, such as a FAILURE of
+        leadership.
+    """
     match answer:
         case LeaderResponse() | ResultResponse():
             return Generation.V1_11
-        case FailureResponse(code, message) if message == _UNRECOGNISED_SCHEMA:
-            return {DQLITE_PARSE: Generation.V1_12, SQLITE_ERROR: Generation.V1_18_2}.get(
-                code, Generation.UNKNOWN
-            )
+        case FailureResponse(code, message) if message == UNKNOWN_SCHEMA:
+            return _BY_CODE.get(code, Generation.UNKNOWN)
         case _:
             return Generation.UNKNOWN

@@ -1,7 +1,12 @@
-"""What servers say when a request fails: the words that are theirs, and where words of others stand.
+"""What servers say when a request fails: templates of their own words, with holes for the words of others.
 
-`cut` cuts a message into the two. A text that fits no template is unknown as a whole: SQLite passes texts of
-users on (RAISE), and later releases say new things.
+`UNIQUE constraint failed: {}` is SQLite's, what stands in the hole is a name from somebody's schema; a text
+of RAISE is the user's as a whole. A tool that hides what people stored must tell the two apart, so `cut`
+divides a message by the templates. A text that fits none is unknown as a whole: a later release may say new
+things.
+
+The templates are SQLite's (src/*.c: sqlite3ErrorMsg, sqlite3_errstr) and dqlite's. A test holds that every
+text of `refusals` and `releases` is among them.
 """
 
 from __future__ import annotations
@@ -243,6 +248,7 @@ a database for this connection is already open
 bad format version
 barrier error
 bind parameters
+changing page size is not supported
 checkpoint in progress
 custom checkpoint not allowed
 database does not exists

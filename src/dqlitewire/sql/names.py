@@ -1,17 +1,22 @@
-"""What in SQL text is a name, and what may be a value.
+"""Names and values in SQL text, for tools that show names and hide values.
 
-Words and names in backquotes or brackets are names. Double quotes are for names, too, but SQLite takes what
-is no column for a string, and other databases always do: such a text counts as a name only where no value can
-stand. Some words are values, too: what SQLite takes for a string (`DEFAULT text`), or is given to a pragma.
-Where quotes do not close, touch a word (`'it's'`), only look like some or may be what damage has taken away,
-nobody can tell what is inside and what outside: from the first one on nothing is a name.
+Hiding too little is a leak, hiding too much is only a nuisance, so every doubt is decided for a value:
+
+* Bare words, and names in backquotes or brackets, are names.
+* Double quotes are for names as well, but SQLite takes a name that is no column for a string, and people
+  write strings so from habit. A text in double quotes is a name only where the grammar allows no value:
+  behind FROM, INTO, TABLE and the like, beside a dot, in a list of columns, on the left side of SET.
+* Some bare words are values: what follows DEFAULT, what a pragma is given, the key of ATTACH.
+* Where a quote is not closed, touches a word (`'it's'`), only looks like a quote, or may have been damaged,
+  what is inside and what outside cannot be told. From the first quote of such a text on nothing is a name.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from sys import getsizeof
 
-from dqlitewire.sql.survey import Kind, Token, tokenize
+from ..caches import Cache
+from .tokens import Kind, Token, tokenize
 
 # quotes of word processors: to SQLite they are letters; bytewise, as all text here
 _LOOK_LIKE_QUOTES = tuple(char.encode().decode("latin-1") for char in "‘’‚‛“”„‟´«»‹›′″＂＇")
@@ -39,7 +44,10 @@ _BEFORE_LISTED_NAME = frozenset({"INTO", "TABLE", "EXISTS", "REFERENCES"})
 
 
 class Names:
-    """What a text says as names, and what it does not.
+    """The names of a text, and the text without its values.
+
+    Args:
+        sql: the text; bytewise texts (one character for each byte) keep their length in bytes.
 
     Attributes:
         names: what stands as a name, quotes removed, in small letters.
@@ -88,17 +96,16 @@ class Names:
         return "x" * len(text) if strange or token.start in self._values else text
 
 
-_LONGEST = 4096
-
-
-@lru_cache(maxsize=64)
-def _remembered(sql: str) -> Names:
-    return Names(sql)
+_NAMES: Cache[str, Names] = Cache(64, 65_536)  # texts, and bytes of a text and what is kept of it
 
 
 def names_of(sql: str) -> Names:
-    """Return the names of a text; those of texts of usual length are remembered."""
-    return _remembered(sql) if len(sql) <= _LONGEST else Names(sql)
+    """Return the names of a text; those of texts of usual length are kept."""
+    names = _NAMES.get(sql)
+    if names is None:
+        names = Names(sql)
+        _NAMES.add(sql, names, 8 * getsizeof(sql))
+    return names
 
 
 def _unquoted(token: Token) -> str:

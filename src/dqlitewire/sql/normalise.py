@@ -1,4 +1,9 @@
-"""One text for statements that differ in literals and layout only, as a key for statistics."""
+"""The normal form of SQL text: one key for statements that differ in literals and layout only.
+
+Statistics count by it, so it is the same for what a person calls the same statement: `IN (1, 2)` and
+`IN (1, 2, 3)`, a VALUES list of two rows and of a thousand, a literal and a variable. It is made from tokens,
+so text that is no SQL has one as well. No literal appears in it.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,21 @@
-"""What can be told of SQL text from its tokens, without a parser.
+"""The statement survey: what the statements of a text do, told from their tokens without a parser.
 
-`survey` reads what statements do off their first words; `normalise` makes one key of statements that differ
-in literals and layout only. Both remember texts of usual length.
+A client needs to know of each text it sends whether it is a hazard (RETURNING, certain pragmas), whether it
+begins or ends a transaction, and whether it may be sent again after a failure. All of that is told by
+keywords in fixed places:
+
+* a text is cut into statements at its semicolons, but not inside CREATE TRIGGER, which ends with `; END`;
+* the verb is the first keyword, behind EXPLAIN [QUERY PLAN] and behind the common table expressions of WITH;
+* RETURNING is a keyword that SQLite takes for no name, so a bare word of that spelling is the clause;
+* ROLLBACK behind `INSERT OR`, `UPDATE OR`, `ON CONFLICT` or `RAISE (` rolls a transaction back when a
+  constraint fails. A conflict clause or a trigger in the schema may do so too, which no text shows.
+
+What is wrong as SQL gets some survey, and the server refuses it. Where the tokens leave a doubt, the survey
+errs to the side of a hazard: EXPLAIN of a pragma counts as the pragma, since SQLite runs some while it
+prepares them.
+
+The survey of a text is needed with every request, so those of usual length are kept (`SURVEYS`), and an
+everyday statement, one verb of five without RETURNING or ROLLBACK in it, is not cut into tokens at all.
 """
 
 from __future__ import annotations
@@ -21,8 +35,8 @@ class Survey:
     """What the statements of a text do, as far as their tokens tell.
 
     Attributes:
-        verbs: the deciding keyword of each statement, upper case: ("BEGIN", "INSERT"); WITH and EXPLAIN are
-            looked behind, ROLLBACK TO is "ROLLBACK TO".
+        verbs: the deciding keyword of each statement, upper case: ("BEGIN", "INSERT"). Behind WITH it is the
+            verb of the statement, EXPLAIN is a verb itself, and ROLLBACK TO is "ROLLBACK TO".
         names: the identifier after SAVEPOINT, RELEASE or ROLLBACK TO, without its quotes and folded as SQLite
             compares it; "" for any other statement.
         returning: whether a RETURNING clause is there.
@@ -61,12 +75,19 @@ _TRANSACTION = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "ROLLBACK TO", "
 _EVERYDAY = ("SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE")
 
 
-# What is remembered, for whoever cannot afford a call.
+# Surveys by text. `ClientConversation.send` asks this cache itself: a call of `survey` costs as much again.
 SURVEYS: Cache[str, Survey] = Cache(_CACHED_TEXTS, _CACHED_SIZE)
 
 
 def survey(sql: str) -> Survey:
-    """Tell what the statements of `sql` do; texts of usual length are remembered."""
+    """Tell what the statements of a text do.
+
+    Args:
+        sql: any text, one that is no SQL as well.
+
+    Returns:
+        The survey, one object for equal texts as long as the text is kept.
+    """
     seen = SURVEYS.get(sql)
     if seen is None:
         seen = _survey(sql)
@@ -75,7 +96,7 @@ def survey(sql: str) -> Survey:
 
 
 def _survey(sql: str) -> Survey:
-    # the everyday text is one statement that says at once what it is: no need for its tokens
+    # the everyday text is one statement whose first word tells all: its tokens are not needed
     folded = sql.upper() if sql.isascii() else ""
     semicolon = sql.find(";")
     if semicolon < 0 or not sql[semicolon:].strip("; \t\n"):

@@ -1,6 +1,7 @@
-"""SQL text cut as SQLite's own tokenizer cuts it (SQLite src/tokenize.c: sqlite3GetToken).
+"""SQL text cut into tokens as SQLite's own tokenizer cuts it (SQLite src/tokenize.c: sqlite3GetToken).
 
-`tokenize` never fails and loses nothing: the texts of the tokens joined are the text that went in.
+`tokenize` never fails and loses nothing: the texts of the tokens joined are the text that went in. What
+SQLite refuses as a token (an open quote, `12ab`) is BAD and ends where SQLite's ends.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _OPERATORS = ("->>", "->", "||", "<<", "<=", "<>", "==", "!=", ">>", ">=")
 
 
 class Kind(Enum):
-    """What a token is; WORD is a keyword or bare identifier, NAME an identifier in quotes."""
+    """What a token is: WORD is a keyword or a bare identifier, NAME an identifier in quotes, BAD no token."""
 
     SPACE = "space"
     COMMENT = "comment"
@@ -53,7 +54,7 @@ class Token:
 
 
 def tokenize(sql: str) -> Iterator[Token]:
-    """Yield every token of `sql`, blanks and comments included."""
+    """Yield every token of a text in order, blanks and comments included."""
     position, size = 0, len(sql)
     while position < size:
         kind, end = _token(sql, position, size)

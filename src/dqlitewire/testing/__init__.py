@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dqlitewire.faults.faults import Fault
-    from dqlitewire.testing.node.engine import RequestRecord
-    from dqlitewire.testing.node.generations import Generation
-    from dqlitewire.testing.node.hazards import Hazard, HazardKind
-    from dqlitewire.testing.server import DqliteCluster, DqliteServer, Node
+    from dqlitewire.faults import Fault, RequestRecord, UnusedFaultError
+    from dqlitewire.servers.hazards import HazardKind
+    from dqlitewire.servers.releases import Release as Generation
+    from dqlitewire.testing.cluster import DqliteCluster, Node
+    from dqlitewire.testing.node.hazards import Hazard
+    from dqlitewire.testing.server import DqliteServer
 
 __all__ = [
     "DqliteCluster",
@@ -23,26 +24,29 @@ __all__ = [
     "HazardKind",
     "Node",
     "RequestRecord",
+    "UnusedFaultError",
 ]
 
+# public name -> where it is; `Generation` is called Release where releases are rows of a table
 _HOMES = {
-    "DqliteCluster": "dqlitewire.testing.server",
-    "DqliteServer": "dqlitewire.testing.server",
-    "Fault": "dqlitewire.faults.faults",
-    "Generation": "dqlitewire.testing.node.generations",
-    "Hazard": "dqlitewire.testing.node.hazards",
-    "HazardKind": "dqlitewire.testing.node.hazards",
-    "Node": "dqlitewire.testing.server",
-    "RequestRecord": "dqlitewire.testing.node.engine",
+    "DqliteCluster": ("dqlitewire.testing.cluster", "DqliteCluster"),
+    "DqliteServer": ("dqlitewire.testing.server", "DqliteServer"),
+    "Fault": ("dqlitewire.faults", "Fault"),
+    "Generation": ("dqlitewire.servers.releases", "Release"),
+    "Hazard": ("dqlitewire.testing.node.hazards", "Hazard"),
+    "HazardKind": ("dqlitewire.servers.hazards", "HazardKind"),
+    "Node": ("dqlitewire.testing.cluster", "Node"),
+    "RequestRecord": ("dqlitewire.faults", "RequestRecord"),
+    "UnusedFaultError": ("dqlitewire.faults", "UnusedFaultError"),
 }
 
 
 def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    value: object = getattr(importlib.import_module(home), name)
+    module, attribute = _HOMES[name]
+    value: object = getattr(importlib.import_module(module), attribute)
     globals()[name] = value
     return value

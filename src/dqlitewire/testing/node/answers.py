@@ -1,7 +1,7 @@
-"""Answers as frames, encoded here so that they can be what a real server sends and no encoder would.
+"""Answers as frames, encoded apart from the package's own encoders, which refuse what real servers send.
 
-A FAILURE with rows in front of its code, a DUMP larger than any cap, rows that are bytes already: these go
-out as they are.
+A FAILURE with rows in front of its code, a DUMP larger than any cap, names that are not UTF-8, rows that are
+bytes already: these go out as they are.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterable
 
 from dqlitewire.constants import ResponseType
+from dqlitewire.header import HEADER
 from dqlitewire.testing.node.cluster import Member
 from dqlitewire.testing.node.encoders import encode_text
 
@@ -25,13 +26,12 @@ __all__ = [
     "frame",
 ]
 
-_HEADER = struct.Struct("<IBBH")
 _NAME_KEPT = 1019  # dqlite 1.18.6 src/gateway.c: handle_dump
 
 
 def frame(kind: int, body: bytes, schema: int = 0) -> bytes:
     """Put a header in front of a body."""
-    return _HEADER.pack(len(body) // 8, kind, schema, 0) + body
+    return HEADER.pack(len(body) // 8, kind, schema, 0) + body
 
 
 EMPTY = frame(ResponseType.EMPTY, bytes(8))

@@ -1,7 +1,7 @@
 """The modelled cluster: who is in it, in which role, and who leads.
 
 Configuration changes take effect at once; texts and codes are raft's (dqlite 1.18.6 `src/raft/err.h`,
-`src/translate.c`).  All nodes of one cluster share their databases, as if replication took no time.
+`src/translate.c`). All nodes of one cluster share their databases, as if replication took no time.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dqlitewire.constants import NodeRole
-from dqlitewire.testing.node.database import SqlFailure
+from dqlitewire.servers.refusals import BAD_ROLE
+from dqlitewire.testing.node.errors import SqlFailure
 
 __all__ = ["Cluster", "Member"]
 
 _BAD_ID = 1, "server ID is not valid"
-_BAD_ROLE = 1, "server role is not valid"
 _DUPLICATE_ID = 1, "server ID already in use"
 _DUPLICATE_ADDRESS = 1, "server address already in use"
 
@@ -77,7 +77,7 @@ class Cluster:
         if member is None:
             raise SqlFailure(*self._not_found)
         if member.role is role:
-            raise SqlFailure(*_BAD_ROLE)
+            raise SqlFailure(*BAD_ROLE)
         member.role = role
         self._step_down(member)
 

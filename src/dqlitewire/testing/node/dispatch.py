@@ -1,8 +1,10 @@
-"""The requests of one connection, answered one by one: each as the release that is played answers it.
+"""Dispatch: the requests of one connection, each answered as the release that is played answers it.
 
-A method for each request takes the schema and the declared fields, and returns the answer's frame, or the
-rows of an answer that has many.  Failures are exceptions: `SqlFailure` for what a node says, `Undecodable`
-where it closes the connection without a word.
+As in dqlite's src/gateway.c, a table leads from the request's type to its handler. A handler takes the schema
+by which the body was read and the declared fields, and returns the answer's frame, or the rows of an answer
+of many frames. Failures are exceptions: `SqlFailure` for what a node says, `Undecodable` where it closes the
+connection without a word, `Deaf` where it never answers again. Codes, texts and what differs between releases
+come from `dqlitewire.servers`.
 """
 
 from __future__ import annotations
@@ -12,6 +14,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dqlitewire.constants import NodeRole, RequestType, ResponseType
+from dqlitewire.servers.hazards import IN_MEMORY, LARGEST_ROLE, LONGEST_NAME, HazardKind
+from dqlitewire.servers.refusals import (
+    ALREADY_OPEN,
+    BAD_FORMAT,
+    NO_DATABASE,
+    NOT_LEADER,
+    UNKNOWN_DATABASE,
+    UNKNOWN_FORMAT,
+    UNKNOWN_TYPE,
+    schema_for,
+    schema_refusal,
+)
 from dqlitewire.testing.node.answers import (
     EMPTY,
     encode_failure,
@@ -22,35 +36,24 @@ from dqlitewire.testing.node.answers import (
     encode_words,
     frame,
 )
-from dqlitewire.testing.node.calls import KNOWN, Params, Undecodable, read_fields
-from dqlitewire.testing.node.database import SqlFailure
-from dqlitewire.testing.node.hazards import Hazard, HazardKind
+from dqlitewire.testing.node.errors import Deaf, SqlFailure, Undecodable
+from dqlitewire.testing.node.hazards import Hazard
+from dqlitewire.testing.node.lenient_reader import Params, read_fields
 from dqlitewire.testing.node.row_batches import RowBatches
 from dqlitewire.testing.node.workspace import Workspace
 
 if TYPE_CHECKING:
     from dqlitewire.testing.node.cluster import Member
-    from dqlitewire.testing.node.engine import Engine
+    from dqlitewire.testing.node.shared import Shared
 
-__all__ = ["Deaf", "Desk"]
+__all__ = ["Dispatcher"]
 
-HEARTBEAT_TIMEOUT = 15000
-LARGEST_NAME = 504  # bytes; live, 1.11.1 and 1.18.1
-_NOT_LEADER = 10250, "not leader"
-_NO_DATABASE = 12, "no database opened"
-_UNKNOWN_SCHEMA = "unrecognized schema version"
-_UNKNOWN_TYPE = 1005, "unrecognized request type"
-_STATEMENT_REQUESTS = {RequestType.EXEC, RequestType.QUERY, RequestType.EXEC_SQL, RequestType.QUERY_SQL}
+HEARTBEAT_TIMEOUT = 15000  # milliseconds, in WELCOME
 _DETAIL_KEPT = 1000  # characters of what is recorded of a hazard
-_DEADLY_NAMES = ("", ":memory:")
 
 
-class Deaf(Exception):
-    """Nothing is answered any more, though the connection stays open."""
-
-
-class Desk:
-    """What a node keeps for a connection, and its answers.
+class Dispatcher:
+    """What a node keeps for one connection, and how it answers each request.
 
     Args:
         engine: What the nodes share.
@@ -63,14 +66,14 @@ class Desk:
         workspace: The open database, if any.
     """
 
-    def __init__(self, engine: Engine, member: Member, number: int, interrupted: Callable[[], bool]) -> None:
+    def __init__(self, engine: Shared, member: Member, number: int, interrupted: Callable[[], bool]) -> None:
         self.engine = engine
         self.member = member
         self.legacy = False
         self.workspace: Workspace | None = None
         self._number = number
         self._interrupted = interrupted
-        self._generation = engine.generation
+        self._release = engine.generation
         self._deadly_name = False
 
     def answer(self, request: int, schema: int, body: bytes) -> bytes | RowBatches:
@@ -82,19 +85,18 @@ class Desk:
             Undecodable: The connection closes without a word.
             Deaf: Nothing is ever answered again.
         """
-        generation = self._generation
+        release = self._release
         if request == RequestType.CONNECT:
             raise Deaf  # the rest is raft's
         if request not in _HANDLERS:
-            if generation.answers_unknown_types:
-                return encode_failure(*_UNKNOWN_TYPE)
+            if release.answers_unknown_types:
+                return encode_failure(*UNKNOWN_TYPE)
             self.hazard(HazardKind.OLD_TYPE, f"type {request}")
             raise Deaf
-        if not generation.checks_schema:
-            schema = 0
-        elif schema not in KNOWN[request].SCHEMAS:
-            return encode_failure(self._schema_code(request), _UNKNOWN_SCHEMA)
-        return _HANDLERS[request](self, schema, *read_fields(request, schema, body))
+        read_by = schema_for(request, schema, release)
+        if read_by is None:
+            return encode_failure(*schema_refusal(request, release))
+        return _HANDLERS[request](self, read_by, *read_fields(request, read_by, body))
 
     def hazard(self, kind: HazardKind, detail: str) -> None:
         """Record what a real node would not survive."""
@@ -106,21 +108,16 @@ class Desk:
         if workspace is not None:
             workspace.close()
 
-    def _schema_code(self, request: int) -> int:
-        if request == RequestType.PREPARE:
-            return 1
-        return self._generation.statement_schema_code if request in _STATEMENT_REQUESTS else 1005
-
     def _need_leader(self) -> None:
         if self.engine.cluster.leader is not self.member:
-            raise SqlFailure(*_NOT_LEADER)
+            raise SqlFailure(*NOT_LEADER)
 
     def _need_database(self, db_id: int) -> Workspace:
         if db_id != 0 or self.workspace is None:
-            raise SqlFailure(*_NO_DATABASE)
+            raise SqlFailure(*NO_DATABASE)
         if self._deadly_name:
             self.hazard(HazardKind.MEMORY_DATABASE, "")
-            raise SqlFailure(1, f"a statement on this database kills dqlite {self._generation.name}")
+            raise SqlFailure(1, f"a statement on this database kills dqlite {self._release.name}")
         return self.workspace
 
     def _leader(self, _schema: int, _unused: int) -> bytes:
@@ -136,24 +133,24 @@ class Desk:
         return frame(ResponseType.WELCOME, encode_words(HEARTBEAT_TIMEOUT))
 
     def _open(self, _schema: int, name: str, _flags: int, _vfs: str) -> bytes:
-        if self._generation.open_needs_leader:
+        if self._release.open_needs_leader:
             self._need_leader()
         if self.workspace is not None:
-            raise SqlFailure(5, "a database for this connection is already open")
-        if len(name.encode("utf-8", "surrogateescape")) > LARGEST_NAME:
+            raise SqlFailure(*ALREADY_OPEN)
+        if len(name.encode("utf-8", "surrogateescape")) > LONGEST_NAME:
             self.hazard(HazardKind.LONG_NAME, f"{len(name)} characters")
             raise Undecodable
         try:
-            self._deadly_name = name in _DEADLY_NAMES
+            self._deadly_name = name in IN_MEMORY
             connection = self.engine.store.open(name)
         except SqlFailure as error:
             raise Undecodable from error  # closed without a word as well
         connection.watch(self._interrupted)
-        self.workspace = Workspace(connection, self._generation, self.hazard)
+        self.workspace = Workspace(connection, self._release, self.hazard)
         return frame(ResponseType.DB, bytes(8))
 
     def _prepare(self, schema: int, db_id: int, sql: str) -> bytes:
-        if self._generation.prepare_needs_leader:
+        if self._release.prepare_needs_leader:
             self._need_leader()
         workspace = self._need_database(db_id)
         statement_id, statement = workspace.prepare(sql, with_tail=schema == 1)
@@ -179,7 +176,7 @@ class Desk:
         return workspace.query_sql(sql, params)
 
     def _need_all(self, db_id: int, params: Params) -> Workspace:
-        if params.broken and self._generation.early_header:
+        if params.broken and self._release.early_header:
             raise Undecodable
         self._need_leader()
         return self._need_database(db_id)
@@ -193,15 +190,15 @@ class Desk:
 
     def _add(self, _schema: int, node_id: int, address: str) -> bytes:
         self._need_leader()
-        if node_id == 0 and self._generation.aborts_add_zero:
+        if node_id == 0 and self._release.aborts_add_zero:
             self.hazard(HazardKind.ADD_ZERO, address)
-            raise SqlFailure(1, f"ADD of id 0 aborts dqlite {self._generation.name}")
+            raise SqlFailure(1, f"ADD of id 0 aborts dqlite {self._release.name}")
         self.engine.cluster.add(node_id, address)
         return EMPTY
 
     def _assign(self, _schema: int, node_id: int, role: int = NodeRole.VOTER) -> bytes:
         self._need_leader()
-        if role > NodeRole.SPARE:
+        if role > LARGEST_ROLE:
             # src/translate.c: translateDqliteRole makes it raft's stand-by, which ends a cluster of one voter
             self.hazard(HazardKind.ASSIGN_ROLE, f"role {role}")
             role = NodeRole.STANDBY
@@ -221,20 +218,20 @@ class Desk:
     def _dump(self, _schema: int, name: str) -> bytes:
         files = self.engine.store.dump(name)
         if files is None:
-            if self._generation.dump_image:
-                raise SqlFailure(1002, "database does not exists")
+            if self._release.dump_image:
+                raise SqlFailure(*UNKNOWN_DATABASE)
             files = b"", b""
         return encode_files(name, *files)
 
     def _cluster(self, _schema: int, layout: int) -> bytes:
-        if layout > 1 and self._generation.checks_cluster_format:
-            raise SqlFailure(1005, "unrecognized cluster format")
+        if layout > 1 and self._release.checks_cluster_format:
+            raise SqlFailure(*UNKNOWN_FORMAT)
         return encode_servers(self.engine.cluster.members, with_roles=layout != 0)
 
     def _describe(self, _schema: int, layout: int) -> bytes:
         if layout != 0:
             self.hazard(HazardKind.DESCRIBE_FORMAT, f"format {layout}")
-            raise SqlFailure(15, "bad format version")
+            raise SqlFailure(*BAD_FORMAT)
         return frame(ResponseType.METADATA, encode_words(0, self.engine.weights.get(self.member.id, 0)))
 
     def _weight(self, _schema: int, weight: int) -> bytes:
@@ -243,22 +240,22 @@ class Desk:
 
 
 _HANDLERS: dict[int, Callable[..., bytes | RowBatches]] = {
-    RequestType.LEADER: Desk._leader,
-    RequestType.CLIENT: Desk._client,
-    RequestType.OPEN: Desk._open,
-    RequestType.PREPARE: Desk._prepare,
-    RequestType.EXEC: Desk._exec,
-    RequestType.QUERY: Desk._query,
-    RequestType.FINALIZE: Desk._finalize,
-    RequestType.EXEC_SQL: Desk._exec_sql,
-    RequestType.QUERY_SQL: Desk._query_sql,
-    RequestType.INTERRUPT: Desk._interrupt,
-    RequestType.ADD: Desk._add,
-    RequestType.ASSIGN: Desk._assign,
-    RequestType.REMOVE: Desk._remove,
-    RequestType.DUMP: Desk._dump,
-    RequestType.CLUSTER: Desk._cluster,
-    RequestType.TRANSFER: Desk._transfer,
-    RequestType.DESCRIBE: Desk._describe,
-    RequestType.WEIGHT: Desk._weight,
+    RequestType.LEADER: Dispatcher._leader,
+    RequestType.CLIENT: Dispatcher._client,
+    RequestType.OPEN: Dispatcher._open,
+    RequestType.PREPARE: Dispatcher._prepare,
+    RequestType.EXEC: Dispatcher._exec,
+    RequestType.QUERY: Dispatcher._query,
+    RequestType.FINALIZE: Dispatcher._finalize,
+    RequestType.EXEC_SQL: Dispatcher._exec_sql,
+    RequestType.QUERY_SQL: Dispatcher._query_sql,
+    RequestType.INTERRUPT: Dispatcher._interrupt,
+    RequestType.ADD: Dispatcher._add,
+    RequestType.ASSIGN: Dispatcher._assign,
+    RequestType.REMOVE: Dispatcher._remove,
+    RequestType.DUMP: Dispatcher._dump,
+    RequestType.CLUSTER: Dispatcher._cluster,
+    RequestType.TRANSFER: Dispatcher._transfer,
+    RequestType.DESCRIBE: Dispatcher._describe,
+    RequestType.WEIGHT: Dispatcher._weight,
 }

@@ -1,7 +1,16 @@
 """Rows into bytes, at the speed a test server needs.
 
-Rows are encoded by a function made for their tuple of Python types; it goes on for as long as the types
-stay the same.  Making one costs a millisecond, so types that are not seen often are encoded cell by cell.
+A row on the wire is a header of types, a nibble a column, and the cells in whole words:
+
+    | type nibbles, padded to words | cell | cell | ...
+
+A node takes the type of each cell from SQLite's value and the declared type of its column (dqlite
+src/query.c: value_type): an integer in a BOOLEAN column is a BOOLEAN, text in a DATE column ISO8601, and NULL
+in either has that type too, with a zero for its value. What has no type this way aborts a node (`WrongType`).
+
+Rows are encoded by a generated function for their tuple of Python types. It takes one row after another for
+as long as the types stay the same and the frame has room, and hands back the first row that differs. Making
+one costs a millisecond, so types that have not been seen often are encoded cell by cell (`_plain`).
 """
 
 from __future__ import annotations
@@ -9,6 +18,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+from dqlitewire.generated import define
 
 __all__ = [
     "PAGE",
@@ -34,7 +45,7 @@ class RawText(bytes):
     """A text that is not UTF-8, which apsw cannot hand over as str."""
 
 
-# (code, writer) by kind and Python type; what is missing aborts a real node (dqlite#733)
+# (type code, writer) by kind of column and Python type; what is missing aborts a real node (dqlite#733)
 _PLAIN_CELLS = {
     int: (1, "int"),
     float: (2, "float"),
@@ -170,20 +181,18 @@ def _compile(types: Sequence[type], cells: Sequence[tuple[int, str]]) -> Encoder
     same = " and ".join(
         _SAME.get(t, "type({}) is bytes").format(n) for n, t in zip(names, types, strict=True)
     )
-    text = "\n  ".join(
-        [
-            "def encode(row, rows, append, size):\n while True:",
-            f"({', '.join(names)},) = row",
-            f"if not ({same}): return row, size",
-            *source.lines,
-            f"size += {source.size}",
-            "if size >= PAGE: return None, size",
-            "row = next(rows, None)",
-            "if row is None: return None, size",
-        ]
-    )
-    exec(text, source.scope)
-    encoder: Encoder = source.scope["encode"]
+    body = [
+        f"({', '.join(names)},) = row",
+        f"if not ({same}): return row, size",
+        *source.lines,
+        f"size += {source.size}",
+        "if size >= PAGE: return None, size",
+        "row = next(rows, None)",
+        "if row is None: return None, size",
+    ]
+    lines = ["def encode(row, rows, append, size):", "    while True:", *(f"        {line}" for line in body)]
+    title = f"node rows {','.join(str(code) for code, _ in cells)}"
+    encoder: Encoder = define(title, "encode", lines, source.scope)
     return encoder
 
 

@@ -1,7 +1,12 @@
-"""Rows into the bodies of ROWS frames.
+"""Row batches: the rows of an answer in the bodies of ROWS frames.
 
-Frames end as the real server's do (dqlite 1.18.6 `src/query.c: query__batch`): before each row the server
-stops if header and body have reached a page, so a result whose column names fill a page never gets a row.
+Frames end where the real server's do (dqlite 1.18.6 `src/query.c: query__batch`). Before each row it stops if
+header and body have reached a page of 4096 bytes, and ends the body with the PART marker; a row is never
+divided, so a frame may be larger than a page by one row. Names come first in each body:
+
+    | columns | names ... | row | row | ... | PART or DONE |
+
+A result whose names alone fill a page therefore never gets a row: frames without rows go out for ever.
 """
 
 from __future__ import annotations
@@ -10,12 +15,10 @@ import struct
 from collections.abc import Generator
 from typing import Protocol
 
+from dqlitewire.header import ROW_DONE, ROW_PART
 from dqlitewire.testing.node.encoders import PAGE, PLAIN, Encoder, Row, encode_text, encoder_for
 
-__all__ = ["DONE", "PART", "RowBatches"]
-
-DONE = b"\xff" * 8
-PART = b"\xee" * 8
+__all__ = ["RowBatches"]
 
 
 class Shape(Protocol):
@@ -32,7 +35,7 @@ class RowBatches:
     each row (`query__batch`). SQLite learns in the first step that the schema has changed since: then the
     first frame has the names of before over the rows of now, and only the next one both of now.
 
-    `head` is what the next body begins with.  When the rows raise, `partial` holds what stood in the
+    `head` is what the next body begins with. When the rows raise, `partial` holds what stood in the
     unfinished body: a real server sends it in front of the FAILURE's code.
     """
 
@@ -71,7 +74,7 @@ class RowBatches:
                     self.done = True
                     break
             row, size = self._encoder(row)(row, rows, append, size)
-        append(DONE if self.done else PART)
+        append(ROW_DONE if self.done else ROW_PART)
         body = b"".join(parts)
         self.partial = []
         return body

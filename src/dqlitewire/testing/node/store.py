@@ -1,17 +1,23 @@
-"""The databases of a node, or of a whole fake cluster, by name."""
+"""The databases of a node, or of a whole fake cluster, by name.
+
+Each is a file below one folder, or a user's file. One connection to it stays open as long as the store (the
+keeper): SQLite removes the WAL when the last connection closes, and a DUMP of 1.18.1 shows the WAL.
+
+A process must never close a file that SQLite has open through another handle, since POSIX drops the locks of
+the whole process with it; the handle by which DUMP reads the main file is therefore kept as well.
+"""
 
 from __future__ import annotations
 
 import os
 import zlib
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
-from dqlitewire.testing.node.database import Connection, SqlFailure
-from dqlitewire.testing.serving.folder import TemporaryFolder
-
-if TYPE_CHECKING:
-    from dqlitewire.testing.node.generations import Generation
+from dqlitewire.servers.releases import Release
+from dqlitewire.testing.folder import TemporaryFolder
+from dqlitewire.testing.node.connection import Connection
+from dqlitewire.testing.node.errors import SqlFailure
 
 __all__ = ["Store"]
 
@@ -33,7 +39,7 @@ class Store:
     """The databases of a node or of a whole fake cluster, by name.
 
     Args:
-        generation: Whose rules the connections follow.
+        release: Whose rules the connections follow.
         folder: Where the files are kept; by default a temporary folder that goes with the store.
         files: Files served under a name of their own, where they are.
         readonly: Open every file of `files` for reading only.
@@ -41,13 +47,13 @@ class Store:
 
     def __init__(
         self,
-        generation: Generation,
+        release: Release,
         folder: str | os.PathLike[str] | None = None,
         files: dict[str, str] | None = None,
         *,
         readonly: bool = False,
     ) -> None:
-        self.generation = generation
+        self.release = release
         # absolute paths: none of them is ":memory:" or a URI, or another file when the process has moved
         self._temporary: TemporaryFolder | None = None
         if folder is None:
@@ -65,7 +71,7 @@ class Store:
         return self._files.get(name) or os.path.join(self.folder, _file_name(name) + ".db")
 
     def _connect(self, name: str) -> Connection:
-        return Connection(self._path(name), self.generation, readonly=self._readonly and name in self._files)
+        return Connection(self._path(name), self.release, readonly=self._readonly and name in self._files)
 
     def open(self, name: str) -> Connection:
         """Open a connection of its own; the first one creates the database.
@@ -94,7 +100,7 @@ class Store:
         keeper = self._keepers.get(name)
         if keeper is None:
             return None
-        if self.generation.dump_image:
+        if self.release.dump_image:
             return keeper.raw.serialize("main"), b""
         try:
             return self._read_main(name), _read(self._path(name) + "-wal")

@@ -1,30 +1,32 @@
 """What a node keeps for one connection that opened a database: SQLite connection, statements, transaction.
 
 Every rule of the requests that carry SQL stands here, as far as SQLite itself does not decide: which texts a
-release refuses, how parameters are bound, which statements run in QUERY.  Failures are `SqlFailure`.
+release refuses, how parameters are bound, which statements run in QUERY. Failures are `SqlFailure`.
+
+The statements are a registry as in dqlite's src/lib/registry.h: a list of slots, of which a new statement
+gets the lowest free one. The list shrinks only at its end, so the id of a finalized statement may still be
+inside it. A node then looks into the empty slot and dies; here it is a hazard, and FAILURE 12.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dqlitewire.constants import RequestType
+from dqlitewire.servers.hazards import HazardKind
+from dqlitewire.servers.refusals import EMPTY_STATEMENT, NO_STATEMENT, STATEMENT_TAIL
+from dqlitewire.servers.releases import Release
 from dqlitewire.sql.survey import survey
-from dqlitewire.testing.node.calls import BadValue, Params
-from dqlitewire.testing.node.database import Connection, Rows, SqlFailure, Statement
-from dqlitewire.testing.node.hazards import HazardKind
+from dqlitewire.testing.node.connection import Connection, Rows
+from dqlitewire.testing.node.errors import BadValue, SqlFailure
+from dqlitewire.testing.node.lenient_reader import Params
 from dqlitewire.testing.node.row_batches import RowBatches
-
-if TYPE_CHECKING:
-    from dqlitewire.testing.node.generations import Generation
+from dqlitewire.testing.node.statement import Statement
 
 __all__ = ["Workspace"]
 
-_EMPTY = 0, "empty statement"
-_TAIL = 1, "nonempty statement tail"
-_NO_STATEMENT = 12, "no statement with the given id"
 _ROWS_IN_QUERY = 100, "rows yielded when none expected for EXEC request"
 _NO_VALUES = Params(b"", 0, 0)
 
@@ -36,14 +38,14 @@ class Workspace:
 
     Args:
         connection: Its own SQLite connection, closed by `close`.
-        generation: Whose rules hold.
+        release: Whose rules hold.
         report: Called with each hazard.
     """
 
-    def __init__(self, connection: Connection, generation: Generation, report: Report) -> None:
+    def __init__(self, connection: Connection, release: Release, report: Report) -> None:
         connection.report = report
         self._connection = connection
-        self._generation = generation
+        self._release = release
         self._report = report
         self._statements: list[Statement | None] = []
         self._free: list[int] = []  # a heap of ids, some of them no longer free
@@ -78,26 +80,26 @@ class Workspace:
         """Run a prepared statement that yields no row."""
         statement = self._find(statement_id)
         self._bind(statement, params.values(), params.count, RequestType.EXEC)
-        self._step(statement, self._generation.rows_in_exec)
-        self._release(statement)
+        self._step(statement, self._release.rows_in_exec)
+        self._clear_bindings(statement)
         return self._connection.result
 
     def execute_sql(self, sql: str, params: Params) -> tuple[int, int]:
         """Run every statement of a text; the result is that of the last one."""
-        generation = self._generation
+        release = self._release
         values, count = params.values(), params.count
         at = 0
         while at < len(sql) or not at:
             statement = self._connection.prepare_at(sql, at)
             if statement is None:
-                known = generation.blank_tail_result if at else generation.empty_text_result
+                known = release.blank_tail_result if at else release.empty_text_result
                 return self._connection.result if known else (0, 0)
             taken = self._bind(statement, values, count, RequestType.EXEC_SQL)
-            if generation.takes_in_turn:
+            if release.takes_in_turn:
                 count -= taken
             else:
                 values, count = _NO_VALUES.values(), 0
-            self._step(statement, generation.rows_in_exec_sql)
+            self._step(statement, release.rows_in_exec_sql)
             at += len(statement.sql)
         return self._connection.result
 
@@ -108,13 +110,13 @@ class Workspace:
         try:
             return self._rows(statement, masked=False)
         finally:
-            self._release(statement)
+            self._clear_bindings(statement)
 
     def query_sql(self, sql: str, params: Params) -> RowBatches:
         """Run the one statement of a text for its rows."""
         statement = self._prepare_one(sql, with_tail=False)
         self._bind(statement, params.values(), params.count, RequestType.QUERY_SQL)
-        return self._rows(statement, masked=self._generation.masks_query_sql)
+        return self._rows(statement, masked=self._release.masks_query_sql)
 
     def _find(self, statement_id: int) -> Statement:
         if statement_id < len(self._statements):
@@ -123,39 +125,39 @@ class Workspace:
                 return statement
             # src/lib/registry.h looks into the empty slot; only the last slot goes with its statement
             self._report(HazardKind.STALE_STATEMENT, f"statement {statement_id}")
-        raise SqlFailure(*_NO_STATEMENT)
+        raise SqlFailure(*NO_STATEMENT)
 
     def _prepare_one(self, sql: str, *, with_tail: bool) -> Statement:
         statement = self._connection.prepare(sql)
         if statement is None:
-            raise SqlFailure(*_EMPTY)
-        strict = self._generation.refuses_tail and not with_tail
+            raise SqlFailure(*EMPTY_STATEMENT)
+        strict = self._release.refuses_tail and not with_tail
         if strict and self._connection.has_statement(sql[len(statement.sql) :]):
-            raise SqlFailure(*_TAIL)
+            raise SqlFailure(*STATEMENT_TAIL)
         return statement
 
-    def _release(self, statement: Statement) -> None:
-        if not self._generation.keeps_bindings:
+    def _clear_bindings(self, statement: Statement) -> None:
+        if not self._release.keeps_bindings:
             statement.bindings = [None] * statement.parameters
 
     def _bind(self, statement: Statement, values: Iterator[Any], count: int, request: RequestType) -> int:
-        generation = self._generation
+        release = self._release
         wanted = statement.parameters
-        if generation.takes_in_turn:
+        if release.takes_in_turn:
             statement.bindings = [None] * wanted
-            if count > wanted and request in generation.too_many:
-                raise SqlFailure(*generation.too_many[request])
+            if count > wanted and request in release.too_many:
+                raise SqlFailure(*release.too_many[request])
             count = min(count, wanted)
         index = 0
         try:
             while index < count:
                 value = next(values)
                 if index >= wanted:
-                    raise SqlFailure(*generation.too_many[request])
+                    raise SqlFailure(*release.too_many[request])
                 statement.bindings[index] = value
                 index += 1
         except BadValue:
-            raise SqlFailure(*generation.bad_value[request]) from None
+            raise SqlFailure(*release.bad_value[request]) from None
         return count
 
     def _step(self, statement: Statement, when_row: tuple[int, str]) -> None:
@@ -174,20 +176,20 @@ class Workspace:
             raise SqlFailure(*answer)
 
     def _rows(self, statement: Statement, *, masked: bool) -> RowBatches:
-        generation = self._generation
+        release = self._release
         silent = not statement.columns
         if statement.readonly:
-            if silent and not generation.runs_silent_reads_in_query:
+            if silent and not release.runs_silent_reads_in_query:
                 raise SqlFailure(1, self._connection.message)
-        elif not generation.runs_writes_in_query:
+        elif not release.runs_writes_in_query:
             if silent:
                 raise SqlFailure(1, self._connection.message)
-            self._refuse_returning(statement, (1, f"RETURNING aborts dqlite {generation.name}"))
-        elif not generation.returning:
+            self._refuse_returning(statement, (1, f"RETURNING aborts dqlite {release.name}"))
+        elif not release.returning:
             self._step(statement, _ROWS_IN_QUERY)
             return RowBatches(statement, _no_rows())
         rows = self._connection.run(statement)
-        if generation.masks_query_sql and not statement.readonly:
+        if release.masks_query_sql and not statement.readonly:
             rows = _queued(rows, masked)
         batches = RowBatches(statement, rows)
         if batches.endless:
@@ -207,6 +209,6 @@ def _queued(rows: Rows, masked: bool) -> Rows:
     except SqlFailure as error:
         if error.code & 0xFF != 5:
             raise
-        failure = SqlFailure(*_TAIL) if masked else error
+        failure = SqlFailure(*STATEMENT_TAIL) if masked else error
         failure.before_rows = True
         raise failure from None

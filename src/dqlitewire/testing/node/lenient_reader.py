@@ -1,7 +1,15 @@
-"""Requests read as a node reads them: leniently, from the fields that the messages declare.
+"""Request bodies read as a node reads them: leniently, from the fields that the messages declare.
 
-The package's own decoder refuses what no client should send.  A node takes more: other formats and roles,
-words behind the last field, junk behind a NUL, parameters that fail only when they are bound.
+The package's own decoder refuses what no client should send. A node (dqlite src/gateway.c, src/tuple.c) takes
+more, and its answer to that is part of what the embedded server plays:
+
+* any number in a fixed field: a CLUSTER format, a role, a `db_id` that does not exist;
+* bytes behind the last field, and behind the NUL that ends a text, up to the end of the frame;
+* the one-word ASSIGN of old clients, without a role;
+* parameters as bytes: they are decoded value by value while they are bound, so that a bad one fails behind
+  the checks of leadership, database and statement, and a surplus one may never be looked at.
+
+What is too short for its fixed fields raises `Undecodable`: a node closes the connection without a word.
 """
 
 from __future__ import annotations
@@ -11,22 +19,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from dqlitewire.constants import RequestType
-from dqlitewire.messages import requests
-from dqlitewire.messages.base import Request
+from dqlitewire.servers.refusals import REQUESTS
+from dqlitewire.testing.node.errors import BadValue, Undecodable
 
-__all__ = ["KNOWN", "BadValue", "Params", "Undecodable", "read_fields"]
+__all__ = ["Params", "read_fields"]
 
 _U64 = struct.Struct("<Q")
 _I64 = struct.Struct("<q")
 _F64 = struct.Struct("<d")
-
-
-class Undecodable(Exception):
-    """The fixed part of a body does not decode: a node closes the connection without a word."""
-
-
-class BadValue(Exception):
-    """A parameter does not decode."""
 
 
 def _text(body: bytes, at: int) -> tuple[str, int]:
@@ -56,7 +56,11 @@ class Params:
         self._at = at
 
     def values(self) -> Iterator[Any]:
-        """Decode value after value; BadValue where one does not decode."""
+        """Decode value after value.
+
+        Raises:
+            BadValue: One does not decode; those before it were yielded.
+        """
         body, at, end = self._body, self._at, len(self._body)
         if self.broken:
             raise BadValue
@@ -91,11 +95,6 @@ class Params:
                 raise BadValue
 
 
-KNOWN: dict[int, type[Request]] = {
-    declared.MSG_TYPE: declared
-    for declared in vars(requests).values()
-    if isinstance(declared, type) and issubclass(declared, Request) and declared is not Request
-}
 _NUMBERS = {"u32": 4, "u64": 8, "role": 8, "reserved": 8}
 # a trailing field that old clients leave out
 _OPTIONAL = {(RequestType.ASSIGN, "role")}
@@ -104,12 +103,17 @@ _OPTIONAL = {(RequestType.ASSIGN, "role")}
 def read_fields(type_code: int, schema: int, body: bytes) -> list[Any]:
     """Read the declared fields of a body, in wire order; parameters as `Params`.
 
+    Args:
+        type_code: Type of the request, one that is declared.
+        schema: The schema to read by, which decides the width of the parameters' count.
+        body: The bytes behind the header.
+
     Raises:
         Undecodable: The body ends before its fixed fields do.
     """
     values: list[Any] = []
     at = 0
-    for field in KNOWN[type_code].FIELDS:
+    for field in REQUESTS[type_code].FIELDS:
         kind = field.kind
         if kind in _NUMBERS:
             width = _NUMBERS[kind]

@@ -1,24 +1,23 @@
-"""Draw the reference of the protocol's order from the tables the code runs on.
+"""Draw the references of order, hazards, failures and releases from the tables the code runs on.
 
-    python -m dqlitewire.conversation.reference docs/conversation.md
+    python tools/reference.py docs/conversation.md docs/servers.md
 
 A page marks each part as `<!-- drawn: NAME -->` .. `<!-- end -->`; the text between is replaced, all else
-stays.
+stays. The package must be importable.
 """
 
 from __future__ import annotations
 
+import inspect
+import re
 import sys
+from collections.abc import Iterable
 
-from ..constants import RequestType
-from ..servers.failures import RULES
-from ..servers.generation import Generation
-from ..servers.hazards import PRAGMAS, WHAT_HAPPENS
-from .table import ANSWER_NAMES, FIRST, TABLE, Turn
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from dqlitewire.constants import RequestType
+from dqlitewire.conversation.table import ANSWER_NAMES, FIRST, TABLE, Turn
+from dqlitewire.servers.failures import RULES
+from dqlitewire.servers.hazards import PRAGMAS, HazardKind
+from dqlitewire.servers.releases import RELEASES, Generation, Release
 
 __all__ = ["diagram", "failures", "hazards", "pragmas", "redrawn", "steps"]
 
@@ -72,22 +71,26 @@ def _wrapped(labels: list[str]) -> str:
 
 
 def hazards() -> str:
-    """Return the hazards as Markdown."""
-    lines = [(f"`{hazard.name}`", words) for hazard, words in WHAT_HAPPENS.items()]
-    return _markdown(("hazard", "what it would do"), lines)
+    """Return the hazards that a client refuses as Markdown."""
+    lines = [
+        (f"`{kind.flag.name}`", kind.happens, kind.seen.value, _servers(kind.before))
+        for kind in sorted(HazardKind, key=lambda kind: kind.flag)
+        if kind.flag
+    ]
+    return _markdown(("hazard", "what it would do", "seen in", "servers"), lines)
 
 
 def pragmas() -> str:
     """Return the pragmas that are a hazard as Markdown."""
     lines = [
-        (f"`{name}`", "always" if always else "with an argument", _release(safe_from))
-        for name, (always, safe_from) in PRAGMAS.items()
+        (f"`{name}`", "always" if pragma.reading else "with an argument", pragma.before.release)
+        for name, pragma in PRAGMAS.items()
     ]
     return _markdown(("pragma", "refused", "to servers before"), lines)
 
 
-def _release(generation: Generation) -> str:
-    return generation.name.removeprefix("V").replace("_", ".")
+def _servers(before: Generation | None) -> str:
+    return "all" if before is None else f"before {before.release}"
 
 
 def failures() -> str:
@@ -99,6 +102,26 @@ def failures() -> str:
     return _markdown(("code", "message has", "meaning", "send again", "outcome of a write"), lines)
 
 
+def releases() -> str:
+    """Return what differs between the releases as Markdown, in the words beside the facts of `Release`."""
+    facts = re.findall(r"^    (\w+): [^#\n]+  # (.+)$", inspect.getsource(Release), re.MULTILINE)
+    lines = [(words, *(_fact(getattr(row, name)) for row in RELEASES.values())) for name, words in facts]
+    return _markdown(("fact", *RELEASES), [line for line in lines if len(set(line[1:])) > 1])
+
+
+def _fact(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return f'{value[0]} "{value[1]}"'
+    if isinstance(value, dict):
+        named: dict[str, list[str]] = {}
+        for key, what in value.items():
+            named.setdefault(_fact(getattr(what, "failure", what)), []).append(getattr(key, "name", key))
+        return "; ".join(f"{', '.join(names)}: {failure}" for failure, names in named.items()) or "none"
+    return str(value)
+
+
 def _name(turn: Turn) -> str:
     return turn.name.lower()
 
@@ -108,7 +131,14 @@ def _markdown(head: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-PARTS = {"steps": steps, "diagram": diagram, "hazards": hazards, "pragmas": pragmas, "failures": failures}
+PARTS = {
+    "steps": steps,
+    "diagram": diagram,
+    "hazards": hazards,
+    "pragmas": pragmas,
+    "failures": failures,
+    "releases": releases,
+}
 
 
 def redrawn(page: str) -> str:
@@ -121,12 +151,13 @@ def redrawn(page: str) -> str:
     return page
 
 
-def main(path: str) -> None:
-    with open(path, encoding="utf-8") as file:
-        page = redrawn(file.read())
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(page)
+def main(paths: list[str]) -> None:
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            page = redrawn(file.read())
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(page)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1:])

@@ -1,35 +1,36 @@
-"""Checks of what a test orders, made at the call: later it would only show as an error of the server."""
+"""Checks of arguments, made at the call: one without sense would else show later, and somewhere else.
+
+The texts name the argument, what was given, and what is allowed.
+"""
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable
 from typing import cast
 
+from dqlitewire.checks import checked_number
 from dqlitewire.constants import RequestType
 from dqlitewire.messages.base import Request
 
 __all__ = [
-    "Selection",
-    "check_file",
+    "Requests",
     "check_flag",
-    "check_host",
     "check_number",
-    "check_params",
+    "check_probability",
     "check_seconds",
-    "check_socket",
     "check_text",
+    "choice",
+    "regular_expression",
     "request_types",
     "shown",
 ]
 
-Selected = RequestType | type[Request] | str
-Selection = Selected | Iterable[Selected] | None
+OneRequest = RequestType | type[Request] | str
+Requests = OneRequest | Iterable[OneRequest] | None
 
 _LONGEST = 86_400  # seconds; no test waits longer, and an epoll timeout has its limits
 _SHOWN = 40
-_SOCKET_PATH = 108 if sys.platform.startswith("linux") else 104  # bytes of sun_path
 
 
 def check_number(name: str, value: object, least: int, most: int | None = None) -> None:
@@ -39,11 +40,13 @@ def check_number(name: str, value: object, least: int, most: int | None = None) 
         TypeError: it is no int.
         ValueError: it is too small or too big.
     """
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} {shown(value)}, must be an int")
-    if value < least or (most is not None and value > most):
+    try:
+        checked_number(name, value, least, most)
+    except TypeError:
+        raise TypeError(f"{name} {shown(value)}, must be an int") from None
+    except ValueError:
         allowed = f"at least {least}" if most is None else f"{least} to {most}"
-        raise ValueError(f"{name} {shown(value)}, must be {allowed}")
+        raise ValueError(f"{name} {shown(value)}, must be {allowed}") from None
 
 
 def check_seconds(name: str, value: object) -> None:
@@ -53,10 +56,24 @@ def check_seconds(name: str, value: object) -> None:
         TypeError: it is no number.
         ValueError: it is negative, longer than a day, or NaN.
     """
+    _check_range(name, value, _LONGEST, "a number of seconds")
+
+
+def check_probability(name: str, value: object) -> None:
+    """Refuse what is no probability.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is not between 0 and 1.
+    """
+    _check_range(name, value, 1, "a number")
+
+
+def _check_range(name: str, value: object, most: int, kind: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name} {shown(value)}, must be a number of seconds")
-    if not 0 <= value <= _LONGEST:
-        raise ValueError(f"{name} {shown(value)}, must be 0 to {_LONGEST}")
+        raise TypeError(f"{name} {shown(value)}, must be {kind}")
+    if not 0 <= value <= most:
+        raise ValueError(f"{name} {shown(value)}, must be 0 to {most}")
 
 
 def check_text(name: str, value: object) -> None:
@@ -86,75 +103,36 @@ def check_flag(name: str, value: object) -> None:
         raise TypeError(f"{name} {shown(value)}, must be a bool")
 
 
-def check_params(value: object) -> None:
-    """Refuse what cannot be the parameters of a statement.
-
-    Raises:
-        TypeError: it is no sequence of values and no mapping.
-    """
-    if isinstance(value, str | bytes) or not isinstance(value, Sequence | Mapping):
-        raise TypeError(f"params {shown(value)}, must be a sequence")
-
-
-def check_host(value: object) -> None:
-    """Refuse what cannot be the name or number of an interface.
+def choice(name: str, value: object, choices: tuple[str, ...]) -> str:
+    """Return the one of several words that a value is.
 
     Raises:
         TypeError: it is no str.
-        ValueError: it is empty, holds a NUL, or is no name at all.
+        ValueError: it is none of them.
     """
-    check_text("host", value)
-    text = cast(str, value)
-    try:
-        fits = bool(text) and (text.isascii() or bool(text.encode("idna")))
-    except UnicodeError:
-        fits = False
-    if not fits:
-        raise ValueError(f"host {shown(text)}, must be a name or an address")
+    if not isinstance(value, str):
+        raise TypeError(f"{name} {shown(value)}, must be a str")
+    if value not in choices:
+        raise ValueError(f"{name} {shown(value)}, must be {' or '.join(choices)}")
+    return value
 
 
-def check_file(name: str, value: object) -> str:
-    """Return the path of a file or folder for SQLite, which takes UTF-8.
+def regular_expression(name: str, value: object) -> re.Pattern[str] | None:
+    """Return a regular expression, compiled; None for None.
 
     Raises:
-        TypeError: it is no path.
-        ValueError: it is empty, holds a NUL, or is no UTF-8.
+        TypeError: it is neither a str nor a compiled expression for str.
+        ValueError: it is a str that does not compile.
     """
-    path = _path(name, value)
+    if value is None:
+        return None
+    pattern: object = cast("re.Pattern[str]", value).pattern if isinstance(value, re.Pattern) else value
+    if not isinstance(pattern, str):
+        raise TypeError(f"{name} {shown(pattern)}, must be a regular expression")
     try:
-        path.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"{name} {shown(path)}, must be a path in UTF-8") from None
-    return path
-
-
-def check_socket(value: object, longest_suffix: str) -> str:
-    """Return the path of a unix socket, or its abstract name behind an "@".
-
-    Raises:
-        TypeError: it is no path.
-        ValueError: it is empty, holds a NUL, or is too long for an address.
-    """
-    path = _path("unix", value)
-    if path == "@":
-        raise ValueError("unix '@', must have a name behind it")
-    size = len(os.fsencode(path + longest_suffix))
-    most = _SOCKET_PATH if path.startswith("@") else _SOCKET_PATH - 1
-    if size > most:
-        raise ValueError(f"unix of {size} bytes, must be at most {most}")
-    return path
-
-
-def _path(name: str, value: object) -> str:
-    path: object = value
-    if isinstance(value, os.PathLike):
-        path = os.fspath(cast("os.PathLike[str]", value))
-    if not isinstance(path, str):
-        raise TypeError(f"{name} {shown(value)}, must be a str or a path")  # pyright: ignore
-    check_text(name, path)
-    if not path:
-        raise ValueError(f"{name} '', must be a path")
-    return path
+        return re.compile(cast("re.Pattern[str] | str", value))
+    except (re.error, OverflowError, RecursionError):
+        raise ValueError(f"{name} {shown(pattern)}, must be a regular expression") from None
 
 
 def request_types(on: object) -> frozenset[int] | None:
@@ -168,7 +146,7 @@ def request_types(on: object) -> frozenset[int] | None:
         return None
     if isinstance(on, str | int | type) or not isinstance(on, Iterable):
         return frozenset([_request_type(on)])
-    found = frozenset(_request_type(one) for one in cast(Iterable[object], on))
+    found = frozenset(_request_type(one) for one in cast("Iterable[object]", on))
     if not found:
         raise ValueError("on is empty, must name a request or be None")
     return found
@@ -178,8 +156,8 @@ def _request_type(one: object) -> int:
     match one:
         case RequestType():
             return one
-        case str() if one in RequestType.__members__:
-            return RequestType[one]
+        case str() if one.upper() in RequestType.__members__:
+            return RequestType[one.upper()]
         case type() if issubclass(one, Request) and hasattr(one, "MSG_TYPE"):
             return one.MSG_TYPE
         case int() if not isinstance(one, bool) and one in RequestType.__members__.values():
