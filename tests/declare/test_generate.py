@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dqlitewire import EncodeError, Limits, Message, ValueType, decode_message, encode_message
-from dqlitewire.declare import generate
+from dqlitewire.declare import decoder as decoders
 from dqlitewire.limits import DEFAULT_OPTIONS
 from dqlitewire.messages import ExecRequest, FailureResponse, LeaderResponse, RowsResponse, WelcomeResponse
 from dqlitewire.rows import read as rows_module
@@ -33,7 +33,7 @@ def closed(*_: Any, **__: Any) -> Any:
 
 @pytest.fixture
 def no_plain_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generate, "read_plainly", closed)
+    monkeypatch.setattr(decoders, "read_plainly", closed)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def nothing_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def has_generated_reader(message: Message) -> bool:
     try:
-        generate.reader(type(message), message.encode()[5])(
+        decoders.decoder(type(message), message.encode()[5])(
             message.encode(), len(message.encode()), DEFAULT_OPTIONS
         )
     except Doubt:
@@ -67,7 +67,7 @@ GENERATED = [message for message in EXAMPLES if type(message).__name__ not in BY
 @pytest.mark.parametrize("message", GENERATED, ids=lambda m: type(m).__name__)
 def test_generated_readers_decode_what_is_right(message: Any, no_plain_reader: None) -> None:
     frame = message.encode()
-    read = generate.reader(type(message), frame[5])
+    read = decoders.decoder(type(message), frame[5])
     assert read(frame, len(frame), DEFAULT_OPTIONS) == message
 
 
@@ -85,7 +85,7 @@ def test_generated_readers_decode_what_is_right(message: Any, no_plain_reader: N
 def test_what_needs_a_second_look_is_read_plainly(message: Any, no_plain_reader: None) -> None:
     frame = message.encode()
     with pytest.raises(Doubt):
-        generate.reader(type(message), 0)(frame, len(frame), DEFAULT_OPTIONS)
+        decoders.decoder(type(message), 0)(frame, len(frame), DEFAULT_OPTIONS)
 
 
 def row_frames() -> Iterator[bytes]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from dqlitewire import DecodeError, Limits, decode_message
 from dqlitewire.caches import Credit
-from dqlitewire.declare.generate import read_plainly, reader
+from dqlitewire.declare.decoder import decoder, read_plainly
 from dqlitewire.limits import DEFAULT_OPTIONS, Options
 from dqlitewire.messages import RowsResponse
 from dqlitewire.rows import read as rows
@@ -228,7 +228,7 @@ def check_message(data: bytes, is_request: bool, options: Options = DEFAULT_OPTI
     if cls is None or cls is RowsResponse or data[5] not in cls.SCHEMAS:
         return None
     found: list[Outcome] = []
-    for read in (read_plainly, lambda cls, schema, *rest: reader(cls, schema)(*rest)):
+    for read in (read_plainly, lambda cls, schema, *rest: decoder(cls, schema)(*rest)):
         try:
             found.append(fields_of(read(cls, data[5], data, len(data), options)))
         except DecodeError as error:

@@ -7,14 +7,13 @@ from here. The protocol's own messages are `Request`s and `Response`s, immutable
 
 from __future__ import annotations
 
-from struct import Struct
-
 from ..checks import readable
 from ..constants import HEADER_SIZE
 from ..declare.cursor import Cursor
 from ..declare.declared import Declared, Value, checked_schema, fill, frame_around, reader_of, slots_of
 from ..declare.fields import DERIVED, u32, u64
 from ..exceptions import DecodeError, EncodeError
+from ..header import HEADER
 from ..limits import DEFAULT_OPTIONS, Options
 
 TYPE_CHECKING = False
@@ -25,9 +24,7 @@ if TYPE_CHECKING:
 
     F = TypeVar("F")
 
-__all__ = ["Header", "Message", "Request", "Response"]
-
-HEADER = Struct("<IBBH")
+__all__ = ["HEADER", "Header", "Message", "Request", "Response", "framed", "warn"]
 
 
 def abstract(function: F) -> F:
@@ -144,18 +141,11 @@ class _DeclaredMessage(Value, Message):
     @classmethod
     def _read(cls, cursor: Cursor) -> Self:
         values: dict[str, object] = {}
-        start = cursor.pos
         for field in cls.FIELDS:
-            if field.kind == "schema":
-                values[field.name] = cursor.schema
-            elif field.kind == "form":
-                has_header = cursor.pos > start
-                values[field.name] = cursor.schema | (has_header and not values["params"]) << 1
-            elif field.since > cursor.schema:
+            if field.since > cursor.schema:
                 values[field.name] = None
-            elif field.kind not in DERIVED:
-                start = cursor.pos
-                values[field.name] = field.read(cursor)
+            elif field.place != DERIVED:
+                values[field.name] = field.plain(cursor, values)
         message = fill(cls, tuple(values[name] for name in slots_of(cls)))
         message._after_decoding(cursor)
         return message
@@ -182,3 +172,16 @@ class Response(_DeclaredMessage):
 
     __slots__ = ()
     IS_REQUEST = False
+
+
+def framed(code: int, parts: list[bytes]) -> bytes:
+    """Return the frame of a body in whole words that was encoded by hand, in schema 0; takes the list."""
+    parts.insert(0, HEADER.pack(sum(map(len, parts)) >> 3, code, 0, 0))
+    return b"".join(parts)
+
+
+def warn(text: str, *values: object) -> None:
+    """Log what a server sent and should not have."""
+    from ..log import logger
+
+    logger("dqlitewire.messages.responses").warning(text, *values)

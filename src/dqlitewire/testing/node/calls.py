@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from dqlitewire.constants import RequestType
-from dqlitewire.messages import requests
+from dqlitewire.declare.fields import BODY, Text
+from dqlitewire.messages import REGISTRY
 from dqlitewire.messages.base import Request
+from dqlitewire.messages.params import Params as DeclaredParams
 
 __all__ = ["KNOWN", "BadValue", "Params", "Undecodable", "read_fields"]
 
@@ -91,12 +93,7 @@ class Params:
                 raise BadValue
 
 
-KNOWN: dict[int, type[Request]] = {
-    declared.MSG_TYPE: declared
-    for declared in vars(requests).values()
-    if isinstance(declared, type) and issubclass(declared, Request) and declared is not Request
-}
-_NUMBERS = {"u32": 4, "u64": 8, "role": 8, "reserved": 8}
+KNOWN: dict[int, type[Request]] = {code: cls for (is_request, code), cls in REGISTRY.items() if is_request}
 # a trailing field that old clients leave out
 _OPTIONAL = {(RequestType.ASSIGN, "role")}
 
@@ -110,18 +107,19 @@ def read_fields(type_code: int, schema: int, body: bytes) -> list[Any]:
     values: list[Any] = []
     at = 0
     for field in KNOWN[type_code].FIELDS:
-        kind = field.kind
-        if kind in _NUMBERS:
-            width = _NUMBERS[kind]
+        width = field.smallest
+        if field.format:
             if at + width > len(body):
                 if (type_code, field.name) in _OPTIONAL:
                     break
                 raise Undecodable
             values.append(int.from_bytes(body[at : at + width], "little"))
             at += width
-        elif kind == "text":
+        elif isinstance(field, Text):
             text, at = _text(body, at)
             values.append(text)
-        elif kind == "params":
+        elif isinstance(field, DeclaredParams):
             values.append(Params(body, at, schema))
+        elif field.place == BODY:
+            raise TypeError(f"nobody has said how a node reads a {field.kind} field")
     return values
