@@ -26,6 +26,7 @@ from ..exceptions import DecodeError
 from ..text import abbreviate, shown
 from .fields import (
     Field,
+    by_hand,
     field,
     ignored,
     padding,
@@ -68,6 +69,7 @@ REGISTRY: dict[tuple[bool, int], type[Any]] = {}  # (is a request, type code) ->
         padding,
         ignored,
         schema_byte,
+        by_hand,
         field,
     ),
 )
@@ -90,7 +92,7 @@ class Declared(type):
             namespace["__slots__"], namespace["_shared"] = (), tuple(fields)
         elif fields or declaration:
             for base in bases:
-                fields += getattr(base, "_shared", ())
+                fields += base._shared
             _declare_fields(namespace, fields)
         if declaration:
             _declare_message(namespace, **declaration)
@@ -98,9 +100,9 @@ class Declared(type):
         if declaration:
             REGISTRY[cls.IS_REQUEST, declaration["code"]] = cls
         # What abc.ABCMeta does, without its slower isinstance and class creation.
-        names = {n for base in cls.__mro__ for n in base.__dict__.get("_abstract", ())}
+        names: tuple[str, ...] = getattr(cls, "_abstract", ())
         cls.__abstractmethods__ = frozenset(
-            n for n in names if getattr(getattr(cls, n, None), "__isabstractmethod__", False)
+            n for n in names if getattr(getattr(cls, n), "__isabstractmethod__", False)
         )
         return cls
 
@@ -135,22 +137,22 @@ def _taken_fields(namespace: dict[str, Any], bases: tuple[type, ...]) -> list[Fi
 def _check_name(field: Field, bases: tuple[type, ...]) -> None:
     """Refuse a name that code cannot have, or under which a method would be lost."""
     wanted = field.needed_name or field.name
-    taken = any(field.name in ancestor.__dict__ for base in bases for ancestor in base.__mro__)
-    taken = taken or field.name in _OF_MESSAGES
+    taken = field.name in _OF_MESSAGES or any(hasattr(base, field.name) for base in bases)
     if field.name != wanted or taken or iskeyword(field.name) or field.name.startswith("__"):
         raise TypeError(f"a {field.kind} field cannot be named {field.name}")
 
 
 def _declare_fields(namespace: dict[str, Any], fields: list[Field]) -> None:
     """Put into a class to be what its fields stand for."""
-    for field in fields:
-        derived = field.attribute()
+    for one in fields:
+        derived = one.attribute()
         if derived is not None:
-            namespace[field.name] = derived
+            namespace[one.name] = derived
     namespace["FIELDS"] = tuple(fields)
     namespace["__slots__"] = tuple(f.name for f in fields if f.is_stored)
     namespace["__match_args__"] = tuple(f.name for f in fields if f.is_attribute and not f.keyword)
-    namespace.setdefault("__init__", _first_init)
+    if any(f.is_attribute for f in fields):  # else `object.__init__`, which is faster
+        namespace.setdefault("__init__", _first_init)
 
 
 def _declare_message(
@@ -212,6 +214,7 @@ class Value(metaclass=Declared):
     """An immutable object that is equal, hashed, shown, copied and pickled by its fields."""
 
     __slots__ = ()
+    _shared: ClassVar[tuple[Field, ...]] = ()
     if TYPE_CHECKING:
         FIELDS: ClassVar[tuple[Field, ...]]
 

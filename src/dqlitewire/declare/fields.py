@@ -29,7 +29,7 @@ from .cursor import Cursor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, ClassVar, Literal, NoReturn
+    from typing import Any, Literal, NoReturn
 
 __all__ = [
     "BODY",
@@ -43,6 +43,7 @@ __all__ = [
     "Role",
     "SchemaByte",
     "Text",
+    "by_hand",
     "field",
     "ignored",
     "padding",
@@ -81,43 +82,27 @@ class Field:
         since: the first schema that has it.
     """
 
-    __slots__ = ("cap", "compared", "default", "keyword", "name", "shows", "since")
+    # What holds for all fields of a kind is set by its class, what holds for one by `__init__`.
+    kind: str = ""
+    place: str = BODY
+    format: str = ""
+    smallest: int = 0
+    largest: int | None = 0
+    is_packed: bool = True
+    is_attribute: bool = True
+    is_stored: bool = True
+    needed_name: str = ""
+    uses: tuple[Any, ...] = ()
+    shows: bool = False
+    name: str
+    default: object = MISSING
+    keyword: bool = False
+    compared: bool = True
+    cap: str | None = None
+    since: int = 0
 
-    if TYPE_CHECKING:
-        kind: ClassVar[str]
-        place: ClassVar[str]
-        format: ClassVar[str]
-        smallest: ClassVar[int]
-        largest: ClassVar[int | None]
-        is_packed: ClassVar[bool]
-        is_attribute: ClassVar[bool]
-        is_stored: ClassVar[bool]
-        needed_name: ClassVar[str]
-        uses: ClassVar[tuple[Any, ...]]
-    else:
-        kind = format = needed_name = ""
-        place = BODY
-        smallest, largest = 0, 0
-        is_packed = is_attribute = is_stored = True
-        uses = ()
-
-    def __init__(
-        self,
-        *,
-        default: object = MISSING,
-        keyword: bool = False,
-        compared: bool = True,
-        cap: str | None = None,
-        since: int = 0,
-        shows: bool = False,
-    ) -> None:
-        self.name = ""
-        self.default = default
-        self.keyword = keyword
-        self.compared = compared
-        self.cap = cap
-        self.since = since
-        self.shows = shows
+    def __init__(self, **facts: Any) -> None:
+        self.__dict__ = facts
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -196,7 +181,6 @@ class Field:
 class Fixed(Field):
     """A field of fixed size that carries nothing: it is written 0."""
 
-    __slots__ = ()
     is_attribute = is_stored = False
 
     @property
@@ -210,7 +194,6 @@ class Fixed(Field):
 class Reserved(Fixed):
     """A word that must be 0."""
 
-    __slots__ = ()
     kind, format, smallest, largest = "reserved", "Q", 8, 8
 
     def conditions(self) -> list[str]:
@@ -225,14 +208,12 @@ class Reserved(Fixed):
 class Padding(Fixed):
     """Four bytes that nobody reads."""
 
-    __slots__ = ()
     kind, format, smallest, largest = "padding", "4x", 4, 4
 
 
 class Ignored(Fixed):
     """A word that nobody reads."""
 
-    __slots__ = ()
     kind, format, smallest, largest = "ignored", "8x", 8, 8
 
 
@@ -246,32 +227,20 @@ class Integer(Field):
     Attributes:
         low: the least that the constructor takes.
         high: the most that the constructor takes.
-        decodes: what decoders take, where that is more than the constructor does.
+        decodes: the least and the most that decoders take, where they take more than the constructor.
         plain_if_empty: whether 0 is left to the plain decoder, since the message has a word about it.
     """
 
-    __slots__ = ("decodes", "high", "low", "plain_if_empty")
     uses = (type, int, checked_integer, over)
-
-    def __init__(
-        self,
-        *,
-        low: int = 0,
-        high: int | None = None,
-        decodes: tuple[int, int] | None = None,
-        plain_if_empty: bool = False,
-        shows: bool = True,
-        **common: Any,
-    ) -> None:
-        super().__init__(shows=shows, **common)
-        self.low = low
-        self.high = self._largest_value if high is None else high
-        self.decodes = decodes or (low, self.high)
-        self.plain_if_empty = plain_if_empty
+    shows = True
+    low: int = 0
+    high: int
+    decodes: tuple[int, int] | None = None
+    plain_if_empty: bool = False
 
     @property
-    def _largest_value(self) -> int:
-        return (1 << 8 * self.smallest) - 1
+    def _decodes(self) -> tuple[int, int]:
+        return self.decodes or (self.low, self.high)
 
     @property
     def _default_cap(self) -> int | None:
@@ -304,9 +273,9 @@ class Integer(Field):
         ]
 
     def conditions(self) -> list[str]:
-        low, high = self.decodes
+        low, high = self._decodes
         tests = [f"{self.name} >= {low}"] if low else []
-        if high < self._largest_value:
+        if high < (1 << 8 * self.smallest) - 1:
             tests.append(f"{self.name} <= {high}")
         if self.cap:
             tests.append(f"{self.name} <= $options.{self.cap}")
@@ -314,7 +283,7 @@ class Integer(Field):
 
     def plain(self, cursor: Cursor, values: dict[str, object]) -> int:
         start, value = cursor.pos, cursor.unsigned(self.name, self.smallest)
-        low, high = self.decodes
+        low, high = self._decodes
         cap = None if self.cap is None else getattr(cursor.options, self.cap)
         if cap is not None and value > cap:
             raise cursor.error(self.name, f"got {value}, at most {cap}", start, cap)
@@ -330,15 +299,15 @@ class Integer(Field):
 class U32(Integer):
     """Four bytes; two of them make a word."""
 
-    __slots__ = ()
     kind, format, smallest, largest = "u32", "I", 4, 4
+    high = 2**32 - 1
 
 
 class U64(Integer):
     """A word."""
 
-    __slots__ = ()
     kind, format, smallest, largest = "u64", "Q", 8, 8
+    high = 2**64 - 1
 
 
 def checked_role(value: object, path: str) -> NodeRole:
@@ -348,12 +317,9 @@ def checked_role(value: object, path: str) -> NodeRole:
 class Role(Integer):
     """A node's role, a word."""
 
-    __slots__ = ()
     kind, format, smallest, largest = "role", "Q", 8, 8
+    high = len(NodeRole) - 1
     uses = (type, NodeRole, checked_role)
-
-    def __init__(self, **common: Any) -> None:
-        super().__init__(high=len(NodeRole) - 1, **common)
 
     def names(self) -> dict[str, object]:
         return super().names() | {"$roles": tuple(NodeRole)}
@@ -389,14 +355,12 @@ class Text(Field):
         plain_if_empty: whether an empty text is left to the plain decoder.
     """
 
-    __slots__ = ("low", "plain_if_empty")
     kind, smallest, largest = "text", 8, None
     uses = (type, str, len, UnicodeEncodeError, checked_text, pack_text, refuse_empty)
 
-    def __init__(self, *, cap: str, low: int = 0, plain_if_empty: bool = False, **common: Any) -> None:
-        super().__init__(cap=cap, **common)
-        self.low = low
-        self.plain_if_empty = plain_if_empty
+    cap: str
+    low: int = 0
+    plain_if_empty: bool = False
 
     def check(self, path: str) -> list[str]:
         name = self.name
@@ -435,17 +399,16 @@ class Text(Field):
         return [*tests, self.name] if self.plain_if_empty else tests
 
     def plain(self, cursor: Cursor, values: dict[str, object]) -> str:
-        return cursor.text(self.name, getattr(cursor.options, self.cap or ""))
+        return cursor.text(self.name, getattr(cursor.options, self.cap))
 
     def strategy(self, of: Any) -> Any:
-        cap: int = getattr(DEFAULT_LIMITS, self.cap or "")
+        cap: int = getattr(DEFAULT_LIMITS, self.cap)
         return of.texts(min_length=self.low).filter(lambda text: len(text.encode()) <= cap)
 
 
 class SchemaByte(Field):
     """The header's schema byte, as an argument of the constructor."""
 
-    __slots__ = ()
     kind, place, needed_name = "schema", HEADER, "schema"
     uses = (type, int, checked_integer)
 
@@ -473,7 +436,7 @@ class SchemaByte(Field):
 class ByHand(Field):
     """A field that its message reads and writes by hand."""
 
-    __slots__ = ()
+    largest = None
 
 
 # What a declaration is written with; `Any` lets an annotation say what the attribute is. Type checkers look
@@ -490,6 +453,17 @@ def field(kind: type[Field], *, default: Any = MISSING, kw_only: bool = False, i
         init: False if it is no argument of the constructor, as its kind says too.
     """
     return kind(default=default, keyword=kw_only)
+
+
+def by_hand(kind: str, *, default: Any, smallest: int = 0) -> Any:
+    """Declare a field that its message reads and writes by hand, and whose kind is but a name.
+
+    Args:
+        kind: the name, for people.
+        default: what the constructor takes it for.
+        smallest: bytes in the body at least.
+    """
+    return ByHand(kind=kind, default=default, smallest=smallest)
 
 
 def u32() -> Any:

@@ -32,14 +32,11 @@ __all__ = ["Params", "ParamsRequest"]
 class Params(Field):
     """The parameters, whose types follow from the values."""
 
-    __slots__ = ()
     kind, needed_name = "params", "params"
     smallest, largest = 0, None
     is_packed = False
     uses = (type, list, tuple, len, checked_items, write_params, read_params)
-
-    def __init__(self, **common: Any) -> None:
-        super().__init__(cap="max_param_count", **common)
+    cap = "max_param_count"
 
     def check(self, path: str) -> list[str]:
         return [
@@ -89,13 +86,10 @@ class Params(Field):
 class ParamsSchema(Field):
     """The header's schema byte: 0 for at most 255 parameters, else 1, unless given."""
 
-    __slots__ = ()
     kind, place, needed_name = "params_schema", DERIVED, "schema"
     is_stored = False
     uses = (len, checked_integer)
-
-    def __init__(self, **common: Any) -> None:
-        super().__init__(compared=False, **common)
+    compared = False
 
     def check(self, path: str) -> list[str]:
         return [
@@ -115,13 +109,10 @@ class ParamsSchema(Field):
 class EmptyHeader(Field):
     """Whether a request without parameters carries an empty parameter tuple."""
 
-    __slots__ = ()
     kind, place, needed_name = "empty_header", DERIVED, "empty_header"
     is_stored = False
     uses = (bool,)
-
-    def __init__(self, **common: Any) -> None:
-        super().__init__(compared=False, **common)
+    compared = False
 
     def check(self, path: str) -> list[str]:
         return ["_form = schema if empty_header is False else schema | $bool(empty_header) << 1"]
@@ -136,12 +127,9 @@ class EmptyHeader(Field):
 class Form(Field):
     """Where schema and empty header are kept."""
 
-    __slots__ = ()
     kind, place, needed_name = "form", HEADER, "_form"
     is_attribute = False
-
-    def __init__(self, **common: Any) -> None:
-        super().__init__(compared=False, **common)
+    compared = False
 
     @property
     def schema(self) -> str:

@@ -107,7 +107,7 @@ class ExecRequest(ParamsRequest, code=RequestType.EXEC, schemas=(0, 1), answers=
         stmt_id: the id of the statement, of the answer to PREPARE.
         params: a sequence of None, bool, int, float, str or bytes-like values; each is sent as the type that
             its Python type stands for.
-        schema: of the parameter tuple; by default 0 for at most 255 parameters, else 1 (dqlite 1.12 and newer).
+        schema: of the parameter tuple; by default 0 for at most 255 values, else 1 (dqlite 1.12 and newer).
         empty_header: without parameters, whether a parameter tuple of none is sent rather than nothing.
 
     Raises:
@@ -127,7 +127,7 @@ class QueryRequest(ParamsRequest, code=RequestType.QUERY, schemas=(0, 1), answer
         stmt_id: the id of the statement, of the answer to PREPARE.
         params: a sequence of None, bool, int, float, str or bytes-like values; each is sent as the type that
             its Python type stands for.
-        schema: of the parameter tuple; by default 0 for at most 255 parameters, else 1 (dqlite 1.12 and newer).
+        schema: of the parameter tuple; by default 0 for at most 255 values, else 1 (dqlite 1.12 and newer).
         empty_header: without parameters, whether a parameter tuple of none is sent rather than nothing.
 
     Raises:
@@ -161,7 +161,7 @@ class ExecSqlRequest(
         sql: the SQL text.
         params: a sequence of None, bool, int, float, str or bytes-like values; each is sent as the type that
             its Python type stands for.
-        schema: of the parameter tuple; by default 0 for at most 255 parameters, else 1 (dqlite 1.12 and newer).
+        schema: of the parameter tuple; by default 0 for at most 255 values, else 1 (dqlite 1.12 and newer).
         empty_header: without parameters, whether a parameter tuple of none is sent rather than nothing.
 
     Raises:
@@ -183,7 +183,7 @@ class QuerySqlRequest(
         sql: the SQL text.
         params: a sequence of None, bool, int, float, str or bytes-like values; each is sent as the type that
             its Python type stands for.
-        schema: of the parameter tuple; by default 0 for at most 255 parameters, else 1 (dqlite 1.12 and newer).
+        schema: of the parameter tuple; by default 0 for at most 255 values, else 1 (dqlite 1.12 and newer).
         empty_header: without parameters, whether a parameter tuple of none is sent rather than nothing.
 
     Raises:

@@ -27,9 +27,8 @@ from ..limits import (
 from ..text import sanitize_for_log, sanitize_server_text
 from ..types import pack_text
 from .base import Response, warn
-from .lists import FilesResponse, NodeInfo, ServersResponse
-from .lists import check_role_policy as check_role_policy
-from .rows import RowsResponse
+from .by_hand import FilesResponse, NodeInfo, RowsResponse, ServersResponse
+from .by_hand import check_role_policy as check_role_policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,10 +69,10 @@ _MAX_TAIL_OFFSET = MAX_TAIL_OFFSET
 
 # FAILURE is found from its end.
 #
-# The body should be a code and a message. But where a server fails while it encodes another answer, it appends
-# code and message to what it has encoded so far, and sends all of it as FAILURE (dqlite 1.18.6
-# src/query.c: query__batch, src/gateway.c: failure, which only moves the buffer on). A QUERY whose second row
-# overflows gives
+# The body should be a code and a message. But where a server fails while it encodes another answer, it
+# appends code and message to what it has encoded so far, and sends all of it as FAILURE (dqlite 1.18.6
+# src/query.c: query__batch, src/gateway.c: failure, which only moves the buffer on). A QUERY whose second
+# row overflows gives
 #
 #     | 1        | "x" NUL  | types    | 5        | 1        | "integer overflow" NUL |
 #     '-- half-built rows: names, row ----------'-- code --'-- message -------------'  end
@@ -87,7 +86,7 @@ _MAX_TAIL_OFFSET = MAX_TAIL_OFFSET
 # first NUL in the body's last word. Reading goes from the start and takes the first such place.
 #
 # Could it be one too early, inside the half-built rows? The text would have to run, without a NUL, over the
-# true code up to the end of the message. The code is a word below 2**56 (SQLite's extended codes, and dqlite's
+# true code up to the end of the message. The code is a word below 2**56 (SQLite's extended codes, dqlite's
 # own from 1001 on), so its last byte is 0: no text runs over it. A place behind the true one is never tried.
 #
 # `nul`, the first NUL at or behind `at + 8`, is kept from one place to the next, since it only moves forward;
@@ -101,10 +100,7 @@ _MAX_TAIL_OFFSET = MAX_TAIL_OFFSET
 class FailureText(Text):
     """The message of a FAILURE: printable ASCII is certainly right, all else is read plainly."""
 
-    __slots__ = ()
-
-    def __init__(self, **common: Any) -> None:
-        super().__init__(cap="max_failure_message_size", **common)
+    cap = "max_failure_message_size"
 
     def conditions(self) -> list[str]:
         return [*super().conditions(), f"{self.name}.isascii()", f"{self.name}.isprintable()"]
@@ -234,13 +230,10 @@ def check_tail_offset(schema: object, tail_offset: int | None, path: str) -> int
 class StmtSchema(Field):
     """The header's schema byte: 1 with a tail offset, else 0; given as 1 it stands for the tail offset 0."""
 
-    __slots__ = ()
     kind, place, needed_name = "stmt_schema", DERIVED, "schema"
     is_stored = False
     uses = (check_tail_offset,)
-
-    def __init__(self, **common: Any) -> None:
-        super().__init__(compared=False, **common)
+    compared = False
 
     def check(self, path: str) -> list[str]:
         return [

@@ -1,18 +1,23 @@
-"""SERVERS and FILES: a count, and as many entries of variable size. Both are read and written by hand."""
+"""ROWS, SERVERS and FILES: answers of variable length, read and written by hand.
+
+The rows of ROWS are `dqlitewire.rows`. The others are a count and as many entries, which come one by one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..checks import checked_items, checked_option, checked_text, choice_of
-from ..constants import NodeRole, ResponseType
+from ..checks import checked_items, checked_option, checked_rows, checked_text, checked_text_errors, choice_of
+from ..constants import NodeRole, ResponseType, ValueType
 from ..declare.cursor import Cursor
-from ..declare.declared import Value, checked_schema, fill, frame_around
-from ..declare.fields import DERIVED, ByHand, field, role, text, u64
+from ..declare.declared import Value, checked_schema, fill, frame_around, slots_of
+from ..declare.fields import DERIVED, ByHand, by_hand, field, role, text, u64
 from ..exceptions import EncodeError
-from ..limits import Options
+from ..limits import DEFAULT_MAX_ROWS, Options
+from ..rows.read import RowTypes, read_rows
+from ..rows.write import write_rows
 from ..text import kind_of, shown
-from ..types import U64, blob_bytes, pack_text
+from ..types import U64, WireValue, blob_bytes, pack_text
 from .base import Response, framed, warn
 
 TYPE_CHECKING = False
@@ -20,17 +25,108 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["FilesResponse", "NodeInfo", "ServersResponse", "check_role_policy"]
+__all__ = ["FilesResponse", "NodeInfo", "RowsResponse", "ServersResponse", "check_role_policy"]
+
+
+class RowsResponse(Response, code=ResponseType.ROWS):
+    """One frame of a result: column names, rows, and whether more frames follow.
+
+    Args:
+        column_names: repeated in every frame.
+        column_types: types of the first row; on encoding those of every row, unless `row_types` is given.
+        row_types: types of each row, which may change from row to row.
+        rows: tuples of values.
+        has_more: the frame ends with the PART marker.
+    """
+
+    column_names: list[str] = by_hand("names", smallest=8, default=())
+    column_types: list[ValueType] = by_hand("types", default=())
+    row_types: Sequence[tuple[ValueType, ...]] = by_hand("types", default=())
+    rows: list[tuple[WireValue, ...]] = by_hand("rows", default=())
+    has_more: bool = by_hand("marker", smallest=8, default=False)
+
+    DEFAULT_MAX_ROWS = DEFAULT_MAX_ROWS
+
+    def __init__(
+        self,
+        column_names: Sequence[str] = (),
+        column_types: Sequence[ValueType] = (),
+        row_types: Sequence[Sequence[ValueType]] = (),
+        rows: Sequence[Sequence[WireValue]] = (),
+        has_more: bool = False,
+    ) -> None:
+        path = "RowsResponse"
+        known = type(row_types) is RowTypes
+        values = (
+            checked_items(column_names, f"{path}.column_names"),
+            checked_items(column_types, f"{path}.column_types"),
+            row_types if known else RowTypes.of(row_types, f"{path}.row_types"),
+            checked_rows(rows, f"{path}.rows"),
+            bool(has_more),
+        )
+        for name, value in zip(slots_of(RowsResponse), values, strict=True):
+            object.__setattr__(self, name, value)
+
+    def _frame(self, options: Options) -> bytes:
+        parts = write_rows(self, options)
+        return framed(ResponseType.ROWS, parts)
+
+    @classmethod
+    def decode_body(
+        cls,
+        data: bytes,
+        schema: int = 0,
+        max_rows: int | None = DEFAULT_MAX_ROWS,
+        *,
+        text_errors: str = "strict",
+    ) -> RowsResponse:
+        """Decode a body.
+
+        Args:
+            max_rows: rows at the most, None for any number.
+            text_errors: what to do with text that is not UTF-8, the name of a codec error handler.
+
+        Raises:
+            DecodeError: a body that is not one of ROWS.
+            ValueError: a cap out of range, or an unknown error handler.
+        """
+        options = Options(text_errors=checked_text_errors(text_errors), max_rows=max_rows)
+        checked_schema(cls, schema)
+        frame = frame_around(data)
+        return read_rows_response(frame, len(frame), options)
+
+    @classmethod
+    def _read(cls, cursor: Cursor) -> RowsResponse:
+        message = cls._read_frame(cursor.data, cursor.end, cursor.options)
+        cursor.pos = cursor.end
+        return message
+
+    @staticmethod
+    def _read_frame(frame: bytes, end: int, options: Options) -> RowsResponse:
+        return read_rows_response(frame, end, options)
+
+
+def read_rows_response(frame: bytes, end: int, options: Options) -> RowsResponse:
+    names, types, rows, more = read_rows(frame, end, options)
+    message: RowsResponse = _new(RowsResponse)
+    _set_names(message, names)
+    _set_types(message, list(types.first))
+    _set_row_types(message, types)
+    _set_rows(message, rows)
+    _set_more(message, more)
+    return message
+
+
+_new = object.__new__
+_set_names, _set_types, _set_row_types, _set_rows, _set_more = (
+    RowsResponse.__dict__[name].__set__ for name in slots_of(RowsResponse)
+)
 
 
 class Nodes(ByHand):
     """A count of nodes, then id, address and in format 1 the role of each."""
 
-    __slots__ = ()
-    kind, smallest, largest = "nodes", 8, None
-
-    def __init__(self, **common: Any) -> None:
-        super().__init__(cap="max_node_count", **common)
+    kind, smallest, cap = "nodes", 8, "max_node_count"
 
     def strategy(self, of: Any) -> Any:
         return of.st.lists(of.node_infos(), max_size=5, unique_by=lambda node: node.node_id)
@@ -39,8 +135,7 @@ class Nodes(ByHand):
 class Format(ByHand):
     """The format that CLUSTER asked for, which the answer does not tell."""
 
-    __slots__ = ()
-    kind, place = "format", DERIVED
+    kind, place, largest = "format", DERIVED, 0
 
     def strategy(self, of: Any) -> Any:
         return of.st.just(1)
@@ -49,11 +144,7 @@ class Format(ByHand):
 class Files(ByHand):
     """A count of files, then name, size and content of each."""
 
-    __slots__ = ()
-    kind, smallest, largest = "files", 8, None
-
-    def __init__(self, **common: Any) -> None:
-        super().__init__(cap="max_file_count", **common)
+    kind, smallest, cap = "files", 8, "max_file_count"
 
     def strategy(self, of: Any) -> Any:
         words = of.st.binary(max_size=5).map(lambda data: data * 8)
