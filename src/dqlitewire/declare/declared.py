@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, NoReturn, TypeVar, dataclass_transform
 
     from ..limits import Options
-    from .decoder import Reader
+    from .decoder import Reader as Reader
 
     T = TypeVar("T")
 else:
@@ -92,7 +92,7 @@ class Declared(type):
             namespace["__slots__"], namespace["_shared"] = (), tuple(fields)
         elif fields or declaration:
             for base in bases:
-                fields += base._shared
+                fields += base._shared  # type: ignore[attr-defined]
             _declare_fields(namespace, fields)
         if declaration:
             _declare_message(namespace, **declaration)

@@ -110,4 +110,5 @@ def _plain_decoder(cls: Any, schema: int) -> Reader:
     def read(frame: bytes, end: int, options: Options) -> Any:
         return read_plainly(cls, schema, frame, end, options)
 
+    read.__module__, read.__qualname__ = cls.__module__, cls._read.__qualname__  # what it comes down to
     return read

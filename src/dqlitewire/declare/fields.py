@@ -231,7 +231,7 @@ class Integer(Field):
         plain_if_empty: whether 0 is left to the plain decoder, since the message has a word about it.
     """
 
-    uses = (type, int, checked_integer, over)
+    uses: tuple[Any, ...] = (type, int, checked_integer, over)
     shows = True
     low: int = 0
     high: int
@@ -436,7 +436,7 @@ class SchemaByte(Field):
 class ByHand(Field):
     """A field that its message reads and writes by hand."""
 
-    largest = None
+    largest: int | None = None
 
 
 # What a declaration is written with; `Any` lets an annotation say what the attribute is. Type checkers look

@@ -98,7 +98,7 @@ def node_infos() -> st.SearchStrategy[NodeInfo]:
 
 def field_values(field: Any) -> st.SearchStrategy[Any]:
     """Values of one declared field, as its kind draws them."""
-    strategy = field.strategy(sys.modules[__name__])
+    strategy: st.SearchStrategy[Any] = field.strategy(sys.modules[__name__])
     return st.none() | strategy if field.default is None and field.since else strategy
 
 

@@ -27,7 +27,7 @@ _WORDS = re.compile(r"[\w$\x80-\xff]+|[^\w$\x80-\xff]", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z_\x80-\xff][\w\x80-\xff]*", re.ASCII)
 _PUNCTUATION = frozenset(" .,()\"'`[]")
 
-_FIELDS = [field for owner in (*REGISTRY.values(), NodeInfo) for field in owner.FIELDS]
+_FIELDS = [*NodeInfo.FIELDS, *(field for message in REGISTRY.values() for field in message.FIELDS)]
 _TEXTS = frozenset(field.name for field in _FIELDS if field.shows and not field.format)
 # numbers that stay hidden: what somebody may have stored, and bytes that nobody reads
 _HIDDEN = frozenset(field.name for field in _FIELDS if field.format and not field.shows)
