@@ -17,10 +17,10 @@ from ..checks import checked_integer, checked_items, checked_text
 from ..constants import NodeRole
 from ..exceptions import DecodeError, EncodeError
 from ..limits import DEFAULT_LIMITS, DEFAULT_OPTIONS
-from ..rows.write import write_params
+from ..rows.write_params import write_params
+from ..scalars import pack_text
 from ..text import shown
 from ..tuples import read_params
-from ..types import pack_text
 from .cursor import Cursor
 from .fields import DERIVED, MISSING
 

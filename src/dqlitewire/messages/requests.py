@@ -19,7 +19,8 @@ from ..declare.fields import (
 )
 from ..exceptions import EncodeError
 from ..limits import DEFAULT_OPTIONS, MAX_PARAM_COUNT
-from ..types import U64, WireInput
+from ..scalars import U64
+from ..values import WireInput
 from .base import Request
 
 TYPE_CHECKING = False

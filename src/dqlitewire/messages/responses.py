@@ -34,10 +34,12 @@ from ..limits import (
     MAX_TAIL_OFFSET,
     Options,
 )
-from ..rows.read import RowTypes, read_rows
+from ..rows.read import read_rows
+from ..rows.row_types import RowTypes
 from ..rows.write import write_rows
+from ..scalars import U64, blob_bytes, pack_text
 from ..text import kind_of, sanitize_for_log, sanitize_server_text, shown
-from ..types import U64, WireValue, blob_bytes, pack_text
+from ..values import WireValue
 from .base import HEADER, Response
 
 TYPE_CHECKING = False
