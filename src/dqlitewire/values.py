@@ -68,7 +68,7 @@ class Kind:
         cap: the name of the limit on its bytes, for TEXT and BLOB.
 
     Attributes:
-        bounds: the least and the greatest value, if those are integers.
+        bits: of its number, if it holds integers or floats.
     """
 
     def __init__(
@@ -87,12 +87,14 @@ class Kind:
         self.sent_for = sent_for
         self.in_params = in_params
         self.cap = cap
-        self.bounds = _bounds(form.strip("x0123456789")) if python is int else (0, 0)
+        self.bits = 8 * calcsize(f"<{form.strip('x0123456789')}") if python in (int, float) else 0
 
-
-def _bounds(letter: str) -> tuple[int, int]:
-    bits = 8 * calcsize(f"<{letter}")
-    return (-(1 << bits - 1), (1 << bits - 1) - 1) if letter.islower() else (0, (1 << bits) - 1)
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The least and the greatest integer of a kind that holds integers."""
+        if self.form[0].islower():
+            return -(1 << self.bits - 1), (1 << self.bits - 1) - 1
+        return 0, (1 << self.bits) - 1
 
 
 KINDS = (

@@ -72,13 +72,14 @@ def read_names(frame: bytes, end: int, options: Options) -> tuple[list[str], int
     pos = 8 + len(head)
     if head and frame.startswith(head, 8) and pos + 8 <= end:
         return names.copy(), pos
-    names, pos = [], 16
+    found: list[str] = []
+    pos = 16
     for name, after in column_names(frame, column_count(frame, end, options), end, options):
-        names.append(name)
+        found.append(name)
         pos = after
     if pos < _NAMES_KEPT:
-        options.last_names = frame[8:pos], names.copy()
-    return names, pos
+        options.last_names = frame[8:pos], found.copy()
+    return found, pos
 
 
 def column_count(frame: bytes, end: int, options: Options) -> int:
