@@ -21,23 +21,18 @@ from .checks import (
 )
 from .constants import ValueType
 from .exceptions import DecodeError, EncodeError
+from .header import ROW_DONE, ROW_PART, row_header_size
 from .limits import DEFAULT_OPTIONS, MAX_PARAM_COUNT, Options
+from .scalars import checked_type, infer_type, pack_value, read_value
 from .text import kind_of, shown
-from .types import (
-    TYPES_BY_CODE,
-    WireInput,
-    WireValue,
-    checked_type,
-    infer_type,
-    pack_as,
-    pack_value,
-    read_typed,
-    read_value,
-)
+from .types import pack_as, read_typed
+from .values import KINDS, TYPES_BY_CODE, allowed_codes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from .values import WireInput, WireValue
 
 __all__ = [
     "RowMarker",
@@ -51,10 +46,8 @@ __all__ = [
 
 _MAX_PARAM_COUNT = MAX_PARAM_COUNT
 
-DONE, PART = b"\xff" * 8, b"\xee" * 8
 _COUNT_SIZES = (1, 4)  # bytes of the count, by schema
-_UNIXTIME = ValueType.UNIXTIME
-_REFUSED_TYPE = "value type {}, allowed 1 to 5, 10 and 11 in parameters"
+_IN_PARAMS = frozenset(int(kind.code) for kind in KINDS if kind.in_params)
 
 
 class RowMarker(Enum):
@@ -90,7 +83,7 @@ def pack_params(params: Sequence[object], schema: int, options: Options, path: s
     parts = [params_header(types, schema)]
     for i, (value, value_type) in enumerate(zip(params, types, strict=True)):
         where = f"{path}[{i}]"
-        parts.append(pack_value(value, value_type, options.max_text_value_size, options.max_blob_size, where))
+        parts.append(pack_value(value, value_type, options, where))
     return b"".join(parts)
 
 
@@ -186,13 +179,13 @@ def read_params(
         raise DecodeError(f"header of {count} types, {end - pos} bytes are left", path=path, offset=start)
     codes = bytes(data[pos : pos + count])
     values: list[WireValue] = []
-    max_text, max_blob, errors = options.max_text_value_size, options.max_blob_size, options.text_errors
     at = values_at
     for i, code in enumerate(codes):
-        if code == _UNIXTIME or code > 15 or TYPES_BY_CODE[code] is None:
-            raise DecodeError(_REFUSED_TYPE.format(code), path=f"{path}[{i}]", offset=pos + i)
+        if code not in _IN_PARAMS:
+            problem = f"value type {code}, allowed {allowed_codes(in_params=True)} in parameters"
+            raise DecodeError(problem, path=f"{path}[{i}]", offset=pos + i)
         try:
-            value, at = read_value(code, data, at, end, max_text, max_blob, errors)
+            value, at = read_value(code, data, at, end, options)
         except DecodeError as error:
             error.path = f"{path}[{i}]"
             raise
@@ -208,7 +201,7 @@ def row_header(types: Sequence[int]) -> bytes:
     header = 0
     for i, code in enumerate(types):
         header |= code << 4 * i
-    return header.to_bytes((len(types) + 15) // 16 * 8, "little")
+    return header.to_bytes(row_header_size(len(types)), "little")
 
 
 def encode_row_header(types: Sequence[ValueType | int]) -> bytes:
@@ -236,11 +229,11 @@ def decode_row_header(
     count = checked_number("column_count", column_count, 0)
     content = readable(data)
     first = bytes(content[:8])
-    if first == DONE:
+    if first == ROW_DONE:
         return RowMarker.DONE, 8
-    if first == PART:
+    if first == ROW_PART:
         return RowMarker.PART, 8
-    size = (count + 15) // 16 * 8
+    size = row_header_size(count)
     if len(content) < size:
         problem = f"got {len(content)} bytes, a header of {shown(size)} is needed"
         raise DecodeError(problem, path="row", offset=0)
@@ -253,7 +246,7 @@ def read_row_types(header: bytes, count: int, offset: int, path: str) -> tuple[V
         code = header[i >> 1] >> 4 if i & 1 else header[i >> 1] & 15
         found = TYPES_BY_CODE[code]
         if found is None:
-            problem = f"value type {code}, allowed 1 to 5 and 9 to 11"
+            problem = f"value type {code}, allowed {allowed_codes()}"
             raise DecodeError(problem, path=f"{path}[{i}]", offset=offset + (i >> 1))
         types.append(found)
     return tuple(types)

@@ -15,8 +15,10 @@ from dqlitewire import EncodeError, Limits, Message, ValueType, decode_message, 
 from dqlitewire.declare import decoder as decoders
 from dqlitewire.limits import DEFAULT_OPTIONS
 from dqlitewire.messages import ExecRequest, FailureResponse, LeaderResponse, RowsResponse, WelcomeResponse
-from dqlitewire.rows import read as rows_module
-from dqlitewire.rows import write as writers
+from dqlitewire.rows import compiled as compiled_readers
+from dqlitewire.rows import read, write, write_params
+from dqlitewire.rows import shapes as writers
+from dqlitewire.rows import tiers as rows_module
 from tests.fuzz import checks
 from tests.messages.test_messages import EXAMPLES
 from tests.rows.test_read import REPEAT, SIGNATURES, names_for, sample_rows
@@ -38,16 +40,16 @@ def no_plain_reader(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def no_plain_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows_module, "read_rows_plainly", closed)
+    monkeypatch.setattr(read, "read_rows_plainly", closed)
 
 
 @pytest.fixture(autouse=True)
 def nothing_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test begins with nothing compiled and full credit."""
     monkeypatch.setattr(rows_module, "tiers", rows_module.Tiers())
-    monkeypatch.setattr(writers, "params_shapes", (writers.Shapes(), writers.Shapes()))
-    for name in ("chunk_shapes", "row_shapes"):
-        monkeypatch.setattr(writers, name, writers.Shapes())
+    monkeypatch.setattr(write, "row_shapes", writers.Shapes())
+    monkeypatch.setattr(write_params, "params_shapes", (writers.Shapes(), writers.Shapes()))
+    monkeypatch.setattr(write_params, "chunk_shapes", writers.Shapes())
 
 
 def has_generated_reader(message: Message) -> bool:
@@ -112,14 +114,14 @@ def test_rows_of_every_signature_are_read_and_written_fast(
     message = RowsResponse(names_for(signature), [], [signature] * REPEAT, rows)
     frame = message.encode()
     decode_message(frame)
-    monkeypatch.setattr(writers, "write_row_plainly", closed)
+    monkeypatch.setattr(write, "write_row_plainly", closed)
     if len(signature) <= writers.MAX_GENERATED:
         assert message.encode() == frame
     assert decode_message(frame).rows == rows
 
 
 def test_parameters_are_written_fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writers, "pack_params", closed)
+    monkeypatch.setattr(write_params, "pack_params", closed)
     for count in (1, 7, 64, 65, 255, 1000):
         values = [None, True, 5, 1.5, "text", b"blob"] * (count // 6 + 1)
         message = ExecRequest(0, 0, values[:count])
@@ -201,7 +203,7 @@ def test_other_bytes_like_cells_are_blobs_with_the_same_cap(form: Any) -> None:
 
 def test_ever_new_signatures_do_not_fill_memory_or_buy_compilations(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = []
-    compile_row_reader = rows_module.compile_row_reader
+    compile_row_reader = compiled_readers.compile_row_reader
 
     def counting(*arguments: Any) -> Any:
         compiled.append(arguments)
@@ -209,7 +211,7 @@ def test_ever_new_signatures_do_not_fill_memory_or_buy_compilations(monkeypatch:
 
     tiers = rows_module.Tiers()
     monkeypatch.setattr(rows_module, "tiers", tiers)
-    monkeypatch.setattr(rows_module, "compile_row_reader", counting)
+    monkeypatch.setattr(compiled_readers, "compile_row_reader", counting)
     kinds, count, height = list(ValueType), 1500, 70
     for n in range(count):
         signature = tuple(kinds[n >> 3 * i & 7] for i in range(5))

@@ -20,7 +20,8 @@ from dqlitewire.caches import Credit
 from dqlitewire.declare.decoder import decoder, read_plainly
 from dqlitewire.limits import DEFAULT_OPTIONS, Options
 from dqlitewire.messages import RowsResponse
-from dqlitewire.rows import read as rows
+from dqlitewire.rows import tiers as rows
+from dqlitewire.rows.read import read_names, read_rows_plainly
 from tests.fuzz.frames import Frame
 from tests.wire_data import REQUESTS, RESPONSES
 
@@ -132,12 +133,12 @@ def at_the_seam(data: bytes) -> tuple[list[Outcome], Outcome]:
     """
     options, end = DEFAULT_OPTIONS, len(data)
     try:
-        names, pos = rows._read_names(data, end, options)
+        names, pos = read_names(data, end, options)
     except DecodeError as error:
         return [], refusal(error)
     plain: Outcome
     try:
-        plain = ("rows", contents(*rows.read_rows_plainly(data, pos, end, len(names), options)))
+        plain = ("rows", contents(*read_rows_plainly(data, pos, end, len(names), options)))
     except DecodeError as error:
         plain = refusal(error)
     if not names:

@@ -17,7 +17,9 @@ import pytest
 from dqlitewire import DecodeError, MessageDecoder, ResponseType, ValueType, decode_message
 from dqlitewire.explain import explain
 from dqlitewire.messages import RowsResponse
-from dqlitewire.rows import read as rows
+from dqlitewire.rows import compiled as compiled_readers
+from dqlitewire.rows import tiers as rows
+from dqlitewire.rows.read import read_rows
 from tests.fuzz import checks
 from tests.fuzz.frames import (
     BLOBS,
@@ -357,7 +359,7 @@ def test_bytes_behind_the_frame_are_no_part_of_it() -> None:
             for _ in range(2):
                 explain(frame.data, is_request=False)
                 with pytest.raises(DecodeError, match="marker"):
-                    rows.read_rows(no_marker, len(no_marker) - 8, checks.DEFAULT_OPTIONS)
+                    read_rows(no_marker, len(no_marker) - 8, checks.DEFAULT_OPTIONS)
 
 
 @pytest.mark.parametrize("size", [1, 7, 4096, 1 << 20])
@@ -443,8 +445,10 @@ def test_cold_signatures_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_compilations_are_bought_with_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    make = rows.compile_row_reader
-    monkeypatch.setattr(rows, "compile_row_reader", lambda *given: made.append(given) or make(*given))
+    make = compiled_readers.compile_row_reader
+    monkeypatch.setattr(
+        compiled_readers, "compile_row_reader", lambda *given: made.append(given) or make(*given)
+    )
     tiers, height = rows.Tiers(), rows.HEAT + 1
     with checks.using(tiers):
         for n, frame in enumerate(flood(600, height, width=4), start=1):

@@ -98,8 +98,9 @@ def of_row(signature: str) -> Iterator[tuple[str, Callable[..., Any]]]:
 
 def _row_functions(types: tuple[ValueType, ...]) -> Iterator[tuple[str, Callable[..., Any]]]:
     from ..rows.compiled import compile_row_reader
-    from ..rows.read import MAX_COMPILED_COLUMNS
-    from ..rows.write import MAX_GENERATED, compile_row_writer
+    from ..rows.compiled_writers import compile_row_writer
+    from ..rows.shapes import MAX_GENERATED
+    from ..rows.tiers import MAX_COMPILED_COLUMNS
     from ..tuples import row_header
 
     names = ", ".join(kind.name for kind in types)

@@ -23,8 +23,8 @@ from ..checks import checked_integer, checked_text
 from ..constants import NodeRole
 from ..exceptions import EncodeError
 from ..limits import DEFAULT_LIMITS
+from ..scalars import pack_text
 from ..text import shown
-from ..types import pack_text
 from .cursor import Cursor
 
 TYPE_CHECKING = False

@@ -14,10 +14,12 @@ from ..declare.declared import Value, checked_schema, fill, frame_around, slots_
 from ..declare.fields import DERIVED, ByHand, by_hand, field, role, text, u64
 from ..exceptions import EncodeError
 from ..limits import DEFAULT_MAX_ROWS, Options
-from ..rows.read import RowTypes, read_rows
+from ..rows.read import read_rows
+from ..rows.row_types import RowTypes
 from ..rows.write import write_rows
+from ..scalars import U64, blob_bytes, pack_text
 from ..text import kind_of, shown
-from ..types import U64, WireValue, blob_bytes, pack_text
+from ..values import WireValue
 from .base import Response, framed, warn
 
 TYPE_CHECKING = False

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from ..checks import checked_integer, checked_items
 from ..declare.fields import DERIVED, HEADER, Field, field, move_to
-from ..rows.write import write_params
+from ..rows.write_params import write_params
 from ..tuples import read_params
 from .base import Request
 

@@ -8,7 +8,8 @@ from ..declare.declared import checked_schema, fill, frame_around
 from ..declare.fields import field, reserved, role, schema_byte, text, u32, u64
 from ..exceptions import EncodeError
 from ..limits import DEFAULT_OPTIONS, MAX_PARAM_COUNT
-from ..types import U64, WireInput
+from ..scalars import U64
+from ..values import WireInput
 from .base import Request
 from .params import Params, ParamsRequest
 

@@ -24,8 +24,8 @@ from ..limits import (
     MAX_TAIL_OFFSET,
     Options,
 )
+from ..scalars import pack_text
 from ..text import sanitize_for_log, sanitize_server_text
-from ..types import pack_text
 from .base import Response, warn
 from .by_hand import FilesResponse, NodeInfo, RowsResponse, ServersResponse
 from .by_hand import check_role_policy as check_role_policy

@@ -7,12 +7,14 @@ What is drawn can be encoded, and comes back equal when it is decoded with the d
 from __future__ import annotations
 
 import sys
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from dqlitewire.constants import NodeRole, ValueType
 from dqlitewire.messages import REGISTRY
 from dqlitewire.messages.base import Message, Request, Response
 from dqlitewire.messages.responses import LeaderResponse, NodeInfo, RowsResponse
+from dqlitewire.values import KIND_OF, KINDS, Kind
 
 try:
     from hypothesis import strategies as st
@@ -54,36 +56,25 @@ def texts(max_length: int = _MAX_LENGTH, min_length: int = 0) -> st.SearchStrate
     )
 
 
-_INT64 = st.integers(-(2**63), 2**63 - 1)
-_BLOBS = st.binary(max_size=_MAX_LENGTH)
-_CELLS: dict[ValueType, st.SearchStrategy[Any]] = {
-    ValueType.INTEGER: _INT64,
-    ValueType.FLOAT: st.floats(allow_nan=False),  # NaN is no equal to itself
-    ValueType.TEXT: texts(),
-    ValueType.BLOB: _BLOBS,
-    ValueType.NULL: st.none(),
-    ValueType.UNIXTIME: _INT64,
-    ValueType.ISO8601: texts(),
-    ValueType.BOOLEAN: st.booleans(),
+_CELLS: dict[type, Callable[[Kind], st.SearchStrategy[Any]]] = {
+    int: lambda kind: st.integers(*kind.bounds),
+    float: lambda kind: st.floats(allow_nan=False, width=cast("Any", kind.bits)),  # NaN is no equal to itself
+    str: lambda _: texts(),
+    bytes: lambda _: st.binary(max_size=_MAX_LENGTH),
+    type(None): lambda _: st.none(),
+    bool: lambda _: st.booleans(),
 }
 
 
 def cells(kind: ValueType) -> st.SearchStrategy[Any]:
     """Values of a row under one type code."""
-    return _CELLS[kind]
+    return _CELLS[KIND_OF[kind].python](KIND_OF[kind])
 
 
 def params(max_count: int = 12) -> st.SearchStrategy[list[Any]]:
     """Parameter lists of values whose type is inferred."""
-    inferred = (
-        ValueType.NULL,
-        ValueType.BOOLEAN,
-        ValueType.INTEGER,
-        ValueType.FLOAT,
-        ValueType.TEXT,
-        ValueType.BLOB,
-    )
-    return st.lists(st.one_of(*(cells(kind) for kind in inferred)), max_size=max_count)
+    inferred = [cells(kind.code) for kind in KINDS if kind.sent_for]
+    return st.lists(st.one_of(inferred), max_size=max_count)
 
 
 def node_infos() -> st.SearchStrategy[NodeInfo]:

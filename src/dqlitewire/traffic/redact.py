@@ -15,9 +15,9 @@ from functools import partial
 from typing import Any
 
 from dqlitewire import HEADER_SIZE, DecodeError, NodeInfo, NodeRole
-from dqlitewire.declare.cursor import Span
 from dqlitewire.declare.declared import REGISTRY
 from dqlitewire.explain import explain
+from dqlitewire.parts import Span
 from dqlitewire.servers.wording import Whose, cut
 from dqlitewire.sql.names import Names, names_of
 
