@@ -20,7 +20,7 @@ moment somebody wants the source of a function that was made here; then all sour
 Until somebody looks, a function costs its code, its source and about 3 us, and nothing is imported. Loaders
 are kept by weak reference: source, file name and lines in linecache go when the function goes, so that
 readers of rows, which come and go with what peers send, leave nothing behind. Two functions that are alive
-at once share a file name only if they have the same source.
+at once share a file, and its loader, only if they have the same source.
 
 File names have no angle brackets, since coverage and pdb take `<...>` for code that has no source.
 `exec` of a string is used, and the file name put into the code afterwards, because `compile` makes CPython
@@ -72,24 +72,31 @@ def define(title: str, name: str, lines: Iterable[str], names: dict[str, Any]) -
         The function.
     """
     source = "\n".join(lines) + "\n"
-    loader = _Loader(source)
+    file, loader = _place_for(title, source)
     names["__name__"], names["__loader__"] = __name__, loader
     exec(source, names)
     made: Any = names[name]
-    file = _file_for(title, source)
     made.__code__ = _in_file(made.__code__, file)
-    _loaders[file] = ref(loader, lambda gone: _forget(file, gone))
     return made  # type: ignore[no-any-return]
 
 
-def _file_for(title: str, source: str) -> str:
-    """Return a file name that no living function of another source has."""
+def _place_for(title: str, source: str) -> tuple[str, _Loader]:
+    """Return file name and loader of a source: those of a living function that has the same, or new ones."""
     stem = _FOLDER + title.replace("/", "_").replace("<", "(").replace(">", ")")
     file, number = f"{stem}.py", 1
-    while (taken := source_of_file(file)) is not None and taken != source:
+    while (living := _living(file)) is not None:
+        if living.source == source:
+            return file, living
         number += 1
         file = f"{stem}-{number}.py"
-    return file
+    loader = _Loader(source)
+    _loaders[file] = ref(loader, lambda gone: _forget(file, gone))
+    return file, loader
+
+
+def _living(file: str) -> _Loader | None:
+    kept = _loaders.get(file)
+    return None if kept is None else kept()
 
 
 def _in_file(code: CodeType, file: str) -> CodeType:
@@ -119,8 +126,7 @@ def source_of(function: Callable[..., Any]) -> str:
 
 def source_of_file(file: str) -> str | None:
     """Return the source that a generated function's file name stands for, None if no such function lives."""
-    kept = _loaders.get(file)
-    loader = None if kept is None else kept()
+    loader = _living(file)
     return None if loader is None else loader.source
 
 

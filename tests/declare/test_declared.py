@@ -148,7 +148,8 @@ def names_in_generated_code() -> set[str]:
         made: Any = cls
         ensure_init(made)
         ensure_frame(made)
-        for function in (made.__init__, made._frame, *map(partial(decoder, made), made.SCHEMAS)):
+        constructors = [made.__init__] if "__init__" in vars(made) else []
+        for function in (*constructors, made._frame, *map(partial(decoder, made), made.SCHEMAS)):
             found |= {*function.__code__.co_varnames, *function.__code__.co_names}
     return found
 

@@ -34,5 +34,5 @@ def constructor(cls: Any) -> Callable[..., None]:
     body += [f"$set_{name}($self, {name})" for name in cls.__slots__]
     lines = [f"def __init__({', '.join(arguments)}):", *indented(body or ["pass"])]
     made = define(cls, "__init__", "__init__", lines, names)
-    made.__qualname__, made.__module__ = f"{cls.__qualname__}.__init__", cls.__module__
+    made.__qualname__ = f"{cls.__qualname__}.__init__"  # what a TypeError names when arguments are missing
     return made
