@@ -13,10 +13,10 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .. import messages
 from ..constants import ValueType
 from ..generated import source_of
-from .declared import REGISTRY, Value, ensure_frame, ensure_init, reader_of
+from ..messages import REGISTRY, Header, NodeInfo
+from .declared import ensure_frame, ensure_init, reader_of
 
 USAGE = "usage: python -m dqlitewire.declare MESSAGE | --row TYPE[,TYPE...]"
 
@@ -66,9 +66,9 @@ def of_message(name: str) -> Iterator[tuple[str, Callable[..., Any]]]:
     Raises:
         WrongUse: nothing declared has that name.
     """
-    declared = {*REGISTRY.values(), *(vars(messages)[known] for known in messages.__all__)}
-    by_name = {cls.__name__: cls for cls in declared if isinstance(cls, type) and issubclass(cls, Value)}
-    cls: Any = by_name.get(name)
+    declared: list[Any] = [*REGISTRY.values(), NodeInfo, Header]
+    by_name = {cls.__name__: cls for cls in declared}
+    cls = by_name.get(name)
     if cls is None:
         raise WrongUse(f"no message {name}, known are {', '.join(sorted(by_name))}")
     ensure_init(cls)
@@ -88,7 +88,7 @@ def of_row(signature: str) -> Iterator[tuple[str, Callable[..., Any]]]:
     Raises:
         WrongUse: an unknown type, or more columns than code is generated for.
     """
-    types = []
+    types: list[ValueType] = []
     for name in signature.upper().split(","):
         if name not in ValueType.__members__:
             raise WrongUse(f"no type {name}, known are {', '.join(ValueType.__members__)}")

@@ -92,7 +92,8 @@ class Declared(type):
             namespace["__slots__"], namespace["_shared"] = (), tuple(fields)
         elif fields or declaration:
             for base in bases:
-                fields += base._shared  # type: ignore[attr-defined]
+                shared_fields: tuple[Field, ...] = getattr(base, "_shared")  # noqa: B009  (for type checkers)
+                fields += shared_fields
             _declare_fields(namespace, fields)
         if declaration:
             _declare_message(namespace, **declaration)
@@ -124,7 +125,7 @@ _OF_MESSAGES = frozenset({"ANSWERS", "FIELDS", "MSG_TYPE", "SCHEMAS", "_readers"
 
 def _taken_fields(namespace: dict[str, Any], bases: tuple[type, ...]) -> list[Field]:
     """Take the fields out of a class to be, and tell them their names."""
-    fields = []
+    fields: list[Field] = []
     for name, value in [*namespace.items()]:
         if isinstance(value, Field):
             value.name = name

@@ -284,7 +284,7 @@ class Integer(Field):
     def plain(self, cursor: Cursor, values: dict[str, object]) -> int:
         start, value = cursor.pos, cursor.unsigned(self.name, self.smallest)
         low, high = self._decodes
-        cap = None if self.cap is None else getattr(cursor.options, self.cap)
+        cap = None if self.cap is None else getattr(cursor.options, str(self.cap))
         if cap is not None and value > cap:
             raise cursor.error(self.name, f"got {value}, at most {cap}", start, cap)
         if not low <= value <= high:
@@ -358,7 +358,6 @@ class Text(Field):
     kind, smallest, largest = "text", 8, None
     uses = (type, str, len, UnicodeEncodeError, checked_text, pack_text, refuse_empty)
 
-    cap: str
     low: int = 0
     plain_if_empty: bool = False
 
@@ -399,11 +398,15 @@ class Text(Field):
         return [*tests, self.name] if self.plain_if_empty else tests
 
     def plain(self, cursor: Cursor, values: dict[str, object]) -> str:
-        return cursor.text(self.name, getattr(cursor.options, self.cap))
+        return cursor.text(self.name, getattr(cursor.options, str(self.cap)))
 
     def strategy(self, of: Any) -> Any:
-        cap: int = getattr(DEFAULT_LIMITS, self.cap)
-        return of.texts(min_length=self.low).filter(lambda text: len(text.encode()) <= cap)
+        cap: int = getattr(DEFAULT_LIMITS, str(self.cap))
+
+        def fits(text: str) -> bool:
+            return len(text.encode()) <= cap
+
+        return of.texts(min_length=self.low).filter(fits)
 
 
 class SchemaByte(Field):

@@ -131,7 +131,10 @@ class Nodes(ByHand):
     kind, smallest, cap = "nodes", 8, "max_node_count"
 
     def strategy(self, of: Any) -> Any:
-        return of.st.lists(of.node_infos(), max_size=5, unique_by=lambda node: node.node_id)
+        def id_of(node: NodeInfo) -> int:
+            return node.node_id
+
+        return of.st.lists(of.node_infos(), max_size=5, unique_by=id_of)
 
 
 class Format(ByHand):
@@ -149,8 +152,10 @@ class Files(ByHand):
     kind, smallest, cap = "files", 8, "max_file_count"
 
     def strategy(self, of: Any) -> Any:
-        words = of.st.binary(max_size=5).map(lambda data: data * 8)
-        return of.st.dictionaries(of.texts(), words, max_size=4)
+        def whole_words(data: bytes) -> bytes:
+            return data * 8
+
+        return of.st.dictionaries(of.texts(), of.st.binary(max_size=5).map(whole_words), max_size=4)
 
 
 def check_role_policy(policy: object) -> str:
