@@ -14,10 +14,23 @@ from hypothesis import strategies as st
 from dqlitewire import DecodeError, EncodeError
 from dqlitewire.declare.declared import REGISTRY, Declared
 from dqlitewire.declare.decoder import decoder, read_plainly
-from dqlitewire.declare.fields import BODY, DERIVED, HEADER, ByHand, Field, Fixed, Integer, field, text, u64
+from dqlitewire.declare.fields import (
+    BODY,
+    DERIVED,
+    HEADER,
+    ByHand,
+    Field,
+    Fixed,
+    Integer,
+    field,
+    schema_byte,
+    text,
+    u64,
+)
 from dqlitewire.limits import DEFAULT_OPTIONS
 from dqlitewire.messages import ExecRequest, ExecSqlRequest, NodeInfo, QueryRequest, QuerySqlRequest
 from dqlitewire.messages.base import Header, Request
+from dqlitewire.messages.params import Params, ParamsRequest
 from dqlitewire.testing import strategies
 
 FIELDS = [field for cls in (*REGISTRY.values(), NodeInfo, Header) for field in cls.FIELDS]
@@ -108,6 +121,13 @@ def test_requests_with_parameters_share_their_last_arguments(cls: Any, first: st
     assert str(inspect.signature(cls)) == expected
     assert cls.__match_args__ == (*first.split(", "), "params")
     assert cls.__slots__ == (*first.split(", "), "params", "_form")
+
+
+@pytest.mark.usefixtures("register")
+def test_a_shared_field_is_not_declared_twice() -> None:
+    fields = {"schema": schema_byte(), "params": field(Params, default=())}
+    with pytest.raises(TypeError, match="Odd declares a field that its base declares"):
+        Declared("Odd", (ParamsRequest,), {"__module__": __name__, **fields}, code=200)
 
 
 # ---------------------------------------------------------------- a kind that somebody adds

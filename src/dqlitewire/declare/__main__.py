@@ -5,18 +5,21 @@
 
 Names that begin with `g_` are no field's; the essay in `dqlitewire/declare/source.py` explains the code.
 What a message does by hand is named instead. An unknown name ends with exit code 2, as all wrong use does.
+
+This program stands above `messages` and `rows`, which import this package: so it imports them by name when
+it runs, and the package itself depends on nothing above it.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 from ..constants import ValueType
 from ..generated import source_of
-from ..messages import REGISTRY, Header, NodeInfo
-from .declared import ensure_frame, ensure_init, reader_of
+from .declared import REGISTRY, ensure_frame, ensure_init, reader_of
 
 USAGE = "usage: python -m dqlitewire.declare MESSAGE | --row TYPE[,TYPE...]"
 
@@ -66,7 +69,8 @@ def of_message(name: str) -> Iterator[tuple[str, Callable[..., Any]]]:
     Raises:
         WrongUse: nothing declared has that name.
     """
-    declared: list[Any] = [*REGISTRY.values(), NodeInfo, Header]
+    messages = _above("messages")
+    declared: list[Any] = [*REGISTRY.values(), messages.NodeInfo, messages.Header]
     by_name = {cls.__name__: cls for cls in declared}
     cls = by_name.get(name)
     if cls is None:
@@ -97,18 +101,18 @@ def of_row(signature: str) -> Iterator[tuple[str, Callable[..., Any]]]:
 
 
 def _row_functions(types: tuple[ValueType, ...]) -> Iterator[tuple[str, Callable[..., Any]]]:
-    from ..rows.compiled import compile_row_reader
-    from ..rows.compiled_writers import compile_row_writer
-    from ..rows.shapes import MAX_GENERATED
-    from ..rows.tiers import MAX_COMPILED_COLUMNS
-    from ..tuples import row_header
-
+    reading, shapes, tiers = _above("rows.compiled"), _above("rows.shapes"), _above("rows.tiers")
+    writing, header = _above("rows.compiled_writers"), _above("tuples").row_header
     names = ", ".join(kind.name for kind in types)
-    if len(types) > MAX_COMPILED_COLUMNS:
-        raise WrongUse(f"got {len(types)} columns, at most {MAX_COMPILED_COLUMNS}")
-    yield f"rows of {names}: the reader", compile_row_reader(types)
-    if len(types) <= MAX_GENERATED:
-        yield f"rows of {names}: the writer", compile_row_writer(row_header(types), types)
+    if len(types) > tiers.MAX_COMPILED_COLUMNS:
+        raise WrongUse(f"got {len(types)} columns, at most {tiers.MAX_COMPILED_COLUMNS}")
+    yield f"rows of {names}: the reader", reading.compile_row_reader(types)
+    if len(types) <= shapes.MAX_GENERATED:
+        yield f"rows of {names}: the writer", writing.compile_row_writer(header(types), types)
+
+
+def _above(name: str) -> Any:
+    return import_module(f"dqlitewire.{name}")
 
 
 if __name__ == "__main__":

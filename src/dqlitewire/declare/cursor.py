@@ -1,6 +1,6 @@
 """Read one frame's fields in order, with every bound tested and every error placed.
 
-The generated readers of `schema` are for speed and give up at the first doubt; a `Cursor` then reads the same
+Generated decoders (`decoder.py`) are for speed and give up at the first doubt; a `Cursor` then reads the same
 bytes again and says what is wrong, in which field, at which offset. It also notes the byte range of each
 field, which is what `explain` shows.
 """

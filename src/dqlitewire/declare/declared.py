@@ -94,6 +94,8 @@ class Declared(type):
             for base in bases:
                 shared_fields: tuple[Field, ...] = getattr(base, "_shared")  # noqa: B009  (for type checkers)
                 fields += shared_fields
+            if len({one.name for one in fields}) < len(fields):
+                raise TypeError(f"{name} declares a field that its base declares")
             _declare_fields(namespace, fields)
         if declaration:
             _declare_message(namespace, **declaration)

@@ -122,13 +122,24 @@ def _declared_decode_body(cls: Any, data: bytes, schema: int = 0) -> Any:
 
 
 class _DeclaredMessage(Value, Message):
+    """What requests and responses have in common.
+
+    A message whose fields do not say it all defines one of these; the generated code calls them or gives way:
+
+    * `_before_encoding(self)` refuses what the fields together cannot be;
+    * `_after_decoding(self, cursor)` does so behind the plain decoder, or logs it. What it looks at must be
+      left to the plain decoder: `plain_if_empty`, or the conditions of a kind of its own;
+    * `_read(cls, cursor)` is the plain decoder, if another order than that of the fields is needed;
+    * `_frame(self, options)` and `_read_frame(frame, end, options)` are encoder and decoder by hand.
+    """
+
     __slots__ = ()
     if TYPE_CHECKING:
         SCHEMAS: ClassVar[tuple[int, ...]]
         FIELDS: ClassVar[tuple[Field, ...]]
     else:
-        _before_encoding = None  # a method that refuses what the fields together cannot be
-        _read_frame = None  # a reader written by hand
+        _before_encoding = None
+        _read_frame = None
 
     def encode_body(self) -> bytes:
         return self._frame(DEFAULT_OPTIONS)[HEADER_SIZE:]
