@@ -92,7 +92,7 @@ class Kind:
     @property
     def bounds(self) -> tuple[int, int]:
         """The least and the greatest integer of a kind that holds integers."""
-        if self.form[0].islower():
+        if self.form.strip("x0123456789").islower():
             return -(1 << self.bits - 1), (1 << self.bits - 1) - 1
         return 0, (1 << self.bits) - 1
 
