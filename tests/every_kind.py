@@ -22,8 +22,6 @@ from dqlitewire.explain import Span, explain
 from dqlitewire.limits import DEFAULT_OPTIONS
 from dqlitewire.messages import ExecRequest, RowsResponse
 from dqlitewire.rows import shapes, tiers, write, write_params
-from dqlitewire.rows.compiled import reader_source
-from dqlitewire.rows.compiled_writers import writer_source
 from dqlitewire.rows.count import count_rows
 from dqlitewire.rows.read import read_rows_plainly
 from dqlitewire.testing.node.calls import BadValue, Params
@@ -147,7 +145,6 @@ def check_readers(kinds: Sequence[Kind], rows: list[tuple[Any, ...]]) -> None:
         plans = [uniform.plan for uniform in checks.plans_of(made)]
     if any(kind.form in (TEXT, BLOB) for kind in kinds) and rows[0] == rows[-1] == rows[-2]:
         assert all(plans), "rows of one length are not read by columns"
-    assert "def read(" in reader_source(types)
     message = decode_message(data)
     assert isinstance(message, RowsResponse)
     assert same((list(message.row_types), message.rows), wanted)
@@ -191,7 +188,6 @@ def check_writers(kinds: Sequence[Kind], rows: list[tuple[Any, ...]]) -> None:
             assert len(write.row_shapes.compiled) == (heat == 1)
     finally:
         write.row_shapes = known
-    assert "def write(" in writer_source(types)
 
 
 def check_params(kind: Kind, values: list[Any]) -> None:

@@ -17,9 +17,8 @@ from __future__ import annotations
 
 from struct import Struct
 
-from ..generated import define, source_of
+from ..generated import define
 from ..scalars import PADS, TEXT_ENDS
-from ..tuples import row_header
 from ..values import ENCODED_AS, FIXED, KIND_OF, names_of
 
 TYPE_CHECKING = False
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from .shapes import RowWriter, Writer
 
-__all__ = ["compile_row_writer", "compile_writer", "writer_source"]
+__all__ = ["compile_row_writer", "compile_writer"]
 
 
 def compile_writer(header: bytes, codes: Sequence[int]) -> Writer:
@@ -65,11 +64,6 @@ def compile_row_writer(header: bytes, codes: Sequence[int]) -> RowWriter:
         "    return at",
     ]
     return define(f"rows.write {names_of(codes)}", "write", lines, names)
-
-
-def writer_source(types: Sequence[int]) -> str:
-    """Return the source that is generated to write rows with these types."""
-    return source_of(compile_row_writer(row_header(types), types))
 
 
 _NAMES: dict[str, Any] = {"ENDS": TEXT_ENDS, "PADS": PADS, "join": b"".join}

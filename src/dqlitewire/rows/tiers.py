@@ -37,7 +37,7 @@ from struct import error as struct_error
 
 from ..caches import Cache, Credit
 from ..exceptions import DecodeError
-from ..header import ROW_DONE, ROW_PART
+from ..header import ROW_DONE, ROW_PART, row_header_size
 from ..scalars import DOUBLE, I64, U64
 from ..tuples import read_row_types, row_header
 from ..values import FIXED, UNPACK, encoded_as
@@ -56,8 +56,8 @@ __all__ = ["PADDING", "Tiers", "read_certain"]
 
 HEAT = 64  # rows of a signature before it is compiled: from 100 to 300 on it pays
 MAX_COMPILED_COLUMNS = 256
-# Signatures that are kept. A reader takes about 2 KB and 200 bytes a column, a cold signature 500 bytes and
-# 10 a column: 10 MB of memory at the most, whatever a peer sends.
+# Signatures that are kept. A reader takes about 3 KB and 300 bytes a column, its source included, a cold
+# signature 500 bytes and 10 a column: 13 MB of memory at the most, whatever a peer sends.
 NARROW = 32  # columns
 MAX_COMPILED, MAX_WIDE_COMPILED = 256, 64
 MAX_COLD, MAX_WIDE_COLD = 4096, 256
@@ -190,7 +190,7 @@ def _has_large_rows(frame: bytes, pos: int, end: int, count: int) -> bool:
     """Tell whether copying the frame would cost more than reading it without compiled readers."""
     if end < LARGE_FRAME:
         return False
-    header = frame[pos : pos + (count + 15) // 16 * 8]
+    header = frame[pos : pos + row_header_size(count)]
     codes = tiers.see(key_of(header), header, count).codes
     rows: list[Row] = []
     _, after = _read_cold(frame, pos + len(header), header, codes, 1, rows.append, frame.index)

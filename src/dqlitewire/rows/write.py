@@ -8,8 +8,6 @@ doubt (a number out of range, a NUL in text), and `write_row_plainly` encodes th
 
 from __future__ import annotations
 
-from struct import error as struct_error
-
 from ..caches import Cache
 from ..constants import ValueType
 from ..exceptions import EncodeError
@@ -17,7 +15,7 @@ from ..header import ROW_DONE, ROW_PART
 from ..scalars import U64, checked_type, infer_type, pack_blob, pack_text, pack_value
 from ..tuples import row_header
 from ..values import KIND_OF
-from .shapes import CODES, MAX_COLD, MAX_COMPILED, MAX_GENERATED, WRITER_SIZE, Shape, Shapes
+from .shapes import CODES, DOUBTS, MAX_COLD, MAX_COMPILED, MAX_GENERATED, WRITER_SIZE, Shape, Shapes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["write_row_plainly", "write_rows"]
 
-_DOUBTS = (EncodeError, ValueError, KeyError, OverflowError, struct_error)
 _NULL = CODES[type(None)]
 
 row_shapes = Shapes()  # (type codes that were declared, or None, Python types) -> writer
@@ -133,7 +130,7 @@ class Declared:
         if self.favourite is not None:  # most runs have one shape: try without a look at it
             try:
                 at = self.favourite(rows, at, stop, append)
-            except _DOUBTS:
+            except DOUBTS:
                 at = len(parts)
         while at < stop:
             kinds = tuple(map(type, rows[at]))
@@ -143,7 +140,7 @@ class Declared:
                 try:
                     at = writer(rows, at, stop, append)
                     continue
-                except _DOUBTS:
+                except DOUBTS:
                     at = len(parts)  # rows before the one in doubt are written
             parts.append(write_row_plainly(rows[at], self.types, self.count, at, options))
             at += 1
@@ -180,7 +177,7 @@ class Declared:
         if shape is None:
             try:
                 codes = _held_codes(self.types, kinds)
-            except _DOUBTS:
+            except DOUBTS:
                 return None
             shape = row_shapes.cold.add(key, Shape(row_header(codes), codes))
         return shape
