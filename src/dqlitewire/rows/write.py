@@ -1,9 +1,16 @@
 """Write the body of a ROWS frame: generated writers for the shapes that keep coming, the plain for the rest.
 
 The rows of a message come in runs with the same declared types, and within a run the Python types of the
-values change as NULLs come and go. A generated writer writes rows for as long as their Python types are its
-own; where they change, the writer of the next row is looked up by its types. A writer gives up at the first
-doubt (a number out of range, a NUL in text), and `write_row_plainly` encodes that row or says what is wrong.
+values change as NULLs come and go:
+
+    rows[0]   (1, "a", 2.5)     declared INTEGER, TEXT, FLOAT: the favourite writer of these declared types is
+    rows[1]   (2, "b", 0.5)     called without a look at the rows, and goes on for as long as it can
+    rows[2]   (3, None, 0.5)    other Python types: it returns 2; the writer of int, None, float is looked up
+    rows[3]   (4, "d", 1)       an int for FLOAT: no writer holds that, `write_row_plainly` says what is wrong
+
+A writer is asked for one row twice only at the start of a run, since looking up its types costs as much as
+writing a small row. It gives up at the first doubt (a number out of range, a NUL in text), the rows before
+that one being written; `write_row_plainly` then encodes the row, or says what is wrong.
 """
 
 from __future__ import annotations
