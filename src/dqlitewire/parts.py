@@ -89,8 +89,6 @@ class Parts(Sequence[Span]):
         end: first byte behind the last part.
     """
 
-    __slots__ = ("_kinds", "_known", "_starts", "_which", "data", "end", "options", "schema")
-
     def __init__(self, data: bytes, options: Options, schema: int) -> None:
         self.data = data
         self.options = options

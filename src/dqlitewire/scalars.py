@@ -218,7 +218,7 @@ def _pack_word(kind: Kind, value: Any, path: str) -> bytes:
     try:
         return PACK[kind.code](value)
     except (OverflowError, struct_error) as error:  # a float that four bytes do not hold, for one
-        raise EncodeError(f"got {shown(value)}, {kind.code.name} cannot hold it", path=path) from error
+        raise EncodeError(f"got {shown(value)}, {kind.name} cannot hold it", path=path) from error
 
 
 _PACKERS: dict[type, Callable[[Kind, Any, str], bytes]] = {

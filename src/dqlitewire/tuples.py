@@ -1,9 +1,19 @@
 """Parameter tuples and row tuples, plain and readable.
 
-A parameter tuple is a count (one byte in schema 0, four in schema 1), a type byte for each value, zeros to
-the next word, then the values (dqlite src/tuple.h: TUPLE__PARAMS, TUPLE__PARAMS32). A row is a type nibble
-for each column, the first in the low half of the first byte, zeros to the next word, then the values; instead
-of a row there may be an end marker.
+A parameter tuple is a count, a type byte for each value, zeros to the next word, then the values. The count
+takes one byte in schema 0 and four in schema 1 (dqlite src/tuple.h: TUPLE__PARAMS, TUPLE__PARAMS32):
+
+    schema 0  | 2 | INTEGER | TEXT | 0 0 0 0 0 | value 0 | value 1 ...
+    schema 1  | 2  0  0  0 | INTEGER | TEXT | 0 0 | value 0 | value 1 ...
+
+A row is a type nibble for each column, the first in the low half of the first byte, zeros to the next word,
+then the values (TUPLE__ROW). Instead of a row there may be a marker, a word that ends the rows of a frame:
+
+    INTEGER, TEXT, FLOAT  | 31 02 00 00 00 00 00 00 | value 0 | value 1 | value 2
+    marker                | ff ff ff ff ff ff ff ff |, or ee in place of each ff where another frame follows
+
+Words are counted from the beginning of the body, so a tuple in the middle of one may have more padding
+behind its types than one at its start: that is what the offsets in this module are for.
 """
 
 from __future__ import annotations
@@ -125,12 +135,16 @@ def decode_params_tuple(
     schema: int = 0,
     buffer_offset: int = 0,
 ) -> tuple[list[WireValue], int]:
-    """Decode a parameter tuple; return its values and the bytes consumed.
+    """Decode a parameter tuple (dqlite src/tuple.c: tuple_decoder__init).
 
     Args:
+        data: begins with the count, or behind it.
         count: number of values, if `data` begins behind the count.
         schema: 0 for a count of one byte, 1 for one of four.
         buffer_offset: where in the body `data` begins.
+
+    Returns:
+        The values, and the bytes consumed.
 
     Raises:
         DecodeError: bytes that are no parameter tuple, or too many values.
@@ -207,6 +221,9 @@ def row_header(types: Sequence[int]) -> bytes:
 def encode_row_header(types: Sequence[ValueType | int]) -> bytes:
     """Encode the types of a row as nibbles, padded to whole words.
 
+    Args:
+        types: one for each column.
+
     Raises:
         EncodeError: a type that does not exist.
     """
@@ -218,6 +235,10 @@ def decode_row_header(
     data: bytes | bytearray | memoryview, column_count: int
 ) -> tuple[list[ValueType] | RowMarker, int]:
     """Decode the types of a row, or the marker that stands in place of a row.
+
+    Args:
+        data: begins with the row.
+        column_count: columns of the result.
 
     Returns:
         The types or the marker, and the bytes consumed.
@@ -255,6 +276,10 @@ def read_row_types(header: bytes, count: int, offset: int, path: str) -> tuple[V
 def encode_row_values(values: Sequence[WireInput], types: Sequence[ValueType]) -> bytes:
     """Encode the values of a row, each as its type.
 
+    Args:
+        values: one for each column.
+        types: as many.
+
     Raises:
         EncodeError: as many values as types are needed, and each type must hold its value.
     """
@@ -268,10 +293,15 @@ def encode_row_values(values: Sequence[WireInput], types: Sequence[ValueType]) -
 def decode_row_values(
     data: bytes | bytearray | memoryview, types: Iterable[ValueType], *, text_errors: str = "strict"
 ) -> tuple[list[WireValue], int]:
-    """Decode the values of a row; return them and the bytes consumed.
+    """Decode the values of a row.
 
     Args:
+        data: begins behind the row's types.
+        types: one for each column.
         text_errors: what to do with text that is not UTF-8, the name of a codec error handler.
+
+    Returns:
+        The values, and the bytes consumed.
 
     Raises:
         DecodeError: bytes that do not hold a value of each type, or an unknown type.

@@ -66,22 +66,38 @@ def pad_to_word(size: int) -> int:
 
 
 def encode_uint64(value: int) -> bytes:
-    """Encode an unsigned 64-bit integer; a bool is refused."""
+    """Encode an unsigned 64-bit integer into 8 bytes.
+
+    Raises:
+        EncodeError: no integer (a bool is none), or out of range.
+    """
     return U64.pack(checked_integer(value, 0, 2**64 - 1, "uint64"))
 
 
 def encode_int64(value: int) -> bytes:
-    """Encode a signed 64-bit integer; a bool is refused."""
+    """Encode a signed 64-bit integer into 8 bytes.
+
+    Raises:
+        EncodeError: no integer (a bool is none), or out of range.
+    """
     return I64.pack(checked_integer(value, -(2**63), 2**63 - 1, "int64"))
 
 
 def encode_uint32(value: int) -> bytes:
-    """Encode an unsigned 32-bit integer into 4 bytes; a bool is refused."""
+    """Encode an unsigned 32-bit integer into 4 bytes.
+
+    Raises:
+        EncodeError: no integer (a bool is none), or out of range.
+    """
     return U32.pack(checked_integer(value, 0, 2**32 - 1, "uint32"))
 
 
 def encode_double(value: float) -> bytes:
-    """Encode a float; an int is refused, since it would change its type on the way."""
+    """Encode a float into 8 bytes.
+
+    Raises:
+        EncodeError: no float; an int is none, since it would change its type on the way.
+    """
     return pack_value(value, ValueType.FLOAT, DEFAULT_OPTIONS, "double")
 
 
@@ -93,22 +109,50 @@ def _first(data: bytes | bytearray | memoryview, size: int, label: str) -> bytes
 
 
 def decode_uint64(data: bytes | bytearray | memoryview, *, label: str = "uint64") -> int:
-    """Decode the first 8 bytes as an unsigned integer."""
+    """Decode the first 8 bytes as an unsigned integer.
+
+    Args:
+        data: at least 8 bytes.
+        label: what an error calls the value.
+
+    Raises:
+        DecodeError: fewer bytes.
+    """
     return int.from_bytes(_first(data, 8, label), "little")
 
 
 def decode_int64(data: bytes | bytearray | memoryview, *, label: str = "int64") -> int:
-    """Decode the first 8 bytes as a signed integer."""
+    """Decode the first 8 bytes as a signed integer.
+
+    Args:
+        data: at least 8 bytes.
+        label: what an error calls the value.
+
+    Raises:
+        DecodeError: fewer bytes.
+    """
     return int.from_bytes(_first(data, 8, label), "little", signed=True)
 
 
 def decode_uint32(data: bytes | bytearray | memoryview) -> int:
-    """Decode the first 4 bytes as an unsigned integer."""
+    """Decode the first 4 bytes as an unsigned integer.
+
+    Raises:
+        DecodeError: fewer bytes.
+    """
     return int.from_bytes(_first(data, 4, "uint32"), "little")
 
 
 def decode_double(data: bytes | bytearray | memoryview, *, label: str = "double") -> float:
-    """Decode the first 8 bytes as a float."""
+    """Decode the first 8 bytes as a float.
+
+    Args:
+        data: at least 8 bytes.
+        label: what an error calls the value.
+
+    Raises:
+        DecodeError: fewer bytes.
+    """
     value: float = DOUBLE.unpack(_first(data, 8, label))[0]
     return value
 
@@ -118,6 +162,11 @@ def decode_double(data: bytes | bytearray | memoryview, *, label: str = "double"
 
 def encode_text(value: str, *, max_size: int | None = None, label: str = "Text") -> bytes:
     """Encode text as UTF-8 with a NUL, padded to whole words.
+
+    Args:
+        value: the text.
+        max_size: bytes of UTF-8 at the most, None for any number.
+        label: what an error calls the text.
 
     Raises:
         EncodeError: not a str, an embedded NUL, a lone surrogate, or more than `max_size` bytes of UTF-8.
@@ -132,11 +181,16 @@ def decode_text(
     label: str = "Text",
     errors: str = "strict",
 ) -> tuple[str, int]:
-    """Decode text up to its NUL; return it with the bytes consumed, padding included.
+    """Decode text up to its NUL.
 
     Args:
+        data: begins with the text.
         max_size: bytes of UTF-8 at the most.
+        label: what an error calls the text.
         errors: what to do with bytes that are not UTF-8, the name of a codec error handler.
+
+    Returns:
+        The text, and the bytes consumed, padding included.
 
     Raises:
         DecodeError: no NUL, none within `max_size`, bytes that are not UTF-8, or padding cut off.
@@ -157,14 +211,29 @@ def _blob_cap(cap: int) -> int:
 
 
 def encode_blob(value: bytes | bytearray | memoryview | mmap, *, max_blob_size: int = MAX_BLOB_SIZE) -> bytes:
-    """Encode bytes behind their length, padded to whole words."""
+    """Encode bytes behind their length, padded to whole words.
+
+    Args:
+        value: bytes, or a buffer of them.
+        max_blob_size: bytes at the most.
+
+    Raises:
+        EncodeError: no bytes, a view of larger items, or more than `max_blob_size`.
+    """
     return pack_blob(value, _blob_cap(max_blob_size), "Blob")
 
 
 def decode_blob(
     data: bytes | bytearray | memoryview, *, max_blob_size: int = MAX_BLOB_SIZE
 ) -> tuple[bytes, int]:
-    """Decode a blob; return it with the bytes consumed, length and padding included.
+    """Decode a blob.
+
+    Args:
+        data: begins with the blob's length.
+        max_blob_size: bytes at the most.
+
+    Returns:
+        The bytes, and how many were consumed, length and padding included.
 
     Raises:
         DecodeError: the length is above `max_blob_size`, or more than there is.
@@ -185,7 +254,8 @@ def encode_value(value: WireInput, value_type: ValueType | None = None) -> tuple
 
     Args:
         value: None, bool, int, float, str, or bytes-like.
-        value_type: ISO8601 text must be a date or time that Python's `fromisoformat` reads.
+        value_type: what to encode it as; ISO8601 text must be a date or time that Python's `fromisoformat`
+            reads.
 
     Returns:
         The bytes, whole words, and the type to announce them with.
@@ -220,10 +290,15 @@ def _check_iso8601(text: str, path: str) -> None:
 def decode_value(
     data: bytes | bytearray | memoryview, value_type: ValueType, *, text_errors: str = "strict"
 ) -> tuple[WireValue, int]:
-    """Decode one value of a type; return it with the bytes consumed.
+    """Decode one value of a type.
 
     Args:
+        data: begins with the value.
+        value_type: what it is.
         text_errors: what to do with text that is not UTF-8, the name of a codec error handler.
+
+    Returns:
+        The value, and the bytes consumed, whole words.
 
     Raises:
         DecodeError: an unknown type, or bytes that do not hold one of it.

@@ -8,7 +8,7 @@ lie is its form, and there are three:
     BLOB               behind its size:        | size, a word  | bytes | padding |
 
 Several kinds may share a form: UNIXTIME lies in the frame as INTEGER does, ISO8601 as TEXT does. Code that
-must be fast switches on what a kind is *encoded as*, which is the lowest code with its form and Python
+must be fast switches on what a kind is *encoded as*, which is the first code with its form and Python
 type: 1, 2, 3, 4, 5 or 11 today (`ENCODED_AS`). It may spell these six out. Any other number there is a kind
 that was added with a struct format of its own, and is read and written by that (`UNPACK`, `FIXED`). So a new
 kind is a member of `ValueType` and a row of `KINDS`, and a reader or writer has to be written only for a form
@@ -68,6 +68,7 @@ class Kind:
         cap: the name of the limit on its bytes, for TEXT and BLOB.
 
     Attributes:
+        name: of the code, in capitals.
         bits: of its number, if it holds integers or floats.
     """
 
@@ -82,6 +83,7 @@ class Kind:
         cap: str = "",
     ) -> None:
         self.code = code
+        self.name = code.name
         self.form = form
         self.python = python
         self.sent_for = sent_for
@@ -92,7 +94,7 @@ class Kind:
     @property
     def bounds(self) -> tuple[int, int]:
         """The least and the greatest integer of a kind that holds integers."""
-        if self.form[0].islower():
+        if self.form.strip("x0123456789").islower():
             return -(1 << self.bits - 1), (1 << self.bits - 1) - 1
         return 0, (1 << self.bits) - 1
 
@@ -141,7 +143,7 @@ def names_of(codes: Sequence[int]) -> str:
     """Return the names of a row's kinds, for people; many columns as one digit each."""
     if len(codes) > 32:
         return f"{len(codes)} columns {''.join(f'{code:x}' for code in codes)}"
-    return ",".join(KIND_OF[code].code.name for code in codes)
+    return ",".join(KIND_OF[code].name for code in codes)
 
 
 def allowed_codes(in_params: bool = False) -> str:

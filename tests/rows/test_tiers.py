@@ -346,6 +346,23 @@ def test_names_belong_to_the_message_they_came_with() -> None:
         message.column_names.append("mine")
 
 
+def test_a_decoder_remembers_the_names_of_its_own_frames() -> None:
+    first, second = packed(["one"], [(I,)], [(1,)]).data, packed(["two"], [(I,)], [(1,)]).data
+    decoders = MessageDecoder(), MessageDecoder()
+    before = checks.DEFAULT_OPTIONS.last_names
+    for _ in range(2):
+        for decoder, data, name in zip(decoders, (first, second), ("one", "two"), strict=True):
+            decoder.feed(data)
+            message = decoder.decode()
+            assert isinstance(message, RowsResponse)
+            assert message.column_names == [name]
+            assert decoder._options.last_names == (data[8:24], [name])
+            assert decoder._options.last_names[1] is not message.column_names
+    assert checks.DEFAULT_OPTIONS.last_names is before
+    assert decode_message(first).column_names == ["one"]
+    assert checks.DEFAULT_OPTIONS.last_names == (first[8:24], ["one"])
+
+
 def test_bytes_behind_the_frame_are_no_part_of_it() -> None:
     frame = filled([(I, T)] * 5)
     behind = filled([(I, T)] * 5).data[24:]

@@ -1,7 +1,8 @@
 """Generated readers of rows with one signature: each reads rows while the next one has the same header.
 
 A reader is written as source when its signature is hot, through `generated.define`, so that a traceback or
-`pdb` shows its lines; `reader_source` returns them. It comes in two shapes.
+`pdb` shows its lines; `python -m dqlitewire.declare --row INTEGER,TEXT,FLOAT` prints them. There are two
+shapes of reader.
 
 Mixed rows. Columns of one word between two texts are one `struct` call. What stands behind the last text or
 blob of a row is unpacked together with the header of the next row and the words that lead that row, so that a
@@ -37,7 +38,7 @@ from __future__ import annotations
 
 from struct import Struct
 
-from ..generated import define, source_of
+from ..generated import define
 from ..scalars import U64
 from ..tuples import row_header
 from ..values import FIXED, encoded_as, names_of
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     # -> (key of another header, its position)
     RowReader = Callable[..., tuple[int | bytes, int]]
 
-__all__ = ["compile_row_reader", "reader_source"]
+__all__ = ["compile_row_reader"]
 
 MAX_LOOK_AHEAD = 6  # leading columns of the next row that are read with its header
 FIRST_RUN = 64  # rows of a run that are looked for at first
@@ -66,11 +67,6 @@ def compile_row_reader(types: Sequence[int]) -> RowReader:
     lines = ["def read(frame, pos, rows, begin, append, index):", "    begin((len(rows), TYPES))"]
     lines += [f"    {line}" for line in write(codes, row_header(types), names)]
     return define(f"rows.read {names_of(types)}", "read", lines, names)
-
-
-def reader_source(types: Sequence[int]) -> str:
-    """Return the source that is generated to read rows with these types."""
-    return source_of(compile_row_reader(types))
 
 
 def _row_of(codes: bytes) -> str:

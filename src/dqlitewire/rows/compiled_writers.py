@@ -3,8 +3,19 @@
 The header of a shape is constant, and so is the layout of the words between two texts or blobs. A writer
 packs each such stretch with one `struct` call, the header included, encodes texts, and joins the pieces:
 
-    | header | INTEGER | TEXT ... 0 0 | FLOAT |
-    pack0(HEADER, v0),   t1, ENDS[..],   pack2(v2)            joined once
+    | header | INTEGER | TEXT ...... 0 0 | FLOAT    |
+    | pack0(HEADER, v0)| t1, ENDS[...]   | pack3(v2)|   joined at once
+
+For rows of INTEGER, TEXT, FLOAT that is
+
+    while at < stop:
+        v0, v1, v2,  = rows[at]
+        if type(v0) is not int or type(v1) is not str or type(v2) is not float: return at
+        t1 = v1.encode()
+        if 0 in t1: raise ValueError
+        append(join((pack0(HEADER, v0), t1, ENDS[len(t1) & 7], pack3(v2))))
+        at += 1
+    return at
 
 It tests nothing that packing tests already: an integer that is out of range raises `struct.error`, a lone
 surrogate `UnicodeEncodeError`; only a NUL in text is looked for. Whatever raises is a doubt, and the plain
@@ -17,9 +28,8 @@ from __future__ import annotations
 
 from struct import Struct
 
-from ..generated import define, source_of
+from ..generated import define
 from ..scalars import PADS, TEXT_ENDS
-from ..tuples import row_header
 from ..values import ENCODED_AS, FIXED, KIND_OF, names_of
 
 TYPE_CHECKING = False
@@ -29,7 +39,7 @@ if TYPE_CHECKING:
 
     from .shapes import RowWriter, Writer
 
-__all__ = ["compile_row_writer", "compile_writer", "writer_source"]
+__all__ = ["compile_row_writer", "compile_writer"]
 
 
 def compile_writer(header: bytes, codes: Sequence[int]) -> Writer:
@@ -51,7 +61,7 @@ def compile_row_writer(header: bytes, codes: Sequence[int]) -> RowWriter:
     names = dict(_NAMES, HEADER=header)
     steps, result = _write_values_code(header, codes, names)
     others = [
-        f"v{i} is not None" if c == 5 else f"type(v{i}) is not {KIND_OF[c].python.__name__}"
+        f"v{i} is not None" if ENCODED_AS[c] == 5 else f"type(v{i}) is not {KIND_OF[c].python.__name__}"
         for i, c in enumerate(codes)
     ]
     lines = [
@@ -65,11 +75,6 @@ def compile_row_writer(header: bytes, codes: Sequence[int]) -> RowWriter:
         "    return at",
     ]
     return define(f"rows.write {names_of(codes)}", "write", lines, names)
-
-
-def writer_source(types: Sequence[int]) -> str:
-    """Return the source that is generated to write rows with these types."""
-    return source_of(compile_row_writer(row_header(types), types))
 
 
 _NAMES: dict[str, Any] = {"ENDS": TEXT_ENDS, "PADS": PADS, "join": b"".join}

@@ -8,7 +8,10 @@ half as much again as the plain writers take. Everything that is kept is bounded
 
 from __future__ import annotations
 
+from struct import error as struct_error
+
 from ..caches import Cache, Credit
+from ..exceptions import EncodeError
 from ..values import KINDS
 
 TYPE_CHECKING = False
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CODES",
+    "DOUBTS",
     "MAX_GENERATED",
     "Shape",
     "Shapes",
@@ -32,9 +36,13 @@ __all__ = [
 HEAT = 16  # uses of a shape before it is compiled
 MAX_CREDIT, USES_PER_CREDIT = 128, 128  # compiling costs as much as writing 20 to 60 rows plainly
 MAX_GENERATED = 64  # values; above, each is looked up by its type
-# Shapes that are kept, and bytes of one at the most: 400 for each value of a writer, 20 of a cold shape.
-MAX_COMPILED, WRITER_SIZE = 256, 2500 + 430 * MAX_GENERATED
+# Shapes that are kept, and bytes of one at the most: 460 for each value of a writer, its source included, and
+# 20 of a cold shape.
+MAX_COMPILED, WRITER_SIZE = 256, 2000 + 460 * MAX_GENERATED
 MAX_COLD, COLD_SIZE = 1024, 500 + 20 * MAX_GENERATED
+
+# What fast writers raise where they are not sure; the plain ones then write the value or say what is wrong.
+DOUBTS = (EncodeError, ValueError, KeyError, OverflowError, struct_error)
 
 # By exact Python type, what a value is sent as where no type is declared.
 CODES: dict[type, int] = {kind.python: int(kind.code) for kind in KINDS if kind.sent_for}

@@ -18,17 +18,22 @@ reader for each ROWS_PER_CREDIT rows. The cost of generating is thereby bounded 
 reading. A signature that could not be paid stays cold and is compiled later. Everything that is kept of
 signatures is bounded in number and in bytes.
 
-Bounds. No reader here tests one. The frame is followed by PADDING zeros, which are more than any reader looks
-ahead of the row that it reads: a text that has no NUL before the end of the body finds one there, a word is
-there to be unpacked. A row that runs over the end of the body leaves the position behind the place of the
-marker, and all positions only grow, so it is enough to compare the last one with that place:
+Bounds. No reader here tests whether what it reads lies within the body; one test behind the last row stands
+for all of them. Positions only grow, and a row that takes too much leaves the position behind the place of
+the marker:
 
     ... values of the last row | marker | PADDING, zeros ...
-                               ^ the position must be here, and a marker; anything else is a doubt
+                               ^ the position must be here at the end, and a marker stand here
 
-A blob cut by the end of the frame is short, but its row leaves the position behind the marker just the same.
-Values are checked no further than by what cannot fail (`decode` is strict). Whatever raises is a doubt, and
-`read_certain` then returns None.
+* A text without a NUL in the body ends at the first zero of PADDING, behind the marker.
+* A word or the header of a next row is unpacked from PADDING, which is longer than any reader looks ahead.
+* A blob of a size beyond the frame is cut short by slicing, but the position moves by its whole size.
+* Zeros are no row's types, so a generated reader that has run over the marker stops at the next header.
+* Where the position lies behind PADDING, `struct` and `index` raise.
+
+Large rows are read without PADDING, to save the copy of the frame, and then by the cold tier alone, which
+does not look ahead. Text is decoded strictly, so whatever is not UTF-8 raises as well. Whatever raises is a
+doubt: `read_certain` returns None, and the plain reader begins again.
 """
 
 from __future__ import annotations
@@ -37,7 +42,7 @@ from struct import error as struct_error
 
 from ..caches import Cache, Credit
 from ..exceptions import DecodeError
-from ..header import ROW_DONE, ROW_PART
+from ..header import ROW_DONE, ROW_PART, row_header_size
 from ..scalars import DOUBLE, I64, U64
 from ..tuples import read_row_types, row_header
 from ..values import FIXED, UNPACK, encoded_as
@@ -56,8 +61,8 @@ __all__ = ["PADDING", "Tiers", "read_certain"]
 
 HEAT = 64  # rows of a signature before it is compiled: from 100 to 300 on it pays
 MAX_COMPILED_COLUMNS = 256
-# Signatures that are kept. A reader takes about 2 KB and 200 bytes a column, a cold signature 500 bytes and
-# 10 a column: 10 MB of memory at the most, whatever a peer sends.
+# Signatures that are kept. A reader takes about 3 KB and 300 bytes a column, its source included, a cold
+# signature 500 bytes and 10 a column: 13 MB of memory at the most, whatever a peer sends.
 NARROW = 32  # columns
 MAX_COMPILED, MAX_WIDE_COMPILED = 256, 64
 MAX_COLD, MAX_WIDE_COLD = 4096, 256
@@ -166,7 +171,7 @@ _NO_READERS: Mapping[Key, RowReader] = {}
 
 
 def read_certain(frame: bytes, pos: int, end: int, count: int) -> tuple[RowTypes, list[Row], bool] | None:
-    """Read the rows of a frame with default options; None where it is not certain that they are right.
+    """Read the rows of a frame, if it is certain that they are right whatever the options; else None.
 
     Args:
         frame: header, body, and perhaps zeros behind it.
@@ -190,7 +195,7 @@ def _has_large_rows(frame: bytes, pos: int, end: int, count: int) -> bool:
     """Tell whether copying the frame would cost more than reading it without compiled readers."""
     if end < LARGE_FRAME:
         return False
-    header = frame[pos : pos + (count + 15) // 16 * 8]
+    header = frame[pos : pos + row_header_size(count)]
     codes = tiers.see(key_of(header), header, count).codes
     rows: list[Row] = []
     _, after = _read_cold(frame, pos + len(header), header, codes, 1, rows.append, frame.index)

@@ -1,14 +1,19 @@
 """Write the body of a ROWS frame: generated writers for the shapes that keep coming, the plain for the rest.
 
 The rows of a message come in runs with the same declared types, and within a run the Python types of the
-values change as NULLs come and go. A generated writer writes rows for as long as their Python types are its
-own; where they change, the writer of the next row is looked up by its types. A writer gives up at the first
-doubt (a number out of range, a NUL in text), and `write_row_plainly` encodes that row or says what is wrong.
+values change as NULLs come and go:
+
+    rows[0]   (1, "a", 2.5)     declared INTEGER, TEXT, FLOAT: the favourite writer of these declared types is
+    rows[1]   (2, "b", 0.5)     called without a look at the rows, and goes on for as long as it can
+    rows[2]   (3, None, 0.5)    other Python types: it returns 2; the writer of int, None, float is looked up
+    rows[3]   (4, "d", 1)       an int for FLOAT: no writer holds that, `write_row_plainly` says what is wrong
+
+A writer is asked for one row twice only at the start of a run, since looking up its types costs as much as
+writing a small row. It gives up at the first doubt (a number out of range, a NUL in text), the rows before
+that one being written; `write_row_plainly` then encodes the row, or says what is wrong.
 """
 
 from __future__ import annotations
-
-from struct import error as struct_error
 
 from ..caches import Cache
 from ..constants import ValueType
@@ -17,7 +22,7 @@ from ..header import ROW_DONE, ROW_PART
 from ..scalars import U64, checked_type, infer_type, pack_blob, pack_text, pack_value
 from ..tuples import row_header
 from ..values import KIND_OF
-from .shapes import CODES, MAX_COLD, MAX_COMPILED, MAX_GENERATED, WRITER_SIZE, Shape, Shapes
+from .shapes import CODES, DOUBTS, MAX_COLD, MAX_COMPILED, MAX_GENERATED, WRITER_SIZE, Shape, Shapes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +50,6 @@ if TYPE_CHECKING:
 
 __all__ = ["write_row_plainly", "write_rows"]
 
-_DOUBTS = (EncodeError, ValueError, KeyError, OverflowError, struct_error)
 _NULL = CODES[type(None)]
 
 row_shapes = Shapes()  # (type codes that were declared, or None, Python types) -> writer
@@ -133,7 +137,7 @@ class Declared:
         if self.favourite is not None:  # most runs have one shape: try without a look at it
             try:
                 at = self.favourite(rows, at, stop, append)
-            except _DOUBTS:
+            except DOUBTS:
                 at = len(parts)
         while at < stop:
             kinds = tuple(map(type, rows[at]))
@@ -143,7 +147,7 @@ class Declared:
                 try:
                     at = writer(rows, at, stop, append)
                     continue
-                except _DOUBTS:
+                except DOUBTS:
                     at = len(parts)  # rows before the one in doubt are written
             parts.append(write_row_plainly(rows[at], self.types, self.count, at, options))
             at += 1
@@ -180,7 +184,7 @@ class Declared:
         if shape is None:
             try:
                 codes = _held_codes(self.types, kinds)
-            except _DOUBTS:
+            except DOUBTS:
                 return None
             shape = row_shapes.cold.add(key, Shape(row_header(codes), codes))
         return shape

@@ -6,13 +6,10 @@ Both give up at the first doubt (a number out of range, a NUL in text, a cap tha
 
 from __future__ import annotations
 
-from struct import error as struct_error
-
-from ..exceptions import EncodeError
 from ..scalars import NULL_CELL, PADS, TEXT_ENDS, U64
 from ..tuples import check_params_shape, pack_params, params_header
 from ..values import PACK
-from .shapes import CODES, MAX_GENERATED, Shape, Shapes
+from .shapes import CODES, DOUBTS, MAX_GENERATED, Shape, Shapes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["write_params"]
 
-_DOUBTS = (EncodeError, ValueError, KeyError, OverflowError, struct_error)
 
 params_shapes = (Shapes(), Shapes())  # by schema: Python types -> writer
 chunk_shapes = Shapes()  # Python types -> (type codes, writer), of some of many parameters
@@ -70,7 +66,7 @@ def write_params(message: Any, form: int, options: Options) -> bytes:
             data = _write_many_params(params, schema)
         if len(data) <= options.max_value_size:
             return data
-    except _DOUBTS:
+    except DOUBTS:
         pass
     return pack_params(params, schema, options, f"{type(message).__name__}.params")
 
