@@ -25,8 +25,9 @@ from dqlitewire.declare.fields import text, u64
 from dqlitewire.explain import explain
 from dqlitewire.messages import ExecRequest, RowsResponse
 from dqlitewire.messages.base import Request
-from dqlitewire.rows import read as rows
-from dqlitewire.rows import write as writers
+from dqlitewire.rows import compiled_writers, write, write_params
+from dqlitewire.rows import shapes as writers
+from dqlitewire.rows import tiers as rows
 from dqlitewire.sql import normalise as normal
 from dqlitewire.sql import survey as sql
 from tests.fuzz import checks
@@ -83,7 +84,6 @@ KNOWN = {
     "rows/write.py: row_shapes": CACHE,
 }
 KNOWN_OF_CLASSES = {
-    "FORMATS": CONSTANT,
     "_STEPS": CONSTANT,
     "_readers": "decoders by schema, each set once to one of equal functions",
 }
@@ -230,14 +230,14 @@ def small(monkeypatch: pytest.MonkeyPatch) -> list[Cache[Any, Any]]:
     monkeypatch.setattr(rows, "tiers", checks.hot())
     caches = list(rows.tiers.cold)
     shapes = [writers.Shapes(heat=1) for _ in range(4)]
-    monkeypatch.setattr(writers, "params_shapes", tuple(shapes[:2]))
-    monkeypatch.setattr(writers, "chunk_shapes", shapes[2])
-    monkeypatch.setattr(writers, "row_shapes", shapes[3])
-    monkeypatch.setattr(writers, "favourites", Cache(2, 1 << 20))
+    monkeypatch.setattr(write_params, "params_shapes", tuple(shapes[:2]))
+    monkeypatch.setattr(write_params, "chunk_shapes", shapes[2])
+    monkeypatch.setattr(write, "row_shapes", shapes[3])
+    monkeypatch.setattr(write, "favourites", Cache(2, 1 << 20))
     for one in shapes:
         one.credit = checks.Unlimited(1, 1)
         caches += [one.compiled, one.cold]
-    caches += [writers.favourites, sql.SURVEYS, normal._NORMAL]
+    caches += [write.favourites, sql.SURVEYS, normal._NORMAL]
     for cache in caches:
         monkeypatch.setattr(cache, "entries", 2)
     return caches
@@ -367,10 +367,10 @@ def test_sizes_that_caches_reckon_with_are_not_too_small(width: int) -> None:
     empty = held(rows.Tiers)
     assert (held(entry) - empty) / 20 < rows._cold_size(width)
     if width <= writers.MAX_GENERATED:
-        made = held(lambda: [writers.compile_row_writer(header, types) for _ in range(20)]) / 20
+        made = held(lambda: [compiled_writers.compile_row_writer(header, types) for _ in range(20)]) / 20
         assert made < writers.WRITER_SIZE
         cold = (
-            held(lambda: {(header, (int,) * width + (n,)): writers.Cold(header, types) for n in range(20)})
+            held(lambda: {(header, (int,) * width + (n,)): writers.Shape(header, types) for n in range(20)})
             / 20
         )
         assert cold < writers.COLD_SIZE
@@ -396,10 +396,12 @@ def test_what_is_kept_of_texts_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPat
 def test_writers_are_bought_with_uses(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     for name in ("compile_writer", "compile_row_writer"):
-        make = getattr(writers, name)
-        monkeypatch.setattr(writers, name, lambda *given, make=make: made.append(given) or make(*given))
-    monkeypatch.setattr(writers, "params_shapes", (writers.Shapes(), writers.Shapes()))
-    monkeypatch.setattr(writers, "row_shapes", writers.Shapes())
+        make = getattr(compiled_writers, name)
+        monkeypatch.setattr(
+            compiled_writers, name, lambda *given, make=make: made.append(given) or make(*given)
+        )
+    monkeypatch.setattr(write_params, "params_shapes", (writers.Shapes(), writers.Shapes()))
+    monkeypatch.setattr(write, "row_shapes", writers.Shapes())
     kinds = [1, 0.5, "x", b"x", None, True]
     for count, build in (
         (400, lambda values: [ExecRequest(0, 0, values)] * 20),

@@ -17,7 +17,7 @@ from dqlitewire.servers.hazards import PRAGMAS, Hazard, HazardKind, Seen
 from dqlitewire.servers.releases import ALIASES, RELEASES, Release, release_named, rules_of
 from dqlitewire.servers.wording import Whose, cut
 from dqlitewire.testing import Generation as Playable
-from dqlitewire.traffic import probe
+from dqlitewire.dial import health as probe
 
 KNOWN = [generation for generation in Generation if generation]
 ROWS = {rules_of(generation) for generation in Generation} | set(RELEASES.values())

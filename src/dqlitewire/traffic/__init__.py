@@ -21,9 +21,9 @@ from typing import BinaryIO
 
 from dqlitewire.checks import checked_number
 from dqlitewire.conversation import Exchange, Side
-from dqlitewire.declare.cursor import Span
 from dqlitewire.explain import explain as _explain
 from dqlitewire.limits import checked_cap
+from dqlitewire.parts import Span
 from dqlitewire.traffic.direction import guess
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.items import Item, items

@@ -27,9 +27,9 @@ from dqlitewire.conversation import (
     Preamble,
     Side,
 )
-from dqlitewire.declare.cursor import Span
 from dqlitewire.explain import explain
 from dqlitewire.limits import checked_cap
+from dqlitewire.parts import Span
 from dqlitewire.traffic.redact import (
     hidden_parts,
     redact_code,

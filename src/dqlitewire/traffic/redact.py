@@ -14,10 +14,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from dqlitewire import HEADER_SIZE, DecodeError, NodeRole
-from dqlitewire.declare.cursor import Span
+from dqlitewire import HEADER_SIZE, DecodeError, NodeInfo, NodeRole
 from dqlitewire.declare.declared import REGISTRY
 from dqlitewire.explain import explain
+from dqlitewire.parts import Span
 from dqlitewire.servers.wording import Whose, cut
 from dqlitewire.sql.names import Names, names_of
 
@@ -27,12 +27,10 @@ _WORDS = re.compile(r"[\w$\x80-\xff]+|[^\w$\x80-\xff]", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z_\x80-\xff][\w\x80-\xff]*", re.ASCII)
 _PUNCTUATION = frozenset(" .,()\"'`[]")
 
-_TEXTS = frozenset({"name", "vfs", "address"})
+_FIELDS = [*NodeInfo.FIELDS, *(field for message in REGISTRY.values() for field in message.FIELDS)]
+_TEXTS = frozenset(field.name for field in _FIELDS if field.shows and not field.format)
 # numbers that stay hidden: what somebody may have stored, and bytes that nobody reads
-_HIDDEN = frozenset(
-    {"last_insert_id"}
-    | {field.name for message in REGISTRY.values() for field in message.FIELDS if not field.is_attribute}
-)
+_HIDDEN = frozenset(field.name for field in _FIELDS if field.format and not field.shows)
 _LAST_CODE = 0xFFFF  # of a failure
 
 

@@ -8,9 +8,8 @@ from typing import Any
 from dqlitewire import RequestType, ResponseType
 from dqlitewire.conversation import Exchange, FailureInfo, explain_failure, failure_name
 from dqlitewire.declare.declared import REGISTRY
+from dqlitewire.declare.fields import BODY
 from dqlitewire.servers.codes import codes_named, primary_of
-
-NOT_IN_BODY = frozenset({"schema", "params_schema", "empty_header", "form"})
 
 #: longest number that is taken for a code, not for hex digits
 CODE_DIGITS = 15
@@ -48,7 +47,7 @@ def explain_type(kind: RequestType | ResponseType) -> list[str]:
     schemas = ", ".join(map(str, cls.SCHEMAS))
     lines.append(f"  schema {schemas}; class dqlitewire.messages.{cls.__name__}")
     for field in cls.FIELDS:
-        if field.kind in NOT_IN_BODY:
+        if field.place != BODY:
             continue
         since = f" (schema {field.since} on)" if field.since else ""
         cap = f", at most Limits.{field.cap}" if field.cap else ""

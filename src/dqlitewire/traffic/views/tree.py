@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
-from dqlitewire.declare.cursor import Span
+from dqlitewire.parts import Span
 from dqlitewire.text import printable
 from dqlitewire.traffic.views.summary import elide, one_line, value
 
