@@ -6,7 +6,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,21 +18,6 @@ from tests.real.raw import PART, RawConnection, frame, text, word
 
 EXEC_SQL, QUERY_SQL, LEADER = RequestType.EXEC_SQL, RequestType.QUERY_SQL, RequestType.LEADER
 SERIES = "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 3000) SELECT i FROM r"
-
-
-@pytest.fixture
-def server() -> Iterator[DqliteServer]:
-    with DqliteServer() as server:
-        server.run_sql("main", "CREATE TABLE t (a)")
-        yield server
-        assert server.errors == []
-
-
-@pytest.fixture
-def client(server: DqliteServer) -> Iterator[RawConnection]:
-    with RawConnection(server.address) as client:
-        client.open("main")
-        yield client
 
 
 def count(server: DqliteServer) -> object:
@@ -317,8 +302,8 @@ def test_a_fault_shows_what_it_does(server: DqliteServer, client: RawConnection)
     assert repr(fault) == f"<{shown}, over, 2 hits>"
     assert repr(server.drop_after(bytes=3)) == "<Drop, after 0 frames and 3 bytes, 1 to come, 0 hits>"
     assert repr(server.delay(0.5, times=None)) == "<Delay, 0.5 s, any number to come, 0 hits>"
-    assert repr(server.split_writes(7)) == "<SplitWrites, 7 bytes at a time, any number to come, 0 hits>"
-    assert repr(server.corrupt()) == "<Corrupt, 1 to come, 0 hits>"
+    assert repr(server.split_writes(7)) == "<Split, 7 bytes at a time, 1 to come, 0 hits>"
+    assert repr(server.corrupt()) == "<Corrupt, at 4 xor 0xff, 1 to come, 0 hits>"
 
 
 def test_a_server_shows_where_and_whether_it_runs() -> None:

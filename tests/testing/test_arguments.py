@@ -13,7 +13,7 @@ from typing import Any
 import apsw
 import pytest
 
-from dqlitewire.faults.faults import Corrupt, Delay, Drop, Fail, SplitWrites, Where
+from dqlitewire.faults import Corrupt, Delay, Drop, Fail, Hold, Split
 from dqlitewire.messages import LeaderRequest
 from dqlitewire.testing import DqliteCluster, DqliteServer, Fault, Node
 from dqlitewire.testing.script import ScriptedServer, close, expect, send, send_bytes, wait
@@ -150,11 +150,11 @@ def orders(server: DqliteCluster) -> Iterator[tuple[Callable[..., object], dict[
     yield server.delay, {"seconds": 0.1}
     yield server.split_writes, {"size": 3}
     yield server.corrupt, {}
+    yield server.hold, {}
     yield server.order, {"fault": Fail(5, "x")}
     yield server.run_sql, {"database": "main", "sql": "SELECT 1"}
     yield server.elect, {}
-    yield Where, {}
-    for make in (Fail, Drop, Delay, SplitWrites, Corrupt):
+    for make in (Fail, Drop, Delay, Split, Corrupt, Hold):
         right: dict[str, Any] = {"code": 5, "message": "x", "seconds": 1, "size": 1, "change": bytes}
         yield make, {name: right[name] for name in inspect.signature(make).parameters if name in right}
     for make, argument in ((expect, LeaderRequest), (send_bytes, b""), (wait, 1)):
@@ -245,6 +245,7 @@ def test_before_start_and_after_stop(kind: type[DqliteCluster], state: str) -> N
         "delay": lambda: server.delay(1),
         "split_writes": lambda: server.split_writes(1),
         "corrupt": server.corrupt,
+        "hold": server.hold,
         "clear_faults": server.clear_faults,
         "order": lambda: server.order(Fault()),
         "run_sql": lambda: server.run_sql("main", "SELECT 1"),

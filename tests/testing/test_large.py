@@ -12,9 +12,9 @@ import pytest
 
 from dqlitewire.messages import LeaderRequest, WelcomeResponse
 from dqlitewire.testing import DqliteServer, HazardKind
-from dqlitewire.testing.node import engine, session
+from dqlitewire.testing.node import session, shared
 from dqlitewire.testing.script import ScriptedServer, expect, send, wait
-from dqlitewire.testing.serving import loop
+from dqlitewire.testing.serving import connection as serving
 from tests.real.raw import DONE, PART, RawConnection, blob, frame, text, word
 
 EXEC_SQL, QUERY_SQL, INTERRUPT, CONNECT = 8, 9, 10, 11
@@ -23,7 +23,7 @@ QUERY = frame(QUERY_SQL, word(0) + text("SELECT 1"))
 LEADER = frame(0, word(0))
 ENDLESS_STEP = "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r) SELECT count(*) FROM r"
 
-READ, WANTED, OUTPUT = loop._READ_SIZE, session._INPUT_WANTED, loop._OUTPUT_WANTED
+READ, WANTED, OUTPUT = serving._READ_SIZE, session._INPUT_WANTED, serving._OUTPUT_WANTED
 SIZES = sorted(
     {
         limit + by
@@ -181,7 +181,7 @@ def test_what_was_sent_ahead_of_a_long_answer_is_answered_although_no_more_comes
 
 @pytest.mark.parametrize("kind", [EXEC_SQL, QUERY_SQL])
 def test_a_statement_of_somebody_who_has_gone_ends(kind: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "_ABANDONED_AFTER", 0.01)
+    monkeypatch.setattr(serving, "_ABANDONED_AFTER", 0.01)
     with DqliteServer() as server:
         with RawConnection(server.address) as client:
             client.open("main")
@@ -203,7 +203,7 @@ def test_who_is_not_listened_to_can_still_go() -> None:
 def test_records_are_bounded(
     server: DqliteServer, client: RawConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_BYTES_KEPT", 1 << 20)
+    monkeypatch.setattr(shared, "_BYTES_KEPT", 1 << 20)
     for _ in range(30):
         client.send(insert(1 << 17))
         client.frame()

@@ -21,11 +21,11 @@ from typing import Any
 
 import pytest
 
-from dqlitewire.testing import DqliteCluster, DqliteServer
+from dqlitewire.testing import DqliteCluster, DqliteServer, folder
 from dqlitewire.testing.script import ScriptedServer, close
-from dqlitewire.testing.serving import folder, listening
-from dqlitewire.testing.serving.errands import Errands
-from dqlitewire.testing.serving.loop import Loop
+from dqlitewire.testing.serving import listening
+from dqlitewire.testing.serving.acceptor import Acceptor
+from dqlitewire.testing.serving.call_queue import CallQueue
 from tests.real.raw import RawConnection, frame, text, word
 
 ROOT = Path(__file__).parent.parent.parent
@@ -235,7 +235,7 @@ def test_a_folder_is_not_taken_between_being_made_and_being_locked(monkeypatch: 
 PARTS: dict[str, Callable[[DqliteServer], object]] = {
     "a session": lambda server: next(iter(server._serving.sessions)),
     "the store": lambda server: server._serving.store,
-    "a listener": lambda server: next(iter(server._running._listeners.values())),
+    "a listener": lambda server: server._running._acceptor.listeners[0],
     "the selector": lambda server: server._running._selector,
     "the wake-up": lambda server: server._running._wake_in,
 }
@@ -284,7 +284,7 @@ def test_a_loop_that_fails_ends_and_says_so(monkeypatch: pytest.MonkeyPatch) -> 
         def fails(*_: object) -> None:
             raise defect
 
-        monkeypatch.setattr(Loop, "_accept", fails)
+        monkeypatch.setattr(Acceptor, "accept", fails)
         with suppress(ConnectionError):
             RawConnection(server.address).close()
         assert client.closed_by_peer()
@@ -311,7 +311,7 @@ def test_stop_from_within_and_from_many_threads() -> None:
 def repeat(call: Callable[[], object], server: DqliteServer, seen: list[object]) -> None:
     """Call until the server stops; what it raises is seen."""
     try:
-        while not server._running.engine.stopping:
+        while not server._running.service.stopping:
             call()
     except BaseException as error:
         seen.append(error)
@@ -344,21 +344,21 @@ def test_calls_that_race_stop_are_answered_or_refused() -> None:
 
 
 def test_no_call_waits_for_one_that_a_signal_interrupted() -> None:
-    """A handler that stops the server comes in the middle of handing an errand over."""
+    """A handler that stops the server comes in the middle of handing a call over."""
     for early in (False, True):
-        errands = Errands()
+        calls = CallQueue()
 
         class Interrupted(deque[Any]):
-            def append(self, item: Any, /, errands: Errands = errands, early: bool = early) -> None:
+            def append(self, item: Any, /, calls: CallQueue = calls, early: bool = early) -> None:
                 if early:
-                    errands.close()
+                    calls.close()
                 super().append(item)
                 if not early:
-                    errands.close()
+                    calls.close()
 
-        errands._waiting = Interrupted()
+        calls._waiting = Interrupted()
         with pytest.raises(RuntimeError, match="the server has stopped"):
-            errands.add(lambda: 1).result(timeout=0)
+            calls.add(lambda: 1).result(timeout=0)
 
 
 def test_who_waits_for_the_end_is_told() -> None:
@@ -496,7 +496,7 @@ def test_a_dead_socket_is_replaced_by_one_of_many(tmp_path: Path) -> None:
 def test_a_lock_of_somebody_else_does_not_stop_a_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dqlitewire.testing.serving.locks import lock, unlock
+    from dqlitewire.testing.locks import lock, unlock
 
     monkeypatch.setattr(listening, "_LOCK_TRIES", 2)
     held = lock(str(tmp_path))
@@ -528,17 +528,17 @@ def test_nodes_on_unix_sockets_come_and_go(tmp_path: Path) -> None:
 EXHAUSTED = """
 import json, os, resource, socket, sys, time
 from dqlitewire.testing import DqliteCluster
-from dqlitewire.testing.serving.loop import Loop
+from dqlitewire.testing.serving.server_thread import ServerThread
 from dqlitewire.testing.script import ScriptedServer, close
 from tests.real.raw import RawConnection, frame, word
 
 turns = 0
-honest = Loop._turn
+honest = ServerThread._turn
 def counted(self, timeout):
     global turns
     turns += 1
     honest(self, timeout)
-Loop._turn = counted
+ServerThread._turn = counted
 
 with DqliteCluster(2) as cluster:
     first = RawConnection(cluster.addresses[0])

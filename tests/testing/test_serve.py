@@ -131,8 +131,8 @@ def test_who_ignores_hang_ups_for_it_means_it(tmp_path: Path) -> None:
 
 def test_a_server_that_fails_is_not_waited_for(tmp_path: Path) -> None:
     failing = (
-        "from dqlitewire.testing.serving.loop import Loop; import logging; logging.disable(); "
-        "Loop._accept = lambda *_: 1 / 0; " + COMMAND[2]
+        "from dqlitewire.testing.serving.acceptor import Acceptor; import logging; logging.disable(); "
+        "Acceptor.accept = lambda *_: 1 / 0; " + COMMAND[2]
     )
     with subprocess.Popen(
         [sys.executable, "-c", failing, "serve", "--unix", str(tmp_path / "socket")], stdout=subprocess.PIPE

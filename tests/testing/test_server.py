@@ -68,7 +68,7 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     threads, files = threading.active_count(), descriptors()
     for _ in range(20):
         with DqliteServer() as server:
-            folder = server._running.engine.store.folder
+            folder = server._serving.store.folder
             clients = [RawConnection(server.address) for _ in range(5)]
             for client in clients:
                 client.open("main")
@@ -82,7 +82,7 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
 
 
 def test_loopback_only(server: DqliteServer) -> None:
-    (listener,) = server._running._listeners.values()
+    (listener,) = server._running._acceptor.listeners
     assert listener.getsockname()[0] == "127.0.0.1"
     assert server.address == f"127.0.0.1:{server.port}"
 

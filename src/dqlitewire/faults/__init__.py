@@ -1,1 +1,31 @@
-"""What can go wrong on order."""
+"""What can go wrong on order: the same classes for the embedded server, a proxy, and tests without a socket.
+
+Needs neither apsw nor typer, does no I/O, and never waits.
+"""
+
+from __future__ import annotations
+
+from dqlitewire.faults.delivery import ConnectionFaults, Delivery, FaultList, UnusedFaultError
+from dqlitewire.faults.fault import Fault, kinds
+from dqlitewire.faults.kinds import Corrupt, Delay, Drop, Fail, Hold, Split
+from dqlitewire.faults.methods import FaultMethods
+from dqlitewire.faults.strike import Effects, RequestRecord, Strike
+
+__all__ = [
+    "ConnectionFaults",
+    "Corrupt",
+    "Delay",
+    "Delivery",
+    "Drop",
+    "Effects",
+    "Fail",
+    "Fault",
+    "FaultList",
+    "FaultMethods",
+    "Hold",
+    "RequestRecord",
+    "Split",
+    "Strike",
+    "UnusedFaultError",
+    "kinds",
+]

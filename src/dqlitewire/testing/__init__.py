@@ -1,6 +1,6 @@
 """An embedded dqlite server for the tests of drivers: at once there, honest, and failing on order.
 
-Needs the extra `[testing]` (apsw). Names are imported when they are first used.
+Needs the extra `[testing]` (apsw).  Names are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dqlitewire.faults.faults import Fault
+    from dqlitewire.faults import Fault, RequestRecord, UnusedFaultError
     from dqlitewire.servers.hazards import HazardKind
     from dqlitewire.servers.releases import Release as Generation
-    from dqlitewire.testing.node.engine import RequestRecord
+    from dqlitewire.testing.cluster import DqliteCluster, Node
     from dqlitewire.testing.node.hazards import Hazard
-    from dqlitewire.testing.server import DqliteCluster, DqliteServer, Node
+    from dqlitewire.testing.server import DqliteServer
 
 __all__ = [
     "DqliteCluster",
@@ -24,18 +24,20 @@ __all__ = [
     "HazardKind",
     "Node",
     "RequestRecord",
+    "UnusedFaultError",
 ]
 
 # public name -> where it is; `Generation` is called Release where releases are rows of a table
 _HOMES = {
-    "DqliteCluster": ("dqlitewire.testing.server", "DqliteCluster"),
+    "DqliteCluster": ("dqlitewire.testing.cluster", "DqliteCluster"),
     "DqliteServer": ("dqlitewire.testing.server", "DqliteServer"),
-    "Fault": ("dqlitewire.faults.faults", "Fault"),
+    "Fault": ("dqlitewire.faults", "Fault"),
     "Generation": ("dqlitewire.servers.releases", "Release"),
     "Hazard": ("dqlitewire.testing.node.hazards", "Hazard"),
     "HazardKind": ("dqlitewire.servers.hazards", "HazardKind"),
-    "Node": ("dqlitewire.testing.server", "Node"),
-    "RequestRecord": ("dqlitewire.testing.node.engine", "RequestRecord"),
+    "Node": ("dqlitewire.testing.cluster", "Node"),
+    "RequestRecord": ("dqlitewire.faults", "RequestRecord"),
+    "UnusedFaultError": ("dqlitewire.faults", "UnusedFaultError"),
 }
 
 

@@ -8,7 +8,6 @@ or by name.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -42,13 +41,14 @@ def _by_name(*args: Any, **options: Any) -> dict[str, Any]:
     return {"generation": args[0], **options} if args else options
 
 
-def _load() -> ModuleType:
+def _class(name: str) -> Any:
     # a test that needs what is not there fails in one line; the others of the session do not need it
+    from dqlitewire import testing
+
     try:
-        from dqlitewire.testing import server
+        return getattr(testing, name)
     except ModuleNotFoundError as error:
         pytest.fail(str(error), pytrace=False)
-    return server
 
 
 def _raise_first(errors: list[BaseException]) -> None:
@@ -58,15 +58,23 @@ def _raise_first(errors: list[BaseException]) -> None:
 
 @pytest.fixture
 def dqlite_server(request: pytest.FixtureRequest) -> Iterator[DqliteServer]:
-    """Start an embedded dqlite server; `.address` is where clients connect."""
-    with _load().DqliteServer(**_options(request)) as server:
+    """Start an embedded dqlite server; `.address` is where clients connect.
+
+    The marker `dqlite(generation, **options)` gives it the arguments of `DqliteServer`.  The test ends with
+    an error if the server itself failed (its first exception), and with `strict=True` if a fault never hit.
+    """
+    with _class("DqliteServer")(**_options(request)) as server:
         yield server
         _raise_first(server.errors)
 
 
 @pytest.fixture
 def dqlite_cluster(request: pytest.FixtureRequest) -> Iterator[DqliteCluster]:
-    """Start a fake dqlite cluster of three nodes, the first of which leads."""
-    with _load().DqliteCluster(**_options(request)) as cluster:
+    """Start a fake dqlite cluster of three nodes, the first of which leads.
+
+    The marker `dqlite(generation, **options)` gives it the arguments of `DqliteCluster`, `nodes=5` for
+    example.  The test ends with an error as one of `dqlite_server` does.
+    """
+    with _class("DqliteCluster")(**_options(request)) as cluster:
         yield cluster
         _raise_first(cluster.errors)

@@ -44,7 +44,7 @@ from dqlitewire.testing.node.workspace import Workspace
 
 if TYPE_CHECKING:
     from dqlitewire.testing.node.cluster import Member
-    from dqlitewire.testing.node.engine import Engine
+    from dqlitewire.testing.node.shared import Shared
 
 __all__ = ["Dispatcher"]
 
@@ -66,7 +66,7 @@ class Dispatcher:
         workspace: The open database, if any.
     """
 
-    def __init__(self, engine: Engine, member: Member, number: int, interrupted: Callable[[], bool]) -> None:
+    def __init__(self, engine: Shared, member: Member, number: int, interrupted: Callable[[], bool]) -> None:
         self.engine = engine
         self.member = member
         self.legacy = False

@@ -3,6 +3,11 @@
 `receive` takes bytes at any time, `step` does the next small piece of work and returns what is to be sent,
 one frame at most.  Between the frames of a long answer the caller is free to serve others, to receive an
 INTERRUPT, or to wait until the client has read.
+
+A step may take long, when SQLite does.  It then calls back (`Shared.breathe`), and in there everything may
+happen to this very session but another step: bytes arrive, the client goes, leadership is lost, the server
+stops.  So while `busy` is set the methods that end something only take a note of it (`_gone`, `_lost`); the
+statement is told to stop by its next progress call (`_interrupted`), and the end of the step does the rest.
 """
 
 from __future__ import annotations
@@ -10,10 +15,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from dqlitewire.constants import PROTOCOL_VERSION_LEGACY
+from dqlitewire.constants import PROTOCOL_VERSION_LEGACY, RequestType
 from dqlitewire.conversation import BadHeader, Greeting, Incoming, ServerConversation
 from dqlitewire.conversation import Generation as WireGeneration
-from dqlitewire.faults.faults import Drop, Fail, Spoiler
+from dqlitewire.faults import ConnectionFaults, RequestRecord
+from dqlitewire.faults.delivery import LEADERSHIP_LOST
+from dqlitewire.header import frame_size_at
 from dqlitewire.limits import Limits
 from dqlitewire.testing.node.answers import EMPTY, encode_failure, encode_rows
 from dqlitewire.testing.node.dispatch import Dispatcher
@@ -23,12 +30,13 @@ from dqlitewire.testing.node.hazards import HazardKind
 from dqlitewire.testing.node.row_batches import RowBatches
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dqlitewire.testing.node.cluster import Member
-    from dqlitewire.testing.node.engine import Engine
+    from dqlitewire.testing.node.shared import Shared
 
 __all__ = ["Session"]
 
-_LEADERSHIP_LOST = 10506
 _INPUT_WANTED = 1 << 20  # bytes of requests ahead of the current one
 _INPUT_BUSY = 1 << 24  # the same in the middle of a step: only reading tells that the client has gone
 _LIMITS = Limits(max_message_size=1 << 30)  # what a client may send; a node's buffer ends at twice that
@@ -37,25 +45,38 @@ _LIMITS = Limits(max_message_size=1 << 30)  # what a client may send; a node's b
 class Session:
     """One connection.
 
+    Args:
+        shared: What the nodes of the cluster share.
+        member: The node that is connected to.
+        number: Number of the connection, counted from 1.
+        forget: Called with the session when it has ended.
+
     Attributes:
         closed: The connection is to be closed when everything returned so far is sent; `reset` says by RST.
-        pause: Seconds to wait before the last returned frame is sent.
+        pause: Seconds to wait before what was returned last is sent; before the next step if that is nothing.
         write_size: Bytes to send at a time, None for as many as fit; `write_pause` seconds apart.
         silent: Nothing will ever be answered, though the connection stays open.
         busy: A step is being done, perhaps further up in the stack.
         abandoned_at: When a running statement is to be given up, on the monotonic clock.
     """
 
-    def __init__(self, engine: Engine, member: Member, number: int) -> None:
-        self.engine = engine
+    def __init__(
+        self, shared: Shared, member: Member, number: int, forget: Callable[[Session], None]
+    ) -> None:
         self.member = member
         self.number = number
         self.closed = self.reset = self.silent = self.busy = False
+        self.pause = 0.0
         self.abandoned_at: float | None = None
+        self._shared = shared
+        self._forget = forget
         # the conversation is told of the newest generation: it must never refuse what we mean to answer
         self._conversation = ServerConversation(generation=WireGeneration.V1_18_3, limits=_LIMITS)
-        self._desk = Dispatcher(engine, member, number, self._interrupted)
-        self._spoiler = Spoiler(engine.faults, number)
+        self._desk = Dispatcher(shared, member, number, self._interrupted)
+        self._faults = ConnectionFaults(shared.faults, number, {LEADERSHIP_LOST: shared.generation.lost_text})
+        self._delayed: tuple[RequestRecord, bytes] | None = None  # a request that a fault lets arrive later
+        self._plain = True  # nothing can happen to the answer, and nothing is to be learned from it
+        self._unchecked = False  # a fault has the request answered as another one, or by bytes of its own
         self._batches: RowBatches | None = None
         self._hungry = True  # the next request is not all there
         self._gone = False
@@ -76,29 +97,28 @@ class Session:
         return self._conversation.buffered > enough and not self._hungry
 
     @property
-    def pause(self) -> float:
-        """Seconds to wait before the last returned frame is sent."""
-        return self._spoiler.pause
-
-    @property
     def write_size(self) -> int | None:
         """Bytes to send at a time."""
-        return self._spoiler.write_size
+        return self._faults.responses.write_size
 
     @property
     def write_pause(self) -> float:
         """Seconds between two such pieces."""
-        return self._spoiler.write_pause
+        return self._faults.responses.write_pause
 
     def step(self) -> bytes | None:
         """Do the next piece of work and return what to send; None if that needs more input."""
         if self.closed or self.silent:
             return None
         self.busy = True
+        self.pause = 0.0
         try:
             if self._cut_short:
                 self._cut_short = False
-                return self._send(self._leadership_lost())
+                return self._send_last(self._leadership_lost())
+            if self._delayed is not None:
+                delayed, self._delayed = self._delayed, None
+                return self._arrived(*delayed)
             return self._next_rows() if self._batches is not None else self._next_answer()
         finally:
             self.busy = False
@@ -127,12 +147,13 @@ class Session:
             self._batches.abandon()
             self._batches = None
         self._desk.close_database()
-        self.engine.sessions.discard(self)
+        self._forget(self)
+        self._faults.leave()
 
     def _interrupted(self) -> bool:
         # called by SQLite in the middle of a statement; true stops it
-        self.engine.breathe()
-        if self._gone or self._lost or self.engine.stopping:
+        self._shared.breathe()
+        if self._gone or self._lost or self._shared.stopping:
             return True
         if self.abandoned_at is not None and time.monotonic() > self.abandoned_at:
             return True
@@ -145,7 +166,7 @@ class Session:
         self._hungry = event is None
         match event:
             case Incoming():
-                return self._incoming(event.type, event.schema, event.data[8:])
+                return self._incoming(event)
             case Greeting(version, True):
                 self._desk.legacy = version == PROTOCOL_VERSION_LEGACY
                 return self._next_answer()
@@ -161,28 +182,72 @@ class Session:
         kind = HazardKind.BODY_SIZE if words else HazardKind.EMPTY_BODY
         self._desk.hazard(kind, f"{words} words")
         self.closed = True
-        name = self.engine.generation.name
+        name = self._shared.generation.name
         return encode_failure(1, f"{kind.value} ({words} words) kills a dqlite {name}")
 
-    def _incoming(self, request: int, schema: int, body: bytes) -> bytes:
-        self.engine.record(self.number, request, schema, body)
-        struck = self._spoiler.begin(request)
-        for fault in struck:
-            if isinstance(fault, Fail) and not fault.executed:
-                return self._send(encode_failure(fault.code, fault.message))
-            if isinstance(fault, Drop) and not fault.executed:
-                self.closed, self.reset = True, fault.reset
-                return b""
-        answer = self._answer(request, schema, body)
-        for fault in struck:
-            if isinstance(fault, Fail) and answer is not None:
-                if isinstance(answer, RowBatches):
-                    answer.abandon()
-                return self._send(encode_failure(fault.code, fault.message))
+    def _incoming(self, event: Incoming) -> bytes:
+        faults = self._faults
+        request = faults.asked(event.type, event.schema, event.data[8:])
+        self._shared.record(request)
+        self._plain = faults.idle and request.type != RequestType.PREPARE
+        if self._plain:
+            self._unchecked = False
+            return self._begin_answer(self._answer(request.type, request.schema, request.body))
+        way = faults.requests
+        way.begin(request)
+        if way.closed:
+            return self._close_now(way.reset)
+        data = way.frame(event.data)
+        way.end()
+        if way.held:
+            self.silent = self._hungry = True  # what still comes is thrown away
+            return b""
+        pieces = -(-len(data) // way.write_size) if way.write_size else 1
+        self.pause = way.pause + way.write_pause * (pieces - 1)
+        if self.pause:
+            self._delayed = request, data
+            return b""
+        return self._arrived(request, data)
+
+    def _arrived(self, request: RequestRecord, data: bytes) -> bytes:
+        # of a request that was spoiled on its way `data` arrives; faults of the answer go by what was sent
+        way = self._faults.requests
+        if len(data) < 8 or len(data) != frame_size_at(data):  # what a node would wait for never comes
+            return self._close_now(way.reset)
+        if way.closed:
+            self._carry_out(data)
+            return self._close_now(way.reset)
+        back = self._faults.responses
+        self._faults.begin_answer(request)
+        self._unchecked = back.replacement is not None or data[4:6] != bytes([request.type, request.schema])
+        answer = self._carry_out(data) if back.executed and not self.closed else None
+        if back.closed:
+            return self._close_now(back.reset, answer)
+        if back.replacement is not None and (answer is not None or not back.executed):
+            if isinstance(answer, RowBatches):
+                answer.abandon()
+            return self._send_last(back.replacement)
+        if answer is None and not back.executed:
+            self._conversation.abandon()  # a fault of somebody's own leaves it without an answer
+        return self._begin_answer(answer)
+
+    def _begin_answer(self, answer: bytes | RowBatches | None) -> bytes:
         if isinstance(answer, RowBatches):
             self._batches = answer
             return self._next_rows()
-        return b"" if answer is None else self._send(answer)
+        if answer is not None:
+            return self._send_last(answer)
+        self._faults.responses.end()
+        return b""
+
+    def _close_now(self, reset: bool, answer: bytes | RowBatches | None = None) -> bytes:
+        if isinstance(answer, RowBatches):
+            answer.abandon()
+        self.closed, self.reset = True, reset
+        return b""
+
+    def _carry_out(self, data: bytes) -> bytes | RowBatches | None:
+        return self._answer(data[4], data[5], data[8:])
 
     def _answer(self, request: int, schema: int, body: bytes) -> bytes | RowBatches | None:
         try:
@@ -201,32 +266,48 @@ class Session:
         if self._conversation.interrupted:
             batches.abandon()
             self._batches = None
-            return self._send(EMPTY)
+            return self._send_last(EMPTY)
         try:
             body = batches.next_body()
         except (SqlFailure, WrongType) as error:
             if self._conversation.interrupted:
                 return self._next_rows()
             self._batches = None
-            return self._send(self._failure(error, b"".join(batches.partial)))
-        if batches.done:
-            self._batches = None
-        return self._send(encode_rows(body))
+            return self._send_last(self._failure(error, b"".join(batches.partial)))
+        if not batches.done:
+            return self._send(encode_rows(body))
+        self._batches = None
+        return self._send_last(encode_rows(body))
 
     def _failure(self, error: SqlFailure | WrongType, rows: bytes) -> bytes:
         if isinstance(error, WrongType):
             self._desk.hazard(HazardKind.COLUMN_TYPE, str(error))
-            return encode_failure(1, f"{error} aborts dqlite {self.engine.generation.name}")
+            return encode_failure(1, f"{error} aborts dqlite {self._shared.generation.name}")
         if self._lost:
             return self._leadership_lost()
-        rows = b"" if self.engine.clean_failures or error.before_rows else rows
+        rows = b"" if self._shared.clean_failures or error.before_rows else rows
         return encode_failure(error.code, error.message, rows)
 
     def _leadership_lost(self) -> bytes:
-        return encode_failure(_LEADERSHIP_LOST, self.engine.generation.lost_text)
+        return encode_failure(LEADERSHIP_LOST, self._shared.generation.lost_text)
+
+    def _send_last(self, data: bytes) -> bytes:
+        if self._plain:
+            return self._conversation.answer_frame(data)
+        data = self._send(data)
+        if self._unchecked:
+            self._conversation.abandon()
+        self._faults.responses.end()
+        return data
 
     def _send(self, data: bytes) -> bytes:
-        data = self._spoiler.spoil(self._conversation.answer_frame(data))
-        if self._spoiler.dropped:
-            self.closed, self.reset = True, self._spoiler.reset
+        if self._plain:
+            return self._conversation.answer_frame(data)
+        if not self._unchecked:
+            data = self._conversation.answer_frame(data)
+        data = self._faults.answer(data)
+        spoiled = self._faults.responses
+        self.pause = spoiled.pause
+        if spoiled.closed:
+            self.closed, self.reset = True, spoiled.reset
         return data

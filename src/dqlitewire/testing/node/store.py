@@ -15,9 +15,9 @@ from contextlib import ExitStack
 from typing import BinaryIO
 
 from dqlitewire.servers.releases import Release
+from dqlitewire.testing.folder import TemporaryFolder
 from dqlitewire.testing.node.connection import Connection
 from dqlitewire.testing.node.errors import SqlFailure
-from dqlitewire.testing.serving.folder import TemporaryFolder
 
 __all__ = ["Store"]
 

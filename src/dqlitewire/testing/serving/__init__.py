@@ -1,1 +1,1 @@
-"""The thread that serves, and what it owns: sockets, folders, locks."""
+"""The thread that serves, and what it owns: connections, listeners, calls of other threads."""

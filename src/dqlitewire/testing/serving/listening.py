@@ -15,7 +15,7 @@ import stat
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
-from dqlitewire.testing.serving.locks import lock, unlock
+from dqlitewire.testing.locks import lock, unlock
 
 __all__ = ["Listener", "listen_tcp", "listen_unix"]
 

@@ -10,24 +10,24 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-__all__ = ["Errands"]
+__all__ = ["CallQueue"]
 
 T = TypeVar("T")
-Errand = tuple[Callable[[], Any], Future[Any]]
+Call = tuple[Callable[[], Any], Future[Any]]
 
 
-class Errands:
+class CallQueue:
     """Functions that wait for the serving thread, in order."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Errand] = deque()
+        self._waiting: deque[Call] = deque()
         self._closed = False
 
     def add(self, function: Callable[[], T]) -> Future[T]:
         """Hand one over; the future says so if nobody runs it any more."""
         future: Future[T] = Future()
         self._waiting.append((function, future))
-        if self._closed:  # looked at after the errand stands in the queue: `close` or this sees it
+        if self._closed:  # looked at after the call stands in the queue: `close` or this sees it
             self._refuse()
         return future
 
@@ -48,10 +48,10 @@ class Errands:
         for _, future in self._taken():
             future.set_exception(RuntimeError("the server has stopped"))
 
-    def _taken(self) -> Iterator[Errand]:
+    def _taken(self) -> Iterator[Call]:
         while True:
             try:
-                errand = self._waiting.popleft()
+                call = self._waiting.popleft()
             except IndexError:
                 return
-            yield errand
+            yield call

@@ -1,4 +1,8 @@
-"""What the serving thread asks of what it serves: an engine and its sessions, or a stage and its plays."""
+"""What the serving thread asks of the service behind it: an embedded node's engine, or a script.
+
+`Service` answers `connect` with one `ServiceSession` for each connection: bytes go in by `receive`, bytes
+come out by `step`. Neither knows a socket, and only the serving thread calls them.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,10 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from dqlitewire.testing.node.cluster import Member
 
-__all__ = ["Served", "ServedSession"]
+__all__ = ["Service", "ServiceSession"]
 
 
-class ServedSession(Protocol):
+class ServiceSession(Protocol):
     """One connection without its socket; see `dqlitewire.testing.node.session.Session`."""
 
     number: int
@@ -22,12 +26,12 @@ class ServedSession(Protocol):
 
     @property
     def pause(self) -> float:
-        """Seconds to wait before the last returned bytes are sent."""
+        """Seconds to wait before the bytes returned last are sent; before the next step if there are none."""
         ...
 
     @property
     def write_size(self) -> int | None:
-        """Bytes to send at a time."""
+        """Bytes to send at a time, None for as many as fit."""
         ...
 
     @property
@@ -56,13 +60,18 @@ class ServedSession(Protocol):
         """End."""
 
 
-class Served(Protocol):
-    """What answers; see `dqlitewire.testing.node.engine.Engine`."""
+class Service(Protocol):
+    """What answers; see `dqlitewire.testing.node.engine.Engine`.
+
+    Attributes:
+        stopping: Set by the thread: whatever runs shall end.
+        breathe: Set by the thread: to be called now and then in the middle of a step that takes long.
+    """
 
     stopping: bool
     breathe: Callable[[], None]
 
-    def connect(self, member: Member) -> ServedSession:
+    def connect(self, member: Member) -> ServiceSession:
         """Begin a connection."""
         ...
 

@@ -1,0 +1,75 @@
+"""The calls with which a test orders faults: one for each kind, with that kind's own arguments."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec
+
+from dqlitewire.faults.checks import shown
+from dqlitewire.faults.delivery import FaultList
+from dqlitewire.faults.fault import Fault
+from dqlitewire.faults.kinds import Corrupt, Delay, Drop, Fail, Hold, Split
+
+__all__ = ["FaultMethods"]
+
+P = ParamSpec("P")
+
+
+def _orders(name: str, kind: Callable[P, Fault]) -> Callable[Concatenate[FaultMethods, P], Fault]:
+    def method(self: FaultMethods, /, *args: P.args, **kwargs: P.kwargs) -> Fault:
+        return self.order(kind(*args, **kwargs))
+
+    # the kind's own signature and words, for `help` and editors
+    taken = inspect.signature(kind)
+    this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    signature = taken.replace(parameters=[this, *taken.parameters.values()], return_annotation="Fault")
+    setattr(method, "__signature__", signature)  # noqa: B010  no attribute that functions are known to have
+    method.__name__, method.__qualname__ = name, f"FaultMethods.{name}"
+    own = (kind.__doc__ or "").rstrip()
+    common = (Fault.__doc__ or "").partition("    Args:\n")[2]
+    method.__doc__ = f"{own}\n{common}" if "Args:" in own else f"{own}\n\n    Args:\n{common}"
+    return method
+
+
+class FaultMethods:
+    """Faults for all nodes of a server or cluster; they strike in the order in which they were ordered.
+
+    Every call takes the arguments of its kind of fault, and those that all faults have (see `Fault`): `on`,
+    `sql`, `connection`, `times`, `after`, `direction`, `probability`. It returns the fault.
+    """
+
+    @property
+    def _faults(self) -> FaultList:
+        # where orders go: each class that takes them has its own
+        raise NotImplementedError
+
+    def order(self, fault: Fault) -> Fault:
+        """Order a fault made by hand, of a kind of one's own for example.
+
+        Args:
+            fault: The fault.
+
+        Raises:
+            TypeError: It is no fault.
+            RuntimeError: Nothing runs.
+        """
+        if not isinstance(fault, Fault):  # pyright: ignore
+            raise TypeError(f"fault {shown(fault)}, must be a Fault")
+        self._faults.order(fault)
+        return fault
+
+    def clear_faults(self) -> None:
+        """Cancel all ordered faults.
+
+        Raises:
+            RuntimeError: Nothing runs.
+        """
+        self._faults.clear()
+
+    fail_next = _orders("fail_next", Fail)
+    drop_after = _orders("drop_after", Drop)
+    delay = _orders("delay", Delay)
+    split_writes = _orders("split_writes", Split)
+    corrupt = _orders("corrupt", Corrupt)
+    hold = _orders("hold", Hold)

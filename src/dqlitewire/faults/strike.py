@@ -1,0 +1,115 @@
+"""What a fault sees of the request that it strikes, and what it may do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from dqlitewire.constants import RequestType
+
+__all__ = ["Effects", "RequestRecord", "Strike"]
+
+_WITH_SQL = (RequestType.PREPARE, RequestType.EXEC_SQL, RequestType.QUERY_SQL)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """One request as it came: for faults, and for assertions about what a driver sends.
+
+    Attributes:
+        connection: Number of the connection, counted from 1.
+        type: Request type; an int where the protocol has no name for it.
+        schema: Schema byte.
+        body: The bytes behind the header.
+        index: Number of the request on its connection, counted from 1.
+        prepared_sql: The SQL text behind the statement's id, of EXEC and QUERY; None if it is not known.
+    """
+
+    connection: int
+    type: int
+    schema: int
+    body: bytes
+    index: int = 0
+    prepared_sql: str | None = field(default=None, repr=False)
+
+    @property
+    def sql(self) -> str | None:
+        """The SQL text, of requests that carry one."""
+        if self.type not in _WITH_SQL:
+            return None
+        end = self.body.find(0, 8)
+        return self.body[8:end].decode("utf-8", "replace") if end >= 0 else None
+
+
+@dataclass(slots=True)
+class Effects:
+    """What the faults want of the one who carries the bytes: the server's thread, or a proxy's task.
+
+    Faults never wait, write or close themselves; they say it here.
+
+    Attributes:
+        pause: Seconds to wait before the bytes that were returned last go out.
+        write_size: Bytes to write at a time, None for as many as fit; `write_pause` seconds apart.
+        closed: The connection ends behind the bytes that were returned last; `reset` says by RST.
+        held: Nothing goes out in this direction any more, though the connection stays open.
+        executed: The request is carried out.
+        replacement: A frame to send instead of the answer, None to send the answer.
+    """
+
+    pause: float = 0.0
+    write_size: int | None = None
+    write_pause: float = 0.0
+    closed: bool = False
+    reset: bool = False
+    held: bool = False
+    executed: bool = True
+    replacement: bytes | None = None
+
+
+class Strike:
+    """One fault, striking one request or its answer; handed to each of the fault's hooks.
+
+    Attributes:
+        request: The request that is answered.
+        sql: Its SQL text; for EXEC and QUERY the one that was prepared. None if it has none.
+        frames: How many frames were spoiled before this one.
+        state: For the fault's own use, None at first; each strike has its own.
+    """
+
+    __slots__ = ("_effects", "_texts", "frames", "request", "sql", "state")
+
+    def __init__(self, request: RequestRecord, effects: Effects, texts: dict[int, str]) -> None:
+        self.request = request
+        self.sql = request.prepared_sql or request.sql
+        self.frames = 0
+        self.state: Any = None
+        self._effects = effects
+        self._texts = texts
+
+    def wait(self, seconds: float) -> None:
+        """Let this frame go out so many seconds later; in `frame`."""
+        self._effects.pause += seconds
+
+    def split(self, size: int, pause: float = 0.0) -> None:
+        """Let this frame go out `size` bytes at a time, `pause` seconds apart; in `frame`."""
+        self._effects.write_size, self._effects.write_pause = size, pause
+
+    def close(self, *, reset: bool = False) -> None:
+        """End the connection: in `begin` at once, in `frame` behind what it returns."""
+        self._effects.closed, self._effects.reset = True, reset
+
+    def hold(self) -> None:
+        """Let nothing go out any more, and the connection stay open."""
+        self._effects.held = True
+
+    def skip(self) -> None:
+        """Do not carry the request out; in `begin`."""
+        self._effects.executed = False
+
+    def answer(self, frame: bytes) -> None:
+        """Send a frame of ours instead of the answer; in `begin`, by faults that have `replaces_answer`."""
+        self._effects.replacement = frame
+
+    def failure_text(self, code: int) -> str:
+        """Return the text that a node sends with a code of FAILURE."""
+        return self._texts.get(code, "failed on order")
