@@ -28,10 +28,11 @@ from .events import (
     Side,
 )
 from .frames import LazyFrame, RawRequest
-from .observer.exchange import Exchange
+from .incoming import BadHeader, Greeting, Incoming, Refused
+from .observer.exchange import Exchange, Frame
 from .observer.observer import Observer
-from .observer.overheard import End, Frame, Gap, Garbage, Opaque, Preamble
-from .server import BadHeader, Greeting, Incoming, Refused, ServerConversation
+from .observer.stream_events import End, Gap, Garbage, Opaque, Preamble
+from .server import ServerConversation
 from .session import Session, Statement
 from .table import TABLE, Step, Turn, follow
 

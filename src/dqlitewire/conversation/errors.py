@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..exceptions import StreamError
-from .frames import type_name
+from ..header import type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,22 +14,21 @@ a time, as for the buffer.
 
 from __future__ import annotations
 
-from ..buffer import ReadBuffer
 from ..checks import checked_number, readable
 from ..codec import MessageEncoder
-from ..constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
+from ..constants import PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
 from ..exceptions import DecodeError, HandshakeError, StreamError
-from ..guard import Guarded, bare, even_broken, guarded, guarded_steps
-from ..limits import DEFAULT_MAX_MESSAGE_SIZE
+from ..guard import Guarded, even_broken, guarded, guarded_steps
 from ..messages import EmptyResponse, LeaderResponse, ServersResponse
 from ..messages.base import Header
 from ..servers.generation import Generation, checked_generation
 from ..servers.refusals import forgiven, knows_type, refusal, schema_for
 from .batches import PAGE_SIZE, batch_rows
 from .errors import wrong_answer
-from .events import Ended, Ending, Event, Phase
+from .events import Ended, Ending, Phase
 from .frame_log import frame_log as frame_logger
 from .frames import FrameReader, LazyFrame, answer_key, whole_frame
+from .incoming import BadHeader, Greeting, Incoming, Refused, RequestStream
 from .table import FIRST, UNKNOWN_REQUEST, Place, Turn
 
 TYPE_CHECKING = False
@@ -38,66 +37,11 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from ..limits import Limits
-    from ..messages import FailureResponse, Message
+    from ..messages import Message
 
-__all__ = ["BadHeader", "Greeting", "Incoming", "Refused", "ServerConversation"]
+__all__ = ["ServerConversation"]
 
 _EMPTY = int(ResponseType.EMPTY)
-_VERSIONS = (PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY)
-
-
-class Greeting(Event):
-    """The handshake; a version that is not `accepted` means to close without a word."""
-
-    __slots__ = ("accepted", "version")
-    __match_args__ = ("version", "accepted")
-
-    def __init__(self, version: int, accepted: bool) -> None:
-        self.version = version
-        self.accepted = accepted
-
-
-class BadHeader(Event):
-    """A header that announces no body, or one above the cap; nothing behind it can be read."""
-
-    __slots__ = ("schema", "type", "words")
-    __match_args__ = ("words", "type", "schema")
-
-    def __init__(self, words: int, type: int, schema: int) -> None:
-        self.words = words
-        self.type = type
-        self.schema = schema
-
-
-class Incoming(LazyFrame):
-    """One request frame, decoded when asked."""
-
-    __slots__ = ()
-    __match_args__ = ("type", "schema", "message")
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data, True)
-
-    def refusal(self, generation: Generation) -> FailureResponse | None:
-        """Return what a server of a generation says to this frame if it refuses it, None if it says
-        nothing."""
-        return refusal(self.type, self.schema, self.error, generation)
-
-    def __repr__(self) -> str:
-        return f"<Incoming {self.type_name} schema {self.schema}, {self.size} bytes>"
-
-
-class Refused(Event):
-    """A request that is to be answered by `refusal`; without one a server says nothing and reads nothing
-    more."""
-
-    __slots__ = ("error", "frame", "refusal")
-    __match_args__ = ("frame", "refusal", "error")
-
-    def __init__(self, frame: bytes, refusal: FailureResponse | None, error: DecodeError | None) -> None:
-        self.frame = frame
-        self.refusal = refusal
-        self.error = error
 
 
 class ServerConversation(Guarded):
@@ -132,13 +76,7 @@ class ServerConversation(Guarded):
         self.current: Any = None
         self._encoder = MessageEncoder(limits=limits)
         self._reader = FrameReader(limits)
-        most = DEFAULT_MAX_MESSAGE_SIZE if limits is None else limits.max_message_size
-        self._most = most or 1 << 35  # bytes of one frame
-        self._buffer = ReadBuffer(most)
-        self._feed = bare(self._buffer.feed)
-        self._peek = bare(self._buffer.peek_bytes)
-        self._read_bytes = bare(self._buffer.read_bytes)
-        self._read_frame = bare(self._buffer.read_message)
+        self._requests = RequestStream(limits)
         self._place: Place | None = None  # of the open request
         self._frame = b""  # the open request
         self._log = frame_logger("server", False, frame_log)
@@ -158,7 +96,7 @@ class ServerConversation(Guarded):
     @property
     def buffered(self) -> int:
         """Bytes received that are not part of a request handed out."""
-        return self._buffer.available()
+        return self._requests.available
 
     @property
     def answer_open(self) -> bool:
@@ -169,13 +107,7 @@ class ServerConversation(Guarded):
     def interrupted(self) -> bool:
         """Whether a query is open and the next request is an INTERRUPT."""
         place = self._place
-        if place is None or place.draining is None:
-            return False
-        header = self._peek(HEADER_SIZE)
-        if header is None or header[4] != RequestType.INTERRUPT:
-            return False
-        size = HEADER_SIZE + 8 * int.from_bytes(header[:4], "little")
-        return HEADER_SIZE < size <= min(self._buffer.available(), self._most)
+        return place is not None and place.draining is not None and self._requests.has_interrupt
 
     # ------------------------------------------------------------------ requests
 
@@ -195,7 +127,7 @@ class ServerConversation(Guarded):
         if not data:
             self._end()
         elif self._phase not in _DEAF:
-            self._feed(data)
+            self._requests.feed(data)
 
     @guarded
     def next_event(self) -> Greeting | Incoming | BadHeader | None:
@@ -208,25 +140,20 @@ class ServerConversation(Guarded):
             return self._greeting()
         if self._phase is not Phase.OPEN or self._place is not None:
             return None
-        header = self._peek(HEADER_SIZE)
-        if header is None:
-            return None
-        words = int.from_bytes(header[:4], "little")
-        if not words or HEADER_SIZE + 8 * words > self._most:
+        said = self._requests.next()
+        if type(said) is bytes:
+            return self._incoming(said)
+        if isinstance(said, BadHeader):
             self._phase = Phase.BROKEN
-            return BadHeader(words, header[4], header[5])
-        frame = self._read_frame()
-        return None if frame is None else self._incoming(frame)
+            return said
+        return None
 
     def _greeting(self) -> Greeting | None:
-        word = self._read_bytes(8)
-        if word is None:
-            return None
-        version = int.from_bytes(word, "little")
-        accepted = version in _VERSIONS
-        self._phase = Phase.OPEN if accepted else Phase.BROKEN
-        self.version = version
-        return Greeting(version, accepted)
+        greeting = self._requests.greeting()
+        if greeting is not None:
+            self._phase = Phase.OPEN if greeting.accepted else Phase.BROKEN
+            self.version = greeting.version
+        return greeting
 
     def _incoming(self, frame: bytes) -> Incoming:
         incoming = Incoming(frame)
@@ -353,7 +280,7 @@ class ServerConversation(Guarded):
         if self._log is not None:
             self._log(True, frame[4], len(frame), LazyFrame(frame, False).message)
         if ends_both:
-            self._read_frame()  # the INTERRUPT
+            self._requests.next()  # the INTERRUPT
         if then.ended:
             self._place = self.current = None
         else:
@@ -395,7 +322,7 @@ class ServerConversation(Guarded):
         """Return the bytes that came behind CONNECT, once."""
         if self._phase is not Phase.RAFT:
             raise StreamError("no CONNECT has come")
-        return self._read_bytes(self._buffer.available()) or b""
+        return self._requests.rest()
 
     @even_broken
     def receive_eof(self) -> Ended:
@@ -407,31 +334,19 @@ class ServerConversation(Guarded):
 
     def _end(self) -> Ended:
         self._ended = True
-        leftover = self._leftover()
+        requests = self._requests
+        leftover = requests.incomplete() if self._phase is Phase.OPEN else requests.available
         if self._phase is Phase.RAFT:
             ending = Ending.CLEAN
         elif leftover:
             ending = Ending.MID_FRAME
         elif self._place is not None and self._place.turn is Turn.STREAMING:
             ending = Ending.MID_ANSWER
-        elif self._place is not None or self._buffer.available():
+        elif self._place is not None or requests.available:
             ending = Ending.UNANSWERED
         else:
             ending = Ending.CLEAN
         return Ended(ending, leftover)
-
-    def _leftover(self) -> int:
-        """Return how many of the bytes that wait are no whole frame."""
-        left = self._buffer.available()
-        if self._phase is not Phase.OPEN or not left:
-            return left
-        waiting, position = self._peek(left) or b"", 0
-        while left >= HEADER_SIZE:
-            size = HEADER_SIZE + 8 * int.from_bytes(waiting[position : position + 4], "little")
-            if not HEADER_SIZE < size <= min(left, self._most):
-                break
-            position, left = position + size, left - size
-        return left
 
     def _refuse(self, broken_by: BaseException) -> NoReturn:
         raise StreamError("the conversation is broken") from broken_by

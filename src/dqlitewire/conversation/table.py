@@ -20,6 +20,7 @@ from enum import IntEnum
 
 from ..constants import RequestType, ResponseType
 from ..messages import requests as declarations
+from ..record import Record, record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ __all__ = [
 DONE = int(ResponseType.ROWS)  # a ROWS frame that ends its answer
 PART = DONE | 1 << 16  # a ROWS frame with more to come
 _FAILURE, _EMPTY = int(ResponseType.FAILURE), int(ResponseType.EMPTY)
+_TO_RAFT = RequestType.CONNECT  # the one request that is the last of its connection
 ANSWER_NAMES = {int(answer): answer.name for answer in ResponseType} | {DONE: "ROWS done", PART: "ROWS part"}
 
 
@@ -55,17 +57,14 @@ class Turn(IntEnum):
     RAFT = 4  # the connection is raft's
 
 
-class Step:
+@record
+class Step(Record):
     """One row of the table: in this turn of this request, this answer leads to that turn."""
 
-    __slots__ = ("answer", "request", "then", "turn")
-    __match_args__ = ("request", "turn", "answer", "then")
-
-    def __init__(self, request: RequestType, turn: Turn, answer: int, then: Turn) -> None:
-        self.request = request
-        self.turn = turn
-        self.answer = answer
-        self.then = then
+    request: RequestType
+    turn: Turn
+    answer: int
+    then: Turn
 
     def __repr__(self) -> str:
         answer = ANSWER_NAMES[self.answer]
@@ -98,7 +97,7 @@ _ROWS_STEPS = (
 def _steps(kind: RequestType, answers: tuple[int, ...]) -> list[Step]:
     if DONE in answers:
         return [Step(kind, *step) for step in _ROWS_STEPS]
-    if kind is RequestType.CONNECT:
+    if kind is _TO_RAFT:
         return []
     return [Step(kind, Turn.WAITING, int(answer), Turn.ENDED) for answer in (*answers, _FAILURE)]
 
@@ -108,7 +107,7 @@ TABLE: tuple[Step, ...] = tuple(
 )
 
 
-class Place:
+class Place(Record):
     """A request in a turn: where each allowed answer leads, and where an INTERRUPT sent behind it does.
 
     Attributes:
@@ -119,12 +118,16 @@ class Place:
         is_draining: whether an INTERRUPT follows.
     """
 
-    __slots__ = ("after", "draining", "ended", "is_draining", "turn")
+    turn: Turn
+    after: dict[int, Place]
+    draining: Place | None
+    ended: bool
+    is_draining: bool
 
     def __init__(self, turn: Turn) -> None:
         self.turn = turn
-        self.after: dict[int, Place] = {}
-        self.draining: Place | None = None
+        self.after = {}
+        self.draining = None
         self.ended = turn is Turn.ENDED
         self.is_draining = turn is Turn.DRAINING
 
@@ -139,7 +142,7 @@ class Place:
 
 
 def _linked(kind: RequestType) -> Place:
-    first = Turn.RAFT if kind is RequestType.CONNECT else Turn.WAITING
+    first = Turn.RAFT if kind is _TO_RAFT else Turn.WAITING
     places = {turn: Place(turn) for turn in (first, *Turn)}
     for step in TABLE:
         if step.request is kind:
