@@ -43,12 +43,12 @@ PER_CALL = "holds no state of its own"
 
 KNOWN = {
     "cli/output.py: CLEARED": CONSTANT,
-    "codec.py: _REQUEST_READERS": FIRST_USE,
-    "codec.py: _RESPONSE_READERS": FIRST_USE,
-    "codec.py: _LEGACY_READERS": FIRST_USE,
+    "dispatch.py: LEGACY_READERS": FIRST_USE,
+    "dispatch.py: REQUEST_READERS": FIRST_USE,
+    "dispatch.py: RESPONSE_READERS": FIRST_USE,
     "conversation/frames.py: STRICT": PER_CALL,
     "conversation/normal.py: _NORMAL": CACHE,
-    "conversation/resync.py: _HEADERS": FIRST_USE,
+    "conversation/observer/resync.py: _HEADERS": FIRST_USE,
     "conversation/sql.py: SURVEYS": CACHE,
     "conversation/sql.py: _PLAIN": CONSTANT,
     "schema.py: cls.__abstractmethods__": "set while the class is made",

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 
 from ..checks import readable
-from ..codec import MessageDecoder, MessageEncoder, _encoded
+from ..codec import MessageDecoder, MessageEncoder, encoded
 from ..constants import HEADER_SIZE, PROTOCOL_VERSION, SQLITE_NOTFOUND, RequestType, ResponseType
 from ..exceptions import DecodeError, EncodeError, ServerFailure, StreamError
 from ..guard import ORDINARY, Guarded, bare, even_broken, frame_of, guarded, has_returned, unguarded
@@ -176,7 +176,7 @@ class ClientConversation(Guarded):
             raise _no_request(request) from None
         if seen is None or not (seen.plain and self._usual):
             return self._send(kind, request, allow)
-        frame = _encoded(request, self._options)
+        frame = encoded(request, self._options)
         if frame[5]:
             check_frame(kind, frame, self.generation, allow, request)
         self._queue.append((request, frame, FIRST[kind], seen))
@@ -187,7 +187,7 @@ class ClientConversation(Guarded):
         if not getattr(request, "IS_REQUEST", False):
             raise _no_request(request)
         seen = check_request(kind, request, self.session, self.generation, allow)
-        frame = _encoded(request, self._options)
+        frame = encoded(request, self._options)
         if kind in CHECKED_FIELDS or frame[5] or len(frame) > MAX_SAFE_BODY:
             check_frame(kind, frame, self.generation, allow, request)
         return self._sent((request, frame, FIRST.get(kind, UNKNOWN_REQUEST), seen))

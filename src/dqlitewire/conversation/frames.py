@@ -8,8 +8,9 @@ from __future__ import annotations
 from struct import calcsize
 
 from ..checks import whole_bytes
-from ..codec import REQUEST_TYPES, MessageDecoder
+from ..codec import MessageDecoder
 from ..constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY, ResponseType
+from ..dispatch import REQUEST_TYPES
 from ..exceptions import DecodeError, EncodeError, without_trace
 from ..header import ROW_PART, frame_size_at, type_name
 from ..limits import checked_limits

@@ -30,8 +30,8 @@ forward and decodes what it waits for when that is complete, so no frame is deco
 
 from __future__ import annotations
 
-from ...codec import RESPONSE_TYPES
 from ...constants import HEADER_SIZE, ResponseType
+from ...dispatch import RESPONSE_TYPES
 from ...exceptions import DecodeError
 from ...header import ROW_MARKERS, frame_size_at
 from ..events import Side
