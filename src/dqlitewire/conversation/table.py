@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ANSWER_NAMES",
     "DONE",
+    "FAILURE",
     "FIRST",
     "PART",
     "REQUESTS",
@@ -42,7 +43,7 @@ __all__ = [
 
 DONE = int(ResponseType.ROWS)  # a ROWS frame that ends its answer
 PART = DONE | 1 << 16  # a ROWS frame with more to come
-_FAILURE, _EMPTY = int(ResponseType.FAILURE), int(ResponseType.EMPTY)
+FAILURE, _EMPTY = int(ResponseType.FAILURE), int(ResponseType.EMPTY)
 _TO_RAFT = RequestType.CONNECT  # the one request that is the last of its connection
 ANSWER_NAMES = {int(answer): answer.name for answer in ResponseType} | {DONE: "ROWS done", PART: "ROWS part"}
 
@@ -83,13 +84,13 @@ REQUESTS: dict[RequestType, type[Request]] = {
 _ROWS_STEPS = (
     (Turn.WAITING, PART, Turn.STREAMING),
     (Turn.WAITING, DONE, Turn.ENDED),
-    (Turn.WAITING, _FAILURE, Turn.ENDED),
+    (Turn.WAITING, FAILURE, Turn.ENDED),
     (Turn.STREAMING, PART, Turn.STREAMING),
     (Turn.STREAMING, DONE, Turn.ENDED),
-    (Turn.STREAMING, _FAILURE, Turn.ENDED),
+    (Turn.STREAMING, FAILURE, Turn.ENDED),
     (Turn.DRAINING, PART, Turn.DRAINING),
     (Turn.DRAINING, DONE, Turn.ENDED),
-    (Turn.DRAINING, _FAILURE, Turn.ENDED),
+    (Turn.DRAINING, FAILURE, Turn.ENDED),
     (Turn.DRAINING, _EMPTY, Turn.ENDED),
 )
 
@@ -99,7 +100,7 @@ def _steps(kind: RequestType, answers: tuple[int, ...]) -> list[Step]:
         return [Step(kind, *step) for step in _ROWS_STEPS]
     if kind is _TO_RAFT:
         return []
-    return [Step(kind, Turn.WAITING, int(answer), Turn.ENDED) for answer in (*answers, _FAILURE)]
+    return [Step(kind, Turn.WAITING, int(answer), Turn.ENDED) for answer in (*answers, FAILURE)]
 
 
 TABLE: tuple[Step, ...] = tuple(
@@ -116,6 +117,7 @@ class Place(Record):
         draining: the place once an INTERRUPT follows, None for requests that it does not touch.
         ended: whether nothing can follow.
         is_draining: whether an INTERRUPT follows.
+        alone: the answers that are one frame and end the request without a FAILURE.
     """
 
     turn: Turn
@@ -123,6 +125,7 @@ class Place(Record):
     draining: Place | None
     ended: bool
     is_draining: bool
+    alone: frozenset[int]
 
     def __init__(self, turn: Turn) -> None:
         self.turn = turn
@@ -130,6 +133,7 @@ class Place(Record):
         self.draining = None
         self.ended = turn is Turn.ENDED
         self.is_draining = turn is Turn.DRAINING
+        self.alone = frozenset()
 
     def __repr__(self) -> str:
         return f"<{self.turn.name}: {self.allowed}>"
@@ -147,6 +151,7 @@ def _linked(kind: RequestType) -> Place:
     for step in TABLE:
         if step.request is kind:
             places[step.turn].after[step.answer] = places[step.then]
+    places[first].alone = frozenset(places[first].after) - {DONE, PART, FAILURE}
     if places[Turn.DRAINING].after:
         for turn in (Turn.WAITING, Turn.STREAMING):
             places[turn].draining = places[Turn.DRAINING]
