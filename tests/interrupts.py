@@ -21,7 +21,16 @@ from typing import Any
 import dqlitewire
 
 PACKAGE = str(Path(dqlitewire.__file__).parent)
-ALWAYS = ("/guard.py", "/buffer.py", "/client.py", "/server.py", "/observer.py", "/transcript.py")
+ALWAYS = (
+    "/guard.py",
+    "/buffer.py",
+    "/client.py",
+    "/sending.py",
+    "/server.py",
+    "/incoming.py",
+    "/observer.py",
+    "/transcript.py",
+)
 LONG = 100
 _NEVER = 1 << 60
 _GUARDS = "/generated/guard_"

@@ -40,40 +40,26 @@ these first; a request is found in the list or in the queue, and one that is in 
 
 from __future__ import annotations
 
-from collections import deque
-
 from ..checks import readable
-from ..codec import MessageDecoder, MessageEncoder, encoded
-from ..constants import HEADER_SIZE, PROTOCOL_VERSION, RequestType, ResponseType
+from ..codec import MessageDecoder
+from ..constants import HEADER_SIZE, PROTOCOL_VERSION, ResponseType
 from ..dispatch import words_and_key
-from ..exceptions import DecodeError, EncodeError, ServerFailure, StreamError
-from ..guard import ORDINARY, Guarded, bare, even_broken, frame_of, guarded, has_returned, unguarded
+from ..exceptions import ServerFailure
+from ..guard import ORDINARY, bare, even_broken, frame_of, guarded, has_returned, unguarded
 from ..messages import FailureResponse
 from ..servers.failures import Outcome
-from ..servers.generation import Generation, checked_generation, judge_generation, probe_generation
-from ..servers.hazards import (
-    CHECKED_FIELDS,
-    MAX_SAFE_BODY,
-    RUNS_SQL,
-    RUNS_STATEMENT,
-    Hazard,
-    check_frame,
-    check_request,
-)
-from ..sql.survey import SURVEYS, survey
-from ..text import shown
+from ..servers.generation import Generation, judge_generation
 from .errors import wrong_answer
 from .events import Answered, Ended, Ending, Interrupted, Lost, Phase, Probed, Rows, SessionLost
-from .frame_log import frame_log as frame_logger
-from .frames import STRICT, RawRequest, whole_frame
+from .frames import STRICT
 from .outcomes import failed, outcome_without_answer
-from .session import Session
-from .table import DONE, FAILURE, FIRST, PART, UNKNOWN_REQUEST, Turn
+from .sending import Probe, SendingHalf, is_roleless
+from .table import DONE, FAILURE, PART
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, NoReturn
+    from typing import Any
 
     from ..limits import Limits
     from .events import Event
@@ -84,15 +70,7 @@ __all__ = ["ClientConversation"]
 _EMPTY = int(ResponseType.EMPTY)
 
 
-class _Probe(RawRequest):
-    """A frame whose answer tells the server's generation."""
-
-
-def _no_request(message: object) -> EncodeError:
-    return EncodeError(f"got {shown(message, 60)}, a request is needed")
-
-
-class ClientConversation(Guarded):
+class ClientConversation(SendingHalf):
     """One connection to a server, without the socket.
 
     Args:
@@ -116,28 +94,15 @@ class ClientConversation(Guarded):
         frame_log: bool | None = None,
         **decoder_options: Any,
     ) -> None:
-        super().__init__()
-        self.version = version
-        self.generation = checked_generation(generation)
-        self.session = Session()
-        self._phase = Phase.NEW
-        self._encoder = MessageEncoder(version, limits=limits)
-        self._options = self._encoder._options
-        self._decoder = MessageDecoder(version=version, limits=limits, **decoder_options)
-        self._feed = bare(self._decoder.feed)
-        self._waiting = self._decoder._data  # the table is asked before a frame is decoded
-        self._decode_first: Callable[[], Any] = bare(self._decoder.decode)
-        self._decode_next: Callable[[], Any] = bare(self._decoder.decode_continuation)
-        self._readers, self._read_options = self._decoder._readers, self._decoder._options
-        self._queue: deque[Open] = deque()  # what was sent and has not ended
-        self._in_run = False  # the decoder is between two ROWS frames of a run
-        self._unlimited = (
-            limits is not None and (limits.max_message_size or MAX_SAFE_BODY + 1) > MAX_SAFE_BODY
-        )
-        self._roleless = False  # a CLUSTER was sent that is answered by nodes without roles
-        self._sends_fast = self._receives_fast = False  # see `_settle`
+        super().__init__(version, generation, limits, frame_log)
+        decoder = MessageDecoder(version=version, limits=limits, **decoder_options)
+        self._decoder = decoder
+        self._feed = bare(decoder.feed)
+        self._waiting = decoder._data  # the table is asked before a frame is decoded
+        self._decode_first: Callable[[], Any] = bare(decoder.decode)
+        self._decode_next: Callable[[], Any] = bare(decoder.decode_continuation)
+        self._readers, self._read_options = decoder._readers, decoder._options
         self._discarded = 0  # frames of the request at the head, since an INTERRUPT was sent behind it
-        self._log = frame_logger("client", True, frame_log)
         self._unsaid: list[Event] = []  # what `receive` is about to return, or was when it was interrupted
         self._were_open = 0  # requests that were open when it began
         self._over = False  # `receive_eof` has accounted for all requests
@@ -161,134 +126,6 @@ class ClientConversation(Guarded):
     def idle(self) -> bool:
         """Whether no request is open."""
         return self._over or not self._queue
-
-    # ------------------------------------------------------------------ sending
-
-    @guarded
-    def send(self, request: Any, *, allow: Hazard = Hazard.NONE) -> bytes:
-        """Return the bytes of a request, behind those of the handshake if it is the first, and expect its
-        answer.
-
-        Args:
-            request: the message.
-            allow: hazards to take knowingly, combined with `|`.
-
-        Returns:
-            The bytes to write to the socket.
-
-        Raises:
-            EncodeError: the request cannot be encoded; nothing was sent.
-            HazardError: it would harm the server; nothing was sent.
-            StreamError: the conversation is over.
-        """
-        session, seen = self.session, None
-        try:
-            kind = request.MSG_TYPE
-            if kind in RUNS_SQL:
-                seen = SURVEYS.get(request.sql) or survey(request.sql)
-            elif (
-                kind in RUNS_STATEMENT
-                and request.IS_REQUEST
-                and request.stmt_id in session.statements
-                and not session.closing
-            ):
-                seen = session.statements[request.stmt_id].seen
-        except AttributeError:
-            raise _no_request(request) from None
-        if seen is None or not (seen.plain and self._sends_fast):
-            return self._send(kind, request, allow)
-        frame = encoded(request, self._options)
-        if frame[5]:
-            check_frame(kind, frame, self.generation, allow, request)
-        self._queue.append((request, frame, FIRST[kind], seen))
-        return frame
-
-    def _send(self, kind: int, request: Any, allow: Hazard) -> bytes:
-        self._check_phase()
-        if not getattr(request, "IS_REQUEST", False):
-            raise _no_request(request)
-        seen = check_request(kind, request, self.session, self.generation, allow)
-        frame = encoded(request, self._options)
-        if kind in CHECKED_FIELDS or frame[5] or len(frame) > MAX_SAFE_BODY:
-            check_frame(kind, frame, self.generation, allow, request)
-        return self._sent((request, frame, FIRST.get(kind, UNKNOWN_REQUEST), seen))
-
-    @guarded
-    def send_frame(self, frame: bytes | bytearray | memoryview, *, allow: Hazard = Hazard.NONE) -> bytes:
-        """Return the bytes to send for a request frame, checked like a message as far as it decodes.
-
-        Args:
-            frame: exactly one frame, header included. In the events it stands as the message it decodes to,
-                or as a `RawRequest`.
-            allow: hazards to take knowingly, combined with `|`.
-
-        Returns:
-            The frame as bytes, behind those of the handshake if it is the first.
-
-        Raises:
-            EncodeError: it is not exactly one whole frame; nothing was sent.
-            HazardError: it would harm the server; nothing was sent.
-            StreamError: the conversation is over.
-        """
-        self._check_phase()
-        frame = whole_frame(frame, "request")
-        kind = frame[4]
-        check_frame(kind, frame, self.generation, allow, frame)
-        try:
-            request: Any = STRICT.read(frame, is_request=True)
-        except DecodeError:
-            return self._sent((RawRequest(frame), frame, FIRST.get(kind, UNKNOWN_REQUEST), None))
-        seen = check_request(kind, request, self.session, self.generation, allow)
-        return self._sent((request, frame, FIRST[kind], seen))
-
-    @guarded
-    def send_probe(self, db_id: int | None = None) -> bytes:
-        """Return the bytes that ask for the server's generation; the answer comes as Probed and sets it.
-
-        Args:
-            db_id: an opened database, which lets a newer server be told from an older one; None before OPEN.
-
-        Raises:
-            StreamError: the conversation is over.
-        """
-        self._check_phase()
-        frame = probe_generation(db_id)
-        return self._sent((_Probe(frame), frame, FIRST[frame[4]], None))
-
-    def _sent(self, entry: Open) -> bytes:
-        request, frame = entry[:2]
-        kind = frame[4]
-        if self._log is not None:
-            self._log(True, kind, len(frame), request)
-        if kind == RequestType.INTERRUPT and self._queue:
-            last, last_frame, place, seen = self._queue[-1]
-            self._queue[-1] = (last, last_frame, place.draining or place, seen)
-        elif kind in _CHANGES_SESSION:
-            self.session.sent(request)
-        elif kind == RequestType.CLUSTER:
-            self._roleless = self._roleless or _is_roleless(frame)
-        if self._phase is Phase.NEW:
-            frame = self._encoder.encode_handshake() + frame
-            self._phase = Phase.OPEN
-        if entry[2].turn is Turn.RAFT:
-            self._phase = Phase.RAFT
-        else:
-            self._queue.append(entry)
-        self._settle()
-        return frame
-
-    def _settle(self) -> None:
-        """Compute the flags of the fast path; to be called after whatever may change what they depend on."""
-        plain = self._log is None and self._phase is Phase.OPEN
-        self._sends_fast = plain and not (self._unlimited or self.session.in_memory)
-        self._receives_fast = plain and not (self._roleless or self._in_run)
-
-    def _check_phase(self) -> None:
-        if self._phase is not Phase.NEW and self._phase is not Phase.OPEN:
-            raise StreamError(f"the conversation is over: {self._phase.value}")
-
-    def _refuse(self, broken_by: BaseException) -> NoReturn:
-        raise StreamError("the conversation is broken") from broken_by
 
     def _left(self, error: BaseException, method: Callable[..., Any]) -> None:
         if self._error is None and not (method is _RECEIVE and self._is_unsaid(error)):
@@ -402,7 +239,7 @@ class ClientConversation(Guarded):
             return self._decode_next_frame()
         kind, size = self._waiting[4], self._decoder.pending_frame_size()
         message: Any
-        if kind == ResponseType.SERVERS and _is_roleless(self._queue[0][1]):
+        if kind == ResponseType.SERVERS and is_roleless(self._queue[0][1]):
             frame = self._decoder.take_frame()
             message = None if frame is None else STRICT.read(frame, is_request=False, servers_format=0)
         else:
@@ -440,7 +277,7 @@ class ClientConversation(Guarded):
         request, _, place, seen = entry
         if place.is_draining:
             self._drained(entry, kind, message, events)
-        elif type(request) is _Probe:
+        elif type(request) is Probe:
             self.generation = max(self.generation, judge_generation(message))
             events.append(Probed(self.generation, message, request))
         elif kind == FAILURE:
@@ -516,10 +353,3 @@ def _ends_request(event: Event) -> bool:
 
 _RECEIVE: Any = unguarded(ClientConversation.receive)
 _RECEIVE_EOF: Any = unguarded(ClientConversation.receive_eof)
-
-
-def _is_roleless(request_frame: bytes) -> bool:
-    return request_frame[4] == RequestType.CLUSTER and not any(request_frame[HEADER_SIZE:])
-
-
-_CHANGES_SESSION = frozenset({RequestType.OPEN, RequestType.PREPARE, RequestType.FINALIZE})

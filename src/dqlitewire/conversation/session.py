@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
     from ..sql.survey import Survey
 
-__all__ = ["Session", "Statement", "loses_session"]
+__all__ = ["FOLLOWED", "Session", "Statement", "loses_session"]
+
+FOLLOWED = frozenset(cls.MSG_TYPE for cls in (OpenRequest, PrepareRequest, FinalizeRequest))  # by `sent`
 
 _MAY_ROLL_BACK = TX_AUTO_ROLLBACK_PRIMARY_CODES | {SQLITE_CONSTRAINT}
 (_NO_TRANSACTION,) = NO_TRANSACTION_MESSAGE_SUBSTRINGS
