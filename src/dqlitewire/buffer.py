@@ -1,23 +1,23 @@
 """Framing and nothing about messages: bytes go in as they arrive, whole frames come out.
 
 The bytes that wait are one bytearray. New ones are appended; a frame that is taken is copied once and deleted
-from the front, which in CPython moves the start of the array and copies nothing (the memory is given back when
+from the front, which in CPython moves the start of the array and copies nothing (memory is given back when
 less than half of it is in use). So the work is linear in the bytes, however they are cut.
 
     _data:   | frame | frame | first bytes of a frame |
              take and delete here          append here
 
-Skipping. A frame may announce more bytes than are allowed, or than anybody wants to hold. `skip_message` drops
-what has come of it and counts the rest in `_skip`; `feed` then drops that many bytes as they arrive
+Skipping. A frame may announce more bytes than are allowed, or than anybody wants to hold. `skip_message`
+drops what has come of it and counts the rest in `_skip`; `feed` then drops that many bytes as they arrive
 (`_swallow`), and `_skipped` remembers the end of it for the next call of `skip_message`, which says True once
-for each frame. Reading on instead of asking again forgets that answer.
+for each frame. Taking the next frame instead of asking again forgets that answer.
 
     skip_message() -> False, _skip = 900   feed(900 bytes)   _skipped = True   skip_message() -> True
 
-Single owner and poison. Every method that changes something is `guarded`, as those of the decoder
+Single owner and poison. Every method that changes something is `guarded`, as those of the decoder are
 (`guard.py`): one thread at a time, and an object whose stream has lost its meaning, through an error in the
-middle of a frame or an interrupt inside a method, raises `PoisonedError` until `reset()`. Nothing here catches
-`BaseException`: a method raises before it has changed anything.
+middle of a frame or an interrupt inside a method, raises `PoisonedError` until `reset()`. Nothing here
+catches `BaseException`: a method raises before it has changed anything.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Frames(Guarded):
         data = self._data
         if len(data) < HEADER_SIZE:
             return False
-        size = frame_size_at(data)
+        size = 8 + 8 * _words(data)[0]  # header.frame_size
         return len(data) >= size or size > self._options.max_message_size
 
     def available(self) -> int:
@@ -147,7 +147,7 @@ class Frames(Guarded):
         # Two copies of a few bytes are quicker than a view of them and one copy.
         taken = bytes(data[:size]) if size <= _FEW else b"".join((memoryview(data)[:size],))
         del data[:size]
-        self._skipped = False  # the frame behind the skipped one is gone too: nobody can ask about the skip
+        self._skipped = False  # behind the skipped frame another is gone: the answer would be about that one
         return taken
 
     def _skip_frame(self) -> bool:

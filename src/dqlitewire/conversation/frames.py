@@ -1,4 +1,4 @@
-"""Whole frames as bytes, read no further than asked: the header at once, the message when somebody wants it.
+"""Whole frames as bytes, decoded when their message is asked for.
 
 Tools and servers meet frames that the codec refuses; here these are data (`error` says why), not exceptions.
 """

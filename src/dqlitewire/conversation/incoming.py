@@ -59,7 +59,7 @@ class Incoming(LazyFrame):
         super().__init__(data, True)
 
     def refusal(self, generation: Generation) -> FailureResponse | None:
-        """Return what a server of a generation says to this frame if it refuses it, None if it says
+        """Return the FAILURE of a server of a generation that refuses this frame; None where it says
         nothing."""
         return refusal(self.type, self.schema, self.error, generation)
 

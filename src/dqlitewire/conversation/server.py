@@ -1,15 +1,21 @@
 """The server's side: bytes in, requests out one at a time; answers in, checked against the table, bytes out.
 
 The contract: a request must be answered whole before the next one comes out; what was sent ahead waits in
-order, as in dqlite, where it waits in the socket. There are two levels. `next_event` judges nothing and is
-for servers that play a given generation; `next_request` hands out decoded requests and says how to refuse the
-others.
+order, as it waits in the socket of a dqlite node. Requests can be had on two levels:
 
-An INTERRUPT directly behind a running query is seen before its turn (`interrupted`), so that one EMPTY can
-end both.
+* `next_event` hands out frames and judges nothing; it is for servers that judge requests themselves.
+* `next_request` hands out decoded requests, and a `Refused` for what a server of `generation` refuses.
 
-An interrupt of another kind, such as `KeyboardInterrupt`, breaks the conversation (`guard.py`). One owner at
-a time, as for the buffer.
+Answers are looked up in the table (`table.py`) from the place of the open request, `_place`: an answer that
+leads nowhere raises and changes nothing, PART keeps the request open, any other one closes it.
+
+    next_event/next_request       answer(PART)  answer(DONE)
+    nothing open ----> WAITING ----> STREAMING ----> nothing open
+
+A query and the INTERRUPT behind it are the exception to one at a time. The INTERRUPT is seen before its turn
+(`interrupted`), and one EMPTY then ends both; if the query ends by itself the INTERRUPT comes out next.
+
+`KeyboardInterrupt` and the like break the conversation (`guard.py`). One owner at a time, as for the buffer.
 """
 
 from __future__ import annotations
@@ -117,6 +123,9 @@ class ServerConversation(Guarded):
 
         What came whole before the end still comes out; what comes when nothing more is read is dropped.
 
+        Args:
+            data: the bytes, cut anywhere.
+
         Raises:
             StreamError: the stream has ended, or the conversation is broken.
         """
@@ -131,8 +140,11 @@ class ServerConversation(Guarded):
 
     @guarded
     def next_event(self) -> Greeting | Incoming | BadHeader | None:
-        """Return the next thing the client says as it is; None if nothing is complete, or an answer is still
-        open."""
+        """Return the next handshake, frame or bad header as it came, without judging it.
+
+        Returns:
+            None if nothing is complete, or while the request before is not answered.
+        """
         return self._next_event()
 
     def _next_event(self) -> Greeting | Incoming | BadHeader | None:
@@ -174,7 +186,11 @@ class ServerConversation(Guarded):
 
     @guarded
     def next_request(self) -> Any:
-        """Return the next request decoded, a Refused, or None if no more is complete.
+        """Return the next request, decoded.
+
+        Returns:
+            A message; a Refused if a server of this generation does not accept it; None if nothing is
+            complete.
 
         Raises:
             HandshakeError: a version nobody speaks: close without a word.
@@ -235,6 +251,9 @@ class ServerConversation(Guarded):
 
         LEADER is laid out by the handshake and SERVERS by the format asked for.
 
+        Args:
+            message: the answer, or one frame of it.
+
         Raises:
             WrongAnswerError: the table does not allow it here; nothing has changed.
             EncodeError: it cannot be encoded; nothing has changed.
@@ -255,9 +274,10 @@ class ServerConversation(Guarded):
 
     @guarded
     def answer_frame(self, frame: bytes | bytearray | memoryview, *, unchecked: bool = False) -> bytes:
-        """Return `frame`, an answer that was encoded elsewhere; only its header and marker are looked at.
+        """Return `frame`, an answer that was encoded elsewhere, as bytes; only header and marker are read.
 
         Args:
+            frame: exactly one frame, header included.
             unchecked: let a wrong answer pass; it leaves the request open.
 
         Raises:
@@ -288,7 +308,7 @@ class ServerConversation(Guarded):
         return frame
 
     def _schema_asked(self) -> int:
-        # only PREPARE has its schema repeated in the answer
+        """Return the highest schema that the answer may have: that of the request, for PREPARE alone."""
         if self._frame[4:5] != _PREPARE:
             return 0
         return schema_for(_PREPARE[0], self._frame[5], self.generation) or 0
@@ -297,8 +317,16 @@ class ServerConversation(Guarded):
     def rows(
         self, column_names: Sequence[str], rows: Iterable[Sequence[Any]], *, typed: bool = False
     ) -> Iterator[bytes]:
-        """Yield the frames of a result; see `batch_rows`. An INTERRUPT seen between two frames ends it with
-        EMPTY."""
+        """Yield the frames of a result; an INTERRUPT that is seen between two of them ends it with EMPTY.
+
+        Args:
+            column_names: repeated in every frame.
+            rows: sequences of values; with `typed`, pairs of types and values (see `batch_rows`).
+            typed: whether the rows bring their types.
+
+        Raises:
+            WrongAnswerError: the open request cannot be answered by ROWS.
+        """
         for message in batch_rows(column_names, rows, self.page_size, typed=typed):
             if self.interrupted:
                 yield self.interrupt()
@@ -319,7 +347,11 @@ class ServerConversation(Guarded):
 
     @guarded
     def raft_data(self) -> bytes:
-        """Return the bytes that came behind CONNECT, once."""
+        """Return the bytes that came behind CONNECT, once.
+
+        Raises:
+            StreamError: no CONNECT has come.
+        """
         if self._phase is not Phase.RAFT:
             raise StreamError("no CONNECT has come")
         return self._requests.rest()

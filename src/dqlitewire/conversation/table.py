@@ -1,5 +1,4 @@
-"""The order of the protocol as one table: which answers each request may get, in which turn, and what
-follows.
+"""The order of the protocol as one table: which answers a request may get in which turn, and what follows.
 
 A connection is a queue of requests. The one at its head is in a turn; each frame from the server is looked up
 in `TABLE` and moves it to the next turn, until it has ended and the next request is at the head. The answers
