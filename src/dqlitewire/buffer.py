@@ -67,7 +67,7 @@ class Frames(Guarded):
         data = self._data
         if len(data) < HEADER_SIZE:
             return False
-        size = 8 + 8 * _words(data)[0]  # header.frame_size
+        size: int = 8 + 8 * _words(data)[0]  # header.frame_size
         return len(data) >= size or size > self._options.max_message_size
 
     def available(self) -> int:

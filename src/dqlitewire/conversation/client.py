@@ -100,7 +100,7 @@ class ClientConversation(SendingHalf):
         self._feed = bare(decoder.feed)
         self._waiting = decoder._data  # the table is asked before a frame is decoded
         self._decode_first: Callable[[], Any] = bare(decoder.decode)
-        self._decode_next: Callable[[], Any] = bare(decoder.decode_continuation)
+        self._decode_continuation: Callable[[], Any] = bare(decoder.decode_continuation)
         self._readers, self._read_options = decoder._readers, decoder._options
         self._discarded = 0  # frames of the request at the head, since an INTERRUPT was sent behind it
         self._unsaid: list[Event] = []  # what `receive` is about to return, or was when it was interrupted
@@ -160,10 +160,11 @@ class ClientConversation(SendingHalf):
         queue, waiting = self._queue, self._waiting
         events: list[Event] = []
         self._were_open, self._unsaid = len(queue), events
-        if not self._receives_fast:
+        if self._receives_fast:
+            if type(data) is bytes and queue and not waiting and self._receive_alone(data, events):
+                return events
+        elif self._phase is not Phase.OPEN:
             self._check_phase()
-        elif type(data) is bytes and queue and not waiting and self._receive_alone(data, events):
-            return events
         if type(data) is not bytes:
             data = readable(data)
         if not data:
@@ -235,24 +236,25 @@ class ClientConversation(SendingHalf):
 
     def _decode(self) -> Any:
         """Decode the next frame, None while it is incomplete."""
-        if self._log is None and not self._roleless:
-            return self._decode_next_frame()
+        if self._log is not None or self._roleless:
+            return self._decode_specially()
+        return self._decode_next() if self._in_run else self._decode_first()
+
+    def _decode_specially(self) -> Any:
         kind, size = self._waiting[4], self._decoder.pending_frame_size()
         message: Any
         if kind == ResponseType.SERVERS and is_roleless(self._queue[0][1]):
             frame = self._decoder.take_frame()
             message = None if frame is None else STRICT.read(frame, is_request=False, servers_format=0)
         else:
-            message = self._decode_next_frame()
+            message = self._decode_next() if self._in_run else self._decode_first()
         if self._log is not None and message is not None:
             self._log(False, kind, size, message)
         return message
 
-    def _decode_next_frame(self) -> Any:
-        if not self._in_run:
-            return self._decode_first()
+    def _decode_next(self) -> Any:
         try:
-            return self._decode_next()
+            return self._decode_continuation()
         except ServerFailure as failure:
             return FailureResponse(failure.code, failure.message)
 

@@ -10,11 +10,9 @@ conversation makes of a frame that a server of its generation does not accept.
 
 from __future__ import annotations
 
-from ..buffer import ReadBuffer
+from ..buffer import Frames
 from ..constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY, RequestType
-from ..guard import bare
 from ..header import frame_size_at
-from ..limits import DEFAULT_MAX_MESSAGE_SIZE
 from ..record import record
 from ..servers.refusals import refusal
 from .events import Event
@@ -23,14 +21,13 @@ from .frames import LazyFrame
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..exceptions import DecodeError
-    from ..limits import Limits
     from ..messages import FailureResponse
     from ..servers.generation import Generation
 
 __all__ = ["BadHeader", "Greeting", "Incoming", "Refused", "RequestStream"]
 
 _VERSIONS = (PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY)
-_LARGEST_FRAME = 1 << 35  # above any size that a header can announce
+_HANDSHAKE_SIZE = 8
 
 
 @record
@@ -82,67 +79,51 @@ class Refused(Event):
     error: DecodeError | None
 
 
-class RequestStream:
+class RequestStream(Frames):
     """The bytes of one client, cut into handshake and request frames; guarded by its owner.
 
     Args:
-        limits: caps; that of a frame bounds what a header may announce.
+        options: the cap of a frame, which bounds what a header may announce.
     """
 
-    __slots__ = ("_available", "_most", "_peek", "_read_bytes", "_read_frame", "feed")
-
-    def __init__(self, limits: Limits | None) -> None:
-        most = DEFAULT_MAX_MESSAGE_SIZE if limits is None else limits.max_message_size
-        self._most = most or _LARGEST_FRAME
-        buffer = ReadBuffer(most)
-        self.feed = bare(buffer.feed)
-        self._peek = bare(buffer.peek_bytes)
-        self._read_bytes = bare(buffer.read_bytes)
-        self._read_frame = bare(buffer.read_message)
-        self._available = buffer.available
-
-    @property
-    def available(self) -> int:
-        """Bytes that have not been taken."""
-        return self._available()
+    __slots__ = ()
 
     def greeting(self) -> Greeting | None:
         """Take the handshake; None while it is incomplete."""
-        word = self._read_bytes(8)
-        if word is None:
+        if len(self._data) < _HANDSHAKE_SIZE:
             return None
-        version = int.from_bytes(word, "little")
+        version = int.from_bytes(self._take(_HANDSHAKE_SIZE), "little")
         return Greeting(version, version in _VERSIONS)
 
     def next(self) -> bytes | BadHeader | None:
         """Take the next frame; None while it is incomplete. The bytes of a bad header stay."""
-        header = self._peek(HEADER_SIZE)
-        if header is None:
+        data = self._data
+        if len(data) < HEADER_SIZE:
             return None
-        size = frame_size_at(header)
-        if not HEADER_SIZE < size <= self._most:
-            return BadHeader((size - HEADER_SIZE) // 8, header[4], header[5])
-        return self._read_frame()
+        size = frame_size_at(data)
+        if not HEADER_SIZE < size <= self._options.max_message_size:
+            return BadHeader((size - HEADER_SIZE) // 8, data[4], data[5])
+        return self._take(size) if size <= len(data) else None
 
     @property
     def has_interrupt(self) -> bool:
         """Whether the next frame is a whole INTERRUPT."""
-        header = self._peek(HEADER_SIZE)
-        if header is None or header[4] != RequestType.INTERRUPT:
+        data = self._data
+        if len(data) < HEADER_SIZE or data[4] != RequestType.INTERRUPT:
             return False
-        return HEADER_SIZE < frame_size_at(header) <= min(self._available(), self._most)
+        return HEADER_SIZE < frame_size_at(data) <= min(len(data), self._options.max_message_size)
 
     def rest(self) -> bytes:
         """Take everything that is there."""
-        return self._read_bytes(self._available()) or b""
+        return self._take(len(self._data))
 
     def incomplete(self) -> int:
         """Return how many of the bytes that wait are no whole frame."""
-        left = self._available()
-        waiting, position = self._peek(left) or b"", 0
+        data, position = self._data, 0
+        left = len(data)
         while left >= HEADER_SIZE:
-            size = frame_size_at(waiting, position)
-            if not HEADER_SIZE < size <= min(left, self._most):
+            size = frame_size_at(data, position)
+            if not HEADER_SIZE < size <= min(left, self._options.max_message_size):
                 break
             position, left = position + size, left - size
         return left

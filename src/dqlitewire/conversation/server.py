@@ -24,7 +24,7 @@ from ..checks import checked_number, readable
 from ..codec import MessageEncoder
 from ..constants import PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
 from ..exceptions import DecodeError, HandshakeError, StreamError
-from ..guard import Guarded, even_broken, guarded, guarded_steps
+from ..guard import Guarded, bare, even_broken, guarded, guarded_steps
 from ..messages import EmptyResponse, LeaderResponse, ServersResponse
 from ..messages.base import Header
 from ..servers.generation import Generation, checked_generation
@@ -82,7 +82,8 @@ class ServerConversation(Guarded):
         self.current: Any = None
         self._encoder = MessageEncoder(limits=limits)
         self._reader = FrameReader(limits)
-        self._requests = RequestStream(limits)
+        self._requests = RequestStream(self._encoder._options)
+        self._feed = bare(self._requests.feed)
         self._place: Place | None = None  # of the open request
         self._frame = b""  # the open request
         self._log = frame_logger("server", False, frame_log)
@@ -102,7 +103,7 @@ class ServerConversation(Guarded):
     @property
     def buffered(self) -> int:
         """Bytes received that are not part of a request handed out."""
-        return self._requests.available
+        return self._requests.available()
 
     @property
     def answer_open(self) -> bool:
@@ -136,7 +137,7 @@ class ServerConversation(Guarded):
         if not data:
             self._end()
         elif self._phase not in _DEAF:
-            self._requests.feed(data)
+            self._feed(data)
 
     @guarded
     def next_event(self) -> Greeting | Incoming | BadHeader | None:
@@ -367,14 +368,14 @@ class ServerConversation(Guarded):
     def _end(self) -> Ended:
         self._ended = True
         requests = self._requests
-        leftover = requests.incomplete() if self._phase is Phase.OPEN else requests.available
+        leftover = requests.incomplete() if self._phase is Phase.OPEN else requests.available()
         if self._phase is Phase.RAFT:
             ending = Ending.CLEAN
         elif leftover:
             ending = Ending.MID_FRAME
         elif self._place is not None and self._place.turn is Turn.STREAMING:
             ending = Ending.MID_ANSWER
-        elif self._place is not None or requests.available:
+        elif self._place is not None or requests.available():
             ending = Ending.UNANSWERED
         else:
             ending = Ending.CLEAN

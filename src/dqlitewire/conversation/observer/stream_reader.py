@@ -227,7 +227,7 @@ class StreamReader:
             position = self._position
             if size_of_data - position < HEADER_SIZE:
                 return False
-            size = frame_size_at(data, position)
+            size = 8 + 8 * int.from_bytes(data[position : position + 4], "little")  # header.frame_size_at
             if size == HEADER_SIZE or size > self._max or self._is_odd(position, size):
                 self._lose()
                 return True
