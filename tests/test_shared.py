@@ -43,9 +43,9 @@ PER_CALL = "holds no state of its own"
 
 KNOWN = {
     "cli/output.py: CLEARED": CONSTANT,
-    "codec.py: _REQUEST_READERS": FIRST_USE,
-    "codec.py: _RESPONSE_READERS": FIRST_USE,
-    "codec.py: _LEGACY_READERS": FIRST_USE,
+    "dispatch.py: LEGACY_READERS": FIRST_USE,
+    "dispatch.py: REQUEST_READERS": FIRST_USE,
+    "dispatch.py: RESPONSE_READERS": FIRST_USE,
     "conversation/frames.py: STRICT": PER_CALL,
     "sql/normalise.py: _NORMAL": CACHE,
     "conversation/observer/resync.py: _HEADERS": FIRST_USE,
@@ -56,7 +56,8 @@ KNOWN = {
     "declare/generate.py: cls._frame": FIRST_USE,
     "declare/generate.py: cls.encode": FIRST_USE,
     "guard.py: _allowed_broken": "changed while classes are made",
-    "guard.py: _codes": "set while classes are made, each once to one of equal codes",
+    "guard.py: _files": "changed while classes are made",
+    "guard.py: _guards": "set while classes are made, each once to one of equal functions",
     "limits.py: DEFAULT_LIMITS": CONSTANT,
     "limits.py: DEFAULT_OPTIONS": CONSTANT,
     "rows/read.py: _last_names": "one tuple, read and replaced whole; what is handed out is a copy",

@@ -12,7 +12,7 @@ from ..checks import (
     checked_text_errors,
     choice_of,
 )
-from ..constants import NodeRole, ResponseType, ValueType
+from ..constants import HEADER_SIZE, PROTOCOL_VERSION_LEGACY, NodeRole, ResponseType, ValueType
 from ..declare.cursor import Cursor
 from ..declare.declared import Value, checked_schema, fill, frame_around, slots_of
 from ..declare.fields import files, ignored, nodes, other, padding, role, stmt_schema, text, u32, u64
@@ -34,7 +34,7 @@ from ..limits import (
     MAX_TAIL_OFFSET,
     Options,
 )
-from ..rows.read import RowTypes, read_rows
+from ..rows.read import RowTypes, explain_rows, read_rows
 from ..rows.write import write_rows
 from ..text import kind_of, sanitize_for_log, sanitize_server_text, shown
 from ..types import U64, WireValue, blob_bytes, pack_text
@@ -42,9 +42,7 @@ from .base import HEADER, Response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ..parts import Parts
+    from collections.abc import Callable, Sequence
 
 __all__ = [
     "DbResponse",
@@ -145,16 +143,22 @@ class LeaderResponse(Response, code=ResponseType.LEADER, fast_if="node_id and ad
     def decode_body_legacy(cls, data: bytes) -> LeaderResponse:
         """Decode the answer to a client of the legacy protocol; the id is 0."""
         frame = frame_around(data)
-        return read_legacy_leader(frame, len(frame), DEFAULT_OPTIONS)
+        return cls._legacy_reader(frame, len(frame), DEFAULT_OPTIONS)
 
+    @staticmethod
+    def _legacy_reader(frame: bytes, end: int, options: Options) -> LeaderResponse:
+        cursor = Cursor(frame, HEADER_SIZE, end, options, "LeaderResponse")
+        message = LeaderResponse._read_legacy(cursor)
+        cursor.finish()
+        return message
 
-def read_legacy_leader(
-    frame: bytes, end: int, options: Options, parts: Parts | None = None
-) -> LeaderResponse:
-    cursor = Cursor(frame, 8, end, options, "LeaderResponse", parts=parts)
-    message = fill(LeaderResponse, (0, cursor.text("address", options.max_address_size)))
-    cursor.finish()
-    return message
+    @classmethod
+    def _read_legacy(cls, cursor: Cursor) -> LeaderResponse:
+        return fill(cls, (0, cursor.text("address", cursor.options.max_address_size)))
+
+    @classmethod
+    def _layouts(cls, version: int) -> tuple[Callable[[Cursor], object], ...]:
+        return (cls._read_legacy if version == PROTOCOL_VERSION_LEGACY else cls._read,)
 
 
 class WelcomeResponse(Response, code=ResponseType.WELCOME, fast_if="heartbeat_timeout"):
@@ -266,6 +270,10 @@ class ServersResponse(Response, code=ResponseType.SERVERS):
         if unknown and cursor.options.unknown_role_policy == "warn":
             _warn("SERVERS has unknown roles %s, read as spare", ", ".join(map(str, sorted(unknown))))
         return fill(cls, (found, format))
+
+    @classmethod
+    def _layouts(cls, version: int) -> tuple[Callable[[Cursor], object], ...]:
+        return (cls._read, lambda cursor: cls._read(cursor, format=0))
 
 
 def check_role_policy(policy: object) -> str:
@@ -389,6 +397,10 @@ class RowsResponse(Response, code=ResponseType.ROWS):
         message = cls._read_frame(cursor.data, cursor.end, cursor.options)
         cursor.pos = cursor.end
         return message
+
+    @classmethod
+    def _layouts(cls, version: int) -> tuple[Callable[[Cursor], object], ...]:
+        return (explain_rows,)
 
     @staticmethod
     def _read_frame(frame: bytes, end: int, options: Options) -> RowsResponse:
