@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dqlitewire.testing.node.calls import BadValue, Params
 from hypothesis import given, settings
 
 from dqlitewire import DecodeError, decode_message
@@ -24,7 +25,6 @@ from dqlitewire.messages import ExecRequest, RowsResponse
 from dqlitewire.rows import shapes, tiers, write, write_params
 from dqlitewire.rows.count import count_rows
 from dqlitewire.rows.read import read_rows_plainly
-from dqlitewire.testing.node.calls import BadValue, Params
 from dqlitewire.testing.node.encoders import BOOLEAN, PLAIN, TIME, WrongType, encoder_for
 from dqlitewire.testing.strategies import cells
 from dqlitewire.tuples import (

@@ -21,9 +21,19 @@ from typing import Any
 import dqlitewire
 
 PACKAGE = str(Path(dqlitewire.__file__).parent)
-ALWAYS = ("<guard>", "/guard.py", "/buffer.py", "/client.py", "/server.py", "/observer.py", "/transcript.py")
+ALWAYS = (
+    "/guard.py",
+    "/buffer.py",
+    "/client.py",
+    "/sending.py",
+    "/server.py",
+    "/incoming.py",
+    "/observer.py",
+    "/transcript.py",
+)
 LONG = 100
 _NEVER = 1 << 60
+_GUARDS = "/generated/guard_"
 
 Place = tuple[Any, int]  # a code object and an offset in it
 
@@ -156,7 +166,11 @@ def firsts_and_lasts(places: list[Place]) -> list[int]:
     if len(numbers) <= LONG:
         return numbers
     chosen = set(random.Random(1).sample(numbers, LONG))
-    return [n for n in numbers if n in chosen or places[n - 1][0].co_filename.endswith(ALWAYS)]
+    return [n for n in numbers if n in chosen or _is_struck_everywhere(places[n - 1][0].co_filename)]
+
+
+def _is_struck_everywhere(file: str) -> bool:
+    return file.endswith(ALWAYS) or _GUARDS in file
 
 
 def interrupted_once(make: Callable[[], Any], call: Callable[[Any], Any]) -> Iterator[tuple[Any, Place]]:

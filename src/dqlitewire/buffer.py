@@ -1,11 +1,23 @@
 """Framing and nothing about messages: bytes go in as they arrive, whole frames come out.
 
-Buffers and decoders have a single owner at a time, and are poisoned by what leaves their stream without
-meaning, an interrupt inside a method included (`guard.py`): every further use raises `PoisonedError` until
-`reset()`.
+The bytes that wait are one bytearray. New ones are appended; a frame that is taken is copied once and deleted
+from the front, which in CPython moves the start of the array and copies nothing (memory is given back when
+less than half of it is in use). So the work is linear in the bytes, however they are cut.
 
-Consumed bytes are deleted from the front of one bytearray; CPython moves the start and gives memory back when
-less than half is left.
+    _data:   | frame | frame | first bytes of a frame |
+             take and delete here          append here
+
+Skipping. A frame may announce more bytes than are allowed, or than anybody wants to hold. `skip_message`
+drops what has come of it and counts the rest in `_skip`; `feed` then drops that many bytes as they arrive
+(`_swallow`), and `_skipped` remembers the end of it for the next call of `skip_message`, which says True once
+for each frame. Taking the next frame instead of asking again forgets that answer.
+
+    skip_message() -> False, _skip = 900   feed(900 bytes)   _skipped = True   skip_message() -> True
+
+Single owner and poison. Every method that changes something is `guarded`, as those of the decoder are
+(`guard.py`): one thread at a time, and an object whose stream has lost its meaning, through an error in the
+middle of a frame or an interrupt inside a method, raises `PoisonedError` until `reset()`. Nothing here
+catches `BaseException`: a method raises before it has changed anything.
 """
 
 from __future__ import annotations
@@ -14,6 +26,7 @@ from .checks import checked_number, whole_bytes
 from .constants import HEADER_SIZE
 from .exceptions import DecodeError
 from .guard import Guarded, guarded, resetting
+from .header import frame_size_at
 from .limits import DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_OPTIONS, MAX_MESSAGE_SIZE_CEILING, Options
 from .scalars import PADS, U32
 from .text import kind_of
@@ -41,7 +54,7 @@ class Frames(Guarded):
     def _clear(self) -> None:
         self._data = bytearray()
         self._skip = 0  # bytes of a skipped frame that have not arrived
-        self._skipped = False  # the last of them has, and nobody has been told
+        self._skipped = False  # the last of them has arrived, and `skip_message` has not said so
         self._error = None
 
     @property
@@ -54,7 +67,7 @@ class Frames(Guarded):
         data = self._data
         if len(data) < HEADER_SIZE:
             return False
-        size = 8 + 8 * int.from_bytes(data[:4], "little")
+        size: int = 8 + 8 * _words(data)[0]  # header.frame_size
         return len(data) >= size or size > self._options.max_message_size
 
     def available(self) -> int:
@@ -72,7 +85,10 @@ class Frames(Guarded):
 
     @guarded
     def feed(self, data: bytes | bytearray | memoryview) -> None:
-        """Append bytes as they arrived; none are no end of the stream, they add nothing.
+        """Append bytes as they arrived.
+
+        Args:
+            data: the bytes, cut anywhere; none add nothing, and do not end the stream.
 
         Raises:
             PoisonedError: an earlier error left the stream without meaning.
@@ -84,7 +100,7 @@ class Frames(Guarded):
             try:
                 if type(data) is bytes:
                     waiting += data
-                else:  # `+=` would ask objects of others, such as arrays of numbers, to add
+                else:  # not `+=`, which lets the other operand add, as arrays of numbers do
                     waiting.__iadd__(data)
             except TypeError:
                 waiting += whole_bytes(data)
@@ -100,7 +116,7 @@ class Frames(Guarded):
         data = self._data
         if len(data) < HEADER_SIZE:
             return 0
-        size = 8 + 8 * int.from_bytes(data[:4], "little")
+        size = frame_size_at(data)
         if size > self._options.max_message_size:
             raise self._too_large(size)
         return size
@@ -116,7 +132,7 @@ class Frames(Guarded):
         have = len(data)
         if have < HEADER_SIZE:
             return 0
-        size: int = 8 + 8 * _words(data)[0]
+        size: int = 8 + 8 * _words(data)[0]  # header.frame_size
         if size > self._options.max_message_size:
             raise self._too_large(size)
         return size if size <= have else 0
@@ -128,10 +144,10 @@ class Frames(Guarded):
 
     def _take(self, size: int) -> bytes:
         data = self._data
-        # Copying a few bytes twice is quicker than a view of them.
+        # Two copies of a few bytes are quicker than a view of them and one copy.
         taken = bytes(data[:size]) if size <= _FEW else b"".join((memoryview(data)[:size],))
         del data[:size]
-        self._skipped = False  # told too late: the frame behind is gone as well
+        self._skipped = False  # behind the skipped frame another is gone: the answer would be about that one
         return taken
 
     def _skip_frame(self) -> bool:
@@ -140,7 +156,7 @@ class Frames(Guarded):
             return True
         if self._skip or len(self._data) < HEADER_SIZE:
             return False
-        size = 8 + 8 * int.from_bytes(self._data[:4], "little")
+        size = frame_size_at(self._data)
         here = len(self._data)
         if size > here and size <= self._options.max_message_size:
             return False
@@ -179,9 +195,10 @@ class ReadBuffer(Frames):
 
     @guarded
     def skip_message(self) -> bool:
-        """Drop the next frame; False until it is gone, then True once.
+        """Drop the next frame; one that is larger than allowed is dropped as its bytes arrive.
 
-        A frame larger than allowed is dropped as its bytes arrive.
+        Returns:
+            False until the frame is gone, then True once.
         """
         return self._skip_frame()
 

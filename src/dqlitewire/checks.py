@@ -8,7 +8,7 @@ may have any `__class__`, as mocks do.
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from mmap import mmap
+from sys import modules
 
 from .constants import PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
 from .exceptions import DecodeError, EncodeError, HandshakeError
@@ -155,16 +155,21 @@ def checked_text(value: Any, path: str) -> str:
 
 
 # What can be iterated and is no sequence: text and bytes fall apart, the others have no order or lose values.
-_NO_SEQUENCES = (str, bytes, bytearray, memoryview, mmap, Mapping, Set)
+_NO_SEQUENCES = (str, bytes, bytearray, memoryview, Mapping, Set)
 
 
 def is_sequence(kind: type[Any]) -> bool:
     """Tell whether objects of a class are taken for values in an order."""
     if kind is list or kind is tuple:
         return True
-    if issubclass(kind, _NO_SEQUENCES):
+    if issubclass(kind, _NO_SEQUENCES) or _is_mapped_file(kind):
         return False
     return getattr(kind, "__iter__" if hasattr(kind, "__iter__") else "__getitem__", None) is not None
+
+
+def _is_mapped_file(kind: type[Any]) -> bool:
+    loaded: Any = modules.get("mmap")  # not imported here: it is a shared library of its own
+    return loaded is not None and issubclass(kind, loaded.mmap)
 
 
 def _no_sequence(value: object, path: str) -> EncodeError:

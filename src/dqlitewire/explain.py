@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from .checks import check_version, whole_bytes
-from .constants import (
-    HEADER_SIZE,
-    PROTOCOL_VERSION,
-    PROTOCOL_VERSION_LEGACY,
-    RequestType,
-    ResponseType,
-)
+from .constants import HEADER_SIZE, PROTOCOL_VERSION
 from .declare.cursor import Cursor
 from .declare.declared import check_header_schema, unknown_type
 from .exceptions import DecodeError, without_trace
+from .header import HEADER, frame_size, type_name
 from .limits import DEFAULT_OPTIONS, Limits, Options
 from .messages import REGISTRY
-from .messages.base import HEADER
-from .messages.responses import RowsResponse, ServersResponse, read_legacy_leader
 from .parts import Parts, Span
-from .rows.explain import explain_rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,14 +24,14 @@ def explain(
 ) -> Span:
     """Return a frame's parts as a tree of byte ranges; bytes that are wrong are part of it, never an error.
 
+    What is held is the frame and at most two bytes more for each byte of it; what a `Span` shows is read from
+    the frame when it is asked for.
+
     Args:
         frame: header and body, perhaps cut short or with bytes behind it.
         is_request: whether it goes from client to server.
         version: of the handshake; the legacy one changes the answer to LEADER.
         limits: caps; by default the usual ones.
-
-    Holds the frame and at most two bytes more for each byte of it; what a `Span` shows is read from the frame
-    when it is asked for.
 
     Returns:
         The root, named by the message type. What could not be read is a child named "undecoded", and the
@@ -47,7 +39,7 @@ def explain(
 
     Raises:
         HandshakeError: a version nobody speaks.
-        TypeError: no bytes.
+        TypeError: `frame` is not bytes.
     """
     check_version(version)
     data = whole_bytes(frame)
@@ -58,15 +50,15 @@ def explain(
         error = DecodeError(f"got {len(data)} bytes, a header of 8 is needed", path="Header", offset=0)
         return Span("frame", 0, len(data), children=parts, error=error)
     words, code, schema, _ = HEADER.unpack_from(data)
-    end = min(8 + 8 * words, len(data))
-    cursor = Cursor(data, 8, end, Options(limits, "backslashreplace", "accept"), "Header", schema)
+    announced = frame_size(words)
+    end = min(announced, len(data))
+    cursor = Cursor(data, HEADER_SIZE, end, Options(limits, "backslashreplace", "accept"), "Header", schema)
     parts = _begin(cursor)
     try:
         _read(cursor, REGISTRY.get((is_request, code)), code, version, is_request)
-        cursor.finish()
-        if end < 8 + 8 * words:
+        if end < announced:
             raise DecodeError(
-                f"got {end} bytes of a frame of {8 + 8 * words}", path="Header.size_words", offset=0
+                f"got {end} bytes of a frame of {announced}", path="Header.size_words", offset=0
             )
         if end < len(data):
             raise DecodeError(f"got {len(data) - end} bytes behind the frame", path=cursor.path, offset=end)
@@ -75,12 +67,7 @@ def explain(
     parts = cursor.parts or parts
     if parts.end < len(data):
         parts.note("undecoded", parts.end, len(data), "bytes")
-    return Span(_name(code, is_request), 0, len(data), children=parts, error=error)
-
-
-def _name(code: int, is_request: bool) -> str:
-    known = RequestType if is_request else ResponseType
-    return known(code).name if code in known._value2member_map_ else f"type {code}"
+    return Span(type_name(code, is_request), 0, len(data), children=parts, error=error)
 
 
 def _begin(cursor: Cursor) -> Parts:
@@ -92,30 +79,19 @@ def _begin(cursor: Cursor) -> Parts:
 
 
 def _read(cursor: Cursor, cls: Any, code: int, version: int, is_request: bool) -> None:
+    """Read a body to its end in the first layout that fits; where none does, as far as the first one goes."""
     if cls is None:
         raise unknown_type(code, is_request)
     cursor.path = cls.__name__
     check_header_schema(cls, cursor.schema)
-    if not is_request and code == ResponseType.LEADER and version == PROTOCOL_VERSION_LEGACY:
-        read_legacy_leader(cursor.data, cursor.end, cursor.options, cursor.parts)
-        cursor.pos = cursor.end
-    elif cls is RowsResponse:
-        cursor.pos = explain_rows(cursor.data, cursor.end, cursor.options, _begin(cursor).note)
-    elif cls is ServersResponse:
-        _read_servers(cursor)
-    else:
-        cls._read(cursor)
-
-
-def _read_servers(cursor: Cursor) -> None:
-    """Read SERVERS in the format that fits, 1 where none does: the frame does not say which was asked for."""
-    for format in (1, 0):
+    first, *others = cls._layouts(version)
+    for layout in (first, *others) if others else ():
         try:
-            _begin(cursor)
-            ServersResponse._read(cursor, format)
+            layout(cursor)
             cursor.finish()
             return
         except DecodeError:
-            cursor.path = ServersResponse.__name__
-    _begin(cursor)
-    ServersResponse._read(cursor, 1)
+            cursor.path = cls.__name__
+            _begin(cursor)
+    first(cursor)
+    cursor.finish()

@@ -1,38 +1,60 @@
 """The guard of every public method that changes an object: one owner at a time, and interrupts anywhere.
 
-An interrupt (`KeyboardInterrupt` of a signal, but also `MemoryError` or `RecursionError`) may come between
-any two bytecodes. The promise, for a first interrupt and for a second one while the first is handled: the
-call has done nothing, or the object is broken and every later use says so until it is reset. Nothing is
-lost, doubled or stuck in silence. tests/test_interrupts.py strikes everywhere.
+Two things go wrong with an object that is fed by somebody else's loop: a second thread enters a method while
+the first is inside, and an interrupt (`KeyboardInterrupt` of a signal, but also `MemoryError` or
+`RecursionError`) strikes between two bytecodes and leaves the method half done. The promise is the same for
+both. A call is refused and has done nothing, or it has done everything, or the object is broken and says so
+at every later use until it is reset. No byte, frame or answer is lost or doubled in silence. It holds for a
+first interrupt, and for a second one that strikes while the first is handled.
 
-Methods need not be written with that in mind. `guarded` puts each of them into a generated function:
+The owner's mark. `Guarded._idle` is a slot that is there while nobody is inside. `del self._idle` takes the
+mark: one bytecode, which fails with an AttributeError if the mark is gone, so no second thread gets in (a
+lock would cost ten times as much). The mark is gone for good when the object is broken. So the common call
+pays for one test, and a way out that nobody has thought of leaves an object that refuses.
 
-    def decode(self):
+The states, and what moves an object between them:
+
+    idle                  _idle set                        a call deletes _idle             -> inside
+    inside                _idle gone, _error None or []    the method returns               -> idle
+                                                           an error of ORDINARY             -> idle
+                                                           a ServerFailure                  -> failing
+                                                           any other error                  -> broken
+    failing               _idle gone, _error a list        the next call pops the failure   -> inside
+    broken                _idle gone, _error the cause     `resetting` method               -> idle
+
+"failing" exists because a ServerFailure is the one ordinary error that takes a frame out of the stream: until
+it has left the guard, an interrupt that replaces it would lose that frame (`_on_its_way`).
+
+The generated guard. Methods are written without a thought of all this; `guarded` puts each into a function
+that is generated once for each list of parameters:
+
+    def guard(self, a0):
         try:                                  # three times, one inside the other
-            try:
-                del self._idle                # the mark
-            except AttributeError:
-                self._contested(method)       # somebody is inside, or the object is broken
-            result = method(self)
+            try: del self._idle
+            except AttributeError: self._contested(method)
+            result = (
+                method(self, a0)
+            )
             self._idle = True
             return result
         except:
             self._leave(method)               # gives the mark back after an ordinary error, else breaks
             raise
 
-The mark is gone while somebody is inside, and for good when the object is broken. So the common case pays
-for one test, and what goes wrong in a way that nobody thought of leaves an object that refuses.
+Why three levels: the first bytecodes of a handler are not protected by its own `try`. One level is for an
+error of the method, and one more for each of two interrupts. Each level does the whole of `_leave`, which
+changes nothing when it is done again. A `try` costs nothing while nothing is raised.
 
-Why three times: the first bytecodes of a handler are not protected by its own `try`. One handler is for an
-error of the method itself, and one more for each interrupt. Each does the whole work, and doing it again
-changes nothing. A `try` costs nothing while nothing is raised.
+Why the exception table is rewritten: the compiler ends the protected range before the RETURN_VALUE inside a
+`try`, so an interrupt at that bytecode would leave through no handler, and take the result with it.
+`_reach_return` makes the range one instruction longer:
 
-Why the table of exceptions is changed: the compiler ends a `try` before the RETURN in it, so an interrupt
-there would leave through no handler at all, and the result with it. `_reach_return` stretches the range of
-the innermost `try` by that one instruction.
+    compiled      | del _idle ... call ... store _idle |  RETURN_VALUE      no handler at the last bytecode
+    rewritten     | del _idle ... call ... store _idle    RETURN_VALUE |    the handler breaks the object
 
-What is left to a method: an ordinary error (`ORDINARY`) comes before anything has changed, or the method
-calls `_break` itself. What only reads needs no guard.
+What is left to a method: an error of ORDINARY is raised before anything has changed, or the method calls
+`_break` itself. What only reads needs no guard. tests/test_interrupts.py strikes at every bytecode, once and
+twice.
 """
 
 from __future__ import annotations
@@ -41,11 +63,12 @@ from sys import exc_info
 from types import FunctionType
 
 from .exceptions import ConcurrentUseError, PoisonedError, ProtocolError, ServerFailure
+from .generated import define
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import CodeType, FrameType
+    from types import FrameType
     from typing import Any, NoReturn, TypeVar
 
     F = TypeVar("F", bound=Callable[..., Any])
@@ -198,12 +221,11 @@ def _on_its_way(failures: list[ServerFailure]) -> ServerFailure | None:
     """
     for failure in failures:
         frame = _frame(failure)
-        if frame is not None and frame.f_code.co_filename == _FILE:
+        if frame is not None and frame.f_code.co_filename in _files:
             return failure
     return None
 
 
-_FILE = "<guard>"
 _CALL = """
 try: del self._idle
 except AttributeError: self._contested(method)
@@ -246,23 +268,24 @@ def guarded_steps(method: F) -> F:
 def _guarded(method: Any, body: str) -> Any:
     count, by_name = method.__code__.co_argcount, method.__code__.co_kwonlyargcount
     names = method.__code__.co_varnames[: count + by_name]
-    code = _code(count - 1, names[count:], body)
-    code = code.replace(
+    guard = _guard_of(count - 1, names[count:], body)
+    code = guard.__code__.replace(
         co_name=method.__name__,
         co_qualname=method.__qualname__,
-        co_varnames=(*names[:count], *code.co_varnames[count:]),
+        co_varnames=(*names[:count], *guard.__code__.co_varnames[count:]),
     )
-    space = {"method": method, "__name__": method.__module__}
+    loader = guard.__globals__["__loader__"]  # shows the guard's lines in tracebacks
+    space = {"method": method, "__name__": method.__module__, "__loader__": loader}
     made: Any = FunctionType(code, space, method.__name__, method.__defaults__)
     made.__kwdefaults__, made.__annotations__ = method.__kwdefaults__, method.__annotations__
     made.__doc__, made.__wrapped__ = method.__doc__, method
     return made
 
 
-def _code(by_place: int, by_name: tuple[str, ...], body: str) -> CodeType:
-    """Compile the guard of methods with so many arguments, once."""
-    code = _codes.get((by_place, by_name, body))
-    if code is None:
+def _guard_of(by_place: int, by_name: tuple[str, ...], body: str) -> Any:
+    """Generate the guard of methods with so many arguments, once."""
+    guard = _guards.get((by_place, by_name, body))
+    if guard is None:
         places = [f"a{number}" for number in range(by_place)]
         arguments = "".join([f", {name}" for name in places] + [f", {name}={name}" for name in by_name])
         handler = "_leave_steps" if body is _STEPS else "_leave"
@@ -270,10 +293,12 @@ def _code(by_place: int, by_name: tuple[str, ...], body: str) -> CodeType:
         for _ in range(_LEVELS):
             lines = _LEVEL.format(body=_indented(lines), handler=handler)
         parameters = ", ".join(["self", *places, *(["*", *by_name] if by_name else [])])
-        space: dict[str, Any] = {}
-        exec(f"def guard({parameters}):\n{_indented(lines)}", space)  # `compile` costs a millisecond more
-        code = _codes[by_place, by_name, body] = _reach_return(space["guard"].__code__)
-    return code
+        source = [f"def guard({parameters}):", *_indented(lines).splitlines()]
+        guard = define(f"guard_{len(_guards)}({parameters})", "guard", source, {})
+        _guards[by_place, by_name, body] = guard
+        _reach_return(guard)
+        _files.add(guard.__code__.co_filename)
+    return guard
 
 
 _allowed_broken: set[Callable[..., Any]] = set()
@@ -281,7 +306,8 @@ _allowed_broken: set[Callable[..., Any]] = set()
 # The lines of a guard that run when the method has returned: the result is stored on the line of its name.
 _BEHIND_CALL = (_LEVELS + 4, _LEVELS + 7, _LEVELS + 8)
 
-_codes: dict[tuple[int, tuple[str, ...], str], CodeType] = {}
+_guards: dict[tuple[int, tuple[str, ...], str], Any] = {}  # by number and names of parameters, and body
+_files: set[str] = set()  # the file names of the guards
 
 
 def _indented(text: str) -> str:
@@ -310,14 +336,15 @@ def _return(value: object) -> object:
 _RETURN_VALUE = _return.__code__.co_code[-2:-1]
 
 
-def _reach_return(code: CodeType) -> CodeType:
-    """Let each range of the table that ends before a RETURN reach over it."""
+def _reach_return(guard: Any) -> None:
+    """Let each range of a function's exception table that ends before a RETURN reach over it."""
+    code = guard.__code__
     numbers = _unpacked(code.co_exceptiontable)
     for entry in range(0, len(numbers), 4):
         behind = 2 * (numbers[entry] + numbers[entry + 1])
         if code.co_code[behind : behind + 1] == _RETURN_VALUE:
             numbers[entry + 1] += 1
-    return code.replace(co_exceptiontable=_packed(numbers), co_filename=_FILE)
+    guard.__code__ = code.replace(co_exceptiontable=_packed(numbers))
 
 
 def _unpacked(table: bytes) -> list[int]:

@@ -624,3 +624,33 @@ def test_what_is_not_open_cannot_be_lost(failure: FailureResponse) -> None:
     client.receive(FailureResponse(5, "a database for this connection is already open").encode())
     assert client.session.database == "main"
     assert not client.session.in_memory
+
+
+DOUBTFUL = {
+    "the answer": ResultResponse(1, 2).encode(),
+    "a schema": ResultResponse(1, 2).encode()[:5] + b"\1" + ResultResponse(1, 2).encode()[6:],
+    "another type": EmptyResponse().encode(),
+    "a failure": NOT_LEADER.encode(),
+    "no body": bytes(4) + b"\6" + bytes(3),
+    "a value above its cap": ResultResponse(1, 2).encode()[:16] + b"\xff" * 8,
+}
+
+
+@pytest.mark.parametrize("data", DOUBTFUL.values(), ids=DOUBTFUL)
+@pytest.mark.parametrize("limits", [None, Limits(max_message_size=56)])
+def test_the_fast_path_agrees_with_the_general_one(data: bytes, limits: Limits | None) -> None:
+    def told(cuts: tuple[int, ...]) -> list[Any]:
+        conversation = ClientConversation(limits=limits)
+        conversation.send(LeaderRequest())
+        conversation.receive(LEADER.encode())
+        conversation.send(INSERT)
+        said: list[Any] = []
+        for start, end in zip(cuts, (*cuts[1:], None), strict=True):
+            try:
+                said += conversation.receive(data[start:end])
+            except (StreamError, DecodeError) as error:
+                said.append((type(error), str(error)))
+                break
+        return [*said, conversation.phase, conversation.unanswered]
+
+    assert told((0,)) == told((0, 7)) == told((0, len(data) - 1))

@@ -18,7 +18,7 @@ from dqlitewire import Limits, RequestType, ResponseType
 from dqlitewire.conversation import Frame, Observer, Side
 from dqlitewire.conversation import frames as frames_module
 from dqlitewire.conversation.observer import resync
-from dqlitewire.conversation.observer.tap import Tap
+from dqlitewire.conversation.observer.stream_reader import StreamReader
 from tests.wire_data import Capture, captures, pieces
 
 FRAME = 512  # the largest that is believed
@@ -43,17 +43,17 @@ class Counter:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.joined = self.decoded = self.calls = 0
-        run, read = Tap._run, frames_module.FrameReader.read
+        run, read = StreamReader._run, frames_module.FrameReader.read
 
-        def counted_run(tap: Tap) -> None:
-            self.joined += tap._have
-            run(tap)
+        def counted_run(stream: StreamReader) -> None:
+            self.joined += stream._have
+            run(stream)
 
         def counted_read(reader: Any, frame: bytes, *rest: Any) -> Any:
             self.decoded += len(frame)
             return read(reader, frame, *rest)
 
-        monkeypatch.setattr(Tap, "_run", counted_run)
+        monkeypatch.setattr(StreamReader, "_run", counted_run)
         monkeypatch.setattr(frames_module.FrameReader, "read", counted_read)
         monkeypatch.setattr(resync, "CREDIT", CREDIT)
 

@@ -181,6 +181,13 @@ class Conversation(RuleBasedStateMachine):
         open_ones = [asked.request for asked in self.asked if not asked.over]
         assert list(map(id, self.client.unanswered)) == list(map(id, open_ones))
 
+    @invariant()
+    def the_flags_of_the_fast_path_are_settled(self) -> None:
+        client = self.client
+        flags = client._sends_fast, client._receives_fast
+        client._settle()
+        assert (client._sends_fast, client._receives_fast) == flags
+
     def teardown(self) -> None:
         if not hasattr(self, "client"):
             return

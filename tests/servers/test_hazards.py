@@ -233,7 +233,7 @@ def test_body_above_a_gibibyte(monkeypatch: pytest.MonkeyPatch) -> None:
     # the real size would cost a gibibyte of memory: the bound is one name, so a small one is the same test
     assert hazards.MAX_SAFE_BODY == 2**30
     monkeypatch.setattr("dqlitewire.conversation.hazard_check.MAX_SAFE_BODY", 64)
-    monkeypatch.setattr("dqlitewire.conversation.client.MAX_SAFE_BODY", 64)
+    monkeypatch.setattr("dqlitewire.conversation.sending.MAX_SAFE_BODY", 64)
     client = ClientConversation(limits=Limits(max_message_size=None))
     for request in (ExecSqlRequest(0, "x" * 65), ExecSqlRequest(0, "x" * 65).encode()):
         send: Any = client.send_frame if isinstance(request, bytes) else client.send

@@ -10,6 +10,7 @@ import pytest
 
 from dqlitewire import RequestType
 from dqlitewire.conversation import Generation, Retry, explain_failure, judge_generation
+from dqlitewire.dial import health as probe
 from dqlitewire.messages import FailureResponse
 from dqlitewire.servers import refusals
 from dqlitewire.servers.failures import RULES
@@ -17,7 +18,6 @@ from dqlitewire.servers.hazards import PRAGMAS, Hazard, HazardKind, Seen
 from dqlitewire.servers.releases import ALIASES, RELEASES, Release, release_named, rules_of
 from dqlitewire.servers.wording import Whose, cut
 from dqlitewire.testing import Generation as Playable
-from dqlitewire.dial import health as probe
 
 KNOWN = [generation for generation in Generation if generation]
 ROWS = {rules_of(generation) for generation in Generation} | set(RELEASES.values())

@@ -51,9 +51,8 @@ SMALL: dict[str, dict[str, int]] = {
     "conversation.observer.observer": {
         "MAX_OPEN": 40,
         "MAX_OPEN_BYTES": 1 << 14,
-        "MAX_STATEMENTS": 40,
-        "MAX_TEXTS": 1 << 14,
     },
+    "conversation.observer.prepared": {"MAX_STATEMENTS": 40, "MAX_TEXTS": 1 << 14},
     "conversation.observer.resync": {"CREDIT": 1 << 12},
     "traffic.select": {"MAX_OPEN": 40, "MAX_BYTES": 1 << 14},
     "traffic.stats": {

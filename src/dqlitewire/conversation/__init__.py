@@ -1,8 +1,13 @@
-"""The protocol's order, without I/O: who may say what when, for clients, servers and whoever listens in
-between.
+"""The protocol's order, without I/O: who may say what when, for clients, servers, and observers of both.
 
 `ClientConversation` and `ServerConversation` are the two ends, `Observer` follows somebody else's connection.
-All read one table (`dqlitewire.conversation.table`). Nothing here opens a socket, starts a thread or waits.
+All three read one table (`dqlitewire.conversation.table`), so that they agree on what may follow what:
+
+    ClientConversation   send(request) -> bytes     receive(bytes) -> events, each with its request
+    ServerConversation   receive(bytes)             next_request() -> request     answer(message) -> bytes
+    Observer             receive(side, bytes) -> frames and exchanges, whatever the bytes are
+
+Nothing here opens a socket, starts a thread or waits.
 """
 
 from __future__ import annotations
@@ -28,10 +33,11 @@ from .events import (
     Side,
 )
 from .frames import LazyFrame, RawRequest
-from .observer.exchange import Exchange
+from .incoming import BadHeader, Greeting, Incoming, Refused
+from .observer.exchange import Exchange, Frame
 from .observer.observer import Observer
-from .observer.overheard import End, Frame, Gap, Garbage, Opaque, Preamble
-from .server import BadHeader, Greeting, Incoming, Refused, ServerConversation
+from .observer.stream_events import End, Gap, Garbage, Opaque, Preamble
+from .server import ServerConversation
 from .session import Session, Statement
 from .table import TABLE, Step, Turn, follow
 

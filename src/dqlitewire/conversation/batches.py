@@ -1,7 +1,8 @@
-"""A result in frames of about a page, as dqlite sends it, but with at least one row in each.
+"""Divide a result into row batches, frames of about a page, as dqlite sends it.
 
 dqlite 1.18.6 src/query.c: query__batch ends a frame before the next row when header and body have reached the
-page, and so never gets on if the column names alone fill one; a row in each frame avoids that.
+page. If the column names alone fill a page it sends frames without rows for ever; here each frame but the
+last has at least one row.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from ..checks import checked_items, checked_iterable, checked_number, checked_text
 from ..constants import HEADER_SIZE, ValueType
 from ..exceptions import EncodeError
+from ..header import row_header_size
 from ..messages import RowsResponse
 
 TYPE_CHECKING = False
@@ -34,7 +36,10 @@ def batch_rows(
         column_names: repeated in every frame.
         rows: sequences of values; with `typed`, pairs of types and values.
         page_size: bytes of header and body after which a frame ends.
-        typed: the rows bring their types, as UNIXTIME and ISO8601 need.
+        typed: whether the rows bring their types, as UNIXTIME and ISO8601 need.
+
+    Returns:
+        An iterator of frames; a result without rows is one frame.
 
     Raises:
         ValueError: `page_size` is below 1.
@@ -48,7 +53,7 @@ def _batches(
 ) -> Iterator[RowsResponse]:
     names = [checked_text(name, "column_names") for name in checked_items(column_names, "column_names")]
     empty = 2 * HEADER_SIZE + sum(_text_size(name) for name in names)
-    row_header = (len(names) + 15) // 16 * 8
+    row_header = row_header_size(len(names))
     size = empty
     types: list[Sequence[ValueType]] = []
     batch: list[Sequence[Any]] = []

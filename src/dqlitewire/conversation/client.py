@@ -5,74 +5,72 @@ The contract: the k-th answer belongs to the k-th request. `send` may be called 
 long as somebody goes on receiving. A frame that the table does not allow ends the conversation with an error
 that carries both frames; so does one that does not decode, and an interrupt (`guard.py`). After that, and
 after the end of the stream, the connection is of no use; `receive_eof` then says what became of the requests
-that nothing was said of. One owner at a time, as for the decoder.
+that have had no event. One owner at a time, as for the decoder.
+
+The queue. A request that was sent is one entry `(request, frame, place, seen)` until it has ended: the object
+that was given, the frame, where it stands in the table, and what its SQL does (None if it has none, or one
+that is not known). The head of the queue is the request that the next frame answers.
+
+The fast path. Most traffic is one request whose SQL neither begins nor ends a transaction (`seen.plain`), and
+one frame that answers it. Neither changes anything but the queue, so what the general path asks of each
+request and each frame is asked once, when it may have changed, and kept in two flags that `_settle` computes:
+
+    _sends_fast      the handshake was sent, nothing is logged, no frame can be dangerously large, and the
+                     database is not one that kills the node
+    _receives_fast   the same of phase and log, no row stream is open, and no answer to CLUSTER is expected
+                     that is decoded in a format of its own
+
+    send      general: _send -> check_request, encode, check_frame, _sent -> log, session, handshake, queue
+              fast:    survey from the cache, encode, queue
+    receive   general: feed -> table -> decode -> _ended -> session, events
+              fast:    table -> the reader of the frame on the caller's bytes -> Answered
+
+Whoever changes the phase, the log, the session, `_in_run` or `_roleless` calls `_settle` afterwards; a flag
+that is wrongly False costs a microsecond, one that is wrongly True loses a check. The fast path of `receive`
+takes only bytes that are exactly one frame, while none wait, and only answers that are one frame and mean no
+more than themselves (`Place.alone`): no ROWS, no FAILURE, nothing behind an INTERRUPT. It never touches the
+decoder's buffer, and leaves queue and events as the general path does, so that the two mix freely.
+
+Interrupts. A frame is taken from the stream before its event is in the list, and the list is lost if an
+interrupt strikes before the caller has it. `_unsaid` is therefore the list that `receive` is about to return,
+and `_were_open` the length of the queue before; the event is appended first and the entry taken off the queue
+afterwards. So a broken conversation knows which events were never handed over, and `receive_eof` returns
+these first; a request is found in the list or in the queue, and one that is in both is counted once.
 """
 
 from __future__ import annotations
 
-from collections import deque
-
 from ..checks import readable
-from ..codec import MessageDecoder, MessageEncoder, _encoded
-from ..constants import HEADER_SIZE, PROTOCOL_VERSION, SQLITE_NOTFOUND, RequestType, ResponseType
-from ..exceptions import DecodeError, EncodeError, ServerFailure, StreamError
-from ..guard import ORDINARY, Guarded, bare, even_broken, frame_of, guarded, has_returned, unguarded
+from ..codec import MessageDecoder
+from ..constants import HEADER_SIZE, PROTOCOL_VERSION, ResponseType
+from ..dispatch import words_and_key
+from ..exceptions import ServerFailure
+from ..guard import ORDINARY, bare, even_broken, frame_of, guarded, has_returned, unguarded
 from ..messages import FailureResponse
-from ..servers.failures import Outcome, changes_something, explain_failure
-from ..servers.generation import Generation, checked_generation, judge_generation, probe_generation
-from ..servers.hazards import Hazard
-from ..sql.survey import SURVEYS, survey
-from ..text import shown
+from ..servers.failures import Outcome
+from ..servers.generation import Generation, judge_generation
 from .errors import wrong_answer
-from .events import Answered, Ended, Ending, Failed, Interrupted, Lost, Phase, Probed, Rows, SessionLost
-from .frame_log import frame_log as frame_logger
-from .frames import STRICT, RawRequest, whole_frame
-from .hazard_check import (
-    CHECKED_FIELDS,
-    MAX_SAFE_BODY,
-    RUNS_SQL,
-    RUNS_STATEMENT,
-    check_frame,
-    check_request,
-)
-from .session import Session, loses_session
-from .table import DONE, FIRST, PART, UNKNOWN_REQUEST, Place
+from .events import Answered, Ended, Ending, Interrupted, Lost, Phase, Probed, Rows, SessionLost
+from .frames import STRICT
+from .outcomes import failed, outcome_without_answer
+from .sending import Probe, SendingHalf, is_roleless
+from .table import DONE, FAILURE, PART
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, NoReturn
+    from typing import Any
 
     from ..limits import Limits
-    from ..sql.survey import Survey
     from .events import Event
-
-    _Open = tuple[Any, bytes, Place, Survey | None]
+    from .outcomes import Open
 
 __all__ = ["ClientConversation"]
 
-_FAILURE, _EMPTY = int(ResponseType.FAILURE), int(ResponseType.EMPTY)
+_EMPTY = int(ResponseType.EMPTY)
 
 
-class _Decoder(MessageDecoder):
-    # also shows the bytes that wait, so that the table is asked before a frame is decoded
-    __slots__ = ("waiting",)
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.waiting = self._data
-
-
-class _Probe(RawRequest):
-    # its answer tells the server's generation
-    __slots__ = ()
-
-
-def _no_request(message: object) -> EncodeError:
-    return EncodeError(f"got {shown(message, 60)}, a request is needed")
-
-
-class ClientConversation(Guarded):
+class ClientConversation(SendingHalf):
     """One connection to a server, without the socket.
 
     Args:
@@ -96,33 +94,18 @@ class ClientConversation(Guarded):
         frame_log: bool | None = None,
         **decoder_options: Any,
     ) -> None:
-        super().__init__()
-        self.version = version
-        self.generation = checked_generation(generation)
-        self.session = Session()
-        self._phase = Phase.NEW
-        self._encoder = MessageEncoder(version, limits=limits)
-        self._options = self._encoder._options
-        self._decoder = _Decoder(version=version, limits=limits, **decoder_options)
-        self._feed = bare(self._decoder.feed)
-        self._waiting = self._decoder.waiting
-        self._decode_first: Callable[[], Any] = bare(self._decoder.decode)
-        self._decode_next: Callable[[], Any] = bare(self._decoder.decode_continuation)
-        self._decode: Callable[[], Any] = self._decode_first  # reads the next frame, see `_settle`
-        # what was sent and has not ended: the request, its frame, where it stands, what its SQL does
-        self._queue: deque[_Open] = deque()
-        self._in_run = False  # the decoder is between two ROWS frames of a run
-        self._unlimited = (
-            limits is not None and (limits.max_message_size or MAX_SAFE_BODY + 1) > MAX_SAFE_BODY
-        )
-        self._roleless = False  # a CLUSTER was sent that is answered by nodes without roles
-        self._usual = False  # a request can be sent when it is harmless itself, see `_settle`
+        super().__init__(version, generation, limits, frame_log)
+        decoder = MessageDecoder(version=version, limits=limits, **decoder_options)
+        self._decoder = decoder
+        self._feed = bare(decoder.feed)
+        self._waiting = decoder._data  # the table is asked before a frame is decoded
+        self._decode_first: Callable[[], Any] = bare(decoder.decode)
+        self._decode_continuation: Callable[[], Any] = bare(decoder.decode_continuation)
+        self._readers, self._read_options = decoder._readers, decoder._options
         self._discarded = 0  # frames of the request at the head, since an INTERRUPT was sent behind it
-        self._log = frame_logger("client", True, frame_log)
-        # what `receive` was about to hand over when it broke, and how many requests were open before
-        self._unsaid: list[Event] = []
-        self._were_open = 0
-        self._over = False  # what was open has been said to be lost
+        self._unsaid: list[Event] = []  # what `receive` is about to return, or was when it was interrupted
+        self._were_open = 0  # requests that were open when it began
+        self._over = False  # `receive_eof` has accounted for all requests
 
     @property
     def phase(self) -> Phase:
@@ -144,119 +127,6 @@ class ClientConversation(Guarded):
         """Whether no request is open."""
         return self._over or not self._queue
 
-    # ------------------------------------------------------------------ sending
-
-    @guarded
-    def send(self, request: Any, *, allow: Hazard = Hazard.NONE) -> bytes:
-        """Return the bytes of a request, behind those of the handshake if it is the first, and expect its
-        answer.
-
-        Args:
-            allow: hazards to take knowingly.
-
-        Raises:
-            EncodeError: the request cannot be encoded; nothing was sent.
-            HazardError: it would harm the server; nothing was sent.
-            StreamError: the conversation is over.
-        """
-        session, seen = self.session, None
-        # the requests that matter, with a text that is no hazard, go without another call
-        try:
-            kind = request.MSG_TYPE
-            if kind in RUNS_SQL:
-                seen = SURVEYS.get(request.sql) or survey(request.sql)
-            elif (
-                kind in RUNS_STATEMENT
-                and request.IS_REQUEST
-                and request.stmt_id in session.statements
-                and not session.closing
-            ):
-                seen = session.statements[request.stmt_id].seen
-        except AttributeError:
-            raise _no_request(request) from None
-        if seen is None or not (seen.plain and self._usual):
-            return self._send(kind, request, allow)
-        frame = _encoded(request, self._options)
-        if frame[5]:
-            check_frame(kind, frame, self.generation, allow, request)
-        self._queue.append((request, frame, FIRST[kind], seen))
-        return frame
-
-    def _send(self, kind: int, request: Any, allow: Hazard) -> bytes:
-        self._check_phase()
-        if not getattr(request, "IS_REQUEST", False):
-            raise _no_request(request)
-        seen = check_request(kind, request, self.session, self.generation, allow)
-        frame = _encoded(request, self._options)
-        if kind in CHECKED_FIELDS or frame[5] or len(frame) > MAX_SAFE_BODY:
-            check_frame(kind, frame, self.generation, allow, request)
-        return self._sent((request, frame, FIRST.get(kind, UNKNOWN_REQUEST), seen))
-
-    @guarded
-    def send_frame(self, frame: bytes | bytearray | memoryview, *, allow: Hazard = Hazard.NONE) -> bytes:
-        """Return the bytes to send for a request frame, checked like a message as far as it decodes.
-
-        Raises:
-            EncodeError: it is not exactly one whole frame; nothing was sent.
-            HazardError: it would harm the server; nothing was sent.
-            StreamError: the conversation is over.
-        """
-        self._check_phase()
-        frame = whole_frame(frame, "request")
-        kind = frame[4]
-        check_frame(kind, frame, self.generation, allow, frame)
-        try:
-            request: Any = STRICT.read(frame, is_request=True)
-        except DecodeError:
-            return self._sent((RawRequest(frame), frame, FIRST.get(kind, UNKNOWN_REQUEST), None))
-        seen = check_request(kind, request, self.session, self.generation, allow)
-        return self._sent((request, frame, FIRST[kind], seen))
-
-    @guarded
-    def send_probe(self, db_id: int | None = None) -> bytes:
-        """Return the bytes that ask for the server's generation; the answer comes as Probed and sets it."""
-        self._check_phase()
-        frame = probe_generation(db_id)
-        return self._sent((_Probe(frame), frame, FIRST[frame[4]], None))
-
-    def _sent(self, entry: _Open) -> bytes:
-        request, frame = entry[:2]
-        kind = frame[4]
-        if self._log is not None:
-            self._log(True, kind, len(frame), request)
-        if kind == RequestType.INTERRUPT and self._queue:
-            last, last_frame, place, seen = self._queue[-1]
-            self._queue[-1] = (last, last_frame, place.draining or place, seen)
-        elif kind in _CHANGES_SESSION:
-            self.session.sent(request)
-        elif kind == RequestType.CLUSTER:
-            self._roleless = self._roleless or _is_roleless(frame)
-        if self._phase is Phase.NEW:
-            frame = self._encoder.encode_handshake() + frame
-            self._phase = Phase.OPEN
-        if kind == RequestType.CONNECT:
-            self._phase = Phase.RAFT
-        else:
-            self._queue.append(entry)
-        self._settle()
-        return frame
-
-    def _settle(self) -> None:
-        # to be called after whatever may change one of these
-        log = self._log is not None
-        self._usual = not (log or self._unlimited or self.session.in_memory) and self._phase is Phase.OPEN
-        if log or self._roleless:
-            self._decode = self._decode_specially
-        else:
-            self._decode = self._decode_continuation if self._in_run else self._decode_first
-
-    def _check_phase(self) -> None:
-        if self._phase is not Phase.NEW and self._phase is not Phase.OPEN:
-            raise StreamError(f"the conversation is over: {self._phase.value}")
-
-    def _refuse(self, broken_by: BaseException) -> NoReturn:
-        raise StreamError("the conversation is broken") from broken_by
-
     def _left(self, error: BaseException, method: Callable[..., Any]) -> None:
         if self._error is None and not (method is _RECEIVE and self._is_unsaid(error)):
             self._unsaid = []  # it has been handed over
@@ -276,6 +146,12 @@ class ClientConversation(Guarded):
 
         That is what a socket returns at its end; see `receive_eof` for what it means.
 
+        Args:
+            data: the bytes, cut anywhere.
+
+        Returns:
+            The events of the frames that are complete, in order.
+
         Raises:
             WrongAnswerError: a frame that its request cannot get.
             DecodeError: a frame that does not decode, or above a cap.
@@ -284,7 +160,10 @@ class ClientConversation(Guarded):
         queue, waiting = self._queue, self._waiting
         events: list[Event] = []
         self._were_open, self._unsaid = len(queue), events
-        if not self._usual:
+        if self._receives_fast:
+            if type(data) is bytes and queue and not waiting and self._receive_alone(data, events):
+                return events
+        elif self._phase is not Phase.OPEN:
             self._check_phase()
         if type(data) is not bytes:
             data = readable(data)
@@ -302,22 +181,47 @@ class ClientConversation(Guarded):
                     break
                 if kind == DONE and message.has_more:
                     self._part(message, events)
-                    continue
-                if self._in_run:
-                    self._in_run = False
-                    self._settle()
-                request, _, place, seen = queue[0]
-                if seen is None or not seen.plain or kind == _FAILURE or place.is_draining:
-                    self._ended(queue[0], kind, message, events)
-                elif kind == DONE:
-                    events.append(Rows(request, message, True))
                 else:
-                    events.append(Answered(request, message))
-                queue.popleft()  # behind its event: a request without one is always found in here
+                    self._ended(kind, message, events)
         except BaseException as error:
             self._break(error)
             raise
         return events
+
+    def _receive_alone(self, data: bytes, events: list[Event]) -> bool:
+        """Take bytes that are the whole answer of the request at the head, and nothing else; else False."""
+        size = len(data)
+        if size < HEADER_SIZE or size > self._read_options.max_message_size:
+            return False
+        words, key = words_and_key(data)
+        request, _, place, seen = self._queue[0]
+        if size != 8 + 8 * words or key not in place.alone or seen is None or not seen.plain:
+            return False
+        try:
+            message = self._readers[key](data, size, self._read_options)
+            events.append(Answered(request, message))
+            self._queue.popleft()
+        except BaseException as error:
+            self._break(error)
+            raise
+        return True
+
+    def _ended(self, kind: int, message: Any, events: list[Event]) -> None:
+        """Add the events of a frame that ends an answer, and take its request off the queue."""
+        queue = self._queue
+        entry = queue[0]
+        request, _, place, seen = entry
+        if self._in_run:
+            self._in_run = False
+            self._settle()
+        if seen is None or not seen.plain or kind == FAILURE or place.is_draining:
+            self._tell(entry, kind, message, events)
+            self._settle()
+        elif kind == DONE:
+            events.append(Rows(request, message, True))
+        else:
+            events.append(Answered(request, message))
+        queue.popleft()  # after the event is in the list, see the head of the module
 
     def _part(self, message: Any, events: list[Event]) -> None:
         request, frame, place, seen = self._queue[0]
@@ -330,26 +234,36 @@ class ClientConversation(Guarded):
         else:
             events.append(Rows(request, message, False))
 
-    def _decode_continuation(self) -> Any:
-        try:
-            return self._decode_next()
-        except ServerFailure as failure:
-            return FailureResponse(failure.code, failure.message)
+    def _decode(self) -> Any:
+        """Decode the next frame, None while it is incomplete."""
+        if self._log is not None or self._roleless:
+            return self._decode_specially()
+        return self._decode_next() if self._in_run else self._decode_first()
 
     def _decode_specially(self) -> Any:
         kind, size = self._waiting[4], self._decoder.pending_frame_size()
         message: Any
-        if kind == ResponseType.SERVERS and _is_roleless(self._queue[0][1]):
+        if kind == ResponseType.SERVERS and is_roleless(self._queue[0][1]):
             frame = self._decoder.take_frame()
             message = None if frame is None else STRICT.read(frame, is_request=False, servers_format=0)
         else:
-            message = self._decode_continuation() if self._in_run else self._decode_first()
+            message = self._decode_next() if self._in_run else self._decode_first()
         if self._log is not None and message is not None:
             self._log(False, kind, size, message)
         return message
 
+    def _decode_next(self) -> Any:
+        try:
+            return self._decode_continuation()
+        except ServerFailure as failure:
+            return FailureResponse(failure.code, failure.message)
+
     def _check_answer(self, kind: int, schema: int) -> bool:
-        # off the hot path: the one answer that has schemas, or a wrong one; False until the frame is whole
+        """Raise unless a frame with a schema, or of a type that the table does not list, is an answer all the
+        same.
+
+        STMT is the one answer with schemas. False until the frame is whole, which the error shows.
+        """
         if not self._decoder.has_message():
             return False
         if not self._queue:
@@ -361,23 +275,15 @@ class ClientConversation(Guarded):
 
     # ------------------------------------------------------------------ what an answer means
 
-    def _ended(self, entry: _Open, kind: int, message: Any, events: list[Event]) -> None:
-        # the last frame of an answer that says more than itself
-        self._tell(entry, kind, message, events)
-        self._settle()
-
-    def _tell(self, entry: _Open, kind: int, message: Any, events: list[Event]) -> None:
+    def _tell(self, entry: Open, kind: int, message: Any, events: list[Event]) -> None:
         request, _, place, seen = entry
         if place.is_draining:
             self._drained(entry, kind, message, events)
-        elif type(request) is _Probe:
+        elif type(request) is Probe:
             self.generation = max(self.generation, judge_generation(message))
             events.append(Probed(self.generation, message, request))
-        elif kind == _FAILURE:
-            outcome = self._outcome(request, message)
-            text = self.session.text(request)
-            events.append(Failed(request, message, outcome, text, self.generation))
-            self._after_failure(entry, message, events)
+        elif kind == FAILURE:
+            events += failed(entry, message, self.session, self.generation)
         else:
             if seen is not None:
                 self.session.ran(seen)
@@ -386,41 +292,23 @@ class ClientConversation(Guarded):
             event = Rows(request, message, True) if kind == DONE else Answered(request, message)
             events.append(event)
 
-    def _drained(self, entry: _Open, kind: int, message: Any, events: list[Event]) -> None:
+    def _drained(self, entry: Open, kind: int, message: Any, events: list[Event]) -> None:
+        """Add the events of a frame that ends a query with an INTERRUPT behind it."""
         request, _, _, seen = entry
         discarded, self._discarded = self._discarded, 0
         if kind == _EMPTY:
-            events.append(Interrupted(request, discarded, self._outcome_unseen(entry)))
+            events.append(Interrupted(request, discarded, outcome_without_answer(entry)))
             events.append(Answered(self._queue[1][0], message))  # the INTERRUPT itself
             self._queue.popleft()
             if seen is None or not seen.plain:
                 self.session.unknown()
-        elif kind == _FAILURE:
-            events.append(Interrupted(request, discarded + 1, self._outcome(request, message)))
-            self._after_failure(entry, message, events)
+        elif kind == FAILURE:
+            (said, *others) = failed(entry, message, self.session, self.generation)
+            events += [Interrupted(request, discarded + 1, said.outcome), *others]
         else:
             events.append(Interrupted(request, discarded + 1, Outcome.DONE))
             if seen is not None:
                 self.session.ran(seen)
-
-    def _outcome(self, request: Any, failure: FailureResponse) -> Outcome:
-        sql = self.session.text(request)
-        code, message = failure.code, failure.message
-        return explain_failure(code, message, request=request, sql=sql, generation=self.generation).outcome
-
-    def _outcome_unseen(self, entry: _Open) -> Outcome:
-        kind = entry[0].MSG_TYPE
-        return Outcome.UNKNOWN if changes_something(kind, entry[3]) else Outcome.NOT_EXECUTED
-
-    def _after_failure(self, entry: _Open, failure: FailureResponse, events: list[Event]) -> None:
-        session = self.session
-        session.answered(entry[0], failure)
-        if not loses_session(failure, entry[0]):
-            if failure.code != SQLITE_NOTFOUND and entry[1][4] in _RUNS:  # else nothing has run
-                session.failed(entry[3], failure.code, failure.message)
-        elif session.database is not None:  # else there is nothing to lose
-            events.append(SessionLost(session.database, tuple(session.statements), session.in_transaction))
-            session.clear()
 
     # ------------------------------------------------------------------ the end
 
@@ -443,15 +331,16 @@ class ClientConversation(Guarded):
     def _end(self) -> list[Event]:
         leftover = len(self._waiting)
         events = [] if self._error is None else self._unsaid.copy()
-        ended = self._were_open - len(self._queue)  # an interrupt may have come between event and queue
-        left = [*self._queue][sum(map(_ends_request, events)) - ended if events else 0 :]
+        taken = self._were_open - len(self._queue)
+        told = sum(map(_ends_request, events))  # one more than were taken, if an interrupt came in between
+        left = [*self._queue][told - taken if events else 0 :]
         if leftover:
             ending = Ending.MID_FRAME
         elif self._in_run:
             ending = Ending.MID_ANSWER
         else:
             ending = Ending.UNANSWERED if left else Ending.CLEAN
-        events += [Lost(entry[0], self._outcome_unseen(entry)) for entry in left]
+        events += [Lost(entry[0], outcome_without_answer(entry)) for entry in left]
         events.append(Ended(ending, leftover))
         self.session.clear()
         self._phase = Phase.ENDED
@@ -466,11 +355,3 @@ def _ends_request(event: Event) -> bool:
 
 _RECEIVE: Any = unguarded(ClientConversation.receive)
 _RECEIVE_EOF: Any = unguarded(ClientConversation.receive_eof)
-
-
-def _is_roleless(request_frame: bytes) -> bool:
-    return request_frame[4] == RequestType.CLUSTER and not any(request_frame[HEADER_SIZE:])
-
-
-_RUNS = RUNS_SQL | RUNS_STATEMENT
-_CHANGES_SESSION = frozenset({RequestType.OPEN, RequestType.PREPARE, RequestType.FINALIZE})

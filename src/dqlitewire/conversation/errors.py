@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..exceptions import StreamError
-from .frames import type_name
+from ..header import type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class WrongAnswerError(StreamError):
 
     Attributes:
         request: what was asked, None if nothing was.
-        allowed: the names of the answers allowed.
+        allowed: the names of the answers allowed, joined by "or".
         request_frame: the request as it was sent, None if nothing was asked.
         answer_frame: the answer as it came, or was to be sent.
     """
@@ -33,8 +33,14 @@ class WrongAnswerError(StreamError):
 def wrong_answer(
     answer_frame: bytes, place: Place | None, request: Any, request_frame: bytes | None
 ) -> WrongAnswerError:
-    """Make the error for an answer that does not fit where the request stands; without `place` nothing was
-    asked."""
+    """Make the error for an answer that does not fit where the request stands.
+
+    Args:
+        answer_frame: the answer.
+        place: where the request stands, None if nothing was asked.
+        request: the request, as the error shall show it.
+        request_frame: the request as it was sent, None if nothing was asked.
+    """
     schema = f" schema {answer_frame[5]}" if answer_frame[5] else ""
     asked = "no request" if request_frame is None else type_name(request_frame[4], True)
     allowed = "nothing" if place is None else place.allowed

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from enum import Enum
 
-from ..servers.failures import Outcome, explain_failure
+from ..record import Record, matched, record
+from ..servers.failures import explain_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
         Message,
         RowsResponse,
     )
-    from ..servers.failures import FailureInfo
+    from ..servers.failures import FailureInfo, Outcome
     from ..servers.generation import Generation
 
 __all__ = [
@@ -63,64 +64,48 @@ class Ending(Enum):
     MID_FRAME = "in the middle of a frame"
 
 
-class Event:
+class Event(Record):
     """Base of all events: compared and shown by their arguments."""
-
-    __slots__ = ()
-    __match_args__: tuple[str, ...] = ()
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self.__match_args__)
-
-    def __repr__(self) -> str:
-        arguments = ", ".join(repr(getattr(self, name)) for name in self.__match_args__)
-        return f"{type(self).__name__}({arguments})"
+        return matched(self) == matched(other)
 
 
+@record
 class Answered(Event):
     """The whole answer of a request that is answered by one frame."""
 
-    __slots__ = ("message", "request")
-    __match_args__ = ("request", "message")
-
-    def __init__(self, request: Message, message: Message) -> None:
-        self.request = request
-        self.message = message
+    request: Message
+    message: Message
 
 
+@record
 class Rows(Event):
     """One ROWS frame; `last` when the answer is complete."""
 
-    __slots__ = ("last", "message", "request")
-    __match_args__ = ("request", "message", "last")
-
-    def __init__(self, request: Message, message: RowsResponse, last: bool) -> None:
-        self.request = request
-        self.message = message
-        self.last = last
+    request: Message
+    message: RowsResponse
+    last: bool
 
 
+@record
 class Failed(Event):
-    """A FAILURE, in place of an answer or of the rest of one, and what became of the request."""
+    """A FAILURE, in place of an answer or of the rest of one, and what became of the request.
 
-    __slots__ = ("failure", "generation", "outcome", "request", "sql")
+    Attributes:
+        sql: the text of the statement that ran, where the request names one by its id.
+        generation: the oldest server that can have said it.
+    """
+
+    request: Message
+    failure: FailureResponse
+    outcome: Outcome
+    sql: str | None = None
+    generation: Generation | None = None
+
     __match_args__ = ("request", "failure", "outcome")
-
-    def __init__(
-        self,
-        request: Message,
-        failure: FailureResponse,
-        outcome: Outcome,
-        sql: str | None = None,
-        generation: Generation | None = None,
-    ) -> None:
-        self.request = request
-        self.failure = failure
-        self.outcome = outcome
-        self.sql = sql
-        self.generation = generation
 
     @property
     def explanation(self) -> FailureInfo:
@@ -136,61 +121,52 @@ class Failed(Event):
         )
 
 
+@record
 class Interrupted(Event):
     """A query given up by an INTERRUPT: `discarded` frames of its answer came and were dropped."""
 
-    __slots__ = ("discarded", "outcome", "request")
-    __match_args__ = ("request", "discarded", "outcome")
-
-    def __init__(self, request: Message, discarded: int, outcome: Outcome) -> None:
-        self.request = request
-        self.discarded = discarded
-        self.outcome = outcome
+    request: Message
+    discarded: int
+    outcome: Outcome
 
 
+@record
 class Lost(Event):
     """A request that was open when the connection ended."""
 
-    __slots__ = ("outcome", "request")
-    __match_args__ = ("request", "outcome")
-
-    def __init__(self, request: Message, outcome: Outcome) -> None:
-        self.request = request
-        self.outcome = outcome
+    request: Message
+    outcome: Outcome
 
 
+@record
 class Probed(Event):
     """The answer to a probe, and the generation it tells."""
 
-    __slots__ = ("generation", "message", "request")
+    generation: Generation
+    message: Message
+    request: object
+
     __match_args__ = ("generation", "message")
 
-    def __init__(self, generation: Generation, message: Message, request: object) -> None:
-        self.generation = generation
-        self.message = message
-        self.request = request
 
-
+@record
 class SessionLost(Event):
-    """The server no longer keeps what it kept for the connection; the arguments say what that was."""
+    """The server has dropped what it kept for the connection.
 
-    __slots__ = ("database", "in_transaction", "statements")
-    __match_args__ = ("database", "statements", "in_transaction")
+    Attributes:
+        database: the name that was open.
+        statements: the ids that were prepared.
+        in_transaction: whether a transaction was open, None if that was not known.
+    """
 
-    def __init__(
-        self, database: str | None, statements: tuple[int, ...], in_transaction: bool | None
-    ) -> None:
-        self.database = database
-        self.statements = statements
-        self.in_transaction = in_transaction
+    database: str | None
+    statements: tuple[int, ...]
+    in_transaction: bool | None
 
 
+@record
 class Ended(Event):
     """The end of the stream; `leftover` bytes of a frame never completed."""
 
-    __slots__ = ("ending", "leftover")
-    __match_args__ = ("ending", "leftover")
-
-    def __init__(self, ending: Ending, leftover: int = 0) -> None:
-        self.ending = ending
-        self.leftover = leftover
+    ending: Ending
+    leftover: int = 0

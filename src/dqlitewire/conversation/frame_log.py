@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from .frames import type_name
+from ..header import type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,8 +52,14 @@ def frame_log(role: str, is_client: bool, wanted: bool | None) -> FrameLog | Non
 
 
 def describe_frame(kind: int, size: int, message: Message | None, *, is_request: bool) -> str:
-    """Return one line about a frame: its type, its fields without their values where those are data, its
-    size."""
+    """Return one line about a frame: its type, its fields, its size; parameters, rows and files are counted.
+
+    Args:
+        kind: the type byte.
+        size: bytes of the frame, header included.
+        message: what it decodes to, None if it does not or was not decoded.
+        is_request: whether it goes from client to server.
+    """
     words = [type_name(kind, is_request)]
     for field in getattr(message, "FIELDS", ()):
         if field.is_attribute:

@@ -1,25 +1,23 @@
-"""Whole frames as bytes, read no further than asked: the header at once, the message when somebody wants it.
+"""Whole frames as bytes, decoded when their message is asked for.
 
 Tools and servers meet frames that the codec refuses; here these are data (`error` says why), not exceptions.
 """
 
 from __future__ import annotations
 
+from struct import calcsize
+
 from ..checks import whole_bytes
 from ..codec import MessageDecoder
-from ..constants import (
-    HEADER_SIZE,
-    PROTOCOL_VERSION,
-    PROTOCOL_VERSION_LEGACY,
-    RequestType,
-    ResponseType,
-)
+from ..constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY, ResponseType
+from ..dispatch import REQUEST_TYPES
 from ..exceptions import DecodeError, EncodeError, without_trace
+from ..header import ROW_PART, frame_size_at, type_name
 from ..limits import checked_limits
 from ..messages import ServersResponse
-from ..messages.requests import ConnectRequest, HeartbeatRequest
+from ..record import Record, record
 from ..text import kind_of
-from .table import PART
+from .table import PART, REQUESTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,37 +25,18 @@ if TYPE_CHECKING:
 
     from ..limits import Limits
     from ..messages import Message
+    from ..messages.base import Request
 
-__all__ = ["STRICT", "FrameReader", "LazyFrame", "RawRequest", "answer_key", "type_name", "whole_frame"]
+__all__ = ["STRICT", "FrameReader", "LazyFrame", "RawRequest", "answer_key", "whole_frame"]
 
 _ROWS = int(ResponseType.ROWS)
-_PART_WORD = b"\xee" * 8
-
-
-def type_name(kind: int, is_request: bool) -> str:
-    """Return the name of a type byte, "type 99" if it has none."""
-    name = (_REQUEST_NAMES if is_request else _RESPONSE_NAMES).get(kind)
-    return f"type {kind}" if name is None else name
-
-
-_REQUEST_NAMES = {int(kind): kind.name for kind in RequestType}
-_RESPONSE_NAMES = {int(kind): kind.name for kind in ResponseType}
-
-
-_DB_ID_SIZES: dict[int, int] = {  # the body begins with it
-    RequestType.PREPARE: 8,
-    RequestType.EXEC: 4,
-    RequestType.QUERY: 4,
-    RequestType.FINALIZE: 4,
-    RequestType.EXEC_SQL: 8,
-    RequestType.QUERY_SQL: 8,
-}
 
 
 def whole_frame(data: Any, what: str) -> bytes:
     """Return the bytes of exactly one frame.
 
     Args:
+        data: the bytes.
         what: "request" or "answer", for the error.
 
     Raises:
@@ -67,7 +46,7 @@ def whole_frame(data: Any, what: str) -> bytes:
         frame: bytes = data if type(data) is bytes else whole_bytes(data)
     except TypeError:
         raise EncodeError(f"got {kind_of(data)}, the bytes of one {what} are needed") from None
-    size = HEADER_SIZE + 8 * int.from_bytes(frame[:4], "little")
+    size = frame_size_at(frame)
     if len(frame) == size > HEADER_SIZE:
         return frame
     if len(frame) < HEADER_SIZE:
@@ -79,18 +58,16 @@ def whole_frame(data: Any, what: str) -> bytes:
 
 def answer_key(frame: bytes) -> int:
     """Return what the table knows a response frame by: its type, or PART."""
-    return PART if frame[4] == _ROWS and frame.endswith(_PART_WORD) else frame[4]
+    return PART if frame[4] == _ROWS and frame.endswith(ROW_PART) else frame[4]
 
 
-class RawRequest:
+@record
+class RawRequest(Record):
     """A request frame to be sent as it is, whether or not it decodes."""
 
-    __slots__ = ("frame",)
-    __match_args__ = ("frame",)
-    IS_REQUEST = True
+    frame: bytes
 
-    def __init__(self, frame: bytes) -> None:
-        self.frame = frame
+    IS_REQUEST = True
 
     @property
     def MSG_TYPE(self) -> int:
@@ -111,7 +88,7 @@ class RawRequest:
         return f"<RawRequest {type_name(self.MSG_TYPE, True)}, {len(self.frame)} bytes>"
 
 
-class LazyFrame:
+class LazyFrame(Record):
     """One whole frame.
 
     Attributes:
@@ -119,14 +96,18 @@ class LazyFrame:
         is_request: whether the client sent it.
     """
 
-    __slots__ = ("_error", "_message", "_read", "data", "is_request")
+    data: bytes
+    is_request: bool
+    _read: bool  # whether it was decoded; then one of the others is set
+    _message: Message | None
+    _error: DecodeError | None
 
     def __init__(self, data: bytes, is_request: bool) -> None:
         self.data = data
         self.is_request = is_request
         self._read = False
-        self._message: Message | None = None
-        self._error: DecodeError | None = None
+        self._message = None
+        self._error = None
 
     @property
     def type(self) -> int:
@@ -203,7 +184,9 @@ class FrameReader:
         """Decode one frame.
 
         Args:
-            version: of the handshake before it.
+            frame: header and body.
+            is_request: whether the client sent it.
+            version: of the handshake before it; an unknown one counts as the current one.
             servers_format: the format that CLUSTER asked for.
 
         Raises:
@@ -235,7 +218,14 @@ class FrameReader:
 
 
 STRICT = FrameReader()
-_OUTSIDE_GATEWAY: dict[int, type[HeartbeatRequest | ConnectRequest]] = {
-    RequestType.HEARTBEAT: HeartbeatRequest,
-    RequestType.CONNECT: ConnectRequest,
-}
+# What dqlite's gateway does not handle: the codec has no reader for it in a stream.
+_OUTSIDE_GATEWAY = {int(kind): cls for kind, cls in REQUESTS.items() if kind not in REQUEST_TYPES}
+
+
+def _db_id_size(cls: type[Request]) -> int:
+    # 0 for a request without one; where there is one, the body begins with it
+    first = cls.FIELDS[0]
+    return calcsize(f"<{first.format}") if first.name == "db_id" else 0
+
+
+_DB_ID_SIZES = {int(kind): _db_id_size(cls) for kind, cls in REQUESTS.items()}

@@ -1,26 +1,30 @@
 """The server's side: bytes in, requests out one at a time; answers in, checked against the table, bytes out.
 
 The contract: a request must be answered whole before the next one comes out; what was sent ahead waits in
-order, as in dqlite, where it waits in the socket. There are two levels. `next_event` judges nothing and is
-for servers that play a given generation; `next_request` hands out decoded requests and says how to refuse the
-others.
+order, as it waits in the socket of a dqlite node. Requests can be had on two levels:
 
-An INTERRUPT directly behind a running query is seen before its turn (`interrupted`), so that one EMPTY can
-end both.
+* `next_event` hands out frames and judges nothing; it is for servers that judge requests themselves.
+* `next_request` hands out decoded requests, and a `Refused` for what a server of `generation` refuses.
 
-An interrupt of another kind, such as `KeyboardInterrupt`, breaks the conversation (`guard.py`). One owner at
-a time, as for the buffer.
+Answers are looked up in the table (`table.py`) from the place of the open request, `_place`: an answer that
+leads nowhere raises and changes nothing, PART keeps the request open, any other one closes it.
+
+    next_event/next_request       answer(PART)  answer(DONE)
+    nothing open ----> WAITING ----> STREAMING ----> nothing open
+
+A query and the INTERRUPT behind it are the exception to one at a time. The INTERRUPT is seen before its turn
+(`interrupted`), and one EMPTY then ends both; if the query ends by itself the INTERRUPT comes out next.
+
+`KeyboardInterrupt` and the like break the conversation (`guard.py`). One owner at a time, as for the buffer.
 """
 
 from __future__ import annotations
 
-from ..buffer import ReadBuffer
 from ..checks import checked_number, readable
 from ..codec import MessageEncoder
-from ..constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
+from ..constants import PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
 from ..exceptions import DecodeError, HandshakeError, StreamError
 from ..guard import Guarded, bare, even_broken, guarded, guarded_steps
-from ..limits import DEFAULT_MAX_MESSAGE_SIZE
 from ..messages import EmptyResponse, LeaderResponse, ServersResponse
 from ..messages.base import Header
 from ..servers.generation import Generation, checked_generation
@@ -28,9 +32,10 @@ from ..servers.refusals import forgiven, knows_type, refusal, schema_for
 from ..servers.releases import rules_of
 from .batches import PAGE_SIZE, batch_rows
 from .errors import wrong_answer
-from .events import Ended, Ending, Event, Phase
+from .events import Ended, Ending, Phase
 from .frame_log import frame_log as frame_logger
 from .frames import FrameReader, LazyFrame, answer_key, whole_frame
+from .incoming import BadHeader, Greeting, Incoming, Refused, RequestStream
 from .table import FIRST, UNKNOWN_REQUEST, Place, Turn
 
 TYPE_CHECKING = False
@@ -39,66 +44,11 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from ..limits import Limits
-    from ..messages import FailureResponse, Message
+    from ..messages import Message
 
-__all__ = ["BadHeader", "Greeting", "Incoming", "Refused", "ServerConversation"]
+__all__ = ["ServerConversation"]
 
 _EMPTY = int(ResponseType.EMPTY)
-_VERSIONS = (PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY)
-
-
-class Greeting(Event):
-    """The handshake; a version that is not `accepted` means to close without a word."""
-
-    __slots__ = ("accepted", "version")
-    __match_args__ = ("version", "accepted")
-
-    def __init__(self, version: int, accepted: bool) -> None:
-        self.version = version
-        self.accepted = accepted
-
-
-class BadHeader(Event):
-    """A header that announces no body, or one above the cap; nothing behind it can be read."""
-
-    __slots__ = ("schema", "type", "words")
-    __match_args__ = ("words", "type", "schema")
-
-    def __init__(self, words: int, type: int, schema: int) -> None:
-        self.words = words
-        self.type = type
-        self.schema = schema
-
-
-class Incoming(LazyFrame):
-    """One request frame, decoded when asked."""
-
-    __slots__ = ()
-    __match_args__ = ("type", "schema", "message")
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data, True)
-
-    def refusal(self, generation: Generation) -> FailureResponse | None:
-        """Return what a server of a generation says to this frame if it refuses it, None if it says
-        nothing."""
-        return refusal(self.type, self.schema, self.error, rules_of(generation))
-
-    def __repr__(self) -> str:
-        return f"<Incoming {self.type_name} schema {self.schema}, {self.size} bytes>"
-
-
-class Refused(Event):
-    """A request that is to be answered by `refusal`; without one a server says nothing and reads nothing
-    more."""
-
-    __slots__ = ("error", "frame", "refusal")
-    __match_args__ = ("frame", "refusal", "error")
-
-    def __init__(self, frame: bytes, refusal: FailureResponse | None, error: DecodeError | None) -> None:
-        self.frame = frame
-        self.refusal = refusal
-        self.error = error
 
 
 class ServerConversation(Guarded):
@@ -133,13 +83,8 @@ class ServerConversation(Guarded):
         self.current: Any = None
         self._encoder = MessageEncoder(limits=limits)
         self._reader = FrameReader(limits)
-        most = DEFAULT_MAX_MESSAGE_SIZE if limits is None else limits.max_message_size
-        self._most = most or 1 << 35  # bytes of one frame
-        self._buffer = ReadBuffer(most)
-        self._feed = bare(self._buffer.feed)
-        self._peek = bare(self._buffer.peek_bytes)
-        self._read_bytes = bare(self._buffer.read_bytes)
-        self._read_frame = bare(self._buffer.read_message)
+        self._requests = RequestStream(self._encoder._options)
+        self._feed = bare(self._requests.feed)
         self._place: Place | None = None  # of the open request
         self._frame = b""  # the open request
         self._log = frame_logger("server", False, frame_log)
@@ -159,7 +104,7 @@ class ServerConversation(Guarded):
     @property
     def buffered(self) -> int:
         """Bytes received that are not part of a request handed out."""
-        return self._buffer.available()
+        return self._requests.available()
 
     @property
     def answer_open(self) -> bool:
@@ -170,13 +115,7 @@ class ServerConversation(Guarded):
     def interrupted(self) -> bool:
         """Whether a query is open and the next request is an INTERRUPT."""
         place = self._place
-        if place is None or place.draining is None:
-            return False
-        header = self._peek(HEADER_SIZE)
-        if header is None or header[4] != RequestType.INTERRUPT:
-            return False
-        size = HEADER_SIZE + 8 * int.from_bytes(header[:4], "little")
-        return HEADER_SIZE < size <= min(self._buffer.available(), self._most)
+        return place is not None and place.draining is not None and self._requests.has_interrupt
 
     # ------------------------------------------------------------------ requests
 
@@ -185,6 +124,9 @@ class ServerConversation(Guarded):
         """Take bytes of the client, at any time; no bytes are the end of the stream, as of a socket.
 
         What came whole before the end still comes out; what comes when nothing more is read is dropped.
+
+        Args:
+            data: the bytes, cut anywhere.
 
         Raises:
             StreamError: the stream has ended, or the conversation is broken.
@@ -200,8 +142,11 @@ class ServerConversation(Guarded):
 
     @guarded
     def next_event(self) -> Greeting | Incoming | BadHeader | None:
-        """Return the next thing the client says as it is; None if nothing is complete, or an answer is still
-        open."""
+        """Return the next handshake, frame or bad header as it came, without judging it.
+
+        Returns:
+            None if nothing is complete, or while the request before is not answered.
+        """
         return self._next_event()
 
     def _next_event(self) -> Greeting | Incoming | BadHeader | None:
@@ -209,25 +154,20 @@ class ServerConversation(Guarded):
             return self._greeting()
         if self._phase is not Phase.OPEN or self._place is not None:
             return None
-        header = self._peek(HEADER_SIZE)
-        if header is None:
-            return None
-        words = int.from_bytes(header[:4], "little")
-        if not words or HEADER_SIZE + 8 * words > self._most:
+        said = self._requests.next()
+        if type(said) is bytes:
+            return self._incoming(said)
+        if isinstance(said, BadHeader):
             self._phase = Phase.BROKEN
-            return BadHeader(words, header[4], header[5])
-        frame = self._read_frame()
-        return None if frame is None else self._incoming(frame)
+            return said
+        return None
 
     def _greeting(self) -> Greeting | None:
-        word = self._read_bytes(8)
-        if word is None:
-            return None
-        version = int.from_bytes(word, "little")
-        accepted = version in _VERSIONS
-        self._phase = Phase.OPEN if accepted else Phase.BROKEN
-        self.version = version
-        return Greeting(version, accepted)
+        greeting = self._requests.greeting()
+        if greeting is not None:
+            self._phase = Phase.OPEN if greeting.accepted else Phase.BROKEN
+            self.version = greeting.version
+        return greeting
 
     def _incoming(self, frame: bytes) -> Incoming:
         incoming = Incoming(frame)
@@ -248,7 +188,11 @@ class ServerConversation(Guarded):
 
     @guarded
     def next_request(self) -> Any:
-        """Return the next request decoded, a Refused, or None if no more is complete.
+        """Return the next request, decoded.
+
+        Returns:
+            A message; a Refused if a server of this generation does not accept it; None if nothing is
+            complete.
 
         Raises:
             HandshakeError: a version nobody speaks: close without a word.
@@ -310,6 +254,9 @@ class ServerConversation(Guarded):
 
         LEADER is laid out by the handshake and SERVERS by the format asked for.
 
+        Args:
+            message: the answer, or one frame of it.
+
         Raises:
             WrongAnswerError: the table does not allow it here; nothing has changed.
             EncodeError: it cannot be encoded; nothing has changed.
@@ -330,9 +277,10 @@ class ServerConversation(Guarded):
 
     @guarded
     def answer_frame(self, frame: bytes | bytearray | memoryview, *, unchecked: bool = False) -> bytes:
-        """Return `frame`, an answer that was encoded elsewhere; only its header and marker are looked at.
+        """Return `frame`, an answer that was encoded elsewhere, as bytes; only header and marker are read.
 
         Args:
+            frame: exactly one frame, header included.
             unchecked: let a wrong answer pass; it leaves the request open.
 
         Raises:
@@ -355,7 +303,7 @@ class ServerConversation(Guarded):
         if self._log is not None:
             self._log(True, frame[4], len(frame), LazyFrame(frame, False).message)
         if ends_both:
-            self._read_frame()  # the INTERRUPT
+            self._requests.next()  # the INTERRUPT
         if then.ended:
             self._place = self.current = None
         else:
@@ -363,7 +311,7 @@ class ServerConversation(Guarded):
         return frame
 
     def _schema_asked(self) -> int:
-        # only PREPARE has its schema repeated in the answer
+        """Return the highest schema that the answer may have: that of the request, for PREPARE alone."""
         if self._frame[4:5] != _PREPARE:
             return 0
         return schema_for(_PREPARE[0], self._frame[5], rules_of(self.generation)) or 0
@@ -372,8 +320,16 @@ class ServerConversation(Guarded):
     def rows(
         self, column_names: Sequence[str], rows: Iterable[Sequence[Any]], *, typed: bool = False
     ) -> Iterator[bytes]:
-        """Yield the frames of a result; see `batch_rows`. An INTERRUPT seen between two frames ends it with
-        EMPTY."""
+        """Yield the frames of a result; an INTERRUPT that is seen between two of them ends it with EMPTY.
+
+        Args:
+            column_names: repeated in every frame.
+            rows: sequences of values; with `typed`, pairs of types and values (see `batch_rows`).
+            typed: whether the rows bring their types.
+
+        Raises:
+            WrongAnswerError: the open request cannot be answered by ROWS.
+        """
         for message in batch_rows(column_names, rows, self.page_size, typed=typed):
             if self.interrupted:
                 yield self.interrupt()
@@ -394,10 +350,14 @@ class ServerConversation(Guarded):
 
     @guarded
     def raft_data(self) -> bytes:
-        """Return the bytes that came behind CONNECT, once."""
+        """Return the bytes that came behind CONNECT, once.
+
+        Raises:
+            StreamError: no CONNECT has come.
+        """
         if self._phase is not Phase.RAFT:
             raise StreamError("no CONNECT has come")
-        return self._read_bytes(self._buffer.available()) or b""
+        return self._requests.rest()
 
     @even_broken
     def receive_eof(self) -> Ended:
@@ -409,31 +369,19 @@ class ServerConversation(Guarded):
 
     def _end(self) -> Ended:
         self._ended = True
-        leftover = self._leftover()
+        requests = self._requests
+        leftover = requests.incomplete() if self._phase is Phase.OPEN else requests.available()
         if self._phase is Phase.RAFT:
             ending = Ending.CLEAN
         elif leftover:
             ending = Ending.MID_FRAME
         elif self._place is not None and self._place.turn is Turn.STREAMING:
             ending = Ending.MID_ANSWER
-        elif self._place is not None or self._buffer.available():
+        elif self._place is not None or requests.available():
             ending = Ending.UNANSWERED
         else:
             ending = Ending.CLEAN
         return Ended(ending, leftover)
-
-    def _leftover(self) -> int:
-        """Return how many of the bytes that wait are no whole frame."""
-        left = self._buffer.available()
-        if self._phase is not Phase.OPEN or not left:
-            return left
-        waiting, position = self._peek(left) or b"", 0
-        while left >= HEADER_SIZE:
-            size = HEADER_SIZE + 8 * int.from_bytes(waiting[position : position + 4], "little")
-            if not HEADER_SIZE < size <= min(left, self._most):
-                break
-            position, left = position + size, left - size
-        return left
 
     def _refuse(self, broken_by: BaseException) -> NoReturn:
         raise StreamError("the conversation is broken") from broken_by

@@ -15,11 +15,11 @@ from ..constants import (
     SQLITE_CONSTRAINT_FOREIGNKEY,
     SQLITE_NOTFOUND,
     TX_AUTO_ROLLBACK_PRIMARY_CODES,
-    RequestType,
     primary_sqlite_code,
 )
 from ..messages import FailureResponse, FinalizeRequest, OpenRequest, PrepareRequest, StmtResponse
-from ..servers.hazards import IN_MEMORY
+from ..record import Record
+from ..servers.hazards import IN_MEMORY, RUNS_STATEMENT
 from ..sql.survey import survey
 
 TYPE_CHECKING = False
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
     from ..sql.survey import Survey
 
-__all__ = ["Session", "Statement", "loses_session"]
+__all__ = ["FOLLOWED", "Session", "Statement", "loses_session"]
+
+FOLLOWED = frozenset(cls.MSG_TYPE for cls in (OpenRequest, PrepareRequest, FinalizeRequest))  # by `sent`
 
 _MAY_ROLL_BACK = TX_AUTO_ROLLBACK_PRIMARY_CODES | {SQLITE_CONSTRAINT}
 (_NO_TRANSACTION,) = NO_TRANSACTION_MESSAGE_SUBSTRINGS
@@ -46,15 +48,23 @@ def loses_session(failure: FailureResponse, request: Any = None) -> bool:
     return failure.code in LEADER_ERROR_CODES
 
 
-class Statement:
+class Statement(Record):
     """A prepared statement: ids and parameter count as answered, and the text it was made from.
 
     Attributes:
+        db_id: the database it belongs to.
+        stmt_id: what EXEC, QUERY and FINALIZE name it by.
+        num_params: how many parameters it takes.
         sql: the part of the text that the statement is; what follows it is `tail`.
         seen: what the text does.
     """
 
-    __slots__ = ("db_id", "num_params", "seen", "sql", "stmt_id", "tail")
+    db_id: int
+    stmt_id: int
+    num_params: int
+    sql: str
+    tail: str
+    seen: Survey
 
     def __init__(self, request: PrepareRequest, answer: StmtResponse) -> None:
         self.db_id = answer.db_id
@@ -71,7 +81,7 @@ class Statement:
         return f"<Statement {self.stmt_id}: {self.sql[:40]!r}>"
 
 
-class Session:
+class Session(Record):
     """State of the connection on the server.
 
     Attributes:
@@ -80,27 +90,26 @@ class Session:
         in_transaction: None when it cannot be known.
         closing: ids of statements whose FINALIZE was sent and is not answered.
         opening: names of the OPENs sent and not answered.
+        preparing: texts of the PREPAREs sent and not answered.
     """
 
-    __slots__ = (
-        "_by_savepoint",
-        "_savepoints",
-        "closing",
-        "database",
-        "in_transaction",
-        "opening",
-        "preparing",
-        "statements",
-    )
+    database: str | None
+    statements: dict[int, Statement]
+    in_transaction: bool | None
+    opening: list[str]
+    closing: set[int]
+    preparing: list[str]
+    _savepoints: list[str]  # names of those that are open, the innermost last
+    _by_savepoint: bool  # whether the first of them began the transaction
 
     def __init__(self) -> None:
-        self.database: str | None = None
-        self.statements: dict[int, Statement] = {}
-        self.in_transaction: bool | None = False
-        self.opening: list[str] = []
-        self.closing: set[int] = set()
-        self.preparing: list[str] = []  # texts of the PREPAREs sent and not answered
-        self._savepoints: list[str] = []
+        self.database = None
+        self.statements = {}
+        self.in_transaction = False
+        self.opening = []
+        self.closing = set()
+        self.preparing = []
+        self._savepoints = []
         self._by_savepoint = False
 
     def __repr__(self) -> str:
@@ -160,7 +169,7 @@ class Session:
 
     def text(self, request: Any) -> str | None:
         """Return the SQL text behind a request that names a statement, where it is known."""
-        if request.MSG_TYPE not in (RequestType.EXEC, RequestType.QUERY):
+        if request.MSG_TYPE not in RUNS_STATEMENT:
             return None
         statement = self.statements.get(getattr(request, "stmt_id", -1))
         return None if statement is None else statement.sql
@@ -184,7 +193,7 @@ class Session:
                     self._set(False)
 
     def failed(self, seen: Survey | None, code: int, message: str = "") -> None:
-        """Follow the transaction over a text that failed at a statement nobody names.
+        """Follow the transaction over a text that failed; which of its statements did, no answer says.
 
         Whether a constraint rolls back is said by tables (ON CONFLICT) and triggers (RAISE) that only the
         server knows; a foreign key never does.
@@ -198,7 +207,7 @@ class Session:
             self.unknown()
 
     def unknown(self) -> None:
-        """Note that nothing is known of the transaction any more."""
+        """Note that it cannot be known whether a transaction is open."""
         self._set(None)
 
     def _set(self, in_transaction: bool | None) -> None:

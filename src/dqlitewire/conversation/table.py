@@ -1,5 +1,4 @@
-"""The order of the protocol as one table: which answers each request may get, in which turn, and what
-follows.
+"""The order of the protocol as one table: which answers a request may get in which turn, and what follows.
 
 A connection is a queue of requests. The one at its head is in a turn; each frame from the server is looked up
 in `TABLE` and moves it to the next turn, until it has ended and the next request is at the head. The answers
@@ -20,6 +19,7 @@ from enum import IntEnum
 
 from ..constants import RequestType, ResponseType
 from ..messages import requests as declarations
+from ..record import Record, record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ANSWER_NAMES",
     "DONE",
+    "FAILURE",
     "FIRST",
     "PART",
     "REQUESTS",
@@ -41,7 +42,8 @@ __all__ = [
 
 DONE = int(ResponseType.ROWS)  # a ROWS frame that ends its answer
 PART = DONE | 1 << 16  # a ROWS frame with more to come
-_FAILURE, _EMPTY = int(ResponseType.FAILURE), int(ResponseType.EMPTY)
+FAILURE, _EMPTY = int(ResponseType.FAILURE), int(ResponseType.EMPTY)
+_TO_RAFT = RequestType.CONNECT  # the one request that is the last of its connection
 ANSWER_NAMES = {int(answer): answer.name for answer in ResponseType} | {DONE: "ROWS done", PART: "ROWS part"}
 
 
@@ -55,17 +57,14 @@ class Turn(IntEnum):
     RAFT = 4  # the connection is raft's
 
 
-class Step:
+@record
+class Step(Record):
     """One row of the table: in this turn of this request, this answer leads to that turn."""
 
-    __slots__ = ("answer", "request", "then", "turn")
-    __match_args__ = ("request", "turn", "answer", "then")
-
-    def __init__(self, request: RequestType, turn: Turn, answer: int, then: Turn) -> None:
-        self.request = request
-        self.turn = turn
-        self.answer = answer
-        self.then = then
+    request: RequestType
+    turn: Turn
+    answer: int
+    then: Turn
 
     def __repr__(self) -> str:
         answer = ANSWER_NAMES[self.answer]
@@ -84,13 +83,13 @@ REQUESTS: dict[RequestType, type[Request]] = {
 _ROWS_STEPS = (
     (Turn.WAITING, PART, Turn.STREAMING),
     (Turn.WAITING, DONE, Turn.ENDED),
-    (Turn.WAITING, _FAILURE, Turn.ENDED),
+    (Turn.WAITING, FAILURE, Turn.ENDED),
     (Turn.STREAMING, PART, Turn.STREAMING),
     (Turn.STREAMING, DONE, Turn.ENDED),
-    (Turn.STREAMING, _FAILURE, Turn.ENDED),
+    (Turn.STREAMING, FAILURE, Turn.ENDED),
     (Turn.DRAINING, PART, Turn.DRAINING),
     (Turn.DRAINING, DONE, Turn.ENDED),
-    (Turn.DRAINING, _FAILURE, Turn.ENDED),
+    (Turn.DRAINING, FAILURE, Turn.ENDED),
     (Turn.DRAINING, _EMPTY, Turn.ENDED),
 )
 
@@ -98,9 +97,9 @@ _ROWS_STEPS = (
 def _steps(kind: RequestType, answers: tuple[int, ...]) -> list[Step]:
     if DONE in answers:
         return [Step(kind, *step) for step in _ROWS_STEPS]
-    if kind is RequestType.CONNECT:
+    if kind is _TO_RAFT:
         return []
-    return [Step(kind, Turn.WAITING, int(answer), Turn.ENDED) for answer in (*answers, _FAILURE)]
+    return [Step(kind, Turn.WAITING, int(answer), Turn.ENDED) for answer in (*answers, FAILURE)]
 
 
 TABLE: tuple[Step, ...] = tuple(
@@ -108,7 +107,7 @@ TABLE: tuple[Step, ...] = tuple(
 )
 
 
-class Place:
+class Place(Record):
     """A request in a turn: where each allowed answer leads, and where an INTERRUPT sent behind it does.
 
     Attributes:
@@ -117,16 +116,23 @@ class Place:
         draining: the place once an INTERRUPT follows, None for requests that it does not touch.
         ended: whether nothing can follow.
         is_draining: whether an INTERRUPT follows.
+        alone: the answers that are one frame and end the request without a FAILURE.
     """
 
-    __slots__ = ("after", "draining", "ended", "is_draining", "turn")
+    turn: Turn
+    after: dict[int, Place]
+    draining: Place | None
+    ended: bool
+    is_draining: bool
+    alone: frozenset[int]
 
     def __init__(self, turn: Turn) -> None:
         self.turn = turn
-        self.after: dict[int, Place] = {}
-        self.draining: Place | None = None
+        self.after = {}
+        self.draining = None
         self.ended = turn is Turn.ENDED
         self.is_draining = turn is Turn.DRAINING
+        self.alone = frozenset()
 
     def __repr__(self) -> str:
         return f"<{self.turn.name}: {self.allowed}>"
@@ -139,11 +145,12 @@ class Place:
 
 
 def _linked(kind: RequestType) -> Place:
-    first = Turn.RAFT if kind is RequestType.CONNECT else Turn.WAITING
+    first = Turn.RAFT if kind is _TO_RAFT else Turn.WAITING
     places = {turn: Place(turn) for turn in (first, *Turn)}
     for step in TABLE:
         if step.request is kind:
             places[step.turn].after[step.answer] = places[step.then]
+    places[first].alone = frozenset(places[first].after) - {DONE, PART, FAILURE}
     if places[Turn.DRAINING].after:
         for turn in (Turn.WAITING, Turn.STREAMING):
             places[turn].draining = places[Turn.DRAINING]

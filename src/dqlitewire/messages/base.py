@@ -18,6 +18,7 @@ from ..limits import DEFAULT_OPTIONS, Options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, ClassVar, Self, TypeVar
 
     from ..declare.fields import Field
@@ -138,8 +139,9 @@ class _DeclaredMessage(Value, Message):
         SCHEMAS: ClassVar[tuple[int, ...]]
         FIELDS: ClassVar[tuple[Field, ...]]
     else:
-        _before_encoding = None
-        _read_frame = None
+        _before_encoding = None  # a method that refuses what the fields together cannot be
+        _read_frame = None  # a reader written by hand
+        _legacy_reader = None  # the reader of the legacy protocol's layout, where that has another
 
     def encode_body(self) -> bytes:
         return self._frame(DEFAULT_OPTIONS)[HEADER_SIZE:]
@@ -163,6 +165,14 @@ class _DeclaredMessage(Value, Message):
 
     def _after_decoding(self, cursor: Cursor) -> None:
         """Check, or log, what only the fields together show."""
+
+    @classmethod
+    def _layouts(cls, version: int) -> tuple[Callable[[Cursor], object], ...]:
+        """Return what reads and notes each layout that a body may have, if its frame does not tell which.
+
+        The likeliest stands first: it says what is wrong with a body that none can read.
+        """
+        return (cls._read,)
 
 
 class Request(_DeclaredMessage):

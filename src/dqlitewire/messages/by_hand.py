@@ -24,7 +24,7 @@ from .base import Response, framed, warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 __all__ = ["FilesResponse", "NodeInfo", "RowsResponse", "ServersResponse", "check_role_policy"]
@@ -102,6 +102,17 @@ class RowsResponse(Response, code=ResponseType.ROWS):
         message = cls._read_frame(cursor.data, cursor.end, cursor.options)
         cursor.pos = cursor.end
         return message
+
+    @classmethod
+    def _layouts(cls, version: int) -> tuple[Callable[[Cursor], object], ...]:
+        return (cls._note_parts,)
+
+    @classmethod
+    def _note_parts(cls, cursor: Cursor) -> None:
+        from ..rows.explain import explain_rows  # no decoder needs it
+
+        if cursor.parts is not None:
+            cursor.pos = explain_rows(cursor.data, cursor.end, cursor.options, cursor.parts.note)
 
     @staticmethod
     def _read_frame(frame: bytes, end: int, options: Options) -> RowsResponse:
@@ -281,6 +292,10 @@ class ServersResponse(Response, code=ResponseType.SERVERS):
         if unknown and cursor.options.unknown_role_policy == "warn":
             warn("SERVERS has unknown roles %s, read as spare", ", ".join(map(str, sorted(unknown))))
         return fill(cls, (found, format))
+
+    @classmethod
+    def _layouts(cls, version: int) -> tuple[Callable[[Cursor], object], ...]:
+        return (cls._read, lambda cursor: cls._read(cursor, format=0))
 
 
 class FilesResponse(Response, code=ResponseType.FILES):

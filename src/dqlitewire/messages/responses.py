@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..checks import checked_integer
-from ..constants import ResponseType
+from ..constants import HEADER_SIZE, PROTOCOL_VERSION_LEGACY, ResponseType
 from ..declare.cursor import Cursor
 from ..declare.declared import fill, frame_around
 from ..declare.fields import DERIVED, Field, Text, field, ignored, padding, text, u32, u64
@@ -32,9 +32,8 @@ from .by_hand import check_role_policy as check_role_policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
-
-    from ..parts import Parts
 
 __all__ = [
     "DbResponse",
@@ -176,16 +175,22 @@ class LeaderResponse(Response, code=ResponseType.LEADER):
     def decode_body_legacy(cls, data: bytes) -> LeaderResponse:
         """Decode the answer to a client of the legacy protocol; the id is 0."""
         frame = frame_around(data)
-        return read_legacy_leader(frame, len(frame), DEFAULT_OPTIONS)
+        return cls._legacy_reader(frame, len(frame), DEFAULT_OPTIONS)
 
+    @staticmethod
+    def _legacy_reader(frame: bytes, end: int, options: Options) -> LeaderResponse:
+        cursor = Cursor(frame, HEADER_SIZE, end, options, "LeaderResponse")
+        message = LeaderResponse._read_legacy(cursor)
+        cursor.finish()
+        return message
 
-def read_legacy_leader(
-    frame: bytes, end: int, options: Options, parts: Parts | None = None
-) -> LeaderResponse:
-    cursor = Cursor(frame, 8, end, options, "LeaderResponse", parts=parts)
-    message = fill(LeaderResponse, (0, cursor.text("address", options.max_address_size)))
-    cursor.finish()
-    return message
+    @classmethod
+    def _read_legacy(cls, cursor: Cursor) -> LeaderResponse:
+        return fill(cls, (0, cursor.text("address", cursor.options.max_address_size)))
+
+    @classmethod
+    def _layouts(cls, version: int) -> tuple[Callable[[Cursor], object], ...]:
+        return (cls._read_legacy if version == PROTOCOL_VERSION_LEGACY else cls._read,)
 
 
 class WelcomeResponse(Response, code=ResponseType.WELCOME):

@@ -1,1 +1,1 @@
-"""Somebody else's connection, followed from outside."""
+"""Follow a connection between others: its bytes, frames and exchanges."""

@@ -1,22 +1,98 @@
-"""A request and its answers, as an observer has seen them."""
+"""Frames of a connection as an observer has seen them, and exchanges: a request with its answers.
+
+The two know each other (`Frame.exchange`, `Exchange.request`), which is why they stand in one module. Both
+are compared by identity: two frames with the same bytes are two frames.
+"""
 
 from __future__ import annotations
 
-from ...constants import RequestType, ResponseType
+from ...constants import PROTOCOL_VERSION, RequestType, ResponseType
+from ...exceptions import DecodeError
 from ...messages import FailureResponse
+from ...rows.count import count_rows
 from ...servers.failures import Outcome, changes_something, explain_failure
+from ...servers.hazards import RUNS_STATEMENT
 from ...sql.survey import survey
-from ..events import Event
+from ..events import Event, Side
+from ..frames import STRICT, FrameReader, LazyFrame
 from ..table import FIRST, UNKNOWN_REQUEST, Place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .overheard import Frame
+    from ...messages import Message
 
-__all__ = ["Exchange"]
+__all__ = ["Exchange", "Frame"]
 
 MAX_KEPT = 32 << 20  # bytes of an answer, after which only its last frame is kept besides
-_BY_ID = frozenset({RequestType.EXEC, RequestType.QUERY})
+
+
+class Frame(LazyFrame, Event):
+    """One frame of a stream, decoded when asked.
+
+    Attributes:
+        side: who sent it.
+        offset: where it begins in the bytes of its side.
+        start: when its first byte came.
+        end: when its last byte came.
+        exchange: the exchange it belongs to, None until the observer has said.
+        damaged: bytes of it were lost; `data` is what there is of it.
+        version: the handshake of its connection, where that changes how it is read.
+        servers_format: for SERVERS, the format that CLUSTER asked for.
+    """
+
+    side: Side
+    offset: int
+    start: float
+    end: float
+    exchange: Exchange | None
+    damaged: bool
+    version: int
+    servers_format: int
+    _reader: FrameReader
+    _rows: int
+
+    __match_args__ = ("side", "type_name", "message")
+
+    def __init__(
+        self, side: Side, offset: int, data: bytes, start: float, end: float, reader: FrameReader = STRICT
+    ) -> None:
+        self.data = data
+        self.is_request = side is Side.CLIENT
+        self._read = False
+        self._message = None
+        self._error = None
+        self._reader = reader
+        self._rows = -1
+        self.side = side
+        self.offset = offset
+        self.start = start
+        self.end = end
+        self.exchange = None
+        self.damaged = False
+        self.servers_format = 1
+        self.version = PROTOCOL_VERSION
+
+    @property
+    def rows(self) -> int:
+        """How many rows a ROWS frame has, 0 for any other and for one that cannot be read."""
+        if self._rows < 0:
+            is_rows = self.data[4] == ResponseType.ROWS and not self.is_request
+            self._rows = max(count_rows(self.data), 0) if is_rows else 0
+        return self._rows
+
+    def _decoded(self) -> Message:
+        if self.damaged:
+            raise DecodeError("bytes of the frame are missing", path=self.type_name)
+        return self._reader.read(self.data, self.is_request, self.version, self.servers_format)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        return f"<Frame {self.side.value} {self.type_name} at {self.offset}, {self.size} bytes>"
 
 
 class Exchange(Event):
@@ -26,46 +102,44 @@ class Exchange(Event):
         request: the request frame, None for an answer to nothing that was seen.
         answers: the answer frames; of a long answer the first ones and the last.
         answer_count: how many answer frames there were.
-        answer_bytes: bytes of them all.
+        answer_bytes: bytes of them all, headers included.
         row_count: rows of them all, None where they were not counted.
         first_byte: when the answer began, None without one.
         last_byte: when the last byte of the answer came, None without one.
         ending: "open" until it is over, then "done", "failure", "interrupted", "unanswered", "raft", "orphan"
             (an answer nobody asked for) or "wrong" (an answer that the request cannot get).
-        sql: the text behind a prepared statement, where its PREPARE was seen.
+        sql: the SQL text of the request, None where there is none or it was not seen; of a prepared statement
+            the text of its PREPARE.
         place: where the request stands in the table.
     """
 
-    __slots__ = (
-        "_sql",
-        "answer_bytes",
-        "answer_count",
-        "answers",
-        "ending",
-        "first_byte",
-        "last_byte",
-        "place",
-        "request",
-        "row_count",
-    )
+    request: Frame | None
+    place: Place
+    answers: list[Frame]
+    answer_count: int
+    answer_bytes: int
+    row_count: int | None
+    first_byte: float | None
+    last_byte: float | None
+    ending: str
+    _sql: str | None
+
     __match_args__ = ("request", "answers", "ending")
 
     def __init__(self, request: Frame | None) -> None:
         self.request = request
-        self.place: Place = (
-            UNKNOWN_REQUEST if request is None else FIRST.get(request.data[4], UNKNOWN_REQUEST)
-        )
-        self.answers: list[Frame] = []
+        self.place = UNKNOWN_REQUEST if request is None else FIRST.get(request.data[4], UNKNOWN_REQUEST)
+        self.answers = []
         self.answer_count = 0
         self.answer_bytes = 0
-        self.row_count: int | None = 0
-        self.first_byte: float | None = None
-        self.last_byte: float | None = None
+        self.row_count = 0
+        self.first_byte = None
+        self.last_byte = None
         self.ending = "open"
-        self._sql: str | None = None
+        self._sql = None
 
     def __eq__(self, other: object) -> bool:
-        return self is other  # whatever others say the same
+        return self is other
 
     def __hash__(self) -> int:
         return id(self)
@@ -94,7 +168,7 @@ class Exchange(Event):
     @property
     def runs_statement(self) -> int | None:
         """The id of the prepared statement that the request runs, None for any other request."""
-        if self.request is None or self.request.data[4] not in _BY_ID or self.request.size < 16:
+        if self.request is None or self.request.data[4] not in RUNS_STATEMENT or self.request.size < 16:
             return None
         return int.from_bytes(self.request.data[12:16], "little")
 
@@ -105,17 +179,21 @@ class Exchange(Event):
 
     @property
     def started(self) -> float | None:
-        """When the first byte of the request came."""
+        """When the first byte of the request came, None if no request was seen."""
         return None if self.request is None else self.request.start
 
     @property
     def sent(self) -> float | None:
-        """When the last byte of the request came."""
+        """When the last byte of the request came, None if no request was seen."""
         return None if self.request is None else self.request.end
 
     @property
     def duration(self) -> float | None:
-        """From the request's first byte to the answer's last, None if either was not seen."""
+        """The time between the request's first byte and the answer's last.
+
+        In the unit of the times that the observer was given: seconds for everything in `dqlitewire.traffic`.
+        None if there was no request, or no answer yet.
+        """
         if self.request is None or self.last_byte is None:
             return None
         return self.last_byte - self.request.start
@@ -151,6 +229,7 @@ class Exchange(Event):
         """Take one more frame of the answer.
 
         Args:
+            frame: the frame.
             keep: how many frames stay in `answers`, the last one always among them; None for all.
         """
         frame.exchange = self

@@ -1,16 +1,21 @@
-"""Somebody else's connection: both directions in, exchanges out. Nothing that the bytes say makes it raise.
+"""Follow somebody else's connection: bytes of both sides in, frames and exchanges out.
 
-The contract: the k-th answer belongs to the k-th request, as the table says. Only after bytes were lost may
-an answer skip requests that cannot have got it; those come out unanswered. An answer that does not fit
-otherwise ends its request as "wrong", and one that nobody asked for is an exchange of its own, an "orphan".
+The contract: the k-th answer belongs to the k-th request, as the table says. An answer that its request
+cannot get ends the request as "wrong"; an answer to no request is an exchange of its own, an "orphan". Only
+after bytes were lost may an answer skip requests that cannot have got it; those come out "unanswered".
+Nothing that the bytes say raises an error.
 
 A Frame comes out before the Exchange it ends. Bytes of both sides may come in any interleaving in which no
-answer precedes its request. No bytes (b"") are no end: `receive_eof` says that.
+answer precedes its request. No bytes (b"") are not the end of a stream: `receive_eof` says that.
 
-What is held is bounded, whatever is sent and whichever side is silent: one frame of each side that is not
-complete; `MAX_OPEN` requests without an answer, or twice `MAX_OPEN_BYTES` of them, of which the oldest comes
-out unanswered; `MAX_STATEMENTS` prepared texts, or `MAX_TEXTS` characters, of which the oldest is forgotten;
-of answers what `keep_answers` and `exchange.MAX_KEPT` say.
+What is held is bounded, whatever is sent and whichever side is silent:
+
+* of each side, one frame that is not complete;
+* `MAX_OPEN` requests without an answer, or twice `MAX_OPEN_BYTES` of them; then the oldest comes out
+  unanswered;
+* `prepared.MAX_STATEMENTS` texts of prepared statements, or `prepared.MAX_TEXTS` characters of them; then the
+  oldest is forgotten;
+* of an answer, what `keep_answers` and `exchange.MAX_KEPT` say.
 
 An interrupt inside a method leaves the observer poisoned (`guard.py`): what it knew of the connection is
 lost.
@@ -18,7 +23,7 @@ lost.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 
 from ...checks import checked_number, whole_bytes
 from ...constants import PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
@@ -28,14 +33,13 @@ from ...text import shown
 from ..events import Ending, Side
 from ..frames import FrameReader, answer_key
 from ..table import DONE, PART, Turn
-from .exchange import Exchange
-from .overheard import End, Frame, Preamble
-from .tap import State, Tap
+from .exchange import Exchange, Frame
+from .prepared import PreparedTexts
+from .stream_events import End, Preamble
+from .stream_reader import State, StreamReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from ...limits import Limits
     from ..events import Event
 
@@ -43,8 +47,7 @@ __all__ = ["Observer"]
 
 MAX_OPEN = 1 << 14
 MAX_OPEN_BYTES = 32 << 20
-MAX_STATEMENTS = 1 << 14
-MAX_TEXTS = 16 << 20
+_OBJECT = 1024  # bytes that an exchange with its request, or a statement, takes besides its data
 _EMPTY, _FAILURE = int(ResponseType.EMPTY), int(ResponseType.FAILURE)
 
 
@@ -52,12 +55,13 @@ class Observer(Guarded):
     """Both directions of one connection.
 
     Args:
-        limits: caps for decoding.
-        count_rows: decode ROWS to count them; without, `row_count` is None and frames cost a few
-            microseconds.
+        limits: caps for decoding; that of a frame also bounds what a header may announce.
+        count_rows: whether to count the rows of ROWS frames; without, `Exchange.row_count` is None and a
+            frame costs a few microseconds.
         keep_answers: answer frames kept in one exchange, at least 1; None for all.
-        handshake: without, both streams begin with a frame, as when cut behind the handshake.
-        midstream: the connection was joined at any place; frames are looked for.
+        handshake: whether the client's stream begins with the handshake; without, both streams begin with a
+            frame, as when they were cut behind it.
+        midstream: whether the connection was joined at an unknown place, so that frames are looked for.
 
     Raises:
         ValueError: `keep_answers` is below 1.
@@ -79,13 +83,12 @@ class Observer(Guarded):
         self._events: list[Event] = []
         reader = FrameReader(limits, tolerant=True)
         begin = State.LOST if midstream else State.START if handshake else State.FRAMES
-        self._taps = {side: Tap(side, self._take, reader, limits, begin) for side in Side}
-        self._client = self._taps[Side.CLIENT]
+        self._streams = {side: StreamReader(side, self._take, reader, limits, begin) for side in Side}
+        self._client = self._streams[Side.CLIENT]
         self._queue: deque[Exchange] = deque()
         self._orphan: Exchange | None = None  # an answer of several frames that nobody asked for
-        self._asked = 0  # bytes of requests since they were counted
-        self._statements: OrderedDict[int, str] = OrderedDict()
-        self._texts = 0  # characters of them
+        self._asked = 0  # bytes of requests that came since the open ones were counted
+        self._prepared = PreparedTexts()
 
     @property
     def version(self) -> int | None:
@@ -99,7 +102,7 @@ class Observer(Guarded):
 
     def offset(self, side: Side) -> int:
         """Return how many bytes of a side have come out in events."""
-        return self._tap(side).offset
+        return self._stream(side).offset
 
     @property
     def error(self) -> BaseException | None:
@@ -109,8 +112,9 @@ class Observer(Guarded):
     @property
     def held(self) -> int:
         """About how many bytes of memory are held for what is not over."""
-        waiting = sum(tap.waiting for tap in self._taps.values())
-        return waiting + self._open_bytes + self._texts + _OBJECT * (len(self._queue) + len(self._statements))
+        waiting = sum(stream.waiting for stream in self._streams.values())
+        objects = len(self._queue) + len(self._prepared)
+        return waiting + self._open_bytes + self._prepared.size + _OBJECT * objects
 
     @property
     def _open_bytes(self) -> int:
@@ -120,50 +124,75 @@ class Observer(Guarded):
     def receive(self, side: Side, data: bytes | bytearray | memoryview, time: float = 0.0) -> list[Event]:
         """Take bytes that one side sent, and return what they complete.
 
+        Args:
+            side: who sent them.
+            data: the bytes, cut anywhere; none add nothing.
+            time: when they came, in the unit that the times of the events shall have.
+
+        Returns:
+            Events in the order of the bytes: Preamble, Frame, Garbage and Opaque of this side, and each
+            Exchange behind the frame that ends it.
+
         Raises:
             PoisonedError: an earlier call was interrupted.
         """
-        self._tap(side).receive(whole_bytes(data), time)
+        self._stream(side).receive(whole_bytes(data), time)
         return self._drained()
 
     @guarded
     def receive_gap(self, side: Side, size: int | None = None, time: float = 0.0) -> list[Event]:
-        """Note that bytes of one side were lost, `size` of them or an unknown number.
+        """Note that bytes of one side were lost before they could be received.
+
+        Args:
+            side: who sent them.
+            size: how many, None if that is not known.
+            time: when that was noticed.
+
+        Returns:
+            A Gap, and whatever it ends.
 
         Raises:
             ValueError: `size` is below 0.
             TypeError: it is neither an integer nor None.
         """
-        tap = self._tap(side)
+        stream = self._stream(side)
         if size is not None:
             size = checked_number("size", size, 0, kind="an integer or None")
-        tap.receive_gap(size, time)
+        stream.receive_gap(size, time)
         return self._drained()
 
     @guarded
     def receive_eof(self, side: Side, time: float = 0.0) -> list[Event]:
-        """Take the end of one side's stream; with the server's, what is open stays unanswered."""
+        """Take the end of one side's stream; the server's leaves open requests unanswered.
+
+        Args:
+            side: whose stream ended.
+            time: when it ended.
+
+        Returns:
+            What was waiting, each open Exchange if it is the server's end, and End.
+        """
         self._end_side(side, time)
         return self._drained()
 
     @guarded
     def finish(self, time: float = 0.0) -> list[Event]:
-        """Take the end of the capture: both sides end, everything open comes out."""
+        """Take the end of the capture: both sides end, and everything that is open comes out."""
         for side in (Side.CLIENT, Side.SERVER):
             self._end_side(side, time)
         return self._drained()
 
-    def _tap(self, side: Side) -> Tap:
+    def _stream(self, side: Side) -> StreamReader:
         if not isinstance(side, Side):
             raise TypeError(f"got {shown(side)}, a Side is needed")
-        return self._taps[side]
+        return self._streams[side]
 
     def _end_side(self, side: Side, time: float) -> None:
-        tap = self._tap(side)
-        if not tap.ended:
-            left = tap.finish()
-            self._events.append(End(side, self._ending(side, left), left, tap.offset - len(left), time))
-        if self._taps[Side.SERVER].ended:
+        stream = self._stream(side)
+        if not stream.ended:
+            left = stream.finish()
+            self._events.append(End(side, self._ending(side, left), left, stream.offset - len(left), time))
+        if self._streams[Side.SERVER].ended:
             self._close_all()
 
     def _drained(self) -> list[Event]:
@@ -179,7 +208,7 @@ class Observer(Guarded):
             return Ending.MID_ANSWER
         return Ending.UNANSWERED if self._queue else Ending.CLEAN
 
-    # ------------------------------------------------------------------ what the taps emit
+    # ------------------------------------------------------------------ what the stream readers emit
 
     def _take(self, event: Event) -> None:
         self._events.append(event)
@@ -192,10 +221,10 @@ class Observer(Guarded):
             self._preamble(event)
 
     def _preamble(self, preamble: Preamble) -> None:
-        if preamble.kind == "http response" and preamble.data.split(None, 2)[1:2] != [b"101"]:
+        if preamble.kind == "http response" and not preamble.upgrades:
             self._client.make_opaque("http")
         elif preamble.kind == "tls":
-            self._taps[Side.SERVER].make_opaque("tls")
+            self._streams[Side.SERVER].make_opaque("tls")
 
     def _request(self, frame: Frame) -> None:
         exchange = Exchange(frame)
@@ -204,8 +233,8 @@ class Observer(Guarded):
         if not self._count_rows:
             exchange.row_count = None
         if exchange.place.turn is Turn.RAFT:
-            for tap in self._taps.values():
-                tap.make_opaque("raft")
+            for stream in self._streams.values():
+                stream.make_opaque("raft")
             self._end(exchange, "raft")
             return
         if kind == RequestType.INTERRUPT and self._queue:
@@ -213,18 +242,19 @@ class Observer(Guarded):
             last.place = last.place.draining or last.place
         statement = exchange.runs_statement
         if statement is not None:
-            exchange.sql = self._statements.get(statement)
+            exchange.sql = self._prepared.get(statement)
         self._queue.append(exchange)
         self._asked += len(frame.data)
         if self._asked > MAX_OPEN_BYTES or len(self._queue) > MAX_OPEN:
             self._shed()
 
     def _shed(self) -> None:
-        # counting takes time: done each MAX_OPEN_BYTES, or an eighth of MAX_OPEN; so answers need not count
+        # The open requests are counted each MAX_OPEN_BYTES, or each eighth of MAX_OPEN, so that no answer has
+        # to be subtracted.
         self._asked = 0
         held, most = self._open_bytes, MAX_OPEN if len(self._queue) <= MAX_OPEN else MAX_OPEN * 7 // 8
         while len(self._queue) > most or (held > MAX_OPEN_BYTES and len(self._queue) > 1):
-            self._client.lossy = True  # from now on an answer may be that of a request that is gone
+            self._client.lossy = True  # an answer may belong to a request that has been given up
             held -= self._queue[0].request_bytes
             self._end(self._queue.popleft(), "unanswered")
 
@@ -261,13 +291,13 @@ class Observer(Guarded):
             exchange.row_count += frame.rows
         exchange.add(frame, self._keep)
         if key == _EMPTY and exchange.place is exchange.place.draining:
-            # it is the INTERRUPT's own answer, and ends this exchange on the way
+            # One EMPTY ends the query and the INTERRUPT behind it; it is counted as the INTERRUPT's answer.
             exchange.answers.pop()
             exchange.answer_count -= 1
             exchange.answer_bytes -= frame.size
 
     def _misfit(self, frame: Frame, key: int) -> None:
-        if any(tap.lossy for tap in self._taps.values()):
+        if any(stream.lossy for stream in self._streams.values()):
             for skipped, exchange in enumerate(self._queue):
                 if key in exchange.place.after:
                     for _ in range(skipped):
@@ -297,7 +327,13 @@ class Observer(Guarded):
 
     def _end(self, exchange: Exchange, ending: str) -> None:
         exchange.ending = ending
-        self._follow_statements(exchange)
+        request = exchange.request
+        if request is not None:
+            statement = exchange.runs_statement
+            if statement is None:
+                self._prepared.follow(exchange, request)
+            else:  # looked up again: a PREPARE sent ahead of the request has been answered since
+                exchange.sql = self._prepared.get(statement)
         self._events.append(exchange)
 
     def _close_all(self) -> None:
@@ -306,32 +342,3 @@ class Observer(Guarded):
             self._orphan = None
         while self._queue:
             self._end(self._queue.popleft(), "unanswered")
-
-    # ------------------------------------------------------------------ prepared statements
-
-    def _follow_statements(self, exchange: Exchange) -> None:
-        request = exchange.request
-        if request is None:
-            return
-        statement = exchange.runs_statement
-        if statement is not None:  # again: a PREPARE sent ahead has been answered since
-            exchange.sql = self._statements.get(statement)
-            return
-        kind = request.data[4]
-        if kind == RequestType.PREPARE and exchange.ending == "done":
-            answer: Any = exchange.answers[-1].message
-            text = getattr(request.message, "sql", None)
-            if answer is not None and text is not None:
-                self._forget(answer.stmt_id)
-                self._statements[answer.stmt_id] = text
-                self._texts += len(text)
-                while len(self._statements) > MAX_STATEMENTS or self._texts > MAX_TEXTS:
-                    self._forget(next(iter(self._statements)))
-        elif kind == RequestType.FINALIZE and exchange.ending == "done" and request.size >= 16:
-            self._forget(int.from_bytes(request.data[12:16], "little"))
-
-    def _forget(self, statement: int) -> None:
-        self._texts -= len(self._statements.pop(statement, ""))
-
-
-_OBJECT = 1024  # what an exchange with its request, or a statement, takes beside its bytes

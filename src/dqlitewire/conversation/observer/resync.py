@@ -1,22 +1,39 @@
-"""Out of step: which bytes of one side are a frame, though nothing says that one begins there.
+"""Resynchronisation: find a frame in bytes of one side when nothing says where one begins.
 
-A frame is believed if its header fits its type, its body decodes, and a header that fits stands behind it or
-nothing does.
+A capture may begin in the middle of a connection, and packets may be missing from it. dqlite has no magic
+number and no checksum, so a place can only be guessed. A guess is believed when three things hold:
 
-Whatever the bytes, the work is linear in their number. What is cheap to see (the header, the last word, the
-header behind it) is looked at first. What a guess costs beyond that is paid for: to wait for a guessed frame
-takes as many bytes of credit as the frame has, and to decode it takes as many again and `TRIAL`. A byte of
-the stream earns `EARNED` bytes of credit, `CREDIT` is given in advance, and no more than that is ever saved.
-A guess that cannot be paid for is not made, so that behind bytes that look like headers throughout a frame is
-found some bytes later, a larger one after more of them. No frame is decoded twice to be found: the search
-goes forward only, and what it waits for is decoded when it is complete.
+    offset  p           p + 4  p + 5    p + 6       p + 8            p + size       p + size + 8
+            | words     | type | schema | 0 0       | body           | next header  |
+            |                                       |                |
+            1. the header fits: a known type, a     2. the body      3. a header that fits stands behind
+               schema of 0 or 1, zeros, and as         decodes          it, or the bytes end there
+               many words as a body of the type
+               can have
+
+A ROWS body must besides end with one of the two markers, and a FAILURE must have a plausible code and
+printable text: tables full of small integers look like headers of FAILURE.
+
+Decoding costs time, and an adversary (or a table of integers) can make every byte look like a header. So
+that the work stays linear in the bytes, what is cheap is looked at first (header, last word, next header) and
+the rest is paid for out of a credit:
+
+* waiting for the rest of a guessed frame takes as many bytes of credit as the frame has;
+* decoding a guess takes as many again, and `TRIAL`;
+* each byte of the stream earns `EARNED` bytes of credit; `CREDIT` is given in advance and is also the most
+  that is ever saved. Lost bytes earn nothing.
+
+A guess that cannot be paid for is not made. Among bytes that look like headers throughout, a frame is
+therefore found some bytes later than it could be, a larger one later than a small one. The search only goes
+forward and decodes what it waits for when that is complete, so no frame is decoded twice to be found.
 """
 
 from __future__ import annotations
 
-from ...codec import RESPONSE_TYPES
 from ...constants import HEADER_SIZE, ResponseType
+from ...dispatch import RESPONSE_TYPES
 from ...exceptions import DecodeError
+from ...header import ROW_MARKERS, frame_size_at
 from ..events import Side
 from ..frames import STRICT
 from ..table import REQUESTS
@@ -57,14 +74,14 @@ class Resync:
         self._paid = -CREDIT  # at most `EARNED` times the place in the stream
 
     def find(self, data: bytes, position: int) -> int:
-        """The place of the next header, at `position` or behind it; -1 if there is none."""
+        """Return the place of the next header, at `position` or behind it; -1 if there is none."""
         found = _header(self._is_request).search(data, position)
         return -1 if found is None else found.start()
 
     def fits(self, data: bytes, position: int, base: int) -> int | None:
-        """The size of the frame at a place, 0 if there is none that may be believed.
+        """Return the size of the frame at a place.
 
-        None if its end is not here and is worth waiting for.
+        0 if no frame there may be believed; None if its end has not come and is worth waiting for.
         """
         size = self.announced(data, position)
         if not size or not self._looks_whole(data, position, position + size):
@@ -74,28 +91,29 @@ class Resync:
         return size if self.decodes(data, position, size, base) else 0
 
     def announced(self, data: bytes, position: int) -> int:
-        """The size of the frame whose header is there, 0 if no frame has such a header."""
+        """Return the size that the header at a place announces, 0 if no frame has such a header."""
         if not _header(self._is_request).match(data, position):
             return 0
-        words = int.from_bytes(data[position : position + 4], "little")
-        size = HEADER_SIZE + 8 * words
+        size = frame_size_at(data, position)
+        words = (size - HEADER_SIZE) // 8
         return size if words in self._words[data[position + 4]] and size <= self._max else 0
 
     def _looks_whole(self, data: bytes, position: int, end: int) -> bool:
         kind = None if self._is_request else data[position + 4]
         if kind == ResponseType.FAILURE:
-            # small integers of a table look like its header; one behind half-built rows is not looked for
+            # Small integers of a table look like the header of a FAILURE. So its text must end with the
+            # frame, which a FAILURE behind half-built rows does not satisfy; such a one is not searched for.
             zero = data.find(0, position + 16, end)
             if 0 <= zero < max(end - 8, position + 17):
                 return False
         if end > len(data):
             return True
-        if kind == ResponseType.ROWS and data[end - 8 : end] not in _MARKERS:
+        if kind == ResponseType.ROWS and data[end - 8 : end] not in ROW_MARKERS:
             return False
         return len(data) - end < HEADER_SIZE or self.announced(data, end) > 0
 
     def pays(self, size: int, offset: int) -> bool:
-        """Whether a guess about so many bytes at that place of the stream can be made; pay for it."""
+        """Pay for a guess about so many bytes at a place of the stream; False if there is no credit."""
         earned = EARNED * offset
         self._paid = max(self._paid, earned - CREDIT)
         if self._paid + size > earned:
@@ -104,17 +122,17 @@ class Resync:
         return True
 
     def miss(self, size: int) -> None:
-        """Note that bytes of the stream were not heard: they earn nothing."""
+        """Note that bytes of the stream are missing: they earn nothing."""
         self._paid += EARNED * size
 
     def decodes(self, data: bytes, position: int, size: int, base: int) -> bool:
-        """Whether the bytes there are a frame, as far as decoding tells; False too if it costs too much."""
+        """Tell whether the bytes there decode as a frame; False also if there is no credit."""
         if not self.pays(size + TRIAL, base + position):
             return False
         frame = data[position : position + size]
         kind = None if self._is_request else frame[4]
         if kind in _NOT_ZERO and not any(frame[_NOT_ZERO[kind]]):
-            return False  # a guess is not worth the warning that the decoder logs
+            return False  # it would decode, but the decoder logs a warning, which a guess must not cause
         try:
             message: Any = STRICT.read(frame, self._is_request)
         except DecodeError:
@@ -137,7 +155,7 @@ def _words(types: Iterable[type[Message]]) -> dict[int, range]:
 
 
 def _header(is_request: bool) -> re.Pattern[bytes]:
-    # what finds a header: size, not 0 and at most MAX_FRAME; type; schema; two unused bytes
+    # Matches a header: words (not 0, at most those of MAX_FRAME), known type, schema 0 or 1, two zeros.
     found = _HEADERS.get(is_request)
     if found is None:
         import re  # slow to import, and rarely needed
@@ -153,8 +171,8 @@ _REQUEST_WORDS = _words(REQUESTS.values())
 _RESPONSE_WORDS = _words(RESPONSE_TYPES.values())
 _HEADERS: dict[bool, re.Pattern[bytes]] = {}
 _MAX_CODE = 1 << 16
-_MARKERS = (b"\xee" * 8, b"\xff" * 8)
-_NOT_ZERO: dict[int | None, slice] = {  # the first byte of the address, the timeout
-    ResponseType.LEADER: slice(16, 17),
-    ResponseType.WELCOME: slice(8, 16),
+# The bytes that are not 0 in a frame that decodes without a warning.
+_NOT_ZERO: dict[int | None, slice] = {
+    ResponseType.LEADER: slice(16, 17),  # the first byte of the address
+    ResponseType.WELCOME: slice(8, 16),  # the timeout
 }

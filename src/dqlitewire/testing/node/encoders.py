@@ -19,8 +19,8 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from dqlitewire.generated import define
 from dqlitewire.constants import ValueType
+from dqlitewire.generated import define
 from dqlitewire.scalars import U64
 from dqlitewire.tuples import row_header
 from dqlitewire.values import BLOB, KINDS, PACK, TEXT

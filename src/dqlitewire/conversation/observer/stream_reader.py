@@ -1,9 +1,22 @@
-"""One direction of somebody else's connection cut into what it is made of: preambles, frames, and what is
-neither.
+"""Cut the stream of one side into what it is made of: preambles, frames, and bytes that are neither.
 
-Nothing here raises on bytes. In step, any header is believed that announces a body within the cap; out of
-step, what `resync` says. Whatever the bytes, the work is linear in their number: those that wait are joined
-when what they wait for is there, and not before; guesses are paid for.
+Nothing here raises on bytes. A reader is in one of four states, and each state has one step, which takes what
+it can from the bytes that wait:
+
+    START    a handshake, an HTTP head or a TLS record       -> FRAMES or OPAQUE, LOST if nothing fits
+    FRAMES   frame behind frame; any header is believed that announces a body within the cap  -> LOST
+    LOST     search for a place where frames go on (`resync.py`)  -> FRAMES
+    OPAQUE   bytes of another protocol: raft behind CONNECT, TLS, plain HTTP
+
+The bytes that wait are a list of pieces as they arrived (`_parts`), `_have` of them in all. A step that needs
+more says how many (`_need`), and until so many are there a new piece is only appended, so that a frame of n
+pieces is joined once and not n times. While steps run, the pieces are one `bytes` (`_data`) with a position:
+
+    _parts:  piece | piece | piece            _data:  taken ... | frame | frame | rest
+             `-- _have bytes, need _need                      _position ^
+                                              offset of the next byte in the stream = `offset`
+
+So the work is linear in the bytes whatever they are; what guessing costs in LOST is bounded by `resync`.
 """
 
 from __future__ import annotations
@@ -11,11 +24,13 @@ from __future__ import annotations
 from enum import Enum
 
 from ...constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
+from ...header import frame_size_at
 from ...limits import DEFAULT_MAX_MESSAGE_SIZE
 from ..events import Event, Side
 from ..frames import FrameReader
-from .overheard import Frame, Gap, Garbage, Opaque, Preamble
+from .exchange import Frame
 from .resync import Resync
+from .stream_events import Gap, Garbage, Opaque, Preamble
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +38,7 @@ if TYPE_CHECKING:
 
     from ...limits import Limits
 
-__all__ = ["State", "Tap"]
+__all__ = ["State", "StreamReader"]
 
 _METHODS = (b"GET ", b"POST ", b"PUT ", b"PATCH ", b"CONNECT ", b"OPTIONS ", b"HEAD ", b"DELETE ")
 _MAX_HTTP_HEAD = 65536
@@ -32,7 +47,7 @@ _HANDSHAKES = {PROTOCOL_VERSION: "handshake", PROTOCOL_VERSION_LEGACY: "legacy h
 
 
 class State(Enum):
-    """What a tap looks for."""
+    """What a stream reader looks for."""
 
     START = "a handshake, or what stands before it"
     FRAMES = "frames, one behind the other"
@@ -40,8 +55,8 @@ class State(Enum):
     OPAQUE = "nothing"
 
 
-class Tap:
-    """The reader of one direction.
+class StreamReader:
+    """The reader of one side's stream.
 
     Args:
         side: who sends these bytes.
@@ -112,7 +127,7 @@ class Tap:
 
     @property
     def waiting(self) -> int:
-        """How many bytes wait for more."""
+        """How many bytes wait to be completed by others."""
         return self._have
 
     def make_opaque(self, kind: str) -> None:
@@ -121,7 +136,7 @@ class Tap:
         self._opaque_kind = kind
 
     def receive(self, data: bytes, time: float) -> None:
-        """Take bytes and emit what they complete."""
+        """Take bytes that came at a time, and emit what they complete."""
         self._time = time
         if not self._have:
             self._first = time
@@ -156,8 +171,7 @@ class Tap:
         self.offset = offset + size
         return self.side, offset, self._data[position : position + size], start, self._time
 
-    # Each step takes what it can and says whether another may go on; it waits for more bytes by returning
-    # False.
+    # Each step takes what it can, and returns whether another step may go on; False waits for more bytes.
 
     def _start(self) -> bool:
         head = self._data[self._position : self._position + 8]
@@ -176,7 +190,7 @@ class Tap:
         if version not in _HANDSHAKES and head[4] and not self._flushing:
             is_request = self._resync.fits(self._data, self._position, self.offset - self._position)
             if is_request is None:
-                self._need = _size(self._data, self._position)
+                self._need = frame_size_at(self._data, self._position)
                 return False
             if is_request:  # the beginning was missed
                 self._state = State.FRAMES
@@ -200,7 +214,7 @@ class Tap:
         preamble = Preamble(*self._take(end + 4 - self._position), kind)
         if self.side is Side.SERVER:
             self._state = State.FRAMES
-            if preamble.data.split(None, 2)[1:2] != [b"101"]:
+            if not preamble.upgrades:
                 self.make_opaque("http")
         self._emit(preamble)
         return True
@@ -213,7 +227,7 @@ class Tap:
             position = self._position
             if size_of_data - position < HEADER_SIZE:
                 return False
-            size = HEADER_SIZE + 8 * int.from_bytes(data[position : position + 4], "little")
+            size = 8 + 8 * int.from_bytes(data[position : position + 4], "little")  # header.frame_size_at
             if size == HEADER_SIZE or size > self._max or self._is_odd(position, size):
                 self._lose()
                 return True
@@ -224,7 +238,8 @@ class Tap:
         return True
 
     def _is_odd(self, position: int, size: int) -> bool:
-        # unused bytes that are used, or a schema no answer has: believed once the frame is there and decodes
+        # The two reserved bytes of a header are 0 from every known peer, and no answer has a schema above 1.
+        # A header that differs is doubtful: it is believed only when its frame has come whole and decodes.
         data = self._data
         if not (
             data[position + 6] or data[position + 7] or (data[position + 5] > 1 and self.side is Side.SERVER)
@@ -243,20 +258,19 @@ class Tap:
         self.lossy = True
 
     def _search(self) -> bool:
-        # out of step: look for a place where frames go on
         data, resync, base = self._data, self._resync, self.offset - self._position
         position = resync.find(data, self._position)
         while position >= 0:
             size = resync.fits(data, position, base)
             if size is None and not self._flushing:
-                self._need = _size(data, position)
+                self._need = frame_size_at(data, position)
                 break
             if size:
                 self._drop(position)
                 self._state = State.FRAMES
                 return True
             position = resync.find(data, position + 1)
-        # a header may begin in the last bytes
+        # The last 7 bytes are kept: a header may begin in them.
         self._drop(position if position >= 0 else len(data) - HEADER_SIZE + 1)
         return False
 
@@ -277,7 +291,7 @@ class Tap:
             self._emit(Opaque(*self._take(size), self._opaque_kind))
         return False
 
-    _STEPS: dict[State, Callable[[Tap], bool]] = {
+    _STEPS: dict[State, Callable[[StreamReader], bool]] = {
         State.START: _start,
         State.FRAMES: _frames,
         State.LOST: _search,
@@ -292,7 +306,7 @@ class Tap:
         missing = self._skip
         if self._state is State.FRAMES and not missing and self._have >= HEADER_SIZE:
             self._data = b"".join(self._parts)
-            missing = _size(self._data, 0) - self._have
+            missing = frame_size_at(self._data) - self._have
         inside = size is not None and 0 < size <= missing
         self._give_up_waiting(as_frame=inside and not self._skip)
         self._emit(Gap(self.side, self.offset, size, time))
@@ -325,7 +339,3 @@ class Tap:
         self.offset += len(left)
         self.ended = True
         return left
-
-
-def _size(data: bytes, position: int) -> int:
-    return HEADER_SIZE + 8 * int.from_bytes(data[position : position + 4], "little")

@@ -1,0 +1,347 @@
+"""Decode the stream of one direction: frames in order, with the handshake before them and row streams among
+them.
+
+A decoder is the framing of `buffer.Frames` and two more pieces of state: `_version`, which is None until the
+handshake of a stream of requests was taken, and `_run`, which is there while a row stream is open.
+
+    requests    handshake (8 bytes) | frame | frame | ...
+    responses   frame | ROWS part | ROWS part | ROWS done | frame | ...
+                      `---- a row stream ---------------'
+                decode  decode      decode_continuation     decode
+
+A row stream ends with a ROWS frame marked DONE, with an EMPTY (the query was interrupted) or with a FAILURE
+(it failed midway). Which method may be called in which state is asked in one place, `_check_ready`.
+
+A frame is taken from the buffer before it is read, and `_run` is assigned after everything that can fail. So
+whatever is raised in between leaves a stream of which a frame is lost: there the decoder is poisoned (the two
+`except BaseException`), and nowhere else.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from .buffer import Frames
+from .checks import check_version
+from .constants import (
+    DEFAULT_MAX_CONTINUATION_FRAMES,
+    DEFAULT_MAX_TOTAL_ROWS,
+    HEADER_SIZE,
+    PROTOCOL_VERSION,
+    ResponseType,
+)
+from .dispatch import decode_options, read_frame, readers_for
+from .exceptions import ContinuationError, DecodeError, HandshakeError, ServerFailure, StreamError
+from .guard import guarded, resetting
+from .limits import DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_MAX_ROWS, Limits
+from .messages.base import Message
+from .messages.responses import EmptyResponse, FailureResponse, RowsResponse
+from .rows.compiled import PADDING
+from .rows.read import row_less_part_is_final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["MessageDecoder"]
+
+_ROWS = int(ResponseType.ROWS)
+_WORDS = Struct("<I").unpack_from
+
+
+class _Run:
+    """A row stream that has begun: what its next frame is held against."""
+
+    __slots__ = ("frames", "names", "rows")
+
+    def __init__(self, names: Any, frames: int, rows: int) -> None:
+        self.names = names
+        self.frames = frames
+        self.rows = rows
+
+
+class MessageDecoder(Frames):
+    """Decode a stream of one direction; owned by one thread or task at a time.
+
+    A ROWS answer whose frame ends with the PART marker opens a row stream: its other frames are read with
+    `decode_continuation` until one has no more, an EMPTY (interrupted) or a FAILURE ends it.
+
+    Args:
+        is_request: whether the stream goes from client to server; it then begins with a handshake.
+        version: of the handshake, for a stream of responses; the legacy one changes the answer to LEADER.
+        max_message_size: bytes of one frame at the most, header included; None for any size.
+        max_rows: rows of one frame at the most; None for any number.
+        max_continuation_frames: frames of one row stream at the most, the first included; None for any
+            number.
+        max_total_rows: rows of one row stream at the most; None for any number.
+        unknown_role_policy: what to do with an unknown role in SERVERS: "reject" it, or read it as spare and
+            "warn", or "accept" it.
+        text_errors: what to do with text that is not UTF-8: the name of a codec error handler.
+        limits: the other caps.
+
+    Raises:
+        HandshakeError: a version nobody speaks.
+        DecodeError: an unknown `unknown_role_policy`.
+        ValueError: a cap out of range, or an unknown error handler.
+    """
+
+    __slots__ = ("_is_request", "_readers", "_run", "_version")
+
+    def __init__(
+        self,
+        is_request: bool = False,
+        version: int = PROTOCOL_VERSION,
+        max_message_size: int | None = DEFAULT_MAX_MESSAGE_SIZE,
+        max_rows: int | None = DEFAULT_MAX_ROWS,
+        max_continuation_frames: int | None = DEFAULT_MAX_CONTINUATION_FRAMES,
+        max_total_rows: int | None = DEFAULT_MAX_TOTAL_ROWS,
+        unknown_role_policy: str = "reject",
+        text_errors: str = "strict",
+        *,
+        limits: Limits | None = None,
+    ) -> None:
+        check_version(version)
+        self._is_request = is_request
+        self._version = None if is_request else version
+        self._readers = readers_for(is_request, version)
+        self._run: _Run | None = None
+        super().__init__(
+            decode_options(
+                limits,
+                unknown_role_policy,
+                text_errors,
+                max_message_size=max_message_size,
+                max_rows=max_rows,
+                max_continuation_frames=max_continuation_frames,
+                max_total_rows=max_total_rows,
+            )
+        )
+
+    @property
+    def version(self) -> int | None:
+        """Protocol version of the stream; None before a request decoder's handshake."""
+        return self._version
+
+    @resetting
+    def reset(self) -> None:
+        """Drop all bytes, any row stream and the poison; requests begin with a handshake again."""
+        self._clear()
+        self._run = None
+        if self._is_request:
+            self._version = None
+
+    @guarded
+    def decode_handshake(self) -> int | None:
+        """Take the handshake that begins a stream of requests; None while it is incomplete.
+
+        Raises:
+            HandshakeError: an unknown version, whose bytes stay; a second handshake; a stream of responses.
+        """
+        if not self._is_request:
+            raise HandshakeError("handshake in a stream of responses, only requests have one")
+        if self._version is not None:
+            raise HandshakeError("second handshake, a stream has one")
+        if len(self._data) < 8:
+            return None
+        version = int.from_bytes(self._data[:8], "little")
+        check_version(version)
+        del self._data[:8]
+        self._version = version
+        return version
+
+    def _check_ready(self, in_run: bool | None) -> None:
+        """Raise if inside or outside a row stream against `in_run`, or before the handshake."""
+        if in_run is False and self._run is not None:
+            raise ContinuationError("a row stream is open, decode_continuation is needed")
+        if in_run is True and self._run is None:
+            raise ContinuationError("no row stream is open")
+        if self._version is None:
+            raise HandshakeError("no handshake yet")
+
+    @guarded
+    def decode(self) -> Message | None:
+        """Decode the next frame; None while it is incomplete.
+
+        Raises:
+            DecodeError: a frame larger than allowed, which can be skipped; or a frame that is wrong, which
+                poisons the decoder.
+            ContinuationError: a row stream is open.
+            HandshakeError: a stream of requests without its handshake.
+        """
+        if self._run is not None or self._version is None:
+            self._check_ready(in_run=False)
+        data = self._data  # from here to `try`, what `Frames._complete` does, without the call
+        have = len(data)
+        if have < HEADER_SIZE:
+            return None
+        size = 8 + 8 * _WORDS(data)[0]  # header.frame_size
+        if size > self._options.max_message_size:
+            raise self._too_large(size)
+        if size > have:
+            return None
+        try:
+            message: Message = self._next(size)
+            if type(message) is RowsResponse and message.has_more:
+                self._run = self._begun(message)
+        except BaseException as error:
+            self._break(error)
+            raise
+        return message
+
+    def _next(self, size: int) -> Any:
+        data = self._data
+        key = data[4] | data[5] << 8
+        if key == _ROWS:
+            frame = b"".join((memoryview(data)[:size], PADDING))
+            del data[:size]
+            self._skipped = False
+        else:
+            frame = self._take(size)
+        return self._readers[key](frame, size, self._options)
+
+    def _begun(self, first: RowsResponse) -> _Run:
+        run = _Run(first.column_names.copy(), 1, len(first.rows))
+        self._check_run(run)
+        self._check_progress(first)
+        return run
+
+    def _check_run(self, run: _Run) -> None:
+        for name, got, what in (
+            ("max_total_rows", run.rows, "rows"),
+            ("max_continuation_frames", run.frames, "frames"),
+        ):
+            limit = getattr(self._options, name)
+            if got > limit:
+                raise DecodeError(
+                    f"got {got} {what} for one query, at most {limit}", path="RowsResponse", limit=limit
+                )
+
+    def _check_progress(self, message: RowsResponse) -> None:
+        if message.has_more and not message.rows and row_less_part_is_final(message.column_names):
+            raise DecodeError(
+                "column names fill a page, no row will ever come", path="RowsResponse.column_names"
+            )
+
+    @guarded
+    def decode_continuation(self) -> RowsResponse | EmptyResponse | None:
+        """Decode the next frame of the open row stream; None while it is incomplete.
+
+        Returns:
+            The next ROWS frame, or EMPTY if the query was interrupted.
+
+        Raises:
+            ServerFailure: the query failed midway; the decoder stays usable.
+            DecodeError: a frame that is wrong, larger than allowed, or does not continue the stream; the
+                decoder is poisoned.
+            StreamError: a frame of another type; the decoder is poisoned.
+            ContinuationError: no row stream is open.
+        """
+        if self._run is None:
+            self._check_ready(in_run=True)
+        try:
+            size = self._complete()
+            if not size:
+                return None
+            message: RowsResponse | EmptyResponse | FailureResponse = self._next(size)
+            self._run = self._continued(self._run, message)
+        except BaseException as error:
+            self._break(error)
+            raise
+        if isinstance(message, FailureResponse):
+            raise ServerFailure(message.code, message.message)
+        return message
+
+    def _continued(self, run: Any, message: Message) -> _Run | None:
+        """Return the state of the row stream behind one more frame, None at its end."""
+        if type(message) is RowsResponse:
+            if message.column_names != run.names:
+                names, first = len(message.column_names), len(run.names)
+                what = f"{names} columns" if names != first else "other column names"
+                problem = f"got {what} than the first frame's {first}" if names != first else f"got {what}"
+                raise DecodeError(problem, path="RowsResponse.column_names", offset=8)
+            after = _Run(run.names, run.frames + 1, run.rows + len(message.rows))
+            if (
+                after.rows > self._options.max_total_rows
+                or after.frames > self._options.max_continuation_frames
+            ):
+                self._check_run(after)
+            if not message.has_more:
+                return None
+            if not message.rows:
+                self._check_progress(message)
+            return after
+        if type(message) in (EmptyResponse, FailureResponse):
+            return None
+        raise StreamError(
+            f"got {type(message).__name__} in a row stream, allowed ROWS, EMPTY and FAILURE",
+            frame_count=run.frames,
+            total_rows=run.rows,
+        )
+
+    @guarded
+    def skip_message(self) -> bool:
+        """Drop the next frame, also one that is larger than allowed.
+
+        Returns:
+            False until the frame is gone, then True once.
+
+        Raises:
+            ContinuationError: a row stream is open.
+        """
+        self._check_ready(in_run=False)
+        return self._skip_frame()
+
+    def decode_bytes(self, data: bytes | bytearray | memoryview) -> Message:
+        """Decode exactly one frame that is not part of the stream.
+
+        Args:
+            data: the frame, header included.
+
+        Raises:
+            DecodeError: the bytes are not one frame the protocol allows; the stream is not affected.
+        """
+        self._check_whole()
+        self._check_ready(in_run=None)
+        message: Message = read_frame(data, self._readers, self._options)
+        return message
+
+    @guarded
+    def pending_frame_size(self) -> int:
+        """Return the size of the next frame, header included; 0 while the header is incomplete.
+
+        Raises:
+            DecodeError: it is larger than allowed; it can be skipped.
+            HandshakeError: a stream of requests without its handshake.
+        """
+        self._check_ready(in_run=None)
+        return self._size()
+
+    def has_message(self) -> bool:
+        """Tell whether the next frame is complete, or too large to be waited for; never raises.
+
+        A stream of requests has no frame before its handshake was taken.
+        """
+        return self._version is not None and super().has_message()
+
+    @guarded
+    def peek_header(self) -> tuple[int, int, int] | None:
+        """Return body words, type and schema of the next frame; None while the header is incomplete.
+
+        Raises:
+            DecodeError: the frame is larger than allowed; it can be skipped.
+            HandshakeError: a stream of requests without its handshake.
+        """
+        self._check_ready(in_run=None)
+        return self._header()
+
+    @guarded
+    def take_frame(self) -> bytes | None:
+        """Take the next frame undecoded, without moving a row stream on; None while it is incomplete.
+
+        Raises:
+            DecodeError: it is larger than allowed; it can be skipped.
+            HandshakeError: a stream of requests without its handshake.
+        """
+        self._check_ready(in_run=None)
+        size = self._complete()
+        return self._take(size) if size else None
