@@ -34,12 +34,18 @@ __all__ = ["Uniform"]
 
 MAX_MISSES = 8
 MAX_LENGTH = 255  # of a text or blob; copying longer ones once more costs what the rest gains
-ENOUGH = 16  # rows of a frame that allow a guess
 PAGE, MAX_RUN = 128, 1024  # rows cut up at once, at first and at most
 
 
 class Uniform:
-    """Whether, and how, the rows of one signature are read by columns."""
+    """Whether, and how, the rows of one signature are read by columns.
+
+    Attributes:
+        enough: rows of a frame that allow a guess.
+        plan: how they are read, None without a guess.
+    """
+
+    enough = 16
 
     def __init__(self, header: bytes, types: Any) -> None:
         self._header = header
@@ -51,15 +57,22 @@ class Uniform:
     def learn(
         self, rows: list[tuple[Any, ...]], runs: list[tuple[int, Any]], plan: Plan | None, planned: int
     ) -> None:
-        """Look back at a frame's rows and runs of types, the first `planned` of them read by `plan`."""
-        if plan is not self.plan or len(rows) < ENOUGH:
-            return  # another thread was quicker, or the frame is short
+        """Look back at a frame's rows, at least `enough`, and at its runs of types.
+
+        Args:
+            rows: all of the frame.
+            runs: first row and types of each.
+            plan: what `self.plan` was when the frame was begun.
+            planned: how many rows were read by it.
+        """
+        if plan is not self.plan:
+            return  # another thread was quicker
         if plan is not None:
             if 2 * planned >= len(rows):
                 return
             self.plan = None
             self._misses += 1
-        if self._misses < MAX_MISSES and runs[-1][1] == self.types and len(rows) - runs[-1][0] >= ENOUGH:
+        if self._misses < MAX_MISSES and runs[-1][1] == self.types and len(rows) - runs[-1][0] >= self.enough:
             lengths = self._lengths(rows[-1])
             if lengths == self._lengths(rows[-2]) == self._lengths(rows[-9]) and max(lengths) <= MAX_LENGTH:
                 self.plan = Plan(self._header, self._codes, lengths)

@@ -245,7 +245,7 @@ def _read_fast(
     if pos != last or not (word == ROW_DONE or word == ROW_PART):
         raise DecodeError("no marker")
     tier.credit.earn(len(rows) - cold)
-    if uniform is not None:
+    if uniform is not None and len(rows) >= uniform.enough:
         uniform.learn(rows, runs, plan, planned)
     return RowTypes(runs, len(rows)), rows, word == ROW_PART
 
