@@ -36,8 +36,8 @@ from .guard import guarded, resetting
 from .limits import DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_MAX_ROWS, Limits
 from .messages.base import Message
 from .messages.responses import EmptyResponse, FailureResponse, RowsResponse
-from .rows.compiled import PADDING
 from .rows.read import row_less_part_is_final
+from .rows.tiers import PADDING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
