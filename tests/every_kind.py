@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dqlitewire.testing.node.calls import BadValue, Params
 from hypothesis import given, settings
 
 from dqlitewire import DecodeError, decode_message
@@ -26,6 +25,8 @@ from dqlitewire.rows import shapes, tiers, write, write_params
 from dqlitewire.rows.count import count_rows
 from dqlitewire.rows.read import read_rows_plainly
 from dqlitewire.testing.node.encoders import BOOLEAN, PLAIN, TIME, WrongType, encoder_for
+from dqlitewire.testing.node.errors import BadValue
+from dqlitewire.testing.node.lenient_reader import Params
 from dqlitewire.testing.strategies import cells
 from dqlitewire.tuples import (
     decode_params_tuple,
