@@ -7,7 +7,8 @@ from typing import Any
 
 from dqlitewire.conversation import Side
 from dqlitewire.traffic.items import Item, items
-from dqlitewire.traffic.sources.source import Recording, Source, open_source
+from dqlitewire.traffic.sources.formats import open_source
+from dqlitewire.traffic.sources.source import Recording, Source
 from dqlitewire.traffic.views.json_object import json_object
 from tests.traffic import wire
 from tests.wire_data import Capture, captures

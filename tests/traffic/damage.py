@@ -23,7 +23,9 @@ from typing import NamedTuple
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.items import Item, items
 from dqlitewire.traffic.select import Selection
-from dqlitewire.traffic.sources.source import Format, Source, open_pair, open_source
+from dqlitewire.traffic.sources.formats import Format, open_source
+from dqlitewire.traffic.sources.pair import open_pair
+from dqlitewire.traffic.sources.source import Source
 from dqlitewire.traffic.stats import Statistics
 from dqlitewire.traffic.views.json_object import json_text
 from dqlitewire.traffic.views.line import Clock, line

@@ -19,14 +19,16 @@ from dqlitewire.cli.options import WidthOption, finite
 from dqlitewire.cli.output import Exit, colourful, emit, emit_json, fail, joined, painted, warn, width
 from dqlitewire.cli.progress import watched
 from dqlitewire.conversation import Side
-from dqlitewire.traffic.direction import guess
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.items import Item, items
 from dqlitewire.traffic.select import Selection
+from dqlitewire.traffic.sources.direction import guess
+from dqlitewire.traffic.sources.formats import Format, open_source, recognise
 from dqlitewire.traffic.sources.inputs import file_id, open_input
+from dqlitewire.traffic.sources.pair import open_pair
 from dqlitewire.traffic.sources.pieces import Connection
-from dqlitewire.traffic.sources.source import Format, Source, open_pair, open_source, recognise
-from dqlitewire.traffic.sources.transcript import TranscriptWriter
+from dqlitewire.traffic.sources.source import Source
+from dqlitewire.traffic.sources.transcript_writer import TranscriptWriter
 from dqlitewire.traffic.views.json_object import json_object, json_text
 from dqlitewire.traffic.views.line import Clock, Line, line
 from dqlitewire.traffic.views.summary import counted

@@ -15,9 +15,10 @@ from dqlitewire.conversation import Side
 from dqlitewire.explain import explain as frame_spans
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.items import Item, items
-from dqlitewire.traffic.sources.source import Format, Source, open_source
-from dqlitewire.traffic.views.glossary import explain_word
+from dqlitewire.traffic.sources.formats import Format, open_source
+from dqlitewire.traffic.sources.source import Source
 from dqlitewire.traffic.views.line import Clock, line
+from dqlitewire.traffic.views.lookup import explain_word
 from dqlitewire.traffic.views.summary import elide
 from dqlitewire.traffic.views.tree import hexdump, tree
 

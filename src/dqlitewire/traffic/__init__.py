@@ -21,15 +21,17 @@ from typing import BinaryIO
 
 from dqlitewire.checks import checked_number
 from dqlitewire.conversation import Exchange, Side
-from dqlitewire.declare.cursor import Span
+from dqlitewire.explain import Span
 from dqlitewire.explain import explain as _explain
 from dqlitewire.limits import checked_cap
-from dqlitewire.traffic.direction import guess
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.items import Item, items
+from dqlitewire.traffic.sources.direction import guess
+from dqlitewire.traffic.sources.formats import Format, open_source
+from dqlitewire.traffic.sources.pair import open_pair
 from dqlitewire.traffic.sources.pieces import Connection
-from dqlitewire.traffic.sources.source import Format, Recording, Source, open_pair, open_source
-from dqlitewire.traffic.sources.transcript import TranscriptWriter
+from dqlitewire.traffic.sources.source import Recording, Source
+from dqlitewire.traffic.sources.transcript_writer import TranscriptWriter
 from dqlitewire.traffic.views.line import Clock, line
 
 __all__ = [

@@ -23,7 +23,7 @@ from dqlitewire.sql.survey import normalise
 from dqlitewire.traffic.items import Item
 from dqlitewire.traffic.quantiles import Durations
 from dqlitewire.traffic.sources.pieces import Connection
-from dqlitewire.traffic.views.glossary import explain_answer
+from dqlitewire.traffic.views.lookup import explain_answer
 from dqlitewire.traffic.views.summary import elide
 
 MAX_STATEMENTS = 5000

@@ -10,8 +10,9 @@ import pytest
 
 from dqlitewire.traffic.sources import packets as packets_module
 from dqlitewire.traffic.sources import tcp as tcp_module
-from dqlitewire.traffic.sources.capture import ByteReader, records
+from dqlitewire.traffic.sources.inputs import ByteReader
 from dqlitewire.traffic.sources.packets import Segment, parser
+from dqlitewire.traffic.sources.pcap import records
 from dqlitewire.traffic.sources.tcp import Delivery, Reassembler, What
 from tests.traffic import wire
 
@@ -166,7 +167,7 @@ def test_short_snap_length_is_a_gap() -> None:
     out: list[Delivery] = []
     reassembler = Reassembler()
     reader = ByteReader(lambda size: b"", data)
-    for time, link, packet, _wire in records(reader, pytest.fail):
+    for time, link, packet in records(reader, pytest.fail):
         segment = parser(link)(packet)
         assert segment is not None
         reassembler.add(segment, time, out)

@@ -7,8 +7,8 @@ from typing import Any
 from dqlitewire.messages import FailureResponse
 from dqlitewire.traffic.items import Item
 from dqlitewire.traffic.sources.transcript import NAMES, json_line
-from dqlitewire.traffic.views.glossary import explain_answer
 from dqlitewire.traffic.views.json_fields import fields
+from dqlitewire.traffic.views.lookup import explain_answer
 
 PREVIEW = 64  # bytes of what is no message
 

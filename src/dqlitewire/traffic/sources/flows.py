@@ -12,13 +12,12 @@ looked at anew only while it is too short to tell, so that waiting takes time li
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
 from collections.abc import Collection
 from typing import Any, cast
 
-from dqlitewire.constants import PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
 from dqlitewire.conversation import Frame, Garbage, Observer, Side
+from dqlitewire.traffic.sources.opening import HTTP_ANSWER, MAX_OPENING, opening
 from dqlitewire.traffic.sources.packets import Segment, endpoints
 from dqlitewire.traffic.sources.pieces import Connection, Piece, What
 from dqlitewire.traffic.sources.tcp import Delivery, Flow, Half, Reassembler
@@ -27,41 +26,8 @@ _new: Any = cast(Any, tuple).__new__  # a NamedTuple's own constructor takes thr
 MAX_WAITING = 32 << 10  # bytes of a flow that is not decided
 MAX_WAITING_ALL = 16 << 20
 DELIVERY = 256  # what a delivery that waits takes beside its bytes
-MAX_OPENING = 4096  # bytes that tell what a client opens with
 MAX_SERVERS = 10_000  # endpoints that are known to speak dqlite
 MAX_PORTS = 1000  # endpoints of other traffic that are counted
-HANDSHAKES = (struct.pack("<Q", PROTOCOL_VERSION), struct.pack("<Q", PROTOCOL_VERSION_LEGACY))
-HTTP_METHODS = (b"GET ", b"POST", b"PUT ", b"HEAD", b"DELE", b"OPTI", b"CONN", b"PATC", b"PRI ")
-
-
-def opening(data: bytes) -> str | None:
-    """Name what a client opens a connection with; None while that is too short to tell."""
-    if data[:2] == b"\x16\x03":
-        return "TLS"
-    if data[:4] in HTTP_METHODS:
-        head = data[:MAX_OPENING].partition(b"\r\n\r\n")
-        if b"upgrade: dqlite" in head[0].lower():
-            return "dqlite"
-        return "HTTP" if head[1] or len(data) >= MAX_OPENING else None
-    if len(data) < 8:
-        return None if any(word.startswith(data) for word in HANDSHAKES) else "other"
-    if data[:8] in HANDSHAKES:
-        # one word more tells a handshake from a LEADER request, whose header is the same bytes
-        return "dqlite" if len(data) == 8 or data[8:12] != bytes(4) else "frames"
-    if int.from_bytes(data[:8], "little") < 256 and (len(data) == 8 or _is_request_header(data[8:16])):
-        return "dqlite"  # a version no server knows
-    return "other"
-
-
-def _is_request_header(data: bytes) -> bool:
-    return (
-        len(data) == 8
-        and data[:4] != bytes(4)
-        and data[3] == 0
-        and data[4] < 20
-        and data[5] < 2
-        and data[6:] == b"\0\0"
-    )
 
 
 class _Waiting:
@@ -174,7 +140,7 @@ class DqliteFlows:
             begins = waiting.first(half)
             if begins and (found := opening(begins)) not in (None, "other", "frames"):
                 return half if found == "dqlite" else found
-            if begins and begins[:7] == b"HTTP/1.":
+            if begins and begins.startswith(HTTP_ANSWER):
                 return "HTTP"
         return self._try(flow, waiting)
 
