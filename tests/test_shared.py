@@ -74,7 +74,7 @@ KNOWN = {
     "testing/strategies.py: _LIMITS": CONSTANT,
     "testing/workspace.py: _NO_VALUES": CONSTANT,
     "traffic/probe.py: LIMITS": CONSTANT,
-    "traffic/stats.py: _OTHER_INFO": CONSTANT,
+    "traffic/failures.py: _OTHER_INFO": CONSTANT,
     "writers.py: chunk_shapes": CACHE,
     "writers.py: favourites": CACHE,
     "writers.py: params_shapes": CACHE,

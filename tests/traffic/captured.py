@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dqlitewire.conversation import Side
-from dqlitewire.traffic.items import Item, items
+from dqlitewire.traffic.item import Item
+from dqlitewire.traffic.items import items
 from dqlitewire.traffic.sources.formats import open_source
 from dqlitewire.traffic.sources.source import Recording, Source
 from dqlitewire.traffic.views.json_object import json_object

@@ -21,7 +21,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from dqlitewire.traffic.errors import SourceError
-from dqlitewire.traffic.items import Item, items
+from dqlitewire.traffic.item import Item
+from dqlitewire.traffic.items import items
 from dqlitewire.traffic.select import Selection
 from dqlitewire.traffic.sources.formats import Format, open_source
 from dqlitewire.traffic.sources.pair import open_pair

@@ -20,8 +20,10 @@ from dqlitewire.cli.output import Exit, colourful, emit, emit_json, fail, joined
 from dqlitewire.cli.progress import watched
 from dqlitewire.conversation import Side
 from dqlitewire.traffic.errors import SourceError
-from dqlitewire.traffic.items import Item, items
+from dqlitewire.traffic.item import Item
+from dqlitewire.traffic.items import items
 from dqlitewire.traffic.select import Selection
+from dqlitewire.traffic.shorten import counted
 from dqlitewire.traffic.sources.direction import guess
 from dqlitewire.traffic.sources.formats import Format, open_source, recognise
 from dqlitewire.traffic.sources.inputs import file_id, open_input
@@ -31,7 +33,6 @@ from dqlitewire.traffic.sources.source import Source
 from dqlitewire.traffic.sources.transcript_writer import TranscriptWriter
 from dqlitewire.traffic.views.json_object import json_object, json_text
 from dqlitewire.traffic.views.line import Clock, Line, line
-from dqlitewire.traffic.views.summary import counted
 from dqlitewire.traffic.views.tree import hexdump, tree
 
 POLL = 0.2  # seconds between looks at a growing file

@@ -14,12 +14,13 @@ from dqlitewire.cli.output import Exit, colourful, emit, fail, joined, painted, 
 from dqlitewire.conversation import Side
 from dqlitewire.explain import explain as frame_spans
 from dqlitewire.traffic.errors import SourceError
-from dqlitewire.traffic.items import Item, items
+from dqlitewire.traffic.item import Item
+from dqlitewire.traffic.items import items
+from dqlitewire.traffic.shorten import elide
 from dqlitewire.traffic.sources.formats import Format, open_source
 from dqlitewire.traffic.sources.source import Source
 from dqlitewire.traffic.views.line import Clock, line
 from dqlitewire.traffic.views.lookup import explain_word
-from dqlitewire.traffic.views.summary import elide
 from dqlitewire.traffic.views.tree import hexdump, tree
 
 

@@ -25,7 +25,8 @@ from dqlitewire.explain import Span
 from dqlitewire.explain import explain as _explain
 from dqlitewire.limits import checked_cap
 from dqlitewire.traffic.errors import SourceError
-from dqlitewire.traffic.items import Item, items
+from dqlitewire.traffic.item import Item
+from dqlitewire.traffic.items import items
 from dqlitewire.traffic.sources.direction import guess
 from dqlitewire.traffic.sources.formats import Format, open_source
 from dqlitewire.traffic.sources.pair import open_pair

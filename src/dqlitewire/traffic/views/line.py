@@ -7,9 +7,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from dqlitewire import ResponseType
 from dqlitewire.text import printable
-from dqlitewire.traffic.items import Item
-from dqlitewire.traffic.views.summary import elide, one_line, summarise
+from dqlitewire.traffic.item import Item
+from dqlitewire.traffic.shorten import elide, one_line
+from dqlitewire.traffic.views.summary import summarise
 
 ARROWS = {True: ">", False: "<"}
 TYPE_WIDTH = 10
@@ -114,32 +116,44 @@ def describe(item: Item, width: int = 160) -> str:
         return summarise(message, width, item.sql)
     if item.code is not None:
         return f"does not decode: {item.error} ({item.size} B) {_bytes(item.data)}"
-    match item.type:
-        case "HANDSHAKE":
-            number = int.from_bytes(item.data, "little")
-            return "legacy (before 1.0)" if item.note.startswith("legacy") else _version(number, item.note)
-        case "HTTP":
-            return (
-                one_line(item.data.partition(b"\r\n")[0].decode("latin-1"))
-                if any(item.data)
-                else f"{item.size} B"
-            )
-        case "GAP":
-            return f"{item.size or 'unknown number of'} bytes were not captured"
-        case "UNANSWERED":
-            return f"{item.note} got no answer" + (f": {one_line(item.sql)}" if item.sql else "")
-        case "INCOMPLETE":
-            return f"the stream ends inside a frame, {item.size} bytes of it are here: {_bytes(item.data)}"
-        case "END":
-            return f"closed by the {item.side.value}; {item.note}"
-        case "RAFT":
-            return f"{item.size} bytes between nodes"
-        case _:
-            return f"{item.size} bytes that are no frame: {_bytes(item.data)}"
+    return _OTHERS[item.type](item)
 
 
-def _version(number: int, note: str) -> str:
-    return f"version {number}" + (" (no server accepts it)" if note.startswith("unknown") else "")
+def _handshake(item: Item) -> str:
+    if item.note.startswith("legacy"):
+        return "legacy (before 1.0)"
+    unknown = " (no server accepts it)" if item.note.startswith("unknown") else ""
+    return f"version {int.from_bytes(item.data, 'little')}{unknown}"
+
+
+def _http(item: Item) -> str:
+    if not any(item.data):  # redacted
+        return f"{item.size} B"
+    return one_line(item.data.partition(b"\r\n")[0].decode("latin-1"))
+
+
+def _unanswered(item: Item) -> str:
+    return f"{item.note} got no answer" + (f": {one_line(item.sql)}" if item.sql else "")
+
+
+def _no_frame(item: Item) -> str:
+    return f"{item.size} bytes that are no frame: {_bytes(item.data)}"
+
+
+#: what is said of each of item.OTHER_TYPES
+_OTHERS: dict[str, Callable[[Item], str]] = {
+    "HANDSHAKE": _handshake,
+    "HTTP": _http,
+    "TLS": _no_frame,
+    "RAFT": lambda item: f"{item.size} bytes between nodes",
+    "GAP": lambda item: f"{item.size or 'unknown number of'} bytes were not captured",
+    "GARBAGE": _no_frame,
+    "INCOMPLETE": lambda item: (
+        f"the stream ends inside a frame, {item.size} bytes of it are here: {_bytes(item.data)}"
+    ),
+    "UNANSWERED": _unanswered,
+    "END": lambda item: f"closed by the {item.side.value}; {item.note}",
+}
 
 
 def _bytes(data: bytes) -> str:
@@ -149,6 +163,6 @@ def _bytes(data: bytes) -> str:
 def _style(item: Item) -> str:
     if item.strange or item.type in ("GAP", "UNANSWERED"):
         return "garbage"
-    if item.type == "FAILURE":
+    if item.type == ResponseType.FAILURE.name:
         return "failure"
     return "request" if item.is_request else "response"

@@ -1,4 +1,4 @@
-"""Numbers and names of the protocol in words: failure codes and message types."""
+"""Look up a number or a name of the protocol: failure codes and message types in words."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from dqlitewire import RequestType, ResponseType
-from dqlitewire.conversation import Exchange, FailureInfo, explain_failure, failure_name
-from dqlitewire.declare.declared import REGISTRY
+from dqlitewire.conversation import explain_failure, failure_name
+from dqlitewire.messages import REGISTRY
 from dqlitewire.servers.codes import codes_named, primary_of
-
-NOT_IN_BODY = frozenset({"schema", "params_schema", "empty_header", "form"})
 
 #: longest number that is taken for a code, not for hex digits
 CODE_DIGITS = 15
@@ -30,15 +28,6 @@ def explain_code(code: int) -> list[str]:
     return lines
 
 
-def explain_answer(exchange: Exchange | None, code: int, message: str) -> FailureInfo:
-    """Say what a failure means for the request that it answers, if that is known."""
-    asked = None if exchange is None else exchange.request
-    if exchange is None or asked is None:
-        return explain_failure(code, message)
-    request = asked.message or RequestType.__members__.get(asked.type_name)
-    return explain_failure(code, message, request=request, sql=exchange.sql)
-
-
 def explain_type(kind: RequestType | ResponseType) -> list[str]:
     """Say what a message type is: its fields in wire order, its schemas and answers."""
     is_request = isinstance(kind, RequestType)
@@ -48,7 +37,7 @@ def explain_type(kind: RequestType | ResponseType) -> list[str]:
     schemas = ", ".join(map(str, cls.SCHEMAS))
     lines.append(f"  schema {schemas}; class dqlitewire.messages.{cls.__name__}")
     for field in cls.FIELDS:
-        if field.kind in NOT_IN_BODY:
+        if not _is_in_body(field):
             continue
         since = f" (schema {field.since} on)" if field.since else ""
         cap = f", at most Limits.{field.cap}" if field.cap else ""
@@ -64,6 +53,10 @@ def explain_type(kind: RequestType | ResponseType) -> list[str]:
         ]
         lines.append(f"  answers {', '.join(asked) if asked else 'any request'}")
     return lines
+
+
+def _is_in_body(field: Any) -> bool:
+    return field.kind not in ("schema", "params_schema", "empty_header", "form")
 
 
 def explain_word(word: str) -> list[list[str]]:
