@@ -69,7 +69,8 @@ SMALL: dict[str, dict[str, int]] = {
     },
     "traffic.failures": {"MAX_FAILURES": 40, "MAX_FAILED": 40, "MAX_OF_FAILURE": 9},
     "traffic.repeats": {"MAX_CONNECTIONS": 40},
-    "traffic.sources.tcp": {"MAX_FLOWS": 40, "MAX_HELD": 1 << 14},
+    "traffic.sources.tcp": {"MAX_HELD": 1 << 14},
+    "traffic.sources.tcp_flows": {"MAX_FLOWS": 40},
     "traffic.sources.transcript": {"MAX_LINE": 1 << 13, "MAX_VALUES": 1 << 8},
     "traffic.sources.transcript_reader": {"MAX_CONNECTIONS": 40},
 }

@@ -20,7 +20,7 @@ from dqlitewire.cli.output import Exit, colourful, emit, emit_json, fail, joined
 from dqlitewire.cli.progress import watched
 from dqlitewire.conversation import Side
 from dqlitewire.traffic.errors import SourceError
-from dqlitewire.traffic.item import Item
+from dqlitewire.traffic.item import NO_FRAMES, OTHER_TYPES, Item
 from dqlitewire.traffic.items import items
 from dqlitewire.traffic.select import Selection
 from dqlitewire.traffic.shorten import counted
@@ -293,7 +293,7 @@ def _more() -> bool:
 
 def _known_types(names: list[str]) -> frozenset[str]:
     known = {*RequestType.__members__, *ResponseType.__members__}
-    known |= {"HANDSHAKE", "HTTP", "TLS", "RAFT", "GARBAGE", "GAP", "INCOMPLETE", "UNANSWERED", "END"}
+    known |= OTHER_TYPES.keys()
     wanted = frozenset(name.strip().upper() for text in names for name in text.split(","))
     for name in sorted(wanted - known):
         if not name.startswith("TYPE "):
@@ -318,7 +318,7 @@ class Damage:
     def watch(self, stream: Iterable[Item]) -> Iterator[Item]:
         """Pass items on, counting."""
         for item in stream:
-            if item.type in ("GARBAGE", "INCOMPLETE"):
+            if item.type in NO_FRAMES:
                 self.places += 1
                 self.bytes += item.size
             elif item.strange:

@@ -17,7 +17,7 @@ from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.item import Item
 from dqlitewire.traffic.items import items
 from dqlitewire.traffic.shorten import elide
-from dqlitewire.traffic.sources.formats import Format, open_source
+from dqlitewire.traffic.sources.formats import PASTED, Format, open_source
 from dqlitewire.traffic.sources.source import Source
 from dqlitewire.traffic.views.line import Clock, line
 from dqlitewire.traffic.views.lookup import explain_word
@@ -72,7 +72,7 @@ def _source(what: list[str], format: Format | None, side: Side | None) -> Source
         if "hex digit" not in error.seen and len(what) == 1 and not any(mark in text for mark in " \n'\""):
             _unknown(text)
         raise error
-    if source.format not in ("hex", "xxd", "python", "base64"):
+    if source.format not in PASTED:
         _unknown(text)
     return source
 

@@ -10,10 +10,13 @@ import pytest
 
 from dqlitewire.traffic.sources import packets as packets_module
 from dqlitewire.traffic.sources import tcp as tcp_module
+from dqlitewire.traffic.sources import tcp_flows
 from dqlitewire.traffic.sources.inputs import ByteReader
 from dqlitewire.traffic.sources.packets import Segment, parser
 from dqlitewire.traffic.sources.pcap import records
-from dqlitewire.traffic.sources.tcp import Delivery, Reassembler, What
+from dqlitewire.traffic.sources.pieces import What
+from dqlitewire.traffic.sources.tcp import Reassembler
+from dqlitewire.traffic.sources.tcp_flows import Delivery
 from tests.traffic import wire
 
 
@@ -212,7 +215,7 @@ def test_reset_ends_both_directions() -> None:
 
 
 def test_many_flows_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp_module, "MAX_FLOWS", 50)
+    monkeypatch.setattr(tcp_flows, "MAX_FLOWS", 50)
     reassembler, out, parse = Reassembler(), list[Delivery](), parser(1)
     for number in range(1000):
         path = wire.Path(client_port=1024 + number)
@@ -237,7 +240,7 @@ def test_what_a_new_flow_costs_does_not_grow_with_the_number_of_flows(
 ) -> None:
     calls = dict[int, int]()
     for known in (100, 1000):
-        monkeypatch.setattr(tcp_module, "MAX_FLOWS", known)
+        monkeypatch.setattr(tcp_flows, "MAX_FLOWS", known)
         reassembler, out = Reassembler(), list[Delivery]()
         for number in range(known):
             reassembler.add(flow(number, flags=wire.SYN), 0, out)
@@ -263,7 +266,7 @@ def test_what_a_new_flow_costs_does_not_grow_with_the_number_of_flows(
 
 def test_a_flow_that_goes_on_outlives_those_that_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ever new half-open connections do not end the conversation that is being read."""
-    monkeypatch.setattr(tcp_module, "MAX_FLOWS", 50)
+    monkeypatch.setattr(tcp_flows, "MAX_FLOWS", 50)
     reassembler, out, parse = Reassembler(), list[Delivery](), parser(1)
     sent = wire.frames(wire.conversation([(not n % 2, bytes([n]) * 20) for n in range(200)], close=False))
     for number, (time, packet) in enumerate(sent):

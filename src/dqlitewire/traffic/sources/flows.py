@@ -20,7 +20,8 @@ from dqlitewire.conversation import Frame, Garbage, Observer, Side
 from dqlitewire.traffic.sources.opening import HTTP_ANSWER, MAX_OPENING, opening
 from dqlitewire.traffic.sources.packets import Segment, endpoints
 from dqlitewire.traffic.sources.pieces import Connection, Piece, What
-from dqlitewire.traffic.sources.tcp import Delivery, Flow, Half, Reassembler
+from dqlitewire.traffic.sources.tcp import Reassembler
+from dqlitewire.traffic.sources.tcp_flows import Delivery, Flow, Half
 
 _new: Any = cast(Any, tuple).__new__  # a NamedTuple's own constructor takes three times as long
 MAX_WAITING = 32 << 10  # bytes of a flow that is not decided

@@ -41,8 +41,8 @@ class Format(Enum):
     BASE64 = "base64"
 
 
-#: the forms of bytes that a person pasted
-PASTED = frozenset({Format.HEX, Format.XXD, Format.PYTHON, Format.BASE64})
+#: what `Source.format` says of bytes that a person pasted
+PASTED = frozenset(pasted.FORMS)
 
 
 class Wanted(NamedTuple):
@@ -175,7 +175,7 @@ FORMATS = (
     Row(Format.HEX, _is_text, _open_pasted),
     Row(Format.RAW, lambda head: True, _open_raw),
 )
-_OPENERS = {row.format: row.opens for row in FORMATS} | dict.fromkeys(PASTED, _open_pasted)
+_OPENERS = {row.format: row.opens for row in FORMATS} | {Format(form): _open_pasted for form in PASTED}
 
 
 class Stranger(NamedTuple):

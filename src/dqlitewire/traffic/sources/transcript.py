@@ -26,8 +26,8 @@ from dqlitewire.traffic.errors import SourceError
 
 VERSION = 1
 MAGIC = b'{"dqt":'
-DIRECTIONS = {"request": Side.CLIENT, "response": Side.SERVER}
-NAMES = {side: name for name, side in DIRECTIONS.items()}
+SIDE_OF = {"request": Side.CLIENT, "response": Side.SERVER}
+DIRECTION_OF = {side: name for name, side in SIDE_OF.items()}
 
 MAX_LINE = 128 << 20  # bytes: enough for the largest frame in base64
 MAX_VALUES = 1 << 20  # of a line, roughly: each takes some hundred bytes while the line is read

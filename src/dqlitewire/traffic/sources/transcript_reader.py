@@ -27,8 +27,8 @@ from dqlitewire.traffic.sources import transcript
 from dqlitewire.traffic.sources.inputs import ByteReader, Input
 from dqlitewire.traffic.sources.pieces import MAX_TIME, Connection, Piece, What
 from dqlitewire.traffic.sources.transcript import (
-    DIRECTIONS,
     MAX_HEADER,
+    SIDE_OF,
     check_header,
     check_version,
     is_readable,
@@ -184,7 +184,7 @@ class _Recorded:
         if connection is None:
             connection = yield from self._open(number, midstream=True)
         side = _DIRECTION.search(start)
-        for lost in Side if side is None else [DIRECTIONS[side[1].decode()]]:
+        for lost in Side if side is None else [SIDE_OF[side[1].decode()]]:
             yield Piece(connection, lost, What.GAP)
 
     def end(self) -> Iterator[Piece]:
@@ -241,9 +241,9 @@ def _said_end(line: Mapping[str, Any]) -> _Said:
 
 def _side(line: Mapping[str, Any]) -> Side:
     direction = _value(line, "direction", str)
-    if direction not in DIRECTIONS:
+    if direction not in SIDE_OF:
         raise ValueError("direction")
-    return DIRECTIONS[direction]
+    return SIDE_OF[direction]
 
 
 _PIECES: dict[str | None, Callable[[Mapping[str, Any]], _Said]] = {

@@ -16,7 +16,7 @@ from dqlitewire.guard import Guarded, even_broken, guarded
 from dqlitewire.text import kind_of, shown
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.sources.pieces import MAX_TIME, Connection
-from dqlitewire.traffic.sources.transcript import NAMES, VERSION, check_header, is_readable, json_line
+from dqlitewire.traffic.sources.transcript import DIRECTION_OF, VERSION, check_header, is_readable, json_line
 
 __all__ = ["TranscriptWriter"]
 
@@ -133,4 +133,4 @@ class TranscriptWriter(Guarded):
 def _direction(side: Side) -> str:
     if not isinstance(side, Side):
         raise TypeError(f"got {shown(side)}, a Side is needed")
-    return NAMES[side]
+    return DIRECTION_OF[side]

@@ -15,7 +15,7 @@ from typing import Any
 from dqlitewire import Message, NodeInfo, ValueType, messages
 from dqlitewire.traffic.failures import explain_answer
 from dqlitewire.traffic.item import Item
-from dqlitewire.traffic.sources.transcript import NAMES, json_line
+from dqlitewire.traffic.sources.transcript import DIRECTION_OF, json_line
 from dqlitewire.traffic.views.literals import fields_of
 
 PREVIEW = 64  # bytes of what is no message
@@ -25,7 +25,7 @@ def json_object(item: Item, limit_rows: int | None = None, show_latency: bool = 
     """Return an item as a JSON object, without its time."""
     out: dict[str, Any] = {
         "connection": item.connection.number,
-        "direction": NAMES[item.side],
+        "direction": DIRECTION_OF[item.side],
         "type": item.type,
         "schema": item.schema,
         "fields": None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 from dqlitewire import ResponseType
@@ -28,33 +27,26 @@ class Clock:
         ValueError: there is no such mode.
     """
 
-    MODES = ("relative", "utc", "local", "delta", "none")
-
     def __init__(self, mode: str = "relative") -> None:
-        writers: dict[str, Callable[[int], str] | None] = {
-            "relative": self._relative,
-            "delta": self._delta,
-            "utc": partial(_of_day, time.gmtime),
-            "local": partial(_of_day, time.localtime),
-            "none": None,
-        }
-        if mode not in writers:
-            raise ValueError(f"mode is {mode!r:.40}, one of {', '.join(writers)}")
-        self._write = writers[mode]
-        self._base: int | None = None
+        if mode not in CLOCK_MODES:
+            raise ValueError(f"mode is {mode!r:.40}, one of {', '.join(CLOCK_MODES)}")
+        self._write = CLOCK_MODES[mode]
+        self._base: int | None = None  # the first time that was written, or the one before
 
     def __call__(self, item: Item) -> str:
         """The time of an item with a blank behind it; nothing where no times are wanted or known."""
         if self._write is None or not item.connection.timed:
             return ""
-        return (self._write(item.time) if item.time else "-").rjust(12) + " "
+        return (self._write(self, item.time) if item.time else "-").rjust(12) + " "
 
-    def _relative(self, now: int) -> str:
+    def since_first(self, now: int) -> str:
+        """Seconds since the first time that was written."""
         if self._base is None:
             self._base = now
         return _seconds(now - self._base)
 
-    def _delta(self, now: int) -> str:
+    def since_last(self, now: int) -> str:
+        """Seconds since the time that was written before."""
         before, self._base = self._base, now
         return _seconds(0 if before is None else now - before)
 
@@ -67,6 +59,15 @@ def _seconds(duration: int) -> str:
 
 def _of_day(convert: Callable[[float], time.struct_time], now: int) -> str:
     return time.strftime("%H:%M:%S", convert(now // 1_000_000_000)) + f".{now // 1000 % 1_000_000:06d}"
+
+
+CLOCK_MODES: dict[str, Callable[[Clock, int], str] | None] = {
+    "relative": Clock.since_first,
+    "delta": Clock.since_last,
+    "utc": lambda _, now: _of_day(time.gmtime, now),
+    "local": lambda _, now: _of_day(time.localtime, now),
+    "none": None,
+}
 
 
 def duration(nanoseconds: int) -> str:
