@@ -259,7 +259,7 @@ def test_what_a_new_flow_costs_does_not_grow_with_the_number_of_flows(
                 reassembler.ignore(out[-1].half.flow)
         sys.setprofile(None)
         calls[known] = made
-        assert len(reassembler._flows) <= known
+        assert len(reassembler._table._flows) <= known
         assert len(reassembler._halves) <= 2 * known
     assert calls[1000] <= 1.2 * calls[100] + 5000
 
