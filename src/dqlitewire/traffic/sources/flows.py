@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from dqlitewire.conversation import Frame, Garbage, Observer, Side
@@ -31,17 +32,15 @@ MAX_SERVERS = 10_000  # endpoints that are known to speak dqlite
 MAX_PORTS = 1000  # endpoints of other traffic that are counted
 
 
+@dataclass(slots=True)
 class _Waiting:
     """Deliveries of a flow that is not decided yet."""
 
-    __slots__ = ("_begins", "_broken", "deliveries", "next_trial", "size")
-
-    def __init__(self) -> None:
-        self.deliveries: list[Delivery] = []
-        self.size = 0
-        self.next_trial = 4
-        self._begins: dict[Half, bytearray] = {}  # at most MAX_OPENING of it
-        self._broken: set[Half] = set()  # directions of which more is not what they begin with
+    deliveries: list[Delivery] = field(default_factory=list[Delivery])
+    size: int = 0
+    next_trial: int = 4
+    _begins: dict[Half, bytearray] = field(default_factory=dict[Half, bytearray])  # at most MAX_OPENING of it
+    _broken: set[Half] = field(default_factory=set[Half])  # of these, more is not what they begin with
 
     def add(self, delivery: Delivery) -> int:
         """Take one more; return what it counts."""

@@ -168,12 +168,16 @@ def _is_text(head: bytes) -> bool:
     return not head.translate(None, _TEXT)
 
 
+def _is_anything(_: bytes) -> bool:
+    return True
+
+
 FORMATS = (
     Row(Format.PCAP, pcap.is_capture, _open_capture),
     Row(Format.TRANSCRIPT, is_transcript, _open_transcript),
     Row(Format.RAW, _is_upgrade, _open_raw),  # an HTTP request is text, but not pasted
     Row(Format.HEX, _is_text, _open_pasted),
-    Row(Format.RAW, lambda head: True, _open_raw),
+    Row(Format.RAW, _is_anything, _open_raw),
 )
 _OPENERS = {row.format: row.opens for row in FORMATS} | {Format(form): _open_pasted for form in PASTED}
 

@@ -14,6 +14,7 @@ byte which the other side does not say it has. Segments beyond `next` are held i
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dqlitewire.traffic.sources.packets import ACK, Segment
@@ -35,35 +36,35 @@ class Delivery(NamedTuple):
     time: int | None
 
 
+@dataclass(slots=True, eq=False)
 class Half:
-    """One direction of a flow; `tag` belongs to who takes the deliveries."""
+    """One direction of a flow.
 
-    __slots__ = (
-        "acked",
-        "ended",
-        "flow",
-        "held",
-        "initiator",
-        "key",
-        "next",
-        "peer",
-        "since",
-        "start",
-        "tag",
-    )
+    Attributes:
+        flow: the flow.
+        key: source, destination and ports, as in a `Segment`.
+        tag: belongs to who takes the deliveries.
+        peer: the other direction.
+        start: sequence number of the first byte.
+        next: of the next byte to deliver.
+        acked: of the first byte the other side does not say it has.
+        held: segments that wait, in order of their sequence numbers, with their times.
+        since: when the waiting began.
+        initiator: it sent the SYN.
+        ended: it has no more to say.
+    """
 
-    def __init__(self, flow: Flow, key: bytes) -> None:
-        self.flow = flow
-        self.key = key
-        self.tag: object = None
-        self.peer = self
-        self.start: int | None = None  # sequence number of the first byte
-        self.next: int | None = None  # of the next byte to deliver
-        self.acked: int | None = None  # of the first byte the other side does not say it has
-        self.held: list[tuple[Segment, int | None]] = []  # waiting, in order of their sequence numbers
-        self.since: int | None = None  # when the waiting began
-        self.initiator = False  # sent the SYN
-        self.ended = False
+    flow: Flow
+    key: bytes
+    tag: object = None
+    peer: Half = field(init=False)
+    start: int | None = None
+    next: int | None = None
+    acked: int | None = None
+    held: list[tuple[Segment, int | None]] = field(default_factory=list[tuple[Segment, "int | None"]])
+    since: int | None = None
+    initiator: bool = False
+    ended: bool = False
 
 
 class Flow:

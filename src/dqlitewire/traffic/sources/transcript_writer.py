@@ -29,8 +29,8 @@ class TranscriptWriter(Guarded):
 
     Args:
         path: made with mode 0600 if it is not there. One that is there is continued.
-        by: the program that writes.
-        redacted: values were hidden before the bytes came here.
+        by: the name of the program that writes.
+        redacted: whether values were hidden before the bytes came here.
 
     Raises:
         SourceError: the file cannot be written, or is no transcript of this version.
@@ -68,25 +68,58 @@ class TranscriptWriter(Guarded):
         time: int | None,
         fields: Mapping[str, Any],
     ) -> None:
-        """Write bytes that passed, a frame or none; `fields` say what they are and begin with "type".
+        """Write bytes that passed: one whole frame, or what else a side sent.
+
+        The first line of a connection is preceded by one that tells its endpoints.
+
+        Args:
+            connection: where they passed; its number tells connections apart in the file.
+            side: who sent them.
+            data: the bytes; those of one direction, joined in order, are its stream.
+            time: when the first of them passed, in nanoseconds since 1970; None if nobody knows.
+            fields: what they are, for people and for `grep`: "type" first, then "schema", "fields", "note",
+                "error", as in `decode --json`. Of a line that would be too long, "fields" becomes null.
 
         Raises:
-            TypeError: they are no bytes; nothing was written.
+            TypeError: `data` is no bytes, `side` no Side, or `connection` no Connection.
+            ValueError: a time below 0, or from 2**63.
             PoisonedError: an earlier call was interrupted, or failed at the file.
+            OSError: the file takes no more.
         """
         packed = base64.b64encode(whole_bytes(data)).decode()
         self._tell(connection, time, {"direction": _direction(side), **fields, "bytes": packed})
 
     @guarded
     def gap(self, connection: Connection, side: Side, size: int | None, time: int | None) -> None:
-        """Write that bytes were lost."""
+        """Write that bytes were lost.
+
+        Args:
+            connection: where.
+            side: who sent them.
+            size: how many; None if nobody knows.
+            time: when, in nanoseconds since 1970; None if nobody knows.
+
+        Raises:
+            ValueError: a size below 0, or a time below 0 or from 2**63.
+            PoisonedError: an earlier call was interrupted, or failed at the file.
+        """
         if size is not None:
             size = checked_number("size", size, 0, kind="an integer or None")
         self._tell(connection, time, {"event": "gap", "direction": _direction(side), "lost": size})
 
     @guarded
     def end(self, connection: Connection, side: Side, time: int | None) -> None:
-        """Write that one side sends no more."""
+        """Write that one side sends no more.
+
+        Args:
+            connection: where.
+            side: which.
+            time: when, in nanoseconds since 1970; None if nobody knows.
+
+        Raises:
+            ValueError: a time below 0, or from 2**63.
+            PoisonedError: an earlier call was interrupted, or failed at the file.
+        """
         self._tell(connection, time, {"event": "end", "direction": _direction(side)})
 
     @even_broken
