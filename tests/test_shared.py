@@ -75,6 +75,8 @@ KNOWN = {
     "testing/node/workspace.py: _NO_VALUES": CONSTANT,
     "traffic/probe.py: LIMITS": CONSTANT,
     "traffic/failures.py: _OTHER_INFO": CONSTANT,
+    "traffic/sources/formats.py: FORMATS": CONSTANT,
+    "traffic/sources/formats.py: STRANGERS": CONSTANT,
     "rows/write.py: chunk_shapes": CACHE,
     "rows/write.py: favourites": CACHE,
     "rows/write.py: params_shapes": CACHE,
