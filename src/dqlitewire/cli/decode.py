@@ -31,12 +31,12 @@ from dqlitewire.traffic.sources.pair import open_pair
 from dqlitewire.traffic.sources.pieces import Connection
 from dqlitewire.traffic.sources.source import Source
 from dqlitewire.traffic.sources.transcript_writer import TranscriptWriter
-from dqlitewire.traffic.views.json_object import json_object, json_text
+from dqlitewire.traffic.views.json_object import json_text
 from dqlitewire.traffic.views.line import Clock, Line, line
+from dqlitewire.traffic.views.recorded import record
 from dqlitewire.traffic.views.tree import hexdump, tree
 
 POLL = 0.2  # seconds between looks at a growing file
-RECORDED = ("type", "schema", "fields", "note", "error")  # what a transcript tells beside the bytes
 
 
 class Direction(StrEnum):
@@ -409,18 +409,6 @@ def _record(stream: Iterable[Item], path: Path, redacted: bool) -> None:
     try:
         with TranscriptWriter(path, redacted=redacted) as writer:
             for item in stream:
-                _write(writer, item)
+                record(writer, item)
     except OSError as error:  # of the writer: sources have an error of their own
         fail(f"{path}: {error.strerror or error}")
-
-
-def _write(writer: TranscriptWriter, item: Item) -> None:
-    time = item.time if item.connection.timed else None
-    if item.type == "GAP":
-        writer.gap(item.connection, item.side, item.size or None, None)
-    elif item.type == "END":
-        writer.end(item.connection, item.side, time)
-    elif item.type != "UNANSWERED":
-        described = json_object(item)
-        kept = {key: value for key, value in described.items() if key in RECORDED}
-        writer.frame(item.connection, item.side, item.data, time, kept)

@@ -2,7 +2,8 @@
 
 A run is a sequence of equal statements on a connection. PREPARE and FINALIZE, which drivers put between equal
 queries, do not end it. A run of `RUN` queries or more is counted as a loop of its statement. Runs are known
-of the `MAX_CONNECTIONS` connections that said something last."""
+of the `MAX_CONNECTIONS` connections that said something last.
+"""
 
 from __future__ import annotations
 

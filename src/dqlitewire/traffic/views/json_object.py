@@ -3,7 +3,8 @@
 The fields of a message have the names and the order of its constructor, so what is shown in JSON is what the
 library would take. Text and numbers stand for themselves, a BLOB is `{"blob": HEX}`, a float JSON cannot
 write is `{"float": "nan"}`, text that is not UTF-8 keeps its bytes as `\\xNN`, a node's role is its name. A
-message whose fields are better written another way has a function in `_FIELDS`."""
+message whose fields are better written another way has a function in `_FIELDS`.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """A frame's bytes with names: as an indented tree of byte ranges, or as a hexdump with the names in the
-margin."""
+margin.
+"""
 
 from __future__ import annotations
 
