@@ -33,8 +33,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from dqlitewire import HEADER_SIZE, DecodeError, NodeRole
+from dqlitewire import DecodeError, NodeRole
 from dqlitewire.explain import Span, explain
+from dqlitewire.header import HEADER
 from dqlitewire.messages import REGISTRY
 from dqlitewire.servers.wording import Whose, cut
 from dqlitewire.sql.names import Names, names_of
@@ -88,7 +89,7 @@ def redact_frame(
     out[:6] = frame[:6]
     if error is None:
         names = None if sql is None else names_of(_bytewise(sql))
-        copy = _Copy(frame, out, names, REGISTRY.get((is_request, frame[4])))
+        copy = _Copy(frame, out, names, REGISTRY.get((is_request, HEADER.unpack_from(frame)[1])))
         for span in root.children[1:]:
             copy.part(span)
     return bytes(out), None if error is None else _without_values(error)
@@ -96,8 +97,8 @@ def redact_frame(
 
 def hidden_parts(frame: bytes, name: str, error: DecodeError) -> Span:
     """The parts of a redacted frame that does not decode."""
-    header = explain(frame[:HEADER_SIZE], is_request=True).children[:1]
-    undecoded = Span("undecoded", HEADER_SIZE, len(frame), frame[HEADER_SIZE:])
+    header = explain(frame[: HEADER.size], is_request=True).children[:1]
+    undecoded = Span("undecoded", HEADER.size, len(frame), frame[HEADER.size :])
     return Span(name, 0, len(frame), children=[*header, undecoded], error=error)
 
 

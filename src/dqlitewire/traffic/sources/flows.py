@@ -15,16 +15,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any, cast
 
 from dqlitewire.conversation import Frame, Garbage, Observer, Side
 from dqlitewire.traffic.sources.opening import HTTP_ANSWER, MAX_OPENING, opening
 from dqlitewire.traffic.sources.packets import Segment, endpoints
-from dqlitewire.traffic.sources.pieces import Connection, Piece, What
+from dqlitewire.traffic.sources.pieces import Connection, Piece, What, new_tuple
 from dqlitewire.traffic.sources.tcp import Reassembler
 from dqlitewire.traffic.sources.tcp_flows import Delivery, Flow, Half
 
-_new: Any = cast(Any, tuple).__new__  # a NamedTuple's own constructor takes three times as long
 MAX_WAITING = 32 << 10  # bytes of a flow that is not decided
 MAX_WAITING_ALL = 16 << 20
 DELIVERY = 256  # what a delivery that waits takes beside its bytes
@@ -94,7 +92,7 @@ class DqliteFlows:
             half, what, data, size, time = delivery
             owner = half.flow.owner
             if type(owner) is Connection:
-                pieces.append(_new(Piece, (owner, half.tag, what, data, size, time or 0)))
+                pieces.append(new_tuple(Piece, (owner, half.tag, what, data, size, time or 0)))
             elif not half.flow.ignored:
                 pieces += self._wait(delivery)
         self._out.clear()

@@ -15,7 +15,7 @@ handshake stands a frame, whose count of words is not 0, and behind that header 
 from __future__ import annotations
 
 from dqlitewire.constants import PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
-from dqlitewire.header import HEADER, types_of
+from dqlitewire.header import HEADER
 from dqlitewire.messages import REGISTRY
 from dqlitewire.types import U64
 
@@ -46,7 +46,7 @@ def is_header(data: bytes, is_request: bool) -> bool:
     if len(data) < HEADER.size:
         return False
     _, code, schema, unused = HEADER.unpack_from(data)
-    return code in types_of(is_request)._value2member_map_ and schema in _SCHEMAS and not unused
+    return (is_request, code) in REGISTRY and schema in _SCHEMAS and not unused
 
 
 def opening(data: bytes) -> str | None:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from dqlitewire.conversation import Side
+
+if TYPE_CHECKING:
+    T = TypeVar("T", bound=tuple[object, ...])
+
+    def new_tuple(cls: type[T], values: tuple[object, ...], /) -> T:
+        """Make a NamedTuple in a third of the time that its own constructor takes."""
+        ...
+else:
+    new_tuple = tuple.__new__
 
 MAX_TIME = 1 << 63  # nanoseconds since 1970: times are below, as they are in every clock that counts so
 

@@ -37,10 +37,9 @@ long way.
 from __future__ import annotations
 
 from bisect import insort
-from typing import Any, cast
 
 from dqlitewire.traffic.sources.packets import ACK, FIN, RST, SYN, Segment
-from dqlitewire.traffic.sources.pieces import What
+from dqlitewire.traffic.sources.pieces import What, new_tuple
 from dqlitewire.traffic.sources.tcp_flows import HALF, MASK, Delivery, Flow, FlowTable, Half, ahead, earliest
 
 SECOND = 1_000_000_000
@@ -52,7 +51,6 @@ PATIENCE_ACKED = 48, 2 * SECOND  # the same once the receiver says that it has t
 FAR = 1 << 26
 
 _DATA = What.DATA
-_new: Any = cast(Any, tuple).__new__  # a NamedTuple's own constructor takes three times as long
 
 
 class Reassembler:
@@ -96,7 +94,7 @@ class Reassembler:
                 and (peer.next is None or not 0 < acknowledged - peer.next & MASK < HALF)
             ):
                 half.next = sequence + len(payload) & MASK
-                out.append(_new(Delivery, (half, _DATA, payload, 0, time)))
+                out.append(new_tuple(Delivery, (half, _DATA, payload, 0, time)))
             else:
                 half = self._hold(half, segment, time, out)
         if half.held or half.peer.held:
