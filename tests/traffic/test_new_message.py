@@ -31,6 +31,13 @@ class CheckpointRequest(Request, code=RequestType.CHECKPOINT, answers=(ResponseT
     name: str = text(cap="max_filename_size")
     reason: str = text(cap="max_text_value_size")
     mode: int = u64(low=1)
+
+
+class SearchRequest(Request, code=RequestType.SEARCH, answers=(ResponseType.ROWS,)):
+    """Run SQL in another way."""
+
+    depth: int = u64()
+    sql: str = text(cap="max_text_value_size")
 '''
 RESPONSE = '''
 
@@ -45,7 +52,7 @@ SESSION = f"""
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from dqlitewire.messages import CheckpointedResponse, CheckpointRequest
+from dqlitewire.messages import CheckpointedResponse, CheckpointRequest, RowsResponse, SearchRequest
 
 folder = Path(sys.argv[1])
 request = CheckpointRequest(7, "main", "because {SECRET}", 3)
@@ -54,6 +61,9 @@ answer = CheckpointedResponse(12, 987654321, "because {SECRET}")
 (folder / "answer").write_bytes(answer.encode())
 (folder / "client").write_bytes(bytes([1, *bytes(7)]) + request.encode() * 3)
 (folder / "server").write_bytes(answer.encode() * 3)
+search = SearchRequest(4, "SELECT a FROM t WHERE b = '{SECRET}'").encode()
+(folder / "searches").write_bytes(bytes([1, *bytes(7)]) + search * 2)
+(folder / "rows").write_bytes(RowsResponse(["a"], [1], [(1,)] * 2, [(7,)] * 2).encode() * 2)
 """
 
 
@@ -112,15 +122,15 @@ class Tree:
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
     tree = Tree(tmp_path_factory.mktemp("tree"))
-    add(tree.package / "constants.py", r"\n\nclass ResponseType", "    CHECKPOINT = 20\n")
+    add(tree.package / "constants.py", r"\n\nclass ResponseType", "    CHECKPOINT = 20\n    SEARCH = 21\n")
     add(tree.package / "constants.py", r"\n\nclass ValueType", "    CHECKPOINTED = 11\n")
-    for module, name, declaration in (
-        ("requests", "CheckpointRequest", REQUEST),
-        ("responses", "CheckpointedResponse", RESPONSE),
+    for module, names, declarations in (
+        ("requests", ["CheckpointRequest", "SearchRequest"], REQUEST),
+        ("responses", ["CheckpointedResponse"], RESPONSE),
     ):
         path = tree.package / "messages" / f"{module}.py"
-        path.write_text(path.read_text() + declaration)
-        add(path, r"(?<=__all__ = \[\n)", f'    "{name}",\n')
+        path.write_text(path.read_text() + declarations)
+        add(path, r"(?<=__all__ = \[\n)", "".join(f'    "{name}",\n' for name in names))
     tree.start()
     with tree.process:
         yield tree
@@ -181,6 +191,16 @@ def test_stats(tree: Tree) -> None:
     assert (statement["statement"], statement["type"], statement["count"]) == ("CHECKPOINT", "CHECKPOINT", 3)
     assert not found["undecoded"]
     assert not found["unanswered"]
+
+
+def test_a_new_way_to_run_sql_is_counted_by_statement(tree: Tree) -> None:
+    streams = tree.folder / "searches", tree.folder / "rows"
+    found = json.loads(tree.tool("stats", "--json", *streams))
+    (statement,) = found["statements"]
+    assert (statement["statement"], statement["rows"]) == ("SELECT a FROM t WHERE b = ?", 4)
+    assert tree.tool("decode", "--no-time", "--sql", "from t", *streams).count("SEARCH ") == 2
+    line = tree.tool("decode", "--no-time", "--redact", *streams).splitlines()[1]
+    assert line.split(maxsplit=3)[3] == f"depth 0, SELECT a FROM t WHERE b = '{'x' * len(SECRET)}'"
 
 
 def test_redaction(tree: Tree) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from dqlitewire import RequestType, ResponseType
 from dqlitewire.checks import checked_number, checked_option
 from dqlitewire.conversation import Exchange
+from dqlitewire.header import type_name
 from dqlitewire.messages import REGISTRY, LeaderResponse
 from dqlitewire.sql.survey import normalise
 from dqlitewire.traffic.failures import KEY_LENGTH, OTHERS, Failure, Failures
@@ -35,7 +36,7 @@ MAX_LEADERS = 20  # changes of the leader that are kept
 def _answered_by(*answers: ResponseType) -> frozenset[str]:
     """The names of the requests that are answered by one of these."""
     return frozenset(
-        RequestType(code).name
+        type_name(code, is_request)
         for (is_request, code), message in REGISTRY.items()
         if is_request and not set(answers).isdisjoint(message.ANSWERS)
     )

@@ -1,13 +1,25 @@
 """Which TCP flows of a capture are dqlite, and which side of them is the client.
 
-A flow is taken when its client opens with a handshake word, or with an HTTP request that asks to upgrade to
-dqlite; when its port was named; when a handshake was seen on the same server endpoint; or, where the
-beginning of the flow is missing, when what is there reads as dqlite frames. Everything else is counted by
-what it looks like and dropped at once.
+A capture of a machine holds much that is no dqlite, and dqlite has no port of its own. So each flow waits,
+its bytes with it, until what has come of it tells what it is:
+
+    deliveries -> _Waiting -> _judge -> a Half     it is dqlite, and this is the client's direction:
+                                                   what waited and all that follows become pieces
+                                     -> "TLS" ..   counted by that name; nothing of it is kept any more
+                                     -> None       too little to tell; "other" once too much has come
+
+What tells, the first of these that applies:
+
+* a port that the user named, or a server endpoint on which a handshake was seen before (`_servers`);
+* what the side that sent the SYN opens with: a handshake word, an upgrade to dqlite (`opening`);
+* where the SYN was not captured: the same of either direction, since a handshake is its own proof;
+* where the beginning is missing: what is there is read as dqlite both ways round, and the way in which more
+  bytes are frames than not is taken. Trials are made after 4, 8, 16 deliveries and so on, so that their cost
+  stays linear, and a last one when the flow ends or has waited long enough.
 
 A flow is not waited for beyond `MAX_WAITING` bytes, all that wait not beyond `MAX_WAITING_ALL`, whichever
-side they come from; each delivery counts `DELIVERY` more. How a direction begins is joined as it comes, and
-looked at anew only while it is too short to tell, so that waiting takes time linear in what waits.
+side they come from; each delivery counts `DELIVERY` more. How a direction begins is joined as it comes, up to
+`MAX_OPENING` bytes.
 """
 
 from __future__ import annotations
