@@ -33,7 +33,7 @@ from dqlitewire.conversation import Frame
 from dqlitewire.limits import checked_cap
 from dqlitewire.traffic.item import Item
 from dqlitewire.traffic.reading import Reading, Wanted
-from dqlitewire.traffic.sources.pieces import Connection, What
+from dqlitewire.traffic.sources.pieces import Connection, What, feed
 from dqlitewire.traffic.sources.source import Source
 
 MAX_HELD = 128 << 20  # bytes, of all connections
@@ -91,11 +91,10 @@ def _items(source: Source, wanted: Wanted) -> Iterator[Item]:
                     yield from reading.items(reading.observer.receive(side, data[at : at + BLOCK], time))
                 continue
             events = reading.observer.receive(side, data, time)
-        elif what is What.GAP:
-            events = reading.observer.receive_gap(side, size or None, time)
         else:
-            events = reading.observer.receive_eof(side, time)
-            reading.open.discard(side)
+            events = feed(reading.observer, side, what, data, size, time)
+            if what is What.END:
+                reading.open.discard(side)
         if len(events) == 1 and type(events[0]) is Frame:
             yield reading.of_frame(events[0])
         elif events:

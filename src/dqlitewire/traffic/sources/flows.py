@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from dqlitewire.conversation import Frame, Garbage, Observer, Side
 from dqlitewire.traffic.sources.opening import HTTP_ANSWER, MAX_OPENING, opening
 from dqlitewire.traffic.sources.packets import Segment, endpoints
-from dqlitewire.traffic.sources.pieces import Connection, Piece, What, new_tuple
+from dqlitewire.traffic.sources.pieces import Connection, Piece, What, feed, new_tuple
 from dqlitewire.traffic.sources.tcp import Reassembler
 from dqlitewire.traffic.sources.tcp_flows import Delivery, Flow, Half
 
@@ -175,13 +175,7 @@ class DqliteFlows:
         observer, score = Observer(midstream=True, count_rows=False), 0
         for half, what, data, size, _ in waiting.deliveries:
             side = Side.CLIENT if half is client else Side.SERVER
-            if what is What.DATA:
-                events = observer.receive(side, data)
-            elif what is What.GAP:
-                events = observer.receive_gap(side, size or None)
-            else:
-                events = observer.receive_eof(side)
-            for event in events:
+            for event in feed(observer, side, what, data, size):
                 if isinstance(event, Frame):
                     score += event.size if event.message is not None else -event.size
                 elif isinstance(event, Garbage):

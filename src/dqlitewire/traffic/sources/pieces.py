@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from dqlitewire.conversation import Side
+from dqlitewire.conversation import Event, Observer, Side
 
 if TYPE_CHECKING:
     T = TypeVar("T", bound=tuple[object, ...])
@@ -70,3 +70,16 @@ class Piece(NamedTuple):
     data: bytes = b""
     size: int = 0
     time: int = 0
+
+
+def feed(
+    observer: Observer, side: Side, what: What, data: bytes = b"", size: int = 0, time: int = 0
+) -> list[Event]:
+    """Give an observer what a piece is; return what that completes."""
+    match what:
+        case What.DATA:
+            return observer.receive(side, data, time)
+        case What.GAP:
+            return observer.receive_gap(side, size or None, time)
+        case What.END:
+            return observer.receive_eof(side, time)
