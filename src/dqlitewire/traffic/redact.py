@@ -45,15 +45,16 @@ _WORDS = re.compile(r"[\w$\x80-\xff]+|[^\w$\x80-\xff]", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z_\x80-\xff][\w\x80-\xff]*", re.ASCII)
 _PUNCTUATION = frozenset(" .,()\"'`[]")
 
-#: numbers that may be seen, besides counts: ids, codes, and what configures a node
+#: parts of a field that may be seen: those of a node and of a file, and what counts the parts
+_PARTS = frozenset({"node_id", "address", "name", "columns", "count", "nodes", "files", "size"})
+#: declared numbers that may be seen, besides counts: ids, codes, and what configures a node
 _NUMBERS = frozenset(
     {
         *("db_id", "stmt_id", "client_id", "node_id", "target_node_id"),
         *("flags", "format", "weight", "failure_domain", "heartbeat_timeout", "timestamp"),
-        *("columns", "count", "nodes", "files", "size"),  # in front of the parts of a field
     }
 )
-_NAMES = frozenset({"name", "address"})  # texts among the parts of a field: of a file, of a node
+#: of declared texts that may be seen
 _CAPS_OF_NAMES = frozenset({"max_filename_size", "max_dump_filename_size", "max_address_size"})
 _MARKERS = frozenset({"DONE", "PART"})
 _LAST_CODE = 0xFFFF  # of a failure
@@ -214,13 +215,13 @@ class _Copy:
         if name == "code":
             return redact_code(number)
         field = self._fields.get(name)
-        if name in _NUMBERS or (field is not None and field.cap is not None):
-            return number
-        return 0 if field is None else _least(field)
+        if field is None:
+            return number if name in _PARTS else 0
+        return number if _may_be_seen(field) else _least(field)
 
     def _shown(self, name: str, text: str) -> str:
         field = self._fields.get(name)
-        if name in _NAMES if field is None else field.cap in _CAPS_OF_NAMES:
+        if name in _PARTS if field is None else _may_be_seen(field):
             return text
         if name == "sql":
             return names_of(text).hidden
@@ -239,6 +240,13 @@ class _Copy:
     def _bytes(self, span: Span) -> bytes:
         data = self._frame[span.start : span.end]
         return data.partition(b"\0")[0]
+
+
+def _may_be_seen(field: Any) -> bool:
+    """Whether the value of a declared field may be seen as it is."""
+    if field.kind == "text":
+        return field.cap in _CAPS_OF_NAMES
+    return field.name in _NUMBERS or field.cap is not None
 
 
 def _least(field: Any) -> int:
