@@ -25,8 +25,9 @@ from dqlitewire.declare.fields import text, u64
 from dqlitewire.explain import explain
 from dqlitewire.messages import ExecRequest, RowsResponse
 from dqlitewire.messages.base import Request
-from dqlitewire.rows import read as rows
-from dqlitewire.rows import write as writers
+from dqlitewire.rows import compiled_writers, write, write_params
+from dqlitewire.rows import shapes as writers
+from dqlitewire.rows import tiers as rows
 from dqlitewire.sql import normalise as normal
 from dqlitewire.sql import survey as sql
 from tests.fuzz import checks
@@ -52,15 +53,15 @@ KNOWN = {
     "sql/survey.py: SURVEYS": CACHE,
     "sql/survey.py: _PLAIN": CONSTANT,
     "declare/declared.py: cls.__abstractmethods__": "set while the class is made",
-    "declare/generate.py: cls.__init__": FIRST_USE,
-    "declare/generate.py: cls._frame": FIRST_USE,
-    "declare/generate.py: cls.encode": FIRST_USE,
+    "declare/declared.py: cls.__init__": FIRST_USE,
+    "declare/declared.py: cls._frame": FIRST_USE,
+    "declare/declared.py: cls.encode": FIRST_USE,
+    "generated.py: _loaders": "single steps of a dict; iterated as a copy, made in one step",
     "guard.py: _allowed_broken": "changed while classes are made",
     "guard.py: _codes": "set while classes are made, each once to one of equal codes",
     "limits.py: DEFAULT_LIMITS": CONSTANT,
-    "limits.py: DEFAULT_OPTIONS": CONSTANT,
-    "rows/read.py: _last_names": "one tuple, read and replaced whole; what is handed out is a copy",
-    "rows/read.py: tiers": "caches and credit; a full set of readers is replaced, not cleared",
+    "limits.py: DEFAULT_OPTIONS": "constant but for last_names, one tuple that is replaced whole",
+    "rows/tiers.py: tiers": "caches and credit; a full set of readers is replaced, not cleared",
     "declare/declared.py: REGISTRY": "changed by declarations only, which stand in modules",
     "testing/node/encoders.py: _cold": "single steps of a dict, bounded, never iterated",
     "testing/node/encoders.py: _compiled": "single steps of a dict, bounded, never iterated",
@@ -71,19 +72,18 @@ KNOWN = {
     "testing/node/generations.py: _TRIXIE": CONSTANT,
     "testing/node/permissions.py: FREE": CONSTANT,
     "testing/node/session.py: _LIMITS": CONSTANT,
-    "testing/strategies.py: _LIMITS": CONSTANT,
     "testing/node/workspace.py: _NO_VALUES": CONSTANT,
     "traffic/probe.py: LIMITS": CONSTANT,
     "traffic/failures.py: _OTHER_INFO": CONSTANT,
     "traffic/sources/formats.py: FORMATS": CONSTANT,
     "traffic/sources/formats.py: STRANGERS": CONSTANT,
-    "rows/write.py: chunk_shapes": CACHE,
+    "values.py: KINDS": CONSTANT,
     "rows/write.py: favourites": CACHE,
-    "rows/write.py: params_shapes": CACHE,
     "rows/write.py: row_shapes": CACHE,
+    "rows/write_params.py: chunk_shapes": CACHE,
+    "rows/write_params.py: params_shapes": CACHE,
 }
 KNOWN_OF_CLASSES = {
-    "FORMATS": CONSTANT,
     "_STEPS": CONSTANT,
     "_readers": "decoders by schema, each set once to one of equal functions",
 }
@@ -230,14 +230,14 @@ def small(monkeypatch: pytest.MonkeyPatch) -> list[Cache[Any, Any]]:
     monkeypatch.setattr(rows, "tiers", checks.hot())
     caches = list(rows.tiers.cold)
     shapes = [writers.Shapes(heat=1) for _ in range(4)]
-    monkeypatch.setattr(writers, "params_shapes", tuple(shapes[:2]))
-    monkeypatch.setattr(writers, "chunk_shapes", shapes[2])
-    monkeypatch.setattr(writers, "row_shapes", shapes[3])
-    monkeypatch.setattr(writers, "favourites", Cache(2, 1 << 20))
+    monkeypatch.setattr(write_params, "params_shapes", tuple(shapes[:2]))
+    monkeypatch.setattr(write_params, "chunk_shapes", shapes[2])
+    monkeypatch.setattr(write, "row_shapes", shapes[3])
+    monkeypatch.setattr(write, "favourites", Cache(2, 1 << 20))
     for one in shapes:
         one.credit = checks.Unlimited(1, 1)
         caches += [one.compiled, one.cold]
-    caches += [writers.favourites, sql.SURVEYS, normal._NORMAL]
+    caches += [write.favourites, sql.SURVEYS, normal._NORMAL]
     for cache in caches:
         monkeypatch.setattr(cache, "entries", 2)
     return caches
@@ -367,10 +367,10 @@ def test_sizes_that_caches_reckon_with_are_not_too_small(width: int) -> None:
     empty = held(rows.Tiers)
     assert (held(entry) - empty) / 20 < rows._cold_size(width)
     if width <= writers.MAX_GENERATED:
-        made = held(lambda: [writers.compile_row_writer(header, types) for _ in range(20)]) / 20
+        made = held(lambda: [compiled_writers.compile_row_writer(header, types) for _ in range(20)]) / 20
         assert made < writers.WRITER_SIZE
         cold = (
-            held(lambda: {(header, (int,) * width + (n,)): writers.Cold(header, types) for n in range(20)})
+            held(lambda: {(header, (int,) * width + (n,)): writers.Shape(header, types) for n in range(20)})
             / 20
         )
         assert cold < writers.COLD_SIZE
@@ -396,10 +396,12 @@ def test_what_is_kept_of_texts_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPat
 def test_writers_are_bought_with_uses(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     for name in ("compile_writer", "compile_row_writer"):
-        make = getattr(writers, name)
-        monkeypatch.setattr(writers, name, lambda *given, make=make: made.append(given) or make(*given))
-    monkeypatch.setattr(writers, "params_shapes", (writers.Shapes(), writers.Shapes()))
-    monkeypatch.setattr(writers, "row_shapes", writers.Shapes())
+        make = getattr(compiled_writers, name)
+        monkeypatch.setattr(
+            compiled_writers, name, lambda *given, make=make: made.append(given) or make(*given)
+        )
+    monkeypatch.setattr(write_params, "params_shapes", (writers.Shapes(), writers.Shapes()))
+    monkeypatch.setattr(write, "row_shapes", writers.Shapes())
     kinds = [1, 0.5, "x", b"x", None, True]
     for count, build in (
         (400, lambda values: [ExecRequest(0, 0, values)] * 20),

@@ -15,8 +15,8 @@ from .constants import HEADER_SIZE
 from .exceptions import DecodeError
 from .guard import Guarded, guarded, resetting
 from .limits import DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_OPTIONS, MAX_MESSAGE_SIZE_CEILING, Options
+from .scalars import PADS, U32
 from .text import kind_of
-from .types import PADS, U32
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

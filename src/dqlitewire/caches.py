@@ -35,8 +35,6 @@ class Cache(Generic[K, V]):
         size: bytes of one value and its key at the most, as the caller reckons; a larger one is not kept.
     """
 
-    __slots__ = ("_kept", "entries", "get", "size")
-
     def __init__(self, entries: int, size: int) -> None:
         self._kept: dict[K, V] = {}
         self.get = self._kept.get
@@ -64,8 +62,6 @@ class Credit:
     A compilation is paid with the work of `price` rows or values done without it. What one thread takes no
     other can take; of work that two threads report at once, one report may be lost or counted twice.
     """
-
-    __slots__ = ("_coins", "_work", "most", "price")
 
     def __init__(self, most: int, price: int) -> None:
         self.most = most

@@ -40,8 +40,8 @@ from .messages.responses import (
     check_role_policy,
     read_legacy_leader,
 )
-from .rows.compiled import PADDING
 from .rows.read import row_less_part_is_final
+from .rows.tiers import PADDING
 from .text import kind_of
 
 TYPE_CHECKING = False

@@ -10,15 +10,15 @@ from .constants import (
     RequestType,
     ResponseType,
 )
-from .declare.cursor import Cursor, Span
+from .declare.cursor import Cursor
 from .declare.declared import check_header_schema, unknown_type
 from .exceptions import DecodeError, without_trace
 from .limits import DEFAULT_OPTIONS, Limits, Options
 from .messages import REGISTRY
 from .messages.base import HEADER
 from .messages.responses import RowsResponse, ServersResponse, read_legacy_leader
-from .parts import Parts
-from .rows.read import explain_rows
+from .parts import Parts, Span
+from .rows.explain import explain_rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _read(cursor: Cursor, cls: Any, code: int, version: int, is_request: bool) -
         read_legacy_leader(cursor.data, cursor.end, cursor.options, cursor.parts)
         cursor.pos = cursor.end
     elif cls is RowsResponse:
-        explain_rows(cursor)
+        cursor.pos = explain_rows(cursor.data, cursor.end, cursor.options, _begin(cursor).note)
     elif cls is ServersResponse:
         _read_servers(cursor)
     else:

@@ -5,21 +5,32 @@ Constructors, encoders, decoders, row readers and writers are written as source 
 debugger nothing to step through and `inspect.getsource` would fail. Therefore each function gets
 
 * a file name of its own below `dqlitewire/generated/`, a folder that does not exist, and
-* globals with `__name__` and a `__loader__` that hands out its source (PEP 302: `get_source`), which is where
-  `traceback` and `pdb` look through `linecache`.
+* globals with `__name__` and a `__loader__` that hands out its source (PEP 302: `get_source`).
 
-`inspect` asks the loader of the module that the function names, which is this one and has another source; it
-also takes what `linecache` has already. So this module has no attribute `__loader__` but the function
-`__getattr__`, which is called when `inspect` asks for it, and then hands all sources to `linecache`. Until
-somebody looks, a function costs its code and about 3 us, and nothing is imported.
+Who looks for the source, and where it finds it:
 
-`exec` of a string is used, and the file name put into the code afterwards, because `compile` makes CPython set
-up all of `_ast` first, 2 ms.
+    traceback, pdb, warnings   linecache, which asks the `__loader__` in the globals of the frame
+    inspect                    linecache, if the file is in it; else the `__loader__` of the module whose
+                               name the globals have, which is this one, and has another source
+    coverage                   the plugin of this project's tests, which asks `source_of_file`
+
+For `inspect`, this module has no attribute `__loader__`. It is asked for one by `__getattr__`, at the very
+moment somebody wants the source of a function that was made here; then all sources are put into linecache.
+
+Until somebody looks, a function costs its code, its source and about 3 us, and nothing is imported. Loaders
+are kept by weak reference: source, file name and lines in linecache go when the function goes, so that
+readers of rows, which come and go with what peers send, leave nothing behind. Two functions that are alive
+at once share a file, and its loader, only if they have the same source.
+
+File names have no angle brackets, since coverage and pdb take `<...>` for code that has no source.
+`exec` of a string is used, and the file name put into the code afterwards, because `compile` makes CPython
+set up all of `_ast` first, 2 ms.
 """
 
 from __future__ import annotations
 
 from _weakref import ref
+from sys import modules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +38,7 @@ if TYPE_CHECKING:
     from types import CodeType
     from typing import Any
 
-__all__ = ["define", "source_of"]
+__all__ = ["define", "source_of", "source_of_file"]
 
 _FOLDER = __file__.removesuffix(".py") + "/"
 _Code = type((lambda: None).__code__)
@@ -61,14 +72,31 @@ def define(title: str, name: str, lines: Iterable[str], names: dict[str, Any]) -
         The function.
     """
     source = "\n".join(lines) + "\n"
-    loader = _Loader(source)
+    file, loader = _place_for(title, source)
     names["__name__"], names["__loader__"] = __name__, loader
     exec(source, names)
     made: Any = names[name]
-    file = f"{_FOLDER}{title.replace('/', '_')}.py"
     made.__code__ = _in_file(made.__code__, file)
-    _loaders[file] = ref(loader, lambda gone: _forget(file, gone))
     return made  # type: ignore[no-any-return]
+
+
+def _place_for(title: str, source: str) -> tuple[str, _Loader]:
+    """Return file name and loader of a source: those of a living function that has the same, or new ones."""
+    stem = _FOLDER + title.replace("/", "_").replace("<", "(").replace(">", ")")
+    file, number = f"{stem}.py", 1
+    while (living := _living(file)) is not None:
+        if living.source == source:
+            return file, living
+        number += 1
+        file = f"{stem}-{number}.py"
+    loader = _Loader(source)
+    _loaders[file] = ref(loader, lambda gone: _forget(file, gone))
+    return file, loader
+
+
+def _living(file: str) -> _Loader | None:
+    kept = _loaders.get(file)
+    return None if kept is None else kept()
 
 
 def _in_file(code: CodeType, file: str) -> CodeType:
@@ -79,22 +107,36 @@ def _in_file(code: CodeType, file: str) -> CodeType:
 def _forget(file: str, gone: ref[_Loader]) -> None:
     if _loaders.get(file) is gone:
         _loaders.pop(file, None)
+        linecache = modules.get("linecache")
+        if linecache is not None:
+            linecache.cache.pop(file, None)
 
 
 def source_of(function: Callable[..., Any]) -> str:
-    """Return the source of a function that `define` made."""
-    loader: _Loader = function.__globals__["__loader__"]  # type: ignore[attr-defined]
+    """Return the source of a function that `define` made.
+
+    Raises:
+        TypeError: the function has another origin.
+    """
+    loader = getattr(function, "__globals__", {}).get("__loader__")
+    if type(loader) is not _Loader:
+        raise TypeError(f"{getattr(function, '__name__', function)} is not a generated function")
     return loader.source
+
+
+def source_of_file(file: str) -> str | None:
+    """Return the source that a generated function's file name stands for, None if no such function lives."""
+    loader = _living(file)
+    return None if loader is None else loader.source
 
 
 def _tell_linecache() -> None:
     import linecache
 
-    for file, kept in list(_loaders.items()):
-        loader = kept()
-        if loader is not None:
-            lines = loader.source.splitlines(keepends=True)
-            linecache.cache[file] = (len(loader.source), None, lines, file)
+    for file in list(_loaders):
+        source = source_of_file(file)
+        if source is not None:
+            linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
 
 
 _own_loader = __loader__  # type: ignore[name-defined]

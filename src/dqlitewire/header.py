@@ -1,4 +1,4 @@
-"""The arithmetic of a frame, told once: its header, its size, the markers that end its rows, the name of its type.
+"""The arithmetic of a frame, told once: header, size, the markers that end its rows, the name of its type.
 
 A frame is a header of one word (8 bytes, little endian) and a body of whole words:
 

@@ -190,12 +190,21 @@ class Options:
     The keywords of the README win over `limits` where they differ from their defaults.
     """
 
-    __slots__ = (*Limits.__slots__, "limits", "max_value_size", "text_errors", "unknown_role_policy")
+    __slots__ = (
+        *Limits.__slots__,
+        "last_names",
+        "limits",
+        "max_value_size",
+        "text_errors",
+        "unknown_role_policy",
+    )
 
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> int: ...
 
+    # The column names of the ROWS frame that was read last, as bytes and as strings: see `rows.read`.
+    last_names: tuple[bytes, list[str]]
     limits: Limits
     max_value_size: int
     text_errors: str
@@ -211,6 +220,7 @@ class Options:
         limits = checked_limits(limits)
         caps = {name: checked_cap(name, cap) for name, cap in keywords.items()}
         changes = {name: cap for name, cap in caps.items() if cap != getattr(DEFAULT_LIMITS, name)}
+        self.last_names = b"", []
         self.limits = limits.replace(**changes) if changes else limits
         for name in Limits.__slots__:
             cap = getattr(self.limits, name)

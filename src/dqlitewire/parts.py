@@ -10,20 +10,75 @@ from array import array
 from collections.abc import Sequence
 
 from .constants import ValueType
-from .declare.cursor import Span
-from .messages.base import HEADER
-from .rows.read import row_header_size
-from .tuples import DONE, read_params, read_row_types
-from .types import read_text, read_value
+from .header import HEADER, ROW_DONE, row_header_size
+from .scalars import read_text, read_value
+from .text import abbreviate
+from .tuples import read_params, read_row_types
+from .values import KINDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, overload
 
+    from .exceptions import DecodeError
     from .limits import Options
 
-__all__ = ["Parts"]
+__all__ = ["Parts", "Span"]
+
+
+class Span:
+    """A named range of a frame's bytes and what it means.
+
+    Value and children are read when asked for, children once.
+
+    Attributes:
+        name: the field's name, or that of a part of it.
+        start: first byte, counted from the frame's start.
+        end: first byte behind it.
+        error: why reading stopped here, for the root of a frame that could not be read whole.
+    """
+
+    __slots__ = ("_children", "_source", "_value", "end", "error", "name", "start")
+
+    def __init__(
+        self,
+        name: str,
+        start: int,
+        end: int,
+        value: object = None,
+        children: Sequence[Span] = (),
+        error: DecodeError | None = None,
+        source: tuple[Parts, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.start = start
+        self.end = end
+        self.error = error
+        self._value = value
+        self._children = children
+        self._source = source
+
+    @property
+    def value(self) -> Any:
+        """The decoded value, None for a group or padding."""
+        if self._source is None:
+            return self._value
+        parts, kind = self._source
+        return parts.value(kind, self.start, self.end)
+
+    @property
+    def children(self) -> Sequence[Span]:
+        """The parts, in wire order."""
+        if self._source is not None and not self._children:
+            parts, kind = self._source
+            self._children = parts.divided(kind, self.start, self.end)
+        return self._children
+
+    def __repr__(self) -> str:
+        count = len(self.children)
+        inner = f", {count} children" if count else ""
+        return f"Span({self.name!r}, {self.start}, {self.end}, {abbreviate(self.value)}{inner})"
 
 
 class Parts(Sequence[Span]):
@@ -33,8 +88,6 @@ class Parts(Sequence[Span]):
         data: the frame.
         end: first byte behind the last part.
     """
-
-    __slots__ = ("_kinds", "_known", "_starts", "_which", "data", "end", "options", "schema")
 
     def __init__(self, data: bytes, options: Options, schema: int) -> None:
         self.data = data
@@ -103,9 +156,7 @@ class Parts(Sequence[Span]):
 
     def cell(self, code: int, start: int, end: int) -> tuple[Any, int]:
         """Read a value again; return it and the position behind it."""
-        options = self.options
-        max_text, max_blob = options.max_text_value_size, options.max_blob_size
-        return read_value(code, self.data, start, end, max_text, max_blob, options.text_errors)
+        return read_value(code, self.data, start, end, self.options)
 
 
 def _header(of: Parts, start: int, end: int) -> Parts:
@@ -170,12 +221,12 @@ _VALUES: dict[str, Callable[[Parts, int, int], Any]] = {
     "number": lambda of, start, end: int.from_bytes(of.data[start:end], "little"),
     "text": lambda of, start, end: read_text(of.data, start, end, end - start, of.options.text_errors)[0],
     "bytes": lambda of, start, end: of.data[start:end],
-    "marker": lambda of, start, end: "DONE" if of.data[start:end] == DONE else "PART",
+    "marker": lambda of, start, end: "DONE" if of.data[start:end] == ROW_DONE else "PART",
     "row": _row_values,
     "row types": _row_types,
     "params": _params_values,
     "params types": _params_types,
-    **{f"value {code:d}": _cell(code) for code in ValueType},
+    **{f"value {kind.code:d}": _cell(kind.code) for kind in KINDS},
 }
 _DIVIDED: dict[str, Callable[[Parts, int, int], Sequence[Span]]] = {
     "header": _header,

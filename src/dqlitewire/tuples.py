@@ -1,9 +1,19 @@
 """Parameter tuples and row tuples, plain and readable.
 
-A parameter tuple is a count (one byte in schema 0, four in schema 1), a type byte for each value, zeros to
-the next word, then the values (dqlite src/tuple.h: TUPLE__PARAMS, TUPLE__PARAMS32). A row is a type nibble
-for each column, the first in the low half of the first byte, zeros to the next word, then the values; instead
-of a row there may be an end marker.
+A parameter tuple is a count, a type byte for each value, zeros to the next word, then the values. The count
+takes one byte in schema 0 and four in schema 1 (dqlite src/tuple.h: TUPLE__PARAMS, TUPLE__PARAMS32):
+
+    schema 0  | 2 | INTEGER | TEXT | 0 0 0 0 0 | value 0 | value 1 ...
+    schema 1  | 2  0  0  0 | INTEGER | TEXT | 0 0 | value 0 | value 1 ...
+
+A row is a type nibble for each column, the first in the low half of the first byte, zeros to the next word,
+then the values (TUPLE__ROW). Instead of a row there may be a marker, a word that ends the rows of a frame:
+
+    INTEGER, TEXT, FLOAT  | 31 02 00 00 00 00 00 00 | value 0 | value 1 | value 2
+    marker                | ff ff ff ff ff ff ff ff |, or ee in place of each ff where another frame follows
+
+Words are counted from the beginning of the body, so a tuple in the middle of one may have more padding
+behind its types than one at its start: that is what the offsets in this module are for.
 """
 
 from __future__ import annotations
@@ -21,23 +31,18 @@ from .checks import (
 )
 from .constants import ValueType
 from .exceptions import DecodeError, EncodeError
+from .header import ROW_DONE, ROW_PART, row_header_size
 from .limits import DEFAULT_OPTIONS, MAX_PARAM_COUNT, Options
+from .scalars import checked_type, infer_type, pack_value, read_value
 from .text import kind_of, shown
-from .types import (
-    TYPES_BY_CODE,
-    WireInput,
-    WireValue,
-    checked_type,
-    infer_type,
-    pack_as,
-    pack_value,
-    read_typed,
-    read_value,
-)
+from .types import pack_as, read_typed
+from .values import KINDS, TYPES_BY_CODE, allowed_codes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from .values import WireInput, WireValue
 
 __all__ = [
     "RowMarker",
@@ -51,10 +56,8 @@ __all__ = [
 
 _MAX_PARAM_COUNT = MAX_PARAM_COUNT
 
-DONE, PART = b"\xff" * 8, b"\xee" * 8
 _COUNT_SIZES = (1, 4)  # bytes of the count, by schema
-_UNIXTIME = ValueType.UNIXTIME
-_REFUSED_TYPE = "value type {}, allowed 1 to 5, 10 and 11 in parameters"
+_IN_PARAMS = frozenset(int(kind.code) for kind in KINDS if kind.in_params)
 
 
 class RowMarker(Enum):
@@ -90,7 +93,7 @@ def pack_params(params: Sequence[object], schema: int, options: Options, path: s
     parts = [params_header(types, schema)]
     for i, (value, value_type) in enumerate(zip(params, types, strict=True)):
         where = f"{path}[{i}]"
-        parts.append(pack_value(value, value_type, options.max_text_value_size, options.max_blob_size, where))
+        parts.append(pack_value(value, value_type, options, where))
     return b"".join(parts)
 
 
@@ -132,12 +135,16 @@ def decode_params_tuple(
     schema: int = 0,
     buffer_offset: int = 0,
 ) -> tuple[list[WireValue], int]:
-    """Decode a parameter tuple; return its values and the bytes consumed.
+    """Decode a parameter tuple (dqlite src/tuple.c: tuple_decoder__init).
 
     Args:
+        data: begins with the count, or behind it.
         count: number of values, if `data` begins behind the count.
         schema: 0 for a count of one byte, 1 for one of four.
         buffer_offset: where in the body `data` begins.
+
+    Returns:
+        The values, and the bytes consumed.
 
     Raises:
         DecodeError: bytes that are no parameter tuple, or too many values.
@@ -186,13 +193,13 @@ def read_params(
         raise DecodeError(f"header of {count} types, {end - pos} bytes are left", path=path, offset=start)
     codes = bytes(data[pos : pos + count])
     values: list[WireValue] = []
-    max_text, max_blob, errors = options.max_text_value_size, options.max_blob_size, options.text_errors
     at = values_at
     for i, code in enumerate(codes):
-        if code == _UNIXTIME or code > 15 or TYPES_BY_CODE[code] is None:
-            raise DecodeError(_REFUSED_TYPE.format(code), path=f"{path}[{i}]", offset=pos + i)
+        if code not in _IN_PARAMS:
+            problem = f"value type {code}, allowed {allowed_codes(in_params=True)} in parameters"
+            raise DecodeError(problem, path=f"{path}[{i}]", offset=pos + i)
         try:
-            value, at = read_value(code, data, at, end, max_text, max_blob, errors)
+            value, at = read_value(code, data, at, end, options)
         except DecodeError as error:
             error.path = f"{path}[{i}]"
             raise
@@ -208,11 +215,14 @@ def row_header(types: Sequence[int]) -> bytes:
     header = 0
     for i, code in enumerate(types):
         header |= code << 4 * i
-    return header.to_bytes((len(types) + 15) // 16 * 8, "little")
+    return header.to_bytes(row_header_size(len(types)), "little")
 
 
 def encode_row_header(types: Sequence[ValueType | int]) -> bytes:
     """Encode the types of a row as nibbles, padded to whole words.
+
+    Args:
+        types: one for each column.
 
     Raises:
         EncodeError: a type that does not exist.
@@ -226,6 +236,10 @@ def decode_row_header(
 ) -> tuple[list[ValueType] | RowMarker, int]:
     """Decode the types of a row, or the marker that stands in place of a row.
 
+    Args:
+        data: begins with the row.
+        column_count: columns of the result.
+
     Returns:
         The types or the marker, and the bytes consumed.
 
@@ -236,11 +250,11 @@ def decode_row_header(
     count = checked_number("column_count", column_count, 0)
     content = readable(data)
     first = bytes(content[:8])
-    if first == DONE:
+    if first == ROW_DONE:
         return RowMarker.DONE, 8
-    if first == PART:
+    if first == ROW_PART:
         return RowMarker.PART, 8
-    size = (count + 15) // 16 * 8
+    size = row_header_size(count)
     if len(content) < size:
         problem = f"got {len(content)} bytes, a header of {shown(size)} is needed"
         raise DecodeError(problem, path="row", offset=0)
@@ -253,7 +267,7 @@ def read_row_types(header: bytes, count: int, offset: int, path: str) -> tuple[V
         code = header[i >> 1] >> 4 if i & 1 else header[i >> 1] & 15
         found = TYPES_BY_CODE[code]
         if found is None:
-            problem = f"value type {code}, allowed 1 to 5 and 9 to 11"
+            problem = f"value type {code}, allowed {allowed_codes()}"
             raise DecodeError(problem, path=f"{path}[{i}]", offset=offset + (i >> 1))
         types.append(found)
     return tuple(types)
@@ -261,6 +275,10 @@ def read_row_types(header: bytes, count: int, offset: int, path: str) -> tuple[V
 
 def encode_row_values(values: Sequence[WireInput], types: Sequence[ValueType]) -> bytes:
     """Encode the values of a row, each as its type.
+
+    Args:
+        values: one for each column.
+        types: as many.
 
     Raises:
         EncodeError: as many values as types are needed, and each type must hold its value.
@@ -275,10 +293,15 @@ def encode_row_values(values: Sequence[WireInput], types: Sequence[ValueType]) -
 def decode_row_values(
     data: bytes | bytearray | memoryview, types: Iterable[ValueType], *, text_errors: str = "strict"
 ) -> tuple[list[WireValue], int]:
-    """Decode the values of a row; return them and the bytes consumed.
+    """Decode the values of a row.
 
     Args:
+        data: begins behind the row's types.
+        types: one for each column.
         text_errors: what to do with text that is not UTF-8, the name of a codec error handler.
+
+    Returns:
+        The values, and the bytes consumed.
 
     Raises:
         DecodeError: bytes that do not hold a value of each type, or an unknown type.

@@ -14,23 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dqlitewire import EncodeError, Limits, Message
-from dqlitewire.declare.declared import REGISTRY, Declared
-from dqlitewire.declare.fields import (
-    NAME_OF_KIND,
-    Field,
-    empty_header,
-    form,
-    params,
-    params_schema,
-    reserved,
-    text,
-    u32,
-    u64,
-)
-from dqlitewire.declare.generate import _encoder, ensure_init, lazy_frame, read_plainly, reader
+from dqlitewire.declare.declared import REGISTRY, Declared, ensure_frame, ensure_init
+from dqlitewire.declare.decoder import decoder, read_plainly
+from dqlitewire.declare.fields import Field, SchemaByte, field, reserved, text, u32, u64
 from dqlitewire.limits import DEFAULT_OPTIONS, Options
 from dqlitewire.messages import ExecSqlRequest, RowsResponse
 from dqlitewire.messages.base import Request
+from dqlitewire.messages.params import EmptyHeader, Form, Params, ParamsRequest, ParamsSchema
+from dqlitewire.messages.responses import StmtSchema
 from dqlitewire.testing.strategies import messages
 from tests.fuzz import checks
 from tests.wire_data import OUTSIDE_GATEWAY, REQUESTS, RESPONSES, VECTORS, captures, frames
@@ -156,12 +147,9 @@ def names_in_generated_code() -> set[str]:
     for cls in DECLARED:
         made: Any = cls
         ensure_init(made)
-        by_hand = {made._frame} - {lazy_frame}
-        for function in (
-            made.__init__,
-            *(by_hand or {_encoder(made)}),
-            *map(partial(reader, made), made.SCHEMAS),
-        ):
+        ensure_frame(made)
+        constructors = [made.__init__] if "__init__" in vars(made) else []
+        for function in (*constructors, made._frame, *map(partial(decoder, made), made.SCHEMAS)):
             found |= {*function.__code__.co_varnames, *function.__code__.co_names}
     return found
 
@@ -174,8 +162,8 @@ def register() -> Iterator[None]:
     REGISTRY.update(known)
 
 
-def declare(schemas: tuple[int, ...] = (0,), **fields: Any) -> Any:
-    return Declared("Odd", (Request,), {"__module__": __name__, **fields}, code=200, schemas=schemas)
+def declare(schemas: tuple[int, ...] = (0,), base: type = Request, **fields: Any) -> Any:
+    return Declared("Odd", (base,), {"__module__": __name__, **fields}, code=200, schemas=schemas)
 
 
 def check_declared(cls: Any, given: dict[str, Any], name: str, other: object) -> None:
@@ -184,7 +172,7 @@ def check_declared(cls: Any, given: dict[str, Any], name: str, other: object) ->
     assert {field: getattr(message, field) for field in given} == given
     data = message.encode()
     for schema in cls.SCHEMAS[:1]:
-        assert message == reader(cls, schema)(data, len(data), DEFAULT_OPTIONS)
+        assert message == decoder(cls, schema)(data, len(data), DEFAULT_OPTIONS)
         assert message == read_plainly(cls, schema, data, len(data), DEFAULT_OPTIONS)
     with pytest.raises(EncodeError, match=rf"^Odd\.{name}: "):
         cls(**given | {name: other})
@@ -196,7 +184,7 @@ def check_declared(cls: Any, given: dict[str, Any], name: str, other: object) ->
 def test_a_field_may_be_named_like_anything_in_generated_code() -> None:
     taken = {name for base in Request.__mro__ for name in base.__dict__} | {"first", "title", "unused"}
     names = {*dir(builtins), *names_in_generated_code(), *keyword.softkwlist}
-    assert {"g_pos", "g_frame", "g_self", "g_integer", "type", "len", "self", "bool"} <= names
+    assert {"g_pos", "g_frame", "g_self", "g_checked_integer", "type", "len", "self", "bool"} <= names
     for name in sorted(name for name in names - taken - {*keyword.kwlist} if name[:2] != "__"):
         check_every_form(name)
 
@@ -208,8 +196,8 @@ def check_every_form(name: str) -> None:
     texts = {"first": u64(), name: text(cap="max_filename_size")}
     check_declared(declare(**texts, title=title), {"first": 1, name: "x" * 9, "title": "t"}, name, 1)
     if name not in ("params", "schema", "empty_header", "_form"):
-        fields = {name: u64(low=1), "title": title, "params": params(default=()), "schema": params_schema()}
-        cls = declare((0, 1), **fields, empty_header=empty_header(), _form=form())
+        fields = {name: u64(low=1), "title": title, "params": field(Params, default=())}
+        cls = declare((0, 1), ParamsRequest, **fields)
         check_declared(cls, {name: 3, "title": "t", "params": [1, "a", None]}, name, 0)
 
 
@@ -222,10 +210,10 @@ def test_a_name_that_cannot_be_a_fields_is_refused_where_it_is_declared() -> Non
     for name in (*keyword.kwlist, *methods, *facts, "__debug__", "__build_class__"):
         with pytest.raises(TypeError, match="cannot be named"):
             declare(first=u32(), **{name: u32()})
-    for kind, name in NAME_OF_KIND.items():
-        field = Field(kind)
-        with pytest.raises(TypeError, match=f"{kind} field cannot be named x{name}"):
-            declare(**{f"x{name}": field})
+    kinds: list[type[Field]] = [SchemaByte, Params, ParamsSchema, EmptyHeader, Form, StmtSchema]
+    for kind in kinds:
+        with pytest.raises(TypeError, match=f"{kind.kind} field cannot be named x{kind.needed_name}"):
+            declare(**{f"x{kind.needed_name}": field(kind)})
 
 
 # ---------------------------------------------------------------- when code is made

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from dqlitewire import EncodeError, Limits, Message, ValueType, decode_message, encode_message
-from dqlitewire.declare import generate
+from dqlitewire.declare import decoder as decoders
 from dqlitewire.limits import DEFAULT_OPTIONS
 from dqlitewire.messages import ExecRequest, FailureResponse, LeaderResponse, RowsResponse, WelcomeResponse
-from dqlitewire.rows import read as rows_module
-from dqlitewire.rows import write as writers
+from dqlitewire.rows import compiled as compiled_readers
+from dqlitewire.rows import read, write, write_params
+from dqlitewire.rows import shapes as writers
+from dqlitewire.rows import tiers as rows_module
 from tests.fuzz import checks
 from tests.messages.test_messages import EXAMPLES
 from tests.rows.test_read import REPEAT, SIGNATURES, names_for, sample_rows
@@ -33,26 +35,26 @@ def closed(*_: Any, **__: Any) -> Any:
 
 @pytest.fixture
 def no_plain_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generate, "read_plainly", closed)
+    monkeypatch.setattr(decoders, "read_plainly", closed)
 
 
 @pytest.fixture
 def no_plain_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows_module, "read_rows_plainly", closed)
+    monkeypatch.setattr(read, "read_rows_plainly", closed)
 
 
 @pytest.fixture(autouse=True)
 def nothing_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test begins with nothing compiled and full credit."""
     monkeypatch.setattr(rows_module, "tiers", rows_module.Tiers())
-    monkeypatch.setattr(writers, "params_shapes", (writers.Shapes(), writers.Shapes()))
-    for name in ("chunk_shapes", "row_shapes"):
-        monkeypatch.setattr(writers, name, writers.Shapes())
+    monkeypatch.setattr(write, "row_shapes", writers.Shapes())
+    monkeypatch.setattr(write_params, "params_shapes", (writers.Shapes(), writers.Shapes()))
+    monkeypatch.setattr(write_params, "chunk_shapes", writers.Shapes())
 
 
 def has_generated_reader(message: Message) -> bool:
     try:
-        generate.reader(type(message), message.encode()[5])(
+        decoders.decoder(type(message), message.encode()[5])(
             message.encode(), len(message.encode()), DEFAULT_OPTIONS
         )
     except Doubt:
@@ -67,7 +69,7 @@ GENERATED = [message for message in EXAMPLES if type(message).__name__ not in BY
 @pytest.mark.parametrize("message", GENERATED, ids=lambda m: type(m).__name__)
 def test_generated_readers_decode_what_is_right(message: Any, no_plain_reader: None) -> None:
     frame = message.encode()
-    read = generate.reader(type(message), frame[5])
+    read = decoders.decoder(type(message), frame[5])
     assert read(frame, len(frame), DEFAULT_OPTIONS) == message
 
 
@@ -85,7 +87,7 @@ def test_generated_readers_decode_what_is_right(message: Any, no_plain_reader: N
 def test_what_needs_a_second_look_is_read_plainly(message: Any, no_plain_reader: None) -> None:
     frame = message.encode()
     with pytest.raises(Doubt):
-        generate.reader(type(message), 0)(frame, len(frame), DEFAULT_OPTIONS)
+        decoders.decoder(type(message), 0)(frame, len(frame), DEFAULT_OPTIONS)
 
 
 def row_frames() -> Iterator[bytes]:
@@ -112,14 +114,14 @@ def test_rows_of_every_signature_are_read_and_written_fast(
     message = RowsResponse(names_for(signature), [], [signature] * REPEAT, rows)
     frame = message.encode()
     decode_message(frame)
-    monkeypatch.setattr(writers, "write_row_plainly", closed)
+    monkeypatch.setattr(write, "write_row_plainly", closed)
     if len(signature) <= writers.MAX_GENERATED:
         assert message.encode() == frame
     assert decode_message(frame).rows == rows
 
 
 def test_parameters_are_written_fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writers, "pack_params", closed)
+    monkeypatch.setattr(write_params, "pack_params", closed)
     for count in (1, 7, 64, 65, 255, 1000):
         values = [None, True, 5, 1.5, "text", b"blob"] * (count // 6 + 1)
         message = ExecRequest(0, 0, values[:count])
@@ -201,7 +203,7 @@ def test_other_bytes_like_cells_are_blobs_with_the_same_cap(form: Any) -> None:
 
 def test_ever_new_signatures_do_not_fill_memory_or_buy_compilations(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = []
-    compile_row_reader = rows_module.compile_row_reader
+    compile_row_reader = compiled_readers.compile_row_reader
 
     def counting(*arguments: Any) -> Any:
         compiled.append(arguments)
@@ -209,7 +211,7 @@ def test_ever_new_signatures_do_not_fill_memory_or_buy_compilations(monkeypatch:
 
     tiers = rows_module.Tiers()
     monkeypatch.setattr(rows_module, "tiers", tiers)
-    monkeypatch.setattr(rows_module, "compile_row_reader", counting)
+    monkeypatch.setattr(compiled_readers, "compile_row_reader", counting)
     kinds, count, height = list(ValueType), 1500, 70
     for n in range(count):
         signature = tuple(kinds[n >> 3 * i & 7] for i in range(5))

@@ -17,10 +17,11 @@ from typing import Any
 
 from dqlitewire import DecodeError, Limits, decode_message
 from dqlitewire.caches import Credit
-from dqlitewire.declare.generate import read_plainly, reader
+from dqlitewire.declare.decoder import decoder, read_plainly
 from dqlitewire.limits import DEFAULT_OPTIONS, Options
 from dqlitewire.messages import RowsResponse
-from dqlitewire.rows import read as rows
+from dqlitewire.rows import tiers as rows
+from dqlitewire.rows.read import read_names, read_rows_plainly
 from tests.fuzz.frames import Frame
 from tests.wire_data import REQUESTS, RESPONSES
 
@@ -132,12 +133,12 @@ def at_the_seam(data: bytes) -> tuple[list[Outcome], Outcome]:
     """
     options, end = DEFAULT_OPTIONS, len(data)
     try:
-        names, pos = rows._read_names(data, end, options)
+        names, pos = read_names(data, end, options)
     except DecodeError as error:
         return [], refusal(error)
     plain: Outcome
     try:
-        plain = ("rows", contents(*rows.read_rows_plainly(data, pos, end, len(names), options)))
+        plain = ("rows", contents(*read_rows_plainly(data, pos, end, len(names), options)))
     except DecodeError as error:
         plain = refusal(error)
     if not names:
@@ -228,7 +229,7 @@ def check_message(data: bytes, is_request: bool, options: Options = DEFAULT_OPTI
     if cls is None or cls is RowsResponse or data[5] not in cls.SCHEMAS:
         return None
     found: list[Outcome] = []
-    for read in (read_plainly, lambda cls, schema, *rest: reader(cls, schema)(*rest)):
+    for read in (read_plainly, lambda cls, schema, *rest: decoder(cls, schema)(*rest)):
         try:
             found.append(fields_of(read(cls, data[5], data, len(data), options)))
         except DecodeError as error:

@@ -9,7 +9,7 @@ from random import Random
 from dqlitewire import DecodeError, Limits, MessageDecoder, ProtocolError
 from dqlitewire.explain import explain
 from dqlitewire.limits import Options
-from dqlitewire.rows.read import Tiers
+from dqlitewire.rows.tiers import Tiers
 from tests.fuzz import checks
 from tests.fuzz.frames import WIDTHS, draw
 from tests.fuzz.mutations import damaged, damaged_rows

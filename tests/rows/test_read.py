@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from dqlitewire import DecodeError, Message, RowMarker, ValueType, decode_message
 from dqlitewire.messages import ExecRequest, RowsResponse
-from dqlitewire.rows import read as rows_module
+from dqlitewire.rows import tiers as rows_module
 from dqlitewire.testing.strategies import cells, params
 from dqlitewire.tuples import (
     decode_row_header,

@@ -17,7 +17,9 @@ import pytest
 from dqlitewire import DecodeError, MessageDecoder, ResponseType, ValueType, decode_message
 from dqlitewire.explain import explain
 from dqlitewire.messages import RowsResponse
-from dqlitewire.rows import read as rows
+from dqlitewire.rows import compiled as compiled_readers
+from dqlitewire.rows import tiers as rows
+from dqlitewire.rows.read import read_rows
 from tests.fuzz import checks
 from tests.fuzz.frames import (
     BLOBS,
@@ -344,6 +346,23 @@ def test_names_belong_to_the_message_they_came_with() -> None:
         message.column_names.append("mine")
 
 
+def test_a_decoder_remembers_the_names_of_its_own_frames() -> None:
+    first, second = packed(["one"], [(I,)], [(1,)]).data, packed(["two"], [(I,)], [(1,)]).data
+    decoders = MessageDecoder(), MessageDecoder()
+    before = checks.DEFAULT_OPTIONS.last_names
+    for _ in range(2):
+        for decoder, data, name in zip(decoders, (first, second), ("one", "two"), strict=True):
+            decoder.feed(data)
+            message = decoder.decode()
+            assert isinstance(message, RowsResponse)
+            assert message.column_names == [name]
+            assert decoder._options.last_names == (data[8:24], [name])
+            assert decoder._options.last_names[1] is not message.column_names
+    assert checks.DEFAULT_OPTIONS.last_names is before
+    assert decode_message(first).column_names == ["one"]
+    assert checks.DEFAULT_OPTIONS.last_names == (first[8:24], ["one"])
+
+
 def test_bytes_behind_the_frame_are_no_part_of_it() -> None:
     frame = filled([(I, T)] * 5)
     behind = filled([(I, T)] * 5).data[24:]
@@ -357,7 +376,7 @@ def test_bytes_behind_the_frame_are_no_part_of_it() -> None:
             for _ in range(2):
                 explain(frame.data, is_request=False)
                 with pytest.raises(DecodeError, match="marker"):
-                    rows.read_rows(no_marker, len(no_marker) - 8, checks.DEFAULT_OPTIONS)
+                    read_rows(no_marker, len(no_marker) - 8, checks.DEFAULT_OPTIONS)
 
 
 @pytest.mark.parametrize("size", [1, 7, 4096, 1 << 20])
@@ -443,8 +462,10 @@ def test_cold_signatures_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_compilations_are_bought_with_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    make = rows.compile_row_reader
-    monkeypatch.setattr(rows, "compile_row_reader", lambda *given: made.append(given) or make(*given))
+    make = compiled_readers.compile_row_reader
+    monkeypatch.setattr(
+        compiled_readers, "compile_row_reader", lambda *given: made.append(given) or make(*given)
+    )
     tiers, height = rows.Tiers(), rows.HEAT + 1
     with checks.using(tiers):
         for n, frame in enumerate(flood(600, height, width=4), start=1):

@@ -13,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dqlitewire import EncodeError, Limits, Message, ValueType, decode_message, encode_message
+from dqlitewire.header import ROW_DONE, ROW_PART
 from dqlitewire.limits import DEFAULT_OPTIONS, Options
 from dqlitewire.messages import ExecRequest, ExecSqlRequest, QueryRequest, QuerySqlRequest, RowsResponse
-from dqlitewire.rows import write as writers
-from dqlitewire.tuples import DONE, PART, pack_params
-from dqlitewire.types import U64, pack_text
+from dqlitewire.rows import shapes as writers
+from dqlitewire.rows import write, write_params
+from dqlitewire.scalars import U64, pack_text
+from dqlitewire.tuples import pack_params
 from tests.fuzz.checks import Unlimited
 from tests.fuzz.frames import BLOBS, CODES, FLOATS, INTEGERS, TEXTS, codes_of, near, types_of, value_of
 
@@ -35,14 +37,14 @@ def shapes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
             shapes.credit = Unlimited(1, 1 << 60)
         return shapes
 
-    for name in ("chunk_shapes", "row_shapes"):
-        monkeypatch.setattr(writers, name, made())
-    monkeypatch.setattr(writers, "params_shapes", (made(), made()))
+    monkeypatch.setattr(write, "row_shapes", made())
+    monkeypatch.setattr(write_params, "chunk_shapes", made())
+    monkeypatch.setattr(write_params, "params_shapes", (made(), made()))
 
 
-def result(write: Callable[[], bytes]) -> Any:
+def result(encode: Callable[[], bytes]) -> Any:
     try:
-        return write()
+        return encode()
     except EncodeError as error:
         return str(error), error.path, error.limit
 
@@ -116,7 +118,7 @@ def lists_of_values() -> list[list[Any]]:
 def params_by_both(message: Any, options: Options) -> tuple[Any, Any]:
     path = f"{type(message).__name__}.params"
     plain = result(lambda: pack_params(message.params, message.schema, options, path))
-    return result(lambda: writers.write_params(message, message._form, options)), plain
+    return result(lambda: write_params.write_params(message, message._form, options)), plain
 
 
 @pytest.mark.parametrize("schema", [None, 1])
@@ -213,10 +215,10 @@ def rows_by_both(message: RowsResponse, options: Options = DEFAULT_OPTIONS) -> t
         parts = [U64.pack(count)]
         parts += [pack_text(name, options.max_column_name_size, "") for name in message.column_names]
         for number, (row, types) in enumerate(zip(message.rows, declared, strict=True)):
-            parts.append(writers.write_row_plainly(row, types, count, number, options))
-        return b"".join([*parts, PART if message.has_more else DONE])
+            parts.append(write.write_row_plainly(row, types, count, number, options))
+        return b"".join([*parts, ROW_PART if message.has_more else ROW_DONE])
 
-    return result(lambda: b"".join(writers.write_rows(message, options))), result(plainly)
+    return result(lambda: b"".join(write.write_rows(message, options))), result(plainly)
 
 
 def check_rows(message: RowsResponse) -> Any:
@@ -332,7 +334,7 @@ def test_what_was_decoded_is_written_back() -> None:
 
 
 def every_shapes() -> list[writers.Shapes]:
-    return [*writers.params_shapes, writers.chunk_shapes, writers.row_shapes]
+    return [*write_params.params_shapes, write_params.chunk_shapes, write.row_shapes]
 
 
 def test_the_shapes_that_are_kept_are_bounded() -> None:

@@ -1,6 +1,6 @@
 """Read one frame's fields in order, with every bound tested and every error placed.
 
-The generated readers of `schema` are for speed and give up at the first doubt; a `Cursor` then reads the same
+Generated decoders (`decoder.py`) are for speed and give up at the first doubt; a `Cursor` then reads the same
 bytes again and says what is wrong, in which field, at which offset. It also notes the byte range of each
 field, which is what `explain` shows.
 """
@@ -8,72 +8,14 @@ field, which is what `explain` shows.
 from __future__ import annotations
 
 from ..exceptions import DecodeError
-from ..text import abbreviate
-from ..types import read_text
+from ..scalars import read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
-
     from ..limits import Options
     from ..parts import Parts
 
-__all__ = ["Cursor", "Span"]
-
-
-class Span:
-    """A named range of a frame's bytes and what it means.
-
-    Value and children are read when asked for, children once.
-
-    Attributes:
-        name: the field's name, or that of a part of it.
-        start: first byte, counted from the frame's start.
-        end: first byte behind it.
-        error: why reading stopped here, for the root of a frame that could not be read whole.
-    """
-
-    __slots__ = ("_children", "_source", "_value", "end", "error", "name", "start")
-
-    def __init__(
-        self,
-        name: str,
-        start: int,
-        end: int,
-        value: object = None,
-        children: Sequence[Span] = (),
-        error: DecodeError | None = None,
-        source: tuple[Parts, str] | None = None,
-    ) -> None:
-        self.name = name
-        self.start = start
-        self.end = end
-        self.error = error
-        self._value = value
-        self._children = children
-        self._source = source
-
-    @property
-    def value(self) -> Any:
-        """The decoded value, None for a group or padding."""
-        if self._source is None:
-            return self._value
-        parts, kind = self._source
-        return parts.value(kind, self.start, self.end)
-
-    @property
-    def children(self) -> Sequence[Span]:
-        """The parts, in wire order."""
-        if self._source is not None and not self._children:
-            parts, kind = self._source
-            self._children = parts.divided(kind, self.start, self.end)
-        return self._children
-
-    def __repr__(self) -> str:
-        count = len(self.children)
-        inner = f", {count} children" if count else ""
-        return f"Span({self.name!r}, {self.start}, {self.end}, {abbreviate(self.value)}{inner})"
+__all__ = ["Cursor"]
 
 
 class Cursor:

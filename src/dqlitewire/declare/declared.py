@@ -6,9 +6,15 @@
 
 An annotation is for people and type checkers; the field is the value (`u64()`), which the metaclass takes out
 of the class before it makes the slots. From the fields come the constructor with its checks, equality, hash,
-repr, pickling, the encoder, and two decoders: a generated one for speed (`generate.py`), which gives up at
-the first doubt, and the plain one here, which then reads the same bytes through a `Cursor` and says what is
-wrong.
+repr, pickling, the encoder, and two decoders: a generated one for speed, which gives up at the first doubt,
+and the plain one, which then reads the same bytes through a `Cursor` and says what is wrong.
+
+Code is generated at the first use of what it does, and the modules that write it are imported then: a class
+begins with `_first_init` and `_first_frame`, which put the generated functions in their own place. Several
+threads may come there at once; each makes the same functions, and the last one's stay.
+
+A class declared with `shared=True` is no message. Its fields stand behind those of each message derived from
+it, and are arguments by keyword only.
 """
 
 from __future__ import annotations
@@ -18,24 +24,15 @@ from keyword import iskeyword
 from ..checks import choice_of, whole_bytes
 from ..exceptions import DecodeError
 from ..text import abbreviate, shown
-from . import generate
 from .fields import (
-    DERIVED,
-    NAME_OF_KIND,
     Field,
-    empty_header,
-    files,
-    form,
+    by_hand,
+    field,
     ignored,
-    nodes,
-    other,
     padding,
-    params,
-    params_schema,
     reserved,
     role,
     schema_byte,
-    stmt_schema,
     text,
     u32,
     u64,
@@ -48,8 +45,8 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, NoReturn, TypeVar, dataclass_transform
 
     from ..limits import Options
+    from .decoder import Reader as Reader
 
-    Reader = Callable[[bytes, int, Options], Any]
     T = TypeVar("T")
 else:
 
@@ -71,37 +68,44 @@ REGISTRY: dict[tuple[bool, int], type[Any]] = {}  # (is a request, type code) ->
         reserved,
         padding,
         ignored,
-        params,
         schema_byte,
-        params_schema,
-        empty_header,
-        stmt_schema,
-        nodes,
-        files,
-        form,
-        other,
+        by_hand,
+        field,
     ),
 )
 class Declared(type):
     """Metaclass of value objects that are declared by their fields, messages with the type code besides."""
 
     def __new__(
-        mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **declaration: Any
+        mcs,
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        *,
+        shared: bool = False,
+        **declaration: Any,
     ) -> Declared:
         if any(hasattr(base, "FIELDS") for base in bases):
             raise TypeError(f"{name} cannot be derived from a declared message")
-        fields = [value for value in namespace.values() if isinstance(value, Field)]
-        if fields or declaration:
-            _declare_fields(namespace, fields, bases)
+        fields = _taken_fields(namespace, bases)
+        if shared:
+            namespace["__slots__"], namespace["_shared"] = (), tuple(fields)
+        elif fields or declaration:
+            for base in bases:
+                shared_fields: tuple[Field, ...] = getattr(base, "_shared")  # noqa: B009  (for type checkers)
+                fields += shared_fields
+            if len({one.name for one in fields}) < len(fields):
+                raise TypeError(f"{name} declares a field that its base declares")
+            _declare_fields(namespace, fields)
         if declaration:
             _declare_message(namespace, **declaration)
         cls = super().__new__(mcs, name, bases, namespace)
         if declaration:
             REGISTRY[cls.IS_REQUEST, declaration["code"]] = cls
         # What abc.ABCMeta does, without its slower isinstance and class creation.
-        names = {n for base in cls.__mro__ for n in base.__dict__.get("_abstract", ())}
+        names: tuple[str, ...] = getattr(cls, "_abstract", ())
         cls.__abstractmethods__ = frozenset(
-            n for n in names if getattr(getattr(cls, n, None), "__isabstractmethod__", False)
+            n for n in names if getattr(getattr(cls, n), "__isabstractmethod__", False)
         )
         return cls
 
@@ -114,34 +118,44 @@ class Declared(type):
 
     @property
     def __signature__(cls) -> None:
-        generate.ensure_init(cls)  # so that `inspect` sees the real constructor
+        ensure_init(cls)  # so that `inspect` sees the real constructor
 
 
 # What a declaration puts into the class besides its fields.
-_OF_MESSAGES = frozenset({"ANSWERS", "FIELDS", "MSG_TYPE", "SCHEMAS", "_fast_if", "_readers"})
+_OF_MESSAGES = frozenset({"ANSWERS", "FIELDS", "MSG_TYPE", "SCHEMAS", "_readers"})
+
+
+def _taken_fields(namespace: dict[str, Any], bases: tuple[type, ...]) -> list[Field]:
+    """Take the fields out of a class to be, and tell them their names."""
+    fields: list[Field] = []
+    for name, value in [*namespace.items()]:
+        if isinstance(value, Field):
+            value.name = name
+            _check_name(value, bases)
+            fields.append(value)
+            del namespace[name]
+    return fields
 
 
 def _check_name(field: Field, bases: tuple[type, ...]) -> None:
     """Refuse a name that code cannot have, or under which a method would be lost."""
-    wanted = NAME_OF_KIND.get(field.kind, field.name)
-    taken = any(field.name in ancestor.__dict__ for base in bases for ancestor in base.__mro__)
-    taken = taken or field.name in _OF_MESSAGES
+    wanted = field.needed_name or field.name
+    taken = field.name in _OF_MESSAGES or any(hasattr(base, field.name) for base in bases)
     if field.name != wanted or taken or iskeyword(field.name) or field.name.startswith("__"):
         raise TypeError(f"a {field.kind} field cannot be named {field.name}")
 
 
-def _declare_fields(namespace: dict[str, Any], fields: list[Field], bases: tuple[type, ...]) -> None:
-    """Take the fields out of a class to be, and put in what they stand for."""
-    for field in fields:
-        field.name = next(key for key, value in namespace.items() if value is field)
-        _check_name(field, bases)
-        del namespace[field.name]
-        if field.kind in DERIVED:
-            namespace[field.name] = DERIVED[field.kind]
+def _declare_fields(namespace: dict[str, Any], fields: list[Field]) -> None:
+    """Put into a class to be what its fields stand for."""
+    for one in fields:
+        derived = one.attribute()
+        if derived is not None:
+            namespace[one.name] = derived
     namespace["FIELDS"] = tuple(fields)
     namespace["__slots__"] = tuple(f.name for f in fields if f.is_stored)
     namespace["__match_args__"] = tuple(f.name for f in fields if f.is_attribute and not f.keyword)
-    namespace.setdefault("__init__", generate.lazy_init)
+    if any(f.is_attribute for f in fields):  # else `object.__init__`, which is faster
+        namespace.setdefault("__init__", _first_init)
 
 
 def _declare_message(
@@ -149,22 +163,61 @@ def _declare_message(
     code: IntEnum,
     schemas: tuple[int, ...] = (0,),
     answers: tuple[IntEnum, ...] = (),
-    fast_if: str = "True",
 ) -> None:
     namespace.update(
         MSG_TYPE=code,
         SCHEMAS=schemas,
         ANSWERS=answers,
-        _fast_if=fast_if,  # an expression of fields: what the generated decoder may take for certain
-        _readers={},  # generated decoders, by schema
+        _readers={},  # decoders, by schema
     )
-    namespace.setdefault("_frame", generate.lazy_frame)
+    namespace.setdefault("_frame", _first_frame)
+
+
+# ---- what generates code at its first use
+
+
+def _first_init(self: Any, /, *args: Any, **kwargs: Any) -> None:
+    ensure_init(type(self))
+    self.__init__(*args, **kwargs)
+
+
+def ensure_init(cls: Any) -> None:
+    """Generate the constructor of a class, if that was not done and none is written by hand."""
+    if cls.__dict__.get("__init__") is _first_init:
+        from .constructor import constructor
+
+        cls.__init__ = constructor(cls)
+
+
+def _first_frame(self: Any, options: Options) -> bytes:
+    ensure_frame(self.__class__)
+    frame: bytes = self._frame(options)
+    return frame
+
+
+def ensure_frame(cls: Any) -> None:
+    """Generate the encoder of a message, if that was not done and none is written by hand."""
+    if cls.__dict__.get("_frame") is _first_frame:
+        from .encoder import encoder
+
+        cls._frame = cls.encode = encoder(cls)  # one function, without a call in between
+
+
+def reader_of(cls: Any, schema: int) -> Reader:
+    """Return the decoder of a message in one schema."""
+    readers: dict[int, Reader] = cls._readers
+    if schema not in readers:
+        from .decoder import decoder
+
+        readers[schema] = decoder(cls, schema)
+    return readers[schema]
 
 
 class Value(metaclass=Declared):
     """An immutable object that is equal, hashed, shown, copied and pickled by its fields."""
 
     __slots__ = ()
+    _shared: ClassVar[tuple[Field, ...]] = ()
     if TYPE_CHECKING:
         FIELDS: ClassVar[tuple[Field, ...]]
 
@@ -210,14 +263,6 @@ def fill(cls: type[T], values: tuple[object, ...]) -> T:
     for name, value in zip(slots_of(cls), values, strict=True):
         object.__setattr__(message, name, value)
     return message
-
-
-def reader_of(cls: Any, schema: int) -> Reader:
-    """Return the decoder of a message in one schema, generated at its first use."""
-    readers: dict[int, Reader] = cls._readers
-    if schema not in readers:
-        readers[schema] = generate.reader(cls, schema)
-    return readers[schema]
 
 
 def frame_around(data: bytes | bytearray | memoryview) -> bytes:

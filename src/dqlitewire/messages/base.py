@@ -7,14 +7,13 @@ from here. The protocol's own messages are `Request`s and `Response`s, immutable
 
 from __future__ import annotations
 
-from struct import Struct
-
 from ..checks import readable
 from ..constants import HEADER_SIZE
 from ..declare.cursor import Cursor
 from ..declare.declared import Declared, Value, checked_schema, fill, frame_around, reader_of, slots_of
 from ..declare.fields import DERIVED, u32, u64
 from ..exceptions import DecodeError, EncodeError
+from ..header import HEADER
 from ..limits import DEFAULT_OPTIONS, Options
 
 TYPE_CHECKING = False
@@ -25,9 +24,7 @@ if TYPE_CHECKING:
 
     F = TypeVar("F")
 
-__all__ = ["Header", "Message", "Request", "Response"]
-
-HEADER = Struct("<IBBH")
+__all__ = ["HEADER", "Header", "Message", "Request", "Response", "framed", "warn"]
 
 
 def abstract(function: F) -> F:
@@ -125,13 +122,24 @@ def _declared_decode_body(cls: Any, data: bytes, schema: int = 0) -> Any:
 
 
 class _DeclaredMessage(Value, Message):
+    """What requests and responses have in common.
+
+    A message whose fields do not say it all defines one of these; the generated code calls them or gives way:
+
+    * `_before_encoding(self)` refuses what the fields together cannot be;
+    * `_after_decoding(self, cursor)` does so behind the plain decoder, or logs it. What it looks at must be
+      left to the plain decoder: `plain_if_empty`, or the conditions of a kind of its own;
+    * `_read(cls, cursor)` is the plain decoder, if another order than that of the fields is needed;
+    * `_frame(self, options)` and `_read_frame(frame, end, options)` are encoder and decoder by hand.
+    """
+
     __slots__ = ()
     if TYPE_CHECKING:
         SCHEMAS: ClassVar[tuple[int, ...]]
         FIELDS: ClassVar[tuple[Field, ...]]
     else:
-        _before_encoding = None  # a method that refuses what the fields together cannot be
-        _read_frame = None  # a reader written by hand
+        _before_encoding = None
+        _read_frame = None
 
     def encode_body(self) -> bytes:
         return self._frame(DEFAULT_OPTIONS)[HEADER_SIZE:]
@@ -144,18 +152,11 @@ class _DeclaredMessage(Value, Message):
     @classmethod
     def _read(cls, cursor: Cursor) -> Self:
         values: dict[str, object] = {}
-        start = cursor.pos
         for field in cls.FIELDS:
-            if field.kind == "schema":
-                values[field.name] = cursor.schema
-            elif field.kind == "form":
-                has_header = cursor.pos > start
-                values[field.name] = cursor.schema | (has_header and not values["params"]) << 1
-            elif field.since > cursor.schema:
+            if field.since > cursor.schema:
                 values[field.name] = None
-            elif field.kind not in DERIVED:
-                start = cursor.pos
-                values[field.name] = field.read(cursor)
+            elif field.place != DERIVED:
+                values[field.name] = field.plain(cursor, values)
         message = fill(cls, tuple(values[name] for name in slots_of(cls)))
         message._after_decoding(cursor)
         return message
@@ -182,3 +183,16 @@ class Response(_DeclaredMessage):
 
     __slots__ = ()
     IS_REQUEST = False
+
+
+def framed(code: int, parts: list[bytes]) -> bytes:
+    """Return the frame of a body in whole words that was encoded by hand, in schema 0; takes the list."""
+    parts.insert(0, HEADER.pack(sum(map(len, parts)) >> 3, code, 0, 0))
+    return b"".join(parts)
+
+
+def warn(text: str, *values: object) -> None:
+    """Log what a server sent and should not have."""
+    from ..log import logger
+
+    logger("dqlitewire.messages.responses").warning(text, *values)

@@ -5,22 +5,13 @@ from __future__ import annotations
 from ..constants import NodeRole, RequestType, ResponseType
 from ..declare.cursor import Cursor
 from ..declare.declared import checked_schema, fill, frame_around
-from ..declare.fields import (
-    empty_header,
-    form,
-    params,
-    params_schema,
-    reserved,
-    role,
-    schema_byte,
-    text,
-    u32,
-    u64,
-)
+from ..declare.fields import field, reserved, role, schema_byte, text, u32, u64
 from ..exceptions import EncodeError
 from ..limits import DEFAULT_OPTIONS, MAX_PARAM_COUNT
-from ..types import U64, WireInput
+from ..scalars import U64
+from ..values import WireInput
 from .base import Request
+from .params import Params, ParamsRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,106 +50,193 @@ class LeaderRequest(Request, code=RequestType.LEADER, answers=(ResponseType.LEAD
 
 
 class ClientRequest(Request, code=RequestType.CLIENT, answers=(ResponseType.WELCOME,)):
-    """Announce a client's id, which servers store and do not use."""
+    """Announce a client's id, which servers store and do not use.
+
+    Args:
+        client_id: any number.
+    """
 
     client_id: int = u64()
 
 
 class HeartbeatRequest(Request, code=RequestType.HEARTBEAT):
-    """Type 2: no server answers it but with a FAILURE, 1.11 not at all; for tools."""
+    """Type 2, for tools: no server answers it but with a FAILURE, 1.11 not at all.
+
+    Args:
+        timestamp: any number.
+    """
 
     timestamp: int = u64()
 
 
 class OpenRequest(Request, code=RequestType.OPEN, answers=(ResponseType.DB,)):
-    """Open the one database of this connection; servers ignore `flags` and `vfs`."""
+    """Open the one database of this connection.
 
-    name: str = text(cap="max_filename_size")
+    Args:
+        name: of the database, a plain file name.
+        flags: servers ignore them.
+        vfs: servers ignore it.
+    """
+
+    name: str = text(cap="max_filename_size", shows=True)
     flags: int = u64(default=0)
-    vfs: str = text(default="", cap="max_filename_size")
+    vfs: str = text(default="", cap="max_filename_size", shows=True)
 
 
 class PrepareRequest(Request, code=RequestType.PREPARE, schemas=(0, 1), answers=(ResponseType.STMT,)):
-    """Prepare a statement; in schema 1 (dqlite 1.15) the answer says where the next one begins."""
+    """Prepare a statement.
+
+    Args:
+        db_id: the id of the database, of the answer to OPEN.
+        sql: the statement.
+        schema: 1 (dqlite 1.15 and newer) asks for an answer that says where the next statement begins.
+
+    Raises:
+        EncodeError: a value out of range.
+    """
 
     db_id: int = u64()
     sql: str = text(cap="max_text_value_size")
     schema: int = schema_byte(default=0)
 
 
-class ExecRequest(Request, code=RequestType.EXEC, schemas=(0, 1), answers=(ResponseType.RESULT,)):
-    """Run a prepared statement that yields no rows."""
+class ExecRequest(ParamsRequest, code=RequestType.EXEC, schemas=(0, 1), answers=(ResponseType.RESULT,)):
+    """Run a prepared statement that yields no rows.
+
+    Args:
+        db_id: the id of the database, of the answer to OPEN.
+        stmt_id: the id of the statement, of the answer to PREPARE.
+        params: a sequence of None, bool, int, float, str or bytes-like values; each is sent as the type that
+            its Python type stands for.
+        schema: of the parameter tuple; by default 0 for at most 255 values, else 1 (dqlite 1.12 and newer).
+        empty_header: without parameters, whether a parameter tuple of none is sent rather than nothing.
+
+    Raises:
+        EncodeError: a value out of range; on encoding, a parameter that no type holds.
+    """
 
     db_id: int = u32()
     stmt_id: int = u32()
-    params: Sequence[WireInput] = params(default=())
-    schema: int = params_schema(default=None, kw_only=True)
-    empty_header: bool = empty_header(default=False, kw_only=True)
-    _form: int = form()
+    params: Sequence[WireInput] = field(Params, default=())
 
 
-class QueryRequest(Request, code=RequestType.QUERY, schemas=(0, 1), answers=(ResponseType.ROWS,)):
-    """Run a prepared statement that yields rows."""
+class QueryRequest(ParamsRequest, code=RequestType.QUERY, schemas=(0, 1), answers=(ResponseType.ROWS,)):
+    """Run a prepared statement that yields rows.
+
+    Args:
+        db_id: the id of the database, of the answer to OPEN.
+        stmt_id: the id of the statement, of the answer to PREPARE.
+        params: a sequence of None, bool, int, float, str or bytes-like values; each is sent as the type that
+            its Python type stands for.
+        schema: of the parameter tuple; by default 0 for at most 255 values, else 1 (dqlite 1.12 and newer).
+        empty_header: without parameters, whether a parameter tuple of none is sent rather than nothing.
+
+    Raises:
+        EncodeError: a value out of range; on encoding, a parameter that no type holds.
+    """
 
     db_id: int = u32()
     stmt_id: int = u32()
-    params: Sequence[WireInput] = params(default=())
-    schema: int = params_schema(default=None, kw_only=True)
-    empty_header: bool = empty_header(default=False, kw_only=True)
-    _form: int = form()
+    params: Sequence[WireInput] = field(Params, default=())
 
 
 class FinalizeRequest(Request, code=RequestType.FINALIZE, answers=(ResponseType.EMPTY,)):
-    """Drop a prepared statement; its id may be given to the next one."""
+    """Drop a prepared statement; its id may be given to the next one.
+
+    Args:
+        db_id: the id of the database.
+        stmt_id: the id of the statement.
+    """
 
     db_id: int = u32()
     stmt_id: int = u32()
 
 
-class ExecSqlRequest(Request, code=RequestType.EXEC_SQL, schemas=(0, 1), answers=(ResponseType.RESULT,)):
-    """Run SQL text, statement after statement; the answer is that of the last one."""
+class ExecSqlRequest(
+    ParamsRequest, code=RequestType.EXEC_SQL, schemas=(0, 1), answers=(ResponseType.RESULT,)
+):
+    """Run SQL text, statement after statement; the answer is that of the last one.
+
+    Args:
+        db_id: the id of the database, of the answer to OPEN.
+        sql: the SQL text.
+        params: a sequence of None, bool, int, float, str or bytes-like values; each is sent as the type that
+            its Python type stands for.
+        schema: of the parameter tuple; by default 0 for at most 255 values, else 1 (dqlite 1.12 and newer).
+        empty_header: without parameters, whether a parameter tuple of none is sent rather than nothing.
+
+    Raises:
+        EncodeError: a value out of range; on encoding, a parameter that no type holds.
+    """
 
     db_id: int = u64()
     sql: str = text(cap="max_text_value_size")
-    params: Sequence[WireInput] = params(default=())
-    schema: int = params_schema(default=None, kw_only=True)
-    empty_header: bool = empty_header(default=False, kw_only=True)
-    _form: int = form()
+    params: Sequence[WireInput] = field(Params, default=())
 
 
-class QuerySqlRequest(Request, code=RequestType.QUERY_SQL, schemas=(0, 1), answers=(ResponseType.ROWS,)):
-    """Run one SQL statement that yields rows."""
+class QuerySqlRequest(
+    ParamsRequest, code=RequestType.QUERY_SQL, schemas=(0, 1), answers=(ResponseType.ROWS,)
+):
+    """Run one SQL statement that yields rows.
+
+    Args:
+        db_id: the id of the database, of the answer to OPEN.
+        sql: the SQL text.
+        params: a sequence of None, bool, int, float, str or bytes-like values; each is sent as the type that
+            its Python type stands for.
+        schema: of the parameter tuple; by default 0 for at most 255 values, else 1 (dqlite 1.12 and newer).
+        empty_header: without parameters, whether a parameter tuple of none is sent rather than nothing.
+
+    Raises:
+        EncodeError: a value out of range; on encoding, a parameter that no type holds.
+    """
 
     db_id: int = u64()
     sql: str = text(cap="max_text_value_size")
-    params: Sequence[WireInput] = params(default=())
-    schema: int = params_schema(default=None, kw_only=True)
-    empty_header: bool = empty_header(default=False, kw_only=True)
-    _form: int = form()
+    params: Sequence[WireInput] = field(Params, default=())
 
 
 class InterruptRequest(Request, code=RequestType.INTERRUPT, answers=(ResponseType.EMPTY,)):
-    """Stop the query that is running; the stream ends at the next EMPTY."""
+    """Stop the query that is running; the stream of its answers ends at the next EMPTY.
+
+    Args:
+        db_id: servers ignore it.
+    """
 
     db_id: int = u64(default=0)
 
 
 class ConnectRequest(Request, code=RequestType.CONNECT):
-    """Turn the connection over to raft, never answered; for tools."""
+    """Turn the connection over to raft, for tools; never answered.
+
+    Args:
+        node_id: the id of the node that connects.
+        address: its address.
+    """
 
     node_id: int = u64()
-    address: str = text(cap="max_address_size")
+    address: str = text(cap="max_address_size", shows=True)
 
 
 class AddRequest(Request, code=RequestType.ADD, answers=(ResponseType.EMPTY,)):
-    """Add a node to the cluster as a spare."""
+    """Add a node to the cluster as a spare.
+
+    Args:
+        node_id: its id.
+        address: its address.
+    """
 
     node_id: int = u64()
-    address: str = text(cap="max_address_size")
+    address: str = text(cap="max_address_size", shows=True)
 
 
 class AssignRequest(Request, code=RequestType.ASSIGN, answers=(ResponseType.EMPTY,)):
-    """Give a node a role; the body of one word that old clients send makes it a voter."""
+    """Give a node a role; the body of one word that old clients send makes it a voter.
+
+    Args:
+        node_id: its id.
+        role: a `NodeRole`, or its number.
+    """
 
     node_id: int = u64()
     role: NodeRole = role()
@@ -175,19 +253,31 @@ class AssignRequest(Request, code=RequestType.ASSIGN, answers=(ResponseType.EMPT
 
 
 class RemoveRequest(Request, code=RequestType.REMOVE, answers=(ResponseType.EMPTY,)):
-    """Remove a node from the cluster."""
+    """Remove a node from the cluster.
+
+    Args:
+        node_id: its id.
+    """
 
     node_id: int = u64()
 
 
 class DumpRequest(Request, code=RequestType.DUMP, answers=(ResponseType.FILES,)):
-    """Ask for the files of a database."""
+    """Ask for the files of a database.
 
-    name: str = text(cap="max_dump_filename_size")
+    Args:
+        name: of the database.
+    """
+
+    name: str = text(cap="max_dump_filename_size", shows=True)
 
 
 class ClusterRequest(Request, code=RequestType.CLUSTER, answers=(ResponseType.SERVERS,)):
-    """Ask for the nodes of the cluster; format 0, without roles, is read but never written."""
+    """Ask for the nodes of the cluster.
+
+    Args:
+        format: 1; format 0, whose answer has no roles, is read but never written.
+    """
 
     format: int = u64(default=1, low=1, high=1, decodes=(0, 1))
 
@@ -197,13 +287,21 @@ class ClusterRequest(Request, code=RequestType.CLUSTER, answers=(ResponseType.SE
 
 
 class TransferRequest(Request, code=RequestType.TRANSFER, answers=(ResponseType.EMPTY,)):
-    """Hand leadership to a voter; 0 lets the leader choose."""
+    """Hand leadership to a voter.
+
+    Args:
+        target_node_id: its id; 0 lets the leader choose.
+    """
 
     target_node_id: int = u64()
 
 
 class DescribeRequest(Request, code=RequestType.DESCRIBE, answers=(ResponseType.METADATA,)):
-    """Ask a node for its metadata; any format but 0 kills it."""
+    """Ask a node for its metadata.
+
+    Args:
+        format: 0; any other kills the node.
+    """
 
     format: int = u64(default=0, low=0, high=0)
 
@@ -221,6 +319,10 @@ class DescribeRequest(Request, code=RequestType.DESCRIBE, answers=(ResponseType.
 
 
 class WeightRequest(Request, code=RequestType.WEIGHT, answers=(ResponseType.EMPTY,)):
-    """Set a node's weight, in memory."""
+    """Set a node's weight, which it keeps in memory only.
+
+    Args:
+        weight: any number.
+    """
 
     weight: int = u64()

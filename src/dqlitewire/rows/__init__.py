@@ -1,1 +1,1 @@
-"""Rows of a ROWS frame: types, readers, counting, writers."""
+"""Rows and parameters of frames: the types of rows, plain and fast readers and writers, counting."""

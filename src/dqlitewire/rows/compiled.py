@@ -1,65 +1,88 @@
-"""Generated decoders of rows with one signature: each loops while the next row has the same header.
+"""Generated readers of rows with one signature: each reads rows while the next one has the same header.
 
-Columns of one word between two texts are one `struct` call; the trailing ones are read together with the next
-header and the columns that lead its row. Rows of nothing else are found by strided slices and cut up by one
-`iter_unpack`. No bounds are tested: the frame has `PADDING` behind it, and a row that runs over the end of
-the body leaves a position behind the marker's, which the caller sees.
+A reader is written as source when its signature is hot, through `generated.define`, so that a traceback or
+`pdb` shows its lines; `python -m dqlitewire.declare --row INTEGER,TEXT,FLOAT` prints them. There are two
+shapes of reader.
+
+Mixed rows. Columns of one word between two texts are one `struct` call. What stands behind the last text or
+blob of a row is unpacked together with the header of the next row and the words that lead that row, so that a
+row with one text costs two calls and one comparison:
+
+    | header | INTEGER | TEXT ...... | FLOAT | header | INTEGER | TEXT ......  | FLOAT | header or marker
+             ^ before the loop       ^ one `unpack_from`: this row's FLOAT, the next row's header and INTEGER
+                       ^ `index` of the NUL, one slice, one decode
+
+For INTEGER, TEXT, FLOAT the loop is
+
+    while True:
+        end = index(0, pos)
+        v1 = frame[pos:end].decode()
+        pos = end | 7
+        v2, header, n0, = unpack3(frame, pos)      # "<1xdQq": 1x, since `end | 7` is the text's last byte
+        append((v0, v1, v2,))
+        if header != 561: return header, pos + 9   # another signature, or the marker: the caller looks
+        pos += 25
+        v0 = n0
+
+At the last row the look-ahead reads the marker as a header, which it equals for no signature, and PADDING as
+the words behind it (see `tiers`).
+
+Rows of words alone stand at equal distances. A strided slice of the frame is the first byte of each header,
+`lstrip` counts how many of them are equal, the same for each byte of the header that holds types, and one
+`iter_unpack` cuts up all rows of the run.
+
+No bounds are tested: see `tiers` for why that is safe.
 """
 
 from __future__ import annotations
 
 from struct import Struct
 
+from ..generated import define
+from ..scalars import U64
 from ..tuples import row_header
-from ..types import U64
+from ..values import FIXED, encoded_as, names_of
+from .row_types import key_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from ..constants import ValueType
-
     # (frame, position behind a first header, rows so far, what adds a run, what adds a row, its index)
     # -> (key of another header, its position)
     RowReader = Callable[..., tuple[int | bytes, int]]
 
-__all__ = ["FIXED", "PADDING", "compile_row_reader", "key_of"]
+__all__ = ["compile_row_reader"]
 
-FIXED = {1: "q", 2: "d", 5: "8x", 9: "q", 11: "Q"}  # codes whose value is one word, for struct
 MAX_LOOK_AHEAD = 6  # leading columns of the next row that are read with its header
-PADDING = bytes(192)  # behind the frame: the longest compiled header (128) and the look-ahead (48) fit in
 FIRST_RUN = 64  # rows of a run that are looked for at first
 
 
-def key_of(header: bytes) -> int | bytes:
-    """Return what stands for a header where headers are compared: a number, if it is one word."""
-    return int.from_bytes(header, "little") if len(header) == 8 else header
-
-
-def compile_row_reader(types: Sequence[ValueType]) -> RowReader:
-    """Generate the decoder of rows with these types."""
-    codes = [int(code) for code in types]
+def compile_row_reader(types: Sequence[int]) -> RowReader:
+    """Generate the reader of rows with these types."""
+    codes = encoded_as(types)
     names: dict[str, Any] = {"TYPES": types, "word": U64.unpack_from}
     write = _rows_of_words if all(code in FIXED for code in codes) else _mixed_rows
     lines = ["def read(frame, pos, rows, begin, append, index):", "    begin((len(rows), TYPES))"]
-    lines += [f"    {line}" for line in write(codes, row_header(codes), names)]
-    exec("\n".join(lines), names)  # compile() would make CPython set up all of `_ast` first, 2 ms
-    made: RowReader = names["read"]
-    return made
+    lines += [f"    {line}" for line in write(codes, row_header(types), names)]
+    return define(f"rows.read {names_of(types)}", "read", lines, names)
 
 
-def _row_of(codes: list[int]) -> str:
-    cells = ["None" if c == 5 else f"v{i} != 0" if c == 11 else f"v{i}" for i, c in enumerate(codes)]
+def _row_of(codes: bytes) -> str:
+    cells = [_CELLS.get(code, "v{}").format(i) for i, code in enumerate(codes)]
     return f"({', '.join(cells)},)"
 
 
-def _rows_of_words(codes: list[int], header: bytes, names: dict[str, Any]) -> list[str]:
+_CELLS = {5: "None", 11: "v{} != 0"}
+
+
+def _rows_of_words(codes: bytes, header: bytes, names: dict[str, Any]) -> list[str]:
     width = len(header)
     stride = width + 8 * len(codes)
     names["iter_unpack"] = Struct(f"<{width}x" + "".join(FIXED[code] for code in codes)).iter_unpack
     unpacked = "iter_unpack(memoryview(frame)[pos:stop])"
-    if not all(code in (1, 2, 9) for code in codes):
+    if 5 in codes or 11 in codes:
         found = [f"v{i}" for i, code in enumerate(codes) if code != 5]
         unpacked = f"[{_row_of(codes)} for {', '.join(found) + ',' if found else '_'} in {unpacked}]"
     lines = [f"pos -= {width}", f"size = {FIRST_RUN}", "while True:", "    run = size"]
@@ -83,7 +106,7 @@ def _rows_of_words(codes: list[int], header: bytes, names: dict[str, Any]) -> li
 class _Loop:
     """The lines of a loop over mixed rows; the next column stands at `pos` plus a number known here."""
 
-    def __init__(self, codes: list[int], names: dict[str, Any]) -> None:
+    def __init__(self, codes: bytes, names: dict[str, Any]) -> None:
         self.codes = codes
         self.names = names
         self.lines: list[str] = []
@@ -115,7 +138,7 @@ class _Loop:
         self.lines += [f"end = pos + size{column}", f"v{column} = frame[pos:end]", "pos = (end + 7) & -8"]
 
 
-def _mixed_rows(codes: list[int], header: bytes, names: dict[str, Any]) -> list[str]:
+def _mixed_rows(codes: bytes, header: bytes, names: dict[str, Any]) -> list[str]:
     width = len(header)
     variable = [i for i, code in enumerate(codes) if code not in FIXED]
     first, last = variable[0], variable[-1]
@@ -131,9 +154,11 @@ def _mixed_rows(codes: list[int], header: bytes, names: dict[str, Any]) -> list[
         if codes[i] == 4:
             loop.unpack(words, "Q", [f"size{i}"])
             loop.blob(i)
-        else:
+        elif codes[i] == 3:
             loop.unpack(words)
             loop.text(i)
+        else:
+            raise KeyError(codes[i])
         begin = i + 1
     # The rest of this row, the next header, and what leads the next row.
     rest = range(last + 1, len(codes))

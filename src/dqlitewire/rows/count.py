@@ -3,13 +3,12 @@ are."""
 
 from __future__ import annotations
 
-from ..constants import HEADER_SIZE, WORD_SIZE, ValueType
+from ..constants import HEADER_SIZE, WORD_SIZE
+from ..header import ROW_MARKERS, row_header_size
+from ..values import FIXED, encoded_as
 
 __all__ = ["count_rows"]
 
-_TEXTS = (ValueType.TEXT, ValueType.ISO8601)
-_FIXED = (ValueType.INTEGER, ValueType.FLOAT, ValueType.NULL, ValueType.UNIXTIME, ValueType.BOOLEAN)
-_MARKERS = (b"\xff" * WORD_SIZE, b"\xee" * WORD_SIZE)
 _BLOB = -1  # among the steps: a blob follows, whose size stands in front of it
 
 
@@ -20,7 +19,7 @@ def count_rows(frame: bytes) -> int:
     encoding.
     """
     last = len(frame) - WORD_SIZE
-    if last < HEADER_SIZE + WORD_SIZE or frame[last:] not in _MARKERS:
+    if last < HEADER_SIZE + WORD_SIZE or frame[last:] not in ROW_MARKERS:
         return -1
     columns = int.from_bytes(frame[HEADER_SIZE : HEADER_SIZE + WORD_SIZE], "little")
     if columns > last // WORD_SIZE:
@@ -30,7 +29,7 @@ def count_rows(frame: bytes) -> int:
         for _ in range(columns):
             position = frame.index(0, position) + WORD_SIZE & -WORD_SIZE
         count, position = _walk(frame, position, last, columns)
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, IndexError):
         return -1
     return count if position == last else -1
 
@@ -38,7 +37,7 @@ def count_rows(frame: bytes) -> int:
 def _walk(frame: bytes, position: int, last: int, columns: int) -> tuple[int, int]:
     count = 0
     plans: dict[bytes, tuple[list[int], int]] = {}
-    size = (columns + 15) // 16 * WORD_SIZE  # of a row's header
+    size = row_header_size(columns)
     index, is_next = frame.index, frame.startswith
     while position < last and size:
         header = frame[position : position + size]
@@ -71,18 +70,18 @@ def _plan(header: bytes, columns: int) -> tuple[list[int], int]:
     """
     steps: list[int] = []
     ahead = len(header)
-    for column in range(columns):
-        kind = header[column >> 1] >> 4 * (column & 1) & 15
-        if kind in _FIXED:
+    nibbles = [header[column >> 1] >> 4 * (column & 1) & 15 for column in range(columns)]
+    for code in encoded_as(nibbles):
+        if code in FIXED:
             ahead += WORD_SIZE
-        elif kind in _TEXTS:
+        elif code == 3:
             steps.append(ahead)
             ahead = 0
-        elif kind == ValueType.BLOB:
+        elif code == 4:
             steps += (_BLOB, ahead)
             ahead = 0
         else:
-            raise KeyError(kind)
+            raise KeyError(code)
     return steps, ahead
 
 

@@ -1,11 +1,22 @@
 """Rows whose texts and blobs keep their lengths, read column by column instead of row by row.
 
-UUIDs, hashes, dates and codes have one length. Rows of one signature then stand at equal distances: strided
-slices tell how many follow each other, one `iter_unpack` cuts them up, and one `decode` and `split` reads a
-whole column of texts.
+UUIDs, hashes, dates and codes have one length. Rows of one signature then stand at equal distances, and the
+frame is a table, here of INTEGER, TEXT (36 bytes each) and FLOAT, 64 bytes a row:
 
-Nobody says that a result is like that, so it is guessed from the rows of the frame before. A guess that does
-not hold reads nothing, costs little, and after a few of them there are no more.
+    byte 0        8         16                    52    56      64
+         | header | INTEGER | 36 bytes of text    | 0   | FLOAT |
+         | header | INTEGER | 36 bytes of text    | 0   | FLOAT |
+         | header | ...
+
+A strided slice is one column of bytes. That the header is the same in every row, and that a NUL stands where
+each text must end, is one slice and one `lstrip` for each such byte; the first row where one of them differs
+ends the run. One `iter_unpack` then cuts up all rows of it, and `zip` turns rows of fields into columns. A
+column of texts is joined, decoded and split at the NULs in three calls. It is sure that no text of it is
+shorter if it has as many NULs as texts; sizes of blobs are compared by counting the usual one.
+
+Nobody says that a result is like that, so the lengths are guessed from the rows of the frame before
+(`Uniform.learn`). A guess that does not hold reads nothing, costs little, and after a few of them there are
+no more.
 """
 
 from __future__ import annotations
@@ -13,28 +24,26 @@ from __future__ import annotations
 from itertools import repeat
 from struct import Struct
 
-from .compiled import FIXED
+from ..values import FIXED, encoded_as
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["ENOUGH", "Uniform"]
+__all__ = ["Uniform"]
 
-ENOUGH = 16  # rows of a frame that allow a guess
 MAX_MISSES = 8
 MAX_LENGTH = 255  # of a text or blob; copying longer ones once more costs what the rest gains
+ENOUGH = 16  # rows of a frame that allow a guess
 PAGE, MAX_RUN = 128, 1024  # rows cut up at once, at first and at most
 
 
 class Uniform:
     """Whether, and how, the rows of one signature are read by columns."""
 
-    __slots__ = ("_codes", "_header", "_misses", "plan", "types")
-
     def __init__(self, header: bytes, types: Any) -> None:
         self._header = header
-        self._codes = [int(code) for code in types]
+        self._codes = encoded_as(types)
         self.types = types
         self._misses = 0
         self.plan: Plan | None = None
@@ -43,8 +52,8 @@ class Uniform:
         self, rows: list[tuple[Any, ...]], runs: list[tuple[int, Any]], plan: Plan | None, planned: int
     ) -> None:
         """Look back at a frame's rows and runs of types, the first `planned` of them read by `plan`."""
-        if plan is not self.plan:
-            return  # another thread was quicker
+        if plan is not self.plan or len(rows) < ENOUGH:
+            return  # another thread was quicker, or the frame is short
         if plan is not None:
             if 2 * planned >= len(rows):
                 return
@@ -66,9 +75,7 @@ class Uniform:
 class Plan:
     """How rows of one signature and one length of each text and blob lie in a frame."""
 
-    __slots__ = ("_alike", "_cells", "_iter_unpack", "_stride")
-
-    def __init__(self, header: bytes, codes: list[int], lengths: list[int]) -> None:
+    def __init__(self, header: bytes, codes: bytes, lengths: list[int]) -> None:
         offset, layout, field = len(header), f"<{len(header)}x", 0
         left = iter(lengths)
         # What is the same byte in every row: its offset and value.
@@ -84,11 +91,13 @@ class Plan:
                 layout += f"Q{length}s{-length % 8}x"
                 offset += 8 + (length + 7 & -8)
                 field += 1
-            else:
+            elif code == 3:
                 length = next(left)
                 self._alike.append((offset + length, b"\0"))
                 layout += f"{length + 1}s{7 - length % 8}x"
                 offset += length + 8 & -8
+            else:
+                raise KeyError(code)
             self._cells.append((code, field, length))
             field += code != 5
         self._stride = offset
@@ -109,7 +118,7 @@ class Plan:
             fields = [*zip(*self._iter_unpack(memoryview(frame)[pos:stop]), strict=True)]
             columns: list[Any] = []
             for code, field, length in self._cells:
-                if code == 3 or code == 10:
+                if code == 3:
                     joined = b"".join(fields[field])
                     if joined.count(0) != run:  # a NUL before the last: another length
                         return pos
@@ -120,8 +129,10 @@ class Plan:
                     columns.append(fields[field])
                 elif code == 11:
                     columns.append(map(bool, fields[field]))
-                else:
-                    columns.append(repeat(None) if code == 5 else fields[field])
+                elif code == 5:
+                    columns.append(repeat(None))
+                else:  # a word, as `struct` gives it
+                    columns.append(fields[field])
             rows += zip(*columns)  # noqa: B905
             pos = stop
             if run < size:

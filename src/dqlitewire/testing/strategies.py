@@ -6,21 +6,15 @@ What is drawn can be encoded, and comes back equal when it is decoded with the d
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from dqlitewire.constants import NodeRole, ValueType
-from dqlitewire.limits import Limits
-from dqlitewire.messages import requests as _requests
-from dqlitewire.messages import responses as _responses
+from dqlitewire.messages import REGISTRY
 from dqlitewire.messages.base import Message, Request, Response
-from dqlitewire.messages.responses import (
-    FailureResponse,
-    LeaderResponse,
-    NodeInfo,
-    RowsResponse,
-    sanitize_server_text,
-)
+from dqlitewire.messages.responses import LeaderResponse, NodeInfo, RowsResponse
+from dqlitewire.values import KIND_OF, KINDS, Kind
 
 try:
     from hypothesis import strategies as st
@@ -48,20 +42,11 @@ __all__ = [
 
 M = TypeVar("M", bound=Message)
 
-_LIMITS = Limits()
 _MAX_LENGTH = 40
 
 
-def _declared(module: object, base: type[Any]) -> tuple[type[Any], ...]:
-    return tuple(
-        cls
-        for cls in vars(module).values()
-        if isinstance(cls, type) and issubclass(cls, base) and cls.__module__ == getattr(module, "__name__")  # noqa: B009
-    )
-
-
-REQUESTS: tuple[type[Request], ...] = _declared(_requests, Request)
-RESPONSES: tuple[type[Response], ...] = _declared(_responses, Response)
+REQUESTS: tuple[type[Request], ...] = tuple(cls for (asks, _), cls in REGISTRY.items() if asks)
+RESPONSES: tuple[type[Response], ...] = tuple(cls for (asks, _), cls in REGISTRY.items() if not asks)
 
 
 def texts(max_length: int = _MAX_LENGTH, min_length: int = 0) -> st.SearchStrategy[str]:
@@ -71,36 +56,25 @@ def texts(max_length: int = _MAX_LENGTH, min_length: int = 0) -> st.SearchStrate
     )
 
 
-_INT64 = st.integers(-(2**63), 2**63 - 1)
-_BLOBS = st.binary(max_size=_MAX_LENGTH)
-_CELLS: dict[ValueType, st.SearchStrategy[Any]] = {
-    ValueType.INTEGER: _INT64,
-    ValueType.FLOAT: st.floats(allow_nan=False),  # NaN is no equal to itself
-    ValueType.TEXT: texts(),
-    ValueType.BLOB: _BLOBS,
-    ValueType.NULL: st.none(),
-    ValueType.UNIXTIME: _INT64,
-    ValueType.ISO8601: texts(),
-    ValueType.BOOLEAN: st.booleans(),
+_CELLS: dict[type, Callable[[Kind], st.SearchStrategy[Any]]] = {
+    int: lambda kind: st.integers(*kind.bounds),
+    float: lambda kind: st.floats(allow_nan=False, width=cast("Any", kind.bits)),  # NaN is no equal to itself
+    str: lambda _: texts(),
+    bytes: lambda _: st.binary(max_size=_MAX_LENGTH),
+    type(None): lambda _: st.none(),
+    bool: lambda _: st.booleans(),
 }
 
 
 def cells(kind: ValueType) -> st.SearchStrategy[Any]:
     """Values of a row under one type code."""
-    return _CELLS[kind]
+    return _CELLS[KIND_OF[kind].python](KIND_OF[kind])
 
 
 def params(max_count: int = 12) -> st.SearchStrategy[list[Any]]:
     """Parameter lists of values whose type is inferred."""
-    inferred = (
-        ValueType.NULL,
-        ValueType.BOOLEAN,
-        ValueType.INTEGER,
-        ValueType.FLOAT,
-        ValueType.TEXT,
-        ValueType.BLOB,
-    )
-    return st.lists(st.one_of(*(cells(kind) for kind in inferred)), max_size=max_count)
+    inferred = [cells(kind.code) for kind in KINDS if kind.sent_for]
+    return st.lists(st.one_of(inferred), max_size=max_count)
 
 
 def node_infos() -> st.SearchStrategy[NodeInfo]:
@@ -113,45 +87,9 @@ def node_infos() -> st.SearchStrategy[NodeInfo]:
     )
 
 
-def _integers(field: Any) -> st.SearchStrategy[int]:
-    cap = getattr(_LIMITS, field.cap) if field.cap else field.high
-    return st.integers(field.low, min(field.high, cap))
-
-
-def _capped_texts(field: Any) -> st.SearchStrategy[str]:
-    cap: int = getattr(_LIMITS, field.cap)
-    return texts().filter(lambda text: len(text.encode()) <= cap)
-
-
-_Drawing = Callable[[Any], st.SearchStrategy[Any]]
-
-
-def _always(strategy: st.SearchStrategy[Any]) -> _Drawing:
-    def draw(_field: object) -> st.SearchStrategy[Any]:
-        return strategy
-
-    return draw
-
-
-_BY_KIND: dict[str, _Drawing] = {
-    "u32": _integers,
-    "u64": _integers,
-    "text": _capped_texts,
-    "role": _always(st.sampled_from(NodeRole)),
-    "params": _always(params()),
-    "schema": _always(st.sampled_from([0, 1])),
-    "stmt_schema": _always(st.none()),  # follows from the tail offset
-    "params_schema": _always(st.sampled_from([None, 0, 1])),
-    "empty_header": _always(st.booleans()),
-    "nodes": _always(st.lists(node_infos(), max_size=5, unique_by=lambda node: node.node_id)),
-    "files": _always(st.dictionaries(texts(), st.binary(max_size=5).map(lambda data: data * 8), max_size=4)),
-    "format": _always(st.just(1)),
-}
-
-
 def field_values(field: Any) -> st.SearchStrategy[Any]:
-    """Values of one declared field."""
-    strategy = _BY_KIND[field.kind](field)
+    """Values of one declared field, as its kind draws them."""
+    strategy: st.SearchStrategy[Any] = field.strategy(sys.modules[__name__])
     return st.none() | strategy if field.default is None and field.since else strategy
 
 
@@ -174,8 +112,6 @@ def messages(cls: type[M]) -> st.SearchStrategy[M]:
         return rows_responses()  # type: ignore[return-value]
     declared: tuple[Any, ...] = getattr(cls, "FIELDS")  # noqa: B009
     drawn = {field.name: field_values(field) for field in declared if field.is_attribute}
-    if issubclass(cls, FailureResponse):
-        drawn["message"] = drawn["message"].map(sanitize_server_text)
     strategy: Any = st.builds(cls, **drawn)
     if issubclass(cls, LeaderResponse):
         strategy = strategy.filter(_is_whole)

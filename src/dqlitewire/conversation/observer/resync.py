@@ -129,11 +129,9 @@ def _words(types: Iterable[type[Message]]) -> dict[int, range]:
     found: dict[int, range] = {}
     for message in types:
         fields: tuple[Field, ...] = getattr(message, "FIELDS")  # noqa: B009  (every declared message has it)
-        sized = [field for field in fields if field.kind in _SIZES]
-        least = sum(_SIZES[field.kind] for field in sized if not field.since) // 8 or 1
-        most = sum(_SIZES[field.kind] for field in sized) // 8
-        if any(field.kind in _OPEN_ENDED for field in fields):
-            most = MAX_FRAME // 8
+        least = sum(field.smallest for field in fields if not field.since) // 8
+        largest = [field.largest for field in fields if field.largest is not None]
+        most = sum(largest) // 8 if len(largest) == len(fields) else MAX_FRAME // 8
         found[message.MSG_TYPE] = range(least, most + 1)
     return found
 
@@ -151,8 +149,6 @@ def _header(is_request: bool) -> re.Pattern[bytes]:
     return found
 
 
-_SIZES = {"u32": 4, "padding": 4, "u64": 8, "role": 8, "reserved": 8, "ignored": 8, "text": 8}
-_OPEN_ENDED = frozenset({"text", "params", "nodes", "files", "rows"})
 _REQUEST_WORDS = _words(REQUESTS.values())
 _RESPONSE_WORDS = _words(RESPONSE_TYPES.values())
 _HEADERS: dict[bool, re.Pattern[bytes]] = {}

@@ -6,19 +6,20 @@ words behind the last field, junk behind a NUL, parameters that fail only when t
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from typing import Any
 
-from dqlitewire.constants import RequestType
-from dqlitewire.messages import requests
+from dqlitewire.constants import RequestType, ValueType
+from dqlitewire.declare.fields import BODY, Text
+from dqlitewire.messages import REGISTRY
 from dqlitewire.messages.base import Request
+from dqlitewire.messages.params import Params as DeclaredParams
+from dqlitewire.scalars import U64
+from dqlitewire.values import ENCODED_AS, KINDS, UNPACK
 
 __all__ = ["KNOWN", "BadValue", "Params", "Undecodable", "read_fields"]
 
-_U64 = struct.Struct("<Q")
-_I64 = struct.Struct("<q")
-_F64 = struct.Struct("<d")
+_IN_PARAMS = frozenset(kind.code for kind in KINDS if kind.in_params)
 
 
 class Undecodable(Exception):
@@ -61,42 +62,33 @@ class Params:
         if self.broken:
             raise BadValue
         for code in self.types:
-            if at + 8 > end:
+            if at + 8 > end or code not in _IN_PARAMS:  # no server decodes UNIXTIME
                 raise BadValue
-            if code == 1:
-                yield _I64.unpack_from(body, at)[0]
-                at += 8
-            elif code in (3, 10):
+            form = ENCODED_AS[code]
+            if form == ValueType.TEXT:
                 stop = body.find(0, at)
                 if stop < 0:
                     raise BadValue
                 yield body[at:stop].decode("utf-8", "surrogateescape")
                 at = (stop + 8) & -8
-            elif code == 2:
-                yield _F64.unpack_from(body, at)[0]
-                at += 8
-            elif code == 4:
-                size = _U64.unpack_from(body, at)[0]
+            elif form == ValueType.BLOB:
+                size = U64.unpack_from(body, at)[0]
                 if at + 8 + size > end:
                     raise BadValue
                 yield body[at + 8 : at + 8 + size]
                 at += 8 + ((size + 7) & -8)
-            elif code == 5:
+            elif form == ValueType.NULL:
                 yield None
                 at += 8
-            elif code == 11:
-                yield int(_U64.unpack_from(body, at)[0] != 0)
+            elif form == ValueType.BOOLEAN:  # SQLite has none
+                yield int(UNPACK[form](body, at)[0] != 0)
                 at += 8
-            else:  # 9 too: no server decodes UNIXTIME
-                raise BadValue
+            else:
+                yield UNPACK[form](body, at)[0]
+                at += 8
 
 
-KNOWN: dict[int, type[Request]] = {
-    declared.MSG_TYPE: declared
-    for declared in vars(requests).values()
-    if isinstance(declared, type) and issubclass(declared, Request) and declared is not Request
-}
-_NUMBERS = {"u32": 4, "u64": 8, "role": 8, "reserved": 8}
+KNOWN: dict[int, type[Request]] = {code: cls for (is_request, code), cls in REGISTRY.items() if is_request}
 # a trailing field that old clients leave out
 _OPTIONAL = {(RequestType.ASSIGN, "role")}
 
@@ -110,18 +102,19 @@ def read_fields(type_code: int, schema: int, body: bytes) -> list[Any]:
     values: list[Any] = []
     at = 0
     for field in KNOWN[type_code].FIELDS:
-        kind = field.kind
-        if kind in _NUMBERS:
-            width = _NUMBERS[kind]
+        width = field.smallest
+        if field.format:
             if at + width > len(body):
                 if (type_code, field.name) in _OPTIONAL:
                     break
                 raise Undecodable
             values.append(int.from_bytes(body[at : at + width], "little"))
             at += width
-        elif kind == "text":
+        elif isinstance(field, Text):
             text, at = _text(body, at)
             values.append(text)
-        elif kind == "params":
+        elif isinstance(field, DeclaredParams):
             values.append(Params(body, at, schema))
+        elif field.place == BODY:
+            raise TypeError(f"nobody has said how a node reads a {field.kind} field")
     return values

@@ -10,6 +10,11 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from dqlitewire.constants import ValueType
+from dqlitewire.scalars import U64
+from dqlitewire.tuples import row_header
+from dqlitewire.values import BLOB, KINDS, PACK, TEXT
+
 __all__ = [
     "PAGE",
     "PLAIN",
@@ -34,19 +39,22 @@ class RawText(bytes):
     """A text that is not UTF-8, which apsw cannot hand over as str."""
 
 
-# (code, writer) by kind and Python type; what is missing aborts a real node (dqlite#733)
-_PLAIN_CELLS = {
-    int: (1, "int"),
-    float: (2, "float"),
-    str: (3, "text"),
-    RawText: (3, "raw"),
-    bytes: (4, "blob"),
-    type(None): (5, "zero"),
+# What a value is sent as, by declared kind and Python type; what is missing aborts a real node (dqlite#733).
+_PLAIN_CELLS: dict[type, ValueType] = {
+    int: ValueType.INTEGER,
+    float: ValueType.FLOAT,
+    str: ValueType.TEXT,
+    RawText: ValueType.TEXT,
+    bytes: ValueType.BLOB,
+    type(None): ValueType.NULL,
 }
-_CELLS: dict[int, dict[type, tuple[int, str]]] = {
+_TIMES: dict[type, ValueType] = {int: ValueType.UNIXTIME} | dict.fromkeys(
+    (str, RawText, type(None)), ValueType.ISO8601
+)
+_CELLS: dict[int, dict[type, ValueType]] = {
     PLAIN: _PLAIN_CELLS,
-    TIME: {int: (9, "int"), str: (10, "text"), RawText: (10, "raw"), type(None): (10, "zero")},
-    BOOLEAN: {int: (11, "int"), type(None): (11, "zero")},
+    TIME: _TIMES,
+    BOOLEAN: dict.fromkeys((int, type(None)), ValueType.BOOLEAN),
 }
 _SQL_NAMES = {int: "INTEGER", float: "REAL", str: "TEXT", RawText: "TEXT", bytes: "BLOB", type(None): "NULL"}
 
@@ -55,7 +63,11 @@ _BLOB_PADS = tuple(bytes(-n % 8) for n in range(8))
 _ENCODERS_KEPT = 1024
 _ROWS_COLD = 8  # rows of the same types before an encoder is made for them
 
+# How a value of SQLite lies in a row: its own type says so, and the declared one only how it is announced.
+_FORMS: dict[type, str] = {kind.python: kind.form for kind in KINDS if kind.sent_for} | {RawText: TEXT}
+
 Row = tuple[Any, ...]
+_Cell = tuple[ValueType, type]  # what it is announced as, the type of SQLite's value
 # (row, rows, append, size) -> (first row of other types or None, size)
 Encoder = Callable[[Row, Iterator[Row], Callable[[bytes], None], int], tuple[Row | None, int]]
 
@@ -81,30 +93,14 @@ def encode_text(text: str) -> bytes:
     return data + _PADS[len(data) & 7]
 
 
-def _cells(types: Sequence[type], kinds: Sequence[int]) -> list[tuple[int, str]]:
-    found: list[tuple[int, str]] = []
+def _cells(types: Sequence[type], kinds: Sequence[int]) -> list[_Cell]:
+    found: list[_Cell] = []
     for column, (kind, python_type) in enumerate(zip(kinds, types, strict=False)):
         try:
-            found.append(_CELLS[kind][python_type])
+            found.append((_CELLS[kind][python_type], python_type))
         except KeyError:
             raise WrongType(column, kind, python_type) from None
     return found
-
-
-def _header(codes: Sequence[int]) -> bytes:
-    nibbles = [*codes, 0] if len(codes) % 2 else list(codes)
-    data = bytes(low | high << 4 for low, high in zip(nibbles[::2], nibbles[1::2], strict=True))
-    return data + bytes(-len(data) % 8)
-
-
-_FORMATS = {"int": "q", "float": "d", "zero": "8x"}
-_SAME = {
-    type(None): "{} is None",
-    int: "type({}) is int",
-    float: "type({}) is float",
-    str: "type({}) is str",
-    RawText: "type({}) is RawText",
-}
 
 
 class _Source:
@@ -150,25 +146,27 @@ class _Source:
             self._fixed.clear()
 
 
-def _all_cells(types: Sequence[type], kinds: Sequence[int]) -> list[tuple[int, str]]:
+def _all_cells(types: Sequence[type], kinds: Sequence[int]) -> list[_Cell]:
     # a statement older than its table yields rows of another width than its names: more is cut, less is NULL
     cells = _cells(types, kinds)
-    return cells + [_PLAIN_CELLS[type(None)]] * (len(kinds) - len(cells))
+    return cells + [(ValueType.NULL, type(None))] * (len(kinds) - len(cells))
 
 
-def _compile(types: Sequence[type], cells: Sequence[tuple[int, str]]) -> Encoder:
+def _compile(types: Sequence[type], cells: Sequence[_Cell]) -> Encoder:
     names = [f"c{i}" for i in range(len(types))]
-    source = _Source(_header([code for code, _ in cells]))
-    for name, (_, writer) in zip([*names, *["None"] * len(cells)], cells, strict=False):
-        if writer in ("text", "raw"):
-            source.text(name, writer == "raw")
-        elif writer == "blob":
+    source = _Source(row_header([code for code, _ in cells]))
+    for name, (_, python_type) in zip([*names, *["None"] * len(cells)], cells, strict=False):
+        form = _FORMS[python_type]
+        if form == TEXT:
+            source.text(name, python_type is RawText)
+        elif form == BLOB:
             source.blob(name)
         else:
-            source.fixed(_FORMATS.get(writer, "8x"), name if writer in ("int", "float") else "")
+            source.fixed(form, "" if python_type is type(None) else name)
     source.flush()
     same = " and ".join(
-        _SAME.get(t, "type({}) is bytes").format(n) for n, t in zip(names, types, strict=True)
+        f"{n} is None" if t is type(None) else f"type({n}) is {t.__name__}"
+        for n, t in zip(names, types, strict=True)
     )
     text = "\n  ".join(
         [
@@ -187,17 +185,15 @@ def _compile(types: Sequence[type], cells: Sequence[tuple[int, str]]) -> Encoder
     return encoder
 
 
-def _plain(cells: Sequence[tuple[int, str]]) -> Encoder:
-    head = _header([code for code, _ in cells])
-    writers = [writer for _, writer in cells]
+def _plain(cells: Sequence[_Cell]) -> Encoder:
+    head = row_header([code for code, _ in cells])
+    writers = [_WRITERS[python_type] for _, python_type in cells]
 
     def encode(
         row: Row, _rows: Iterator[Row], append: Callable[[bytes], None], size: int
     ) -> tuple[Row | None, int]:
         padded = row + (None,) * (len(writers) - len(row))
-        data = head + b"".join(
-            [_WRITERS[writer](cell) for writer, cell in zip(writers, padded, strict=False)]
-        )
+        data = head + b"".join([write(cell) for write, cell in zip(writers, padded, strict=False)])
         append(data)
         return None, size + len(data)
 
@@ -205,7 +201,7 @@ def _plain(cells: Sequence[tuple[int, str]]) -> Encoder:
 
 
 def _blob(data: bytes) -> bytes:
-    return _WORD.pack(len(data)) + data + _BLOB_PADS[len(data) & 7]
+    return U64.pack(len(data)) + data + _BLOB_PADS[len(data) & 7]
 
 
 def _raw(data: bytes) -> bytes:
@@ -213,14 +209,13 @@ def _raw(data: bytes) -> bytes:
     return data + _PADS[len(data) & 7]
 
 
-_WORD = struct.Struct("<Q")
-_WRITERS: dict[str, Callable[[Any], bytes]] = {
-    "int": struct.Struct("<q").pack,
-    "float": struct.Struct("<d").pack,
-    "text": encode_text,
-    "raw": _raw,
-    "blob": _blob,
-    "zero": lambda _: bytes(8),
+_WRITERS: dict[type, Callable[[Any], bytes]] = {
+    int: PACK[ValueType.INTEGER],
+    float: PACK[ValueType.FLOAT],
+    str: encode_text,
+    RawText: _raw,
+    bytes: _blob,
+    type(None): lambda _: bytes(8),
 }
 
 _Key = tuple[tuple[type, ...], tuple[int, ...]]

@@ -7,6 +7,7 @@ from typing import Any
 
 from dqlitewire import RequestType, ResponseType
 from dqlitewire.conversation import explain_failure, failure_name
+from dqlitewire.declare.fields import BODY
 from dqlitewire.messages import REGISTRY
 from dqlitewire.servers.codes import codes_named, primary_of
 
@@ -37,7 +38,7 @@ def explain_type(kind: RequestType | ResponseType) -> list[str]:
     schemas = ", ".join(map(str, cls.SCHEMAS))
     lines.append(f"  schema {schemas}; class dqlitewire.messages.{cls.__name__}")
     for field in cls.FIELDS:
-        if not _is_in_body(field):
+        if field.place != BODY:
             continue
         since = f" (schema {field.since} on)" if field.since else ""
         cap = f", at most Limits.{field.cap}" if field.cap else ""
@@ -53,10 +54,6 @@ def explain_type(kind: RequestType | ResponseType) -> list[str]:
         ]
         lines.append(f"  answers {', '.join(asked) if asked else 'any request'}")
     return lines
-
-
-def _is_in_body(field: Any) -> bool:
-    return field.kind not in ("schema", "params_schema", "empty_header", "form")
 
 
 def explain_word(word: str) -> list[list[str]]:
