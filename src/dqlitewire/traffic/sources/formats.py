@@ -179,7 +179,9 @@ FORMATS = (
     Row(Format.HEX, _is_text, _open_pasted),
     Row(Format.RAW, _is_anything, _open_raw),
 )
-_OPENERS = {row.format: row.opens for row in FORMATS} | {form: _open_pasted for form in Format if form.value in PASTED}
+_OPENERS = {row.format: row.opens for row in FORMATS} | {
+    form: _open_pasted for form in Format if form.value in PASTED
+}
 
 
 class Stranger(NamedTuple):
