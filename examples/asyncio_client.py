@@ -17,6 +17,7 @@ from typing import Any
 
 from dqlitewire import ProtocolError
 from dqlitewire.conversation import ClientConversation, Event, Failed, Interrupted, Lost, Rows
+from dqlitewire.dial import Address
 from dqlitewire.messages import ExecSqlRequest, InterruptRequest, OpenRequest, QuerySqlRequest, ResultResponse
 from dqlitewire.sql.survey import survey
 
@@ -95,8 +96,8 @@ class Client:
 
 
 async def connect(address: str, database: str) -> Client:
-    host, _, port = address.rpartition(":")
-    client = Client(*await asyncio.open_connection(host, int(port)))
+    where = Address.parse(address)
+    client = Client(*await asyncio.open_connection(where.name, where.port))
     await client.call(OpenRequest(database))
     return client
 

@@ -9,7 +9,6 @@ loop.
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
@@ -17,6 +16,7 @@ from typing import Any
 
 from dqlitewire import ProtocolError
 from dqlitewire.conversation import ClientConversation, Event, Failed, Lost, Outcome, Rows
+from dqlitewire.dial import Address, Deadline, dial
 from dqlitewire.messages import ExecSqlRequest, InterruptRequest, LeaderRequest, OpenRequest, QuerySqlRequest
 from dqlitewire.sql.survey import survey
 
@@ -31,9 +31,9 @@ class RequestFailed(Exception):
 
 class Client:
     def __init__(self, address: str, timeout: float = 10.0) -> None:
-        host, _, port = address.rpartition(":")
         self.conversation = ClientConversation()
-        self.socket = socket.create_connection((host, int(port)), timeout)
+        self.socket = dial(Address.parse(address), Deadline(timeout))
+        self.socket.settimeout(timeout)
 
     def close(self) -> None:
         self.socket.close()

@@ -43,7 +43,6 @@ CONSTANT = "never changed once the module is imported"
 PER_CALL = "holds no state of its own"
 
 KNOWN = {
-    "cli/output.py: CLEARED": CONSTANT,
     "codec.py: _REQUEST_READERS": FIRST_USE,
     "codec.py: _RESPONSE_READERS": FIRST_USE,
     "codec.py: _LEGACY_READERS": FIRST_USE,
@@ -73,7 +72,8 @@ KNOWN = {
     "testing/node/permissions.py: FREE": CONSTANT,
     "testing/node/session.py: _LIMITS": CONSTANT,
     "testing/node/workspace.py: _NO_VALUES": CONSTANT,
-    "traffic/probe.py: LIMITS": CONSTANT,
+    "dial/probing.py: LIMITS": CONSTANT,
+    "dial/sockets.py: PLAIN": CONSTANT,
     "traffic/failures.py: _OTHER_INFO": CONSTANT,
     "traffic/sources/formats.py: FORMATS": CONSTANT,
     "traffic/sources/formats.py: STRANGERS": CONSTANT,

@@ -23,9 +23,9 @@ from dqlitewire.cli import serve as serve_command
 from dqlitewire.cli.app import app
 from dqlitewire.conversation import Generation
 from dqlitewire.declare.declared import REGISTRY
+from dqlitewire.dial import Health, Status
 from dqlitewire.messages import FailureResponse, QuerySqlRequest, RowsResponse
 from dqlitewire.text import printable, printable_json
-from dqlitewire.traffic.probe import Health, Status
 from tests.traffic.command import Result, run
 
 # every control character, those that turn text around, hide it or end a line for others, what is no character
@@ -42,7 +42,7 @@ ON_WIRE = [char for char in CHARS if char != "\0"]
 CHUNKS = [MARK, *("Qx" + "".join(ON_WIRE[at : at + 70]) + "Zy" for at in range(0, len(ON_WIRE), 70))]
 RAW = b"Qx" + bytes(range(0x80, 0x100)) + b"Zy"  # no UTF-8
 
-OURS = re.compile(r"\x1b\[(?:[0-9;]*m|H\x1b\[J)")
+OURS = re.compile(r"\x1b\[(?:[0-9;]*m|H\x1b\[2J)")
 
 
 def harmful(text: str) -> set[str]:

@@ -21,15 +21,15 @@ import dqlitewire.cli
 from dqlitewire.cli import probe as probe_command
 from dqlitewire.cli import serve as serve_command
 from dqlitewire.cli.app import app
-from dqlitewire.cli.output import Exit
+from dqlitewire.cli.exits import Exit, ProbeExit
+from dqlitewire.dial import Health, Status
 from dqlitewire.messages import FailureResponse, QuerySqlRequest
-from dqlitewire.traffic.probe import Health, Status
 from tests.cli.test_door import ESCAPED, StrangeCluster
 from tests.traffic.captured import as_pcap, named, segments
 from tests.traffic.command import COMMAND, Result, run
 
 SOURCE = Path(dqlitewire.cli.__file__).parent.parent
-CODES = {int(code) for code in Exit}
+CODES = {int(code) for code in (*Exit, *ProbeExit)}
 CAPTURE = as_pcap(segments(named("1.18.1-basics-0")))
 
 
@@ -258,7 +258,7 @@ def test_an_output_that_takes_nothing(
             dqlitewire.cli.main()
     gone = number == errno.EPIPE
     expected = Exit.OK if gone else Exit.INPUT
-    assert stop.value.code == (Exit.UNREACHABLE if gone and "probe" in arguments else expected) or gone
+    assert stop.value.code == (ProbeExit.UNREACHABLE if gone and "probe" in arguments else expected) or gone
     said = capsys.readouterr().err
     assert said == ("" if gone else f"dqlite-wire: standard output: {os.strerror(number)}\n")
 

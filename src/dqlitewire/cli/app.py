@@ -1,43 +1,26 @@
-"""The command line's table of contents."""
+"""The table of commands, and how one of them is run.
+
+A command is a module of this package. Its function `command` has the help as its docstring and the options
+as its parameters (groups of them too: `options.grouped`), and returns the exit code; `EXITS` lists the codes
+that it returns. The module's name in `COMMANDS` registers it. Commands do not import each other.
+"""
 
 from __future__ import annotations
 
 from functools import cache, partial
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from dqlitewire import __version__
-from dqlitewire.cli import decode, explain, probe, serve, stats
-from dqlitewire.cli.output import Exit, emit, fail
+from dqlitewire.cli import exits
+from dqlitewire.cli.exits import Exit
+from dqlitewire.cli.options import grouped
+from dqlitewire.cli.output import emit, fail
 
 NAME = "dqlite-wire"
-
-app = typer.Typer(
-    name=NAME,
-    help="See dqlite traffic: decode it, count it, explain it, ask a node.",
-    add_completion=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    pretty_exceptions_enable=False,
-)
-for command in (decode, stats, explain, probe, serve):
-    command.register(app)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        emit(f"{NAME} {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
-    ] = False,
-) -> None:
-    """See dqlite traffic: decode it, count it, explain it, ask a node."""
+COMMANDS = ("decode", "stats", "explain", "probe", "serve")  # in the order of the help
 
 
 # typer brings a click of its own or uses the one installed: their errors are told by what they inherit
@@ -46,6 +29,38 @@ _UsageError: type[Exception] = next(
 )
 
 
+def _application() -> typer.Typer:
+    """Return the command with all its commands, as typer knows them."""
+    app = typer.Typer(
+        name=NAME,
+        add_completion=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_options)
+    for name in COMMANDS:
+        module = import_module(f"dqlitewire.cli.{name}")
+        summary = module.command.__doc__.partition("\n")[0]  # whole: click would cut it
+        app.command(name, short_help=summary, epilog=exits.told(module.EXITS))(grouped(module.command))
+    return app
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        emit(f"{NAME} {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """See dqlite traffic: decode it, count it, explain it, ask a node."""
+
+
+app = _application()
 _group = cache(partial(typer.main.get_command, app))
 
 
@@ -59,11 +74,11 @@ def run(arguments: list[str]) -> int:
     """
     try:
         with _group().make_context(NAME, list(arguments or ["--help"])) as context:
-            context.command.invoke(context)
+            code = context.command.invoke(context)
     except typer.Exit as stop:
         return stop.exit_code if arguments else Exit.USAGE
     except _UsageError as error:
         where = getattr(getattr(error, "ctx", None), "command_path", NAME)
         said = " ".join(getattr(error, "format_message", error.__str__)().split()).removesuffix(".")
         fail(f"{said} ({where} --help tells more)", Exit.USAGE)
-    return Exit.OK
+    return int(code)

@@ -13,7 +13,8 @@ from types import FrameType
 from typing import NoReturn
 
 from dqlitewire.cli import output
-from dqlitewire.cli.output import Exit, ReaderGone, fail
+from dqlitewire.cli.exits import Exit
+from dqlitewire.cli.output import ReaderGone, fail
 from dqlitewire.text import missing_package
 from dqlitewire.traffic.errors import SourceError
 

@@ -8,9 +8,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from dqlitewire.cli.decode import Damage, Direction, DirectionOption, FormatOption
+from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.options import WidthOption
-from dqlitewire.cli.output import Exit, colourful, emit, fail, joined, painted, width
+from dqlitewire.cli.output import colourful, emit, fail, joined, painted, width
+from dqlitewire.cli.sources import Damage, DirectionOption, FormatOption, side_of
 from dqlitewire.conversation import Side
 from dqlitewire.explain import explain as frame_spans
 from dqlitewire.traffic.errors import SourceError
@@ -23,10 +24,7 @@ from dqlitewire.traffic.views.line import Clock, line
 from dqlitewire.traffic.views.lookup import explain_word
 from dqlitewire.traffic.views.tree import hexdump, tree
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("explain")(command)
+EXITS = (Exit.OK, Exit.DAMAGED, Exit.INPUT)
 
 
 def command(
@@ -43,7 +41,7 @@ def command(
     all_bytes: Annotated[
         bool, typer.Option("--all", help="Show every byte and every row of long frames.")
     ] = False,
-) -> None:
+) -> Exit:
     """Explain a frame byte by byte, or a failure code or message type in words.
 
     Examples: explain 10250; explain QUERY_SQL; explain 01000000000000000000000000000000
@@ -52,14 +50,13 @@ def command(
         for number, lines in enumerate(found):
             for text in [""] * bool(number) + lines:
                 emit(text)
-        return
-    side = None if direction is None else Side.CLIENT if direction is Direction.REQUEST else Side.SERVER
+        return Exit.OK
     damage = Damage()
-    with _source(what, format, side) as source:
+    with _source(what, format, side_of(direction)) as source:
         for item in damage.watch(items(source)):
             _show(item, width(columns), all_bytes)
     damage.report()
-    raise typer.Exit(int(Exit.DAMAGED if damage.found else Exit.OK))
+    return damage.exit
 
 
 def _source(what: list[str], format: Format | None, side: Side | None) -> Source:

@@ -1,13 +1,21 @@
-"""Options that several commands have, and the numbers they may take."""
+"""Options that several commands have, groups of options, and the numbers that options may take.
+
+A group is a dataclass whose fields are annotated as typer annotates parameters. A command that takes one as a
+parameter (`inputs: Inputs`) has its fields as options; `grouped` makes the function that typer sees.
+"""
 
 from __future__ import annotations
 
+import inspect
 import math
-from typing import Annotated
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from dqlitewire.cli.output import MAX_WIDTH
+from dqlitewire.dial import Address, AddressError
 
 LONGEST = 86_400.0  # seconds that a command may be told to wait
 
@@ -19,7 +27,60 @@ def finite(value: float | None) -> float | None:
     return value
 
 
+def _address(value: str) -> str:
+    try:
+        Address.parse(value)
+    except AddressError as error:
+        raise typer.BadParameter(str(error)) from None
+    return value
+
+
+AddressArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="ADDRESS", callback=_address, help="HOST:PORT, [IPv6]:PORT, unix:PATH or @NAME (abstract)."
+    ),
+]
+TimeoutOption = Annotated[
+    float,
+    typer.Option(
+        "--timeout", min=0.05, max=LONGEST, metavar="SECONDS", callback=finite, help="Time that all may take."
+    ),
+]
 WidthOption = Annotated[
     int | None,
     typer.Option("--width", min=40, max=MAX_WIDTH, metavar="N", help="Columns to fit lines into."),
 ]
+
+
+def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a command with a parameter for each field of the groups that it takes."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, type] = {}
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        kind = hints[parameter.name]
+        if not (isinstance(kind, type) and is_dataclass(kind)):
+            parameters.append(parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        groups[parameter.name] = kind
+        kinds = get_type_hints(kind, include_extras=True)
+        parameters += (
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=field.default,
+                annotation=kinds[field.name],
+            )
+            for field in fields(kind)
+        )
+
+    def run(**given: Any) -> Any:
+        for name, group in groups.items():
+            given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
+        return command(**given)
+
+    run.__doc__ = command.__doc__
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return run

@@ -1,9 +1,12 @@
-"""What all commands share: the door to the terminal, exit codes, errors in one line, widths and colour.
+"""What all commands share: the door to the terminal, errors in one line, widths and colour.
 
 The door: whatever a command says leaves through `emit`, `emit_json` or `warn`. They let no character through
 that could do more than be seen (`dqlitewire.text.printable`), whoever chose it: a peer, a file, its name, an
 argument. `Shown` marks text that has passed already and carries our own colours; joined to anything else it
 is a plain str again and passes once more, so a mistake shows as `?[2m`, never as a colour that a peer wrote.
+
+Colours are styles with names, which rich turns into what a terminal understands. rich is imported when the
+first one is drawn: the lack of it must be told through this door.
 
 An output that takes no more ends the command: quietly where the reader has gone, else with one line.
 """
@@ -15,31 +18,17 @@ import io
 import os
 import shutil
 import sys
-from enum import IntEnum
-from typing import NoReturn, TextIO
+from functools import cache
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
+from dqlitewire.cli.exits import Exit
 from dqlitewire.text import Shown, printable, printable_json
+
+if TYPE_CHECKING:
+    from rich.style import Style
 
 MAX_WIDTH = 100_000  # columns that anybody may ask for
 MAX_ERROR = 1000  # characters of a line on standard error
-
-
-class Exit(IntEnum):
-    """What the exit code of a command says; docs/traffic.md tells users."""
-
-    OK = 0
-    DAMAGED = 1  # all was read, but some of it was no dqlite, or could not be decoded
-    USAGE = 2
-    INPUT = 3  # nothing could be read, or the output takes nothing
-    REFUSED = 4
-    FAILED = 5  # the peer answered, and failed
-    INTERRUPTED = 130
-
-    # `probe` of one node has words of its own
-    NO_LEADER = 4
-    UNREACHABLE = 5
-    FAILING = 5
-    NOT_DQLITE = 6
 
 
 class ReaderGone(Exception):
@@ -64,16 +53,34 @@ def joined(*parts: str) -> Shown:
     return Shown("".join([part if type(part) is Shown else printable(part) for part in parts]))
 
 
-_STYLES = {"request": "36", "response": "32", "failure": "31;1", "garbage": "33", "dim": "2", "bold": "1"}
+STYLES = {
+    "request": "cyan",
+    "response": "green",
+    "failure": "bold red",
+    "garbage": "yellow",
+    "dim": "dim",
+}
+
+
+@cache
+def _style(name: str) -> Style:
+    from rich.style import Style
+
+    return Style.parse(STYLES[name])
 
 
 def painted(text: str, style: str, colour: bool) -> Shown:
-    """Text in a style, where colours are wanted."""
+    """Return text in one of `STYLES`, where colours are wanted."""
     shown = joined(text)
-    return Shown(f"\x1b[{_STYLES[style]}m{shown}\x1b[0m") if colour and style and shown else shown
+    return Shown(_style(style).render(shown)) if colour and shown else shown
 
 
-CLEARED = Shown("\x1b[H\x1b[J")
+def cleared() -> Shown:
+    """Return what empties the terminal and puts the next line on its top."""
+    from rich.control import Control
+    from rich.segment import ControlType
+
+    return Shown(Control(ControlType.HOME, ControlType.CLEAR))
 
 
 def emit(text: str, at_once: bool = False) -> None:

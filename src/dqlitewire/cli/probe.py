@@ -9,26 +9,23 @@ from typing import Annotated, Any
 
 import typer
 
-from dqlitewire.cli.options import LONGEST, finite
-from dqlitewire.cli.output import CLEARED, Exit, colourful, emit, emit_json, joined, painted
-from dqlitewire.traffic.probe import Health, Status, probe
+from dqlitewire.cli.exits import Exit, ProbeExit
+from dqlitewire.cli.options import LONGEST, AddressArgument, TimeoutOption, finite
+from dqlitewire.cli.output import cleared, colourful, emit, emit_json, joined, painted
+from dqlitewire.dial import Health, Status, probe
 
+EXITS = (*ProbeExit, Exit.INPUT)
 CODES = {
-    Status.HEALTHY: Exit.OK,
-    Status.NO_LEADER: Exit.NO_LEADER,
-    Status.UNREACHABLE: Exit.UNREACHABLE,
-    Status.FAILING: Exit.FAILING,
-    Status.NOT_DQLITE: Exit.NOT_DQLITE,
+    Status.HEALTHY: ProbeExit.HEALTHY,
+    Status.NO_LEADER: ProbeExit.NO_LEADER,
+    Status.UNREACHABLE: ProbeExit.UNREACHABLE,
+    Status.FAILING: ProbeExit.UNREACHABLE,
+    Status.NOT_DQLITE: ProbeExit.NOT_DQLITE,
 }
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("probe")(command)
-
-
 def command(
-    address: Annotated[str, typer.Argument(metavar="HOST:PORT", help="The node's dqlite address.")],
+    address: AddressArgument,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     watch: Annotated[
         float | None,
@@ -39,17 +36,11 @@ def command(
     count: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="With --watch, stop after so many.")
     ] = None,
-    timeout: Annotated[
-        float,
-        typer.Option(
-            min=0.05, max=LONGEST, metavar="SECONDS", callback=finite, help="Seconds that all may take."
-        ),
-    ] = 5.0,
-) -> None:
+    timeout: TimeoutOption = 5.0,
+) -> ProbeExit:
     """Ask a live node for its leader, cluster, metadata and generation. Nothing is changed.
 
-    Exit code: 0 healthy, 4 no leader, 5 unreachable or failing, 6 not dqlite; with --watch, that of the last
-    answer.
+    With --watch, the exit code is that of the last answer.
     """
     health = probe(address, timeout)
     _show(health, json_, redraw=False)
@@ -62,7 +53,7 @@ def command(
             rounds += 1
     except KeyboardInterrupt:
         emit("")
-    raise typer.Exit(int(CODES[health.status]))
+    return CODES[health.status]
 
 
 def _show(health: Health, as_json: bool, redraw: bool) -> None:
@@ -71,7 +62,7 @@ def _show(health: Health, as_json: bool, redraw: bool) -> None:
         return
     lines = report(health, colourful(sys.stdout))
     if redraw:
-        lines[0] = joined(CLEARED, lines[0])
+        lines[0] = joined(cleared(), lines[0])
     for line in lines:
         emit(line, at_once=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from threading import Event, Thread, get_ident
@@ -13,11 +14,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dqlitewire.cli.ending import missing
-from dqlitewire.cli.output import Exit, emit, fail, warn
+from dqlitewire.cli.exits import Exit
+from dqlitewire.cli.output import emit, fail, warn
+from dqlitewire.dial import Address, Kind
 
 if TYPE_CHECKING:
     from dqlitewire.testing import DqliteCluster
 
+EXITS = (Exit.OK, Exit.DAMAGED, Exit.INPUT)
 _STOPPING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
@@ -29,27 +33,24 @@ class Release(StrEnum):
     CURRENT = "1.18.6"
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("serve")(command)
-
-
 def command(
     file: Annotated[
         Path | None,
         typer.Argument(metavar="[FILE]", help="SQLite file to serve; without one all is temporary."),
     ] = None,
-    host: Annotated[str, typer.Option(help="Interface to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 9001,
+    host: Annotated[str, typer.Option(metavar="HOST", help="Interface to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="Port; 0 for a free one.")
+    ] = 9001,
     unix: Annotated[str | None, typer.Option(metavar="PATH", help="Listen on a unix socket instead.")] = None,
     nodes: Annotated[
-        int, typer.Option(min=1, max=99, help="Nodes of a fake cluster, on ports in a row.")
+        int, typer.Option(min=1, max=99, metavar="N", help="Nodes of a fake cluster, on ports in a row.")
     ] = 1,
     release: Annotated[
         Release, typer.Option("--generation", help="The dqlite release to play.")
     ] = Release.TRIXIE,
     read_only: Annotated[bool, typer.Option("--read-only", help="Never write to FILE.")] = False,
-) -> None:
+) -> Exit:
     """Serve a database to dqlite clients until interrupted: for tests, and to look at a dumped file.
 
     FILE is served where it is, under its name with and without the suffix; any other name is a temporary
@@ -69,34 +70,50 @@ def command(
         )
     except ValueError as error:
         fail(str(error), Exit.USAGE)
-    # who ignores hang-ups for us (nohup) means it; blocked, they would arrive all the same
-    ignored = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else set[signal.Signals]()
-    stopping = _STOPPING - ignored
-    # before any thread starts: all inherit it, so that only sigwait takes them, however many come
-    signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
+    stopping = _held_back()
     try:
         cluster.start()
     except OSError as error:
-        fail(f"cannot listen on {unix or f'{host}:{port}'}: {error.strerror or error}")
+        where = unix or Address(Kind.TCP, host, port)
+        fail(f"cannot listen on {where}: {error.strerror or error}")
+    _serve(cluster, stopping, _served(cluster, release, file, read_only))
+    for hazard in cluster.hazards:
+        warn(f"{hazard.kind.value}: {hazard.detail}")
+    return Exit.DAMAGED if cluster.errors else Exit.OK
+
+
+def _held_back() -> set[signal.Signals]:
+    """Block the signals that end the command, and return them.
+
+    Before any thread starts: all inherit it, so that only sigwait takes them, however many come.
+    """
+    # who ignores hang-ups for us (nohup) means it; blocked, they would arrive all the same
+    ignored = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else set[signal.Signals]()
+    stopping = _STOPPING - ignored
+    signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
+    return stopping
+
+
+def _served(cluster: DqliteCluster, release: Release, file: Path | None, read_only: bool) -> Iterator[str]:
+    """Say what is served where, a line each."""
+    for node in cluster.nodes:
+        yield f"dqlite {release.value} on {node.address}{', leader' if node.is_leader else ''}"
+    if file is not None:
+        yield f"database {file.name}{' (read-only)' if read_only else ''}"
+
+
+def _serve(cluster: DqliteCluster, stopping: set[signal.Signals], lines: Iterator[str]) -> None:
+    """Print the lines, wait for a signal, and stop the cluster whatever happens."""
     told = Event()  # to stop
     try:
-        for node in cluster.nodes:
-            emit(
-                f"dqlite {release.value} on {node.address}{', leader' if node.is_leader else ''}",
-                at_once=True,
-            )
-        if file is not None:
-            emit(f"database {file.name}{' (read-only)' if read_only else ''}", at_once=True)
+        for line in lines:
+            emit(line, at_once=True)
         # a server that failed is waited for as little as one that is told to stop
         Thread(target=_end_with, args=(cluster, get_ident(), told), daemon=True).start()
         signal.sigwait(stopping)
     finally:
         told.set()
         cluster.stop()
-    for hazard in cluster.hazards:
-        warn(f"{hazard.kind.value}: {hazard.detail}")
-    if cluster.errors:
-        raise typer.Exit(int(Exit.DAMAGED))
 
 
 def _end_with(cluster: DqliteCluster, waiting: int, told: Event) -> None:

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, cast
 
 from dqlitewire.constants import NodeRole
+from dqlitewire.dial.addresses import Address, Kind
 from dqlitewire.faults.faults import Faults
 from dqlitewire.faults.orders import FaultOrders
 from dqlitewire.testing.arguments import (
@@ -212,11 +213,10 @@ class DqliteCluster(FaultOrders):
     def _join(self, number: int, engine: Engine, loop: Loop) -> Node:
         if self._unix is not None:
             address = self._unix if number == 0 else f"{self._unix}.{number + 1}"
-            listener = self._listen(address)
+            listener = listen_unix(address)
         else:
-            host = f"[{self._host}]" if ":" in self._host else self._host
-            listener = self._listen(f"{host}:{self._port + number if self._port else 0}")
-            address = f"{host}:{listener.getsockname()[1]}"
+            listener = listen_tcp(self._host, self._port + number if self._port else 0)
+            address = str(Address(Kind.TCP, self._host, listener.getsockname()[1]))
         member = Member(number + 1, address, NodeRole.VOTER, live=True)
         engine.cluster.join(member)
         loop.listen(listener, member)
@@ -225,7 +225,7 @@ class DqliteCluster(FaultOrders):
     def _listen(self, address: str) -> Listener:
         if self._unix is not None:
             return listen_unix(address)
-        return listen_tcp(self._host, int(address.rpartition(":")[2]))
+        return listen_tcp(self._host, Address.parse(address).port)
 
     @property
     def _running(self) -> Loop:
@@ -493,4 +493,4 @@ class DqliteServer(DqliteCluster):
         """
         if self._unix is not None:
             raise RuntimeError("a unix socket has no port")
-        return int(self.address.rpartition(":")[2])
+        return Address.parse(self.address).port

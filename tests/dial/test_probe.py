@@ -15,6 +15,7 @@ import pytest
 from dqlitewire import NodeInfo, NodeRole
 from dqlitewire.cli import probe as probe_command
 from dqlitewire.conversation import Generation
+from dqlitewire.dial import Health, Status, probe
 from dqlitewire.messages import (
     FailureResponse,
     FilesResponse,
@@ -22,9 +23,6 @@ from dqlitewire.messages import (
     MetadataResponse,
     ServersResponse,
 )
-from dqlitewire.traffic import probe as probing
-from dqlitewire.traffic.errors import SourceError
-from dqlitewire.traffic.probe import Health, Status, probe, split_address
 from tests.real.nodes import Cluster, Node
 from tests.real.raw import RawConnection, text, word
 from tests.traffic.command import on_terminal, run
@@ -85,7 +83,7 @@ def test_watching(real_node: Node) -> None:
 
 def test_watching_on_a_terminal(real_node: Node) -> None:
     watching = ("--watch", "0.1", "--count", "3", real_node.address)
-    screens = on_terminal("probe", *watching, NO_COLOR="1").split("\x1b[H\x1b[J")
+    screens = on_terminal("probe", *watching, NO_COLOR="1").split("\x1b[H\x1b[2J")
     assert len(screens) == 3  # drawn once, then over it
     for screen in screens:
         assert screen.splitlines()[0] == f"{real_node.address}  healthy"
@@ -252,8 +250,9 @@ class Peer:
         assert timeout > 0
         self.timeout = timeout
 
-    def sendall(self, data: bytes) -> None:
+    def send(self, data: memoryview) -> int:
         self.now = self.answers.pop(0) if self.answers else iter(())
+        return len(data)
 
     def recv(self, size: int) -> bytes:
         self.received += 1
@@ -287,7 +286,7 @@ def asked(
     clock = Clock()
     peers = [Peer(clock, *script) for script in connections]
     left = iter(peers)
-    monkeypatch.setattr(probing, "_dial", lambda host, port, deadline: next(left))
+    monkeypatch.setattr("dqlitewire.dial.probing.dial", lambda address, deadline, options: next(left))
     begin = clock.now
     health = probe("node:1", 2.0, clock=clock)
     assert clock.now - begin <= 2.0
@@ -415,25 +414,6 @@ def test_every_address_of_a_host_is_tried() -> None:
 @pytest.mark.parametrize("host", ["a..b", "x" * 70, "a\udcff", "\u202e"])
 def test_what_can_be_no_host(host: str) -> None:
     assert run("probe", f"{host}:1", "--timeout", "2").code == 5
-
-
-@pytest.mark.parametrize(
-    "address",
-    ["", "localhost", "host:", ":9000", "host:0", "host:65536", "host:x", "host:９", f"host:{'1' * 5000}"],
-)
-def test_no_address(address: str) -> None:
-    with pytest.raises(SourceError, match="is no HOST:PORT"):
-        split_address(address)
-    result = run("probe", address)
-    assert result.code in (2, 3)
-
-
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [("a:1", ("a", 1)), ("[::1]:9001", ("::1", 9001)), ("127.0.0.1:65535", ("127.0.0.1", 65535))],
-)
-def test_addresses(address: str, expected: tuple[str, int]) -> None:
-    assert split_address(address) == expected
 
 
 def test_an_unknown_host(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,47 @@
+"""Exit codes: every number that a command can end with, and what it says; help and docs say the same."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Self
+
+
+class _Code(IntEnum):
+    words: str
+
+    def __new__(cls, code: int, words: str) -> Self:
+        self = int.__new__(cls, code)
+        self._value_ = code
+        self.words = words
+        return self
+
+
+class Exit(_Code):
+    """How commands end."""
+
+    OK = 0, "all well"
+    DAMAGED = 1, "the input was read, and something in it is damaged or differs"
+    USAGE = 2, "wrong use"
+    INPUT = 3, "the input or the peer could not be read, or the output takes nothing"
+    REFUSED = 4, "refused"
+    FAILED = 5, "the peer answered and failed"
+    INTERRUPTED = 130, "interrupted"
+
+
+class ProbeExit(_Code):
+    """How `probe` of one node ends when the node was asked."""
+
+    HEALTHY = 0, "healthy"
+    NO_LEADER = 4, "no leader"
+    UNREACHABLE = 5, "unreachable or failing"
+    NOT_DQLITE = 6, "not dqlite"
+
+
+def told(codes: tuple[Exit | ProbeExit, ...]) -> str:
+    """Return a sentence for a command's help; wrong use and interruption can happen to every command.
+
+    Args:
+        codes: what the command itself ends with.
+    """
+    every = sorted({*codes, Exit.USAGE, Exit.INTERRUPTED})
+    return "Exit code: " + "; ".join(f"{code.value} {code.words}" for code in every) + "."

@@ -1,0 +1,35 @@
+"""Where nodes are and how they are reached: the one place that parses addresses and opens sockets.
+
+    from dqlitewire.dial import Address, Deadline, dial, probe
+
+    with dial(Address.parse("10.0.0.1:9001"), Deadline(5.0)) as sock: ...
+    print(probe("10.0.0.1:9001").status)
+
+`addresses` parses and writes ADDRESSes, `sockets` connects (TCP, unix, abstract; TLS; HTTP upgrade), `client`
+asks one question at a time over a socket, `health` decides what to ask a node and what its answers mean,
+without I/O, and `probing` does the asking. Nothing beyond the standard library is needed.
+"""
+
+from __future__ import annotations
+
+from dqlitewire.dial.addresses import Address, Kind
+from dqlitewire.dial.client import Client
+from dqlitewire.dial.errors import AddressError, Unexpected, UpgradeRefusedError
+from dqlitewire.dial.health import Health, Status
+from dqlitewire.dial.probing import probe
+from dqlitewire.dial.sockets import Deadline, DialOptions, dial
+
+__all__ = [
+    "Address",
+    "AddressError",
+    "Client",
+    "Deadline",
+    "DialOptions",
+    "Health",
+    "Kind",
+    "Status",
+    "Unexpected",
+    "UpgradeRefusedError",
+    "dial",
+    "probe",
+]

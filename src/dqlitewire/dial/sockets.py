@@ -1,0 +1,244 @@
+"""Connect to a node over TCP, a unix or an abstract socket, in TLS, behind an HTTP upgrade, by one deadline.
+
+A daemon that runs dqlite inside itself rarely exposes its port. go-dqlite's `app` puts TLS in front of it,
+with one certificate for both sides (app/proxy.go: proxy). LXD and MicroCloud serve it on their API port: the
+client sends, inside TLS,
+
+    POST /internal/database HTTP/1.1
+    Host: 10.0.0.1:8443
+    Upgrade: dqlite
+    X-Dqlite-Version: 1
+
+is answered with status 101 and `Upgrade: dqlite`, and from there on speaks dqlite on the same connection (LXD
+lxd/cluster/gateway.go: dqliteNetworkDial). So the layers are made one upon the other; TLS and the upgrade may
+each be left out:
+
+    socket   TCP (every address of the host is tried in turn) | unix | abstract
+    TLS      wraps the socket                    DialOptions.cert, key, ca, server_name
+    upgrade  one HTTP request and its answer     DialOptions.upgrade
+    dqlite   the handshake comes next; the conversation makes it
+
+The timeout of a socket holds for one call only, so that a peer which sends a byte now and then could keep a
+reader for ever. A `Deadline` is set once, and each call gets what is left of it.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from dqlitewire.dial.addresses import Address, Kind
+from dqlitewire.dial.errors import UpgradeRefusedError
+from dqlitewire.text import shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
+
+_MAX_HEAD = 16 << 10  # bytes of an HTTP answer's head
+
+
+class Deadline:
+    """Until when all must be over.
+
+    Args:
+        seconds: from now on.
+        clock: counts the seconds.
+
+    Attributes:
+        seconds: as given.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.seconds = seconds
+        self._clock = clock
+        self._end = clock() + seconds
+
+    def left(self) -> float:
+        """Return the seconds that are left.
+
+        Raises:
+            TimeoutError: none are.
+        """
+        left = self._end - self._clock()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+
+@dataclass(frozen=True, slots=True)
+class DialOptions:
+    """What is put between the socket and dqlite. Any option of TLS asks for TLS.
+
+    Attributes:
+        cert: file of the client's certificate (PEM).
+        key: file of its key; None if it stands in `cert`.
+        ca: file of the certificates that the server's is checked against; None for the system's.
+        server_name: whom the server's certificate must name; None for the host of the address.
+        upgrade: path of the HTTP endpoint that switches to dqlite; None for no HTTP.
+    """
+
+    cert: str | None = None
+    key: str | None = None
+    ca: str | None = None
+    server_name: str | None = None
+    upgrade: str | None = None
+
+    @property
+    def tls(self) -> bool:
+        """Whether to speak TLS."""
+        return any(given is not None for given in (self.cert, self.key, self.ca, self.server_name))
+
+    def tls_context(self) -> ssl.SSLContext:
+        """Return what the standard library makes connections with.
+
+        Raises:
+            OSError: a file is not there, or holds no certificate or key.
+            ValueError: there is a key and no certificate.
+        """
+        import ssl  # takes 10 ms, and few need it
+
+        context = ssl.create_default_context(cafile=self.ca)
+        if self.cert is not None:
+            context.load_cert_chain(self.cert, self.key)
+        elif self.key is not None:
+            raise ValueError("a key without its certificate")
+        return context
+
+
+PLAIN = DialOptions()  # neither TLS nor HTTP
+
+
+def dial(address: Address, deadline: Deadline, options: DialOptions = PLAIN) -> socket.socket:
+    """Connect to a node.
+
+    Args:
+        address: where it listens.
+        deadline: for looking up the host, connecting, TLS and upgrade together.
+        options: TLS and HTTP upgrade; plain by default.
+
+    Returns:
+        A connected socket (of TLS an `ssl.SSLSocket`); the caller closes it.
+
+    Raises:
+        TimeoutError: it took too long.
+        socket.gaierror: there is no such host.
+        UpgradeRefusedError: the HTTP server did not switch to dqlite.
+        OSError: nobody listens there, or TLS failed (`ssl.SSLError`).
+        ValueError: the options make no sense together, or for this address.
+    """
+    context, name = None, options.server_name or address.name
+    if options.tls:
+        if address.kind is not Kind.TCP and options.server_name is None:
+            raise ValueError(f"TLS on {shown(str(address))} needs the name of the server")
+        context = options.tls_context()
+    sock = _connect(address, deadline)
+    try:
+        if context is not None:
+            sock.settimeout(deadline.left())  # the handshake keeps it as a whole
+            sock = context.wrap_socket(sock, server_hostname=name)
+        if options.upgrade is not None:
+            _upgrade(sock, address, options.upgrade, deadline)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _connect(address: Address, deadline: Deadline) -> socket.socket:
+    """Connect to the first of the places that takes it."""
+    problem = OSError("no address")
+    for family, kind, protocol, _, where in _places(address, deadline):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(deadline.left())
+            sock.connect(where)
+            return sock
+        except OSError as error:
+            sock.close()
+            problem = error
+        except BaseException:
+            sock.close()
+            raise
+    raise problem
+
+
+def _places(address: Address, deadline: Deadline) -> list[tuple[Any, ...]]:
+    """Return what to try, as `getaddrinfo` does."""
+    if address.kind is not Kind.TCP:
+        return [(socket.AF_UNIX, socket.SOCK_STREAM, 0, "", address.socket_name)]
+    return _looked_up(address.name, address.port, deadline)
+
+
+def _looked_up(host: str, port: int, deadline: Deadline) -> list[tuple[Any, ...]]:
+    """Look a host up. The system's own function knows no deadline: it gets a thread, which is left behind
+    when it takes too long."""
+    found: list[tuple[Any, ...]] = []
+    problems: list[Exception] = []
+
+    def look() -> None:
+        try:
+            found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except OSError as error:
+            problems.append(error)
+        except UnicodeError:  # a label that is empty or too long
+            problems.append(socket.gaierror(socket.EAI_NONAME, "not a name"))
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    thread.join(deadline.left())
+    if problems:
+        raise problems[0]
+    if not found:
+        raise TimeoutError
+    return found
+
+
+def send_all(sock: socket.socket, data: bytes, deadline: Deadline) -> None:
+    """Send bytes. `sendall` of TLS gives each of its records the whole timeout.
+
+    Raises:
+        TimeoutError: it took too long.
+        OSError: the connection failed.
+    """
+    left = memoryview(data)
+    while left:
+        sock.settimeout(deadline.left())
+        left = left[sock.send(left) :]
+
+
+def _upgrade(sock: socket.socket, address: Address, path: str, deadline: Deadline) -> None:
+    host = str(address) if address.kind is Kind.TCP else "localhost"
+    lines = (
+        f"POST {path} HTTP/1.1",
+        f"Host: {host}",
+        "Connection: Upgrade",
+        "Upgrade: dqlite",
+        "X-Dqlite-Version: 1",
+        "Content-Length: 0",
+    )
+    send_all(sock, "".join(f"{line}\r\n" for line in (*lines, "")).encode(), deadline)
+    status, *headers = _head(sock, deadline).split("\r\n")
+    fields = {
+        name.strip().lower(): value.strip().lower() for name, _, value in (h.partition(":") for h in headers)
+    }
+    if status.split()[1:2] != ["101"]:
+        raise UpgradeRefusedError(f"no upgrade: the server answered {shown(status)}")
+    if fields.get("upgrade") != "dqlite":
+        raise UpgradeRefusedError(f"no upgrade: it is to {shown(fields.get('upgrade', ''))}, not dqlite")
+
+
+def _head(sock: socket.socket, deadline: Deadline) -> str:
+    """Read an HTTP answer up to its empty line; what follows is dqlite's, so not a byte more."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        sock.settimeout(deadline.left())
+        byte = sock.recv(1)
+        head += byte
+        if not byte or len(head) > _MAX_HEAD:
+            raise UpgradeRefusedError(f"no upgrade: no HTTP answer but {shown(head)}")
+    return head.decode("latin-1")
