@@ -12,7 +12,7 @@ from dqlitewire.messages import AddRequest, ExecSqlRequest, LeaderRequest, Query
 from dqlitewire.servers.codes import NAMES, codes_named
 from dqlitewire.servers.failures import changes_something
 from dqlitewire.sql.survey import survey
-from dqlitewire.traffic.views.glossary import explain_word
+from dqlitewire.traffic.views.lookup import explain_word
 
 INSERT = ExecSqlRequest(0, "INSERT INTO t VALUES (1)")
 SCRIPT = ExecSqlRequest(0, "INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)")

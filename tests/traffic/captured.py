@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dqlitewire.conversation import Side
-from dqlitewire.traffic.items import Item, items
-from dqlitewire.traffic.sources.source import Recording, Source, open_source
+from dqlitewire.traffic.item import Item
+from dqlitewire.traffic.items import items
+from dqlitewire.traffic.sources.formats import open_source
+from dqlitewire.traffic.sources.source import Recording, Source
 from dqlitewire.traffic.views.json_object import json_object
 from tests.traffic import wire
 from tests.wire_data import Capture, captures

@@ -21,12 +21,15 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from dqlitewire.traffic.errors import SourceError
-from dqlitewire.traffic.items import Item, items
+from dqlitewire.traffic.item import Item
+from dqlitewire.traffic.items import items
 from dqlitewire.traffic.select import Selection
-from dqlitewire.traffic.sources.source import Format, Source, open_pair, open_source
+from dqlitewire.traffic.sources.formats import Format, open_source
+from dqlitewire.traffic.sources.pair import open_pair
+from dqlitewire.traffic.sources.source import Source
 from dqlitewire.traffic.stats import Statistics
 from dqlitewire.traffic.views.json_object import json_text
-from dqlitewire.traffic.views.line import Clock, line
+from dqlitewire.traffic.views.line import CLOCK_MODES, Clock, line
 from dqlitewire.traffic.views.report import report, report_json
 from dqlitewire.traffic.views.tree import hexdump, tree
 from tests.traffic import wire
@@ -278,7 +281,7 @@ def read(sample: Sample, chance: random.Random) -> None:
     redacted, count_rows = chance.random() < 0.3, chance.random() < 0.5
     forced = chance.choice(list(Format)) if chance.random() < 0.1 and len(sample.parts) == 1 else None
     size = sum(map(len, sample.parts))
-    statistics, clock = Statistics(), Clock(chance.choice(Clock.MODES))
+    statistics, clock = Statistics(), Clock(chance.choice([*CLOCK_MODES]))
     stream = counted(
         items(sample.open(forced), redacted=redacted, count_rows=count_rows), 20 * size + 4_000_000
     )

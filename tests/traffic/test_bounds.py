@@ -38,15 +38,23 @@ from dqlitewire.sql import normalise as normal
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.items import items
 from dqlitewire.traffic.select import Selection
-from dqlitewire.traffic.sources import source as sources
-from dqlitewire.traffic.sources.source import open_pair, open_source
+from dqlitewire.traffic.sources.formats import open_source
+from dqlitewire.traffic.sources.pair import open_pair
+from dqlitewire.traffic.sources.pieces import Connection, Piece, What
+from dqlitewire.traffic.sources.source import Source
 from dqlitewire.traffic.stats import Statistics
 from tests.traffic import wire
 
 SMALL: dict[str, dict[str, int]] = {
-    "traffic.sources.capture": {"BLOCK": 1 << 12, "MAX_INTERFACES": 40},
+    "traffic.sources.inputs": {"BLOCK": 1 << 12},
+    "traffic.sources.pcap": {"MAX_INTERFACES": 40},
     "conversation.observer.exchange": {"MAX_KEPT": 1 << 14},
-    "traffic.flows": {"MAX_WAITING": 1 << 12, "MAX_WAITING_ALL": 1 << 15, "MAX_SERVERS": 40, "MAX_PORTS": 40},
+    "traffic.sources.flows": {
+        "MAX_WAITING": 1 << 12,
+        "MAX_WAITING_ALL": 1 << 15,
+        "MAX_SERVERS": 40,
+        "MAX_PORTS": 40,
+    },
     "traffic.items": {"MAX_HELD": 1 << 18, "LOOK": 1 << 13, "BLOCK": 1 << 12},
     "conversation.observer.observer": {
         "MAX_OPEN": 40,
@@ -57,13 +65,13 @@ SMALL: dict[str, dict[str, int]] = {
     "traffic.select": {"MAX_OPEN": 40, "MAX_BYTES": 1 << 14},
     "traffic.stats": {
         "MAX_STATEMENTS": 40,
-        "MAX_FAILURES": 40,
-        "MAX_FAILED": 40,
-        "MAX_CONNECTIONS": 40,
-        "MAX_OF_FAILURE": 9,
     },
-    "traffic.sources.tcp": {"MAX_FLOWS": 40, "MAX_HELD": 1 << 14},
-    "traffic.sources.transcript": {"MAX_CONNECTIONS": 40, "MAX_LINE": 1 << 13, "MAX_VALUES": 1 << 8},
+    "traffic.failures": {"MAX_FAILURES": 40, "MAX_FAILED": 40, "MAX_OF_FAILURE": 9},
+    "traffic.repeats": {"MAX_CONNECTIONS": 40},
+    "traffic.sources.tcp": {"MAX_HELD": 1 << 14},
+    "traffic.sources.tcp_flows": {"MAX_FLOWS": 40},
+    "traffic.sources.transcript": {"MAX_LINE": 1 << 13, "MAX_VALUES": 1 << 8},
+    "traffic.sources.transcript_reader": {"MAX_CONNECTIONS": 40},
 }
 UNITS = 200  # packets, lines or frames, far more than any of the bounds
 MEMORY = 3 << 20  # bytes: what is stated above, and the caches of the process
@@ -402,16 +410,14 @@ def test_connections_that_were_ended_for_what_they_held_go_on() -> None:
     """Nothing of what they say later is lost."""
     recording = []
     for number in range(300):
-        connection = sources.Connection(number + 1)
+        connection = Connection(number + 1)
         recording += [(connection, HANDSHAKE + LeaderRequest().encode() + struct.pack("<IBBH", 999, 9, 0, 0))]
         recording += [(connection, b"x" * 2000)]
     recording += [
         (connection, b"x" * 5992 + LeaderRequest().encode() * 2) for connection, _ in recording[::2]
     ]
-    pieces = [
-        sources.Piece(connection, Side.CLIENT, sources.What.DATA, data) for connection, data in recording
-    ]
-    source = sources.Source("x", "x", lambda _: iter(pieces))
+    pieces = [Piece(connection, Side.CLIENT, What.DATA, data) for connection, data in recording]
+    source = Source("x", "x", lambda _: iter(pieces))
     seen = list(items(source))
     assert [item.type for item in seen].count("LEADER") == 900
     assert max(item.exchange or 0 for item in seen) == 3

@@ -30,8 +30,10 @@ from dqlitewire.messages import (
 )
 from dqlitewire.traffic.items import items
 from dqlitewire.traffic.quantiles import EXACT, Durations
-from dqlitewire.traffic.sources.source import Recording, open_source
-from dqlitewire.traffic.stats import RUN, Statistics, ranked
+from dqlitewire.traffic.repeats import RUN
+from dqlitewire.traffic.sources.formats import open_source
+from dqlitewire.traffic.sources.source import Recording
+from dqlitewire.traffic.stats import Statistics, ranked
 from dqlitewire.traffic.views.json_object import json_text
 from dqlitewire.traffic.views.report import histogram, report, report_json
 from tests.traffic import wire

@@ -20,17 +20,18 @@ from dqlitewire.cli.options import WidthOption, finite
 from dqlitewire.cli.output import colourful, emit, emit_json, fail, joined, painted, width
 from dqlitewire.cli.progress import watched
 from dqlitewire.cli.sources import Damage, Inputs
-from dqlitewire.traffic.items import Item, items
+from dqlitewire.traffic.item import OTHER_TYPES, Item
+from dqlitewire.traffic.items import items
 from dqlitewire.traffic.select import Selection
 from dqlitewire.traffic.sources.inputs import file_id
 from dqlitewire.traffic.sources.pieces import Connection
-from dqlitewire.traffic.sources.transcript import TranscriptWriter
-from dqlitewire.traffic.views.json_object import json_object, json_text
+from dqlitewire.traffic.sources.transcript_writer import TranscriptWriter
+from dqlitewire.traffic.views.json_object import json_text
 from dqlitewire.traffic.views.line import Clock, Line, line
+from dqlitewire.traffic.views.recorded import record
 from dqlitewire.traffic.views.tree import hexdump, tree
 
 EXITS = (Exit.OK, Exit.DAMAGED, Exit.INPUT)
-RECORDED = ("type", "schema", "fields", "note", "error")  # what a transcript tells beside the bytes
 
 
 class Times(StrEnum):
@@ -169,7 +170,7 @@ def _identity(file: str | Path | TextIO | None) -> object:
 
 def _known_types(names: list[str]) -> frozenset[str]:
     known = {*RequestType.__members__, *ResponseType.__members__}
-    known |= {"HANDSHAKE", "HTTP", "TLS", "RAFT", "GARBAGE", "GAP", "INCOMPLETE", "UNANSWERED", "END"}
+    known |= OTHER_TYPES.keys()
     wanted = frozenset(name.strip().upper() for text in names for name in text.split(","))
     for name in sorted(wanted - known):
         if not name.startswith("TYPE "):
@@ -237,18 +238,6 @@ def _record(stream: Iterable[Item], path: Path, redacted: bool) -> None:
     try:
         with TranscriptWriter(path, redacted=redacted) as writer:
             for item in stream:
-                _write(writer, item)
+                record(writer, item)
     except OSError as error:  # of the writer: sources have an error of their own
         fail(f"{path}: {error.strerror or error}")
-
-
-def _write(writer: TranscriptWriter, item: Item) -> None:
-    time = item.time if item.connection.timed else None
-    if item.type == "GAP":
-        writer.gap(item.connection, item.side, item.size or None, None)
-    elif item.type == "END":
-        writer.end(item.connection, item.side, time)
-    elif item.type != "UNANSWERED":
-        described = json_object(item)
-        kept = {key: value for key, value in described.items() if key in RECORDED}
-        writer.frame(item.connection, item.side, item.data, time, kept)

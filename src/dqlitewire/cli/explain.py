@@ -15,11 +15,13 @@ from dqlitewire.cli.sources import Damage, DirectionOption, FormatOption, side_o
 from dqlitewire.conversation import Side
 from dqlitewire.explain import explain as frame_spans
 from dqlitewire.traffic.errors import SourceError
-from dqlitewire.traffic.items import Item, items
-from dqlitewire.traffic.sources.source import Format, Source, open_source
-from dqlitewire.traffic.views.glossary import explain_word
+from dqlitewire.traffic.item import Item
+from dqlitewire.traffic.items import items
+from dqlitewire.traffic.shorten import elide
+from dqlitewire.traffic.sources.formats import PASTED, Format, open_source
+from dqlitewire.traffic.sources.source import Source
 from dqlitewire.traffic.views.line import Clock, line
-from dqlitewire.traffic.views.summary import elide
+from dqlitewire.traffic.views.lookup import explain_word
 from dqlitewire.traffic.views.tree import hexdump, tree
 
 EXITS = (Exit.OK, Exit.DAMAGED, Exit.INPUT)
@@ -67,7 +69,7 @@ def _source(what: list[str], format: Format | None, side: Side | None) -> Source
         if "hex digit" not in error.seen and len(what) == 1 and not any(mark in text for mark in " \n'\""):
             _unknown(text)
         raise error
-    if source.format not in ("hex", "xxd", "python", "base64"):
+    if source.format not in PASTED:
         _unknown(text)
     return source
 

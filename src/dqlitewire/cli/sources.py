@@ -18,12 +18,14 @@ import typer
 from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.output import fail, warn
 from dqlitewire.conversation import Side
-from dqlitewire.traffic.direction import guess
 from dqlitewire.traffic.errors import SourceError
-from dqlitewire.traffic.items import Item
+from dqlitewire.traffic.item import NO_FRAMES, Item
+from dqlitewire.traffic.shorten import counted
+from dqlitewire.traffic.sources.direction import guess
+from dqlitewire.traffic.sources.formats import Format, open_source, recognise
 from dqlitewire.traffic.sources.inputs import open_input
-from dqlitewire.traffic.sources.source import Format, Source, open_pair, open_source, recognise
-from dqlitewire.traffic.views.summary import counted
+from dqlitewire.traffic.sources.pair import open_pair
+from dqlitewire.traffic.sources.source import Source
 
 POLL = 0.2  # seconds between looks at a growing file
 
@@ -193,7 +195,7 @@ class Damage:
     def watch(self, stream: Iterable[Item]) -> Iterator[Item]:
         """Pass items on, counting."""
         for item in stream:
-            if item.type in ("GARBAGE", "INCOMPLETE"):
+            if item.type in NO_FRAMES:
                 self._places += 1
                 self._bytes += item.size
             elif item.strange:

@@ -21,15 +21,18 @@ from typing import BinaryIO
 
 from dqlitewire.checks import checked_number
 from dqlitewire.conversation import Exchange, Side
+from dqlitewire.explain import Span
 from dqlitewire.explain import explain as _explain
 from dqlitewire.limits import checked_cap
-from dqlitewire.parts import Span
-from dqlitewire.traffic.direction import guess
 from dqlitewire.traffic.errors import SourceError
-from dqlitewire.traffic.items import Item, items
+from dqlitewire.traffic.item import Item
+from dqlitewire.traffic.items import items
+from dqlitewire.traffic.sources.direction import guess
+from dqlitewire.traffic.sources.formats import Format, open_source
+from dqlitewire.traffic.sources.pair import open_pair
 from dqlitewire.traffic.sources.pieces import Connection
-from dqlitewire.traffic.sources.source import Format, Recording, Source, open_pair, open_source
-from dqlitewire.traffic.sources.transcript import TranscriptWriter
+from dqlitewire.traffic.sources.source import Recording, Source
+from dqlitewire.traffic.sources.transcript_writer import TranscriptWriter
 from dqlitewire.traffic.views.line import Clock, line
 
 __all__ = [
@@ -54,7 +57,13 @@ AnySource = str | os.PathLike[str] | bytes | BinaryIO | Source | Recording
 
 
 def frames(source: AnySource) -> Iterator[Item]:
-    """Yield every message of a source, in the order they passed.
+    """Yield every message of a source, both directions, in the order they passed.
+
+    Args:
+        source: whatever `open_source` opens, a `Source` or a `Recording`; it is read once, and closed.
+
+    Returns:
+        Items whose `message` is decoded when asked for; None, with an `error`, where a frame does not decode.
 
     Raises:
         SourceError: the source cannot be read, or holds no dqlite traffic.
@@ -63,10 +72,15 @@ def frames(source: AnySource) -> Iterator[Item]:
 
 
 def exchanges(source: AnySource, *, keep_answers: int | None = 64) -> Iterator[tuple[Connection, Exchange]]:
-    """Yield every request with its answers, when it is over; its rows are counted.
+    """Yield every request with its answers, when it is over.
 
     Args:
+        source: whatever `open_source` opens, a `Source` or a `Recording`; it is read once, and closed.
         keep_answers: answer frames kept of a long answer, the last one always among them; None for all.
+
+    Returns:
+        Pairs of the connection and the exchange; rows are counted (`row_count`), times are nanoseconds since
+        1970, and a duration is nanoseconds from the first byte of the request to the last of the answer.
 
     Raises:
         SourceError: the source cannot be read, or holds no dqlite traffic.
@@ -86,6 +100,7 @@ def explain(frame: bytes, is_request: bool | None = None) -> Span:
     """Return the parts of a frame as a tree of byte ranges with names and values.
 
     Args:
+        frame: header and body; what is wrong in it is part of the tree, never an error.
         is_request: who sent it; None to guess.
     """
     if is_request is None:
@@ -97,6 +112,7 @@ def lines(source: AnySource, width: int = 160, time: str = "relative") -> Iterat
     """Yield a line for every message, as `dqlite-wire decode` prints it.
 
     Args:
+        source: whatever `open_source` opens, a `Source` or a `Recording`; it is read once, and closed.
         width: columns to fit into.
         time: how to write times: "relative", "utc", "local", "delta" or "none".
 

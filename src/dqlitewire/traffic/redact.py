@@ -1,10 +1,27 @@
 """Hide what people stored and keep its shape.
 
-A redacted frame is made of zeros, into which goes what may be seen: whatever is not named here stays hidden.
-Every length, type, count, id and code may be seen, and names of databases, tables and columns, and addresses.
-Text becomes `xxx`, numbers and blobs zeros; literals and comments in SQL lose their contents; of a failure's
-message stay the server's own words, and names that stand as names in the SQL that failed. Of a frame that
-does not decode only the header stays, and where the error is.
+A redacted frame is made of zeros, into which goes what may be seen. So the question is never what to hide,
+but what to show: a field that nobody thought of, a message of a later version, the padding behind a text stay
+hidden without a line of code. The header is kept, and with it the length: what was redacted decodes as
+before, to a message of the same type, with as many rows and parameters of the same types.
+
+    frame      08 00 00 00 09 00 00 00 | 00 .. | SELECT 'x' FROM t\0 .. | 01 03 .. | hunter2\0
+    redacted   08 00 00 00 09 00 00 00 | 00 .. | SELECT 'x' FROM t\0 .. | 01 03 .. | xxxxxxx\0
+
+What may be seen of a field its declaration says (`shows`); of the parts of a field, their names (`_PARTS`):
+
+* a number that may not be seen becomes the least that the field may hold, which need not be 0;
+* addresses and names of files are texts that may be seen; in SQL, literals and comments lose their contents;
+  a column is called what its expression says, so its name may be a literal too; any other text becomes `xxx`;
+* cells of rows and parameters are hidden: text becomes `xxx`, of a blob the length stays, numbers become 0.
+
+A failure's message quotes what was asked. Of it stay the words that servers are known to say
+(`servers.wording`), and quoted names that stand as names in the SQL that failed (`sql.names`): a word is a
+name only where nothing but a name can stand, since SQLite takes `"x"` for a string where there is no such
+column. Where that is in doubt, the word is hidden.
+
+Of a frame that does not decode only the header stays, and where the error is: nobody knows which of its bytes
+are values. Bytes that are no frame become zeros.
 """
 
 from __future__ import annotations
@@ -14,23 +31,21 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from dqlitewire import HEADER_SIZE, DecodeError, NodeInfo, NodeRole
-from dqlitewire.declare.declared import REGISTRY
-from dqlitewire.explain import explain
-from dqlitewire.parts import Span
+from dqlitewire import DecodeError, NodeRole
+from dqlitewire.explain import Span, explain
+from dqlitewire.header import HEADER
+from dqlitewire.messages import REGISTRY
 from dqlitewire.servers.wording import Whose, cut
 from dqlitewire.sql.names import Names, names_of
 
-_INDEX = re.compile(r"\[\d+\]$")
 _PATH = re.compile(r"[\w.\[\]]+", re.ASCII)
 _WORDS = re.compile(r"[\w$\x80-\xff]+|[^\w$\x80-\xff]", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z_\x80-\xff][\w\x80-\xff]*", re.ASCII)
 _PUNCTUATION = frozenset(" .,()\"'`[]")
 
-_FIELDS = [*NodeInfo.FIELDS, *(field for message in REGISTRY.values() for field in message.FIELDS)]
-_TEXTS = frozenset(field.name for field in _FIELDS if field.shows and not field.format)
-# numbers that stay hidden: what somebody may have stored, and bytes that nobody reads
-_HIDDEN = frozenset(field.name for field in _FIELDS if field.format and not field.shows)
+#: parts of a field that may be seen: those of a node and of a file, and what counts the parts
+_PARTS = frozenset({"node_id", "address", "name", "columns", "count", "nodes", "files", "size"})
+_MARKERS = frozenset({"DONE", "PART"})
 _LAST_CODE = 0xFFFF  # of a failure
 
 
@@ -64,15 +79,16 @@ def redact_frame(
     out[:6] = frame[:6]
     if error is None:
         names = None if sql is None else names_of(_bytewise(sql))
+        copy = _Copy(frame, out, names, REGISTRY.get((is_request, HEADER.unpack_from(frame)[1])))
         for span in root.children[1:]:
-            _Copy(frame, out, names).part(span, span.name)
+            copy.part(span)
     return bytes(out), None if error is None else _without_values(error)
 
 
 def hidden_parts(frame: bytes, name: str, error: DecodeError) -> Span:
     """The parts of a redacted frame that does not decode."""
-    header = explain(frame[:HEADER_SIZE], is_request=True).children[:1]
-    undecoded = Span("undecoded", HEADER_SIZE, len(frame), frame[HEADER_SIZE:])
+    header = explain(frame[: HEADER.size], is_request=True).children[:1]
+    undecoded = Span("undecoded", HEADER.size, len(frame), frame[HEADER.size :])
     return Span(name, 0, len(frame), children=[*header, undecoded], error=error)
 
 
@@ -139,28 +155,30 @@ def _hidden_quote(text: str, known: set[str] | frozenset[str]) -> str:
 class _Copy:
     """Copies what may be seen of a frame that decodes."""
 
-    def __init__(self, frame: bytes, out: bytearray, names: Names | None) -> None:
+    def __init__(self, frame: bytes, out: bytearray, names: Names | None, message: Any) -> None:
         self._frame = frame
         self._out = out
         self._names = names
+        self._fields: dict[str, Any] = {field.name: field for field in getattr(message, "FIELDS", ())}
 
-    def part(self, span: Span, name: str, in_tuple: bool = False) -> None:
-        """Copy one part; those of parameters and rows are values."""
+    def part(self, span: Span, in_tuple: bool = False) -> None:
+        """Copy one part of the frame; `in_tuple` for those of a row or of the parameters."""
+        name, held = span.name.partition("[")[0], span.value
         if span.children:
             for child in span.children:
-                self.part(child, child.name, in_tuple or name == "params" or name.startswith("rows["))
-        elif name == "types":
+                self.part(child, in_tuple or name in ("params", "rows"))
+        elif in_tuple and name == "types":
             self._types(span)
         elif in_tuple and name != "count":
             self._cell(span)
-        elif isinstance(span.value, str) and name != "marker":
-            self._text(span, name.partition("[")[0])
-        elif name == "role" and isinstance(span.value, int):
-            self._put(span, min(span.value, NodeRole.SPARE).to_bytes(8, "little"))
-        elif name == "code" and isinstance(span.value, int):
-            self._put(span, redact_code(span.value).to_bytes(8, "little"))
-        elif name == "marker" or (isinstance(span.value, int) and name not in _HIDDEN):
+        elif name == "marker" and held in _MARKERS:
             self._put(span, self._frame[span.start : span.end])
+        elif isinstance(held, str):
+            text = self._bytes(span)
+            self._put(span, self._shown(name, text.decode("latin-1")).encode("latin-1"))
+        elif isinstance(held, int):
+            size = span.end - span.start
+            self._put(span, self._number(name, held).to_bytes(size, "little"))
 
     def _put(self, span: Span, data: bytes) -> None:
         self._out[span.start : span.start + len(data)] = data
@@ -180,13 +198,19 @@ class _Copy:
         elif isinstance(span.value, bytes):
             self._put(span, self._frame[span.start : span.start + 8])  # its length
 
-    def _text(self, span: Span, name: str) -> None:
-        text = self._bytes(span)
-        shown = self._shown(name, text.decode("latin-1"))
-        self._put(span, shown.encode("latin-1"))
+    def _number(self, name: str, number: int) -> int:
+        if name == "role":
+            return min(number, NodeRole.SPARE)
+        if name == "code":
+            return redact_code(number)
+        field = self._fields.get(name)
+        if field is None or not field.format:
+            return number if name in _PARTS else 0
+        return number if field.shows else _least(field)
 
     def _shown(self, name: str, text: str) -> str:
-        if name in _TEXTS:
+        field = self._fields.get(name)
+        if name in _PARTS if field is None else field.shows:
             return text
         if name == "sql":
             return names_of(text).hidden
@@ -205,3 +229,9 @@ class _Copy:
     def _bytes(self, span: Span) -> bytes:
         data = self._frame[span.start : span.end]
         return data.partition(b"\0")[0]
+
+
+def _least(field: Any) -> int:
+    """The least number that a field may hold."""
+    admitted = getattr(field, "decodes", None) or (getattr(field, "low", 0),)  # a word that nobody reads: 0
+    return int(admitted[0])

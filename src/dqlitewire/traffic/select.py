@@ -11,13 +11,15 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from dqlitewire import ResponseType
 from dqlitewire.checks import checked_number
-from dqlitewire.traffic.items import Item
+from dqlitewire.traffic.item import Item
 
 MAX_HELD = 256  # items of one exchange; of a longer one the middle is left out
 MAX_OPEN = 1 << 14
 MAX_BYTES = 64 << 20
 ITEM = 1024  # what an item takes beside its bytes
+_FAILED = (ResponseType.FAILURE.name, "UNANSWERED")
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class Selection:
 
     def _wanted(self, group: list[Item]) -> bool:
         last = group[-1]
-        if self.failures and last.type not in ("FAILURE", "UNANSWERED"):
+        if self.failures and last.type not in _FAILED:
             return False
         return self.min_latency is None or (last.latency is not None and last.latency >= self.min_latency)
 

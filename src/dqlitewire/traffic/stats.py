@@ -2,7 +2,7 @@
 
 Whatever a peer can choose without end (statements, failures, who asks) is told apart up to a number; what
 comes after that is counted in a row of its own, `OTHERS` or `OTHER_FAILURES`. Connections are remembered
-while they are among the last `MAX_CONNECTIONS` that said something.
+while they are among the last `repeats.MAX_CONNECTIONS` that said something.
 
 A statement is known by its normalised text (literals folded), a request without SQL by its type. Latency runs
 from the last byte of the request to the last byte of the answer, as the capture saw them.
@@ -10,38 +10,42 @@ from the last byte of the request to the last byte of the answer, as the capture
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from dqlitewire import primary_sqlite_code
+from dqlitewire import RequestType, ResponseType
 from dqlitewire.checks import checked_number, checked_option
-from dqlitewire.constants import LEADER_ERROR_CODES, SQLITE_BUSY
-from dqlitewire.conversation import Exchange, FailureInfo, Outcome, Retry
-from dqlitewire.messages import LeaderResponse
+from dqlitewire.conversation import Exchange
+from dqlitewire.header import type_name
+from dqlitewire.messages import REGISTRY, LeaderResponse
 from dqlitewire.sql.survey import normalise
-from dqlitewire.traffic.items import Item
+from dqlitewire.traffic.failures import KEY_LENGTH, OTHERS, Failure, Failures
+from dqlitewire.traffic.item import NO_FRAMES, Item
 from dqlitewire.traffic.quantiles import Durations
+from dqlitewire.traffic.repeats import Loop, Repeats, Run
+from dqlitewire.traffic.shorten import elide
 from dqlitewire.traffic.sources.pieces import Connection
-from dqlitewire.traffic.views.glossary import explain_answer
-from dqlitewire.traffic.views.summary import elide
 
 MAX_STATEMENTS = 5000
-MAX_FAILURES = 1000
-MAX_OF_FAILURE = 100  # statements that are counted for one kind of failure
-MAX_FAILED = 10_000  # failures that wait for a retry
-MAX_CONNECTIONS = 20_000
-OTHERS = "(other statements)"
-OTHER_FAILURES = "(other failures)"
 EMPTY = "(empty statement)"
-KEY_LENGTH = 500
 MAX_SQL = 1 << 20  # characters of a statement that are looked at
-SECOND = 1_000_000_000
-RETRY_WITHIN = 10 * SECOND
-RUN = 10  # equal queries in a row on one connection that look like a loop in the application
-MAX_EXAMPLES = 20
-SQL_TYPES = frozenset({"EXEC", "QUERY", "EXEC_SQL", "QUERY_SQL"})
-_BETWEEN = frozenset({"PREPARE", "FINALIZE"})  # what drivers put between equal queries
+MAX_LEADERS = 20  # changes of the leader that are kept
+
+
+def _answered_by(*answers: ResponseType) -> frozenset[str]:
+    """The names of the requests that are answered by one of these."""
+    return frozenset(
+        type_name(code, is_request)
+        for (is_request, code), message in REGISTRY.items()
+        if is_request and not set(answers).isdisjoint(message.ANSWERS)
+    )
+
+
+_QUERIES = _answered_by(ResponseType.ROWS)
+_STATEMENTS = _answered_by(ResponseType.ROWS, ResponseType.RESULT)  # known by their SQL
+_AROUND_QUERIES = frozenset({RequestType.PREPARE.name, RequestType.FINALIZE.name})
+_LEADER, _ROWS = RequestType.LEADER.name, ResponseType.ROWS.name
 
 
 @dataclass
@@ -60,43 +64,27 @@ class Statement:
 
 
 @dataclass
-class Failure:
-    """One kind of failure: the same code, message and meaning for what was asked."""
-
-    code: int
-    message: str
-    info: FailureInfo
-    count: int = 0
-    statements: Counter[str] = field(default_factory=Counter[str])
-
-
-@dataclass
-class Loop:
-    """A statement that is asked again and again in a row: an N+1 pattern."""
-
-    key: str
-    after: str  # the statement before the first run
-    runs: int = 0
-    queries: int = 0
-    longest: int = 0
-
-
-@dataclass
-class _Run:
-    key: str = ""
-    before: str = ""
-    length: int = 0
-
-
-@dataclass
 class Statistics:
     """Counts of everything that `add` was given.
 
     Attributes:
-        messages: by direction and type.
-        retries: statements sent again after a failure, by "busy" or "not leader".
+        first: when the first byte came, in nanoseconds since 1970; 0 if nobody knows.
+        last: when the last byte came.
+        timed: whether some of the traffic carries times.
+        connections: how many there were.
+        request_bytes: of all requests, preambles and garbage included.
+        answer_bytes: of all answers.
+        messages: how many, by direction ("request", "response") and type.
+        latency: of all requests that were answered.
+        statements: by normalised text, or by type.
         leaders: (time, address) for each leader that was named and is not the one before.
+        leader_changes: how often one was named after another.
         unanswered: requests without an answer, by statement.
+        garbage_bytes: bytes that are no frame.
+        garbage_places: stretches of them.
+        undecoded: frames that do not decode.
+        lost_bytes: bytes that were not captured, as far as their number is known.
+        gaps: places where bytes were not captured.
     """
 
     first: int = 0
@@ -108,23 +96,38 @@ class Statistics:
     messages: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     latency: Durations = field(default_factory=Durations)
     statements: dict[str, Statement] = field(default_factory=dict[str, Statement])
-    failures: dict[tuple[int, str, str], Failure] = field(default_factory=dict[tuple[int, str, str], Failure])
-    retries: Counter[str] = field(default_factory=Counter[str])
     leaders: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
     leader_changes: int = 0
     unanswered: Counter[str] = field(default_factory=Counter[str])
-    loops: dict[str, Loop] = field(default_factory=dict[str, Loop])
     garbage_bytes: int = 0
     garbage_places: int = 0
     undecoded: int = 0
     lost_bytes: int = 0
     gaps: int = 0
+    _failures: Failures = field(default_factory=Failures)
+    _repeats: Repeats = field(default_factory=Repeats)
     _connection: Connection | None = None
-    _runs: OrderedDict[int, _Run] = field(default_factory=OrderedDict[int, _Run])
-    _run: _Run = field(default_factory=lambda: _Run())
-    _failed: OrderedDict[tuple[str, str], tuple[str, int]] = field(
-        default_factory=OrderedDict[tuple[str, str], tuple[str, int]]
-    )
+    _run: Run = field(default_factory=Run)
+
+    @property
+    def failures(self) -> dict[tuple[int, str, str], Failure]:
+        """Kinds of failures, by code, message and meaning."""
+        return self._failures.kinds
+
+    @property
+    def retries(self) -> Counter[str]:
+        """Statements sent again after a failure, by "busy" or "not leader"."""
+        return self._failures.retries
+
+    @property
+    def loops(self) -> dict[str, Loop]:
+        """Statements that were repeated in a row."""
+        return self._repeats.loops
+
+    @property
+    def damaged(self) -> bool:
+        """Whether some bytes were no dqlite."""
+        return bool(self.garbage_places or self.undecoded)
 
     def add(self, item: Item) -> None:
         """Count one item."""
@@ -144,10 +147,15 @@ class Statistics:
             way = "response"
         if item.code is not None:
             self.messages[way, item.type] += 1
-            if item.message is None if item.type != "ROWS" else not item.rows and item.error is not None:
+            # rows were counted already, which decodes them; anything else is decoded here
+            if item.message is None if item.type != _ROWS else not item.rows and item.error is not None:
                 self.undecoded += 1
-        else:
-            self._other(item)
+        elif item.type in NO_FRAMES:
+            self.garbage_bytes += item.size
+            self.garbage_places += 1
+        elif item.type == "GAP":
+            self.lost_bytes += item.size
+            self.gaps += 1
         for exchange in item.over:
             self._exchange(exchange, item, connection)
 
@@ -160,40 +168,21 @@ class Statistics:
 
     def next_source(self) -> None:
         """Close what is open at the end of a source; the next one numbers its connections anew."""
-        while self._runs:
-            self._end_run(self._runs.popitem()[1])
+        self._repeats.end_all()
         self._connection = None
-
-    @property
-    def damaged(self) -> bool:
-        """Whether some bytes were no dqlite."""
-        return bool(self.garbage_places or self.undecoded)
 
     def _turn_to(self, connection: Connection) -> None:
         self._connection = connection
-        run = self._runs.get(connection.number)
-        if run is None:
+        self._run, is_new = self._repeats.turn_to(connection.number)
+        if is_new:
             self.connections += 1
             self.timed = self.timed or connection.timed
-            run = self._runs[connection.number] = _Run()
-            if len(self._runs) > MAX_CONNECTIONS:
-                self._end_run(self._runs.popitem(last=False)[1])
-        self._runs.move_to_end(connection.number)
-        self._run = run
-
-    def _other(self, item: Item) -> None:
-        if item.type in ("GARBAGE", "INCOMPLETE"):
-            self.garbage_bytes += item.size
-            self.garbage_places += 1
-        elif item.type == "GAP":
-            self.lost_bytes += item.size
-            self.gaps += 1
 
     def _exchange(self, exchange: Exchange, item: Item, connection: Connection) -> None:
         request = exchange.request
         if request is None:
             return
-        statement = self._statement(exchange, item)
+        statement = self._statement(exchange, item, request.type_name)
         statement.count += 1
         statement.request_bytes += exchange.request_bytes
         statement.answer_bytes += exchange.answer_bytes
@@ -203,21 +192,20 @@ class Statistics:
             taken = int(exchange.last_byte) - int(exchange.sent)
             statement.latency.add(taken)
             self.latency.add(taken)
-        self._watch_retries(statement, connection, int(exchange.started or 0))
-        self._watch_runs(statement)
+        self._failures.watch(connection, statement.key, int(exchange.started or 0))
+        if statement.type not in _AROUND_QUERIES:
+            self._repeats.add(self._run, statement.key, statement.type in _QUERIES)
         if exchange.ending == "unanswered":
             self.unanswered[statement.key] += 1
         elif exchange.failure is not None:
-            self._failure(exchange, statement, item)
-        elif request.type_name == "LEADER":
+            statement.failures += 1
+            self._failures.add(exchange, item, statement.key)
+        elif request.type_name == _LEADER:
             self._leader(exchange)
 
-    def _statement(self, exchange: Exchange, item: Item) -> Statement:
-        request = exchange.request
-        assert request is not None
-        type = request.type_name
-        sql = item.sql_of(exchange)
-        key = normalise(sql[:MAX_SQL], KEY_LENGTH) or EMPTY if sql is not None and type in SQL_TYPES else type
+    def _statement(self, exchange: Exchange, item: Item, type: str) -> Statement:
+        sql = item.sql_of(exchange) if type in _STATEMENTS else None
+        key = type if sql is None else normalise(sql[:MAX_SQL], KEY_LENGTH) or EMPTY
         found = self.statements.get(key)
         if found is None:
             if len(self.statements) >= MAX_STATEMENTS:
@@ -227,52 +215,6 @@ class Statistics:
             found = self.statements[key] = Statement(key, type)
         return found
 
-    def _failure(self, exchange: Exchange, statement: Statement, item: Item) -> None:
-        statement.failures += 1
-        code = item.failure_code(exchange)
-        message = elide(item.failure_text(exchange), KEY_LENGTH)
-        info = explain_answer(exchange, code, message)
-        key = code, message, f"{info.meaning}; {info.retry.value}"
-        found = self.failures.get(key)
-        if found is None and len(self.failures) >= MAX_FAILURES:
-            key, info = (0, OTHER_FAILURES, ""), _OTHER_INFO
-            found = self.failures.get(key)
-        if found is None:
-            found = self.failures[key] = Failure(key[0], key[1], info)
-        found.count += 1
-        many = statement.key not in found.statements and len(found.statements) >= MAX_OF_FAILURE
-        found.statements[OTHERS if many else statement.key] += 1
-        kind = _retryable(code)
-        if kind is not None:
-            self._failed[_who(item.connection), statement.key] = kind, int(exchange.last_byte or 0)
-            if len(self._failed) > MAX_FAILED:
-                self._failed.popitem(last=False)
-
-    def _watch_retries(self, statement: Statement, connection: Connection, started: int) -> None:
-        if not self._failed:
-            return
-        failed = self._failed.pop((_who(connection), statement.key), None)
-        if failed is not None and started - failed[1] <= RETRY_WITHIN:
-            self.retries[failed[0]] += 1
-
-    def _watch_runs(self, statement: Statement) -> None:
-        if statement.type in _BETWEEN:
-            return
-        run = self._run
-        if run.key == statement.key:
-            run.length += 1
-            return
-        self._end_run(run)
-        run.before, run.key, run.length = run.key, statement.key, 1
-
-    def _end_run(self, run: _Run) -> None:
-        if run.length < RUN or not self.statements[run.key].type.startswith("QUERY"):
-            return
-        loop = self.loops.setdefault(run.key, Loop(run.key, run.before))
-        loop.runs += 1
-        loop.queries += run.length
-        loop.longest = max(loop.longest, run.length)
-
     def _leader(self, exchange: Exchange) -> None:
         message = exchange.answers[-1].message if exchange.answers else None
         if not isinstance(message, LeaderResponse) or not message.address:
@@ -280,25 +222,9 @@ class Statistics:
         address = elide(message.address, KEY_LENGTH)
         if not self.leaders or self.leaders[-1][1] != address:
             self.leader_changes += bool(self.leaders)
-            if len(self.leaders) >= MAX_EXAMPLES:
+            if len(self.leaders) >= MAX_LEADERS:
                 self.leaders.pop()
             self.leaders.append((int(exchange.last_byte or 0), address))
-
-
-_OTHER_INFO = FailureInfo(
-    0, "", OTHER_FAILURES, "of more kinds than are told apart", Retry.CHECK, Outcome.UNKNOWN
-)
-
-
-def _retryable(code: int) -> str | None:
-    if code in LEADER_ERROR_CODES:
-        return "not leader"
-    return "busy" if primary_sqlite_code(code) == SQLITE_BUSY else None
-
-
-def _who(connection: Connection) -> str:
-    """The client host: a retry may come on another connection."""
-    return connection.client.rpartition(":")[0] or str(connection.number)
 
 
 SORTS: dict[str, Callable[[Statement], int]] = {

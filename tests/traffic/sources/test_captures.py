@@ -11,7 +11,8 @@ import pytest
 from dqlitewire.conversation import Side
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.items import items
-from dqlitewire.traffic.sources.source import Format, open_pair, open_source
+from dqlitewire.traffic.sources.formats import Format, open_source
+from dqlitewire.traffic.sources.pair import open_pair
 from tests.traffic import wire
 from tests.traffic.captured import ALL, as_pcap, chunks, clean, decoded, named, segments, told
 from tests.wire_data import Capture

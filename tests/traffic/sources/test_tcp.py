@@ -10,9 +10,13 @@ import pytest
 
 from dqlitewire.traffic.sources import packets as packets_module
 from dqlitewire.traffic.sources import tcp as tcp_module
-from dqlitewire.traffic.sources.capture import ByteReader, records
+from dqlitewire.traffic.sources import tcp_flows
+from dqlitewire.traffic.sources.inputs import ByteReader
 from dqlitewire.traffic.sources.packets import Segment, parser
-from dqlitewire.traffic.sources.tcp import Delivery, Reassembler, What
+from dqlitewire.traffic.sources.pcap import records
+from dqlitewire.traffic.sources.pieces import What
+from dqlitewire.traffic.sources.tcp import Reassembler
+from dqlitewire.traffic.sources.tcp_flows import Delivery
 from tests.traffic import wire
 
 
@@ -166,7 +170,7 @@ def test_short_snap_length_is_a_gap() -> None:
     out: list[Delivery] = []
     reassembler = Reassembler()
     reader = ByteReader(lambda size: b"", data)
-    for time, link, packet, _wire in records(reader, pytest.fail):
+    for time, link, packet in records(reader, pytest.fail):
         segment = parser(link)(packet)
         assert segment is not None
         reassembler.add(segment, time, out)
@@ -211,7 +215,7 @@ def test_reset_ends_both_directions() -> None:
 
 
 def test_many_flows_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp_module, "MAX_FLOWS", 50)
+    monkeypatch.setattr(tcp_flows, "MAX_FLOWS", 50)
     reassembler, out, parse = Reassembler(), list[Delivery](), parser(1)
     for number in range(1000):
         path = wire.Path(client_port=1024 + number)
@@ -236,7 +240,7 @@ def test_what_a_new_flow_costs_does_not_grow_with_the_number_of_flows(
 ) -> None:
     calls = dict[int, int]()
     for known in (100, 1000):
-        monkeypatch.setattr(tcp_module, "MAX_FLOWS", known)
+        monkeypatch.setattr(tcp_flows, "MAX_FLOWS", known)
         reassembler, out = Reassembler(), list[Delivery]()
         for number in range(known):
             reassembler.add(flow(number, flags=wire.SYN), 0, out)
@@ -255,14 +259,14 @@ def test_what_a_new_flow_costs_does_not_grow_with_the_number_of_flows(
                 reassembler.ignore(out[-1].half.flow)
         sys.setprofile(None)
         calls[known] = made
-        assert len(reassembler._flows) <= known
+        assert len(reassembler._table._flows) <= known
         assert len(reassembler._halves) <= 2 * known
     assert calls[1000] <= 1.2 * calls[100] + 5000
 
 
 def test_a_flow_that_goes_on_outlives_those_that_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ever new half-open connections do not end the conversation that is being read."""
-    monkeypatch.setattr(tcp_module, "MAX_FLOWS", 50)
+    monkeypatch.setattr(tcp_flows, "MAX_FLOWS", 50)
     reassembler, out, parse = Reassembler(), list[Delivery](), parser(1)
     sent = wire.frames(wire.conversation([(not n % 2, bytes([n]) * 20) for n in range(200)], close=False))
     for number, (time, packet) in enumerate(sent):

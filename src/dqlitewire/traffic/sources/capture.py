@@ -1,235 +1,83 @@
-"""Packet records out of pcap and pcapng files, streamed.
+"""A packet capture as a source: records -> TCP segments -> byte streams -> the connections that are dqlite.
 
-Only the framing of records lives here; what is inside a packet is `packets`' business. A capture is read
-front to back
-in blocks and never held: memory is one block, or one packet if that is larger. A capture that is cut off in
-the middle of a record gives every whole record before it, then a note. Every number is checked before it is
-used: a length that cannot be ends the reading, because nobody knows where the next record begins; what is
-wrong inside a record costs that record; a time that no clock shows is unknown.
-
-Formats: https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-05.html and
-https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-03.html
+Each step is a module: `pcap` frames the records, `packets` reads one packet, `tcp` puts the streams together,
+`flows` tells which of them are dqlite. Here they are joined, and what was left out is put into words.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 
 from dqlitewire.traffic.errors import SourceError
-from dqlitewire.traffic.sources.pieces import MAX_TIME
+from dqlitewire.traffic.sources.flows import DqliteFlows
+from dqlitewire.traffic.sources.inputs import ByteReader, Input
+from dqlitewire.traffic.sources.packets import parser
+from dqlitewire.traffic.sources.pcap import records
+from dqlitewire.traffic.sources.pieces import Piece
+from dqlitewire.traffic.sources.source import Source
 
-#: time in nanoseconds since 1970 or None, link type, captured bytes, length on the wire
-Record = tuple["int | None", int, bytes, int]
-
-BLOCK = 1 << 20
-MAX_PACKET = 1 << 24  # libpcap's own limit is 256 KiB; anything above this is not a packet
-MAX_INTERFACES = 1 << 12  # of one section of a pcapng file
-
-PCAP_MAGICS = {  # first four bytes -> byte order, nanoseconds in one unit of the fraction
-    b"\xd4\xc3\xb2\xa1": ("<", 1000),
-    b"\xa1\xb2\xc3\xd4": (">", 1000),
-    b"\x4d\x3c\xb2\xa1": ("<", 1),
-    b"\xa1\xb2\x3c\x4d": (">", 1),
-}
-PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
+TLS_HINT = "encrypted; capture behind the TLS proxy (its unix socket or loopback side) instead"
+ETHERNET = 1  # a link type
 
 
-class ByteReader:
-    """A cursor over bytes that arrive in blocks.
+def pieces(input: Input, ports: Collection[int], source: Source) -> Iterator[Piece]:
+    """Yield the dqlite traffic of a capture.
 
     Args:
-        read: gives at most that many bytes, and b"" at the end.
-        head: bytes that were already taken from the front.
-    """
-
-    def __init__(self, read: Callable[[int], bytes], head: bytes = b"") -> None:
-        self._read = read
-        self._ended = False
-        self.buffer = head
-        self.position = 0
-        self.offset = 0  # of buffer[0] in the input
-
-    def need(self, size: int) -> bool:
-        """Make `size` bytes available at `position`; false if the input ends before."""
-        have = len(self.buffer) - self.position
-        if have >= size:
-            return True
-        self.buffer, self.position, self.offset = self._joined(size), 0, self.offset + self.position
-        return len(self.buffer) >= size
-
-    def _joined(self, size: int) -> bytes:
-        first = self._block(size)
-        joined = self.buffer[self.position :] + first
-        if not first or len(joined) >= size:
-            return joined
-        many = bytearray(joined)  # blocks may be small, and many
-        while len(many) < size and (block := self._block(size - len(many))):
-            many += block
-        return bytes(many)
-
-    def _block(self, size: int) -> bytes:
-        block = b"" if self._ended else self._read(max(BLOCK, size))
-        self._ended = not block
-        return block
-
-    @property
-    def rest(self) -> int:
-        """Bytes left over at the end of the input."""
-        return len(self.buffer) - self.position
-
-
-def is_capture(head: bytes) -> bool:
-    """Say whether an input that begins so is pcap or pcapng."""
-    return head[:4] in PCAP_MAGICS or head[:4] == PCAPNG_MAGIC
-
-
-def records(
-    reader: ByteReader, note: Callable[[str], None], damage: Callable[[str], None] | None = None
-) -> Iterator[Record]:
-    """Yield the packets of a capture.
-
-    Args:
-        reader: stands at the first byte of the capture.
-        note: told, once and in words, when the capture is cut off.
-        damage: told in words of each record that is left out; `note` if not given.
+        input: pcap or pcapng.
+        ports: server ports that are dqlite; empty to find them by the handshake.
+        source: told of what is left out.
 
     Raises:
-        SourceError: this is no capture, or stops being one.
+        SourceError: it is damaged, or holds no dqlite traffic.
     """
-    reader.need(4)
-    magic = reader.buffer[reader.position : reader.position + 4]
-    if magic == PCAPNG_MAGIC:
-        yield from _pcapng(reader, note, damage or note)
-    elif magic in PCAP_MAGICS:
-        yield from _pcap(reader, note, *PCAP_MAGICS[magic])
-    else:
-        raise SourceError(
-            "not a capture", f"it begins with {magic.hex(' ') or 'nothing'}, expected pcap or pcapng"
-        )
+    flows = DqliteFlows(ports)
+    packets, known, parse = 0, -1, parser(ETHERNET)
+    strange: SourceError | None = None  # the first link type that nobody reads
+    for time, link, packet in records(ByteReader(input.read), source.notes.append, source.damage):
+        packets += 1
+        if link != known:
+            known = link
+            try:
+                parse = parser(link)
+            except SourceError as error:
+                strange, parse = strange or error, _no_segment
+        segment = parse(packet)
+        if segment is not None and (done := flows.add(segment, time)):
+            yield from done
+    yield from flows.flush()
+    if not flows.connections:
+        raise strange or _nothing(input.name, packets, flows, ports)
+    if strange is not None:
+        source.notes.append(f"packets of {strange.seen} left out")
+    _note_losses(source, flows)
 
 
-def _pcap(reader: ByteReader, note: Callable[[str], None], order: str, unit: int) -> Iterator[Record]:
-    if not reader.need(24):
-        raise SourceError("a pcap header cut off", f"{reader.rest} of 24 bytes; capture again")
-    link = struct.unpack_from(order + "I", reader.buffer, reader.position + 20)[0] & 0xFFFF
-    reader.position += 24
-    header = struct.Struct(order + "IIII")
-    unpack, need = header.unpack_from, reader.need
-    while len(reader.buffer) - reader.position >= 16 or need(16):
-        buffer, start = reader.buffer, reader.position
-        seconds, fraction, size, wire = unpack(buffer, start)
-        if size > MAX_PACKET:
-            raise SourceError(
-                f"a packet of {size} bytes at offset {reader.offset + start}",
-                "the capture is damaged from there on; `pcapfix` may mend it",
-            )
-        end = start + 16 + size
-        if end > len(buffer):
-            if not need(16 + size):
-                break
-            buffer, start = reader.buffer, reader.position
-            end = start + 16 + size
-        reader.position = end
-        yield seconds * 1_000_000_000 + fraction * unit, link, buffer[start + 16 : end], wire
-    if reader.rest:
-        note(f"the capture ends inside a packet ({reader.rest} bytes left over)")
+def _no_segment(_: bytes) -> None:
+    return None
 
 
-SECTION, INTERFACE, OLD_PACKET, SIMPLE_PACKET, PACKET = 0x0A0D0D0A, 1, 2, 3, 6
-OPTION_RESOLUTION, OPTION_OFFSET = 9, 14
+def _note_losses(source: Source, flows: DqliteFlows) -> None:
+    tcp = flows.reassembler
+    if tcp.gaps:
+        source.notes.append(f"{tcp.lost} bytes in {tcp.gaps} places were not captured")
+    for kind in ("TLS", "HTTP"):
+        if flows.others[kind]:
+            source.notes.append(f"{flows.others[kind]} {kind} connections left out")
 
 
-class _Interface:
-    """What an interface block says about the packets of its interface.
-
-    Raises:
-        struct.error: the block is too short.
-    """
-
-    __slots__ = ("link", "offset", "per_second", "snaplen")
-
-    def __init__(self, body: bytes, order: str) -> None:
-        self.link: int
-        self.snaplen: int
-        self.link, self.snaplen = struct.unpack_from(order + "HxxI", body)
-        self.per_second = 1_000_000
-        self.offset = 0
-        at = 8
-        while at + 4 <= len(body):
-            code, size = struct.unpack_from(order + "HH", body, at)
-            value = body[at + 4 : at + 4 + size]
-            if code == 0 or len(value) < size:
-                break
-            if code == OPTION_RESOLUTION and size == 1:
-                power = value[0]
-                self.per_second = 2 ** (power & 0x7F) if power & 0x80 else 10**power
-            elif code == OPTION_OFFSET and size == 8:
-                self.offset = struct.unpack(order + "q", value)[0] * 1_000_000_000
-            at += 4 + (size + 3 & ~3)
-
-    def time(self, high: int, low: int) -> int | None:
-        time = ((high << 32 | low) * 1_000_000_000) // self.per_second + self.offset
-        return time if 0 <= time < MAX_TIME else None
-
-
-_ORDERS = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
-
-
-def _pcapng(
-    reader: ByteReader, note: Callable[[str], None], damage: Callable[[str], None]
-) -> Iterator[Record]:
-    order = "<"
-    interfaces: list[_Interface | None] = []  # None: its block is damaged
-    while reader.need(12):
-        start = reader.position
-        place = f"at offset {reader.offset + start}"
-        kind = struct.unpack_from(order + "I", reader.buffer, start)[0]
-        if kind == SECTION:
-            mark = reader.buffer[start + 8 : start + 12]
-            if mark not in _ORDERS:
-                raise SourceError(f"a pcapng section with byte order {mark.hex()} {place}", DAMAGED)
-            order, interfaces = _ORDERS[mark], []
-        size = struct.unpack_from(order + "I", reader.buffer, start + 4)[0]
-        if size < 12 or size % 4 or size > MAX_PACKET:
-            raise SourceError(f"a pcapng block of {size} bytes {place}", DAMAGED)
-        if not reader.need(size):
-            break
-        start = reader.position
-        body = reader.buffer[start + 8 : start + size - 4]
-        reader.position = start + size
-        try:
-            if kind == INTERFACE:
-                if len(interfaces) < MAX_INTERFACES:
-                    interfaces.append(None)
-                    interfaces[-1] = _Interface(body, order)
-            elif (record := _packet(kind, body, order, interfaces)) is not None:
-                yield record
-        except struct.error:
-            damage(f"a pcapng block of type {kind} and {size} bytes {place} is too short")
-        except LookupError:
-            damage(f"a pcapng packet without its interface {place}")
-    if reader.rest:
-        note(f"the capture ends inside a block ({reader.rest} bytes left over)")
-
-
-DAMAGED = "the capture is damaged from there on"
-
-
-def _packet(kind: int, body: bytes, order: str, interfaces: list[_Interface | None]) -> Record | None:
-    number = high = low = 0
-    if kind == PACKET:
-        number, high, low, size, wire = struct.unpack_from(order + "IIIII", body)
-    elif kind == OLD_PACKET:
-        number, high, low, size, wire = struct.unpack_from(order + "HxxIIII", body)
-    elif kind == SIMPLE_PACKET:
-        size = wire = struct.unpack_from(order + "I", body)[0]
-    else:
-        return None
-    interface = interfaces[number]
-    if interface is None:
-        raise LookupError(number)
-    if kind == SIMPLE_PACKET:
-        size = min(wire, interface.snaplen or wire, len(body) - 4)
-        return None, interface.link, body[4 : 4 + size], wire
-    return interface.time(high, low), interface.link, body[20 : 20 + size], wire
+def _nothing(name: str, packets: int, flows: DqliteFlows, forced: Collection[int]) -> SourceError:
+    others = flows.others
+    if not packets:
+        return SourceError(f"{name}: a capture without packets", "was the filter right?")
+    if forced:
+        named = ", ".join(map(str, sorted(forced)))
+        if not others["TLS"]:
+            return SourceError(f"{name}: no TCP data on port {named} in {packets} packets")
+    if others["TLS"]:
+        most = flows.other_ports.most_common(1)[0][0]
+        return SourceError(f"{name}: TLS traffic ({others['TLS']} connections, most to {most})", TLS_HINT)
+    if others["HTTP"]:
+        return SourceError(f"{name}: HTTP traffic, no dqlite in {packets} packets", "is this the API port?")
+    hint = "name its port with --port if the capture began after the connections did"
+    return SourceError(f"{name}: no dqlite handshake in {packets} packets", hint)

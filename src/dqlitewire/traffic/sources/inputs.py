@@ -13,6 +13,7 @@ from typing import IO, Any, BinaryIO, cast
 
 from dqlitewire.traffic.errors import SourceError
 
+BLOCK = 1 << 20  # bytes that are asked for at a time
 ENOUGH = 24  # bytes that tell any format from any other
 
 
@@ -118,6 +119,50 @@ def open_input(
     except SourceError:
         found.close()
         raise
+
+
+class ByteReader:
+    """A cursor over bytes that arrive in blocks.
+
+    Args:
+        read: gives at most that many bytes, and b"" at the end.
+        head: bytes that were already taken from the front.
+    """
+
+    def __init__(self, read: Callable[[int], bytes], head: bytes = b"") -> None:
+        self._read = read
+        self._ended = False
+        self.buffer = head
+        self.position = 0
+        self.offset = 0  # of buffer[0] in the input
+
+    def need(self, size: int) -> bool:
+        """Make `size` bytes available at `position`; false if the input ends before."""
+        have = len(self.buffer) - self.position
+        if have >= size:
+            return True
+        self.buffer, self.position, self.offset = self._joined(size), 0, self.offset + self.position
+        return len(self.buffer) >= size
+
+    def _joined(self, size: int) -> bytes:
+        first = self._block(size)
+        joined = self.buffer[self.position :] + first
+        if not first or len(joined) >= size:
+            return joined
+        many = bytearray(joined)  # blocks may be small, and many
+        while len(many) < size and (block := self._block(size - len(many))):
+            many += block
+        return bytes(many)
+
+    def _block(self, size: int) -> bytes:
+        block = b"" if self._ended else self._read(max(BLOCK, size))
+        self._ended = not block
+        return block
+
+    @property
+    def rest(self) -> int:
+        """Bytes left over at the end of the input."""
+        return len(self.buffer) - self.position
 
 
 def file_id(file: str | os.PathLike[str] | IO[Any] | None) -> tuple[int, int] | None:

@@ -12,34 +12,38 @@ from __future__ import annotations
 import ipaddress
 import struct
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 from dqlitewire.traffic.errors import SourceError
+from dqlitewire.traffic.sources.pieces import new_tuple
 
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 
 
 class Segment(NamedTuple):
-    """A TCP segment: `key` is source and destination address, then both ports, as they stand in the
-    packet."""
+    """A TCP segment.
+
+    Attributes:
+        key: source and destination address, then both ports, as they stand in the packet.
+        sequence: the sequence number of its first byte.
+        acknowledged: of the byte that its sender waits for.
+        flags: FIN, SYN, RST, ACK and others.
+        payload: the bytes.
+        missing: payload bytes that were on the wire but not captured (a short snap length).
+    """
 
     key: bytes
     sequence: int
     acknowledged: int
     flags: int
     payload: bytes
-    missing: int  # payload bytes that were on the wire but not captured (a short snap length)
+    missing: int
 
 
-_new: Callable[[type[Segment], tuple[object, ...]], Segment] = cast(
-    Any, tuple
-).__new__  # a NamedTuple's own constructor takes three times as long
-_IPV4_TCP = struct.Struct(
-    ">BxHxxHxB14xIIBB"
-)  # version and length, total, fragment, protocol, sequence, ack, offset, flags
-_IPV6_TCP = struct.Struct(
-    ">B3xHB37xIIBB"
-)  # version, payload length, next header, sequence, ack, offset, flags
+# version and length, total, fragment, protocol; sequence, acknowledged, offset, flags
+_IPV4_TCP = struct.Struct(">BxHxxHxB14xIIBB")
+# version, payload length, next header; sequence, acknowledged, offset, flags
+_IPV6_TCP = struct.Struct(">B3xHB37xIIBB")
 _TCP = struct.Struct(">4xIIBB")
 _ETHERTYPE = struct.Struct(">H")
 
@@ -63,7 +67,7 @@ def _ipv4(packet: bytes, at: int) -> Segment | None:
     end = at + total if total else len(packet)  # total is 0 in packets that segmentation offload will cut up
     payload = packet[start:end]
     missing = end - start - len(payload) if end > len(packet) else 0
-    return _new(Segment, (packet[at + 12 : at + 24], sequence, acknowledged, flags, payload, missing))
+    return new_tuple(Segment, (packet[at + 12 : at + 24], sequence, acknowledged, flags, payload, missing))
 
 
 def _ipv6(packet: bytes, at: int) -> Segment | None:
@@ -77,7 +81,7 @@ def _ipv6(packet: bytes, at: int) -> Segment | None:
     end = at + 40 + length if length else len(packet)
     payload = packet[start:end]
     missing = end - start - len(payload) if end > len(packet) else 0
-    return _new(Segment, (packet[at + 8 : at + 44], sequence, acknowledged, flags, payload, missing))
+    return new_tuple(Segment, (packet[at + 8 : at + 44], sequence, acknowledged, flags, payload, missing))
 
 
 def _slow_ipv4(packet: bytes, at: int) -> Segment | None:
@@ -121,7 +125,7 @@ def _tcp(packet: bytes, at: int, addresses: bytes, end: int) -> Segment | None:
     payload = packet[start:end]
     missing = end - start - len(payload) if end > len(packet) else 0
     key = addresses + packet[at : at + 4]
-    return _new(Segment, (key, sequence, acknowledged, flags, payload, missing))
+    return new_tuple(Segment, (key, sequence, acknowledged, flags, payload, missing))
 
 
 def _internet(packet: bytes, at: int) -> Segment | None:

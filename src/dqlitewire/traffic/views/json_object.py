@@ -1,14 +1,23 @@
-"""An item as a JSON object; docs/traffic.md describes the keys."""
+"""An item as a JSON object; docs/traffic.md describes the keys.
+
+The fields of a message have the names and the order of its constructor, so what is shown in JSON is what the
+library would take. Text and numbers stand for themselves, a BLOB is `{"blob": HEX}`, a float JSON cannot
+write is `{"float": "nan"}`, text that is not UTF-8 keeps its bytes as `\\xNN`, a node's role is its name. A
+message whose fields are better written another way has a function in `_FIELDS`.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
+from enum import Enum
 from typing import Any
 
-from dqlitewire.messages import FailureResponse
-from dqlitewire.traffic.items import Item
-from dqlitewire.traffic.sources.transcript import NAMES, json_line
-from dqlitewire.traffic.views.glossary import explain_answer
-from dqlitewire.traffic.views.json_fields import fields
+from dqlitewire import Message, NodeInfo, ValueType, messages
+from dqlitewire.traffic.failures import explain_answer
+from dqlitewire.traffic.item import Item
+from dqlitewire.traffic.sources.transcript import DIRECTION_OF, json_line
+from dqlitewire.traffic.views.literals import fields_of
 
 PREVIEW = 64  # bytes of what is no message
 
@@ -17,7 +26,7 @@ def json_object(item: Item, limit_rows: int | None = None, show_latency: bool = 
     """Return an item as a JSON object, without its time."""
     out: dict[str, Any] = {
         "connection": item.connection.number,
-        "direction": NAMES[item.side],
+        "direction": DIRECTION_OF[item.side],
         "type": item.type,
         "schema": item.schema,
         "fields": None,
@@ -31,7 +40,7 @@ def json_object(item: Item, limit_rows: int | None = None, show_latency: bool = 
     message = item.message
     if message is not None:
         out["fields"] = fields(message, limit_rows)
-        if isinstance(message, FailureResponse):
+        if isinstance(message, messages.FailureResponse):
             out["meaning"] = _meaning(item, message)
         if item.is_request and item.sql is not None and not hasattr(message, "sql"):
             out["sql"] = item.sql
@@ -47,7 +56,7 @@ def json_object(item: Item, limit_rows: int | None = None, show_latency: bool = 
     return out
 
 
-def _meaning(item: Item, failure: FailureResponse) -> dict[str, str]:
+def _meaning(item: Item, failure: messages.FailureResponse) -> dict[str, str]:
     info = explain_answer(item.over[0] if item.over else None, failure.code, failure.message)
     return {
         "name": info.name,
@@ -61,3 +70,63 @@ def json_text(item: Item, limit_rows: int | None = None, show_time: bool = True)
     """Return an item as one line of JSON."""
     time = item.time if show_time and item.connection.timed and item.time else None
     return json_line(time, json_object(item, limit_rows, show_time))
+
+
+def fields(message: Message, limit_rows: int | None = None) -> dict[str, Any]:
+    """Return the fields of a message, ready for `json.dumps`.
+
+    Args:
+        message: any message.
+        limit_rows: of a ROWS message, give at most so many rows; `rows_left_out` then says how many are
+            missing.
+    """
+    written = _FIELDS.get(type(message))
+    if written is not None:
+        return written(message, limit_rows)
+    return {name: plain(held) for name, held in fields_of(message)}
+
+
+def _rows(message: Any, limit: int | None) -> dict[str, Any]:
+    rows = message.rows if limit is None else message.rows[:limit]
+    out: dict[str, Any] = {
+        "column_names": list(message.column_names),
+        "column_types": [ValueType(kind).name for kind in message.column_types],
+        "rows": [[plain(cell) for cell in row] for row in rows],
+        "has_more": message.has_more,
+    }
+    if len(rows) < len(message.rows):
+        out["rows_left_out"] = len(message.rows) - len(rows)
+    return out
+
+
+def _files(message: Any, _: int | None) -> dict[str, Any]:
+    return {"files": [{"name": file, "size": len(data)} for file, data in message.files.items()]}
+
+
+_FIELDS: dict[type[Message], Callable[[Any, int | None], dict[str, Any]]] = {
+    messages.RowsResponse: _rows,
+    messages.FilesResponse: _files,
+}
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    match value:
+        case bytes():
+            return {"blob": value.hex()}
+        case float() if not math.isfinite(value):
+            return {"float": repr(value)}
+        case str():
+            return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        case Enum():
+            return value.name
+        case NodeInfo():
+            return {"node_id": value.node_id, "address": plain(value.address), "role": value.role.name}
+        case None | int() | float():
+            return value
+        case Mapping():
+            return {str(plain(key)): plain(held) for key, held in value.items()}  # pyright: ignore
+        case list() | tuple():
+            return [plain(item) for item in value]  # pyright: ignore
+        case _:
+            return repr(value)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
+from dqlitewire import ResponseType
 from dqlitewire.text import printable
-from dqlitewire.traffic.items import Item
-from dqlitewire.traffic.views.summary import elide, one_line, summarise
+from dqlitewire.traffic.item import Item
+from dqlitewire.traffic.shorten import elide, one_line
+from dqlitewire.traffic.views.summary import summarise
 
 ARROWS = {True: ">", False: "<"}
 TYPE_WIDTH = 10
@@ -26,33 +27,26 @@ class Clock:
         ValueError: there is no such mode.
     """
 
-    MODES = ("relative", "utc", "local", "delta", "none")
-
     def __init__(self, mode: str = "relative") -> None:
-        writers: dict[str, Callable[[int], str] | None] = {
-            "relative": self._relative,
-            "delta": self._delta,
-            "utc": partial(_of_day, time.gmtime),
-            "local": partial(_of_day, time.localtime),
-            "none": None,
-        }
-        if mode not in writers:
-            raise ValueError(f"mode is {mode!r:.40}, one of {', '.join(writers)}")
-        self._write = writers[mode]
-        self._base: int | None = None
+        if mode not in CLOCK_MODES:
+            raise ValueError(f"mode is {mode!r:.40}, one of {', '.join(CLOCK_MODES)}")
+        self._write = CLOCK_MODES[mode]
+        self._base: int | None = None  # the first time that was written, or the one before
 
     def __call__(self, item: Item) -> str:
         """The time of an item with a blank behind it; nothing where no times are wanted or known."""
         if self._write is None or not item.connection.timed:
             return ""
-        return (self._write(item.time) if item.time else "-").rjust(12) + " "
+        return (self._write(self, item.time) if item.time else "-").rjust(12) + " "
 
-    def _relative(self, now: int) -> str:
+    def since_first(self, now: int) -> str:
+        """Seconds since the first time that was written."""
         if self._base is None:
             self._base = now
         return _seconds(now - self._base)
 
-    def _delta(self, now: int) -> str:
+    def since_last(self, now: int) -> str:
+        """Seconds since the time that was written before."""
         before, self._base = self._base, now
         return _seconds(0 if before is None else now - before)
 
@@ -65,6 +59,15 @@ def _seconds(duration: int) -> str:
 
 def _of_day(convert: Callable[[float], time.struct_time], now: int) -> str:
     return time.strftime("%H:%M:%S", convert(now // 1_000_000_000)) + f".{now // 1000 % 1_000_000:06d}"
+
+
+CLOCK_MODES: dict[str, Callable[[Clock, int], str] | None] = {
+    "relative": Clock.since_first,
+    "delta": Clock.since_last,
+    "utc": lambda _, now: _of_day(time.gmtime, now),
+    "local": lambda _, now: _of_day(time.localtime, now),
+    "none": None,
+}
 
 
 def duration(nanoseconds: int) -> str:
@@ -114,32 +117,44 @@ def describe(item: Item, width: int = 160) -> str:
         return summarise(message, width, item.sql)
     if item.code is not None:
         return f"does not decode: {item.error} ({item.size} B) {_bytes(item.data)}"
-    match item.type:
-        case "HANDSHAKE":
-            number = int.from_bytes(item.data, "little")
-            return "legacy (before 1.0)" if item.note.startswith("legacy") else _version(number, item.note)
-        case "HTTP":
-            return (
-                one_line(item.data.partition(b"\r\n")[0].decode("latin-1"))
-                if any(item.data)
-                else f"{item.size} B"
-            )
-        case "GAP":
-            return f"{item.size or 'unknown number of'} bytes were not captured"
-        case "UNANSWERED":
-            return f"{item.note} got no answer" + (f": {one_line(item.sql)}" if item.sql else "")
-        case "INCOMPLETE":
-            return f"the stream ends inside a frame, {item.size} bytes of it are here: {_bytes(item.data)}"
-        case "END":
-            return f"closed by the {item.side.value}; {item.note}"
-        case "RAFT":
-            return f"{item.size} bytes between nodes"
-        case _:
-            return f"{item.size} bytes that are no frame: {_bytes(item.data)}"
+    return _OTHERS[item.type](item)
 
 
-def _version(number: int, note: str) -> str:
-    return f"version {number}" + (" (no server accepts it)" if note.startswith("unknown") else "")
+def _handshake(item: Item) -> str:
+    if item.note.startswith("legacy"):
+        return "legacy (before 1.0)"
+    unknown = " (no server accepts it)" if item.note.startswith("unknown") else ""
+    return f"version {int.from_bytes(item.data, 'little')}{unknown}"
+
+
+def _http(item: Item) -> str:
+    if not any(item.data):  # redacted
+        return f"{item.size} B"
+    return one_line(item.data.partition(b"\r\n")[0].decode("latin-1"))
+
+
+def _unanswered(item: Item) -> str:
+    return f"{item.note} got no answer" + (f": {one_line(item.sql)}" if item.sql else "")
+
+
+def _no_frame(item: Item) -> str:
+    return f"{item.size} bytes that are no frame: {_bytes(item.data)}"
+
+
+#: what is said of each of item.OTHER_TYPES
+_OTHERS: dict[str, Callable[[Item], str]] = {
+    "HANDSHAKE": _handshake,
+    "HTTP": _http,
+    "TLS": _no_frame,
+    "RAFT": lambda item: f"{item.size} bytes between nodes",
+    "GAP": lambda item: f"{item.size or 'unknown number of'} bytes were not captured",
+    "GARBAGE": _no_frame,
+    "INCOMPLETE": lambda item: (
+        f"the stream ends inside a frame, {item.size} bytes of it are here: {_bytes(item.data)}"
+    ),
+    "UNANSWERED": _unanswered,
+    "END": lambda item: f"closed by the {item.side.value}; {item.note}",
+}
 
 
 def _bytes(data: bytes) -> str:
@@ -149,6 +164,6 @@ def _bytes(data: bytes) -> str:
 def _style(item: Item) -> str:
     if item.strange or item.type in ("GAP", "UNANSWERED"):
         return "garbage"
-    if item.type == "FAILURE":
+    if item.type == ResponseType.FAILURE.name:
         return "failure"
     return "request" if item.is_request else "response"

@@ -12,11 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from dqlitewire.text import Shown, printable
+from dqlitewire.traffic.failures import Failure
 from dqlitewire.traffic.quantiles import Durations
+from dqlitewire.traffic.shorten import counted, elide, one_line
 from dqlitewire.traffic.sources.transcript import seconds
-from dqlitewire.traffic.stats import Failure, Statement, Statistics, ranked
+from dqlitewire.traffic.stats import Statement, Statistics, ranked
 from dqlitewire.traffic.views.line import duration
-from dqlitewire.traffic.views.summary import counted, elide, one_line
 
 BAR = 40
 

@@ -1,72 +1,59 @@
-"""A message on one line: the fields that matter, values as SQL writes them, long ones elided."""
+"""A message on one line: the fields that matter, values as SQL writes them, long ones elided.
+
+What a message says comes from its declaration: each field with its name, in wire order. Where people write it
+another way, one of the two tables has a function for the message: `_SIMPLE` for those that need the message
+alone, `_SQL` for those whose line depends on the width and on the text of a prepared statement.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from dqlitewire import Message, messages, sanitize_for_log
 from dqlitewire.conversation import failure_name
 from dqlitewire.messages import requests
-
-ITEMS = 6  # values of a list that are shown
-TEXT = 40  # characters of a value that are shown
-
-
-def elide(text: str, width: int) -> str:
-    """Cut text to a width, in the end."""
-    return text if len(text) <= width else text[: max(0, width - 1)] + "…"
+from dqlitewire.traffic.shorten import counted, elide, one_line
+from dqlitewire.traffic.views.literals import ITEMS, fields_of, value, values
 
 
-def value(cell: Any, width: int = TEXT) -> str:
-    """A parameter or cell as an SQL literal."""
-    match cell:
-        case None:
-            return "NULL"
-        case bool():
-            return "TRUE" if cell else "FALSE"
-        case str():
-            return "'" + elide(sanitize_for_log(cell).replace("'", "''"), width) + "'"
-        case bytes():
-            if 2 * len(cell) > width:
-                return f"x'{cell[: width // 2].hex()}…' ({len(cell)} B)"
-            return f"x'{cell.hex()}'"
-        case _:
-            return repr(cell)
+def summarise(message: Message, width: int = 160, sql: str | None = None) -> str:
+    """Return what a message says, without its type; made for a width, but not cut to it.
+
+    Args:
+        message: any message.
+        width: columns that there are.
+        sql: the text of the prepared statement that the message runs.
+    """
+    kind = type(message)
+    if kind in _SIMPLE:
+        return _SIMPLE[kind](message).strip()
+    return _SQL.get(kind, _declared)(message, width, sql)
 
 
-def values(cells: Iterable[object], limit: int = ITEMS) -> str:
-    """A list of values in parentheses."""
-    items = list(cells)
-    shown = [value(item) for item in items[:limit]]
-    if len(items) > limit:
-        shown.append(f"… {len(items)} in all")
-    return f"({', '.join(shown)})"
-
-
-def one_line(sql: str) -> str:
-    """SQL text with its line ends and blanks folded."""
-    return sanitize_for_log(" ".join(sql.split()))
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def _declared(message: Any, width: int, sql: str | None) -> str:
+    shown = [
+        elide(one_line(held), max(16, width // 2))
+        if name == "sql" and isinstance(held, str)
+        else f"{name} {value(held)}"
+        for name, held in fields_of(message)
+    ]
+    if sql is not None and not hasattr(message, "sql"):
+        shown.append(elide(one_line(sql), max(16, width // 2)))
+    return ", ".join(shown)
 
 
 def _database(message: Any) -> str:
     return f"db {message.db_id} " if message.db_id else ""
 
 
-def _sql(message: Any, width: int) -> str:
+def _text(message: Any, width: int, _: str | None) -> str:
     params = f"  {values(message.params)}" if getattr(message, "params", None) else ""
-    room = max(
-        width // 2, width - len(params) - 1
-    )  # the parameters are worth more than the end of a long text
+    room = max(width // 2, width - len(params) - 1)  # parameters are worth more than the end of a long text
     return _database(message) + elide(one_line(message.sql), room) + params
 
 
-def _statement(message: Any, width: int, sql: str | None) -> str:
+def _prepared(message: Any, width: int, sql: str | None) -> str:
     params = f"  {values(message.params)}" if getattr(message, "params", None) else ""
     label = f"{_database(message)}stmt {message.stmt_id}"
     if sql is not None:
@@ -120,8 +107,7 @@ def _failure(message: messages.FailureResponse) -> str:
     return f"{message.code}{name}: {sanitize_for_log(message.message)}"
 
 
-_SUMMARIES: dict[type[Message], Callable[[Any], str]] = {
-    requests.LeaderRequest: lambda m: "",
+_SIMPLE: dict[type[Message], Callable[[Any], str]] = {
     requests.ClientRequest: lambda m: f"id {m.client_id}",
     requests.HeartbeatRequest: lambda m: f"at {m.timestamp}",
     requests.OpenRequest: _open,
@@ -145,20 +131,14 @@ _SUMMARIES: dict[type[Message], Callable[[Any], str]] = {
         f"{counted(m.rows_affected, 'row')} changed, last id {m.last_insert_id_signed}"
     ),
     messages.RowsResponse: _rows,
-    messages.EmptyResponse: lambda m: "",
     messages.FilesResponse: _files,
     messages.MetadataResponse: lambda m: f"failure domain {m.failure_domain}, weight {m.weight}",
 }
-
-
-def summarise(message: Message, width: int = 160, sql: str | None = None) -> str:
-    """Return what a message says, without its type; made for a width, but not cut to it.
-
-    Args:
-        sql: the text of the prepared statement that the message runs.
-    """
-    if hasattr(message, "sql"):
-        return _sql(message, width)
-    if isinstance(message, (requests.ExecRequest, requests.QueryRequest, requests.FinalizeRequest)):
-        return _statement(message, width, sql)
-    return _SUMMARIES[type(message)](message).strip()
+_SQL: dict[type[Message], Callable[[Any, int, str | None], str]] = {
+    requests.PrepareRequest: _text,
+    requests.ExecSqlRequest: _text,
+    requests.QuerySqlRequest: _text,
+    requests.ExecRequest: _prepared,
+    requests.QueryRequest: _prepared,
+    requests.FinalizeRequest: _prepared,
+}

@@ -1,5 +1,6 @@
 """A frame's bytes with names: as an indented tree of byte ranges, or as a hexdump with the names in the
-margin."""
+margin.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +8,11 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
-from dqlitewire.parts import Span
+from dqlitewire import ValueType
+from dqlitewire.explain import Span
 from dqlitewire.text import printable
-from dqlitewire.traffic.views.summary import elide, one_line, value
+from dqlitewire.traffic.shorten import elide, one_line
+from dqlitewire.traffic.views.literals import value
 
 MAX_CHILDREN = 64  # of one part, before the rest is counted instead
 
@@ -51,22 +54,25 @@ def _walk(span: Span, depth: int, limits: tuple[int | None, int | None]) -> Iter
 
 def value_of(span: Span, width: int = 60) -> str:
     """The value of a part, in words."""
-    held: Any = span.value
-    if span.name == "header":
+    room = max(16, width - 24)
+    if span.name == "header" and span.children:
         return ", ".join(
             f"{part.name} {part.value}" for part in span.children if part.name != "reserved" or part.value
         )
-    if span.name == "types":
-        return ", ".join(kind.name for kind in held)
-    if span.name == "sql":
-        return elide(one_line(held), max(16, width - 24))
-    if span.name == "marker":
-        return str(held)
+    held: Any = span.value
     if span.name == "params" or span.name.startswith("rows["):
         return "(" + ", ".join(value(item, 20) for item in held or ()) + ")"
-    if held is None and not span.name.startswith("["):
-        return ""
-    return value(held, max(16, width - 24))
+    match held:
+        case None if not span.name.startswith("["):  # a cell is NULL, anything else has no value
+            return ""
+        case str() if span.name == "sql":
+            return elide(one_line(held), room)
+        case str() if span.name == "marker":
+            return held
+        case [*kinds] if span.name == "types":
+            return ", ".join(ValueType(kind).name for kind in kinds)
+        case _:
+            return value(held, room)
 
 
 def hexdump(

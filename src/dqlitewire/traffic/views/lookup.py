@@ -1,4 +1,4 @@
-"""Numbers and names of the protocol in words: failure codes and message types."""
+"""Look up a number or a name of the protocol: failure codes and message types in words."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from dqlitewire import RequestType, ResponseType
-from dqlitewire.conversation import Exchange, FailureInfo, explain_failure, failure_name
-from dqlitewire.declare.declared import REGISTRY
+from dqlitewire.conversation import explain_failure, failure_name
 from dqlitewire.declare.fields import BODY
+from dqlitewire.messages import REGISTRY
 from dqlitewire.servers.codes import codes_named, primary_of
 
 #: longest number that is taken for a code, not for hex digits
@@ -27,15 +27,6 @@ def explain_code(code: int) -> list[str]:
     if code > 0xFF and primary is not None:
         lines.append(f"  extended code {code >> 8} of {primary} ({failure_name(primary)})")
     return lines
-
-
-def explain_answer(exchange: Exchange | None, code: int, message: str) -> FailureInfo:
-    """Say what a failure means for the request that it answers, if that is known."""
-    asked = None if exchange is None else exchange.request
-    if exchange is None or asked is None:
-        return explain_failure(code, message)
-    request = asked.message or RequestType.__members__.get(asked.type_name)
-    return explain_failure(code, message, request=request, sql=exchange.sql)
 
 
 def explain_type(kind: RequestType | ResponseType) -> list[str]:

@@ -1,80 +1,56 @@
 """Which TCP flows of a capture are dqlite, and which side of them is the client.
 
-A flow is taken when its client opens with a handshake word, or with an HTTP request that asks to upgrade to
-dqlite; when its port was named; when a handshake was seen on the same server endpoint; or, where the
-beginning of the flow is missing, when what is there reads as dqlite frames. Everything else is counted by
-what it looks like and dropped at once.
+A capture of a machine holds much that is no dqlite, and dqlite has no port of its own. So each flow waits,
+its bytes with it, until what has come of it tells what it is:
+
+    deliveries -> _Waiting -> _judge -> a Half     it is dqlite, and this is the client's direction:
+                                                   what waited and all that follows become pieces
+                                     -> "TLS" ..   counted by that name; nothing of it is kept any more
+                                     -> None       too little to tell; "other" once too much has come
+
+What tells, the first of these that applies:
+
+* a port that the user named, or a server endpoint on which a handshake was seen before (`_servers`);
+* what the side that sent the SYN opens with: a handshake word, an upgrade to dqlite (`opening`);
+* where the SYN was not captured: the same of either direction, since a handshake is its own proof;
+* where the beginning is missing: what is there is read as dqlite both ways round, and the way in which more
+  bytes are frames than not is taken. Trials are made after 4, 8, 16 deliveries and so on, so that their cost
+  stays linear, and a last one when the flow ends or has waited long enough.
 
 A flow is not waited for beyond `MAX_WAITING` bytes, all that wait not beyond `MAX_WAITING_ALL`, whichever
-side they come from; each delivery counts `DELIVERY` more. How a direction begins is joined as it comes, and
-looked at anew only while it is too short to tell, so that waiting takes time linear in what waits.
+side they come from; each delivery counts `DELIVERY` more. How a direction begins is joined as it comes, up to
+`MAX_OPENING` bytes.
 """
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
 from collections.abc import Collection
-from typing import Any, cast
+from dataclasses import dataclass, field
 
-from dqlitewire.constants import PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
 from dqlitewire.conversation import Frame, Garbage, Observer, Side
+from dqlitewire.traffic.sources.opening import HTTP_ANSWER, MAX_OPENING, opening
 from dqlitewire.traffic.sources.packets import Segment, endpoints
-from dqlitewire.traffic.sources.pieces import Connection, Piece, What
-from dqlitewire.traffic.sources.tcp import Delivery, Flow, Half, Reassembler
+from dqlitewire.traffic.sources.pieces import Connection, Piece, What, feed, new_tuple
+from dqlitewire.traffic.sources.tcp import Reassembler
+from dqlitewire.traffic.sources.tcp_flows import Delivery, Flow, Half
 
-_new: Any = cast(Any, tuple).__new__  # a NamedTuple's own constructor takes three times as long
 MAX_WAITING = 32 << 10  # bytes of a flow that is not decided
 MAX_WAITING_ALL = 16 << 20
 DELIVERY = 256  # what a delivery that waits takes beside its bytes
-MAX_OPENING = 4096  # bytes that tell what a client opens with
 MAX_SERVERS = 10_000  # endpoints that are known to speak dqlite
 MAX_PORTS = 1000  # endpoints of other traffic that are counted
-HANDSHAKES = (struct.pack("<Q", PROTOCOL_VERSION), struct.pack("<Q", PROTOCOL_VERSION_LEGACY))
-HTTP_METHODS = (b"GET ", b"POST", b"PUT ", b"HEAD", b"DELE", b"OPTI", b"CONN", b"PATC", b"PRI ")
 
 
-def opening(data: bytes) -> str | None:
-    """Name what a client opens a connection with; None while that is too short to tell."""
-    if data[:2] == b"\x16\x03":
-        return "TLS"
-    if data[:4] in HTTP_METHODS:
-        head = data[:MAX_OPENING].partition(b"\r\n\r\n")
-        if b"upgrade: dqlite" in head[0].lower():
-            return "dqlite"
-        return "HTTP" if head[1] or len(data) >= MAX_OPENING else None
-    if len(data) < 8:
-        return None if any(word.startswith(data) for word in HANDSHAKES) else "other"
-    if data[:8] in HANDSHAKES:
-        # one word more tells a handshake from a LEADER request, whose header is the same bytes
-        return "dqlite" if len(data) == 8 or data[8:12] != bytes(4) else "frames"
-    if int.from_bytes(data[:8], "little") < 256 and (len(data) == 8 or _is_request_header(data[8:16])):
-        return "dqlite"  # a version no server knows
-    return "other"
-
-
-def _is_request_header(data: bytes) -> bool:
-    return (
-        len(data) == 8
-        and data[:4] != bytes(4)
-        and data[3] == 0
-        and data[4] < 20
-        and data[5] < 2
-        and data[6:] == b"\0\0"
-    )
-
-
+@dataclass(slots=True)
 class _Waiting:
     """Deliveries of a flow that is not decided yet."""
 
-    __slots__ = ("_begins", "_broken", "deliveries", "next_trial", "size")
-
-    def __init__(self) -> None:
-        self.deliveries: list[Delivery] = []
-        self.size = 0
-        self.next_trial = 4
-        self._begins: dict[Half, bytearray] = {}  # at most MAX_OPENING of it
-        self._broken: set[Half] = set()  # directions of which more is not what they begin with
+    deliveries: list[Delivery] = field(default_factory=list[Delivery])
+    size: int = 0
+    next_trial: int = 4
+    _begins: dict[Half, bytearray] = field(default_factory=dict[Half, bytearray])  # at most MAX_OPENING of it
+    _broken: set[Half] = field(default_factory=set[Half])  # of these, more is not what they begin with
 
     def add(self, delivery: Delivery) -> int:
         """Take one more; return what it counts."""
@@ -128,7 +104,7 @@ class DqliteFlows:
             half, what, data, size, time = delivery
             owner = half.flow.owner
             if type(owner) is Connection:
-                pieces.append(_new(Piece, (owner, half.tag, what, data, size, time or 0)))
+                pieces.append(new_tuple(Piece, (owner, half.tag, what, data, size, time or 0)))
             elif not half.flow.ignored:
                 pieces += self._wait(delivery)
         self._out.clear()
@@ -174,7 +150,7 @@ class DqliteFlows:
             begins = waiting.first(half)
             if begins and (found := opening(begins)) not in (None, "other", "frames"):
                 return half if found == "dqlite" else found
-            if begins and begins[:7] == b"HTTP/1.":
+            if begins and begins.startswith(HTTP_ANSWER):
                 return "HTTP"
         return self._try(flow, waiting)
 
@@ -199,13 +175,7 @@ class DqliteFlows:
         observer, score = Observer(midstream=True, count_rows=False), 0
         for half, what, data, size, _ in waiting.deliveries:
             side = Side.CLIENT if half is client else Side.SERVER
-            if what is What.DATA:
-                events = observer.receive(side, data)
-            elif what is What.GAP:
-                events = observer.receive_gap(side, size or None)
-            else:
-                events = observer.receive_eof(side)
-            for event in events:
+            for event in feed(observer, side, what, data, size):
                 if isinstance(event, Frame):
                     score += event.size if event.message is not None else -event.size
                 elif isinstance(event, Garbage):

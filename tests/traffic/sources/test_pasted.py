@@ -8,7 +8,7 @@ import textwrap
 import pytest
 
 from dqlitewire.traffic.errors import SourceError
-from dqlitewire.traffic.sources.texts import parse
+from dqlitewire.traffic.sources.pasted import parse
 
 DATA = b"\x04\x00\x00\x00\x03\x00\x00\x00test.db\x00" + bytes(64) + b"volatile\xff"
 

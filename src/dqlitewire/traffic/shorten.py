@@ -1,0 +1,20 @@
+"""Text for people, made to fit: cut to a width, on one line, counted."""
+
+from __future__ import annotations
+
+from dqlitewire.text import sanitize_for_log
+
+
+def elide(text: str, width: int) -> str:
+    """Cut text to a width, in the end."""
+    return text if len(text) <= width else text[: max(0, width - 1)] + "…"
+
+
+def one_line(sql: str) -> str:
+    """SQL text with its line ends and blanks folded."""
+    return sanitize_for_log(" ".join(sql.split()))
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,78 @@
+"""How a connection begins: the handshake words, the HTTP requests that may stand before them, frame headers.
+
+The client speaks first. Its stream begins with one word (8 bytes, little endian) that names the version of
+the protocol, or with an HTTP request that asks to upgrade to dqlite, behind whose answer the word follows:
+
+    01 00 00 00 00 00 00 00 | frames ...                the version of today
+    e5 3f 43 60 d7 4d 10 86 | frames ...                the one before 1.0
+    GET /x HTTP/1.1 .. Upgrade: dqlite .. CRLF CRLF | word | frames ...
+
+The server's stream begins with its first answer, or with the answer to the upgrade. The word of today is also
+the header of a LEADER request (one word of body, type 0, schema 0); what follows tells them apart: behind a
+handshake stands a frame, whose count of words is not 0, and behind that header the body, whose word is.
+"""
+
+from __future__ import annotations
+
+from dqlitewire.constants import PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY, WORD_SIZE
+from dqlitewire.header import HEADER
+from dqlitewire.messages import REGISTRY
+
+VERSIONS = (PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY)
+HANDSHAKES = tuple(version.to_bytes(WORD_SIZE, "little") for version in VERSIONS)
+MAX_VERSION = 255  # a first word above this is no version, except the legacy one
+HTTP_METHODS = (b"GET ", b"POST", b"PUT ", b"HEAD", b"DELE", b"OPTI", b"CONN", b"PATC", b"PRI ")
+HTTP_ANSWER = b"HTTP/1."
+HTTP_END = b"\r\n\r\n"  # of a head
+TLS_RECORD = b"\x16\x03"  # a ClientHello
+MAX_OPENING = 4096  # bytes that tell what a client opens with
+
+_SCHEMAS = frozenset(schema for message in REGISTRY.values() for schema in message.SCHEMAS)
+
+
+def is_upgrade(head: bytes) -> bool:
+    """Whether the head of an HTTP request asks to upgrade to dqlite."""
+    return b"upgrade: dqlite" in head.lower()
+
+
+def is_version(word: bytes) -> bool:
+    """Whether a word may be a handshake with a version that no server knows."""
+    return int.from_bytes(word[:8], "little") <= MAX_VERSION
+
+
+def is_header(data: bytes, is_request: bool) -> bool:
+    """Whether the first word may be the header of a frame of that direction: a known type and schema, zeros
+    where nothing stands."""
+    if len(data) < HEADER.size:
+        return False
+    _, code, schema, unused = HEADER.unpack_from(data)
+    return (is_request, code) in REGISTRY and schema in _SCHEMAS and not unused
+
+
+def opening(data: bytes) -> str | None:
+    """Name what a client opens a connection with.
+
+    Returns:
+        "dqlite", "TLS" or "HTTP"; "frames" where the handshake is missing; "other"; None while there are too
+        few bytes to tell.
+    """
+    if data[:2] == TLS_RECORD:
+        return "TLS"
+    if data[:4] in HTTP_METHODS:
+        head = data[:MAX_OPENING].partition(HTTP_END)
+        if is_upgrade(head[0]):
+            return "dqlite"
+        return "HTTP" if head[1] or len(data) >= MAX_OPENING else None
+    if len(data) < 8:
+        return None if any(word.startswith(data) for word in HANDSHAKES) else "other"
+    if data[:8] in HANDSHAKES:
+        # the word of today is also the header of a LEADER request, whose body begins with 0
+        return "dqlite" if len(data) == 8 or data[8:12] != bytes(4) else "frames"
+    if is_version(data) and (len(data) == 8 or _is_first_request(data[8:16])):
+        return "dqlite"
+    return "other"
+
+
+def _is_first_request(header: bytes) -> bool:
+    # of at least one word, and below 128 MiB
+    return is_header(header, is_request=True) and header[:4] != bytes(4) and header[3] == 0

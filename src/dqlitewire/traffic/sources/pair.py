@@ -1,0 +1,100 @@
+"""The two byte streams of one connection, recorded apart from each other, as one source.
+
+Two files tell nothing of the order between them. What the protocol says of it is enough: the client speaks
+first, and each request is answered before anything is read off the next one. So a request is taken from one
+stream and its answer from the other, in turn; an answer of several ROWS frames ends with the first frame that
+does not say that more follow. Where the streams stop making sense (a damaged header, another number of
+requests than answers), the rest of each follows as it is: pairing is the observer's business, and an order
+that may be wrong is only a worse reading.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from dqlitewire import ResponseType
+from dqlitewire.conversation import Side
+from dqlitewire.header import HEADER, ROW_PART, frame_size_at
+from dqlitewire.traffic.sources.direction import guess
+from dqlitewire.traffic.sources.inputs import ByteReader, Input, open_input
+from dqlitewire.traffic.sources.opening import HTTP_END, HTTP_METHODS
+from dqlitewire.traffic.sources.pieces import Connection, Piece, What
+from dqlitewire.traffic.sources.source import Source
+
+MAX_FRAME = 1 << 26
+MAX_HTTP_HEAD = 1 << 16
+
+
+def open_pair(
+    requests: str | os.PathLike[str] | bytes | BinaryIO, responses: str | os.PathLike[str] | bytes | BinaryIO
+) -> Source:
+    """Open the two byte streams of one connection, recorded apart from each other.
+
+    They carry no times and no order between them; an answer is put behind its request.
+
+    Args:
+        requests: what the client sent: a path, bytes, or a binary file.
+        responses: what the server sent.
+
+    Raises:
+        SourceError: one of them cannot be read.
+    """
+    inputs = [open_input(requests)]
+    try:
+        inputs.append(open_input(responses))
+    except BaseException:
+        inputs[0].close()
+        raise
+    source = Source(" + ".join(input.name for input in inputs), "pair", lambda _: _pair(*inputs))
+    source.inputs = inputs
+    return source
+
+
+def _pair(requests: Input, responses: Input) -> Iterator[Piece]:
+    begins = guess(requests.head(), Side.CLIENT)
+    connection = Connection(timed=False, bare=begins.bare)
+    asked, answered = ByteReader(requests.read), ByteReader(responses.read)
+    if not begins.bare and (preamble := _preamble(asked)):
+        yield Piece(connection, Side.CLIENT, What.DATA, preamble)
+        if preamble[:4] in HTTP_METHODS:  # then its answer and the handshake
+            yield Piece(connection, Side.SERVER, What.DATA, _preamble(answered))
+            yield Piece(connection, Side.CLIENT, What.DATA, _preamble(asked))
+    while request := _frame(asked):
+        yield Piece(connection, Side.CLIENT, What.DATA, request)
+        more = True
+        while more and (answer := _frame(answered)):
+            yield Piece(connection, Side.SERVER, What.DATA, answer)
+            more = HEADER.unpack_from(answer)[1] == ResponseType.ROWS and answer.endswith(ROW_PART)
+    for side, reader in ((Side.CLIENT, asked), (Side.SERVER, answered)):
+        while reader.need(1):
+            yield Piece(connection, side, What.DATA, reader.buffer[reader.position :])
+            reader.position = len(reader.buffer)
+        yield Piece(connection, side, What.END)
+
+
+def _preamble(reader: ByteReader) -> bytes:
+    """The handshake, or the head of an HTTP message, if the stream stands at one."""
+    if not reader.need(8):
+        return b""
+    size = 8
+    if reader.buffer[reader.position : reader.position + 4] in (*HTTP_METHODS, b"HTTP"):
+        reader.need(MAX_HTTP_HEAD)
+        end = reader.buffer.find(HTTP_END, reader.position, reader.position + MAX_HTTP_HEAD)
+        size = end + len(HTTP_END) - reader.position if end >= 0 else 0
+    data = reader.buffer[reader.position : reader.position + size]
+    reader.position += len(data)
+    return data
+
+
+def _frame(reader: ByteReader) -> bytes:
+    """The next frame; b"" if the rest holds none."""
+    if not reader.need(HEADER.size):
+        return b""
+    size = frame_size_at(reader.buffer, reader.position)
+    if size > MAX_FRAME or not reader.need(size):
+        return b""
+    data = reader.buffer[reader.position : reader.position + size]
+    reader.position += size
+    return data

@@ -1,0 +1,253 @@
+"""Read transcripts (`.dqt`; the format is told in `transcript`).
+
+Nothing that a line says is used before it is checked. A line that is skipped is a gap in the connection and
+direction that it names, as far as that can be read; in all of them otherwise, told where each goes on:
+
+    {"connection":1,"direction":"request","bytes":..}     what connection 1 said
+    {"connection":1,"direction":"response","by            cut off: a gap in the answers of connection 1
+    %&/(..                                                a gap in every stream that says more from here on
+    {"connection":2,"direction":"request","bytes":..}     first the gap that it was not told of, then this
+
+A gap keeps the observer from pairing answers with the wrong requests. Memory is bounded: one line of
+`MAX_LINE` bytes, and `MAX_CONNECTIONS` connections.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from dqlitewire.conversation import Side
+from dqlitewire.traffic.sources import transcript
+from dqlitewire.traffic.sources.inputs import ByteReader, Input
+from dqlitewire.traffic.sources.pieces import MAX_TIME, Connection, Piece, What
+from dqlitewire.traffic.sources.transcript import (
+    MAX_HEADER,
+    SIDE_OF,
+    check_header,
+    check_version,
+    is_readable,
+)
+
+MAX_CONNECTIONS = 20_000  # known at a time; the one that appeared first is forgotten
+MAX_NAME = 256  # characters of an endpoint
+
+
+def pieces(input: Input, damage: Callable[[str], None]) -> Iterator[Piece]:
+    """Yield what a transcript holds.
+
+    Args:
+        input: read from its first line on.
+        damage: told in words of each line that is skipped.
+    """
+    recorded = _Recorded()
+    for number, (raw, whole) in enumerate(_lines(ByteReader(input.read)), 1):
+        if number == 1:
+            check_header(raw)
+            continue
+        if not raw.strip():
+            continue
+        try:
+            yield from recorded.pieces(raw)
+        except (ValueError, ArithmeticError, RecursionError):
+            damage(f"line {number} is {'damaged' if whole else 'cut off'}; skipped")
+            yield from recorded.lose(raw)
+    yield from recorded.end()
+
+
+def _lines(reader: ByteReader) -> Iterator[tuple[bytes, bool]]:
+    """Yield each line of the input, and whether it is whole; of a long one the first `MAX_LINE` bytes."""
+    while reader.need(1):
+        taken = bytearray()
+        while True:
+            end = reader.buffer.find(b"\n", reader.position)
+            stop = len(reader.buffer) if end < 0 else end
+            part = reader.buffer[
+                reader.position : min(stop, reader.position + transcript.MAX_LINE + 1 - len(taken))
+            ]
+            reader.position = stop + (end >= 0)
+            if end >= 0 and not taken:
+                yield part, True
+                break
+            taken += part
+            if end >= 0 or not reader.need(1):
+                yield bytes(taken), end >= 0
+                break
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(name)  # NaN and its like are no JSON
+
+
+def _parsed(raw: bytes) -> dict[str, Any]:
+    """A line as an object.
+
+    Raises:
+        ValueError: it is none, or too large.
+        ArithmeticError: a number in it is too large for any.
+        RecursionError: it is nested too deep.
+    """
+    if not is_readable(raw):
+        raise ValueError("a long line")
+    line = json.loads(raw.decode(), parse_float=Decimal, parse_constant=_no_constant)
+    if not isinstance(line, dict):
+        raise ValueError("no object")
+    return line  # pyright: ignore[reportUnknownVariableType]
+
+
+_MISSING: Any = object()
+_MOST = 1 << 63
+
+
+def _value(line: Mapping[str, Any], key: str, *types: type, default: Any = _MISSING) -> Any:
+    """What a line says under a key, of one of the types; a number is at least 0 and below 2**63.
+
+    Raises:
+        ValueError: it does not say that.
+    """
+    value = line.get(key, default)
+    if type(value) not in types and value is not default:
+        raise ValueError(key)
+    if isinstance(value, (int, Decimal)) and not 0 <= value < _MOST:
+        raise ValueError(key)
+    if value is _MISSING:
+        raise ValueError(key)
+    return value
+
+
+def _time(line: Mapping[str, Any]) -> int | None:
+    """When a line was written, in nanoseconds; None if it does not know."""
+    time = _value(line, "time", int, Decimal, type(None))
+    if time is None:
+        return None
+    if time >= MAX_TIME // 1_000_000_000:
+        raise ValueError("time")
+    nanoseconds: int = round(time * 1_000_000_000)
+    return nanoseconds
+
+
+def _name(line: Mapping[str, Any], key: str) -> str:
+    """An endpoint; half a surrogate pair, which no output can take, is written out."""
+    text: str = _value(line, key, str, default="")[:MAX_NAME]
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+class _Recorded:
+    """The connections of one transcript; a writer that continued it counts anew."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._now: OrderedDict[int, Connection] = OrderedDict()
+        self._losses = 0  # lines that nobody knows the connection of
+        self._told: dict[tuple[Connection, Side], int] = {}  # how many of them each stream was told of
+
+    def pieces(self, raw: bytes) -> Iterator[Piece]:
+        """What a line says.
+
+        Raises:
+            ValueError, ArithmeticError, RecursionError: it is damaged.
+            SourceError: it begins a part of another version.
+        """
+        line = _parsed(raw)
+        if "dqt" in line:
+            check_version(_value(line, "dqt", int))
+            yield from self.end()
+            return
+        number, time = _value(line, "connection", int), _time(line)
+        event = _value(line, "event", str, default=None)
+        names = _name(line, "client"), _name(line, "server")
+        begins = {key: _value(line, key, bool, default=False) for key in ("midstream", "bare")}
+        piece = _PIECES[event](line) if event in _PIECES else None
+        connection = self._now.get(number)
+        if connection is None:
+            connection = yield from self._open(number, *names, **begins)
+        connection.timed = connection.timed or time is not None
+        if piece is not None:  # else "open", or what a later minor version may tell
+            side, what, data, size = piece
+            yield from self._owed(connection, side)
+            yield Piece(connection, side, what, data, size, time or 0)
+
+    def lose(self, raw: bytes) -> Iterator[Piece]:
+        """What a damaged line costs."""
+        start = raw[:MAX_HEADER]
+        found = _CONNECTION.search(start)
+        if found is None:
+            self._losses += 1
+            return
+        number = int(found[1])
+        connection = self._now.get(number)
+        if connection is None:
+            connection = yield from self._open(number, midstream=True)
+        side = _DIRECTION.search(start)
+        for lost in Side if side is None else [SIDE_OF[side[1].decode()]]:
+            yield Piece(connection, lost, What.GAP)
+
+    def end(self) -> Iterator[Piece]:
+        """The end of all connections."""
+        while self._now:
+            yield from self._forget()
+
+    def _open(
+        self, number: int, client: str = "", server: str = "", *, midstream: bool = False, bare: bool = False
+    ) -> Generator[Piece, None, Connection]:
+        if len(self._now) >= MAX_CONNECTIONS:
+            yield from self._forget()
+        self.count += 1
+        connection = self._now[number] = Connection(
+            self.count, client, server, midstream=midstream, bare=bare, timed=False
+        )
+        for side in Side:
+            self._told[connection, side] = self._losses
+        return connection
+
+    def _forget(self) -> Iterator[Piece]:
+        _, connection = self._now.popitem(last=False)
+        for side in Side:
+            yield from self._owed(connection, side)
+        for side in Side:
+            yield Piece(connection, side, What.END)
+            del self._told[connection, side]
+
+    def _owed(self, connection: Connection, side: Side) -> Iterator[Piece]:
+        """The gap that a stream was not told of."""
+        if self._told[connection, side] < self._losses:
+            self._told[connection, side] = self._losses
+            yield Piece(connection, side, What.GAP)
+
+
+_CONNECTION = re.compile(rb'"connection"\s*:\s*(\d{1,18})\b')
+_DIRECTION = re.compile(rb'"direction"\s*:\s*"(request|response)"')
+
+_Said = tuple[Side, What, bytes, int]
+
+
+def _said_data(line: Mapping[str, Any]) -> _Said:
+    data = base64.b64decode(_value(line, "bytes", str), validate=True)
+    return _side(line), What.DATA, data, 0
+
+
+def _said_gap(line: Mapping[str, Any]) -> _Said:
+    return _side(line), What.GAP, b"", _value(line, "lost", int, type(None)) or 0
+
+
+def _said_end(line: Mapping[str, Any]) -> _Said:
+    return _side(line), What.END, b"", 0
+
+
+def _side(line: Mapping[str, Any]) -> Side:
+    direction = _value(line, "direction", str)
+    if direction not in SIDE_OF:
+        raise ValueError("direction")
+    return SIDE_OF[direction]
+
+
+_PIECES: dict[str | None, Callable[[Mapping[str, Any]], _Said]] = {
+    None: _said_data,
+    "gap": _said_gap,
+    "end": _said_end,
+}

@@ -1,0 +1,169 @@
+"""Write transcripts (`.dqt`; the format is told in `transcript`)."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import io
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from dqlitewire.checks import checked_number, whole_bytes
+from dqlitewire.conversation import Side
+from dqlitewire.guard import Guarded, even_broken, guarded
+from dqlitewire.text import kind_of, shown
+from dqlitewire.traffic.errors import SourceError
+from dqlitewire.traffic.sources.pieces import MAX_TIME, Connection
+from dqlitewire.traffic.sources.transcript import DIRECTION_OF, VERSION, check_header, is_readable, json_line
+
+__all__ = ["TranscriptWriter"]
+
+
+class TranscriptWriter(Guarded):
+    """Appends to a transcript; every line is written at once.
+
+    After an interrupt or an error of the file nobody knows what stands at its end: the writer refuses further
+    use. Another one, made for the same path, goes on behind it.
+
+    Args:
+        path: made with mode 0600 if it is not there. One that is there is continued.
+        by: the name of the program that writes.
+        redacted: whether values were hidden before the bytes came here.
+
+    Raises:
+        SourceError: the file cannot be written, or is no transcript of this version.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], by: str = "dqlite-wire", redacted: bool = False) -> None:
+        super().__init__()
+        path = os.fspath(path)
+        try:
+            self._file = io.FileIO(path, "a+", opener=functools.partial(os.open, mode=0o600))
+        except OSError as error:
+            raise SourceError(f"{path}: {error.strerror}") from None
+        self._known: set[int] = set()
+        try:
+            self._begin(json.dumps({"dqt": VERSION, "by": by, "redacted": redacted}, separators=(",", ":")))
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _begin(self, header: str) -> None:
+        file = self._file.fileno()
+        size = os.fstat(file).st_size
+        if size:
+            check_header(os.pread(file, 4096, 0).partition(b"\n")[0])
+            if os.pread(file, 1, size - 1) != b"\n":
+                header = "\n" + header  # the last writer was cut off
+        self._write(header)
+
+    @guarded
+    def frame(
+        self,
+        connection: Connection,
+        side: Side,
+        data: bytes | bytearray | memoryview,
+        time: int | None,
+        fields: Mapping[str, Any],
+    ) -> None:
+        """Write bytes that passed: one whole frame, or what else a side sent.
+
+        The first line of a connection is preceded by one that tells its endpoints.
+
+        Args:
+            connection: where they passed; its number tells connections apart in the file.
+            side: who sent them.
+            data: the bytes; those of one direction, joined in order, are its stream.
+            time: when the first of them passed, in nanoseconds since 1970; None if nobody knows.
+            fields: what they are, for people and for `grep`: "type" first, then "schema", "fields", "note",
+                "error", as in `decode --json`. Of a line that would be too long, "fields" becomes null.
+
+        Raises:
+            TypeError: `data` is no bytes, `side` no Side, or `connection` no Connection.
+            ValueError: a time below 0, or from 2**63.
+            PoisonedError: an earlier call was interrupted, or failed at the file.
+            OSError: the file takes no more.
+        """
+        packed = base64.b64encode(whole_bytes(data)).decode()
+        self._tell(connection, time, {"direction": _direction(side), **fields, "bytes": packed})
+
+    @guarded
+    def gap(self, connection: Connection, side: Side, size: int | None, time: int | None) -> None:
+        """Write that bytes were lost.
+
+        Args:
+            connection: where.
+            side: who sent them.
+            size: how many; None if nobody knows.
+            time: when, in nanoseconds since 1970; None if nobody knows.
+
+        Raises:
+            ValueError: a size below 0, or a time below 0 or from 2**63.
+            PoisonedError: an earlier call was interrupted, or failed at the file.
+        """
+        if size is not None:
+            size = checked_number("size", size, 0, kind="an integer or None")
+        self._tell(connection, time, {"event": "gap", "direction": _direction(side), "lost": size})
+
+    @guarded
+    def end(self, connection: Connection, side: Side, time: int | None) -> None:
+        """Write that one side sends no more.
+
+        Args:
+            connection: where.
+            side: which.
+            time: when, in nanoseconds since 1970; None if nobody knows.
+
+        Raises:
+            ValueError: a time below 0, or from 2**63.
+            PoisonedError: an earlier call was interrupted, or failed at the file.
+        """
+        self._tell(connection, time, {"event": "end", "direction": _direction(side)})
+
+    @even_broken
+    def close(self) -> None:
+        """Close the file; once more does nothing."""
+        self._file.close()
+
+    def __enter__(self) -> TranscriptWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _tell(self, connection: Connection, time: int | None, fields: Mapping[str, Any]) -> None:
+        if time is not None:
+            time = checked_number("time", time, 0, MAX_TIME - 1)
+        if not isinstance(connection, Connection):
+            raise TypeError(f"got {kind_of(connection)}, a Connection is needed")
+        number = connection.number
+        line = json_line(time, {"connection": number, **fields})
+        if "fields" in fields and not is_readable(line.encode()):
+            # they are for people only
+            line = json_line(time, {"connection": number, **fields, "fields": None})
+        lines = [line]
+        if number not in self._known:
+            about = {
+                "connection": number,
+                "event": "open",
+                "client": connection.client,
+                "server": connection.server,
+                "midstream": connection.midstream,
+                "bare": connection.bare,
+            }
+            lines.insert(0, json_line(time, about))
+        self._write("\n".join(lines))
+        self._known.add(number)
+
+    def _write(self, lines: str) -> None:
+        rest = memoryview(lines.encode() + b"\n")
+        while rest:
+            rest = rest[self._file.write(rest) or 0 :]
+
+
+def _direction(side: Side) -> str:
+    if not isinstance(side, Side):
+        raise TypeError(f"got {shown(side)}, a Side is needed")
+    return DIRECTION_OF[side]
