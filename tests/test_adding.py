@@ -156,7 +156,7 @@ def test_a_message_is_an_enum_member_a_declaration_and_a_line_of_all(copy: Copy)
     assert wrong == "CHECKPOINT answered by EMPTY, allowed FAILURE or CHECKPOINTED"
     assert asked == "[20, 20]"
     pair = ("-m", "dqlitewire", "decode", "--requests", "client", "--responses", "server")
-    assert "db 7 main" in " ".join(copy.python(*pair).replace("'", "").split())
+    assert "CHECKPOINT db_id 7, name main" in " ".join(copy.python(*pair).replace("'", "").split())
     assert "def _frame(" in copy.python("-m", "dqlitewire.declare", "CheckpointedResponse")
     ran = copy.python(
         *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "heckpoint"),
