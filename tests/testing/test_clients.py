@@ -15,7 +15,7 @@ import pytest
 from dqlitewire.testing import DqliteCluster, DqliteServer, HazardKind
 from tests.downstream.published import GENERATIONS, SCENARIOS, expected, run
 from tests.real.fixtures import require
-from tests.real.nodes import KINDS, Node, clean_environment, command, missing
+from tests.real.nodes import PLAYED, Node, clean_environment, command, missing
 
 
 @pytest.fixture(params=["1.11.1", "1.18.1", "1.18.6"])
@@ -71,8 +71,8 @@ def shell(kind: str, address: str, *words: str, cwd: Path, text: str | None = No
 
 
 # trixie's shell sends every statement as QUERY_SQL, which 1.11.1 refuses for writes: both must refuse alike
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shell_kind", KINDS)
+@pytest.mark.parametrize("kind", PLAYED)
+@pytest.mark.parametrize("shell_kind", PLAYED)
 def test_go_shell(own_node: Callable[..., Node], tmp_path: Path, shell_kind: str, kind: str) -> None:
     require(missing(shell_kind))
     node = own_node(kind)
@@ -85,7 +85,7 @@ def test_go_shell(own_node: Callable[..., Node], tmp_path: Path, shell_kind: str
     assert ours == theirs
 
 
-@pytest.mark.parametrize("shell_kind", KINDS)
+@pytest.mark.parametrize("shell_kind", PLAYED)
 def test_go_shell_dumps_a_database_that_sqlite_reads(tmp_path: Path, shell_kind: str) -> None:
     require(missing(shell_kind))
     with DqliteServer() as server:
@@ -99,7 +99,7 @@ def test_go_shell_dumps_a_database_that_sqlite_reads(tmp_path: Path, shell_kind:
     dumped.close()
 
 
-@pytest.mark.parametrize("shell_kind", KINDS)
+@pytest.mark.parametrize("shell_kind", PLAYED)
 def test_go_shell_follows_the_leader(tmp_path: Path, shell_kind: str) -> None:
     require(missing(shell_kind))
     with DqliteCluster(3) as cluster:
