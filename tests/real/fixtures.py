@@ -5,7 +5,7 @@
 | `node_kind` | session, parametrised | every kind of `nodes.SERVERS` |
 | `real_node` | function | the shared one-node cluster of `node_kind` (a `Node`) |
 | `real_address` | function | its address |
-| `old_node` | function | the shared 1.11.1 node, for what only servers without schemas do |
+| `old_node` | function | the shared 1.11.1 node |
 | `new_node` | function, parametrised | the shared node of every other kind |
 | `real_nodes` | session | `real_nodes(kind)` gives the shared node of a kind |
 | `own_node` | function | `own_node(kind)` starts one for this test alone, which may abort it |
@@ -14,8 +14,8 @@
 
 A shared node must survive: never send it what aborts a server. If it dies all the same, the test that killed
 it fails with the node's last words, and the next test gets a new one. Without the servers these tests skip;
-with CI=true they fail instead, unless no mirror has the server. Failures on a release that the tables do not know
-are told apart by `moved.py`.
+with CI=true they fail instead, unless no mirror has the server. Failures on a release that the tables do not
+know are told apart by `moved.py`.
 """
 
 from __future__ import annotations
@@ -93,9 +93,7 @@ def _shared(request: pytest.FixtureRequest, nodes: SharedNodes, kind: str) -> It
 
 
 @pytest.fixture
-def real_node(
-    request: pytest.FixtureRequest, real_nodes: SharedNodes, node_kind: str
-) -> Iterator[Node]:
+def real_node(request: pytest.FixtureRequest, real_nodes: SharedNodes, node_kind: str) -> Iterator[Node]:
     yield from _shared(request, real_nodes, node_kind)
 
 

@@ -1,13 +1,13 @@
 """Servers whose release the tables do not know: what differs is told, and fails nothing.
 
-Debian forky moves, so that one day its packages are newer than the rows of `nodes.SERVERS`. Such a server runs with
-the newest rules; a test that fails on it counts as an expected failure, and the run ends with a table of them. They
-are the list of what to look at before the row's `release` is raised.
+Debian forky moves, so that one day its packages are newer than the rows of `nodes.SERVERS`. Such a server
+runs with the newest rules; a test that fails on it counts as an expected failure, and the run ends with a
+table of them: the list of what to look at before the row's `release` is raised.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import pytest
 
@@ -26,8 +26,8 @@ def note(request: pytest.FixtureRequest, kind: str) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
-) -> Iterator[pytest.TestReport] | pytest.TestReport:
-    report: pytest.TestReport = yield  # type: ignore[misc]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
     kinds = sorted(kind for kind in item.stash.get(_KINDS, ()) if moved(kind))
     if report.failed and kinds and call.excinfo is not None:
         what = ", ".join(f"{kind} is {moved(kind)}" for kind in kinds)
