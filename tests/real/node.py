@@ -1,8 +1,8 @@
 """Run one real dqlite or cowsql node in this process, through ctypes.
 
 Needs no compiler and nothing but the standard library. Prints "ready ADDRESS" once the node accepts
-Needs no compiler and nothing but the standard library. Prints "ready ADDRESS" once the node accepts
-connections; ends cleanly when stdin closes or on SIGTERM or SIGINT. Node id 1 bootstraps a one-node cluster by
+connections; ends cleanly when stdin closes or on SIGTERM or SIGINT. Node id 1 bootstraps a one-node cluster
+by itself; any other id waits until a leader adds it.
 """
 
 import argparse
