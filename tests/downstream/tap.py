@@ -43,6 +43,8 @@ class Tap:
                 except OSError:
                     client.close()
                     continue
+                for one in (client, node):
+                    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 wire: Wire = []
                 self.wires.append(wire)
                 self.start(self.relay, client, node, wire)

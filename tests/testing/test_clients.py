@@ -31,7 +31,7 @@ def test_published_clients(server: DqliteServer, release: str, scenario: str) ->
     assert run(release, scenario, server.address, "test.db") == expected(scenario, server.address)
 
 
-# all shells but one send every statement as QUERY_SQL, which 1.11.1 refuses for writes: both must refuse alike
+# all shells but one send every statement as QUERY_SQL; 1.11.1 refuses writes in that, and so must ours
 @pytest.mark.downstream
 @pytest.mark.parametrize("kind", PLAYED)
 @pytest.mark.parametrize("name", SHELLS)
