@@ -103,12 +103,16 @@ def missing(kind: str) -> str:
 
 def absent(kind: str) -> str:
     """Why no mirror has this kind, which is no fault of the machine; empty if that is not known."""
-    suite = SERVERS[kind].suite
+    return absent_package(SERVERS[kind].suite, SERVERS[kind].package)
+
+
+def absent_package(suite: str, package: str) -> str:
+    """The same for any package of a suite."""
     reason = tree(suite) / "absent"
     if reason.exists():
         return reason.read_text().strip()
-    if (tree(suite) / "releases").exists() and SERVERS[kind].package not in releases(suite):
-        return f"Debian {suite} has no package {SERVERS[kind].package}"
+    if (tree(suite) / "releases").exists() and package not in releases(suite):
+        return f"Debian {suite} has no package {package}"
     return ""
 
 
