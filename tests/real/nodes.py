@@ -203,6 +203,7 @@ class Node:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=clean_environment(),
+                cwd=self.folder,  # a name of a database may be a file's
             )
         assert self.process.stdout is not None
         ready, _, _ = select.select([self.process.stdout], [], [], START_TIMEOUT)
