@@ -90,7 +90,7 @@ class Keeper:
 def failover(kind: str, kills: int, database: str = "failover") -> Report:
     """Run the example over as many kills; raise unless it lost and doubled nothing."""
     began = time.monotonic()
-    count = EVERY * (kills + 1) - 100
+    count = EVERY * (kills + kills // 5 + 2)  # a kill that came late, on a busy machine, is left out
     leaders: list[str] = []
     killed = unknown = 0
     outcomes = ""
@@ -100,8 +100,10 @@ def failover(kind: str, kills: int, database: str = "failover") -> Report:
                 leaders.append(line.split()[1])
                 keeper.revive()
             elif line.endswith(" rows"):
-                # the example tells each hundred; the first of two is followed by a kill
-                if killed < kills and int(line.split()[0]) % EVERY == EVERY // 2:
+                # the example tells each hundred; the first of two is followed by a kill, unless it has not
+                # noticed the last one yet
+                due = int(line.split()[0]) % EVERY == EVERY // 2
+                if due and killed < kills and keeper.killed is None:
                     keeper.kill(cluster.node(leaders[-1]))
                     killed += 1
             elif line.startswith("key "):
@@ -111,7 +113,7 @@ def failover(kind: str, kills: int, database: str = "failover") -> Report:
         keeper.revive()
         with Session(cluster.leader().address, database) as session:
             rows = session.rows("SELECT key, text FROM entries ORDER BY key, rowid")
-    assert killed == kills
+    assert killed == kills, f"only {killed} kills came in time"
     assert len(leaders) > kills, f"{kills} kills, and only {len(leaders)} leaders were found"
     assert rows == [(key, f"row {key}") for key in range(count)], "a row is missing or there twice"
     return Report(
