@@ -44,17 +44,17 @@ from dqlitewire.traffic.stats import Statistics
 from tests.traffic import wire
 
 SMALL: dict[str, dict[str, int]] = {
-    "traffic.capture": {"BLOCK": 1 << 12, "MAX_INTERFACES": 40},
-    "conversation.exchange": {"MAX_KEPT": 1 << 14},
+    "traffic.sources.capture": {"BLOCK": 1 << 12, "MAX_INTERFACES": 40},
+    "conversation.observer.exchange": {"MAX_KEPT": 1 << 14},
     "traffic.flows": {"MAX_WAITING": 1 << 12, "MAX_WAITING_ALL": 1 << 15, "MAX_SERVERS": 40, "MAX_PORTS": 40},
     "traffic.items": {"MAX_HELD": 1 << 18, "LOOK": 1 << 13, "BLOCK": 1 << 12},
-    "conversation.observer": {
+    "conversation.observer.observer": {
         "MAX_OPEN": 40,
         "MAX_OPEN_BYTES": 1 << 14,
         "MAX_STATEMENTS": 40,
         "MAX_TEXTS": 1 << 14,
     },
-    "conversation.resync": {"CREDIT": 1 << 12},
+    "conversation.observer.resync": {"CREDIT": 1 << 12},
     "traffic.select": {"MAX_OPEN": 40, "MAX_BYTES": 1 << 14},
     "traffic.stats": {
         "MAX_STATEMENTS": 40,
@@ -63,8 +63,8 @@ SMALL: dict[str, dict[str, int]] = {
         "MAX_CONNECTIONS": 40,
         "MAX_OF_FAILURE": 9,
     },
-    "traffic.tcp": {"MAX_FLOWS": 40, "MAX_HELD": 1 << 14},
-    "traffic.transcript": {"MAX_CONNECTIONS": 40, "MAX_LINE": 1 << 13, "MAX_VALUES": 1 << 8},
+    "traffic.sources.tcp": {"MAX_FLOWS": 40, "MAX_HELD": 1 << 14},
+    "traffic.sources.transcript": {"MAX_CONNECTIONS": 40, "MAX_LINE": 1 << 13, "MAX_VALUES": 1 << 8},
 }
 UNITS = 200  # packets, lines or frames, far more than any of the bounds
 MEMORY = 3 << 20  # bytes: what is stated above, and the caches of the process
