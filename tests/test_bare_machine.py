@@ -15,7 +15,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-NEEDY = ["tests/traffic/sources/test_tcpdump.py", "tests/real", "tests/downstream", "tests/testing/test_clients.py"]
+NEEDY = [
+    "tests/traffic/sources/test_tcpdump.py",
+    "tests/real",
+    "tests/downstream",
+    "tests/testing/test_clients.py",
+]
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,15 @@ def test_known_steps(request: pytest.FixtureRequest, kind: str) -> None:
 
 @pytest.mark.real
 @pytest.mark.parametrize("kind", KINDS)
+def test_what_kills_with_the_next_write(request: pytest.FixtureRequest, kind: str) -> None:
+    note(request, kind)
+    require_server(kind)
+    findings, _ = try_steps(kind, [step("INSERT INTO t VALUES (3, 3) RETURNING a")])
+    assert [finding.verdict for finding in findings] == ["kills"]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_disk_is_looked_at(request: pytest.FixtureRequest, kind: str) -> None:
     note(request, kind)
     require_server(kind)

@@ -121,7 +121,7 @@ class Trial:
         finding = self._watched(step, database, name)
         if finding.verdict not in (HARMLESS, REFUSED, KILLS):
             # some die only when the connection is closed
-            finding = self.death(DYING) or finding
+            finding = self.death(DYING) or self.sickness() or finding
         if new := self.files() - self.known:
             self.known |= new
             listed = " ".join(sorted(new)).replace(database, "DATABASE")
@@ -139,6 +139,17 @@ class Trial:
             return Finding(HANGS, str(error) or "no answer")
         except (EOFError, ConnectionError) as error:
             return self.death(1.0) or Finding(POISONS_CONNECTION, str(error))
+
+    def sickness(self) -> Finding | None:
+        """Whether a node that lives serves nobody any more."""
+        try:
+            with self.connection() as another:
+                self.look_at_others(another)
+        except Wrong as wrong:
+            return wrong.finding
+        except (OSError, EOFError) as error:
+            return self.death(DYING) or Finding(POISONS_NODE, f"another connection: {error}")
+        return None
 
     def death(self, patience: float) -> Finding | None:
         """Whether the node is gone, or goes within so many seconds, and with which words."""
@@ -159,7 +170,9 @@ class Trial:
                 for sql in SCENE:
                     statement(own, EXEC_SQL, sql)
             said = self.take(own, step)
-            statement(own, EXEC_SQL, "ROLLBACK")  # what may have been begun
+            # only what was begun is ended: a ROLLBACK, or any read, heals what kills the node with a write
+            if step.sql.startswith(("BEGIN", "SAVEPOINT")):
+                statement(own, EXEC_SQL, "ROLLBACK")
             poisoned = self.writes(own) if name == database else ""
             self.look_at_others(other)
             if name == database:
