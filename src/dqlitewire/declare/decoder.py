@@ -40,7 +40,7 @@ def decoder(cls: Any, schema: int) -> Reader:
     stored = [field for field in cls.FIELDS if field.is_stored]
     fill = [f"$set_{f.name}($message, {'None' if f.since > schema else f.stored(schema)})" for f in stored]
     for field in stored:
-        body.names |= field.names()
+        body.names |= field.decoder_names()
     lines = [
         "def decode($frame, $end, $options):",
         "    try:",
@@ -73,7 +73,7 @@ class _Body:
         self.position = "8"  # an expression: where the next field begins
         group: list[Field] = []
         for field in fields:
-            self.names |= field.names()
+            self.names |= field.decoder_names()
             if field.format:
                 group.append(field)
                 continue

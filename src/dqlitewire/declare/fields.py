@@ -111,6 +111,14 @@ class Field:
         """Return what the lines of generated code refer to."""
         return {f"${one.__name__}": one for one in self.uses}
 
+    def encoder_names(self) -> dict[str, object]:
+        """Return what the lines of the encoder refer to, where that is imported at its first use."""
+        return self.names()
+
+    def decoder_names(self) -> dict[str, object]:
+        """Return what the lines of a decoder refer to, where that is imported at its first use."""
+        return self.names()
+
     # ---- the constructor
 
     def check(self, path: str) -> list[str]:

@@ -16,7 +16,6 @@ from ..exceptions import EncodeError
 from ..limits import DEFAULT_MAX_ROWS, Options
 from ..rows.read import read_rows
 from ..rows.row_types import RowTypes
-from ..rows.write import write_rows
 from ..scalars import U64, blob_bytes, pack_text
 from ..text import kind_of, shown
 from ..values import WireValue
@@ -117,6 +116,17 @@ class RowsResponse(Response, code=ResponseType.ROWS):
     @staticmethod
     def _read_frame(frame: bytes, end: int, options: Options) -> RowsResponse:
         return read_rows_response(frame, end, options)
+
+
+def _first_write_rows(message: RowsResponse, options: Options) -> list[bytes]:
+    """Import what writes rows, which clients never need, and take its place from the first use on."""
+    global write_rows
+    from ..rows.write import write_rows
+
+    return write_rows(message, options)
+
+
+write_rows = _first_write_rows
 
 
 def read_rows_response(frame: bytes, end: int, options: Options) -> RowsResponse:
