@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sys import modules as _loaded
+
 from . import constants, messages
 from .buffer import ReadBuffer, WriteBuffer
 from .codec import MessageDecoder, MessageEncoder, decode_message, encode_message
@@ -19,7 +21,6 @@ from .exceptions import (
 )
 from .later import attributes_of as _attributes_of
 from .limits import MAX_ADDRESS_SIZE, MAX_NODE_COUNT, Limits
-from .log import attach_null_handler as _attach_null_handler
 from .messages.base import Header, Message
 from .messages.responses import NodeInfo, sanitize_for_log, sanitize_server_text
 from .values import WireInput, WireValue
@@ -79,4 +80,7 @@ __all__ = [
 ]
 __all__ += constants.__all__
 
-_attach_null_handler()
+if "logging" in _loaded:  # else `log` does it with the first record
+    from .log import attach_null_handler as _attach_null_handler
+
+    _attach_null_handler()

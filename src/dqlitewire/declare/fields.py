@@ -25,11 +25,12 @@ from ..exceptions import EncodeError
 from ..limits import DEFAULT_LIMITS
 from ..scalars import pack_text
 from ..text import shown
-from .cursor import Cursor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Literal, NoReturn
+
+    from .cursor import Cursor
 
 __all__ = [
     "BODY",

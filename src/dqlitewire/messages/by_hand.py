@@ -9,8 +9,7 @@ from collections.abc import Mapping
 
 from ..checks import checked_items, checked_option, checked_rows, checked_text, checked_text_errors, choice_of
 from ..constants import NodeRole, ResponseType, ValueType
-from ..declare.cursor import Cursor
-from ..declare.declared import Value, checked_schema, fill, frame_around, slots_of
+from ..declare.declared import Value, checked_schema, fill, frame_around, read_as, slots_of
 from ..declare.fields import DERIVED, ByHand, by_hand, field, role, text, u64
 from ..exceptions import EncodeError
 from ..limits import DEFAULT_MAX_ROWS, Options
@@ -25,6 +24,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
+
+    from ..declare.cursor import Cursor
 
 __all__ = ["FilesResponse", "NodeInfo", "RowsResponse", "ServersResponse", "check_role_policy"]
 
@@ -264,10 +265,8 @@ class ServersResponse(Response, code=ResponseType.SERVERS):
         options = Options(unknown_role_policy=check_role_policy(unknown_role_policy))
         chosen = checked_option("format", format, (0, 1))
         frame = frame_around(data)
-        cursor = Cursor(frame, 8, len(frame), options, cls.__name__)
-        message = cls._read(cursor, chosen)
-        cursor.finish()
-        return message
+        read = cls._read if chosen else cls._read_without_roles
+        return read_as(read, cls.__name__, frame, len(frame), options)
 
     @classmethod
     def _read(cls, cursor: Cursor, format: int = 1) -> ServersResponse:
@@ -305,7 +304,11 @@ class ServersResponse(Response, code=ResponseType.SERVERS):
 
     @classmethod
     def _layouts(cls, version: int) -> tuple[Callable[[Cursor], object], ...]:
-        return (cls._read, lambda cursor: cls._read(cursor, format=0))
+        return (cls._read, cls._read_without_roles)
+
+    @classmethod
+    def _read_without_roles(cls, cursor: Cursor) -> ServersResponse:
+        return cls._read(cursor, format=0)
 
 
 class FilesResponse(Response, code=ResponseType.FILES):
