@@ -141,8 +141,8 @@ def _taken_fields(namespace: dict[str, Any], bases: tuple[type, ...]) -> list[Fi
             value.name = name
             _check_name(value, bases)
             fields.append(value)
-    for field in fields:
-        del namespace[field.name]
+    for one in fields:
+        del namespace[one.name]
     return fields
 
 
