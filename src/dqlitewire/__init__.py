@@ -35,12 +35,9 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = _attributes_of(
     __name__,
     {
-        "DEFAULT_MAX_RAW_MESSAGE": "truncate",
-        "RowMarker": "tuples",
-        "WireInput": "types",
-        "cap_raw_message": "truncate",
-        "tuples": "tuples",
-        "types": "types",
+        "dqlitewire.truncate": ("DEFAULT_MAX_RAW_MESSAGE", "cap_raw_message"),
+        "dqlitewire.tuples": ("RowMarker",),
+        "dqlitewire.types": ("WireInput",),
     },
 )
 

@@ -107,7 +107,8 @@ def _find_nul(data: bytes | memoryview, pos: int, end: int) -> int:
 
 def blob_bytes(value: Any, limit: int, path: str) -> bytes:
     """Return what a blob holds; a view must be one of bytes, since a larger item has no one order of them."""
-    if not issubclass(type(value), _BYTES_LIKE) and not is_mapped_file(type(value)):
+    kind: type[object] = type(value)
+    if not issubclass(kind, _BYTES_LIKE) and not is_mapped_file(kind):
         raise EncodeError(f"got {kind_of(value)}, bytes are needed", path=path)
     try:
         view = memoryview(value)
