@@ -339,10 +339,11 @@ _RETURN_VALUE = _return.__code__.co_code[-2:-1]
 def _reach_return(guard: Any) -> None:
     """Let each range of a function's exception table that ends before a RETURN reach over it."""
     code = guard.__code__
+    instructions = code.co_code  # made anew each time
     numbers = _unpacked(code.co_exceptiontable)
     for entry in range(0, len(numbers), 4):
         behind = 2 * (numbers[entry] + numbers[entry + 1])
-        if code.co_code[behind : behind + 1] == _RETURN_VALUE:
+        if instructions[behind : behind + 1] == _RETURN_VALUE:
             numbers[entry + 1] += 1
     guard.__code__ = code.replace(co_exceptiontable=_packed(numbers))
 
