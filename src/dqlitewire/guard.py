@@ -364,8 +364,9 @@ def _packed(numbers: list[int]) -> bytes:
     table = bytearray()
     for index, number in enumerate(numbers):
         start = len(table)
-        shifts = range(6 * (max(number.bit_length() - 1, 0) // 6), -1, -6)
-        table += bytes(number >> shift & 0x3F | (0x40 if shift else 0) for shift in shifts)
+        for shift in range(6 * ((number.bit_length() - 1) // 6), 0, -6):
+            table.append(number >> shift & 0x3F | 0x40)
+        table.append(number & 0x3F)
         if index % 4 == 0:  # the first byte of a range says so
             table[start] |= 0x80
     return bytes(table)

@@ -209,7 +209,7 @@ def _first_frame(self: Any, options: Options) -> bytes:
 def ensure_frame(cls: Any) -> None:
     """Generate the encoder of a message, if that was not done and none is written by hand."""
     if cls.__dict__.get("_frame") is _first_frame:
-        from .encoder import encoder
+        from .source import encoder
 
         cls._frame = cls.encode = encoder(cls)  # one function, without a call in between
 
