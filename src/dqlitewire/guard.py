@@ -345,10 +345,11 @@ _RETURN_VALUE = _return.__code__.co_code[-2:-1]
 def _reach_return(guard: Any) -> None:
     """Let each range of a function's exception table that ends before a RETURN reach over it."""
     code = guard.__code__
+    instructions = code.co_code  # made anew each time
     numbers = _unpacked(code.co_exceptiontable)
     for entry in range(0, len(numbers), 4):
         behind = 2 * (numbers[entry] + numbers[entry + 1])
-        if code.co_code[behind : behind + 1] == _RETURN_VALUE:
+        if instructions[behind : behind + 1] == _RETURN_VALUE:
             numbers[entry + 1] += 1
     guard.__code__ = code.replace(co_exceptiontable=_packed(numbers))
 
@@ -369,8 +370,9 @@ def _packed(numbers: list[int]) -> bytes:
     table = bytearray()
     for index, number in enumerate(numbers):
         start = len(table)
-        shifts = range(6 * (max(number.bit_length() - 1, 0) // 6), -1, -6)
-        table += bytes(number >> shift & 0x3F | (0x40 if shift else 0) for shift in shifts)
+        for shift in range(6 * ((number.bit_length() - 1) // 6), 0, -6):
+            table.append(number >> shift & 0x3F | 0x40)
+        table.append(number & 0x3F)
         if index % 4 == 0:  # the first byte of a range says so
             table[start] |= 0x80
     return bytes(table)

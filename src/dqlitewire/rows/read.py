@@ -14,8 +14,7 @@ from __future__ import annotations
 from ..exceptions import DecodeError
 from ..header import ROW_DONE, ROW_PART, row_header_size
 from ..scalars import read_text, read_value
-from ..tuples import read_row_types
-from .row_types import RowTypes
+from .row_types import RowTypes, read_row_types
 from .tiers import read_certain
 
 TYPE_CHECKING = False
