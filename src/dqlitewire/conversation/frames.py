@@ -14,10 +14,10 @@ from ..dispatch import REQUEST_TYPES
 from ..exceptions import DecodeError, EncodeError, without_trace
 from ..header import ROW_PART, frame_size_at, type_name
 from ..limits import checked_limits
-from ..messages import ServersResponse
+from ..messages import REQUESTS, ServersResponse
 from ..record import Record, record
 from ..text import kind_of
-from .table import PART, REQUESTS
+from .table import PART
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ class FrameReader:
 
 STRICT = FrameReader()
 # What dqlite's gateway does not handle: the codec has no reader for it in a stream.
-_OUTSIDE_GATEWAY = {int(kind): cls for kind, cls in REQUESTS.items() if kind not in REQUEST_TYPES}
+_OUTSIDE_GATEWAY = {code: cls for code, cls in REQUESTS.items() if code not in REQUEST_TYPES}
 
 
 def _db_id_size(cls: type[Request]) -> int:
@@ -228,4 +228,4 @@ def _db_id_size(cls: type[Request]) -> int:
     return calcsize(f"<{first.format}") if first.name == "db_id" else 0
 
 
-_DB_ID_SIZES = {int(kind): _db_id_size(cls) for kind, cls in REQUESTS.items()}
+_DB_ID_SIZES = {code: _db_id_size(cls) for code, cls in REQUESTS.items()}
