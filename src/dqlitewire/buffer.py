@@ -204,18 +204,30 @@ class ReadBuffer(Frames):
 
     @guarded
     def read_bytes(self, n: int) -> bytes | None:
-        """Take exactly `n` bytes; None while there are fewer."""
+        """Take bytes, whatever they are; None while there are fewer.
+
+        Args:
+            n: how many.
+        """
         n = checked_number("n", n, 0)
         return self._take(n) if len(self._data) >= n else None
 
     @guarded
     def peek_bytes(self, n: int) -> bytes | None:
-        """Return the next `n` bytes and leave them; None while there are fewer."""
+        """Return the next bytes and leave them; None while there are fewer.
+
+        Args:
+            n: how many.
+        """
         n = checked_number("n", n, 0)
         return bytes(self._data[:n]) if len(self._data) >= n else None
 
     def poison(self, error: BaseException) -> None:
-        """Refuse further use because of an error; the first one given stays."""
+        """Refuse further use until `reset`.
+
+        Args:
+            error: the reason, which each later `PoisonedError` names; the first one given stays.
+        """
         if not isinstance(error, BaseException):
             raise TypeError(f"got {kind_of(error)}, an exception is needed")
         self._break(error)
@@ -242,7 +254,11 @@ class WriteBuffer(Guarded):
 
     @guarded
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Append bytes."""
+        """Append bytes.
+
+        Args:
+            data: the bytes.
+        """
         try:
             self._data.__iadd__(data)  # as in `Frames.feed`
         except TypeError:
@@ -250,7 +266,11 @@ class WriteBuffer(Guarded):
 
     @guarded
     def write_padded(self, data: bytes | bytearray | memoryview) -> None:
-        """Append bytes and zeros up to a whole word of their own length."""
+        """Append bytes, and zeros up to a whole word.
+
+        Args:
+            data: the bytes; the words are counted from the first of them.
+        """
         data = whole_bytes(data)
         self._data += data + PADS[len(data) & 7]
 

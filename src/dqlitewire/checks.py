@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     BytesLike = bytes | bytearray | memoryview
 
 __all__ = [
+    "VERSIONS",
     "OptionError",
     "check_version",
     "checked_integer",
@@ -85,8 +86,11 @@ def checked_text_errors(value: object, name: str = "text_errors") -> str:
     return handler
 
 
+VERSIONS = (PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY)  # of the protocol, as a handshake names them
+
+
 def check_version(version: object) -> None:
-    if choice_of(version, (PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY)) is None:
+    if choice_of(version, VERSIONS) is None:
         raise HandshakeError(f"version {shown(version)}, allowed 1 and {PROTOCOL_VERSION_LEGACY:#x}")
 
 

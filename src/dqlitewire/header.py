@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HEADER",
+    "PAGE_SIZE",
     "ROW_DONE",
     "ROW_MARKERS",
     "ROW_PART",
@@ -40,6 +41,7 @@ __all__ = [
 HEADER = Struct("<IBBH")  # words of the body, type, schema, reserved
 ROW_DONE, ROW_PART = bytes([ROW_DONE_BYTE]) * WORD_SIZE, bytes([ROW_PART_BYTE]) * WORD_SIZE
 ROW_MARKERS = (ROW_DONE, ROW_PART)
+PAGE_SIZE = 4096  # bytes of header and body after which dqlite ends a ROWS frame (src/query.c: query__batch)
 
 
 def frame_size(words: int) -> int:

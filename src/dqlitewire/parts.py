@@ -36,7 +36,11 @@ class Span:
         name: the field's name, or that of a part of it.
         start: first byte, counted from the frame's start.
         end: first byte behind it.
+        value: the decoded value, None for a group or padding.
+        children: the parts, in wire order.
         error: why reading stopped here, for the root of a frame that could not be read whole.
+        source: where value and children are read from when they are asked for: the parts of the frame that
+            this is one of, and its kind among those of `_VALUES` and `_DIVIDED`.
     """
 
     __slots__ = ("_children", "_source", "_value", "end", "error", "name", "start")

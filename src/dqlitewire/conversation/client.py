@@ -51,9 +51,9 @@ from ..servers.failures import Outcome
 from ..servers.generation import Generation, judge_generation
 from .errors import wrong_answer
 from .events import Answered, Ended, Ending, Interrupted, Lost, Phase, Probed, Rows, SessionLost
-from .frames import STRICT
+from .frames import STRICT, is_roleless
 from .outcomes import failed, outcome_without_answer
-from .sending import Probe, SendingHalf, is_roleless
+from .sending import Probe, SendingHalf
 from .table import DONE, FAILURE, PART
 
 TYPE_CHECKING = False
@@ -195,6 +195,7 @@ class ClientConversation(SendingHalf):
             return False
         words, key = words_and_key(data)
         request, _, place, seen = self._queue[0]
+        # frame_size, without the call
         if size != 8 + 8 * words or key not in place.alone or seen is None or not seen.plain:
             return False
         try:

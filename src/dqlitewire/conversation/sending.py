@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 
 from ..codec import MessageEncoder, encoded
-from ..constants import HEADER_SIZE, RequestType
+from ..constants import RequestType
 from ..exceptions import DecodeError, EncodeError, StreamError
 from ..guard import Guarded, guarded
 from ..servers.generation import Generation, checked_generation, probe_generation
@@ -19,7 +19,7 @@ from ..sql.survey import SURVEYS, survey
 from ..text import shown
 from .events import Phase
 from .frame_log import frame_log as frame_logger
-from .frames import STRICT, RawRequest, whole_frame
+from .frames import STRICT, RawRequest, is_roleless, whole_frame
 from .hazard_check import (
     CHECKED_FIELDS,
     MAX_SAFE_BODY,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ..limits import Limits
     from .outcomes import Open
 
-__all__ = ["Probe", "SendingHalf", "is_roleless"]
+__all__ = ["Probe", "SendingHalf"]
 
 
 class Probe(RawRequest):
@@ -194,8 +194,3 @@ class SendingHalf(Guarded):
 
 def _no_request(message: object) -> EncodeError:
     return EncodeError(f"got {shown(message, 60)}, a request is needed")
-
-
-def is_roleless(request_frame: bytes) -> bool:
-    """Tell whether a request is a CLUSTER that asks for nodes without roles."""
-    return request_frame[4] == RequestType.CLUSTER and not any(request_frame[HEADER_SIZE:])

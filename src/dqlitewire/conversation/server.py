@@ -25,16 +25,17 @@ from ..codec import MessageEncoder
 from ..constants import PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
 from ..exceptions import DecodeError, HandshakeError, StreamError
 from ..guard import Guarded, bare, even_broken, guarded, guarded_steps
+from ..header import PAGE_SIZE
 from ..messages import EmptyResponse, LeaderResponse, ServersResponse
-from ..messages.base import Header
+from ..messages.base import framed
 from ..servers.generation import Generation, checked_generation
 from ..servers.refusals import forgiven, knows_type, refusal, schema_for
 from ..servers.releases import rules_of
-from .batches import PAGE_SIZE, batch_rows
+from .batches import batch_rows
 from .errors import wrong_answer
 from .events import Ended, Ending, Phase
 from .frame_log import frame_log as frame_logger
-from .frames import FrameReader, LazyFrame, answer_key, whole_frame
+from .frames import FrameReader, LazyFrame, answer_key, is_roleless, whole_frame
 from .incoming import BadHeader, Greeting, Incoming, Refused, RequestStream
 from .table import FIRST, UNKNOWN_REQUEST, Place, Turn
 
@@ -265,13 +266,8 @@ class ServerConversation(Guarded):
 
     def _encoded(self, message: Message) -> bytes:
         if isinstance(message, LeaderResponse) and self.version == PROTOCOL_VERSION_LEGACY:
-            body = LeaderResponse(0, message.address).encode_body_legacy()
-            return Header(len(body) // 8, message.MSG_TYPE).encode() + body
-        if (
-            isinstance(message, ServersResponse)
-            and self._frame[4:5] == _CLUSTER
-            and not any(self._frame[8:16])
-        ):
+            return framed(message.MSG_TYPE, [LeaderResponse(0, message.address).encode_body_legacy()])
+        if isinstance(message, ServersResponse) and self._place is not None and is_roleless(self._frame):
             return self._encoder.encode(ServersResponse(message.nodes, format=0))
         return self._encoder.encode(message)
 
@@ -389,4 +385,4 @@ class ServerConversation(Guarded):
 
 _DEAF = (Phase.MUTE, Phase.BROKEN)
 _ENDED = FIRST[RequestType.INTERRUPT].after[_EMPTY]
-_PREPARE, _CLUSTER = bytes((RequestType.PREPARE,)), bytes((RequestType.CLUSTER,))
+_PREPARE = bytes((RequestType.PREPARE,))

@@ -1,5 +1,4 @@
-"""What a server keeps for one connection, as the client can know it: database, prepared statements,
-transaction.
+"""What a server keeps for one connection, as far as the answers tell: database, statements, transaction.
 
 All of it goes when the node loses leadership (dqlite src/gateway.c: gateway__leader_close); the connection
 stays.
@@ -40,8 +39,12 @@ _ENDS = (("COMMIT",), ("END",), ("ROLLBACK",))
 def loses_session(failure: FailureResponse, request: Any = None) -> bool:
     """Tell whether a failure says that database, statements and transaction of the connection are gone.
 
-    A request for another database than the one that can be open, 0, gets "no database opened" whatever is
-    (dqlite src/gateway.c: LOOKUP_DB), which says nothing.
+    A request for another database than 0, the only one there can be, is answered "no database opened" in any
+    case (dqlite src/gateway.c: LOOKUP_DB), which therefore tells nothing.
+
+    Args:
+        failure: the answer.
+        request: what was sent.
     """
     if failure.code == SQLITE_NOTFOUND:
         return LEADER_LOST_DB_LOOKUP_SUBSTRING in failure.message and not getattr(request, "db_id", 0)
@@ -50,6 +53,10 @@ def loses_session(failure: FailureResponse, request: Any = None) -> bool:
 
 class Statement(Record):
     """A prepared statement: ids and parameter count as answered, and the text it was made from.
+
+    Args:
+        request: the PREPARE.
+        answer: the STMT that answered it.
 
     Attributes:
         db_id: the database it belongs to.
@@ -129,7 +136,11 @@ class Session(Record):
         self._set(False)
 
     def sent(self, request: Any) -> None:
-        """Note a request that will change the session."""
+        """Note a request whose answer will change the session.
+
+        Args:
+            request: what was sent.
+        """
         match request:
             case OpenRequest(name):
                 self.opening.append(name)
@@ -141,7 +152,12 @@ class Session(Record):
                 pass
 
     def answered(self, request: Any, answer: Any) -> None:
-        """Follow the database and the statements over an answer, a FAILURE included."""
+        """Follow the database and the statements over an answer.
+
+        Args:
+            request: what was sent.
+            answer: its answer, which may be a FAILURE.
+        """
         match request, answer:
             case OpenRequest(name), _:
                 del self.opening[:1]
@@ -159,23 +175,34 @@ class Session(Record):
                 pass
 
     def is_void(self, stmt_id: int) -> bool:
-        """Tell whether an id was finalized and a higher one is open, which servers do not survive.
+        """Tell whether a statement id was given and is free again: naming it kills the server.
 
-        An id below an open one was given before: the lowest free one is given (dqlite src/lib/registry.h).
+        Servers give the lowest free id (dqlite src/lib/registry.h), so one below an open id was given before.
+
+        Args:
+            stmt_id: the id.
         """
         if self.preparing or (stmt_id in self.statements and stmt_id not in self.closing):
             return False
         return any(other > stmt_id and other not in self.closing for other in self.statements)
 
     def text(self, request: Any) -> str | None:
-        """Return the SQL text behind a request that names a statement, where it is known."""
+        """Return the SQL text of the statement that a request runs, None if it runs none or an unknown one.
+
+        Args:
+            request: the request.
+        """
         if request.MSG_TYPE not in RUNS_STATEMENT:
             return None
         statement = self.statements.get(getattr(request, "stmt_id", -1))
         return None if statement is None else statement.sql
 
     def ran(self, seen: Survey) -> None:
-        """Follow the transaction over statements that have run."""
+        """Follow the transaction over statements that have run.
+
+        Args:
+            seen: what they do.
+        """
         for verb, name in zip(seen.verbs, seen.names, strict=True):
             if verb == "BEGIN":
                 self._set(True)
@@ -193,10 +220,15 @@ class Session(Record):
                     self._set(False)
 
     def failed(self, seen: Survey | None, code: int, message: str = "") -> None:
-        """Follow the transaction over a text that failed; which of its statements did, no answer says.
+        """Follow the transaction over a text that failed; no answer tells which of its statements did.
 
-        Whether a constraint rolls back is said by tables (ON CONFLICT) and triggers (RAISE) that only the
-        server knows; a foreign key never does.
+        Whether a violated constraint rolls the transaction back depends on tables (ON CONFLICT) and triggers
+        (RAISE) that only the server knows; a violated foreign key never does.
+
+        Args:
+            seen: what the text does, None if it is not known.
+            code: of the FAILURE.
+            message: of the FAILURE.
         """
         rolls_back = primary_sqlite_code(code) in _MAY_ROLL_BACK and code != SQLITE_CONSTRAINT_FOREIGNKEY
         if seen is None or seen.or_rollback or (not seen.plain and not seen.single):

@@ -54,7 +54,14 @@ class Turn(IntEnum):
 
 @record
 class Step(Record):
-    """One row of the table: in this turn of this request, this answer leads to that turn."""
+    """One row of the table.
+
+    Attributes:
+        request: the type of the request.
+        turn: the turn that it is in.
+        answer: what comes: the type of the answer, or for ROWS `DONE` or `PART`.
+        then: the turn that it is in afterwards.
+    """
 
     request: RequestType
     turn: Turn

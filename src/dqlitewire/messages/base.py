@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     F = TypeVar("F")
 
-__all__ = ["HEADER", "Header", "Message", "Request", "Response", "framed", "warn"]
+__all__ = ["Header", "Message", "Request", "Response"]
 
 
 def abstract(function: F) -> F:
@@ -61,6 +61,9 @@ class Header(Value):
     def decode(cls, data: bytes | bytearray | memoryview) -> Header:
         """Decode the first 8 bytes.
 
+        Args:
+            data: a frame, or its beginning.
+
         Raises:
             DecodeError: fewer than 8 bytes.
         """
@@ -90,13 +93,21 @@ class Message(metaclass=Declared):
 
     @abstract
     def encode_body(self) -> bytes:
-        """Encode the body, without header; a multiple of 8 bytes."""
+        """Encode the body, without header: whole words."""
         raise TypeError("encode_body is abstract")
 
     @classmethod
     @abstract
     def decode_body(cls, data: bytes, schema: int = 0) -> Self:
-        """Decode a body, without header."""
+        """Decode a body, with the default limits.
+
+        Args:
+            data: the body, without header.
+            schema: the layout, as the header's schema byte names it.
+
+        Raises:
+            DecodeError: an unknown schema, or bytes that are not a body of this message.
+        """
         raise TypeError("decode_body is abstract")
 
     def encode(self) -> bytes:

@@ -173,7 +173,14 @@ class LeaderResponse(Response, code=ResponseType.LEADER):
 
     @classmethod
     def decode_body_legacy(cls, data: bytes) -> LeaderResponse:
-        """Decode the answer to a client of the legacy protocol; the id is 0."""
+        """Decode the answer to a client of the legacy protocol; the id is 0.
+
+        Args:
+            data: the body, without header: the address alone.
+
+        Raises:
+            DecodeError: bytes that are no text, or a longer one than addresses are.
+        """
         frame = frame_around(data)
         return cls._legacy_reader(frame, len(frame), DEFAULT_OPTIONS)
 

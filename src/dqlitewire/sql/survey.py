@@ -34,6 +34,9 @@ _CACHED_TEXTS, _CACHED_SIZE = 512, 12_288  # bytes of a text and what was found 
 class Survey:
     """What the statements of a text do, as far as their tokens tell.
 
+    Args:
+        statements: the tokens of each statement, without blanks, comments and the semicolons between them.
+
     Attributes:
         verbs: the deciding keyword of each statement, upper case: ("BEGIN", "INSERT"). Behind WITH it is the
             verb of the statement, EXPLAIN is a verb itself, and ROLLBACK TO is "ROLLBACK TO".

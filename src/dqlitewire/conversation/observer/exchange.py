@@ -14,7 +14,7 @@ from ...servers.failures import Outcome, changes_something, explain_failure
 from ...servers.hazards import RUNS_STATEMENT
 from ...sql.survey import survey
 from ..events import Event, Side
-from ..frames import STRICT, FrameReader, LazyFrame
+from ..frames import STRICT, FrameReader, LazyFrame, statement_id
 from ..table import FIRST, UNKNOWN_REQUEST, Place
 
 TYPE_CHECKING = False
@@ -32,12 +32,14 @@ class Frame(LazyFrame, Event):
     Attributes:
         side: who sent it.
         offset: where it begins in the bytes of its side.
+        data: header and body.
         start: when its first byte came.
         end: when its last byte came.
         exchange: the exchange it belongs to, None until the observer has said.
         damaged: bytes of it were lost; `data` is what there is of it.
         version: the handshake of its connection, where that changes how it is read.
         servers_format: for SERVERS, the format that CLUSTER asked for.
+        reader: what decodes it.
     """
 
     side: Side
@@ -168,9 +170,9 @@ class Exchange(Event):
     @property
     def runs_statement(self) -> int | None:
         """The id of the prepared statement that the request runs, None for any other request."""
-        if self.request is None or self.request.data[4] not in RUNS_STATEMENT or self.request.size < 16:
+        if self.request is None or self.request.data[4] not in RUNS_STATEMENT:
             return None
-        return int.from_bytes(self.request.data[12:16], "little")
+        return statement_id(self.request.data)
 
     @property
     def request_bytes(self) -> int:

@@ -31,7 +31,7 @@ from ...guard import Guarded, guarded
 from ...limits import checked_cap
 from ...text import shown
 from ..events import Ending, Side
-from ..frames import FrameReader, answer_key
+from ..frames import FrameReader, answer_key, is_roleless
 from ..table import DONE, PART, Turn
 from .exchange import Exchange, Frame
 from .prepared import PreparedTexts
@@ -101,7 +101,11 @@ class Observer(Guarded):
         return tuple(self._queue)
 
     def offset(self, side: Side) -> int:
-        """Return how many bytes of a side have come out in events."""
+        """Return how many bytes of one side's stream have come out in events.
+
+        Args:
+            side: who sent them.
+        """
         return self._stream(side).offset
 
     @property
@@ -177,7 +181,14 @@ class Observer(Guarded):
 
     @guarded
     def finish(self, time: float = 0.0) -> list[Event]:
-        """Take the end of the capture: both sides end, and everything that is open comes out."""
+        """Take the end of the capture: both sides end, and everything that is open comes out.
+
+        Args:
+            time: when it ended.
+
+        Returns:
+            As `receive_eof`, for the client and then for the server.
+        """
         for side in (Side.CLIENT, Side.SERVER):
             self._end_side(side, time)
         return self._drained()
@@ -286,7 +297,7 @@ class Observer(Guarded):
         if kind == ResponseType.LEADER and self.version == PROTOCOL_VERSION_LEGACY:
             frame.version = PROTOCOL_VERSION_LEGACY
         elif kind == ResponseType.SERVERS and exchange.request is not None:
-            frame.servers_format = 1 if any(exchange.request.data[8:16]) else 0
+            frame.servers_format = 0 if is_roleless(exchange.request.data) else 1
         elif kind == ResponseType.ROWS and self._count_rows and exchange.row_count is not None:
             exchange.row_count += frame.rows
         exchange.add(frame, self._keep)
