@@ -12,10 +12,15 @@ from ..scalars import read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
     from ..limits import Options
     from ..parts import Parts
 
-__all__ = ["Cursor"]
+    T = TypeVar("T")
+
+__all__ = ["Cursor", "read_body"]
 
 
 class Cursor:
@@ -85,3 +90,13 @@ class Cursor:
     def finish(self) -> None:
         if self.pos != self.end:
             raise self.error("", f"got {self.end - self.pos} bytes behind the last field")
+
+
+def read_body(
+    read: Callable[[Cursor], T], path: str, frame: bytes, end: int, options: Options, schema: int = 0
+) -> T:
+    """Read the whole body of a frame with what reads from a cursor."""
+    cursor = Cursor(frame, 8, end, options, path, schema)
+    found = read(cursor)
+    cursor.finish()
+    return found

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, NoReturn, TypeVar, dataclass_transform
 
     from ..limits import Options
+    from .cursor import Cursor
     from .decoder import Reader as Reader
 
     T = TypeVar("T")
@@ -85,8 +86,9 @@ class Declared(type):
         shared: bool = False,
         **declaration: Any,
     ) -> Declared:
-        if any(hasattr(base, "FIELDS") for base in bases):
-            raise TypeError(f"{name} cannot be derived from a declared message")
+        for base in bases:
+            if "FIELDS" in base.__dict__:
+                raise TypeError(f"{name} cannot be derived from a declared message")
         fields = _taken_fields(namespace, bases)
         if shared:
             namespace["__slots__"], namespace["_shared"] = (), tuple(fields)
@@ -268,6 +270,13 @@ def fill(cls: type[T], values: tuple[object, ...]) -> T:
 def frame_around(data: bytes | bytearray | memoryview) -> bytes:
     """Put a blank header before a body, for readers that take whole frames."""
     return bytes(8) + whole_bytes(data)
+
+
+def read_as(read: Callable[[Cursor], T], path: str, frame: bytes, end: int, options: Options) -> T:
+    """Read a body in another way than its declaration says, with a reader of the message's own."""
+    from .cursor import read_body
+
+    return read_body(read, path, frame, end, options)
 
 
 def unknown_type(code: int, is_request: bool) -> DecodeError:

@@ -6,7 +6,7 @@ from struct import Struct
 from struct import error as struct_error
 
 from ..exceptions import DecodeError
-from .cursor import Cursor
+from .cursor import read_body
 from .fields import BODY, ByHand
 from .source import define, indented, setters
 
@@ -40,7 +40,7 @@ def decoder(cls: Any, schema: int) -> Reader:
     stored = [field for field in cls.FIELDS if field.is_stored]
     fill = [f"$set_{f.name}($message, {'None' if f.since > schema else f.stored(schema)})" for f in stored]
     for field in stored:
-        body.names |= field.names()
+        body.names |= field.decoder_names()
     lines = [
         "def decode($frame, $end, $options):",
         "    try:",
@@ -73,7 +73,7 @@ class _Body:
         self.position = "8"  # an expression: where the next field begins
         group: list[Field] = []
         for field in fields:
-            self.names |= field.names()
+            self.names |= field.decoder_names()
             if field.format:
                 group.append(field)
                 continue
@@ -100,10 +100,7 @@ class _Body:
 
 def read_plainly(cls: Any, schema: int, frame: bytes, end: int, options: Options) -> Any:
     """Decode field by field: the oracle of the generated decoder, and where its doubts are settled."""
-    cursor = Cursor(frame, 8, end, options, cls.__name__, schema)
-    message = cls._read(cursor)
-    cursor.finish()
-    return message
+    return read_body(cls._read, cls.__name__, frame, end, options, schema)
 
 
 def _plain_decoder(cls: Any, schema: int) -> Reader:

@@ -28,7 +28,7 @@ def encoder(cls: Any) -> Callable[..., bytes]:
     if cls._before_encoding is not None:
         lines.append("    self._before_encoding()")
     for field in cls.FIELDS:
-        names |= field.names()
+        names |= field.encoder_names()
     newer = [field for field in cls.FIELDS if field.since]
     for field in newer:
         older = [f for f in cls.FIELDS if f.since < field.since]

@@ -25,11 +25,12 @@ from ..exceptions import EncodeError
 from ..limits import DEFAULT_LIMITS
 from ..scalars import pack_text
 from ..text import shown
-from .cursor import Cursor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Literal, NoReturn
+
+    from .cursor import Cursor
 
 __all__ = [
     "BODY",
@@ -110,6 +111,14 @@ class Field:
     def names(self) -> dict[str, object]:
         """Return what the lines of generated code refer to."""
         return {f"${one.__name__}": one for one in self.uses}
+
+    def encoder_names(self) -> dict[str, object]:
+        """Return what the lines of the encoder refer to, where that is imported at its first use."""
+        return self.names()
+
+    def decoder_names(self) -> dict[str, object]:
+        """Return what the lines of a decoder refer to, where that is imported at its first use."""
+        return self.names()
 
     # ---- the constructor
 

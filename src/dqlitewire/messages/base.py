@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from ..checks import readable
 from ..constants import HEADER_SIZE
-from ..declare.cursor import Cursor
 from ..declare.declared import Declared, Value, checked_schema, fill, frame_around, reader_of, slots_of
 from ..declare.fields import DERIVED, u32, u64
 from ..exceptions import DecodeError, EncodeError
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, ClassVar, Self, TypeVar
 
+    from ..declare.cursor import Cursor
     from ..declare.fields import Field
 
     F = TypeVar("F")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from ..constants import NodeRole, RequestType, ResponseType
-from ..declare.cursor import Cursor
-from ..declare.declared import checked_schema, fill, frame_around
+from ..declare.declared import checked_schema, fill, frame_around, read_as
 from ..declare.fields import field, reserved, role, schema_byte, text, u32, u64
 from ..exceptions import EncodeError
 from ..limits import DEFAULT_OPTIONS, MAX_PARAM_COUNT
@@ -16,6 +15,8 @@ from .params import Params, ParamsRequest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ..declare.cursor import Cursor
 
 __all__ = [
     "AddRequest",
@@ -321,10 +322,11 @@ class DescribeRequest(Request, code=RequestType.DESCRIBE, answers=(ResponseType.
             return super().decode_body(data, schema)
         checked_schema(cls, schema)
         frame = frame_around(data)
-        cursor = Cursor(frame, 8, len(frame), DEFAULT_OPTIONS, cls.__name__)
-        message = fill(cls, (cursor.unsigned("format", 8),))
-        cursor.finish()
-        return message
+        return read_as(cls._read_any_format, cls.__name__, frame, len(frame), DEFAULT_OPTIONS)
+
+    @classmethod
+    def _read_any_format(cls, cursor: Cursor) -> DescribeRequest:
+        return fill(cls, (cursor.unsigned("format", 8),))
 
 
 class WeightRequest(Request, code=RequestType.WEIGHT, answers=(ResponseType.EMPTY,)):

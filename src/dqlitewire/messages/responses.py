@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from ..checks import checked_integer
-from ..constants import HEADER_SIZE, PROTOCOL_VERSION_LEGACY, ResponseType
-from ..declare.cursor import Cursor
-from ..declare.declared import fill, frame_around
+from ..constants import PROTOCOL_VERSION_LEGACY, ResponseType
+from ..declare.declared import fill, frame_around, read_as
 from ..declare.fields import DERIVED, Field, Text, field, ignored, padding, text, u32, u64
 from ..exceptions import EncodeError
 from ..limits import (
@@ -34,6 +33,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from ..declare.cursor import Cursor
 
 __all__ = [
     "DbResponse",
@@ -186,10 +187,7 @@ class LeaderResponse(Response, code=ResponseType.LEADER):
 
     @staticmethod
     def _legacy_reader(frame: bytes, end: int, options: Options) -> LeaderResponse:
-        cursor = Cursor(frame, HEADER_SIZE, end, options, "LeaderResponse")
-        message = LeaderResponse._read_legacy(cursor)
-        cursor.finish()
-        return message
+        return read_as(LeaderResponse._read_legacy, "LeaderResponse", frame, end, options)
 
     @classmethod
     def _read_legacy(cls, cursor: Cursor) -> LeaderResponse:

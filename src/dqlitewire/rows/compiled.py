@@ -40,9 +40,8 @@ from struct import Struct
 
 from ..generated import define
 from ..scalars import U64
-from ..tuples import row_header
 from ..values import FIXED, encoded_as, names_of
-from .row_types import key_of
+from .row_types import key_of, row_header
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ from ..constants import HEADER_SIZE, WORD_SIZE
 from ..exceptions import DecodeError
 from ..header import PAGE_SIZE, ROW_DONE, ROW_PART, row_header_size
 from ..scalars import read_text, read_value, text_size
-from ..tuples import read_row_types
-from .row_types import RowTypes
+from .row_types import RowTypes, read_row_types
 from .tiers import read_certain
 
 TYPE_CHECKING = False

@@ -44,9 +44,8 @@ from ..caches import Cache, Credit
 from ..exceptions import DecodeError
 from ..header import ROW_DONE, ROW_PART, row_header_size
 from ..scalars import DOUBLE, I64, U64
-from ..tuples import read_row_types, row_header
 from ..values import FIXED, UNPACK, encoded_as
-from .row_types import RowTypes, key_of
+from .row_types import RowTypes, key_of, read_row_types, row_header
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,14 +1,14 @@
 """Write parameter tuples: generated writers for the shapes that keep coming, value by value for the rest.
 
 Both give up at the first doubt (a number out of range, a NUL in text, a cap that may be exceeded), and
-`tuples.pack_params` encodes the same values or says what is wrong.
+`plain_params.pack_params` encodes the same values or says what is wrong.
 """
 
 from __future__ import annotations
 
 from ..scalars import NULL_CELL, PADS, TEXT_ENDS, U64
-from ..tuples import check_params_shape, pack_params, params_header
 from ..values import PACK
+from .plain_params import check_params_shape, pack_params, params_header
 from .shapes import CODES, DOUBTS, MAX_GENERATED, Shape, Shapes
 
 TYPE_CHECKING = False

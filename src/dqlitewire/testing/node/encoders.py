@@ -22,8 +22,8 @@ from typing import Any
 from dqlitewire.constants import ValueType
 from dqlitewire.generated import define
 from dqlitewire.header import PAGE_SIZE
+from dqlitewire.rows.row_types import row_header
 from dqlitewire.scalars import U64
-from dqlitewire.tuples import row_header
 from dqlitewire.values import BLOB, KINDS, PACK, TEXT
 
 __all__ = [
