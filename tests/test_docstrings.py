@@ -67,7 +67,9 @@ def described(name: str, thing: Any) -> Iterator[tuple[str, Any]]:
     for attribute in dir(thing):
         found = inspect.getattr_static(thing, attribute)
         method = getattr(found, "__func__", found)
-        if not attribute.startswith("_") and inspect.isfunction(method):
+        # An encoder that is generated at its first use has an argument more, for the package itself.
+        generated = getattr(method, "__module__", "") == "dqlitewire.generated"
+        if not attribute.startswith("_") and inspect.isfunction(method) and not generated:
             yield f"{name}.{attribute}", getattr(thing, attribute)
 
 

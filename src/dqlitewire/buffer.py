@@ -15,8 +15,8 @@ for each frame. Taking the next frame instead of asking again forgets that answe
     skip_message() -> False, _skip = 900   feed(900 bytes)   _skipped = True   skip_message() -> True
 
 Single owner and poison. Every method that changes something is `guarded`, as those of the decoder are
-(`guard.py`): one thread at a time, and an object whose stream has lost its meaning, through an error in the
-middle of a frame or an interrupt inside a method, raises `PoisonedError` until `reset()`. Nothing here
+(`guard.py`): one thread at a time, and an object whose stream cannot be followed further, after an error in
+the middle of a frame or an interrupt inside a method, raises `PoisonedError` until `reset()`. Nothing here
 catches `BaseException`: a method raises before it has changed anything.
 """
 
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 __all__ = ["ReadBuffer", "WriteBuffer"]
 
 _words = U32.unpack_from
-_FEW = 4096
+_SMALL = 4096  # bytes of a frame that is copied twice rather than through a view
 
 
-class Frames(Guarded):
+class FrameBuffer(Guarded):
     """Bytes waiting to be taken as frames: what buffer and decoder share."""
 
     __slots__ = ("_data", "_options", "_skip", "_skipped")
@@ -91,7 +91,7 @@ class Frames(Guarded):
             data: the bytes, cut anywhere; none add nothing, and do not end the stream.
 
         Raises:
-            PoisonedError: an earlier error left the stream without meaning.
+            PoisonedError: an earlier error has ended the use of the stream.
         """
         if self._skip:
             self._swallow(whole_bytes(data))
@@ -145,7 +145,7 @@ class Frames(Guarded):
     def _take(self, size: int) -> bytes:
         data = self._data
         # Two copies of a few bytes are quicker than a view of them and one copy.
-        taken = bytes(data[:size]) if size <= _FEW else b"".join((memoryview(data)[:size],))
+        taken = bytes(data[:size]) if size <= _SMALL else b"".join((memoryview(data)[:size],))
         del data[:size]
         self._skipped = False  # behind the skipped frame another is gone: the answer would be about that one
         return taken
@@ -165,7 +165,7 @@ class Frames(Guarded):
         return self._skip == 0
 
 
-class ReadBuffer(Frames):
+class ReadBuffer(FrameBuffer):
     """Reassemble frames from bytes in chunks of any size; owned by one thread or task at a time.
 
     Args:
@@ -260,7 +260,7 @@ class WriteBuffer(Guarded):
             data: the bytes.
         """
         try:
-            self._data.__iadd__(data)  # as in `Frames.feed`
+            self._data.__iadd__(data)  # as in `FrameBuffer.feed`
         except TypeError:
             self._data += whole_bytes(data)
 

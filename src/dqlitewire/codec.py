@@ -162,7 +162,7 @@ class MessageEncoder:
         limits: the other caps.
 
     Raises:
-        HandshakeError: a version nobody speaks.
+        HandshakeError: an unknown version.
         ValueError: a cap out of range.
     """
 

@@ -1,4 +1,4 @@
-"""From the type and schema of a header to what reads the frame.
+"""Find the decoder of a frame by the type and the schema in its header.
 
 A reader is a function of a whole frame, its size and the options; it is generated from the declaration of the
 message when the first frame of that type and schema comes (`declare/`). It is found by one dictionary, keyed

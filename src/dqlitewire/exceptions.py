@@ -117,6 +117,6 @@ class ServerFailure(ProtocolError):
 
 
 def without_trace(error: DecodeError) -> DecodeError:
-    """Return the error, to be kept: where it was raised would hold every caller and all that they hold."""
+    """Return an error that will be kept, without its traceback, which would keep the frames of callers."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)

@@ -38,7 +38,7 @@ def explain(
         root's `error` says why.
 
     Raises:
-        HandshakeError: a version nobody speaks.
+        HandshakeError: an unknown version.
         TypeError: `frame` is not bytes.
     """
     check_version(version)

@@ -71,5 +71,5 @@ _NAMES: tuple[dict[int, str], dict[int, str]] = (
 
 
 def type_name(code: int, is_request: bool) -> str:
-    """Return the name of a type code, `type N` for one that nobody knows."""
+    """Return the name of a type code, `type N` for an unknown one."""
     return _NAMES[is_request].get(code) or f"type {code}"

@@ -193,7 +193,7 @@ _NO_CAP = 1 << 64
 
 
 class Options:
-    """What a reader or writer goes by: `limits`, with None replaced by a number that no frame reaches.
+    """The options of a reader or writer: its limits, each None replaced by a number that no frame reaches.
 
     The keywords of the README win over `limits` where they differ from their defaults.
     """

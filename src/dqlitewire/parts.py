@@ -1,7 +1,8 @@
 """The parts of a frame, kept as positions: a frame of a million rows is explained in twice its size.
 
-While a frame is read, each part leaves where it begins and what kind it is: nine bytes. `Span`s are made of
-that when somebody looks, and read the frame again for value and children, so nothing is kept twice.
+While a frame is read, `Parts.note` keeps of each part where it begins and what kind it is: nine bytes. A
+`Span` is made from that when it is asked for; it reads its value and its children from the frame again, so
+that no value is kept.
 """
 
 from __future__ import annotations

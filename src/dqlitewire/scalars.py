@@ -10,11 +10,11 @@ writers of `rows/` are held against these in the tests, and hand over to them wh
 
 from __future__ import annotations
 
+from mmap import mmap
 from struct import Struct
 from struct import error as struct_error
 
 from .checks import checked_integer, checked_text
-from .constants import ValueType
 from .exceptions import DecodeError, EncodeError
 from .text import kind_of, shown
 from .values import BLOB, ENCODED_AS, INFERRED, KIND_OF, PACK, TEXT, TYPES_BY_CODE, UNPACK, allowed_codes
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from .constants import ValueType
     from .limits import Options
     from .values import Kind, WireValue
 
@@ -113,7 +114,7 @@ def _find_nul(data: bytes | memoryview, pos: int, end: int) -> int:
 
 def blob_bytes(value: Any, limit: int, path: str) -> bytes:
     """Return what a blob holds; a view must be one of bytes, since a larger item has no one order of them."""
-    if not issubclass(type(value), KIND_OF[ValueType.BLOB].sent_for):
+    if not issubclass(type(value), _BYTES_LIKE):
         raise EncodeError(f"got {kind_of(value)}, bytes are needed", path=path)
     try:
         view = memoryview(value)
@@ -125,6 +126,9 @@ def blob_bytes(value: Any, limit: int, path: str) -> bytes:
         if view.nbytes > limit:
             raise EncodeError(f"got {view.nbytes} bytes, at most {limit}", path=path, limit=limit)
         return value if type(value) is bytes else view.tobytes()
+
+
+_BYTES_LIKE = (bytes, bytearray, memoryview, mmap)
 
 
 def pack_blob(value: object, limit: int, path: str) -> bytes:

@@ -1,11 +1,11 @@
-"""The client's side: requests in, bytes out; bytes in, events out, each answer with the request it belongs
-to.
+"""The client's side: requests in, bytes out; bytes in, events out, each with the request it answers.
 
 The contract: the k-th answer belongs to the k-th request. `send` may be called while answers are open, as
-long as somebody goes on receiving. A frame that the table does not allow ends the conversation with an error
-that carries both frames; so does one that does not decode, and an interrupt (`guard.py`). After that, and
-after the end of the stream, the connection is of no use; `receive_eof` then says what became of the requests
-that have had no event. One owner at a time, as for the decoder.
+long as the answers are received meanwhile (a server that cannot write stops reading). A frame that the table
+does not allow ends the conversation with an error that carries both frames; so does one that does not decode,
+and an interrupt (`guard.py`). After that, and after the end of the stream, the connection cannot be used;
+`receive_eof` then returns what became of the requests that have had no event. One owner at a time, as for the
+decoder.
 
 The queue. A request that was sent is one entry `(request, frame, place, seen)` until it has ended: the object
 that was given, the frame, where it stands in the table, and what its SQL does (None if it has none, or one
@@ -25,11 +25,12 @@ request and each frame is asked once, when it may have changed, and kept in two 
     receive   general: feed -> table -> decode -> _ended -> session, events
               fast:    table -> the reader of the frame on the caller's bytes -> Answered
 
-Whoever changes the phase, the log, the session, `_in_run` or `_roleless` calls `_settle` afterwards; a flag
-that is wrongly False costs a microsecond, one that is wrongly True loses a check. The fast path of `receive`
-takes only bytes that are exactly one frame, while none wait, and only answers that are one frame and mean no
-more than themselves (`Place.alone`): no ROWS, no FAILURE, nothing behind an INTERRUPT. It never touches the
-decoder's buffer, and leaves queue and events as the general path does, so that the two mix freely.
+What changes the phase, the log, the session, `_in_row_stream` or `_roleless` must call `_settle` afterwards;
+a flag that is wrongly False costs a microsecond, one that is wrongly True loses a check. The fast path of
+`receive` takes only bytes that are exactly one frame, while none wait, and only answers that are one frame
+and change nothing but the queue (`Place.alone`): no ROWS, no FAILURE, nothing behind an INTERRUPT. It never
+touches the decoder's buffer, and leaves queue and events as the general path does, so that the two mix
+freely.
 
 Interrupts. A frame is taken from the stream before its event is in the list, and the list is lost if an
 interrupt strikes before the caller has it. `_unsaid` is therefore the list that `receive` is about to return,
@@ -212,8 +213,8 @@ class ClientConversation(SendingHalf):
         queue = self._queue
         entry = queue[0]
         request, _, place, seen = entry
-        if self._in_run:
-            self._in_run = False
+        if self._in_row_stream:
+            self._in_row_stream = False
             self._settle()
         if seen is None or not seen.plain or kind == FAILURE or place.is_draining:
             self._tell(entry, kind, message, events)
@@ -226,8 +227,8 @@ class ClientConversation(SendingHalf):
 
     def _part(self, message: Any, events: list[Event]) -> None:
         request, frame, place, seen = self._queue[0]
-        if not self._in_run:
-            self._in_run = True
+        if not self._in_row_stream:
+            self._in_row_stream = True
             self._queue[0] = (request, frame, place.after[PART], seen)
             self._settle()
         if place.is_draining:
@@ -239,7 +240,7 @@ class ClientConversation(SendingHalf):
         """Decode the next frame, None while it is incomplete."""
         if self._log is not None or self._roleless:
             return self._decode_specially()
-        return self._decode_next() if self._in_run else self._decode_first()
+        return self._decode_next() if self._in_row_stream else self._decode_first()
 
     def _decode_specially(self) -> Any:
         kind, size = self._waiting[4], self._decoder.pending_frame_size()
@@ -248,7 +249,7 @@ class ClientConversation(SendingHalf):
             frame = self._decoder.take_frame()
             message = None if frame is None else STRICT.read(frame, is_request=False, servers_format=0)
         else:
-            message = self._decode_next() if self._in_run else self._decode_first()
+            message = self._decode_next() if self._in_row_stream else self._decode_first()
         if self._log is not None and message is not None:
             self._log(False, kind, size, message)
         return message
@@ -337,7 +338,7 @@ class ClientConversation(SendingHalf):
         left = [*self._queue][told - taken if events else 0 :]
         if leftover:
             ending = Ending.MID_FRAME
-        elif self._in_run:
+        elif self._in_row_stream:
             ending = Ending.MID_ANSWER
         else:
             ending = Ending.UNANSWERED if left else Ending.CLEAN

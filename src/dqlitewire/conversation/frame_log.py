@@ -1,8 +1,8 @@
 """One elided line a frame through the standard `logging`, both directions, at DEBUG.
 
-`logging` is not imported here: while nobody has imported it, nobody has switched it on. Whether frames are
-logged is decided when a conversation is made, so that it costs one `is None` afterwards. Parameters, rows and
-files are counted, their values are never written; SQL text is, shortened.
+`logging` is not imported here: in a process that has not imported it no logger can be at DEBUG. Whether
+frames are logged is decided when a conversation is made, so that it costs one `is None` afterwards.
+Parameters, rows and files are counted, their values are never written; SQL text is, shortened.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ conversation makes of a frame that a server of its generation does not accept.
 
 from __future__ import annotations
 
-from ..buffer import Frames
+from ..buffer import FrameBuffer
 from ..checks import VERSIONS
 from ..constants import HEADER_SIZE, RequestType
 from ..header import frame_size_at
@@ -98,7 +98,7 @@ class Refused(Event):
     error: DecodeError | None
 
 
-class RequestStream(Frames):
+class RequestStream(FrameBuffer):
     """The bytes of one client, cut into handshake and request frames; guarded by its owner.
 
     Args:

@@ -1,4 +1,4 @@
-"""What the end of a request means for the client: the events of a FAILURE, the outcome without an answer."""
+"""How a request ends for the client: the events of a FAILURE, and the outcome if no answer comes."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class SendingHalf(Guarded):
         self._encoder = MessageEncoder(version, limits=limits)
         self._options = self._encoder._options
         self._queue: deque[Open] = deque()  # what was sent and has not ended
-        self._in_run = False  # the decoder is between two ROWS frames of a row stream
+        self._in_row_stream = False  # the decoder is between two ROWS frames of a row stream
         self._unlimited = self._options.max_message_size > MAX_SAFE_BODY
         self._roleless = False  # a CLUSTER was sent that is answered by nodes without roles
         self._sends_fast = self._receives_fast = False  # see `_settle`
@@ -182,7 +182,7 @@ class SendingHalf(Guarded):
         """Compute the flags of the fast path; to be called after whatever may change what they depend on."""
         plain = self._log is None and self._phase is Phase.OPEN
         self._sends_fast = plain and not (self._unlimited or self.session.in_memory)
-        self._receives_fast = plain and not (self._roleless or self._in_run)
+        self._receives_fast = plain and not (self._roleless or self._in_row_stream)
 
     def _check_phase(self) -> None:
         if self._phase is not Phase.NEW and self._phase is not Phase.OPEN:

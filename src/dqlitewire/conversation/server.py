@@ -20,39 +20,30 @@ A query and the INTERRUPT behind it are the exception to one at a time. The INTE
 
 from __future__ import annotations
 
-from ..checks import checked_number, readable
-from ..codec import MessageEncoder
-from ..constants import PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
+from ..checks import readable
+from ..constants import PROTOCOL_VERSION_LEGACY
 from ..exceptions import DecodeError, HandshakeError, StreamError
-from ..guard import Guarded, bare, even_broken, guarded, guarded_steps
+from ..guard import bare, even_broken, guarded
 from ..header import PAGE_SIZE
-from ..messages import EmptyResponse, LeaderResponse, ServersResponse
-from ..messages.base import framed
-from ..servers.generation import Generation, checked_generation
+from ..servers.generation import Generation
 from ..servers.refusals import forgiven, knows_type, refusal, schema_for
 from ..servers.releases import rules_of
-from .batches import batch_rows
-from .errors import wrong_answer
+from .answering import AnsweringHalf
 from .events import Ended, Ending, Phase
-from .frame_log import frame_log as frame_logger
-from .frames import FrameReader, LazyFrame, answer_key, is_roleless, whole_frame
-from .incoming import BadHeader, Greeting, Incoming, Refused, RequestStream
-from .table import FIRST, UNKNOWN_REQUEST, Place, Turn
+from .frames import FrameReader
+from .incoming import BadHeader, Greeting, Incoming, Refused
+from .table import FIRST, UNKNOWN_REQUEST, Turn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from typing import Any, NoReturn
+    from typing import Any
 
     from ..limits import Limits
-    from ..messages import Message
 
 __all__ = ["ServerConversation"]
 
-_EMPTY = int(ResponseType.EMPTY)
 
-
-class ServerConversation(Guarded):
+class ServerConversation(AnsweringHalf):
     """One connection of a client, without the socket.
 
     Args:
@@ -74,21 +65,12 @@ class ServerConversation(Guarded):
         page_size: int = PAGE_SIZE,
         frame_log: bool | None = None,
     ) -> None:
-        super().__init__()
-        self.generation = checked_generation(generation)
-        self.page_size = checked_number("page_size", page_size, 1)
-        self.version: int | None = None
+        super().__init__(generation, limits, page_size, frame_log)
         self._phase = Phase.NEW
         self._ended = False
         self._fault: Exception | None = None  # what the client did wrong
-        self.current: Any = None
-        self._encoder = MessageEncoder(limits=limits)
         self._reader = FrameReader(limits)
-        self._requests = RequestStream(self._encoder._options)
         self._feed = bare(self._requests.feed)
-        self._place: Place | None = None  # of the open request
-        self._frame = b""  # the open request
-        self._log = frame_logger("server", False, frame_log)
 
     @property
     def phase(self) -> Phase:
@@ -106,17 +88,6 @@ class ServerConversation(Guarded):
     def buffered(self) -> int:
         """Bytes received that are not part of a request handed out."""
         return self._requests.available()
-
-    @property
-    def answer_open(self) -> bool:
-        """Whether a request waits for its answer, or the rest of it."""
-        return self._place is not None
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether a query is open and the next request is an INTERRUPT."""
-        place = self._place
-        return place is not None and place.draining is not None and self._requests.has_interrupt
 
     # ------------------------------------------------------------------ requests
 
@@ -196,8 +167,8 @@ class ServerConversation(Guarded):
             complete.
 
         Raises:
-            HandshakeError: a version nobody speaks: close without a word.
-            DecodeError: a header or fixed fields that do not decode: close without a word.
+            HandshakeError: an unknown version: close the connection without an answer.
+            DecodeError: a header or fixed fields that do not decode: close it without an answer.
             StreamError: the request before is not answered yet.
         """
         if self._place is not None:
@@ -247,101 +218,6 @@ class ServerConversation(Guarded):
         self.current = refused
         return refused
 
-    # ------------------------------------------------------------------ answers
-
-    @guarded
-    def answer(self, message: Message) -> bytes:
-        """Return the bytes of an answer, or of one frame of it.
-
-        LEADER is laid out by the handshake and SERVERS by the format asked for.
-
-        Args:
-            message: the answer, or one frame of it.
-
-        Raises:
-            WrongAnswerError: the table does not allow it here; nothing has changed.
-            EncodeError: it cannot be encoded; nothing has changed.
-        """
-        return self._answer(self._encoded(message))
-
-    def _encoded(self, message: Message) -> bytes:
-        if isinstance(message, LeaderResponse) and self.version == PROTOCOL_VERSION_LEGACY:
-            return framed(message.MSG_TYPE, [LeaderResponse(0, message.address).encode_body_legacy()])
-        if isinstance(message, ServersResponse) and self._place is not None and is_roleless(self._frame):
-            return self._encoder.encode(ServersResponse(message.nodes, format=0))
-        return self._encoder.encode(message)
-
-    @guarded
-    def answer_frame(self, frame: bytes | bytearray | memoryview, *, unchecked: bool = False) -> bytes:
-        """Return `frame`, an answer that was encoded elsewhere, as bytes; only header and marker are read.
-
-        Args:
-            frame: exactly one frame, header included.
-            unchecked: let a wrong answer pass; it leaves the request open.
-
-        Raises:
-            EncodeError: it is not exactly one whole frame; nothing has changed.
-            WrongAnswerError: the table does not allow it here; nothing has changed.
-        """
-        return self._answer(whole_frame(frame, "answer"), unchecked)
-
-    def _answer(self, frame: bytes, unchecked: bool = False) -> bytes:
-        place = self._place
-        key = answer_key(frame)
-        then = None if place is None else place.after.get(key)
-        ends_both = then is None and key == _EMPTY and self.interrupted
-        if ends_both:
-            then = _ENDED
-        if then is None or frame[5] > self._schema_asked():
-            if unchecked:
-                return frame
-            raise wrong_answer(frame, place, self.current, None if place is None else self._frame)
-        if self._log is not None:
-            self._log(True, frame[4], len(frame), LazyFrame(frame, False).message)
-        if ends_both:
-            self._requests.next()  # the INTERRUPT
-        if then.ended:
-            self._place = self.current = None
-        else:
-            self._place = then
-        return frame
-
-    def _schema_asked(self) -> int:
-        """Return the highest schema that the answer may have: that of the request, for PREPARE alone."""
-        if self._frame[4:5] != _PREPARE:
-            return 0
-        return schema_for(_PREPARE[0], self._frame[5], rules_of(self.generation)) or 0
-
-    @guarded_steps
-    def rows(
-        self, column_names: Sequence[str], rows: Iterable[Sequence[Any]], *, typed: bool = False
-    ) -> Iterator[bytes]:
-        """Yield the frames of a result; an INTERRUPT that is seen between two of them ends it with EMPTY.
-
-        Args:
-            column_names: repeated in every frame.
-            rows: sequences of values; with `typed`, pairs of types and values (see `batch_rows`).
-            typed: whether the rows bring their types.
-
-        Raises:
-            WrongAnswerError: the open request cannot be answered by ROWS.
-        """
-        for message in batch_rows(column_names, rows, self.page_size, typed=typed):
-            if self.interrupted:
-                yield self.interrupt()
-                return
-            yield self.answer(message)
-
-    @guarded
-    def interrupt(self) -> bytes:
-        """Return the one EMPTY that answers the open query and the INTERRUPT behind it."""
-        return self._answer(self._encoded(EmptyResponse()))
-
-    @guarded
-    def abandon(self) -> None:
-        """Close the open request without an answer."""
-        self._place = self.current = None
-
     # ------------------------------------------------------------------ the end
 
     @guarded
@@ -379,10 +255,5 @@ class ServerConversation(Guarded):
             ending = Ending.CLEAN
         return Ended(ending, leftover)
 
-    def _refuse(self, broken_by: BaseException) -> NoReturn:
-        raise StreamError("the conversation is broken") from broken_by
-
 
 _DEAF = (Phase.MUTE, Phase.BROKEN)
-_ENDED = FIRST[RequestType.INTERRUPT].after[_EMPTY]
-_PREPARE = bytes((RequestType.PREPARE,))

@@ -1,4 +1,4 @@
-"""Generated code: what it looks like, and the door through which it comes.
+"""Generated code: what it looks like, and how it becomes a function of a declared class.
 
 The constructor, the encoder and the decoders of a message are Python source, written from its fields at the
 first use and compiled once. `python -m dqlitewire.declare ResultResponse` prints them; a debugger steps
@@ -30,7 +30,7 @@ through them and a traceback shows their lines (`dqlitewire.generated`). The dec
   raises, or fails `== g_end`.
 * What does not pass is decoded again by `g_plainly`, field by field with every bound tested. The plain
   decoder raises the error with its path and offset, or returns the message after all: a rare form, text with
-  another error handler, a value that the message has a word about. So a generated decoder needs no error
+  another error handler, a value that the message checks or logs. So a generated decoder needs no error
   texts, and it may refuse what is right, but never accept what is wrong. The tests hold both against each
   other, and run the generated ones with the plain ones taken away.
 

@@ -1,4 +1,4 @@
-"""Responses, server to client: the declarations (dqlite src/response.h), a few with a word of their own."""
+"""Responses, server to client: the declarations (dqlite src/response.h); ROWS, SERVERS, FILES: `by_hand`."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ _MAX_TAIL_OFFSET = MAX_TAIL_OFFSET
 #     '-- half-built rows: names, row ----------'-- code --'-- message -------------'  end
 #     start                                      at                              nul
 #
-# and whoever reads from the start sees code 1 and message "x". All versions since 1.11 do that, after QUERY,
-# QUERY_SQL, DUMP and CLUSTER; the bytes in front may be anything, so their meaning tells nothing.
+# and a reader that begins at the start finds code 1 and message "x". All versions since 1.11 do that, after
+# QUERY, QUERY_SQL, DUMP and CLUSTER. The bytes in front may be anything, so nothing can be told from them.
 #
 # What tells is where the text ends. The message is the last thing in the body: the NUL behind it and its
 # padding end with the body. So `at` is a word boundary at which a text that begins one word later has its
@@ -114,7 +114,7 @@ class FailureResponse(Response, code=ResponseType.FAILURE):
 
     Args:
         code: SQLite's extended code, or one of dqlite's own (from 1001 on).
-        message: the server's words.
+        message: the server's text.
     """
 
     code: int = u64()

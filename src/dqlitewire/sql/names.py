@@ -27,7 +27,7 @@ _BEFORE_NAME = frozenset(
     | {"SAVEPOINT", "RELEASE", "COLUMN", "ADD", "TO", "COLLATE", "CONSTRAINT", "AS"}
 )
 _QUERIES = frozenset({"SELECT", "WITH", "DELETE", "UPDATE"})
-# what may stand behind DEFAULT without being a value that somebody chose
+# what may stand behind DEFAULT and is no literal
 _DEFAULTS = frozenset(
     {"VALUES", "NULL", "TRUE", "FALSE", "CURRENT_TIME", "CURRENT_DATE", "CURRENT_TIMESTAMP"}
     | {"ON", "NOT", "DEFERRABLE"}  # behind SET DEFAULT
@@ -53,7 +53,7 @@ class Names:
         names: what stands as a name, quotes removed, in small letters.
         literals: what stands in quotes and is no name.
         hidden: the text, as long as it was, without what may be values in it.
-        in_doubt: nobody can tell names from values in some of it.
+        in_doubt: whether names cannot be told from values in some of it.
     """
 
     __slots__ = ("_values", "hidden", "in_doubt", "literals", "names")

@@ -109,7 +109,7 @@ class Exchange(Event):
         first_byte: when the answer began, None without one.
         last_byte: when the last byte of the answer came, None without one.
         ending: "open" until it is over, then "done", "failure", "interrupted", "unanswered", "raft", "orphan"
-            (an answer nobody asked for) or "wrong" (an answer that the request cannot get).
+            (an answer to no request) or "wrong" (an answer that the request cannot get).
         sql: the SQL text of the request, None where there is none or it was not seen; of a prepared statement
             the text of its PREPARE.
         place: where the request stands in the table.
@@ -151,7 +151,7 @@ class Exchange(Event):
 
     @property
     def label(self) -> str:
-        """The name of the request's type, or of the answer's if nobody asked."""
+        """The name of the request's type, or of the answer's if there is no request."""
         if self.request is not None:
             return self.request.type_name
         return self.answers[0].type_name if self.answers else "nothing"

@@ -1,4 +1,4 @@
-"""Follow somebody else's connection: bytes of both sides in, frames and exchanges out.
+"""Follow a connection between a client and a server: bytes of both sides in, frames and exchanges out.
 
 The contract: the k-th answer belongs to the k-th request, as the table says. An answer that its request
 cannot get ends the request as "wrong"; an answer to no request is an exchange of its own, an "orphan". Only
@@ -86,7 +86,7 @@ class Observer(Guarded):
         self._streams = {side: StreamReader(side, self._take, reader, limits, begin) for side in Side}
         self._client = self._streams[Side.CLIENT]
         self._queue: deque[Exchange] = deque()
-        self._orphan: Exchange | None = None  # an answer of several frames that nobody asked for
+        self._orphan: Exchange | None = None  # an answer of several frames to no request
         self._asked = 0  # bytes of requests that came since the open ones were counted
         self._prepared = PreparedTexts()
 

@@ -61,6 +61,7 @@ class StreamReader:
     Args:
         side: who sends these bytes.
         emit: is called with each Frame, Preamble, Garbage, Opaque and Gap, in the order of the bytes.
+        reader: decodes the messages of the frames when they are asked for.
         limits: caps for decoding; the cap of a frame also bounds what a header may announce.
         begin: what the stream begins with.
 
