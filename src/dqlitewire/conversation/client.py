@@ -33,10 +33,10 @@ touches the decoder's buffer, and leaves queue and events as the general path do
 freely.
 
 Interrupts. A frame is taken from the stream before its event is in the list, and the list is lost if an
-interrupt strikes before the caller has it. `_unsaid` is therefore the list that `receive` is about to return,
-and `_were_open` the length of the queue before; the event is appended first and the entry taken off the queue
-afterwards. So a broken conversation knows which events were never handed over, and `receive_eof` returns
-these first; a request is found in the list or in the queue, and one that is in both is counted once.
+interrupt strikes before the caller has it. `_undelivered` is therefore the list that `receive` is about to
+return, and `_open_before` the length of the queue before; the event is appended first and the entry taken off
+the queue afterwards. So a broken conversation knows which events were never handed over, and `receive_eof`
+returns these first; a request is found in the list or in the queue, and one that is in both is counted once.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ class ClientConversation(SendingHalf):
         self._decode_continuation: Callable[[], Any] = bare(decoder.decode_continuation)
         self._readers, self._read_options = decoder._readers, decoder._options
         self._discarded = 0  # frames of the request at the head, since an INTERRUPT was sent behind it
-        self._unsaid: list[Event] = []  # what `receive` is about to return, or was when it was interrupted
-        self._were_open = 0  # requests that were open when it began
+        self._undelivered: list[Event] = []  # what `receive` is to return, or was when interrupted
+        self._open_before = 0  # requests that were open when it began
         self._over = False  # `receive_eof` has accounted for all requests
 
     @property
@@ -129,15 +129,16 @@ class ClientConversation(SendingHalf):
         return self._over or not self._queue
 
     def _left(self, error: BaseException, method: Callable[..., Any]) -> None:
-        if self._error is None and not (method is _RECEIVE and self._is_unsaid(error)):
-            self._unsaid = []  # it has been handed over
+        """As `Guarded._left`; besides, forget `_undelivered` unless this error keeps it from the caller."""
+        if self._error is None and not (method is _RECEIVE and self._is_undelivered(error)):
+            self._undelivered = []
         super()._left(error, method)
         if method in (_RECEIVE, _RECEIVE_EOF) and not isinstance(error, ORDINARY):
-            self._over = False  # if it was about to say so, that has not arrived
+            self._over = False  # `receive_eof` must account again: what it returned was lost
 
-    def _is_unsaid(self, error: BaseException) -> bool:
+    def _is_undelivered(self, error: BaseException) -> bool:
         frame = frame_of(_RECEIVE, error)
-        return has_returned(error) if frame is None else frame.f_locals.get("events") is self._unsaid
+        return has_returned(error) if frame is None else frame.f_locals.get("events") is self._undelivered
 
     # ------------------------------------------------------------------ receiving
 
@@ -160,7 +161,7 @@ class ClientConversation(SendingHalf):
         """
         queue, waiting = self._queue, self._waiting
         events: list[Event] = []
-        self._were_open, self._unsaid = len(queue), events
+        self._open_before, self._undelivered = len(queue), events
         if self._receives_fast:
             if type(data) is bytes and queue and not waiting and self._receive_alone(data, events):
                 return events
@@ -217,7 +218,7 @@ class ClientConversation(SendingHalf):
             self._in_row_stream = False
             self._settle()
         if seen is None or not seen.plain or kind == FAILURE or place.is_draining:
-            self._tell(entry, kind, message, events)
+            self._add_events(entry, kind, message, events)
             self._settle()
         elif kind == DONE:
             events.append(Rows(request, message, True))
@@ -226,6 +227,7 @@ class ClientConversation(SendingHalf):
         queue.popleft()  # after the event is in the list, see the head of the module
 
     def _part(self, message: Any, events: list[Event]) -> None:
+        """Add the event of a ROWS frame with more to come; none if the query was interrupted."""
         request, frame, place, seen = self._queue[0]
         if not self._in_row_stream:
             self._in_row_stream = True
@@ -277,7 +279,7 @@ class ClientConversation(SendingHalf):
 
     # ------------------------------------------------------------------ what an answer means
 
-    def _tell(self, entry: Open, kind: int, message: Any, events: list[Event]) -> None:
+    def _add_events(self, entry: Open, kind: int, message: Any, events: list[Event]) -> None:
         request, _, place, seen = entry
         if place.is_draining:
             self._drained(entry, kind, message, events)
@@ -305,8 +307,8 @@ class ClientConversation(SendingHalf):
             if seen is None or not seen.plain:
                 self.session.unknown()
         elif kind == FAILURE:
-            (said, *others) = failed(entry, message, self.session, self.generation)
-            events += [Interrupted(request, discarded + 1, said.outcome), *others]
+            (failure, *others) = failed(entry, message, self.session, self.generation)
+            events += [Interrupted(request, discarded + 1, failure.outcome), *others]
         else:
             events.append(Interrupted(request, discarded + 1, Outcome.DONE))
             if seen is not None:
@@ -332,8 +334,8 @@ class ClientConversation(SendingHalf):
 
     def _end(self) -> list[Event]:
         leftover = len(self._waiting)
-        events = [] if self._error is None else self._unsaid.copy()
-        taken = self._were_open - len(self._queue)
+        events = [] if self._error is None else self._undelivered.copy()
+        taken = self._open_before - len(self._queue)
         told = sum(map(_ends_request, events))  # one more than were taken, if an interrupt came in between
         left = [*self._queue][told - taken if events else 0 :]
         if leftover:

@@ -106,7 +106,7 @@ class Failed(Event):
         failure: the answer.
         outcome: whether the request was executed.
         sql: the text of the statement that ran, where the request names one by its id.
-        generation: the oldest server that can have said it.
+        generation: the oldest server that can have sent it.
     """
 
     request: Message

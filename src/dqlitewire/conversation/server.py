@@ -109,7 +109,7 @@ class ServerConversation(AnsweringHalf):
             raise StreamError(f"the conversation is over: {Phase.ENDED.value}")
         if not data:
             self._end()
-        elif self._phase not in _DEAF:
+        elif self._phase not in _READS_NOTHING:
             self._feed(data)
 
     @guarded
@@ -126,12 +126,12 @@ class ServerConversation(AnsweringHalf):
             return self._greeting()
         if self._phase is not Phase.OPEN or self._place is not None:
             return None
-        said = self._requests.next()
-        if type(said) is bytes:
-            return self._incoming(said)
-        if isinstance(said, BadHeader):
+        found = self._requests.next()
+        if type(found) is bytes:
+            return self._incoming(found)
+        if isinstance(found, BadHeader):
             self._phase = Phase.BROKEN
-            return said
+            return found
         return None
 
     def _greeting(self) -> Greeting | None:
@@ -189,6 +189,7 @@ class ServerConversation(AnsweringHalf):
         raise self._fault
 
     def _judged(self, frame: bytes) -> Any:
+        """Return the message of a request frame, or a Refused, as a server of this generation does."""
         kind = frame[4]
         rules = rules_of(self.generation)
         schema = schema_for(kind, frame[5], rules)
@@ -207,14 +208,15 @@ class ServerConversation(AnsweringHalf):
         return request
 
     def _refused(self, frame: bytes, error: DecodeError | None) -> Refused:
-        said = refusal(frame[4], frame[5], error, rules_of(self.generation))
-        if said is None:
+        """Refuse a request; raise its error where a server answers nothing because it does not decode."""
+        answer = refusal(frame[4], frame[5], error, rules_of(self.generation))
+        if answer is None:
             self._place = None
             self._phase = Phase.MUTE if error is None else Phase.BROKEN
             if error is not None:
                 self._fault = error
                 raise error
-        refused = Refused(frame, said, error)
+        refused = Refused(frame, answer, error)
         self.current = refused
         return refused
 
@@ -256,4 +258,4 @@ class ServerConversation(AnsweringHalf):
         return Ended(ending, leftover)
 
 
-_DEAF = (Phase.MUTE, Phase.BROKEN)
+_READS_NOTHING = (Phase.MUTE, Phase.BROKEN)

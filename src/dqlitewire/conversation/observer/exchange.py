@@ -35,7 +35,7 @@ class Frame(LazyFrame, Event):
         data: header and body.
         start: when its first byte came.
         end: when its last byte came.
-        exchange: the exchange it belongs to, None until the observer has said.
+        exchange: the exchange it belongs to, None until the observer has found it.
         damaged: bytes of it were lost; `data` is what there is of it.
         version: the handshake of its connection, where that changes how it is read.
         servers_format: for SERVERS, the format that CLUSTER asked for.

@@ -66,7 +66,7 @@ class StreamReader:
         begin: what the stream begins with.
 
     Attributes:
-        version: what the client's handshake said, None before it or without one.
+        version: that of the client's handshake, None before it or without one.
         lossy: bytes were lost or made no sense, so that a frame may be missing.
         ended: the side has ended its stream.
     """
