@@ -23,22 +23,21 @@ from .later import attributes_of as _attributes_of
 from .limits import MAX_ADDRESS_SIZE, MAX_NODE_COUNT, Limits
 from .messages.base import Header, Message
 from .messages.responses import NodeInfo, sanitize_for_log, sanitize_server_text
-from .values import WireInput, WireValue
+from .values import WireValue
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import tuples, types
     from .truncate import DEFAULT_MAX_RAW_MESSAGE, cap_raw_message
     from .tuples import RowMarker
+    from .types import WireInput
 
 __getattr__, __dir__ = _attributes_of(
     __name__,
     {
-        "DEFAULT_MAX_RAW_MESSAGE": "truncate",
-        "RowMarker": "tuples",
-        "cap_raw_message": "truncate",
-        "tuples": "tuples",
-        "types": "types",
+        "dqlitewire.truncate": ("DEFAULT_MAX_RAW_MESSAGE", "cap_raw_message"),
+        "dqlitewire.tuples": ("RowMarker",),
+        "dqlitewire.types": ("WireInput",),
     },
 )
 

@@ -35,6 +35,7 @@ __all__ = [
     "checked_text",
     "checked_text_errors",
     "choice_of",
+    "is_mapped_file",
     "is_sequence",
     "readable",
     "whole_bytes",
@@ -166,12 +167,13 @@ def is_sequence(kind: type[Any]) -> bool:
     """Tell whether objects of a class are taken for values in an order."""
     if kind is list or kind is tuple:
         return True
-    if issubclass(kind, _NO_SEQUENCES) or _is_mapped_file(kind):
+    if issubclass(kind, _NO_SEQUENCES) or is_mapped_file(kind):
         return False
     return getattr(kind, "__iter__" if hasattr(kind, "__iter__") else "__getitem__", None) is not None
 
 
-def _is_mapped_file(kind: type[Any]) -> bool:
+def is_mapped_file(kind: type[Any]) -> bool:
+    """Tell whether objects of a class are mapped files, which hold bytes and are no sequence of values."""
     loaded: Any = modules.get("mmap")  # not imported here: it is a shared library of its own
     return loaded is not None and issubclass(kind, loaded.mmap)
 

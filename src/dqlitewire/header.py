@@ -65,8 +65,8 @@ def types_of(is_request: bool) -> type[IntEnum]:
 
 
 _NAMES: tuple[dict[int, str], dict[int, str]] = (
-    {int(code): code.name for code in ResponseType},
-    {int(code): code.name for code in RequestType},
+    {code: name for name, code in ResponseType.__members__.items()},
+    {code: name for name, code in RequestType.__members__.items()},
 )
 
 

@@ -18,24 +18,28 @@ __all__ = ["attributes_of"]
 
 
 def attributes_of(
-    package: str, names: dict[str, str]
+    package: str, names: dict[str, tuple[str, ...]]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return `__getattr__` and `__dir__` of a package.
 
     Args:
         package: its name.
-        names: the module that has each name, relative to the package; that is the value where they are equal.
+        names: the full name of each module, and the names that the package has from there. A module that is
+            the package's own is an attribute itself.
     """
+    module_of = {name: module for module, found in names.items() for name in found}
+    inside = f"{package}."
+    module_of |= {module.removeprefix(inside): module for module in names if module.startswith(inside)}
 
     def __getattr__(name: str) -> Any:
-        if name not in names:
+        if name not in module_of:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        module = __import__(f"{package}.{names[name]}", fromlist=(name,))
-        value = module if names[name] == name else getattr(module, name)
+        module = __import__(module_of[name], fromlist=("*",))
+        value = module if module_of[name] == inside + name else getattr(module, name)
         setattr(modules[package], name, value)
         return value
 
     def __dir__() -> list[str]:
-        return sorted({*vars(modules[package]), *names})
+        return sorted({*vars(modules[package]), *module_of})
 
     return __getattr__, __dir__

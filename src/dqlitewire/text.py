@@ -64,18 +64,15 @@ def sanitize_for_log(s: str) -> str:
 # Letters and marks that `isprintable` lets pass though nothing is seen of them: joiners, fillers of Hangul
 # and Mongolian, variation selectors. (Not U+FE0F, which colours the emoji before it.)
 _UNSEEN = frozenset(
-    chr(point)
-    for first, last in (
-        (0x034F, 0x034F),
-        (0x115F, 0x1160),
-        (0x17B4, 0x17B5),
-        (0x180B, 0x180F),
-        (0x3164, 0x3164),
-        (0xFE00, 0xFE0E),
-        (0xFFA0, 0xFFA0),
-        (0xE0100, 0xE01EF),
+    map(
+        chr,
+        (
+            *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0),
+            *range(0x180B, 0x1810),
+            *range(0xFE00, 0xFE0F),
+            *range(0xE0100, 0xE01F0),
+        ),
     )
-    for point in range(first, last + 1)
 )
 _VISIBLE = {
     "\n": "\\n",

@@ -45,7 +45,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .values import WireInput, WireValue
+    from .types import WireInput
+    from .values import WireValue
 
 __all__ = [
     "RowMarker",

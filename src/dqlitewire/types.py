@@ -28,7 +28,7 @@ from .scalars import (
     type_of_code,
 )
 from .text import shown
-from .values import WireInput, WireValue, allowed_codes
+from .values import WireValue, allowed_codes
 
 __all__ = [
     "NULL_CELL_WIDTH",
@@ -53,6 +53,8 @@ __all__ = [
 
 _MAX_BLOB_SIZE = MAX_BLOB_SIZE
 _MAX_TEXT_VALUE_SIZE = MAX_TEXT_VALUE_SIZE
+
+WireInput = bool | int | float | str | bytes | bytearray | memoryview | mmap | None
 
 NULL_CELL_WIDTH = 8
 

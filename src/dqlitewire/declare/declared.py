@@ -95,24 +95,30 @@ class Declared(type):
         elif fields or declaration:
             for base in bases:
                 shared_fields: tuple[Field, ...] = getattr(base, "_shared")  # noqa: B009  (for type checkers)
-                fields += shared_fields
-            if len({one.name for one in fields}) < len(fields):
-                raise TypeError(f"{name} declares a field that its base declares")
+                if shared_fields:
+                    fields += shared_fields
+                    if len({one.name for one in fields}) < len(fields):
+                        raise TypeError(f"{name} declares a field that its base declares")
             _declare_fields(namespace, fields)
         if declaration:
             _declare_message(namespace, **declaration)
+        # What abc.ABCMeta does, without its slower isinstance and class creation. Attributes of a class are
+        # looked up slowly the first time, so a class is asked for none if its bases have no abstract method.
+        abstract = [*namespace.get("_abstract", ())]
+        for base in bases:
+            abstract += getattr(base, "__abstractmethods__", ())
+        namespace["__abstractmethods__"] = frozenset()
         cls = super().__new__(mcs, name, bases, namespace)
+        if abstract:
+            cls.__abstractmethods__ = frozenset(
+                n for n in abstract if getattr(getattr(cls, n), "__isabstractmethod__", False)
+            )
         if declaration:
             REGISTRY[cls.IS_REQUEST, declaration["code"]] = cls
-        # What abc.ABCMeta does, without its slower isinstance and class creation.
-        names: tuple[str, ...] = getattr(cls, "_abstract", ())
-        cls.__abstractmethods__ = frozenset(
-            n for n in names if getattr(getattr(cls, n), "__isabstractmethod__", False)
-        )
         return cls
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **_: Any) -> None:
-        super().__init__(name, bases, namespace)
+        pass  # `type` would refuse the keywords
 
     if TYPE_CHECKING:
         IS_REQUEST: bool
@@ -130,21 +136,24 @@ _OF_MESSAGES = frozenset({"ANSWERS", "FIELDS", "MSG_TYPE", "SCHEMAS", "_readers"
 def _taken_fields(namespace: dict[str, Any], bases: tuple[type, ...]) -> list[Field]:
     """Take the fields out of a class to be, and tell them their names."""
     fields: list[Field] = []
-    for name, value in [*namespace.items()]:
+    for name, value in namespace.items():
         if isinstance(value, Field):
             value.name = name
             _check_name(value, bases)
             fields.append(value)
-            del namespace[name]
+    for one in fields:
+        del namespace[one.name]
     return fields
 
 
 def _check_name(field: Field, bases: tuple[type, ...]) -> None:
     """Refuse a name that code cannot have, or under which a method would be lost."""
-    wanted = field.needed_name or field.name
-    taken = field.name in _OF_MESSAGES or any(hasattr(base, field.name) for base in bases)
-    if field.name != wanted or taken or iskeyword(field.name) or field.name.startswith("__"):
-        raise TypeError(f"a {field.kind} field cannot be named {field.name}")
+    name = field.name
+    taken = name in _OF_MESSAGES or iskeyword(name) or name.startswith("__")
+    for base in bases:
+        taken = taken or hasattr(base, name)
+    if taken or name != (field.needed_name or name):
+        raise TypeError(f"a {field.kind} field cannot be named {name}")
 
 
 def _declare_fields(namespace: dict[str, Any], fields: list[Field]) -> None:

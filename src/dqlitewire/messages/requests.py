@@ -8,7 +8,6 @@ from ..declare.fields import field, reserved, role, schema_byte, text, u32, u64
 from ..exceptions import EncodeError
 from ..limits import DEFAULT_OPTIONS, MAX_PARAM_COUNT
 from ..scalars import U64
-from ..values import WireInput
 from .base import Request
 from .params import Params, ParamsRequest
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..declare.cursor import Cursor
+    from ..types import WireInput
 
 __all__ = [
     "AddRequest",
