@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..constants import SQLITE_NOTFOUND
 from ..servers.failures import Outcome, changes_something, explain_failure
-from ..servers.hazards import RUNS_SQL, RUNS_STATEMENT
+from ..servers.refusals import RUNS_SQL, RUNS_STATEMENT
 from .events import Failed, SessionLost
 from .session import loses_session
 

@@ -14,20 +14,14 @@ from ..constants import RequestType
 from ..exceptions import DecodeError, EncodeError, StreamError
 from ..guard import Guarded, guarded
 from ..servers.generation import Generation, checked_generation, probe_generation
-from ..servers.hazards import Hazard
+from ..servers.hazards import CHECKED_FIELDS, MAX_SAFE_BODY, Hazard
+from ..servers.refusals import RUNS_SQL, RUNS_STATEMENT
 from ..sql.survey import SURVEYS, survey
 from ..text import shown
 from .events import Phase
 from .frame_log import frame_log as frame_logger
 from .frames import STRICT, RawRequest, is_roleless, whole_frame
-from .hazard_check import (
-    CHECKED_FIELDS,
-    MAX_SAFE_BODY,
-    RUNS_SQL,
-    RUNS_STATEMENT,
-    check_frame,
-    check_request,
-)
+from .hazard_check import check_frame, check_request
 from .session import FOLLOWED, Session
 from .table import FIRST, UNKNOWN_REQUEST, Turn
 

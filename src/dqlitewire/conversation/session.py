@@ -18,7 +18,8 @@ from ..constants import (
 )
 from ..messages import FailureResponse, FinalizeRequest, OpenRequest, PrepareRequest, StmtResponse
 from ..record import Record
-from ..servers.hazards import IN_MEMORY, RUNS_STATEMENT
+from ..servers.hazards import IN_MEMORY
+from ..servers.refusals import RUNS_STATEMENT
 from ..sql.survey import survey
 
 TYPE_CHECKING = False

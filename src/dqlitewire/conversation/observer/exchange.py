@@ -11,7 +11,7 @@ from ...exceptions import DecodeError
 from ...messages import FailureResponse
 from ...rows.count import count_rows
 from ...servers.failures import Outcome, changes_something, explain_failure
-from ...servers.hazards import RUNS_STATEMENT
+from ...servers.refusals import RUNS_STATEMENT
 from ...sql.survey import survey
 from ..events import Event, Side
 from ..frames import STRICT, FrameReader, LazyFrame, statement_id
