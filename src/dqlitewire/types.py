@@ -51,6 +51,7 @@ __all__ = [
     "pad_to_word",
 ]
 
+# Private names that published packages import.
 _MAX_BLOB_SIZE = MAX_BLOB_SIZE
 _MAX_TEXT_VALUE_SIZE = MAX_TEXT_VALUE_SIZE
 

@@ -41,6 +41,7 @@ __all__ = [
     "WeightRequest",
 ]
 
+# A private name that published packages import.
 _MAX_PARAM_COUNT = MAX_PARAM_COUNT
 
 

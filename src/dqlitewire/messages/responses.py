@@ -53,6 +53,7 @@ __all__ = [
     "sanitize_server_text",
 ]
 
+# Private names that published packages import (dqliteclient 0.2.2: those of addresses and nodes).
 _MAX_ADDRESS_SIZE = MAX_ADDRESS_SIZE
 _MAX_COLUMN_COUNT = MAX_COLUMN_COUNT
 _MAX_COLUMN_NAME_SIZE = MAX_COLUMN_NAME_SIZE
