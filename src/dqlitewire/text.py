@@ -97,7 +97,7 @@ def printable(text: str) -> str:
     LF and TAB become `\\n` and `\\t`, bytes that were no UTF-8 (surrogate escapes) `\\xNN`, blanks of any
     width a blank, and any other control, format, unassigned or unseen character `?`. Twice changes no more.
     """
-    if text.isprintable() and (text.isascii() or _UNSEEN.isdisjoint(text)):
+    if text.isprintable() and (text.isascii() or _UNSEEN.isdisjoint(text)):  # `_harmless`, without the call
         return text
     return "".join(map(_seen, text))
 

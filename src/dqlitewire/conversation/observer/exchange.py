@@ -58,7 +58,7 @@ class Frame(LazyFrame, Event):
     def __init__(
         self, side: Side, offset: int, data: bytes, start: float, end: float, reader: FrameReader = STRICT
     ) -> None:
-        self.data = data
+        self.data = data  # this and the next four as `LazyFrame` does, without the call
         self.is_request = side is Side.CLIENT
         self._read = False
         self._message = None
