@@ -26,7 +26,7 @@ from .checks import checked_number, whole_bytes
 from .constants import HEADER_SIZE
 from .exceptions import DecodeError
 from .guard import Guarded, guarded, resetting
-from .header import frame_size_at
+from .header import HEADER, frame_size_at
 from .limits import DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_OPTIONS, MAX_MESSAGE_SIZE_CEILING, Options
 from .scalars import PADS, U32
 from .text import kind_of
@@ -124,7 +124,8 @@ class FrameBuffer(Guarded):
     def _header(self) -> tuple[int, int, int] | None:
         if not self._size():
             return None
-        return int.from_bytes(self._data[:4], "little"), self._data[4], self._data[5]
+        words, code, schema, _ = HEADER.unpack_from(self._data)
+        return words, code, schema
 
     def _complete(self) -> int:
         """Return the size of the next frame, 0 while it is incomplete."""

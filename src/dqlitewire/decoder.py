@@ -18,8 +18,6 @@ fail. So whatever is raised in between leaves a stream of which a frame is lost:
 
 from __future__ import annotations
 
-from struct import Struct
-
 from .buffer import FrameBuffer
 from .checks import check_version
 from .constants import (
@@ -37,6 +35,7 @@ from .messages.base import Message
 from .messages.responses import EmptyResponse, FailureResponse, RowsResponse
 from .rows.read import row_less_part_is_final
 from .rows.tiers import PADDING
+from .scalars import U32
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["MessageDecoder"]
 
 _ROWS = int(ResponseType.ROWS)
-_WORDS = Struct("<I").unpack_from
+_WORDS = U32.unpack_from
 
 
 class _RowStream:

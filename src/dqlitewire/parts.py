@@ -141,7 +141,7 @@ class Parts(Sequence[Span]):
 
     def value(self, kind: str, start: int, end: int) -> Any:
         """Read the value of a part again."""
-        return _VALUES[kind](self, start, end) if kind in _VALUES else None
+        return _VALUES[kind](self, start, end)
 
     def divided(self, kind: str, start: int, end: int) -> Sequence[Span]:
         """Return the parts of a part."""
@@ -223,7 +223,9 @@ def _cell(code: int) -> Callable[[Parts, int, int], Any]:
     return lambda of, start, end: of.cell(code, start, end)[0]
 
 
+# What reads the value of a part again, for each kind of part.
 _VALUES: dict[str, Callable[[Parts, int, int], Any]] = {
+    "header": lambda of, start, end: None,  # its children have values
     "number": lambda of, start, end: int.from_bytes(of.data[start:end], "little"),
     "text": lambda of, start, end: read_text(of.data, start, end, end - start, of.options.text_errors)[0],
     "bytes": lambda of, start, end: of.data[start:end],
@@ -234,6 +236,7 @@ _VALUES: dict[str, Callable[[Parts, int, int], Any]] = {
     "params types": _params_types,
     **{f"value {kind.code:d}": _cell(kind.code) for kind in KINDS},
 }
+# What reads the parts of a part, for the kinds that have any.
 _DIVIDED: dict[str, Callable[[Parts, int, int], Sequence[Span]]] = {
     "header": _header,
     "row": _row,
