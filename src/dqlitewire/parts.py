@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from .constants import ValueType
 from .header import HEADER, ROW_DONE, row_header_size
-from .rows.plain_params import read_params
+from .rows.params import read_params
 from .rows.row_types import read_row_types
 from .scalars import read_text, read_value
 from .text import abbreviate

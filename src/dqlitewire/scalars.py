@@ -113,8 +113,7 @@ def _find_nul(data: bytes | memoryview, pos: int, end: int) -> int:
 
 def blob_bytes(value: Any, limit: int, path: str) -> bytes:
     """Return what a blob holds; a view must be one of bytes, since a larger item has no one order of them."""
-    kind: type[object] = type(value)
-    if not issubclass(kind, _BYTES_LIKE) and not is_mapped_file(kind):
+    if not issubclass(type(value), _BYTES_LIKE) and not _is_mapped_file(value):
         raise EncodeError(f"got {kind_of(value)}, bytes are needed", path=path)
     try:
         view = memoryview(value)
@@ -126,6 +125,10 @@ def blob_bytes(value: Any, limit: int, path: str) -> bytes:
         if view.nbytes > limit:
             raise EncodeError(f"got {view.nbytes} bytes, at most {limit}", path=path, limit=limit)
         return value if type(value) is bytes else view.tobytes()
+
+
+def _is_mapped_file(value: object) -> bool:
+    return is_mapped_file(type(value))
 
 
 _BYTES_LIKE = (bytes, bytearray, memoryview)

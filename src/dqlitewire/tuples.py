@@ -35,7 +35,7 @@ from .constants import ValueType
 from .exceptions import DecodeError, EncodeError
 from .header import ROW_DONE, ROW_PART, row_header_size
 from .limits import DEFAULT_OPTIONS, MAX_PARAM_COUNT
-from .rows.plain_params import check_params_shape, params_header, read_params
+from .rows.params import check_params_shape, params_header, read_params
 from .rows.row_types import read_row_types, row_header
 from .scalars import checked_type
 from .text import kind_of, shown

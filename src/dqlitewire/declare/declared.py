@@ -195,7 +195,7 @@ def _first_init(self: Any, /, *args: Any, **kwargs: Any) -> None:
 def ensure_init(cls: Any) -> None:
     """Generate the constructor of a class, if that was not done and none is written by hand."""
     if cls.__dict__.get("__init__") is _first_init:
-        from .constructor import constructor
+        from .source import constructor
 
         cls.__init__ = constructor(cls)
 
@@ -218,10 +218,14 @@ def reader_of(cls: Any, schema: int) -> Reader:
     """Return the decoder of a message in one schema."""
     readers: dict[int, Reader] = cls._readers
     if schema not in readers:
-        from .decoder import decoder
-
-        readers[schema] = decoder(cls, schema)
+        readers[schema] = cls._read_frame or _decoder(cls, schema)
     return readers[schema]
+
+
+def _decoder(cls: Any, schema: int) -> Reader:
+    from .decoder import decoder
+
+    return decoder(cls, schema)
 
 
 class Value(metaclass=Declared):

@@ -26,13 +26,10 @@ _DOUBTS = (DecodeError, ValueError, struct_error, OverflowError, IndexError)
 
 
 def decoder(cls: Any, schema: int) -> Reader:
-    """Return the decoder of one schema: one written by hand, else generated, else the plain one.
+    """Return the decoder of one schema: generated, or the plain one if a field is read by hand.
 
     Its arguments are a frame, the position of its end (bytes may follow), and options.
     """
-    if cls._read_frame is not None:
-        by_hand: Reader = cls._read_frame
-        return by_hand
     fields = [field for field in cls.FIELDS if field.since <= schema]
     if any(isinstance(field, ByHand) for field in fields):
         return _plain_decoder(cls, schema)

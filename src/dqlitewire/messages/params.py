@@ -37,12 +37,12 @@ class Params(Field):
     cap = "max_param_count"
 
     def encoder_names(self) -> dict[str, object]:
-        from ..rows.write_params import write_params  # not before the first request with parameters
+        from ..rows.params import write_params  # not before the first request with parameters
 
         return self.names() | {"$write_params": write_params}
 
     def decoder_names(self) -> dict[str, object]:
-        from ..rows.plain_params import read_params
+        from ..rows.params import read_params
 
         return self.names() | {"$read_params": read_params}
 
@@ -80,7 +80,7 @@ class Params(Field):
         values["empty_header"] = False
         if start == cursor.end:
             return []
-        from ..rows.plain_params import read_params
+        from ..rows.params import read_params
 
         path = f"{cursor.path}.{self.name}"
         found, size = read_params(cursor.data, start, cursor.end, cursor.schema, cursor.options, path)
