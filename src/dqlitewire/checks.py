@@ -43,7 +43,7 @@ __all__ = [
 
 
 class OptionError(DecodeError, ValueError):
-    """A keyword that chooses what does not exist: the caller's mistake, told before any byte is looked at."""
+    """A keyword with a value that is none of its choices; raised before any byte is read."""
 
 
 # ---- keywords

@@ -1,4 +1,4 @@
-"""Errors, split by whose fault they are: EncodeError ours, DecodeError theirs, StreamError the connection's.
+"""Errors: EncodeError for what a caller gives, DecodeError for bytes received, StreamError for their order.
 
 What an error is about is kept in attributes; `str()` joins them into one line. Everything pickles and copies.
 """

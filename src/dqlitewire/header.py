@@ -1,4 +1,4 @@
-"""The arithmetic of a frame, told once: header, size, the markers that end its rows, the name of its type.
+"""The arithmetic of a frame: its header, its size, the markers that end its rows, the name of its type.
 
 A frame is a header of one word (8 bytes, little endian) and a body of whole words:
 
@@ -6,7 +6,7 @@ A frame is a header of one word (8 bytes, little endian) and a body of whole wor
           | words     | type | schema | reserved | body, 8 * words bytes ...
 
 `words` counts the body alone, so a frame takes `8 + 8 * words` bytes. Type codes of requests and responses
-overlap; which of the two a frame is, only its direction tells.
+overlap; only the direction of a frame shows which of the two it is.
 
 A ROWS body ends with a marker of one word in place of the next row: `ROW_DONE` behind the last row of the
 result, `ROW_PART` where another frame follows. Each row begins with its types, a nibble a column, in whole

@@ -86,7 +86,7 @@ def _harmless(text: str) -> bool:
 
 
 class Shown(str):
-    """Text for a terminal: what is ours in it are colours, and what is not has passed `printable`."""
+    """Text for a terminal: the package's own colour codes, and besides them what `printable` returned."""
 
     __slots__ = ()
 

@@ -336,8 +336,10 @@ class ClientConversation(SendingHalf):
         leftover = len(self._waiting)
         events = [] if self._error is None else self._undelivered.copy()
         taken = self._open_before - len(self._queue)
-        told = sum(map(_ends_request, events))  # one more than were taken, if an interrupt came in between
-        left = [*self._queue][told - taken if events else 0 :]
+        # An interrupt between the event of a request and its end in the queue leaves one event more than were
+        # taken: that request does not come out as Lost as well.
+        ended = sum(map(_ends_request, events))
+        left = [*self._queue][ended - taken if events else 0 :]
         if leftover:
             ending = Ending.MID_FRAME
         elif self._in_row_stream:

@@ -29,9 +29,9 @@ def frame_log(role: str, is_client: bool, wanted: bool | None) -> FrameLog | Non
     """Return a function that logs a frame, or None when nothing is to be logged.
 
     Args:
-        role: who we are, at the head of each line.
-        is_client: whether the frames we send are requests.
-        wanted: False for never; True to ask the logger at every frame; None to ask it now.
+        role: "client" or "server", at the head of each line.
+        is_client: whether the frames that are sent are requests.
+        wanted: False for never; True to ask the logger at every frame; None to ask it once, here.
 
     Returns:
         A function of: whether the frame is sent, its type, its size in bytes, the message if it was decoded.

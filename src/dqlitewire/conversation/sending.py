@@ -141,7 +141,7 @@ class SendingHalf(Guarded):
         """Return the bytes that ask for the server's generation; the answer comes as Probed and sets it.
 
         Args:
-            db_id: an opened database, which lets a newer server be told from an older one; None before OPEN.
+            db_id: an opened database, by which newer servers can be distinguished; None before OPEN.
 
         Raises:
             StreamError: the conversation is over.

@@ -81,7 +81,7 @@ class ServerConversation(AnsweringHalf):
 
     @property
     def error(self) -> BaseException | None:
-        """What broke the conversation, None if nothing did or `next_event` has told it."""
+        """What broke the conversation, None if nothing did or if it was what `next_event` returned."""
         return self._broken_by or self._fault
 
     @property

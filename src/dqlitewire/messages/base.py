@@ -179,9 +179,9 @@ class _DeclaredMessage(Value, Message):
 
     @classmethod
     def _layouts(cls, version: int) -> tuple[Callable[[Cursor], object], ...]:
-        """Return what reads and notes each layout that a body may have, if its frame does not tell which.
+        """Return a reader for each layout that a body of this message may have; most have one.
 
-        The likeliest stands first: it says what is wrong with a body that none can read.
+        The likeliest stands first: its error is shown for a body that none can read.
         """
         return (cls._read,)
 

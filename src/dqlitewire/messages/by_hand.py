@@ -162,7 +162,7 @@ class Nodes(ByHand):
 
 
 class Format(ByHand):
-    """The format that CLUSTER asked for, which the answer does not tell."""
+    """The format that CLUSTER asked for, which does not stand in the answer."""
 
     kind, place, largest = "format", DERIVED, 0
 

@@ -1,7 +1,7 @@
-"""The statement survey: what the statements of a text do, told from their tokens without a parser.
+"""The statement survey: what the statements of a text do, found in their tokens without a parser.
 
 A client needs to know of each text it sends whether it is a hazard (RETURNING, certain pragmas), whether it
-begins or ends a transaction, and whether it may be sent again after a failure. All of that is told by
+begins or ends a transaction, and whether it may be sent again after a failure. All of that follows from
 keywords in fixed places:
 
 * a text is cut into statements at its semicolons, but not inside CREATE TRIGGER, which ends with `; END`;
@@ -99,7 +99,7 @@ def survey(sql: str) -> Survey:
 
 
 def _survey(sql: str) -> Survey:
-    # the everyday text is one statement whose first word tells all: its tokens are not needed
+    # most texts are one statement whose first word decides all of it: their tokens are not needed
     folded = sql.upper() if sql.isascii() else ""
     semicolon = sql.find(";")
     if semicolon < 0 or not sql[semicolon:].strip("; \t\n"):
