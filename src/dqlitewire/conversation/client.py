@@ -17,8 +17,8 @@ request and each frame is asked once, when it may have changed, and kept in two 
 
     _sends_fast      the handshake was sent, nothing is logged, no frame can be dangerously large, and the
                      database is not one that kills the node
-    _receives_fast   the same of phase and log, no row stream is open, and no answer to CLUSTER is expected
-                     that is decoded in a format of its own
+    _receives_fast   the same of phase and log, no row stream is open, no answer to CLUSTER is expected that
+                     is decoded in a format of its own, and the session knows that the node leads
 
     send      general: _send -> check_request, encode, check_frame, _sent -> log, session, handshake, queue
               fast:    survey from the cache, encode, queue
@@ -43,7 +43,7 @@ from __future__ import annotations
 
 from ..checks import readable
 from ..codec import MessageDecoder
-from ..constants import HEADER_SIZE, PROTOCOL_VERSION, ResponseType
+from ..constants import HEADER_SIZE, PROTOCOL_VERSION, RequestType, ResponseType
 from ..dispatch import words_and_key
 from ..exceptions import ServerFailure
 from ..guard import ORDINARY, bare, even_broken, frame_of, guarded, has_returned, unguarded
@@ -53,7 +53,7 @@ from ..servers.generation import Generation, judge_generation
 from .errors import wrong_answer
 from .events import Answered, Ended, Ending, Interrupted, Lost, Phase, Probed, Rows, SessionLost
 from .frames import STRICT, is_roleless
-from .outcomes import failed, outcome_without_answer
+from .outcomes import RUNS, failed, lost, outcome_without_answer
 from .sending import Probe, SendingHalf
 from .table import DONE, FAILURE, PART
 
@@ -217,7 +217,8 @@ class ClientConversation(SendingHalf):
         if self._in_row_stream:
             self._in_row_stream = False
             self._settle()
-        if seen is None or not seen.plain or kind == FAILURE or place.is_draining:
+        odd = seen is None or not seen.plain or kind == FAILURE or place.is_draining
+        if odd or not self.session.leads:
             self._add_events(entry, kind, message, events)
             self._settle()
         elif kind == DONE:
@@ -289,30 +290,34 @@ class ClientConversation(SendingHalf):
         elif kind == FAILURE:
             events += failed(entry, message, self.session, self.generation)
         else:
-            if seen is not None:
-                self.session.ran(seen)
+            asked = entry[1][4]
+            if asked in RUNS:
+                self.session.ran(seen or self.session.what_ran(request), asked)
             else:
                 self.session.answered(request, message)
             event = Rows(request, message, True) if kind == DONE else Answered(request, message)
             events.append(event)
+            if asked == RequestType.TRANSFER:  # this node led until it answered
+                events += lost(self.session)
 
     def _drained(self, entry: Open, kind: int, message: Any, events: list[Event]) -> None:
         """Add the events of a frame that ends a query with an INTERRUPT behind it."""
-        request, _, _, seen = entry
+        request, frame, _, seen = entry
+        session = self.session
+        seen = seen or session.what_ran(request)
         discarded, self._discarded = self._discarded, 0
         if kind == _EMPTY:
             events.append(Interrupted(request, discarded, outcome_without_answer(entry)))
             events.append(Answered(self._queue[1][0], message))  # the INTERRUPT itself
             self._queue.popleft()
-            if seen is None or not seen.plain:
-                self.session.unknown()
+            if seen is None or not (seen.reads_only or (seen.plain and session.in_transaction is False)):
+                session.unknown()
         elif kind == FAILURE:
-            (failure, *others) = failed(entry, message, self.session, self.generation)
+            (failure, *others) = failed(entry, message, session, self.generation)
             events += [Interrupted(request, discarded + 1, failure.outcome), *others]
         else:
             events.append(Interrupted(request, discarded + 1, Outcome.DONE))
-            if seen is not None:
-                self.session.ran(seen)
+            session.ran(seen, frame[4])
 
     # ------------------------------------------------------------------ the end
 

@@ -107,6 +107,7 @@ class Failed(Event):
         outcome: whether the request was executed.
         sql: the text of the statement that ran, where the request names one by its id.
         generation: the oldest server that can have sent it.
+        in_transaction: whether a transaction was open before the request, None if that was not known.
     """
 
     request: Message
@@ -114,6 +115,7 @@ class Failed(Event):
     outcome: Outcome
     sql: str | None = None
     generation: Generation | None = None
+    in_transaction: bool | None = None
 
     __match_args__ = ("request", "failure", "outcome")
 
@@ -128,6 +130,7 @@ class Failed(Event):
             request=self.request,
             sql=self.sql,
             generation=self.generation or Generation.UNKNOWN,
+            in_transaction=self.in_transaction,
         )
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from ..limits import Limits
+    from ..sql.survey import Survey
     from .outcomes import Open
 
 __all__ = ["Probe", "SendingHalf"]
@@ -102,7 +103,7 @@ class SendingHalf(Guarded):
         self._check_phase()
         if not getattr(request, "IS_REQUEST", False):
             raise _no_request(request)
-        seen = check_request(kind, request, self.session, self.generation, allow)
+        seen = self._checked(kind, request, allow)
         frame = encoded(request, self._options)
         if kind in CHECKED_FIELDS or frame[5] or len(frame) > MAX_SAFE_BODY:
             check_frame(kind, frame, self.generation, allow, request)
@@ -133,7 +134,7 @@ class SendingHalf(Guarded):
             request: Any = STRICT.read(frame, is_request=True)
         except DecodeError:
             return self._sent((RawRequest(frame), frame, FIRST.get(kind, UNKNOWN_REQUEST), None))
-        seen = check_request(kind, request, self.session, self.generation, allow)
+        seen = self._checked(kind, request, allow)
         return self._sent((request, frame, FIRST[kind], seen))
 
     @guarded
@@ -149,6 +150,11 @@ class SendingHalf(Guarded):
         self._check_phase()
         frame = probe_generation(db_id)
         return self._sent((Probe(frame), frame, FIRST[frame[4]], None))
+
+    def _checked(self, kind: int, request: Any, allow: Hazard) -> Survey | None:
+        """Check a request; return what its SQL does, None where that is not settled before the answer."""
+        seen = check_request(kind, request, self.session, self.generation, allow)
+        return None if self.session.closing and kind in RUNS_STATEMENT else seen
 
     def _sent(self, entry: Open) -> bytes:
         request, frame = entry[:2]
@@ -176,7 +182,7 @@ class SendingHalf(Guarded):
         """Compute the flags of the fast path; to be called after whatever may change what they depend on."""
         plain = self._log is None and self._phase is Phase.OPEN
         self._sends_fast = plain and not (self._unlimited or self.session.in_memory)
-        self._receives_fast = plain and not (self._roleless or self._in_row_stream)
+        self._receives_fast = plain and self.session.leads and not (self._roleless or self._in_row_stream)
 
     def _check_phase(self) -> None:
         if self._phase is not Phase.NEW and self._phase is not Phase.OPEN:
