@@ -12,6 +12,7 @@ from __future__ import annotations
 from ..checks import checked_kind
 from ..constants import HEADER_SIZE, RequestType
 from ..servers.hazards import (
+    CHECKED_FIELDS,
     LARGEST_ROLE,
     LONGEST_NAME,
     MAX_SAFE_BODY,
@@ -32,7 +33,15 @@ if TYPE_CHECKING:
     from ..sql.survey import Survey
     from .session import Session
 
-__all__ = ["check_frame", "check_request"]
+__all__ = [
+    "CHECKED_FIELDS",
+    "MAX_SAFE_BODY",
+    "RUNS_SQL",
+    "RUNS_STATEMENT",
+    "check_frame",
+    "check_request",
+    "refuse",
+]
 
 _MEMORY_DATABASE, _VOID_STATEMENT = int(Hazard.MEMORY_DATABASE), int(Hazard.VOID_STATEMENT)
 _LONG_NAME = int(Hazard.LONG_NAME)
@@ -49,27 +58,27 @@ def check_request(
         statement = session.statements.get(request.stmt_id)
         seen = None if statement is None else statement.seen
         if (statement is None or session.closing) and session.is_void(request.stmt_id):
-            _refuse(_VOID_STATEMENT, allow, request)
+            refuse(_VOID_STATEMENT, allow, request)
         if statement is None:  # perhaps one whose PREPARE is not answered yet
             for sql in session.preparing:
-                _refuse(_statement_hazards(survey(sql), kind in _QUERIES, generation), allow, request)
+                refuse(_statement_hazards(survey(sql), kind in _QUERIES, generation), allow, request)
     else:
         _check_handle(kind, request, session, allow)
         return None
     if session.in_memory:
-        _refuse(_MEMORY_DATABASE, allow, request)
+        refuse(_MEMORY_DATABASE, allow, request)
     if seen is not None and not seen.plain:
-        _refuse(_statement_hazards(seen, kind in _QUERIES, generation), allow, request)
+        refuse(_statement_hazards(seen, kind in _QUERIES, generation), allow, request)
     return seen
 
 
 def _check_handle(kind: int, request: Any, session: Session, allow: Hazard) -> None:
     if kind == RequestType.FINALIZE and session.is_void(request.stmt_id):
-        _refuse(_VOID_STATEMENT, allow, request)
+        refuse(_VOID_STATEMENT, allow, request)
     elif kind == RequestType.PREPARE and session.in_memory:
-        _refuse(_MEMORY_DATABASE, allow, request)
+        refuse(_MEMORY_DATABASE, allow, request)
     elif kind == RequestType.OPEN and len(request.name.encode()) > LONGEST_NAME:
-        _refuse(_LONG_NAME, allow, request)
+        refuse(_LONG_NAME, allow, request)
 
 
 def _statement_hazards(seen: Survey, is_query: bool, generation: Generation) -> int:
@@ -106,10 +115,10 @@ def check_frame(kind: int, frame: bytes, generation: Generation, allow: Hazard, 
         and _harms(HazardKind.MANY_PARAMS, generation)
     ):
         found |= Hazard.MANY_PARAMS
-    _refuse(int(found), allow, request)
+    refuse(int(found), allow, request)
 
 
-def _refuse(found: int, allow: Hazard, request: object) -> None:
+def refuse(found: int, allow: Hazard, request: object) -> None:
     """Raise for the first hazard that is not allowed."""
     if not found:
         return

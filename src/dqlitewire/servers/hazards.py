@@ -27,6 +27,8 @@ __all__ = [
     "LONGEST_NAME",
     "MAX_SAFE_BODY",
     "PRAGMAS",
+    "RUNS_SQL",
+    "RUNS_STATEMENT",
     "WHAT_HAPPENS",
     "Hazard",
     "HazardError",
