@@ -17,8 +17,8 @@ request and each frame is asked once, when it may have changed, and kept in two 
 
     _sends_fast      the handshake was sent, nothing is logged, no frame can be dangerously large, and the
                      database is not one that kills the node
-    _receives_fast   the same of phase and log, no row stream is open, no answer to CLUSTER is expected that is
-                     decoded in a format of its own, and the session knows that the node leads
+    _receives_fast   the same of phase and log, no row stream is open, no answer to CLUSTER is expected that
+                     is decoded in a format of its own, and the session knows that the node leads
 
     send      general: _send -> check_request, encode, check_frame, _sent -> log, session, handshake, queue
               fast:    survey from the cache, encode, queue
