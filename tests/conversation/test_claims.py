@@ -14,7 +14,7 @@ import contextlib
 import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
@@ -34,6 +34,8 @@ from dqlitewire.conversation import (
     SessionLost,
 )
 from dqlitewire.messages import (
+    DbResponse,
+    EmptyResponse,
     ExecRequest,
     ExecSqlRequest,
     FailureResponse,
@@ -44,15 +46,20 @@ from dqlitewire.messages import (
     QueryRequest,
     QuerySqlRequest,
     ResultResponse,
+    RowsResponse,
+    StmtResponse,
+    TransferRequest,
 )
 from dqlitewire.servers.failures import changes_something
 from dqlitewire.sql.survey import survey
 from dqlitewire.testing import DqliteServer
+from tests.conversation.peer import Peer
+from tests.conversation.playbook import Playbook
 from tests.conversation.scripts import TABLES, Script, Step, scripts
-from tests.conversation.test_real import GENERATIONS
+from tests.conversation.test_real import GENERATIONS, NEWEST
 from tests.real.fixtures import SharedNodes
 from tests.real.moved import note
-from tests.real.nodes import KINDS, PLAYED
+from tests.real.nodes import KINDS, PLAYED, Cluster
 from tests.real.session import Session
 
 THOROUGH = os.environ.get("DQLITE_WIRE_HYPOTHESIS") == "thorough"
@@ -239,6 +246,14 @@ def speak(address: str, generation: Generation, script: Script) -> list[Any]:
     return log
 
 
+def same(ours: list[Any], theirs: list[Any]) -> None:
+    for (step, *our), (_, *their) in zip(ours, theirs, strict=True):
+        assert our[0] == their[0], step
+        assert our[1].in_transaction == their[1].in_transaction, step
+        differing = set(our[1].rows) ^ set(their[1].rows)
+        assert not differing, (step, [row for row in our[1].rows if row in differing])
+
+
 def steps_for(generation: Generation, script: Script) -> Iterator[Step | None]:
     """The steps that a node survives; None stands for a BEGIN where no transaction is open.
 
@@ -269,8 +284,184 @@ def test_claims_are_true(request: pytest.FixtureRequest, real_nodes: SharedNodes
         def whole(script: Script) -> None:
             theirs = speak(node.address, GENERATIONS[kind], script)
             if ours is not None:
-                assert speak(ours.address, GENERATIONS[kind], script) == theirs
+                same(speak(ours.address, GENERATIONS[kind], script), theirs)
                 assert not ours.errors
 
         whole()
     real_nodes.check()
+
+
+# ---------------------------------------------------------------- what drawn scripts do not reach
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_claims_while_another_connection_writes(
+    request: pytest.FixtureRequest, real_nodes: SharedNodes, kind: str, database: str
+) -> None:
+    note(request, kind)
+    node = real_nodes(kind)
+    spoken = Spoken(node.address, GENERATIONS[kind], database)
+    spoken.take_schema("CREATE TABLE t (a, b); CREATE TABLE s (a, b); CREATE TABLE child (a, b);")
+    spoken.take_schema("CREATE TABLE plain (a, b); CREATE TABLE big (a, b)")
+    insert = "INSERT INTO t VALUES (1, 1)"
+    with Session(node.address, database) as other:
+        for own, others, code in [
+            ([], ["BEGIN IMMEDIATE"], 5),
+            (["BEGIN"], ["BEGIN IMMEDIATE"], 5),
+            (["BEGIN", "SELECT a FROM t"], [insert], 517),
+            (["BEGIN", "SAVEPOINT a", "SELECT a FROM t"], [insert], 517),
+        ]:
+            for sql in own:
+                via = "query_sql" if sql.startswith("SELECT") else "exec_sql"
+                run(spoken, Step(via, sql))
+            for sql in others:
+                other.execute(sql)
+            for via in ("exec_sql", "exec", "query"):
+                before = spoken.truth()
+                heard = run(spoken, Step(via, insert))
+                after = spoken.truth()
+                for events, client in zip(heard, spoken.clients, strict=True):
+                    judge(events, client, before, after, Step(via, insert))
+                    assert client.session.in_transaction is bool(own)
+                    (failed,) = (event for event in events if isinstance(event, Failed))
+                    known = failed.failure.code == code
+                    assert known or (kind == KINDS[0] and via == "query"), failed
+                    assert failed.outcome is Outcome.NOT_EXECUTED
+            if "IMMEDIATE" in others[0]:
+                other.execute("ROLLBACK")
+            if own:
+                run(spoken, Step("exec_sql", "ROLLBACK"))
+                assert spoken.knowing.session.in_transaction is False
+    spoken.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_follower_that_opens_has_lost_nothing(
+    kind: str, real_cluster: Callable[..., Cluster], database: str
+) -> None:
+    cluster = real_cluster(kind, 2)
+    open_, insert = OpenRequest(database), ExecSqlRequest(0, "CREATE TABLE t (a)")
+    with Peer(cluster.nodes[1].address) as peer:
+        session = peer.conversation.session
+        (opened,) = peer.ask(open_)
+        if kind == NEWEST:
+            assert isinstance(opened, Failed)
+            assert (opened.failure.code, session.is_open) == (10250, False)
+        else:
+            assert [type(event) for event in peer.ask(insert)] == [Failed]  # nothing is lost
+            assert (session.is_open, session.database) == (None, database)
+            (again,) = peer.ask(open_)
+            assert isinstance(again, Failed)
+            assert "already open" in again.failure.message
+            assert (session.is_open, session.database) == (True, database)
+    with Peer(cluster.nodes[0].address).open(database) as peer:
+        session = peer.conversation.session
+        peer.message(insert)
+        peer.message(ExecSqlRequest(0, "BEGIN"))
+        transfer = TransferRequest(2)
+        assert peer.ask(transfer) == [
+            Answered(transfer, EmptyResponse()),
+            SessionLost(database, (), True),
+        ]
+        assert (session.is_open, session.database, session.in_transaction) == (False, None, False)
+        (failed,) = peer.ask(FinalizeRequest(0, 0))
+        assert isinstance(failed, Failed)
+        assert failed.failure.message == "no database opened"
+
+
+def test_the_text_of_a_statement_is_the_one_that_ran() -> None:
+    play = opened()
+    for request in (PrepareRequest(0, "BEGIN"), ExecRequest(0, 0)):
+        play.client.send(request)
+    play.client.receive(StmtResponse(0, 0, 0).encode() + ResultResponse(0, 0).encode())
+    assert play.client.session.in_transaction is True
+    for ahead in (FinalizeRequest(0, 0), PrepareRequest(0, "COMMIT"), ExecRequest(0, 0)):
+        play.client.send(ahead)
+    answers = (EmptyResponse(), StmtResponse(0, 0, 0), ResultResponse(0, 0))
+    play.client.receive(b"".join(answer.encode() for answer in answers))
+    assert play.client.session.in_transaction is False
+
+
+@pytest.mark.parametrize("generation", [Generation.V1_11, Generation.V1_15])
+def test_only_the_first_statement_of_a_query_runs(generation: Generation) -> None:
+    play = Playbook(generation) >> OpenRequest("main") << DbResponse(0)
+    play >> ExecSqlRequest(0, "BEGIN") << ResultResponse(0, 0)
+    play >> QuerySqlRequest(0, "SELECT 1 AS x; COMMIT") << RowsResponse(["x"], [], [], [[1]], False)
+    assert play.client.session.in_transaction is True
+    play >> PrepareRequest(0, "SELECT 1 AS x; COMMIT") << StmtResponse(0, 0, 0)
+    play >> QueryRequest(0, 0) << RowsResponse(["x"], [], [], [[1]], False)
+    assert play.client.session.in_transaction is True
+
+
+def test_what_a_frame_that_does_not_decode_did_is_not_known() -> None:
+    client = ClientConversation()
+    session = client.session
+    client.send_frame(OpenRequest("nam~").encode().replace(b"~", b"\xff"))
+    client.receive(DbResponse(0).encode())
+    assert (session.is_open, session.database) == (True, None)
+    client.send_frame(ExecSqlRequest(0, "BEGIN; -- ~").encode().replace(b"~", b"\xff"))
+    client.receive(ResultResponse(0, 0).encode())
+    assert session.in_transaction is None
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["SAVEPOINT a"], True),  # from here on, whatever was before
+        (["SAVEPOINT a", "RELEASE a"], None),
+        (["SAVEPOINT a", "SAVEPOINT b", "RELEASE b"], True),
+        (["SAVEPOINT a", "RELEASE z"], None),
+        (["ROLLBACK TO z"], True),
+        (["ROLLBACK TO z", "SAVEPOINT a", "RELEASE a"], None),
+        (["SAVEPOINT a", "ROLLBACK"], False),
+    ],
+)
+def test_savepoints_where_nobody_knows_of_a_transaction(texts: list[str], expected: bool | None) -> None:
+    play = opened() >> ExecSqlRequest(0, "BEGIN; INSERT INTO t VALUES (1)")
+    play << FailureResponse(1811, "no")
+    assert play.client.session.in_transaction is None
+    for text in texts:
+        play >> ExecSqlRequest(0, text) << ResultResponse(0, 0)
+    assert play.client.session.in_transaction is expected
+
+
+def test_begin_that_fails_tells_of_a_transaction() -> None:
+    play = opened() >> ExecSqlRequest(0, "COMMIT") << FailureResponse(10, "disk I/O error")
+    assert play.client.session.in_transaction is None
+    within = FailureResponse(1, "cannot start a transaction within a transaction")
+    play >> ExecSqlRequest(0, "BEGIN") << within
+    assert play.client.session.in_transaction is True
+    play >> ExecSqlRequest(0, "SAVEPOINT a") << ResultResponse(0, 0)
+    play >> ExecSqlRequest(0, "RELEASE a") << ResultResponse(0, 0)
+    assert play.client.session.in_transaction is None  # the transaction may be one of a savepoint
+
+
+@pytest.mark.parametrize(
+    ("before", "sql", "expected"),
+    [
+        ([], "INSERT INTO t VALUES (1)", False),
+        (["BEGIN"], "INSERT INTO t VALUES (1)", None),
+        (["BEGIN"], "SELECT 1", True),
+        (["BEGIN"], "COMMIT", None),
+        ([], "BEGIN", None),
+    ],
+)
+def test_a_write_that_an_interrupt_stops_may_roll_back(
+    before: list[str], sql: str, expected: bool | None
+) -> None:
+    play = opened()
+    for text in before:
+        play >> ExecSqlRequest(0, text) << ResultResponse(0, 0)
+    play >> QuerySqlRequest(0, sql) >> InterruptRequest() << EmptyResponse()
+    assert play.client.session.in_transaction is expected
+
+
+def test_a_masked_failure_may_be_a_lost_session() -> None:
+    play = opened() >> ExecSqlRequest(0, "BEGIN") << ResultResponse(0, 0)
+    play >> QuerySqlRequest(0, "INSERT INTO t VALUES (1)") << FailureResponse(1, "nonempty statement tail")
+    session = play.client.session
+    assert (session.in_transaction, session.is_open) == (None, None)
+
+
+def opened() -> Playbook:
+    return Playbook() >> OpenRequest("main") << DbResponse(0)
