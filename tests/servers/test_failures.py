@@ -128,7 +128,7 @@ def test_explained(code, message, request_, generation, retry, outcome) -> None:
 
 
 def test_what_a_failed_step_leaves() -> None:
-    """By conflict clause, by error, by whether a transaction was open: the table in `servers.aftermath`."""
+    """By clause, by error, and by whether a transaction was open: the table in `servers.aftermath`."""
     unique, raised, key = (2067, "UNIQUE constraint failed: t.a"), (1811, "no"), (787, "FOREIGN KEY failed")
     overflow, full, syntax = (
         (1, "integer overflow"),

@@ -285,7 +285,9 @@ class Session(Record):
             seen: what the text does, None where it is not known.
             sql: the text, None where it is not known.
         """
-        if stage is not Stage.REQUEST and stage is not Stage.DOUBT:
+        if stage is Stage.DOUBT:  # "nonempty statement tail" hides lost leadership, for one
+            self.is_open, self.leads = None, False
+        elif stage is not Stage.REQUEST:
             self.is_open = self.leads = True
         before = self.in_transaction
         after = transaction_after(stage, failure.code, failure.message, seen, sql, before)

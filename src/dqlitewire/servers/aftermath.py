@@ -12,6 +12,7 @@ How far it came (`Stage`) is told by code and text, and settles most failures:
     REQUEST   refused before its first statement ran          nothing has changed
     COMPILE   the failing statement has not begun             those of a script before it stay
     STEP      it failed while it ran                          see below
+    ROW       EXEC of what yields rows: it ran to the first   UNKNOWN
     DOUBT     it may have run, or be committed yet            UNKNOWN
 
 A statement that fails in a step. SQLite either rolls back the transaction around it or the statement alone,
@@ -76,6 +77,7 @@ class Stage(Enum):
     REQUEST = "nothing has run"
     COMPILE = "the statement has not begun"
     STEP = "the statement failed while it ran"
+    ROW = "the statement ran to its first row"
     DOUBT = "it may have run, or may be committed yet"
 
 
@@ -85,7 +87,6 @@ _RAISED = frozenset({SQLITE_CONSTRAINT, SQLITE_CONSTRAINT | 7 << 8})  # 7: TRIGG
 _ABORTING = frozenset({"ABORT", "IGNORE", "REPLACE"})
 # ERROR, READONLY, SCHEMA, TOOBIG, MISMATCH, RANGE: SQLite does not end a transaction for these
 _KEEPING = frozenset({SQLITE_ERROR, 8, 17, 18, 20, 25})
-_ROWS = 100  # a statement yielded rows where none were expected, up to 1.18.1
 
 (_NO_TRANSACTION,) = NO_TRANSACTION_MESSAGE_SUBSTRINGS
 _WITHIN = "cannot start a transaction within a transaction"
@@ -176,11 +177,11 @@ def transaction_after(
         return None
     if before is False:
         return False
-    return before if stage is Stage.COMPILE or _is_kept(stage, code, message, seen, sql) else None
+    return before if stage is Stage.COMPILE or _is_kept(stage, code, seen, sql) else None
 
 
-def _is_kept(stage: Stage, code: int, message: str, seen: Survey, sql: str | None) -> bool:
-    if code == _ROWS or (code == SQLITE_ERROR and "rows yielded" in message):
+def _is_kept(stage: Stage, code: int, seen: Survey, sql: str | None) -> bool:
+    if stage is Stage.ROW:
         return seen.reads_only
     if stage is not Stage.STEP:
         return False

@@ -120,7 +120,7 @@ _CONFIGURATION = frozenset({RequestType.ADD, RequestType.ASSIGN, RequestType.REM
 _TYPES = frozenset(map(int, RequestType))
 _QUERIES = frozenset({RequestType.QUERY, RequestType.QUERY_SQL})
 _NO, _SAME, _REOPEN, _LEADER, _CHECK = Retry.NO, Retry.SAME, Retry.REOPEN, Retry.LEADER, Retry.CHECK
-_REQUEST, _COMPILE, _STEP, _DOUBT = Stage.REQUEST, Stage.COMPILE, Stage.STEP, Stage.DOUBT
+_REQUEST, _COMPILE, _STEP, _ROW, _DOUBT = Stage
 
 # codes (extended or primary), a part of the message or "", meaning, retry, how far it came
 RULES: tuple[tuple[tuple[int, ...], str, str, Retry, Stage], ...] = (
@@ -141,8 +141,8 @@ RULES: tuple[tuple[tuple[int, ...], str, str, Retry, Stage], ...] = (
     ((517,), "", "the transaction read before another one wrote: roll back, begin again", _NO, _COMPILE),
     ((5, 6), "", "another connection holds the lock", _SAME, _COMPILE),
     ((1,), "statement tail", "more than one statement where one is allowed", _NO, _REQUEST),
-    ((1, 100), "rows yielded", "a statement that yields rows, sent to be executed", _NO, _DOUBT),
-    ((100,), "", "a statement that yields rows, sent to be executed", _NO, _DOUBT),
+    ((1, 100), "rows yielded", "a statement that yields rows, sent to be executed", _NO, _ROW),
+    ((100,), "", "a statement that yields rows, sent to be executed", _NO, _ROW),
     ((1, 1005), "unrecognized schema", "the server does not know this schema", _NO, _REQUEST),
     ((1005,), "unrecognized request", "the server does not know this request", _NO, _REQUEST),
     ((1005,), "unrecognized cluster", "the server does not know this CLUSTER format", _NO, _REQUEST),
@@ -243,7 +243,7 @@ def explain_failure(
     outcome = Outcome.NOT_EXECUTED
     if not changes_something(kind, seen):
         retry = Retry.LEADER if retry is Retry.CHECK else retry
-    elif stage is Stage.DOUBT:
+    elif stage is Stage.DOUBT or stage is Stage.ROW:
         outcome = Outcome.UNKNOWN
     elif stage is not Stage.REQUEST and seen is not None and not seen.single:
         meaning += "; statements before the failing one stay"
