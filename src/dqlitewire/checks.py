@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     BytesLike = bytes | bytearray | memoryview
 
 __all__ = [
+    "VERSIONS",
     "OptionError",
     "check_version",
     "checked_integer",
@@ -42,7 +43,7 @@ __all__ = [
 
 
 class OptionError(DecodeError, ValueError):
-    """A keyword that chooses what does not exist: the caller's mistake, told before any byte is looked at."""
+    """A keyword with a value that is none of its choices; raised before any byte is read."""
 
 
 # ---- keywords
@@ -86,8 +87,11 @@ def checked_text_errors(value: object, name: str = "text_errors") -> str:
     return handler
 
 
+VERSIONS = (PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY)  # of the protocol, as a handshake names them
+
+
 def check_version(version: object) -> None:
-    if choice_of(version, (PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY)) is None:
+    if choice_of(version, VERSIONS) is None:
         raise HandshakeError(f"version {shown(version)}, allowed 1 and {PROTOCOL_VERSION_LEGACY:#x}")
 
 

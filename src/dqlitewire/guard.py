@@ -1,7 +1,7 @@
 """The guard of every public method that changes an object: one owner at a time, and interrupts anywhere.
 
-Two things go wrong with an object that is fed by somebody else's loop: a second thread enters a method while
-the first is inside, and an interrupt (`KeyboardInterrupt` of a signal, but also `MemoryError` or
+Two things go wrong with an object that the user's own loop feeds: a second thread enters a method while the
+first is inside, and an interrupt (`KeyboardInterrupt` of a signal, but also `MemoryError` or
 `RecursionError`) strikes between two bytecodes and leaves the method half done. The promise is the same for
 both. A call is refused and has done nothing, or it has done everything, or the object is broken and says so
 at every later use until it is reset. No byte, frame or answer is lost or doubled in silence. It holds for a
@@ -10,7 +10,7 @@ first interrupt, and for a second one that strikes while the first is handled.
 The owner's mark. `Guarded._idle` is a slot that is there while nobody is inside. `del self._idle` takes the
 mark: one bytecode, which fails with an AttributeError if the mark is gone, so no second thread gets in (a
 lock would cost ten times as much). The mark is gone for good when the object is broken. So the common call
-pays for one test, and a way out that nobody has thought of leaves an object that refuses.
+pays for one test, and any way out that is not handled here leaves an object that refuses further use.
 
 The states, and what moves an object between them:
 
@@ -106,7 +106,7 @@ class Guarded:
 
     @property
     def is_poisoned(self) -> bool:
-        """Whether an error or an interrupt has left the object without meaning."""
+        """Whether an error or an interrupt has broken the object, so that it refuses further use."""
         return self._broken_by is not None
 
     @property

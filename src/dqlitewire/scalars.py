@@ -44,6 +44,7 @@ __all__ = [
     "read_blob",
     "read_text",
     "read_value",
+    "text_size",
     "type_of_code",
 ]
 
@@ -69,6 +70,11 @@ def pack_text(value: str, limit: int, path: str) -> bytes:
     if len(data) > limit:
         raise EncodeError(f"got {len(data)} bytes, at most {limit}", path=path, limit=limit)
     return data + TEXT_ENDS[len(data) & 7]
+
+
+def text_size(text: str) -> int:
+    """Return how many bytes a text takes, its NUL and padding included; lone surrogates count as well."""
+    return (len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))) + 8 & -8
 
 
 def read_text(data: bytes | memoryview, pos: int, end: int, limit: int, errors: str) -> tuple[str, int]:

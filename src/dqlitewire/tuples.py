@@ -58,6 +58,7 @@ __all__ = [
     "encode_row_values",
 ]
 
+# A private name that published packages import.
 _MAX_PARAM_COUNT = MAX_PARAM_COUNT
 
 

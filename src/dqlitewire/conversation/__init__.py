@@ -1,7 +1,7 @@
 """The protocol's order, without I/O: who may say what when, for clients, servers, and observers of both.
 
-`ClientConversation` and `ServerConversation` are the two ends, `Observer` follows somebody else's connection.
-All three read one table (`dqlitewire.conversation.table`), so that they agree on what may follow what:
+`ClientConversation` and `ServerConversation` are the two ends, `Observer` follows a connection of others. All
+three read one table (`dqlitewire.conversation.table`), so that they agree on what may follow what:
 
     ClientConversation   send(request) -> bytes     receive(bytes) -> events, each with its request
     ServerConversation   receive(bytes)             next_request() -> request     answer(message) -> bytes

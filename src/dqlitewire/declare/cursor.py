@@ -24,7 +24,17 @@ __all__ = ["Cursor", "read_body"]
 
 
 class Cursor:
-    """A position in `data[pos:end]` that knows the path of the field it stands in."""
+    """A position in `data[pos:end]`, and the path of the object whose fields are read there.
+
+    Attributes:
+        data: the frame.
+        pos: where reading goes on.
+        end: where the body ends.
+        options: caps, and what to do with text that is not UTF-8.
+        path: of the object, for errors: "ServersResponse.nodes[2]".
+        schema: of the body.
+        parts: where the parts that are read are noted; None to note nothing.
+    """
 
     __slots__ = ("data", "end", "options", "parts", "path", "pos", "schema")
 

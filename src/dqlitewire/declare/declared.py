@@ -134,7 +134,7 @@ _OF_MESSAGES = frozenset({"ANSWERS", "FIELDS", "MSG_TYPE", "SCHEMAS", "_readers"
 
 
 def _taken_fields(namespace: dict[str, Any], bases: tuple[type, ...]) -> list[Field]:
-    """Take the fields out of a class to be, and tell them their names."""
+    """Take the fields out of the namespace of a new class, and set their names."""
     fields: list[Field] = []
     for name, value in namespace.items():
         if isinstance(value, Field):
@@ -157,7 +157,7 @@ def _check_name(field: Field, bases: tuple[type, ...]) -> None:
 
 
 def _declare_fields(namespace: dict[str, Any], fields: list[Field]) -> None:
-    """Put into a class to be what its fields stand for."""
+    """Put into the namespace of a new class what its fields stand for."""
     for one in fields:
         derived = one.attribute()
         if derived is not None:

@@ -215,13 +215,13 @@ class Reserved(Fixed):
 
 
 class Padding(Fixed):
-    """Four bytes that nobody reads."""
+    """Four bytes that are ignored."""
 
     kind, format, smallest, largest = "padding", "4x", 4, 4
 
 
 class Ignored(Fixed):
-    """A word that nobody reads."""
+    """A word that is ignored."""
 
     kind, format, smallest, largest = "ignored", "8x", 8, 8
 
@@ -237,7 +237,7 @@ class Integer(Field):
         low: the least that the constructor takes.
         high: the most that the constructor takes.
         decodes: the least and the most that decoders take, where they take more than the constructor.
-        plain_if_empty: whether 0 is left to the plain decoder, since the message has a word about it.
+        plain_if_empty: whether 0 is left to the plain decoder, behind which the message checks or logs it.
     """
 
     uses: tuple[Any, ...] = (type, int, checked_integer, over)

@@ -30,7 +30,7 @@ through them and a traceback shows their lines (`dqlitewire.generated`). The dec
   raises, or fails `== g_end`.
 * What does not pass is decoded again by `g_plainly`, field by field with every bound tested. The plain
   decoder raises the error with its path and offset, or returns the message after all: a rare form, text with
-  another error handler, a value that the message has a word about. So a generated decoder needs no error
+  another error handler, a value that the message checks or logs. So a generated decoder needs no error
   texts, and it may refuse what is right, but never accept what is wrong. The tests hold both against each
   other, and run the generated ones with the plain ones taken away.
 

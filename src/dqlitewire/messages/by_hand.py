@@ -85,6 +85,8 @@ class RowsResponse(Response, code=ResponseType.ROWS):
         """Decode a body.
 
         Args:
+            data: the body, without header.
+            schema: 0, the only layout.
             max_rows: rows at the most, None for any number.
             text_errors: what to do with text that is not UTF-8, the name of a codec error handler.
 
@@ -160,7 +162,7 @@ class Nodes(ByHand):
 
 
 class Format(ByHand):
-    """The format that CLUSTER asked for, which the answer does not tell."""
+    """The format that CLUSTER asked for, which does not stand in the answer."""
 
     kind, place, largest = "format", DERIVED, 0
 
@@ -255,6 +257,8 @@ class ServersResponse(Response, code=ResponseType.SERVERS):
         """Decode a body.
 
         Args:
+            data: the body, without header.
+            schema: 0, the only layout.
             unknown_role_policy: "reject", or read an unknown role as spare and "warn" or "accept" it.
             format: the format that was asked for; 0 has no roles.
 

@@ -4,7 +4,7 @@ The parameter tuple is the last field of a body, and may be missing:
 
     body  ... | count, types, zeros to the next word | values |     schema 0: the count is one byte
           ... | count, types, zeros to the next word | values |     schema 1: the count is four bytes
-          ... | 0 0 0 0 0 0 0 0 |                                   no parameters, told with an empty header
+          ... | 0 0 0 0 0 0 0 0 |                                   no parameters, sent as an empty header
           ... |                                                     no parameters, as clients mostly send it
 
 So beside the parameters a message keeps its form: the schema, and whether no parameters are sent as an empty

@@ -41,6 +41,7 @@ __all__ = [
     "WeightRequest",
 ]
 
+# A private name that published packages import.
 _MAX_PARAM_COUNT = MAX_PARAM_COUNT
 
 
@@ -308,7 +309,16 @@ class DescribeRequest(Request, code=RequestType.DESCRIBE, answers=(ResponseType.
 
     @classmethod
     def decode_body(cls, data: bytes, schema: int = 0, *, strict: bool = True) -> DescribeRequest:
-        """Decode a body; a format other than 0 is admitted only with `strict=False`."""
+        """Decode a body.
+
+        Args:
+            data: the body, without header.
+            schema: 0, the only layout.
+            strict: whether a format other than 0 is an error.
+
+        Raises:
+            DecodeError: a body that is not one of DESCRIBE.
+        """
         if strict:
             return super().decode_body(data, schema)
         checked_schema(cls, schema)

@@ -14,9 +14,9 @@ ends the run. One `iter_unpack` then cuts up all rows of it, and `zip` turns row
 column of texts is joined, decoded and split at the NULs in three calls. It is sure that no text of it is
 shorter if it has as many NULs as texts; sizes of blobs are compared by counting the usual one.
 
-Nobody says that a result is like that, so the lengths are guessed from the rows of the frame before
-(`compiled.Uniform`). A guess that does not hold reads nothing, costs little, and after a few of them there
-are no more.
+The protocol does not announce such a result, so the lengths are guessed from the rows of the frame before
+(`compiled.Uniform.learn`). A guess that does not hold reads nothing and costs little; after `MAX_MISSES` of them none
+is made for that signature any more.
 """
 
 from __future__ import annotations

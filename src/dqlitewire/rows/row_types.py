@@ -2,8 +2,8 @@
 
 A row begins with its types, a nibble a column, and most rows of a result have the types of the row before. So
 a frame of a million rows keeps a handful of tuples rather than a million, and `RowTypes` shows them as the
-sequence of one tuple a row that a reader of the message expects. It is expanded when somebody looks at it
-row by row, and never by the package itself, which goes by `runs`.
+sequence of one tuple a row that a user of the message expects. The sequence is expanded when it is first read
+row by row; the package itself never does that, it reads `runs`.
 """
 
 from __future__ import annotations

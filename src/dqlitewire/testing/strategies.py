@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from dqlitewire.constants import NodeRole, ValueType
-from dqlitewire.messages import REGISTRY
+from dqlitewire.messages import REQUESTS as REQUESTS_BY_CODE
+from dqlitewire.messages import RESPONSES as RESPONSES_BY_CODE
 from dqlitewire.messages.base import Message, Request, Response
 from dqlitewire.messages.responses import LeaderResponse, NodeInfo, RowsResponse
 from dqlitewire.values import KIND_OF, KINDS, Kind
@@ -45,8 +46,8 @@ M = TypeVar("M", bound=Message)
 _MAX_LENGTH = 40
 
 
-REQUESTS: tuple[type[Request], ...] = tuple(cls for (asks, _), cls in REGISTRY.items() if asks)
-RESPONSES: tuple[type[Response], ...] = tuple(cls for (asks, _), cls in REGISTRY.items() if not asks)
+REQUESTS: tuple[type[Request], ...] = tuple(REQUESTS_BY_CODE.values())
+RESPONSES: tuple[type[Response], ...] = tuple(RESPONSES_BY_CODE.values())
 
 
 def texts(max_length: int = _MAX_LENGTH, min_length: int = 0) -> st.SearchStrategy[str]:

@@ -61,11 +61,12 @@ class StreamReader:
     Args:
         side: who sends these bytes.
         emit: is called with each Frame, Preamble, Garbage, Opaque and Gap, in the order of the bytes.
+        reader: decodes the messages of the frames when they are asked for.
         limits: caps for decoding; the cap of a frame also bounds what a header may announce.
         begin: what the stream begins with.
 
     Attributes:
-        version: what the client's handshake said, None before it or without one.
+        version: that of the client's handshake, None before it or without one.
         lossy: bytes were lost or made no sense, so that a frame may be missing.
         ended: the side has ended its stream.
     """

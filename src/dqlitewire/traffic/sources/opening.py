@@ -14,11 +14,11 @@ handshake stands a frame, whose count of words is not 0, and behind that header 
 
 from __future__ import annotations
 
-from dqlitewire.constants import PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY, WORD_SIZE
+from dqlitewire.checks import VERSIONS
+from dqlitewire.constants import WORD_SIZE
 from dqlitewire.header import HEADER
 from dqlitewire.messages import REGISTRY
 
-VERSIONS = (PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY)
 HANDSHAKES = tuple(version.to_bytes(WORD_SIZE, "little") for version in VERSIONS)
 MAX_VERSION = 255  # a first word above this is no version, except the legacy one
 HTTP_METHODS = (b"GET ", b"POST", b"PUT ", b"HEAD", b"DELE", b"OPTI", b"CONN", b"PATC", b"PRI ")
