@@ -152,7 +152,9 @@ def test_what_is_sent_ahead_of_an_answer_is_not_taken_in_without_end(
     sql: str, reset: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "_INPUT_BUSY", 4 * WANTED)
-    if sql != ENDLESS_STEP:  # each step is short; a busy machine must not make one a long one, which reads more
+    if (
+        sql != ENDLESS_STEP
+    ):  # each step is short; a busy machine must not make one a long one, which reads more
         monkeypatch.setattr(server_thread, "_TURN_EVERY", 3600)
     with DqliteServer() as server, RawConnection(server.address) as client:
         client.open("main")

@@ -8,40 +8,28 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TextIO
 
 import typer
 
-from dqlitewire import RequestType, ResponseType
 from dqlitewire.cli.exits import Exit
-from dqlitewire.cli.options import WidthOption, finite
+from dqlitewire.cli.options import WidthOption, choice, finite
 from dqlitewire.cli.output import colourful, emit, emit_json, fail, joined, painted, width
 from dqlitewire.cli.progress import watched
 from dqlitewire.cli.sources import Damage, Inputs
-from dqlitewire.traffic.item import OTHER_TYPES, Item
+from dqlitewire.traffic.item import TYPES, Item
 from dqlitewire.traffic.items import items
 from dqlitewire.traffic.select import Selection
 from dqlitewire.traffic.sources.inputs import file_id
 from dqlitewire.traffic.sources.pieces import Connection
 from dqlitewire.traffic.sources.transcript_writer import TranscriptWriter
 from dqlitewire.traffic.views.json_object import json_text
-from dqlitewire.traffic.views.line import Clock, Line, line
+from dqlitewire.traffic.views.line import CLOCK_MODES, Clock, Line, line
 from dqlitewire.traffic.views.recorded import record
 from dqlitewire.traffic.views.tree import hexdump, tree
 
 EXITS = (Exit.OK, Exit.DAMAGED, Exit.INPUT)
-
-
-class Times(StrEnum):
-    """How times are written."""
-
-    RELATIVE = "relative"
-    UTC = "utc"
-    LOCAL = "local"
-    DELTA = "delta"
-    NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -57,7 +45,7 @@ class Look:
         int | None,
         typer.Option("--limit-rows", min=0, metavar="N", help="Show so many rows of a ROWS message."),
     ] = None
-    times: Annotated[Times, typer.Option("--time", help="How to write times.")] = Times.RELATIVE
+    times: Annotated[str, choice(CLOCK_MODES, "--time", help="How to write times.")] = "relative"
     no_time: Annotated[
         bool, typer.Option("--no-time", help="No times and latencies: output that can be compared.")
     ] = False
@@ -169,12 +157,10 @@ def _identity(file: str | Path | TextIO | None) -> object:
 
 
 def _known_types(names: list[str]) -> frozenset[str]:
-    known = {*RequestType.__members__, *ResponseType.__members__}
-    known |= OTHER_TYPES.keys()
     wanted = frozenset(name.strip().upper() for text in names for name in text.split(","))
-    for name in sorted(wanted - known):
+    for name in sorted(wanted - TYPES):
         if not name.startswith("TYPE "):
-            fail(f"unknown type {name}: {', '.join(sorted(known))}", Exit.USAGE)
+            fail(f"unknown type {name}: {', '.join(sorted(TYPES))}", Exit.USAGE)
     return frozenset(name.lower() if name.startswith("TYPE ") else name for name in wanted)
 
 
@@ -190,7 +176,7 @@ class View:
 
     def __init__(self, look: Look) -> None:
         self._look = look
-        self._clock = Clock("none" if look.no_time else look.times.value)
+        self._clock = Clock("none" if look.no_time else look.times)
         self._width = width(look.columns)
         self._colour = colourful(sys.stdout)
 

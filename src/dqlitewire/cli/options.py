@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, get_type_hints
 
@@ -25,6 +25,24 @@ def finite(value: float | None) -> float | None:
     if value is not None and math.isnan(value):
         raise typer.BadParameter("nan is no number")
     return value
+
+
+def choice(words: Iterable[str], *names: str, help: str) -> Any:
+    """Return an option that takes one of some words, as a str.
+
+    Args:
+        words: those that may be given, in the order of the help.
+        names: of the option; by default that of the parameter.
+        help: what is chosen.
+    """
+    known = tuple(words)
+
+    def check(value: str | None) -> str | None:
+        if value is not None and value not in known:
+            raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, known))}.")
+        return value
+
+    return typer.Option(*names, metavar=f"<{'|'.join(known)}>", callback=check, help=help)
 
 
 def _address(value: str) -> str:

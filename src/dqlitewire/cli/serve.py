@@ -6,7 +6,6 @@ import os
 import signal
 import stat
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
 from threading import Event, Thread, get_ident
 from typing import TYPE_CHECKING, Annotated
@@ -15,22 +14,16 @@ import typer
 
 from dqlitewire.cli.ending import missing
 from dqlitewire.cli.exits import Exit
+from dqlitewire.cli.options import choice
 from dqlitewire.cli.output import emit, fail, warn
 from dqlitewire.dial import Address, Kind
+from dqlitewire.servers.releases import ALIASES, DEFAULT_RELEASE, RELEASES
 
 if TYPE_CHECKING:
     from dqlitewire.testing import DqliteCluster
 
 EXITS = (Exit.OK, Exit.DAMAGED, Exit.INPUT)
 _STOPPING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-
-
-class Release(StrEnum):
-    """The releases that can be played."""
-
-    OLD = "1.11.1"
-    TRIXIE = "1.18.1"
-    CURRENT = "1.18.6"
 
 
 def command(
@@ -47,8 +40,8 @@ def command(
         int, typer.Option(min=1, max=99, metavar="N", help="Nodes of a fake cluster, on ports in a row.")
     ] = 1,
     release: Annotated[
-        Release, typer.Option("--generation", help="The dqlite release to play.")
-    ] = Release.TRIXIE,
+        str, choice((*RELEASES, *ALIASES), "--generation", help="The dqlite release to play.")
+    ] = DEFAULT_RELEASE,
     read_only: Annotated[bool, typer.Option("--read-only", help="Never write to FILE.")] = False,
 ) -> Exit:
     """Serve a database to dqlite clients until interrupted: for tests, and to look at a dumped file.
@@ -61,7 +54,7 @@ def command(
     try:
         cluster = cluster_class(
             nodes,
-            generation=release.value,
+            generation=release,
             host=host,
             port=port,
             unix=unix,
@@ -94,10 +87,10 @@ def _held_back() -> set[signal.Signals]:
     return stopping
 
 
-def _served(cluster: DqliteCluster, release: Release, file: Path | None, read_only: bool) -> Iterator[str]:
+def _served(cluster: DqliteCluster, release: str, file: Path | None, read_only: bool) -> Iterator[str]:
     """Say what is served where, a line each."""
     for node in cluster.nodes:
-        yield f"dqlite {release.value} on {node.address}{', leader' if node.is_leader else ''}"
+        yield f"dqlite {release} on {node.address}{', leader' if node.is_leader else ''}"
     if file is not None:
         yield f"database {file.name}{' (read-only)' if read_only else ''}"
 

@@ -11,6 +11,7 @@ from typing import Self
 
 from dqlitewire import ProtocolError
 from dqlitewire.conversation import Answered, ClientConversation, Event, Failed, Probed
+from dqlitewire.conversation.first_bytes import HTTP_ANSWER, TLS_ALERT, TLS_HANDSHAKE
 from dqlitewire.dial.errors import Unexpected
 from dqlitewire.dial.sockets import Deadline, send_all
 
@@ -74,9 +75,9 @@ class Client:
 
 def describe_stranger(head: bytes) -> str:
     """Say what speaks, by the first bytes of its answer."""
-    if head[:2] in (b"\x15\x03", b"\x16\x03"):
+    if head.startswith((TLS_ALERT, TLS_HANDSHAKE)):
         return "it speaks TLS"
-    if head.startswith(b"HTTP/"):
+    if head.startswith(HTTP_ANSWER):
         return "it speaks HTTP"
     text = head.decode("latin-1").rstrip("\r\n")
     seen = repr(text) if text.isascii() and text.isprintable() else head.hex(" ")

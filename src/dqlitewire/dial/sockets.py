@@ -31,6 +31,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from dqlitewire.conversation.first_bytes import HTTP_END
 from dqlitewire.dial.addresses import Address, Kind
 from dqlitewire.dial.errors import UpgradeRefusedError
 from dqlitewire.text import shown
@@ -235,7 +236,7 @@ def _upgrade(sock: socket.socket, address: Address, path: str, deadline: Deadlin
 def _head(sock: socket.socket, deadline: Deadline) -> str:
     """Read an HTTP answer up to its empty line; what follows is dqlite's, so not a byte more."""
     head = b""
-    while not head.endswith(b"\r\n\r\n"):
+    while not head.endswith(HTTP_END):
         sock.settimeout(deadline.left())
         byte = sock.recv(1)
         head += byte

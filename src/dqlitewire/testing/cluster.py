@@ -11,18 +11,18 @@ hold for all nodes; they strike in the order in which they were ordered.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dqlitewire.faults import FaultList, FaultMethods, UnusedFaultError
 from dqlitewire.faults.checks import check_text, shown
 from dqlitewire.testing.checks import check_params
 from dqlitewire.testing.run import Run
-from dqlitewire.testing.settings import Settings
+from dqlitewire.testing.settings import Settings, signature
 
 if TYPE_CHECKING:
-    import os
     from types import TracebackType
+    from typing import Unpack
 
     from dqlitewire.constants import NodeRole
     from dqlitewire.faults import RequestRecord
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dqlitewire.testing.node.engine import Engine
     from dqlitewire.testing.node.hazards import Hazard
     from dqlitewire.testing.serving.server_thread import ServerThread
+    from dqlitewire.testing.settings import Options
 
 __all__ = ["DqliteCluster", "Node"]
 
@@ -96,7 +97,8 @@ class DqliteCluster(FaultMethods):
 
     Args:
         nodes: How many; all are voters, the first one leads.
-        generation: The release to play: "1.11.1", "1.18.1" or "1.18.6".
+        generation: The release to play, by a name in `dqlitewire.servers.releases.RELEASES` or as such a
+            row; by default that of Debian's stable release.
         host: Interface to listen on.
         port: Port of the first node; 0 for free ones.
         folder: Where databases are kept; by default a temporary folder that goes with the cluster.
@@ -112,34 +114,13 @@ class DqliteCluster(FaultMethods):
         ValueError: An argument has no sense; nothing was opened.
     """
 
-    def __init__(
-        self,
-        nodes: int = 3,
-        *,
-        generation: str | Release = "1.18.1",
-        host: str = "127.0.0.1",
-        port: int = 0,
-        folder: str | os.PathLike[str] | None = None,
-        files: Mapping[str, str | os.PathLike[str]] | None = None,
-        readonly: bool = False,
-        clean_failures: bool = False,
-        strict: bool = False,
-        seed: int = 0,
-        unix: str | os.PathLike[str] | None = None,
-    ) -> None:
-        self._settings = Settings.checked(
-            nodes=nodes,
-            generation=generation,
-            host=host,
-            port=port,
-            folder=folder,
-            files=files,
-            readonly=readonly,
-            clean_failures=clean_failures,
-            strict=strict,
-            seed=seed,
-            unix=unix,
-        )
+    __signature__ = signature(nodes=3)
+
+    def __init__(self, nodes: int = 3, **options: Unpack[Options]) -> None:
+        self._prepare(Settings.checked(nodes, options))
+
+    def _prepare(self, settings: Settings) -> None:
+        self._settings = settings
         self._run: Run | None = None
         self._nodes: list[Node] = []
 

@@ -11,6 +11,8 @@ from functools import partial
 from dqlitewire import DecodeError, Message
 from dqlitewire.conversation import Exchange, Frame, Side
 from dqlitewire.explain import Span, explain
+from dqlitewire.header import type_name
+from dqlitewire.messages import REGISTRY
 from dqlitewire.traffic.redact import hidden_parts, redact_code, redact_message, redact_sql, redact_text
 from dqlitewire.traffic.sources.pieces import Connection
 
@@ -29,6 +31,9 @@ OTHER_TYPES = {
 
 #: those of them whose bytes are no dqlite
 NO_FRAMES = frozenset({"GARBAGE", "INCOMPLETE"})
+
+#: the types of all items, but for `type N` of unknown codes
+TYPES = frozenset({*OTHER_TYPES, *(type_name(code, is_request) for is_request, code in REGISTRY)})
 
 
 class Item:

@@ -24,8 +24,9 @@ from typing import NamedTuple
 
 from dqlitewire import DecodeError, RequestType, ResponseType, decode_message
 from dqlitewire.conversation import Side
+from dqlitewire.conversation.first_bytes import HTTP_ANSWER
 from dqlitewire.header import HEADER, frame_size_at
-from dqlitewire.traffic.sources.opening import HANDSHAKES, HTTP_ANSWER, HTTP_METHODS, is_header, is_version
+from dqlitewire.traffic.sources.opening import HANDSHAKES, HTTP_METHODS, is_header, is_version
 
 SAMPLE = 64 << 10
 CUT_OFF = 4  # what a frame counts whose end is missing

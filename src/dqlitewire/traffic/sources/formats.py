@@ -17,11 +17,12 @@ from typing import BinaryIO, NamedTuple
 
 from dqlitewire.checks import checked_number
 from dqlitewire.conversation import Side
+from dqlitewire.conversation.first_bytes import HTTP_ANSWER, TLS_HANDSHAKE
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.sources import capture, pasted, pcap, transcript_reader
 from dqlitewire.traffic.sources.direction import Beginning, guess
 from dqlitewire.traffic.sources.inputs import Input, open_input
-from dqlitewire.traffic.sources.opening import HTTP_ANSWER, HTTP_METHODS, TLS_RECORD, is_upgrade
+from dqlitewire.traffic.sources.opening import HTTP_METHODS, is_upgrade
 from dqlitewire.traffic.sources.pieces import Connection, Piece, What
 from dqlitewire.traffic.sources.source import Source
 from dqlitewire.traffic.sources.transcript import is_transcript
@@ -205,6 +206,6 @@ STRANGERS = (
     Stranger(b"\xfd7zXZ\0", "xz-compressed data", "unpack it first: `xz -d FILE`"),
     Stranger(b"BZh", "bzip2-compressed data", "unpack it first: `bzip2 -d FILE`"),
     Stranger(b"\x7fELF", "a program", "name a file with recorded traffic"),
-    Stranger(TLS_RECORD, "TLS traffic", capture.TLS_HINT),
+    Stranger(TLS_HANDSHAKE, "TLS traffic", capture.TLS_HINT),
     Stranger(_HTTP, "HTTP traffic", "dqlite's own port speaks no HTTP; is this the API port?"),
 )

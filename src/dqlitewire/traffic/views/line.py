@@ -63,9 +63,9 @@ def _of_day(convert: Callable[[float], time.struct_time], now: int) -> str:
 
 CLOCK_MODES: dict[str, Callable[[Clock, int], str] | None] = {
     "relative": Clock.since_first,
-    "delta": Clock.since_last,
     "utc": lambda _, now: _of_day(time.gmtime, now),
     "local": lambda _, now: _of_day(time.localtime, now),
+    "delta": Clock.since_last,
     "none": None,
 }
 
