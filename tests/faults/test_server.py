@@ -7,8 +7,9 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, cast
 
 import pytest
 
@@ -192,6 +193,66 @@ def test_a_hook_that_fails_ends_its_connection_and_is_told() -> None:
         assert [str(error) for error in server.errors] == ["on purpose"]
         with RawConnection(server.address) as other:
             assert other.leader() == (1, server.address)
+
+
+class Wrong(Fault):
+    """Does in its hooks what it is told."""
+
+    begins: Callable[[Strike], object] = lambda _: None
+    made: Callable[[Strike, bytes], Any] = lambda _, data: data
+
+    def begin(self, strike: Strike) -> None:
+        self.begins(strike)
+
+    def frame(self, strike: Strike, data: bytes) -> bytes:
+        return cast(bytes, self.made(strike, data))
+
+
+@pytest.mark.parametrize("direction", ["request", "response"])
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (lambda _, data: None, "Wrong.frame returned None, must be bytes"),
+        (lambda _, data: "text", "Wrong.frame returned 'text', must be bytes"),
+        (lambda strike, data: strike.wait(-1), "seconds -1, must be 0 to 86400"),
+        (lambda strike, data: strike.wait("1"), "seconds '1', must be a number of seconds"),
+        (lambda strike, data: strike.split(0), "size 0, must be at least 1"),
+        (lambda strike, data: strike.split(-3), "size -3, must be at least 1"),
+        (lambda strike, data: strike.split(3, -1), "pause -1, must be 0 to 86400"),
+    ],
+)
+def test_what_a_hook_cannot_want_is_told(
+    made: Callable[[Strike, bytes], Any], words: str, direction: Literal["request", "response"]
+) -> None:
+    with DqliteServer() as server, RawConnection(server.address) as client:
+        server.order(Wrong(made=made, direction=direction))
+        client.send(frame(RequestType.LEADER, word(0)))
+        assert client.closed_by_peer()
+        assert [str(error) for error in server.errors] == [words]
+
+
+def test_an_answer_of_a_hook_is_bytes() -> None:
+    with DqliteServer() as server, RawConnection(server.address) as client:
+        server.order(Wrong(begins=lambda strike: strike.answer(cast(bytes, "text"))))
+        client.send(frame(RequestType.LEADER, word(0)))
+        assert client.closed_by_peer()
+        assert [str(error) for error in server.errors] == ["frame 'text', must be bytes"]
+
+
+def test_a_frame_may_become_bytes_of_any_kind(server: DqliteServer, client: RawConnection) -> None:
+    for kind in (bytes, bytearray, memoryview):
+        server.order(Wrong(made=lambda _, data, kind=kind: kind(data)))
+        assert client.leader() == (1, server.address)
+
+
+class Forgetful(Fault):
+    def __init__(self) -> None:
+        pass
+
+
+def test_a_fault_without_the_constructor_of_all_is_refused(server: DqliteServer) -> None:
+    with pytest.raises(TypeError, match=r"fault of Forgetful, must call `Fault.__init__` in its own"):
+        server.order(Forgetful())
 
 
 def test_the_seed_decides() -> None:

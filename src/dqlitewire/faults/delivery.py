@@ -23,6 +23,7 @@ import threading
 from collections.abc import Iterable
 
 from dqlitewire.constants import RequestType, ResponseType
+from dqlitewire.faults.checks import check_frame
 from dqlitewire.faults.fault import REQUEST, RESPONSE, Direction, Fault
 from dqlitewire.faults.kinds import FAILURE_TEXTS
 from dqlitewire.faults.strike import Effects, RequestRecord, Strike
@@ -135,10 +136,17 @@ class Delivery(Effects):
                 fault.begin(strike)
 
     def frame(self, data: bytes) -> bytes:
-        """Return what goes out instead of a frame."""
+        """Return what goes out instead of a frame.
+
+        Args:
+            data: The frame.
+
+        Raises:
+            TypeError: A fault made something else than bytes of it.
+        """
         self.pause, self.write_size = 0.0, None
         for fault, strike in self._active:
-            data = fault.frame(strike, data)
+            data = check_frame(f"{type(fault).__name__}.frame returned", fault.frame(strike, data))
             strike.frames += 1
         return b"" if self.held else data
 

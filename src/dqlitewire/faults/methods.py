@@ -51,11 +51,13 @@ class FaultMethods:
             fault: The fault.
 
         Raises:
-            TypeError: It is no fault.
+            TypeError: It is no fault, or one whose class forgot the constructor of `Fault`.
             RuntimeError: Nothing runs.
         """
         if not isinstance(fault, Fault):  # pyright: ignore
             raise TypeError(f"fault {shown(fault)}, must be a Fault")
+        if not hasattr(fault, "hits"):
+            raise TypeError(f"fault of {type(fault).__name__:.40}, must call `Fault.__init__` in its own")
         self._faults.order(fault)
         return fault
 

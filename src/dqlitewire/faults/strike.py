@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dqlitewire.constants import RequestType
+from dqlitewire.faults.checks import check_frame, check_number, check_seconds
 
 __all__ = ["Effects", "RequestRecord", "Strike"]
 
@@ -87,15 +88,39 @@ class Strike:
         self._texts = texts
 
     def wait(self, seconds: float) -> None:
-        """Let this frame go out so many seconds later; in `frame`."""
+        """Let this frame go out later; in `frame`.
+
+        Args:
+            seconds: How much later, at most a day; added to what was asked for before.
+
+        Raises:
+            TypeError: It is no number.
+            ValueError: It is negative, longer than a day, or NaN.
+        """
+        check_seconds("seconds", seconds)
         self._effects.pause += seconds
 
     def split(self, size: int, pause: float = 0.0) -> None:
-        """Let this frame go out `size` bytes at a time, `pause` seconds apart; in `frame`."""
+        """Let this frame go out in pieces; in `frame`.
+
+        Args:
+            size: Bytes of a piece, at least 1.
+            pause: Seconds between two pieces, at most a day.
+
+        Raises:
+            TypeError: One is no number.
+            ValueError: One is too small or too big.
+        """
+        check_number("size", size, 1)
+        check_seconds("pause", pause)
         self._effects.write_size, self._effects.write_pause = size, pause
 
     def close(self, *, reset: bool = False) -> None:
-        """End the connection: in `begin` at once, in `frame` behind what it returns."""
+        """End the connection: in `begin` at once, in `frame` behind what it returns.
+
+        Args:
+            reset: Close with RST, not FIN.
+        """
         self._effects.closed, self._effects.reset = True, reset
 
     def hold(self) -> None:
@@ -107,9 +132,20 @@ class Strike:
         self._effects.executed = False
 
     def answer(self, frame: bytes) -> None:
-        """Send a frame of ours instead of the answer; in `begin`, by faults that have `replaces_answer`."""
-        self._effects.replacement = frame
+        """Send other bytes instead of the answer; in `begin`, by faults that have `replaces_answer`.
+
+        Args:
+            frame: The bytes, a whole frame or not.
+
+        Raises:
+            TypeError: They are no bytes.
+        """
+        self._effects.replacement = check_frame("frame", frame)
 
     def failure_text(self, code: int) -> str:
-        """Return the text that a node sends with a code of FAILURE."""
+        """Return the text that a node sends with a FAILURE.
+
+        Args:
+            code: The code of the FAILURE.
+        """
         return self._texts.get(code, "failed on order")
