@@ -31,6 +31,7 @@ from dqlitewire.faults import (
     UnusedFaultError,
     kinds,
 )
+from dqlitewire.faults import strike as strike_module
 from dqlitewire.messages import (
     ExecRequest,
     ExecSqlRequest,
@@ -488,3 +489,9 @@ def test_records_and_effects_are_plain_data() -> None:
     assert (record.sql, record.index, record.prepared_sql) == (INSERT.sql, 0, None)
     assert RequestRecord(1, 3, 0, OpenRequest("x").encode()[8:]).sql is None
     assert Effects() == Effects()
+
+
+def test_which_requests_have_a_text_or_a_statement() -> None:
+    with_sql = {RequestType.PREPARE, RequestType.EXEC_SQL, RequestType.QUERY_SQL}
+    assert getattr(strike_module, "_WITH_SQL") == with_sql  # noqa: B009
+    assert strike_module.WITH_STATEMENT == {RequestType.EXEC, RequestType.QUERY, RequestType.FINALIZE}

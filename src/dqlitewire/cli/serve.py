@@ -29,7 +29,7 @@ _STOPPING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 def command(
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="SQLite file to serve; without one all is temporary."),
+        typer.Argument(metavar="FILE", help="SQLite file to serve; without one all is temporary."),
     ] = None,
     host: Annotated[str, typer.Option(metavar="HOST", help="Interface to listen on.")] = "127.0.0.1",
     port: Annotated[

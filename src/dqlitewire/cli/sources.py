@@ -207,11 +207,9 @@ class Damage:
     def report(self) -> None:
         """Say it on standard error."""
         if self._places:
-            self.notes.append(
-                f"{counted(self._bytes, 'byte')} in {counted(self._places, 'place')} are no frames"
-            )
+            where = f"in {counted(self._places, 'place')}"
+            self.notes.append(f"{counted(self._bytes, 'byte', 'is', 'are', where)} no frames")
         if self._undecoded:
-            verb = "does" if self._undecoded == 1 else "do"
-            self.notes.append(f"{counted(self._undecoded, 'frame')} {verb} not decode")
+            self.notes.append(f"{counted(self._undecoded, 'frame', 'does', 'do')} not decode")
         for note in self.notes:
             warn(note)

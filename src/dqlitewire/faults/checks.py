@@ -102,7 +102,7 @@ def check_frame(name: str, value: object) -> bytes:
     """
     if not isinstance(value, bytes | bytearray | memoryview):
         raise TypeError(f"{name} {shown(value)}, must be bytes")
-    return bytes(value)
+    return bytes(cast("bytes | bytearray", value))
 
 
 def check_flag(name: str, value: object) -> None:

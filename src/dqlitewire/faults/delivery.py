@@ -26,14 +26,13 @@ from dqlitewire.constants import RequestType, ResponseType
 from dqlitewire.faults.checks import check_frame
 from dqlitewire.faults.fault import REQUEST, RESPONSE, Direction, Fault
 from dqlitewire.faults.kinds import FAILURE_TEXTS
-from dqlitewire.faults.strike import Effects, RequestRecord, Strike
+from dqlitewire.faults.strike import WITH_STATEMENT, Effects, RequestRecord, Strike
 
 __all__ = ["LEADERSHIP_LOST", "ConnectionFaults", "Delivery", "FaultList", "UnusedFaultError"]
 
 LEADERSHIP_LOST = 10506
 _STMT = bytes([ResponseType.STMT])
 _PREPARE, _FINALIZE = int(RequestType.PREPARE), int(RequestType.FINALIZE)
-_WITH_STATEMENT = (int(RequestType.EXEC), int(RequestType.QUERY), _FINALIZE)
 _TEXTS = FAILURE_TEXTS | {LEADERSHIP_LOST: "disk I/O error"}
 
 
@@ -193,7 +192,7 @@ class ConnectionFaults:
         """Take the next request; returns what faults are told of it."""
         self._count += 1
         prepared = None
-        if type_code in _WITH_STATEMENT:
+        if type_code in WITH_STATEMENT:
             if type_code == _FINALIZE:
                 self._prepared.pop(_statement_id(body), None)
             else:

@@ -5,12 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from dqlitewire.constants import RequestType
 from dqlitewire.faults.checks import check_frame, check_number, check_seconds
+from dqlitewire.messages import REGISTRY
 
-__all__ = ["Effects", "RequestRecord", "Strike"]
+__all__ = ["WITH_STATEMENT", "Effects", "RequestRecord", "Strike"]
 
-_WITH_SQL = (RequestType.PREPARE, RequestType.EXEC_SQL, RequestType.QUERY_SQL)
+
+def _that_begin_with(*names: str) -> frozenset[int]:
+    """The codes of the requests whose bodies begin with these fields."""
+    declared: dict[int, Any] = {code: message for (asks, code), message in REGISTRY.items() if asks}
+    return frozenset(
+        code
+        for code, message in declared.items()
+        if names == tuple(field.name for field in message.FIELDS[: len(names)])
+    )
+
+
+_WITH_SQL = _that_begin_with("db_id", "sql")  # u64, text
+WITH_STATEMENT = _that_begin_with("db_id", "stmt_id")  # u32 both
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from dqlitewire import ResponseType
 from dqlitewire.text import printable
-from dqlitewire.traffic.item import Item
-from dqlitewire.traffic.shorten import elide, one_line
+from dqlitewire.traffic.item import TYPES, Item
+from dqlitewire.traffic.shorten import counted, elide, one_line
 from dqlitewire.traffic.views.summary import summarise
 
 ARROWS = {True: ">", False: "<"}
-TYPE_WIDTH = 10
+TYPE_WIDTH = max(map(len, TYPES))
 SHOWN_BYTES = 16
 
 
@@ -114,7 +114,7 @@ def describe(item: Item, width: int = 160) -> str:
     """What an item says, without its type."""
     message = item.message
     if message is not None:
-        return summarise(message, width, item.sql)
+        return summarise(message, width, item.sql if item.is_request else None)
     if item.code is not None:
         return f"does not decode: {item.error} ({item.size} B) {_bytes(item.data)}"
     return _OTHERS[item.type](item)
@@ -133,12 +133,17 @@ def _http(item: Item) -> str:
     return one_line(item.data.partition(b"\r\n")[0].decode("latin-1"))
 
 
+def _gap(item: Item) -> str:
+    lost = counted(item.size, "byte", "was", "were") if item.size else "unknown number of bytes were"
+    return f"{lost} not captured"
+
+
 def _unanswered(item: Item) -> str:
     return f"{item.note} got no answer" + (f": {one_line(item.sql)}" if item.sql else "")
 
 
 def _no_frame(item: Item) -> str:
-    return f"{item.size} bytes that are no frame: {_bytes(item.data)}"
+    return f"{counted(item.size, 'byte', 'that is', 'that are')} no frame: {_bytes(item.data)}"
 
 
 #: what is said of each of item.OTHER_TYPES
@@ -146,11 +151,12 @@ _OTHERS: dict[str, Callable[[Item], str]] = {
     "HANDSHAKE": _handshake,
     "HTTP": _http,
     "TLS": _no_frame,
-    "RAFT": lambda item: f"{item.size} bytes between nodes",
-    "GAP": lambda item: f"{item.size or 'unknown number of'} bytes were not captured",
+    "RAFT": lambda item: f"{counted(item.size, 'byte')} between nodes",
+    "GAP": _gap,
     "GARBAGE": _no_frame,
     "INCOMPLETE": lambda item: (
-        f"the stream ends inside a frame, {item.size} bytes of it are here: {_bytes(item.data)}"
+        f"the stream ends inside a frame, {counted(item.size, 'byte', 'is', 'are', 'of it')} here: "
+        f"{_bytes(item.data)}"
     ),
     "UNANSWERED": _unanswered,
     "END": lambda item: f"closed by the {item.side.value}; {item.note}",

@@ -70,7 +70,7 @@ def _overview(statistics: Statistics, width: int) -> Iterator[str]:
         places, frames = statistics.garbage_places, statistics.undecoded
         yield (
             f"no dqlite     {size(statistics.garbage_bytes)} in {counted(places, 'place')}, "
-            f"{counted(frames, 'frame')} that {'does' if frames == 1 else 'do'} not decode"
+            f"{counted(frames, 'frame', 'that does', 'that do')} not decode"
         )
 
 
