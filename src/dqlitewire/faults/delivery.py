@@ -58,7 +58,11 @@ class FaultList:
         self._count = 0
 
     def order(self, fault: Fault) -> None:
-        """Add a fault; those of before go first."""
+        """Add a fault; those that were ordered before go first.
+
+        Args:
+            fault: The fault.
+        """
         with self._lock:
             self._count += 1
             # a generator of its own: what one fault draws does not depend on which others are ordered
@@ -110,7 +114,16 @@ class FaultList:
 
 
 class Delivery(Effects):
-    """One direction of one connection: what becomes of its frames."""
+    """One direction of one connection: what becomes of its frames.
+
+    Args:
+        faults: Those that are ordered.
+        direction: "request" or "response".
+        texts: What the node says with its FAILUREs, by code.
+
+    Attributes:
+        touched: Something has struck since nothing went on.
+    """
 
     def __init__(self, faults: FaultList, direction: Direction, texts: dict[int, str]) -> None:
         super().__init__()
@@ -118,10 +131,14 @@ class Delivery(Effects):
         self._direction: Direction = direction
         self._texts = texts
         self._active: list[tuple[Fault, Strike]] = []
-        self.touched = False  # something has struck since nothing went on
+        self.touched = False
 
     def begin(self, request: RequestRecord) -> None:
-        """Begin a request, or its answer: find out what strikes it, and let that begin."""
+        """Begin a request, or its answer: find out what strikes it, and let that begin.
+
+        Args:
+            request: The request.
+        """
         self.end()
         self.pause, self.write_size, self.executed, self.replacement = 0.0, None, True, None
         self.touched = self.held or self.closed or bool(self._active)
@@ -189,7 +206,16 @@ class ConnectionFaults:
         self._preparing: RequestRecord | None = None
 
     def asked(self, type_code: int, schema: int, body: bytes) -> RequestRecord:
-        """Take the next request; returns what faults are told of it."""
+        """Take the next request.
+
+        Args:
+            type_code: The type byte of its header.
+            schema: The schema byte.
+            body: The bytes behind the header.
+
+        Returns:
+            What faults are told of it.
+        """
         self._count += 1
         prepared = None
         if type_code in WITH_STATEMENT:
@@ -200,7 +226,11 @@ class ConnectionFaults:
         return RequestRecord(self._connection, type_code, schema, body, self._count, prepared)
 
     def begin_answer(self, request: RequestRecord) -> None:
-        """Begin the answer to a request; requests are answered in order, and may come ahead of that."""
+        """Begin the answer to a request; requests are answered in order, and may come ahead of that.
+
+        Args:
+            request: The request, as `asked` returned it.
+        """
         self._preparing = request if request.type == _PREPARE else None
         self.responses.begin(request)
 
@@ -210,7 +240,11 @@ class ConnectionFaults:
         return not (self._faults.ordered or self.requests.touched or self.responses.touched)
 
     def answer(self, data: bytes) -> bytes:
-        """Take a frame of the answer; returns what goes out instead."""
+        """Take a frame of the answer, and return what goes out instead.
+
+        Args:
+            data: The frame.
+        """
         if self._preparing is not None and data[4:5] == _STMT:
             self._prepared[_statement_id(data[8:])] = self._preparing.sql
             self._preparing = None

@@ -30,6 +30,7 @@ import random
 import re
 from collections import Counter
 from dataclasses import KW_ONLY, dataclass, field, fields
+from inspect import cleandoc
 from types import TracebackType
 from typing import ClassVar, Final, Literal, TypeVar, dataclass_transform
 
@@ -94,6 +95,10 @@ class Fault(_Words):
     direction: Direction = RESPONSE
     probability: float = 1.0
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.__doc__ = _with_common_words(cls.__doc__, Fault.__doc__)
+
     directions: ClassVar[tuple[str, ...]] = (RESPONSE, REQUEST)
     """The directions in which it makes sense."""
     replaces_answer: ClassVar[bool] = False
@@ -109,14 +114,30 @@ class Fault(_Words):
         """Refuse arguments without sense, with TypeError or ValueError; the constructor calls it."""
 
     def begin(self, strike: Strike) -> None:
-        """Act before the request is carried out: skip it, answer it, close the connection."""
+        """Act before the request is carried out: skip it, answer it, close the connection.
+
+        Args:
+            strike: This strike of the fault.
+        """
 
     def frame(self, strike: Strike, data: bytes) -> bytes:
-        """Return what goes out instead of a frame, after `strike.wait`, `strike.split` or `strike.close`."""
+        """Return what goes out instead of a frame, after `strike.wait`, `strike.split` or `strike.close`.
+
+        Args:
+            strike: This strike of the fault.
+            data: The frame, or what the faults before this one have made of it.
+
+        Returns:
+            Any bytes; b"" if nothing is to go out.
+        """
         return data
 
     def end(self, strike: Strike) -> None:
-        """Act when the answer is complete, or the connection has ended in the middle of it."""
+        """Act when the answer is complete, or the connection has ended in the middle of it.
+
+        Args:
+            strike: This strike of the fault; it is too late to ask it for anything.
+        """
 
     # ---- counting
 
@@ -222,6 +243,17 @@ class Fault(_Words):
         """Say which requests came since it was ordered, of one that was never hit."""
         seen = [f"{name} {count}" for name, count in self._passed.most_common()]
         return f"came: {', '.join(seen)}" if seen else "nothing came"
+
+
+def _with_common_words(own: str | None, common: str | None) -> str | None:
+    """The docstring of a kind of fault, with the arguments that all have behind its own ones."""
+    if own is None or common is None:  # `python -OO` leaves them out
+        return own
+    common_arguments, _, common_rest = cleandoc(common).partition("Args:\n")[2].partition("\n\n")
+    head, _, behind = cleandoc(own).partition("Args:\n")
+    arguments, _, rest = behind.partition("\n\n")
+    listed = "\n".join(filter(None, (arguments.rstrip(), common_arguments)))
+    return f"{head.rstrip()}\n\nArgs:\n{listed}\n\n{rest or common_rest}\n"
 
 
 def kinds() -> dict[str, type[Fault]]:

@@ -20,15 +20,13 @@ def _orders(name: str, kind: Callable[P, Fault]) -> Callable[Concatenate[FaultMe
     def method(self: FaultMethods, /, *args: P.args, **kwargs: P.kwargs) -> Fault:
         return self.order(kind(*args, **kwargs))
 
-    # the kind's own signature and words, for `help` and editors
+    # the kind's own signature and docstring, for `help` and editors
     taken = inspect.signature(kind)
     this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
     signature = taken.replace(parameters=[this, *taken.parameters.values()], return_annotation="Fault")
     setattr(method, "__signature__", signature)  # noqa: B010  no attribute that functions are known to have
     method.__name__, method.__qualname__ = name, f"FaultMethods.{name}"
-    own = (kind.__doc__ or "").rstrip()
-    common = (Fault.__doc__ or "").partition("    Args:\n")[2]
-    method.__doc__ = f"{own}\n{common}" if "Args:" in own else f"{own}\n\n    Args:\n{common}"
+    method.__doc__ = kind.__doc__
     return method
 
 

@@ -62,8 +62,10 @@ class Effects:
 
     Attributes:
         pause: Seconds to wait before the bytes that were returned last go out.
-        write_size: Bytes to write at a time, None for as many as fit; `write_pause` seconds apart.
-        closed: The connection ends behind the bytes that were returned last; `reset` says by RST.
+        write_size: Bytes to write at a time, None for as many as fit.
+        write_pause: Seconds between two such pieces.
+        closed: The connection ends behind the bytes that were returned last.
+        reset: It ends by RST, not FIN.
         held: Nothing goes out in this direction any more, though the connection stays open.
         executed: The request is carried out.
         replacement: A frame to send instead of the answer, None to send the answer.
@@ -81,6 +83,11 @@ class Effects:
 
 class Strike:
     """One fault, striking one request or its answer; handed to each of the fault's hooks.
+
+    Args:
+        request: The request that is answered.
+        effects: Where its calls leave what they want.
+        texts: What the node says with its FAILUREs, by code.
 
     Attributes:
         request: The request that is answered.

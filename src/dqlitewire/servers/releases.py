@@ -123,6 +123,9 @@ class Release:
 
     Every fact is an attribute, and every one must be given. docs/servers.md is drawn from the words beside
     them (tools/reference.py).
+
+    Args:
+        facts: all of them, by name.
     """
 
     name: str
@@ -180,7 +183,12 @@ class Release:
         return f"<Release {self.name}>"
 
     def but(self, name: str, **changes: object) -> Release:
-        """Return a row of another name that differs from this one in some facts."""
+        """Return a row of another name that differs from this one in some facts.
+
+        Args:
+            name: of the new row.
+            changes: the facts that differ, by name.
+        """
         facts: dict[str, Any] = {**self.__dict__, "name": name, **changes}
         return Release(**facts)
 

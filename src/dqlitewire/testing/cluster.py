@@ -18,7 +18,7 @@ from dqlitewire.faults import FaultList, FaultMethods, UnusedFaultError
 from dqlitewire.faults.checks import check_text, shown
 from dqlitewire.testing.checks import check_params
 from dqlitewire.testing.run import Run
-from dqlitewire.testing.settings import Settings, signature
+from dqlitewire.testing.settings import Settings, takes_options
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -37,7 +37,12 @@ __all__ = ["DqliteCluster", "Node"]
 
 
 class Node:
-    """One node of the fake cluster, as a test sees it."""
+    """One node of the fake cluster, as a test sees it.
+
+    Args:
+        cluster: The cluster that it belongs to; `DqliteCluster.nodes` has them ready-made.
+        member: The same node as the engine knows it.
+    """
 
     def __init__(self, cluster: DqliteCluster, member: Member) -> None:
         self._cluster = cluster
@@ -92,29 +97,18 @@ class Node:
         return f"<Node {self.id} at {self.address}, {self.role.name.lower()}{leads}>"
 
 
+@takes_options(nodes=3)
 class DqliteCluster(FaultMethods):
     """A cluster of nodes with one leader that moves on command.
 
     Args:
         nodes: How many; all are voters, the first one leads.
-        generation: The release to play, by a name in `dqlitewire.servers.releases.RELEASES` or as such a
-            row; by default that of Debian's stable release.
-        host: Interface to listen on.
-        port: Port of the first node; 0 for free ones.
-        folder: Where databases are kept; by default a temporary folder that goes with the cluster.
-        files: Database files to serve where they are, by name.
-        readonly: Open those for reading only.
-        clean_failures: Send FAILURE without the rows that real servers leave in front of it.
-        strict: Let `stop` raise an error if a fault was ordered that never hit.
-        seed: Of the draws of faults that have a probability: the same one draws the same again.
-        unix: Listen on a unix socket at this path instead; further nodes add a number to it.
+        options: Those of `Options`.
 
     Raises:
         TypeError: An argument has the wrong type.
         ValueError: An argument has no sense; nothing was opened.
     """
-
-    __signature__ = signature(nodes=3)
 
     def __init__(self, nodes: int = 3, **options: Unpack[Options]) -> None:
         self._prepare(Settings.checked(nodes, options))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from dqlitewire.dial.addresses import Address
 from dqlitewire.testing.cluster import DqliteCluster
-from dqlitewire.testing.settings import Settings, signature
+from dqlitewire.testing.settings import Settings, takes_options
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -24,18 +24,17 @@ if TYPE_CHECKING:
 __all__ = ["DqliteServer"]
 
 
+@takes_options()
 class DqliteServer(DqliteCluster):
     """One node that leads itself.
 
     Args:
-        options: Those of `DqliteCluster`, all by name; there is one node.
+        options: Those of `Options`.
 
     Raises:
         TypeError: An argument has the wrong type.
         ValueError: An argument has no sense; nothing was opened.
     """
-
-    __signature__ = signature()
 
     def __init__(self, **options: Unpack[Options]) -> None:
         self._prepare(Settings.checked(1, options))  # the cluster's own takes a number of nodes

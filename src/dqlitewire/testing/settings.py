@@ -1,16 +1,17 @@
 """What an embedded server or cluster is made of: the constructor's arguments, checked before anything is
 opened.
 
-An argument is a line in `Options` (its type for callers), a field of `Settings` (its default) and a row of
-`_CHECKS`; `DqliteCluster` tells what it is for.
+An argument is a line in `Options` (its type for callers, and what it is for), a field of `Settings` (its
+default) and a row of `_CHECKS`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from inspect import Parameter, Signature
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
 from dqlitewire.dial.addresses import Address, Kind
 from dqlitewire.faults.checks import check_flag, check_number, check_text, shown
@@ -23,14 +24,31 @@ if TYPE_CHECKING:
 
     from dqlitewire.testing.serving.listening import Listener
 
-__all__ = ["Options", "Settings", "signature"]
+__all__ = ["Options", "Settings", "takes_options"]
+
+C = TypeVar("C")
 
 _MOST_NODES = 10_000
 _LAST_PORT = 65535
 
 
 class Options(TypedDict, total=False):
-    """The arguments of `DqliteCluster` and `DqliteServer` by name."""
+    """The arguments of `DqliteCluster` and `DqliteServer` by name.
+
+    Attributes:
+        generation: The release to play, by a name in `dqlitewire.servers.releases.RELEASES` or as such a
+            row; by default that of Debian's stable release.
+        host: Interface to listen on.
+        port: Port of the first node, others follow; 0 for free ones.
+        folder: Where databases are kept; by default a temporary folder that goes with the server.
+        files: Database files to serve where they are, by name.
+        readonly: Open those for reading only.
+        clean_failures: Send FAILURE without the rows that real servers leave in front of it.
+        strict: Let `stop` raise an error if a fault was ordered that never hit.
+        seed: Of the draws of faults that have a probability: the same one draws the same again.
+        unix: Listen on a unix socket at this path instead, or at an abstract name behind an "@"; further
+            nodes add a number to it.
+    """
 
     generation: str | Release
     host: str
@@ -101,24 +119,32 @@ class Settings:
         return listen_tcp(self.host, Address.parse(address).port)
 
 
-def signature(**first: int) -> Signature:
-    """Return what `help` and editors show of a constructor that takes `Options`.
+def takes_options(**first: int) -> Callable[[type[C]], type[C]]:
+    """Return a class decorator: `help` and editors show the options by name instead of `**options`.
+
+    In the docstring of the class a line `options: ...` becomes the lines of `Options`.
 
     Args:
-        first: the arguments in front of them, with their defaults.
+        first: the arguments in front of the options, with their defaults.
     """
     defaults: dict[str, Any] = {one.name: one.default for one in fields(Settings)}
     defaults |= {"generation": DEFAULT_RELEASE, "files": None}  # as a caller writes them
-    kind = Parameter.KEYWORD_ONLY
-    shown_first = [
+    parameters = [
         Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation="int")
         for name, default in first.items()
     ]
-    others = [
-        Parameter(name, kind, default=defaults[name], annotation=annotation.__forward_arg__)
+    parameters += [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=defaults[name], annotation=annotation.__forward_arg__)
         for name, annotation in Options.__annotations__.items()
     ]
-    return Signature([*shown_first, *others])
+
+    def decorate(cls: type[C]) -> type[C]:
+        setattr(cls, "__signature__", Signature(parameters))  # noqa: B010  no attribute that classes are known to have
+        told = (Options.__doc__ or "").partition("Attributes:\n")[2].rstrip()
+        cls.__doc__ = re.sub(r"(?m)^ +options: .*$", lambda _: told, cls.__doc__ or "")
+        return cls
+
+    return decorate
 
 
 def _flag(name: str) -> Callable[[Any, int], bool]:

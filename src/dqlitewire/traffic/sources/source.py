@@ -72,7 +72,11 @@ class Source:
                     self.notes.append(f"so are {self.damaged - MAX_NOTES} more places")
 
     def damage(self, what: str) -> None:
-        """Note a place of the input that is left out."""
+        """Note a place of the input that is left out.
+
+        Args:
+            what: what is wrong with it, and where.
+        """
         self.damaged += 1
         if self.damaged <= MAX_NOTES:
             self.notes.append(what)
