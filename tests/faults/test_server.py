@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import select
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +16,7 @@ from dqlitewire.faults import Fault, Strike, UnusedFaultError
 from dqlitewire.messages import DbResponse
 from dqlitewire.testing import DqliteCluster, DqliteServer
 from tests.real.raw import RawConnection, frame, text, word
+from tests.testing.pytest_session import run_pytest
 
 EXEC_SQL, QUERY_SQL = RequestType.EXEC_SQL, RequestType.QUERY_SQL
 INSERT = frame(EXEC_SQL, word(0) + text("INSERT INTO t VALUES (1)"))
@@ -340,13 +339,6 @@ def test_strict_in_pytest(tmp_path: Path) -> None:
         "def test_cluster(dqlite_cluster): dqlite_cluster.hold()\n"
         "def test_other(dqlite_server): dqlite_server.fail_next(5)\n"
     )
-    finished = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        cwd=tmp_path,
-    )
-    assert "3 passed, 2 errors" in finished.stdout
-    assert "<Fail, 5 'database is locked', on QUERY, 1 to come, 0 hits>, nothing came" in finished.stdout
+    printed = run_pytest(tmp_path)
+    assert "3 passed, 2 errors" in printed
+    assert "<Fail, 5 'database is locked', on QUERY, 1 to come, 0 hits>, nothing came" in printed

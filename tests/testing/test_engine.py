@@ -21,13 +21,6 @@ def server() -> Iterator[DqliteServer]:
         yield server
 
 
-@pytest.fixture
-def client(server: DqliteServer) -> Iterator[RawConnection]:
-    with RawConnection(server.address) as client:
-        client.open("main")
-        yield client
-
-
 def test_connect_is_raft_s(server: DqliteServer) -> None:
     with RawConnection(server.address) as peer:
         peer.send(frame(CONNECT, word(2) + text("127.0.0.1:2")) + b"raft" * 1000)

@@ -17,6 +17,7 @@ from dqlitewire.testing.script import ScriptedServer, expect, send, wait
 from dqlitewire.testing.serving import connection as serving
 from dqlitewire.testing.serving import server_thread
 from tests.real.raw import DONE, PART, RawConnection, blob, frame, text, word
+from tests.testing.embedded import embedded
 
 EXEC_SQL, QUERY_SQL, INTERRUPT, CONNECT = 8, 9, 10, 11
 INSERT = word(0) + text("INSERT INTO t(b) VALUES (?)")
@@ -36,17 +37,8 @@ SIZES = sorted(
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[DqliteServer]:
-    with DqliteServer() as server:
-        server.run_sql("main", "CREATE TABLE t (a INTEGER PRIMARY KEY, b)")
+    with embedded() as server:
         yield server
-        assert server.errors == []
-
-
-@pytest.fixture
-def client(server: DqliteServer) -> Iterator[RawConnection]:
-    with RawConnection(server.address) as client:
-        client.open("main")
-        yield client
 
 
 def insert(size: int) -> bytes:

@@ -18,6 +18,7 @@ import pytest
 
 from dqlitewire.testing import DqliteCluster, DqliteServer
 from tests.real.raw import PART, RawConnection, frame, text, word
+from tests.testing.embedded import embedded
 
 EXEC_SQL, QUERY_SQL, INTERRUPT = 8, 9, 10
 INTERRUPT_FRAME = frame(INTERRUPT, word(0))
@@ -39,17 +40,8 @@ def descriptors() -> int:
 
 @pytest.fixture
 def server() -> Iterator[DqliteServer]:
-    with DqliteServer() as server:
-        server.run_sql("main", "CREATE TABLE t (a INTEGER PRIMARY KEY, b)")
+    with embedded() as server:
         yield server
-        assert server.errors == []
-
-
-@pytest.fixture
-def client(server: DqliteServer) -> Iterator[RawConnection]:
-    with RawConnection(server.address) as client:
-        client.open("main")
-        yield client
 
 
 def wait_for_connections(server: DqliteServer, count: int) -> None:
