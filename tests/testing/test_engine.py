@@ -121,7 +121,7 @@ def test_a_defect_ends_one_connection_and_is_told(
 
 
 def test_the_engine_keeps_nothing(server: DqliteServer) -> None:
-    engine: Engine = server._serving
+    engine: Engine = server._engine
     for number in range(50):
         with RawConnection(server.address) as client:
             client.open(f"db{number % 5}")

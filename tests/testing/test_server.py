@@ -60,7 +60,7 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     threads, files = threading.active_count(), descriptors()
     for _ in range(20):
         with DqliteServer() as server:
-            folder = server._serving.store.folder
+            folder = server._engine.store.folder
             clients = [RawConnection(server.address) for _ in range(5)]
             for client in clients:
                 client.open("main")
@@ -74,7 +74,7 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
 
 
 def test_loopback_only(server: DqliteServer) -> None:
-    (listener,) = server._running._acceptor.listeners
+    (listener,) = server._thread._acceptor.listeners
     assert listener.getsockname()[0] == "127.0.0.1"
     assert server.address == f"127.0.0.1:{server.port}"
 
@@ -306,7 +306,7 @@ def test_readers_that_stop_reading(server: DqliteServer, client: RawConnection) 
         one.send(query(ENDLESS_ROWS))
     time.sleep(0.2)
     client.exec_sql("INSERT INTO t(b) VALUES (1)")
-    waiting = [len(connection.output) for connection in server._running._connections.values()]
+    waiting = [len(connection.output) for connection in server._thread._connections.values()]
     assert max(waiting) < 1 << 19
     for one in lazy:
         one.close()

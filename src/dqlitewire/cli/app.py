@@ -42,7 +42,7 @@ def _application() -> typer.Typer:
     for name in COMMANDS:
         module = import_module(f"dqlitewire.cli.{name}")
         summary = module.command.__doc__.partition("\n")[0]  # whole: click would cut it
-        app.command(name, short_help=summary, epilog=exits.told(module.EXITS))(grouped(module.command))
+        app.command(name, short_help=summary, epilog=exits.in_words(module.EXITS))(grouped(module.command))
     return app
 
 

@@ -33,7 +33,7 @@ EXITS = (Exit.OK, Exit.DAMAGED, Exit.INPUT)
 
 
 @dataclass(frozen=True)
-class Look:
+class Display:
     """How messages are shown."""
 
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="A tree of fields with byte ranges.")] = (
@@ -53,7 +53,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Filters:
     """Which messages are shown."""
 
     types: Annotated[
@@ -104,8 +104,8 @@ class Wanted:
 
 
 def command(
-    look: Look,
-    wanted: Wanted,
+    display: Display,
+    filters: Filters,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Wait for more at the end of a growing file.")
     ] = False,
@@ -119,8 +119,8 @@ def command(
     inputs: Inputs,
 ) -> Exit:
     """Show dqlite traffic, one line a message."""
-    selection = wanted.selection()
-    view = View(look)
+    selection = filters.selection()
+    view = View(display)
     _refuse_own_output(inputs.names, write)
     damage = Damage()
     quiet = sys.stdout.isatty() or follow
@@ -174,18 +174,18 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
 class View:
     """Writes items to standard output."""
 
-    def __init__(self, look: Look) -> None:
-        self._look = look
-        self._clock = Clock("none" if look.no_time else look.times)
-        self._width = width(look.columns)
+    def __init__(self, display: Display) -> None:
+        self._display = display
+        self._clock = Clock("none" if display.no_time else display.times)
+        self._width = width(display.columns)
         self._colour = colourful(sys.stdout)
 
     def show(self, stream: Iterable[Item], at_once: bool = False) -> None:
         """Write all items."""
-        times, limit_rows = not self._look.no_time, self._look.limit_rows
+        times, limit_rows = not self._display.no_time, self._display.limit_rows
         known: set[Connection] = set()
         for item in stream:
-            if self._look.as_json:
+            if self._display.as_json:
                 emit_json(json_text(item, limit_rows, times), at_once)
                 continue
             if item.connection not in known:
@@ -212,11 +212,11 @@ class View:
         )
 
     def _details(self, item: Item) -> Iterator[str]:
-        look = self._look
-        if look.verbose and (span := item.spans()) is not None:
-            rows = 64 if look.limit_rows is None else look.limit_rows
+        display = self._display
+        if display.verbose and (span := item.spans()) is not None:
+            rows = 64 if display.limit_rows is None else display.limit_rows
             yield from (f"    {text}" for text in tree(span, self._width - 4, rows))
-        if look.hexadecimal and item.data:
+        if display.hexadecimal and item.data:
             yield from hexdump(item.data, item.spans(), self._width)
 
 

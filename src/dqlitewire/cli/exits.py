@@ -37,7 +37,7 @@ class ProbeExit(_Code):
     NOT_DQLITE = 6, "not dqlite"
 
 
-def told(codes: tuple[Exit | ProbeExit, ...]) -> str:
+def in_words(codes: tuple[Exit | ProbeExit, ...]) -> str:
     """Return a sentence for a command's help; wrong use and interruption can happen to every command.
 
     Args:

@@ -1,12 +1,12 @@
-"""What all commands share: the door to the terminal, errors in one line, widths and colour.
+"""Output of all commands: lines to the terminal, errors in one line, widths and colour.
 
-The door: whatever a command says leaves through `emit`, `emit_json` or `warn`. They let no character through
-that could do more than be seen (`dqlitewire.text.printable`), whoever chose it: a peer, a file, its name, an
-argument. `Shown` marks text that has passed already and carries our own colours; joined to anything else it
-is a plain str again and passes once more, so a mistake shows as `?[2m`, never as a colour that a peer wrote.
+Whatever a command prints goes through `emit`, `emit_json` or `warn`. They escape every character that could
+do more than be seen (`dqlitewire.text.printable`), whoever chose it: a peer, a file, its name, an argument.
+`Shown` marks text that was escaped already and carries our own colours; joined to anything else it is a plain
+str again and is escaped once more, so a mistake shows as `?[2m`, never as a colour that a peer wrote.
 
 Colours are styles with names, which rich turns into what a terminal understands. rich is imported when the
-first one is drawn: the lack of it must be told through this door.
+first one is drawn, because its absence must be reported through these functions too.
 
 An output that takes no more ends the command: quietly where the reader has gone, else with one line.
 """
@@ -45,11 +45,15 @@ def fail(message: str, code: Exit = Exit.INPUT) -> NoReturn:
     raise SystemExit(int(code))
 
 
-# ---------------------------------------------------------------- the door
+# ---------------------------------------------------------------- lines
 
 
 def joined(*parts: str) -> Shown:
-    """Join texts; what has not passed the door yet does so here."""
+    """Join texts; those that are not `Shown` are escaped.
+
+    Args:
+        parts: the texts.
+    """
     return Shown("".join([part if type(part) is Shown else printable(part) for part in parts]))
 
 

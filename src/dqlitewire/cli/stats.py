@@ -32,9 +32,7 @@ def command(
     damage = Damage()
     for source in inputs.open():
         with source:
-            for item in watched(items(source, redacted=inputs.redact, count_rows=True), source):
-                statistics.add(item)
-        statistics.next_source()
+            statistics.add_all(watched(items(source, redacted=inputs.redact, count_rows=True), source))
         damage.add(source)
     if as_json:
         emit_json(report_json(statistics, sort, top, damage.notes))

@@ -73,8 +73,12 @@ class Client:
                 raise Unexpected(repr(events[0]))
 
 
-def describe_stranger(head: bytes) -> str:
-    """Say what speaks, by the first bytes of its answer."""
+def describe_peer(head: bytes) -> str:
+    """Describe in words a peer that is no dqlite node.
+
+    Args:
+        head: the first bytes of its answer.
+    """
     if head.startswith((TLS_ALERT, TLS_HANDSHAKE)):
         return "it speaks TLS"
     if head.startswith(HTTP_ANSWER):

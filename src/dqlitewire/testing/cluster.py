@@ -157,7 +157,7 @@ class DqliteCluster(FaultMethods):
         Raises:
             RuntimeError: The server was not started.
         """
-        self._running.join()
+        self._thread.join()
 
     def __enter__(self) -> DqliteCluster:
         self.start()
@@ -174,28 +174,28 @@ class DqliteCluster(FaultMethods):
             error.add_note(str(unused))  # perhaps a consequence of what went wrong
 
     @property
-    def _started(self) -> Run:
+    def _started_run(self) -> Run:
         if self._run is None:
             raise RuntimeError("the server was not started")
         return self._run
 
     @property
-    def _running(self) -> ServerThread:
-        return self._started.thread
+    def _thread(self) -> ServerThread:
+        return self._started_run.thread
 
     @property
-    def _serving(self) -> Engine:
-        return self._started.engine
+    def _engine(self) -> Engine:
+        return self._started_run.engine
 
     @property
-    def _living(self) -> Run:
-        run = self._started
+    def _live_run(self) -> Run:
+        run = self._started_run
         run.check_alive()
         return run
 
     @property
     def _faults(self) -> FaultList:
-        return self._living.engine.faults
+        return self._live_run.engine.faults
 
     @property
     def _state(self) -> str:
@@ -220,28 +220,28 @@ class DqliteCluster(FaultMethods):
     @property
     def leader(self) -> Node | None:
         """The node that leads, if any."""
-        member = self._serving.cluster.leader
+        member = self._engine.cluster.leader
         return next((node for node in self._nodes if node._member is member), None)
 
     @property
     def hazards(self) -> list[Hazard]:
         """What a real node would not have survived, in order."""
-        return self._serving.hazards
+        return self._engine.hazards
 
     @property
     def requests(self) -> list[RequestRecord]:
         """The last 10 000 requests of all connections, as far as 64 MiB hold them, in order of arrival."""
-        return self._started.requests()
+        return self._started_run.requests()
 
     @property
     def errors(self) -> list[BaseException]:
         """Exceptions of the server itself, each of which ended a connection: always a defect."""
-        return self._running.errors
+        return self._thread.errors
 
     @property
     def connection_count(self) -> int:
         """Connections open now."""
-        return self._running.connection_count
+        return self._thread.connection_count
 
     def run_sql(self, database: str, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run SQL on a database directly, to prepare or to look at it.
@@ -261,7 +261,7 @@ class DqliteCluster(FaultMethods):
         check_text("database", database)
         check_text("sql", sql)
         check_params(params)
-        return self._living.run_sql(database, sql, params)
+        return self._live_run.run_sql(database, sql, params)
 
     # ---- leadership
 
@@ -271,7 +271,7 @@ class DqliteCluster(FaultMethods):
         Raises:
             RuntimeError: The server does not run.
         """
-        self._living.lose_leadership()
+        self._live_run.lose_leadership()
 
     def elect(self, node: Node | None = None) -> Node:
         """Let a node lead.
@@ -287,7 +287,7 @@ class DqliteCluster(FaultMethods):
             TypeError: Something else than a node.
             ValueError: A node of another cluster, or one that is no running voter.
         """
-        run = self._living if node is None else self._run_of(node)
+        run = self._live_run if node is None else self._run_of(node)
         member = run.elect(None if node is None else node._member)
         return next(one for one in self._nodes if one._member is member)
 
@@ -295,7 +295,7 @@ class DqliteCluster(FaultMethods):
         return self._state == "running" and node in self._nodes
 
     def _run_of(self, node: object) -> Run:
-        run = self._living
+        run = self._live_run
         if not isinstance(node, Node):
             raise TypeError(f"node {shown(node)}, must be a Node")
         if node not in self._nodes:

@@ -32,7 +32,7 @@ from typing import Any, cast
 from dqlitewire.conversation import Frame
 from dqlitewire.limits import checked_cap
 from dqlitewire.traffic.item import Item
-from dqlitewire.traffic.reading import Reading, Wanted
+from dqlitewire.traffic.reading import Reading, ReadOptions
 from dqlitewire.traffic.sources.pieces import Connection, What, feed
 from dqlitewire.traffic.sources.source import Source
 
@@ -59,10 +59,10 @@ def items(
         ValueError: `keep_answers` is below 1.
     """
     checked_cap("keep_answers", keep_answers)
-    return _items(source, Wanted(redacted, count_rows, keep_answers))
+    return _items(source, ReadOptions(redacted, count_rows, keep_answers))
 
 
-def _items(source: Source, wanted: Wanted) -> Iterator[Item]:
+def _items(source: Source, options: ReadOptions) -> Iterator[Item]:
     readings: dict[Connection, Reading] = {}
     ended: dict[Connection, int] = {}  # for what they held: how many requests they had
     unseen = LOOK  # bytes until all are looked at
@@ -82,7 +82,7 @@ def _items(source: Source, wanted: Wanted) -> Iterator[Item]:
             found = readings.get(connection)
             if found is None:
                 requests = ended.pop(connection, None)
-                found = Reading(connection, wanted, source.side is not None, requests)
+                found = Reading(connection, options, source.side is not None, requests)
                 readings[connection] = found
             reading = found
         if what is _DATA:
