@@ -115,7 +115,7 @@ def test_the_largest_and_one_more(server: DqliteServer) -> None:
 
 def held(server: DqliteServer) -> int:
     """Bytes of clients' requests that the server keeps."""
-    sessions = [one.session for one in list(server._thread._connections.values())]
+    sessions = [one.session for one in list(server._thread._connections)]
     return sum(getattr(one, "_conversation").buffered for one in sessions)  # noqa: B009
 
 

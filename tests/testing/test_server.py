@@ -306,7 +306,7 @@ def test_readers_that_stop_reading(server: DqliteServer, client: RawConnection) 
         one.send(query(ENDLESS_ROWS))
     time.sleep(0.2)
     client.exec_sql("INSERT INTO t(b) VALUES (1)")
-    waiting = [len(connection.output) for connection in server._thread._connections.values()]
+    waiting = [len(connection.output) for connection in server._thread._connections]
     assert max(waiting) < 1 << 19
     for one in lazy:
         one.close()
