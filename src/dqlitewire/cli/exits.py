@@ -1,4 +1,4 @@
-"""Exit codes: every number that a command can end with, and what it says; help and docs say the same."""
+"""Exit codes: every number that a command can end with, and its meaning as help and docs have it."""
 
 from __future__ import annotations
 

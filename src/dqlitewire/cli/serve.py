@@ -63,7 +63,7 @@ def command(
         )
     except ValueError as error:
         fail(str(error), Exit.USAGE)
-    stopping = _held_back()
+    stopping = _block_signals()
     try:
         cluster.start()
     except OSError as error:
@@ -75,7 +75,7 @@ def command(
     return Exit.DAMAGED if cluster.errors else Exit.OK
 
 
-def _held_back() -> set[signal.Signals]:
+def _block_signals() -> set[signal.Signals]:
     """Block the signals that end the command, and return them.
 
     Before any thread starts: all inherit it, so that only sigwait takes them, however many come.

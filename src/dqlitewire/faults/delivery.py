@@ -22,18 +22,18 @@ import random
 import threading
 from collections.abc import Iterable
 
-from dqlitewire.constants import RequestType, ResponseType
+from dqlitewire.constants import SQLITE_IOERR_LEADERSHIP_LOST, RequestType, ResponseType
 from dqlitewire.faults.checks import check_frame
 from dqlitewire.faults.fault import REQUEST, RESPONSE, Direction, Fault
 from dqlitewire.faults.kinds import FAILURE_TEXTS
 from dqlitewire.faults.strike import WITH_STATEMENT, Effects, RequestRecord, Strike
+from dqlitewire.servers.releases import DEFAULT_RELEASE, RELEASES
 
-__all__ = ["LEADERSHIP_LOST", "ConnectionFaults", "Delivery", "FaultList", "UnusedFaultError"]
+__all__ = ["ConnectionFaults", "Delivery", "FaultList", "UnusedFaultError"]
 
-LEADERSHIP_LOST = 10506
 _STMT = bytes([ResponseType.STMT])
 _PREPARE, _FINALIZE = int(RequestType.PREPARE), int(RequestType.FINALIZE)
-_TEXTS = FAILURE_TEXTS | {LEADERSHIP_LOST: "disk I/O error"}
+_TEXTS = FAILURE_TEXTS | {SQLITE_IOERR_LEADERSHIP_LOST: RELEASES[DEFAULT_RELEASE].lost_text}
 
 
 class UnusedFaultError(AssertionError):

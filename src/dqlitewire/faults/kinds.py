@@ -8,27 +8,34 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from dqlitewire.constants import ResponseType
+from dqlitewire.constants import (
+    DQLITE_PARSE,
+    SQLITE_BUSY,
+    SQLITE_ERROR,
+    SQLITE_FULL,
+    SQLITE_IOERR,
+    SQLITE_NOMEM,
+    ResponseType,
+)
 from dqlitewire.faults.checks import check_flag, check_number, check_seconds, check_text
 from dqlitewire.faults.fault import RESPONSE, Fault
 from dqlitewire.faults.strike import Strike
 from dqlitewire.header import HEADER
+from dqlitewire.servers.refusals import NO_DATABASE, NOT_LEADER
 
 __all__ = ["FAILURE_TEXTS", "Corrupt", "Delay", "Drop", "Fail", "Hold", "Split"]
 
 Frame = bytes  # in `Drop` the name of the type is that of a word
 
-FAILURE_TEXTS = {
-    1: "SQL logic error",
-    5: "database is locked",
-    7: "out of memory",
-    10: "disk I/O error",
-    12: "no database opened",
-    13: "database or disk is full",
-    261: "database is locked",
-    517: "database is locked",
-    1005: "bind parameters",
-    10250: "not leader",
+FAILURE_TEXTS = dict([NOT_LEADER, NO_DATABASE]) | {
+    SQLITE_ERROR: "SQL logic error",
+    SQLITE_BUSY: "database is locked",
+    SQLITE_BUSY | 1 << 8: "database is locked",
+    SQLITE_BUSY | 2 << 8: "database is locked",
+    SQLITE_NOMEM: "out of memory",
+    SQLITE_IOERR: "disk I/O error",
+    SQLITE_FULL: "database or disk is full",
+    DQLITE_PARSE: "bind parameters",
 }
 """What nodes say with their FAILUREs, by code, as far as all releases agree."""
 

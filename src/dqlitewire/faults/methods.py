@@ -39,7 +39,7 @@ class FaultMethods:
 
     @property
     def _faults(self) -> FaultList:
-        # where orders go: each class that takes them has its own
+        # the list that orders are added to; each class that takes orders has its own
         raise NotImplementedError
 
     def order(self, fault: Fault) -> Fault:

@@ -68,10 +68,10 @@ def _overview(statistics: Statistics, width: int) -> Iterator[str]:
         yield f"lost          {size(statistics.lost_bytes)} in {counted(statistics.gaps, 'place')}"
     if statistics.damaged:
         places, frames = statistics.garbage_places, statistics.undecoded
-        yield (
-            f"no dqlite     {size(statistics.garbage_bytes)} in {counted(places, 'place')}, "
-            f"{counted(frames, 'frame', 'that does', 'that do')} not decode"
-        )
+        damage = [f"{size(statistics.garbage_bytes)} in {counted(places, 'place')}"] if places else []
+        if frames:
+            damage.append(f"{counted(frames, 'frame', 'that does', 'that do')} not decode")
+        yield f"no dqlite     {', '.join(damage)}"
 
 
 def _cell(text: str) -> Text:
