@@ -23,7 +23,7 @@ NAME = "dqlite-wire"
 COMMANDS = ("decode", "stats", "explain", "probe", "serve")  # in the order of the help
 
 
-# typer brings a click of its own or uses the one installed: their errors are told by what they inherit
+# typer brings a click of its own or uses the one installed: their errors are recognised by their base class
 _UsageError: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
 )

@@ -91,7 +91,7 @@ def emit(text: str, at_once: bool = False) -> None:
     """Write a line to standard output.
 
     Raises:
-        ReaderGone: nobody reads it.
+        ReaderGone: the reader of the output has gone away.
         SystemExit: it cannot be written.
     """
     _write((text if type(text) is Shown else printable(text)) + "\n", at_once)
@@ -119,7 +119,7 @@ def finish() -> None:
     """Write what is still held back.
 
     Raises:
-        ReaderGone: nobody reads it.
+        ReaderGone: the reader of the output has gone away.
         SystemExit: it cannot be written.
     """
     _write("", at_once=True)
@@ -188,8 +188,8 @@ def width(given: int | None = None, through_pipes: bool = False) -> int:
 
     Args:
         given: wins over all.
-        through_pipes: take the width of the terminal behind a pager too. Not for lines that somebody may
-            search: they would be cut to it.
+        through_pipes: take the width of the terminal behind a pager too. Not for lines that may be
+            searched: they would be cut to it.
     """
     if given:
         return given

@@ -81,7 +81,7 @@ class Health:
         """The server's generation in words."""
         if self.generation is Generation.UNKNOWN:
             return "unknown"
-        # a generation is a lower bound, but for the oldest: it is told by what only later ones do
+        # a lower bound; the oldest is known by the lack of what later ones do
         return f"{self.generation.release} or {'older' if self.generation is Generation.V1_11 else 'newer'}"
 
 

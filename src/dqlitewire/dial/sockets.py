@@ -129,7 +129,7 @@ def dial(address: Address, deadline: Deadline, options: DialOptions = PLAIN) -> 
         TimeoutError: it took too long.
         socket.gaierror: there is no such host.
         UpgradeRefusedError: the HTTP server did not switch to dqlite.
-        OSError: nobody listens there, or TLS failed (`ssl.SSLError`).
+        OSError: nothing listens there, or TLS failed (`ssl.SSLError`).
         ValueError: the options make no sense together, or for this address.
     """
     context, name = None, options.server_name or address.name

@@ -18,7 +18,7 @@ its hooks are called with one `Strike` of this answer:
     request --> begin(strike) --> [ the node carries it out ] --> frame(strike, data) ... --> end(strike)
                                                                   for each frame of the answer
 
-Hooks do no I/O and never wait: `strike.wait(seconds)` and its like say what is wanted, and whoever owns the
+Hooks do no I/O and never wait: `strike.wait(seconds)` and its like say what is wanted, and the owner of the
 sockets does it. So the same classes serve the embedded server, a proxy, and tests without any socket. What a
 fault remembers from frame to frame belongs into `strike.state`: one fault may strike several connections at
 the same time.
@@ -259,7 +259,7 @@ def _with_common_words(own: str | None, common: str | None) -> str | None:
 def kinds() -> dict[str, type[Fault]]:
     """Return the kinds of faults by the word that names them: a class's name in lower case.
 
-    The words of each are the fields of its constructor (`dataclasses.fields`). A class of somebody's own is
+    The words of each are the fields of its constructor (`dataclasses.fields`). A user's own class is
     there as soon as it is defined; of several with one name the last one.
     """
     found: dict[str, type[Fault]] = {}

@@ -152,7 +152,7 @@ class DqliteCluster(FaultMethods):
             self._run.stop()
 
     def join(self) -> None:
-        """Wait until nothing is served any more: somebody stopped it, or it failed (see `errors`).
+        """Wait until nothing is served any more: `stop` was called elsewhere, or it failed (see `errors`).
 
         Raises:
             RuntimeError: The server was not started.

@@ -1,9 +1,9 @@
 """Sources turned into items: one for every message, preamble, gap and stretch of garbage, in the order they
-passed. The pieces of a source go to the observer of their connection; what it says is made items in
+passed. The pieces of a source go to the observer of their connection, whose events are made items in
 `reading`.
 
-Memory. A capture may be larger than the machine, its connections may never end, and whoever sent the bytes
-may have meant harm; so all that is held has a bound, at each step of the way:
+Memory. A capture may be larger than the machine's memory, its connections may never end, and its bytes may be
+hostile; so all that is held has a bound, at each step of the way:
 
     packets -> segments behind holes     32 MiB              tcp.MAX_HELD, 20 000 flows
             -> flows not decided         16 MiB              flows.MAX_WAITING_ALL

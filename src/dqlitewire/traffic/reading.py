@@ -99,7 +99,7 @@ class Reading:
             case Preamble() | Opaque():
                 return self._other(event, _TYPES[event.kind], event.kind)
             case Gap():
-                item = Item(self.connection, event.side, "GAP", event.offset, 0)  # nobody knows when
+                item = Item(self.connection, event.side, "GAP", event.offset, 0)  # its time is unknown
                 item.size = event.size or 0
                 return item
             case Garbage():
@@ -111,7 +111,7 @@ class Reading:
                 item.note = event.ending.value
                 return item
             case End():
-                return None  # nobody knows when, and nothing is left
+                return None  # its time is unknown, and nothing is left
             case _:
                 raise TypeError(f"got {event!r}, no event of an observer")
 

@@ -194,7 +194,7 @@ class ConnectionTable:
     def leave(self) -> None:
         """Be the copy of a forked child: close its descriptors and forget all."""
         with ExitStack() as stack:
-            for nobodys in (self._open, self.runnable, self.sleeping):
-                stack.callback(nobodys.clear)
+            for held in (self._open, self.runnable, self.sleeping):
+                stack.callback(held.clear)
             for sock in self._open:
                 stack.callback(sock.close)

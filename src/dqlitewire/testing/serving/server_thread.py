@@ -1,7 +1,7 @@
 """The thread that serves all connections of an embedded server or a script.
 
 One thread, one selector. A turn reads what has come, accepts who waits, wakes who has paused, and lets
-every runnable connection do some steps of its session; steps are short, so nobody waits long.
+every runnable connection do some steps of its session; steps are short, so no connection waits long.
 
 Re-entrancy. A step is short unless SQLite works for long in it (a join without an index, an endless
 recursion). Then SQLite's progress handler calls `breathe`, and from in there, with the stack of the long
@@ -186,7 +186,7 @@ class ServerThread(threading.Thread):
         try:
             while not self.service.stopping:
                 self._turn(self._timeout())
-        except BaseException as error:  # ours: nobody is served any more, and nothing stays open
+        except BaseException as error:  # ours: the server ends, and nothing stays open
             if not self._foreign:
                 logger.exception("the server has failed")
                 self.errors.append(error)

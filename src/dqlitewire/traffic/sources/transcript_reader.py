@@ -1,4 +1,4 @@
-"""Read transcripts (`.dqt`; the format is told in `transcript`).
+"""Read transcripts (`.dqt`; `transcript` describes the format).
 
 Nothing that a line says is used before it is checked. A line that is skipped is a gap in the connection and
 direction that it names, as far as that can be read; in all of them otherwise, told where each goes on:
@@ -6,7 +6,7 @@ direction that it names, as far as that can be read; in all of them otherwise, t
     {"connection":1,"direction":"request","bytes":..}     what connection 1 said
     {"connection":1,"direction":"response","by            cut off: a gap in the answers of connection 1
     %&/(..                                                a gap in every stream that says more from here on
-    {"connection":2,"direction":"request","bytes":..}     first the gap that it was not told of, then this
+    {"connection":2,"direction":"request","bytes":..}     first the gap that it has not had yet, then this
 
 A gap keeps the observer from pairing answers with the wrong requests. Memory is bounded: one line of
 `MAX_LINE` bytes, and `MAX_CONNECTIONS` connections.
@@ -143,8 +143,8 @@ class _Recorded:
     def __init__(self) -> None:
         self.count = 0
         self._now: OrderedDict[int, Connection] = OrderedDict()
-        self._losses = 0  # lines that nobody knows the connection of
-        self._told: dict[tuple[Connection, Side], int] = {}  # how many of them each stream was told of
+        self._losses = 0  # lines whose connection is unknown
+        self._told: dict[tuple[Connection, Side], int] = {}  # how many of them each stream has had a gap for
 
     def pieces(self, raw: bytes) -> Iterator[Piece]:
         """What a line says.
@@ -214,7 +214,7 @@ class _Recorded:
             del self._told[connection, side]
 
     def _owed(self, connection: Connection, side: Side) -> Iterator[Piece]:
-        """The gap that a stream was not told of."""
+        """The gap for lost lines that a stream has not had yet."""
         if self._told[connection, side] < self._losses:
             self._told[connection, side] = self._losses
             yield Piece(connection, side, What.GAP)

@@ -146,7 +146,7 @@ def _no_frame(item: Item) -> str:
     return f"{counted(item.size, 'byte', 'that is', 'that are')} no frame: {_bytes(item.data)}"
 
 
-#: what is said of each of item.OTHER_TYPES
+#: type of an item that is no message (item.OTHER_TYPES) -> the text of its line
 _OTHERS: dict[str, Callable[[Item], str]] = {
     "HANDSHAKE": _handshake,
     "HTTP": _http,
