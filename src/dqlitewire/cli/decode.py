@@ -149,7 +149,7 @@ def _refuse_own_output(names: Iterable[str], write: Path | None) -> None:
 
 
 def _identity(file: str | Path | TextIO | None) -> object:
-    """What tells a file from others, a path also before the file is there; None of no regular file."""
+    """The identity of a file, of a path also before the file is there; None of no regular file."""
     if isinstance(file, (str, Path)) and not os.path.exists(file):
         with contextlib.suppress(ValueError):  # a NUL: no path
             return os.path.realpath(file)

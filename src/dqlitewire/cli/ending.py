@@ -63,7 +63,7 @@ def _terminated_like_interrupted() -> Generator[None]:
     """Let SIGTERM end a command as SIGINT does: a terminal gets its cursor back, sockets and files close."""
     ours = (
         threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL  # who started us may want it ignored
+        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL  # a parent process may have it ignored
     )
     try:
         if ours:
@@ -79,7 +79,7 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def missing(error: ImportError, extra: str) -> NoReturn:
-    """End a command for want of a package that an extra brings.
+    """End a command because a package that an extra brings is missing.
 
     Raises:
         SystemExit: a package of others is missing.

@@ -17,7 +17,7 @@ import typer
 from dqlitewire.cli.output import MAX_WIDTH
 from dqlitewire.dial import Address, AddressError
 
-LONGEST = 86_400.0  # seconds that a command may be told to wait
+LONGEST = 86_400.0  # seconds that an option may name
 
 
 def finite(value: float | None) -> float | None:

@@ -97,21 +97,21 @@ def _served(cluster: DqliteCluster, release: str, file: Path | None, read_only: 
 
 def _serve(cluster: DqliteCluster, stopping: set[signal.Signals], lines: Iterator[str]) -> None:
     """Print the lines, wait for a signal, and stop the cluster whatever happens."""
-    told = Event()  # to stop
+    stopped = Event()
     try:
         for line in lines:
             emit(line, at_once=True)
-        # a server that failed is waited for as little as one that is told to stop
-        Thread(target=_end_with, args=(cluster, get_ident(), told), daemon=True).start()
+        # a server that fails ends the wait as a signal does
+        Thread(target=_end_with, args=(cluster, get_ident(), stopped), daemon=True).start()
         signal.sigwait(stopping)
     finally:
-        told.set()
+        stopped.set()
         cluster.stop()
 
 
-def _end_with(cluster: DqliteCluster, waiting: int, told: Event) -> None:
+def _end_with(cluster: DqliteCluster, waiting: int, stopped: Event) -> None:
     cluster.join()
-    if not told.is_set():
+    if not stopped.is_set():
         signal.pthread_kill(waiting, signal.SIGTERM)
 
 

@@ -1,7 +1,7 @@
 """A conversation with one node over a socket that blocks: one question, one answer, one deadline.
 
-For tools that ask a few things and look at each answer before they go on. Whatever the peer sends is either
-the answer to the question or one of the errors below, and comes before the deadline.
+For tools that ask a few things and look at each answer before they go on. What `ask` returns
+is the answer to the question; anything else is one of its errors, and all comes before the deadline.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ Questions = Generator[Question, Event, None]
 def ask_node(
     health: Health, conversation: ClientConversation, clock: Callable[[], float] = time.monotonic
 ) -> Questions:
-    """Ask everything that one connection tells; the answers go into `health`.
+    """Ask all questions of one connection; the answers go into `health`.
 
     Args:
         health: filled as answers come; its status is set after the last one.

@@ -1,4 +1,4 @@
-"""Ask a live node how it is; `health` says what is asked and what the answers mean.
+"""Ask a live node how it is; `health` has the questions and what the answers mean.
 
 One deadline stands over everything, so that a peer cannot hold us by saying a little at a time.
 """

@@ -176,8 +176,8 @@ def _places(address: Address, deadline: Deadline) -> list[tuple[Any, ...]]:
 
 
 def _looked_up(host: str, port: int, deadline: Deadline) -> list[tuple[Any, ...]]:
-    """Look a host up. The system's own function knows no deadline: it gets a thread, which is left behind
-    when it takes too long."""
+    """Look a host up. The system's own function takes no deadline: it runs in a thread, which is left
+    behind when it takes too long."""
     found: list[tuple[Any, ...]] = []
     problems: list[Exception] = []
 

@@ -1,4 +1,4 @@
-"""Checks of arguments, made at the call: one without sense would else show later, and somewhere else.
+"""Checks of arguments, made at the call: a wrong one would otherwise fail later, and in another place.
 
 The texts name the argument, what was given, and what is allowed.
 """

@@ -1,6 +1,6 @@
 """Ordered faults (`FaultList`) applied to the frames of one connection (`ConnectionFaults`).
 
-Whoever owns the sockets (the embedded server's session, a proxy) does this for each request, in order:
+The owner of the sockets (the embedded server's session, a proxy) does this for each request, in order:
 
     faults = ConnectionFaults(ordered, number)            # once a connection
 
@@ -13,7 +13,7 @@ Whoever owns the sockets (the embedded server's session, a proxy) does this for 
     data = faults.answer(data)                            # each frame of the answer: `frame`
     faults.responses.end()                                # the answer is complete: `end`
 
-and after each step does what the attributes of `Effects` say: wait, write in pieces, close.
+and after each step does what the attributes of `Effects` ask for: wait, write in pieces, close.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Delivery(Effects):
     Args:
         faults: Those that are ordered.
         direction: "request" or "response".
-        texts: What the node says with its FAILUREs, by code.
+        texts: The texts of the node's FAILUREs, by code.
 
     Attributes:
         touched: Something has struck since nothing went on.
@@ -188,7 +188,7 @@ class ConnectionFaults:
     Args:
         faults: Those that are ordered.
         connection: Number of the connection, counted from 1.
-        texts: What the node says with its FAILUREs, by code, where it differs from `FAILURE_TEXTS`.
+        texts: The texts of the node's FAILUREs, by code, where it differs from `FAILURE_TEXTS`.
 
     Attributes:
         requests: The direction of the requests.

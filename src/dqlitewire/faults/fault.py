@@ -108,7 +108,7 @@ class Fault(_Words):
     runs_last: ClassVar[bool] = False
     """Its `frame` is called after those of other faults, whatever was ordered first."""
 
-    # ---- what a kind of fault says
+    # ---- what a kind of fault overrides
 
     def check(self) -> None:
         """Refuse arguments without sense, with TypeError or ValueError; the constructor calls it."""
@@ -186,7 +186,7 @@ class Fault(_Words):
         return text is not None and self._pattern.search(text) is not None
 
     def _strikes(self, request: RequestRecord, direction: Direction, *, barred: bool = False) -> bool:
-        # tells whether it takes this request, and counts it; barred: another one replaces the answer
+        # whether it strikes this request, which is counted; barred: another fault replaces the answer already
         if self.over:
             return False
         struck = not barred and self._selects(request, direction)

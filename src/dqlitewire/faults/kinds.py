@@ -37,7 +37,7 @@ FAILURE_TEXTS = dict([NOT_LEADER, NO_DATABASE]) | {
     SQLITE_FULL: "database or disk is full",
     DQLITE_PARSE: "bind parameters",
 }
-"""What nodes say with their FAILUREs, by code, as far as all releases agree."""
+"""The texts of FAILUREs by code, as far as all releases agree."""
 
 
 class Fail(Fault):

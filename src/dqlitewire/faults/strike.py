@@ -56,9 +56,9 @@ class RequestRecord:
 
 @dataclass(slots=True)
 class Effects:
-    """What the faults want of the one who carries the bytes: the server's thread, or a proxy's task.
+    """What the faults ask of the owner of the sockets: the server's thread, or a proxy's task.
 
-    Faults never wait, write or close themselves; they say it here.
+    Faults never wait, write or close themselves; they leave a note here.
 
     Attributes:
         pause: Seconds to wait before the bytes that were returned last go out.
@@ -87,7 +87,7 @@ class Strike:
     Args:
         request: The request that is answered.
         effects: Where its calls leave what they want.
-        texts: What the node says with its FAILUREs, by code.
+        texts: The texts of the node's FAILUREs, by code.
 
     Attributes:
         request: The request that is answered.

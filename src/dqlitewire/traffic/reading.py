@@ -1,4 +1,4 @@
-"""One connection being read: what its observer says, made items.
+"""One connection being read: the events of its observer, made items.
 
 An observer emits a frame before the exchange that the frame ends. Views want both at once, so an item is held
 until the events behind it have been looked at: the exchanges that end with it become its `over`. Exchanges

@@ -225,7 +225,7 @@ class _Copy:
         return "x" * len(text)
 
     def _column(self, name: str) -> str:
-        # without a name of its own a column is called what its expression says; a name may be a literal, too
+        # a column without a name of its own has the text of its expression for a name, which may be a literal
         if self._names is not None and (name in self._names.literals or self._names.in_doubt):
             return _hidden_quote(name, self._names.names)
         return name if _PLAIN.fullmatch(name) else Names(name).hidden

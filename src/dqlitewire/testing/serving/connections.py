@@ -81,7 +81,7 @@ class ConnectionTable:
         self._watch(connection)
 
     def ready(self, connection: Connection, events: int) -> None:
-        """Take what the selector says of one.
+        """Take the events that the selector has for one.
 
         Args:
             connection: The connection.

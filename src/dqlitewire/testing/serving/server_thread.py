@@ -235,7 +235,7 @@ class ServerThread(threading.Thread):
 
     def _shut_down(self) -> None:
         try:
-            # each is done, whatever the others raise; the last one said is the first
+            # each is done, whatever the others raise; in reverse order
             with ExitStack() as stack:
                 stack.callback(self.service.close)
                 stack.callback(self._selector.close)

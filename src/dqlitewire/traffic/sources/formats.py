@@ -42,12 +42,12 @@ class Format(Enum):
     BASE64 = "base64"
 
 
-#: what `Source.format` says of bytes that a person pasted
+#: the values of `Source.format` for bytes that a person pasted
 PASTED = frozenset(pasted.FORMS)
 
 
 class Hints(NamedTuple):
-    """What the caller says about an input; None or nothing where it is to be guessed."""
+    """What the caller knows of an input; None or empty where it is to be guessed."""
 
     format: Format | None
     side: Side | None

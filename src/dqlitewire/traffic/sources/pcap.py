@@ -96,7 +96,7 @@ OPTION_RESOLUTION, OPTION_OFFSET = 9, 14
 
 
 class _Interface:
-    """What an interface block says about the packets of its interface.
+    """The properties of the packets of an interface, from its block.
 
     Raises:
         struct.error: the block is too short.

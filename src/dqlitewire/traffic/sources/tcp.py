@@ -48,7 +48,7 @@ SECOND = 1_000_000_000
 MAX_HELD = 32 << 20
 SEGMENT = 512  # what a segment that waits takes beside its bytes
 PATIENCE = 512, 20 * SECOND  # segments, or time, that a hole is waited for
-PATIENCE_ACKED = 48, 2 * SECOND  # the same once the receiver says that it has the bytes
+PATIENCE_ACKED = 48, 2 * SECOND  # the same once the receiver has acknowledged the bytes
 FAR = 1 << 26
 
 _DATA = What.DATA

@@ -105,10 +105,10 @@ _MOST = 1 << 63
 
 
 def _value(line: Mapping[str, Any], key: str, *types: type, default: Any = _MISSING) -> Any:
-    """What a line says under a key, of one of the types; a number is at least 0 and below 2**63.
+    """The value of a key of a line, of one of the types; a number is at least 0 and below 2**63.
 
     Raises:
-        ValueError: it does not say that.
+        ValueError: there is no such value.
     """
     value = line.get(key, default)
     if type(value) not in types and value is not default:
@@ -121,7 +121,7 @@ def _value(line: Mapping[str, Any], key: str, *types: type, default: Any = _MISS
 
 
 def _time(line: Mapping[str, Any]) -> int | None:
-    """When a line was written, in nanoseconds; None if it does not know."""
+    """The time of a line, in nanoseconds; None if it has none."""
     time = _value(line, "time", int, Decimal, type(None))
     if time is None:
         return None
@@ -147,7 +147,7 @@ class _Recorded:
         self._told: dict[tuple[Connection, Side], int] = {}  # how many of them each stream has had a gap for
 
     def pieces(self, raw: bytes) -> Iterator[Piece]:
-        """What a line says.
+        """The pieces of a line.
 
         Raises:
             ValueError, ArithmeticError, RecursionError: it is damaged.

@@ -24,7 +24,8 @@ __all__ = ["TranscriptWriter"]
 class TranscriptWriter(Guarded):
     """Appends to a transcript; every line is written at once.
 
-    After an interrupt or an error of the file its end is in doubt: the writer refuses further use. Another one, made for the same path, goes on behind it.
+    After an interrupt or an error of the file its end is in doubt: the writer refuses further use. Another
+    one, made for the same path, goes on behind it.
 
     Args:
         path: made with mode 0600 if it is not there. One that is there is continued.

@@ -111,7 +111,12 @@ def line(item: Item, clock: Clock, width: int = 160, latencies: bool = True) -> 
 
 
 def describe(item: Item, width: int = 160) -> str:
-    """What an item says, without its type."""
+    """The text of an item without its type.
+
+    Args:
+        item: the item.
+        width: columns that there are.
+    """
     message = item.message
     if message is not None:
         return summarise(message, width, item.sql if item.is_request else None)

@@ -1,4 +1,4 @@
-"""An item as a line of a transcript: its bytes, and beside them what they say, for people and for `grep`."""
+"""An item as a line of a transcript: its bytes, and beside them its fields, for people and for `grep`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dqlitewire.traffic.item import Item
 from dqlitewire.traffic.sources.transcript_writer import TranscriptWriter
 from dqlitewire.traffic.views.json_object import json_object
 
-#: what stands beside the bytes, of what `decode --json` tells
+#: the keys of `decode --json` that stand beside the bytes
 BESIDE = frozenset({"type", "schema", "fields", "note", "error"})
 
 
