@@ -81,6 +81,10 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 def missing(error: ImportError, extra: str) -> NoReturn:
     """End a command because a package that an extra brings is missing.
 
+    Args:
+        error: of its import.
+        extra: what brings it: "cli" or "testing".
+
     Raises:
         SystemExit: a package of others is missing.
         ImportError: it is one of our own, so this program is broken.

@@ -21,7 +21,14 @@ LONGEST = 86_400.0  # seconds that an option may name
 
 
 def finite(value: float | None) -> float | None:
-    """Refuse what is no number: it is neither below a smallest nor above a greatest value."""
+    """Return the number of an option; NaN passes every check of a range.
+
+    Args:
+        value: of the option; None if it was not given.
+
+    Raises:
+        typer.BadParameter: it is NaN.
+    """
     if value is not None and math.isnan(value):
         raise typer.BadParameter("nan is no number")
     return value
@@ -72,7 +79,11 @@ WidthOption = Annotated[
 
 
 def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a command with a parameter for each field of the groups that it takes."""
+    """Return a command with a parameter for each field of the groups that it takes.
+
+    Args:
+        command: a function as `app` describes commands.
+    """
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, type] = {}
     parameters: list[inspect.Parameter] = []

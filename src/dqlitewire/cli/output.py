@@ -38,6 +38,10 @@ class ReaderGone(Exception):
 def fail(message: str, code: Exit = Exit.INPUT) -> NoReturn:
     """End the command with one line on standard error.
 
+    Args:
+        message: the line.
+        code: the exit code.
+
     Raises:
         SystemExit: always, with the code.
     """
@@ -74,7 +78,13 @@ def _style(name: str) -> Style:
 
 
 def painted(text: str, style: str, colour: bool) -> Shown:
-    """Return text in one of `STYLES`, where colours are wanted."""
+    """Return text in a style.
+
+    Args:
+        text: the text.
+        style: one of `STYLES`.
+        colour: whether colours are wanted; see `colourful`.
+    """
     shown = joined(text)
     return Shown(_style(style).render(shown)) if colour and shown else shown
 
@@ -89,6 +99,10 @@ def cleared() -> Shown:
 
 def emit(text: str, at_once: bool = False) -> None:
     """Write a line to standard output.
+
+    Args:
+        text: the line; escaped unless it is `Shown`.
+        at_once: do not hold it back in a buffer.
 
     Raises:
         ReaderGone: the reader of the output has gone away.

@@ -200,7 +200,12 @@ def _looked_up(host: str, port: int, deadline: Deadline) -> list[tuple[Any, ...]
 
 
 def send_all(sock: socket.socket, data: bytes, deadline: Deadline) -> None:
-    """Send bytes. `sendall` of TLS gives each of its records the whole timeout.
+    """Send bytes before a deadline; `sendall` of TLS gives each of its records the whole timeout.
+
+    Args:
+        sock: connected, plain or TLS.
+        data: the bytes.
+        deadline: for all of them.
 
     Raises:
         TimeoutError: it took too long.

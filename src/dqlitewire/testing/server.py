@@ -45,7 +45,11 @@ class DqliteServer(DqliteCluster):
 
     @property
     def address(self) -> str:
-        """Where clients connect: "HOST:PORT", or the path of the unix socket."""
+        """Where clients connect: "HOST:PORT", or the path of the unix socket.
+
+        Raises:
+            RuntimeError: The server was not started.
+        """
         if not self._nodes:
             raise RuntimeError("the server was not started")
         return self._nodes[0].address

@@ -242,6 +242,11 @@ SORTS: dict[str, Callable[[Statement], int]] = {
 def ranked(statistics: Statistics, by: str = "total", top: int | None = None) -> list[Statement]:
     """Statements, the most expensive first; without times, by count.
 
+    Args:
+        statistics: of the traffic.
+        by: one of SORTS.
+        top: how many; None for all.
+
     Raises:
         ValueError: `by` is not one of SORTS, or `top` is below 0.
         TypeError: `top` is neither an integer nor None.

@@ -103,7 +103,11 @@ def open_source(
 
 
 def recognise(head: bytes, name: str = "input") -> Format:
-    """Tell what an input is from its first bytes; HEX stands for any of the text forms.
+    """Recognise the format of an input by its first bytes; HEX stands for any of the text forms.
+
+    Args:
+        head: how the input begins.
+        name: of the input, for errors.
 
     Raises:
         SourceError: it is something known that holds no dqlite traffic in the clear.

@@ -105,6 +105,10 @@ def open_input(
 ) -> Input:
     """Open a path ("-" is standard input), bytes, or a binary file.
 
+    Args:
+        what: one of these.
+        more: for a growing file: asked at its end whether to read on.
+
     Raises:
         SourceError: there is nothing to read.
     """

@@ -45,6 +45,7 @@ def parse(text: str, form: str | None = None) -> tuple[str, bytes]:
     """Return the form that a text has and the bytes it stands for.
 
     Args:
+        text: what was pasted.
         form: one of FORMS to insist on it.
 
     Raises:

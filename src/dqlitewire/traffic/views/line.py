@@ -71,7 +71,11 @@ CLOCK_MODES: dict[str, Callable[[Clock, int], str] | None] = {
 
 
 def duration(nanoseconds: int) -> str:
-    """A duration in the unit that suits it: 12 us, 1.23 ms, 4.56 s."""
+    """A duration in the unit that suits it: 12 us, 1.23 ms, 4.56 s.
+
+    Args:
+        nanoseconds: how long; a negative one is written with its sign.
+    """
     if nanoseconds < 0:
         return "-" + duration(-nanoseconds)
     if nanoseconds < 1_000_000:
@@ -96,7 +100,14 @@ class Line(NamedTuple):
 
 
 def line(item: Item, clock: Clock, width: int = 160, latencies: bool = True) -> Line:
-    """Return an item as a line that fits a width."""
+    """Return an item as a line that fits a width.
+
+    Args:
+        item: the item.
+        clock: writes its time.
+        width: columns that there are.
+        latencies: show how long an answer took.
+    """
     when = clock(item)
     place = f"{item.connection.number:>2} {ARROWS[item.is_request]} "
     kind = item.type.ljust(TYPE_WIDTH)

@@ -13,6 +13,10 @@ BESIDE = frozenset({"type", "schema", "fields", "note", "error"})
 def record(writer: TranscriptWriter, item: Item) -> None:
     """Write an item to a transcript; that a request has no answer is no traffic, and follows from the rest.
 
+    Args:
+        writer: gets its line.
+        item: the item.
+
     Raises:
         OSError: the file takes no more.
         PoisonedError: an earlier call was interrupted, or failed at the file.
