@@ -22,21 +22,13 @@ from tests.testing.dialogue import (
     speak,
     whole_dialogue,
 )
+from tests.testing.embedded import embedded
 
 
 @pytest.fixture
 def server() -> Iterator[DqliteServer]:
-    with DqliteServer(generation="1.18.6") as server:
-        server.run_sql("main", "CREATE TABLE t (a INTEGER PRIMARY KEY, b)")
+    with embedded(generation="1.18.6") as server:
         yield server
-        assert server.errors == []
-
-
-@pytest.fixture
-def client(server: DqliteServer) -> Iterator[RawConnection]:
-    with RawConnection(server.address) as client:
-        client.open("main")
-        yield client
 
 
 def call(client: RawConnection, kind: int, sql: str, *values: object, schema: int = 0) -> Frame:

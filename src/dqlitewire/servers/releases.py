@@ -53,7 +53,16 @@ else:
         return lambda decorated: decorated
 
 
-__all__ = ["ALIASES", "RELEASES", "Generation", "RefusedPragma", "Release", "release_named", "rules_of"]
+__all__ = [
+    "ALIASES",
+    "DEFAULT_RELEASE",
+    "RELEASES",
+    "Generation",
+    "RefusedPragma",
+    "Release",
+    "release_named",
+    "rules_of",
+]
 
 _ROW = 100  # SQLITE_ROW, which servers pass on as the code of a FAILURE
 
@@ -114,6 +123,9 @@ class Release:
 
     Every fact is an attribute, and every one must be given. docs/servers.md is drawn from the words beside
     them (tools/reference.py).
+
+    Args:
+        facts: all of them, by name.
     """
 
     name: str
@@ -171,7 +183,12 @@ class Release:
         return f"<Release {self.name}>"
 
     def but(self, name: str, **changes: object) -> Release:
-        """Return a row of another name that differs from this one in some facts."""
+        """Return a row of another name that differs from this one in some facts.
+
+        Args:
+            name: of the new row.
+            changes: the facts that differ, by name.
+        """
         facts: dict[str, Any] = {**self.__dict__, "name": name, **changes}
         return Release(**facts)
 
@@ -291,6 +308,8 @@ _V1_18_3 = _V1_18_2.but("1.18.6", generation=Generation.V1_18_3, returning=True)
 
 # The releases that can be played, by name.
 RELEASES = {release.name: release for release in (_V1_11, _V1_15, _V1_18_3)}
+# The one that is played unless another one is asked for: that of Debian's stable release.
+DEFAULT_RELEASE = _V1_15.name
 # Other names of them.
 ALIASES: dict[str, str] = {}
 
