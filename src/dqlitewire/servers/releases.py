@@ -89,14 +89,18 @@ class RefusedPragma:
         failure: code and text of the FAILURE.
         reads: whether the pragma is refused without a value as well, when it would only read.
         allowed: the one value that is not refused, in lower case; None if there is none.
+        temp: whether it is refused for the schema temp as well, whose file is none of dqlite's.
     """
 
-    __slots__ = ("allowed", "failure", "reads")
+    __slots__ = ("allowed", "failure", "reads", "temp")
 
-    def __init__(self, failure: Failure, *, reads: bool = False, allowed: str | None = None) -> None:
+    def __init__(
+        self, failure: Failure, *, reads: bool = False, allowed: str | None = None, temp: bool = False
+    ) -> None:
         self.failure = failure
         self.reads = reads
         self.allowed = allowed
+        self.temp = temp
 
     def hits(self, value: str | None) -> bool:
         """Tell whether the pragma is refused with this value, None for no value."""
@@ -136,6 +140,7 @@ class Release:
     returning: bool  # QUERY of a writing statement with columns works
     blank_tail_result: bool  # EXEC_SQL answers the last insert id also when blanks follow the last statement
     empty_text_result: bool  # EXEC_SQL answers the last insert id for a text without any statement
+    queues_writes: bool  # whatever may write waits for another connection's transaction that has written
     masks_query_sql: bool  # any failure of QUERY_SQL before its first step reads "nonempty statement tail"
 
     # parameters; FAILURE by the request they came with, absent where it cannot happen
@@ -150,6 +155,7 @@ class Release:
     raft_codes: bool  # raft's own error numbers come as the code of a FAILURE, where SQLite's are expected
     not_found_text: str  # raft's text about a node that is not there
     dump_image: bool  # DUMP answers one whole image and an empty WAL, and 1002 for an unknown name
+    autocheckpoint: int  # pages at which SQLite checkpoints by itself, read by PRAGMA wal_autocheckpoint
     attach: str  # ATTACH is "allowed", "limited" (to no databases) or "denied" (by the authorizer)
     refused_pragmas: Mapping[str, RefusedPragma]  # pragmas that are refused, names in lower case
 
@@ -198,11 +204,11 @@ _REFUSED_BY_VFS = {
 _DENIED = SQLITE_AUTH, "not authorized"
 _REFUSED_BY_AUTHORIZER = {
     **{
-        name: RefusedPragma(_DENIED, reads=True)
+        name: RefusedPragma(_DENIED, reads=True, temp=True)
         for name in ("wal_checkpoint", "busy_timeout", "read_uncommitted", "locking_mode")
     },
     **{
-        name: RefusedPragma(_DENIED)
+        name: RefusedPragma(_DENIED, temp=True)
         for name in ("journal_mode", "page_size", "wal_autocheckpoint", "synchronous")
     },
 }
@@ -224,6 +230,7 @@ _V1_11 = Release(
     returning=False,
     blank_tail_result=False,
     empty_text_result=False,
+    queues_writes=False,
     masks_query_sql=False,
     bad_value=_by_request(
         (DQLITE_PARSE, _BIND), (DQLITE_PARSE, "not an error"), (DQLITE_PARSE, "not an error")
@@ -240,6 +247,7 @@ _V1_11 = Release(
     raft_codes=True,
     not_found_text="unknown error",
     dump_image=False,
+    autocheckpoint=0,
     attach="allowed",
     refused_pragmas={},
     aborts_add_zero=False,
@@ -275,6 +283,7 @@ _V1_18_2 = _V1_15.but(
     rows_in_exec=(SQLITE_ERROR, _NO_ROWS),
     rows_in_exec_sql=(SQLITE_ERROR, _NO_ROWS),
     empty_text_result=True,
+    queues_writes=True,
     masks_query_sql=True,
     bad_value=_by_request((SQLITE_ERROR, _BIND), (SQLITE_ERROR, _BIND), (SQLITE_IOERR, _STEP)),
     too_many={_QUERY: (SQLITE_IOERR, _STEP), _QUERY_SQL: (SQLITE_IOERR, _STEP)},
@@ -284,15 +293,22 @@ _V1_18_2 = _V1_15.but(
     lost_text="leadership lost",
     raft_codes=False,
     dump_image=True,
+    autocheckpoint=1000,
     attach="denied",
     refused_pragmas=_REFUSED_BY_AUTHORIZER,
 )
-_V1_18_3 = _V1_18_2.but("1.18.6", generation=Generation.V1_18_3, returning=True)
+_V1_18_3 = _V1_18_2.but("1.18.7", generation=Generation.V1_18_3, returning=True)
+_COWSQL = _V1_15.but(
+    "cowsql",
+    rows_in_exec_sql=(_ROW, _NO_ROWS),
+    refused_pragmas={name: _REFUSED_BY_VFS[name] for name in ("journal_mode", "page_size")},
+    aborts_add_zero=False,
+)
 
 # The releases that can be played, by name.
-RELEASES = {release.name: release for release in (_V1_11, _V1_15, _V1_18_3)}
+RELEASES = {release.name: release for release in (_V1_11, _V1_15, _V1_18_3, _COWSQL)}
 # Other names of them.
-ALIASES: dict[str, str] = {}
+ALIASES = {"1.18.6": "1.18.7"}
 
 _RULES = {release.generation: release for release in (_V1_11, _V1_12, _V1_15, _V1_18_2, _V1_18_3)}
 

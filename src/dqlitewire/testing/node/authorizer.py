@@ -86,7 +86,7 @@ class Authorizer:
         self.compiled, self.plain = False, True
 
     def authorize(
-        self, action: int, first: str | None, second: str | None, _third: str | None, _inner: str | None
+        self, action: int, first: str | None, second: str | None, third: str | None, _inner: str | None
     ) -> int:
         """Answer SQLite: one action of a statement, with up to two names or values that depend on it."""
         self.compiled = True
@@ -95,7 +95,7 @@ class Authorizer:
         if action == apsw.SQLITE_FUNCTION:
             verdict = judge_function(second)
         elif action == apsw.SQLITE_PRAGMA and first:
-            verdict = judge_pragma(self._release, first.lower(), second)
+            verdict = judge_pragma(self._release, first.lower(), second, third)
         elif action == apsw.SQLITE_ATTACH:
             verdict = judge_attach(self._release, first)
         else:
@@ -122,13 +122,15 @@ def judge_function(name: str | None) -> Verdict:
     return Verdict(_DENIED, HazardKind.OUTSIDE, f"function {name}") if name in _UNSAFE_FUNCTIONS else FREE
 
 
-def judge_pragma(release: Release, name: str, value: str | None) -> Verdict:
-    """Judge a pragma, its name in lower case; without a value it reads."""
+def judge_pragma(release: Release, name: str, value: str | None, schema: str | None = None) -> Verdict:
+    """Judge a pragma, its name in lower case; without a value it reads, without a schema it means all."""
     if value is not None and name in _PROCESS_SETTERS:
         return Verdict(_DENIED, HazardKind.OUTSIDE, f"PRAGMA {name}={value}")
     refused = release.refused_pragmas.get(name)
-    if refused is not None:
+    if refused is not None and (refused.temp or schema != "temp"):
         return Verdict(refused.failure) if refused.hits(value) else FREE
+    if schema == "temp":
+        return FREE  # its file is none of dqlite's
     deadly = PRAGMAS.get(name)
     if deadly is not None and release.generation < deadly.before and deadly.aborts(value):
         text = f"PRAGMA {name}={value} aborts dqlite {release.name}"

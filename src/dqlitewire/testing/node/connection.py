@@ -23,6 +23,7 @@ from dqlitewire.servers.releases import Release
 from dqlitewire.testing.node.authorizer import Authorizer
 from dqlitewire.testing.node.encoders import PAGE, RawText
 from dqlitewire.testing.node.errors import SqlFailure
+from dqlitewire.testing.node.soundex import soundex
 from dqlitewire.testing.node.sqlite import apsw, failure_of
 from dqlitewire.testing.node.statement import BLANK_OR_END, Statement, own_text, statement_piece
 from dqlitewire.testing.node.statement_cache import StatementCache
@@ -43,6 +44,7 @@ class Connection:
 
     Attributes:
         message: What `sqlite3_errmsg` would say.
+        peers: The open connections to the same database, this one among them.
         report: Called with what a real node would not survive, or this server does not let through.
     """
 
@@ -54,6 +56,7 @@ class Connection:
         self._authorizer = Authorizer(release)
         self._cache = StatementCache()
         self.message = _NO_ERROR
+        self.peers: set[Connection] = {self}
         self.report: Callable[[HazardKind, str], None] = lambda _kind, _detail: None
         try:
             # Any: the types of apsw's own stubs are not all known to every checker
@@ -71,7 +74,10 @@ class Connection:
         if not readonly:
             self.script("PRAGMA synchronous=OFF")
         raw.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)
-        raw.set_wal_hook(_checkpoint)  # in the place of SQLite's own
+        if not self._release.autocheckpoint:
+            raw.set_wal_hook(_checkpoint)  # in the place of SQLite's own
+        self.script("PRAGMA secure_delete=1")
+        raw.create_scalar_function("soundex", soundex, 1, deterministic=True, flags=apsw.SQLITE_INNOCUOUS)
         if self._release.attach == "limited":
             raw.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)
         raw.authorizer = self._authorizer.authorize
@@ -95,7 +101,15 @@ class Connection:
 
     def close(self) -> None:
         """Close without waiting for open cursors; an open transaction is rolled back."""
+        self.peers.discard(self)
         self.raw.close(True)
+
+    @property
+    def others_write(self) -> bool:
+        """Whether the transaction of another connection to this database has written."""
+        return any(
+            other.raw.txn_state() == apsw.SQLITE_TXN_WRITE for other in self.peers if other is not self
+        )
 
     def script(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run SQL for the server's own purposes; returns the rows."""
@@ -263,7 +277,10 @@ class Connection:
         if not told:
             self._tell()
         refusal = self._authorizer.verdict.refusal
-        failure = failure_of(error) if refusal is None else SqlFailure(*refusal)
+        if refusal is None or refusal[0] == apsw.SQLITE_AUTH:
+            failure = failure_of(error)  # SQLite has words of its own for it, in VACUUM others than elsewhere
+        else:
+            failure = SqlFailure(*refusal)
         self.message = failure.message
         return failure
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from dqlitewire.constants import RequestType
 from dqlitewire.servers.hazards import HazardKind
-from dqlitewire.servers.refusals import EMPTY_STATEMENT, NO_STATEMENT, STATEMENT_TAIL
+from dqlitewire.servers.refusals import EMPTY_STATEMENT, LOCKED, NO_STATEMENT, STATEMENT_TAIL
 from dqlitewire.servers.releases import Release
 from dqlitewire.sql.survey import survey
 from dqlitewire.testing.node.connection import Connection, Rows
@@ -79,6 +79,7 @@ class Workspace:
     def execute(self, statement_id: int, params: Params) -> tuple[int, int]:
         """Run a prepared statement that yields no row."""
         statement = self._find(statement_id)
+        self._take_turn(statement)
         self._bind(statement, params.values(), params.count, RequestType.EXEC)
         self._step(statement, self._release.rows_in_exec)
         self._clear_bindings(statement)
@@ -94,6 +95,7 @@ class Workspace:
             if statement is None:
                 known = release.blank_tail_result if at else release.empty_text_result
                 return self._connection.result if known else (0, 0)
+            self._take_turn(statement)
             taken = self._bind(statement, values, count, RequestType.EXEC_SQL)
             if release.takes_in_turn:
                 count -= taken
@@ -106,6 +108,7 @@ class Workspace:
     def query(self, statement_id: int, params: Params) -> RowBatches:
         """Run a prepared statement for its rows."""
         statement = self._find(statement_id)
+        self._take_turn(statement)
         self._bind(statement, params.values(), params.count, RequestType.QUERY)
         try:
             return self._rows(statement, masked=False)
@@ -115,6 +118,7 @@ class Workspace:
     def query_sql(self, sql: str, params: Params) -> RowBatches:
         """Run the one statement of a text for its rows."""
         statement = self._prepare_one(sql, with_tail=False)
+        self._take_turn(statement, masked=self._release.masks_query_sql)
         self._bind(statement, params.values(), params.count, RequestType.QUERY_SQL)
         return self._rows(statement, masked=self._release.masks_query_sql)
 
@@ -135,6 +139,14 @@ class Workspace:
         if strict and self._connection.has_statement(sql[len(statement.sql) :]):
             raise SqlFailure(*STATEMENT_TAIL)
         return statement
+
+    def _take_turn(self, statement: Statement, *, masked: bool = False) -> None:
+        # dqlite 1.18.7 src/leader.c: exec_tick lets one connection write at a time, and asks
+        # sqlite3_stmt_readonly whether a statement may write, not whether it will; what would have to wait
+        # fails at once, and QUERY_SQL takes any failure until here for that of the tail (src/gateway.c:
+        # handle_query_sql_done_cb)
+        if self._release.queues_writes and not statement.readonly and self._connection.others_write:
+            raise SqlFailure(*(STATEMENT_TAIL if masked else LOCKED))
 
     def _clear_bindings(self, statement: Statement) -> None:
         if not self._release.keeps_bindings:
@@ -202,12 +214,11 @@ def _no_rows() -> Rows:
 
 
 def _queued(rows: Rows, masked: bool) -> Rows:
-    # a write waits for its turn before it begins (dqlite 1.18.6 src/leader.c: leader_exec), and QUERY_SQL
-    # takes any failure until then for that of the tail (src/gateway.c: handle_query_sql_done_cb)
+    # a lock that no connection of this server holds: another process's, on a file that is served where it is
     try:
         yield from rows
     except SqlFailure as error:
-        if error.code & 0xFF != 5:
+        if (error.code, error.message) != LOCKED:
             raise
         failure = SqlFailure(*STATEMENT_TAIL) if masked else error
         failure.before_rows = True
