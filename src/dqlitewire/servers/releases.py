@@ -176,6 +176,11 @@ class Release:
     def __repr__(self) -> str:
         return f"<Release {self.name}>"
 
+    @property
+    def title(self) -> str:
+        """The server's name in a sentence: "dqlite 1.11.1", or "cowsql"."""
+        return f"dqlite {self.name}" if self.name[0].isdigit() else self.name
+
     def but(self, name: str, **changes: object) -> Release:
         """Return a row of another name that differs from this one in some facts."""
         facts: dict[str, Any] = {**self.__dict__, "name": name, **changes}

@@ -133,6 +133,6 @@ def judge_pragma(release: Release, name: str, value: str | None, schema: str | N
         return FREE  # its file is none of dqlite's
     deadly = PRAGMAS.get(name)
     if deadly is not None and release.generation < deadly.before and deadly.aborts(value):
-        text = f"PRAGMA {name}={value} aborts dqlite {release.name}"
+        text = f"PRAGMA {name}={value} aborts {release.title}"
         return Verdict((1, text), HazardKind.OLD_PRAGMA, text)
     return FREE

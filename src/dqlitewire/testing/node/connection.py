@@ -277,9 +277,8 @@ class Connection:
         if not told:
             self._tell()
         refusal = self._authorizer.verdict.refusal
-        if refusal is None or refusal[0] == apsw.SQLITE_AUTH:
-            failure = failure_of(error)  # SQLite has words of its own for it, in VACUUM others than elsewhere
-        else:
+        failure = failure_of(error)
+        if refusal is not None and refusal[0] != failure.code:  # else in SQLite's words, in VACUUM its own
             failure = SqlFailure(*refusal)
         self.message = failure.message
         return failure

@@ -117,7 +117,7 @@ class Dispatcher:
             raise SqlFailure(*NO_DATABASE)
         if self._deadly_name:
             self.hazard(HazardKind.MEMORY_DATABASE, "")
-            raise SqlFailure(1, f"a statement on this database kills dqlite {self._release.name}")
+            raise SqlFailure(1, f"a statement on this database kills {self._release.title}")
         return self.workspace
 
     def _leader(self, _schema: int, _unused: int) -> bytes:
@@ -192,7 +192,7 @@ class Dispatcher:
         self._need_leader()
         if node_id == 0 and self._release.aborts_add_zero:
             self.hazard(HazardKind.ADD_ZERO, address)
-            raise SqlFailure(1, f"ADD of id 0 aborts dqlite {self._release.name}")
+            raise SqlFailure(1, f"ADD of id 0 aborts {self._release.title}")
         self.engine.cluster.add(node_id, address)
         return EMPTY
 

@@ -182,8 +182,8 @@ class Session:
         kind = HazardKind.BODY_SIZE if words else HazardKind.EMPTY_BODY
         self._desk.hazard(kind, f"{words} words")
         self.closed = True
-        name = self._shared.generation.name
-        return encode_failure(1, f"{kind.value} ({words} words) kills a dqlite {name}")
+        title = self._shared.generation.title
+        return encode_failure(1, f"{kind.value} ({words} words) kills a {title}")
 
     def _incoming(self, event: Incoming) -> bytes:
         faults = self._faults
@@ -282,7 +282,7 @@ class Session:
     def _failure(self, error: SqlFailure | WrongType, rows: bytes) -> bytes:
         if isinstance(error, WrongType):
             self._desk.hazard(HazardKind.COLUMN_TYPE, str(error))
-            return encode_failure(1, f"{error} aborts dqlite {self._shared.generation.name}")
+            return encode_failure(1, f"{error} aborts {self._shared.generation.title}")
         if self._lost:
             return self._leadership_lost()
         rows = b"" if self._shared.clean_failures or error.before_rows else rows

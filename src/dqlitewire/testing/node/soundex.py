@@ -39,5 +39,5 @@ def _text(value: object) -> bytes:
     if isinstance(value, bytes):
         return value
     if isinstance(value, float):
-        return format(value, ".15g").encode()  # its letters are SQLite's: e of an exponent, or inf
+        return format(value, ".17g").encode()  # its letters are SQLite's: e of an exponent, or inf
     return b"" if value is None else str(value).encode()

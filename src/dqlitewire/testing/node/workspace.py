@@ -196,7 +196,7 @@ class Workspace:
         elif not release.runs_writes_in_query:
             if silent:
                 raise SqlFailure(1, self._connection.message)
-            self._refuse_returning(statement, (1, f"RETURNING aborts dqlite {release.name}"))
+            self._refuse_returning(statement, (1, f"RETURNING aborts {release.title}"))
         elif not release.returning:
             self._step(statement, _ROWS_IN_QUERY)
             return RowBatches(statement, _no_rows())
