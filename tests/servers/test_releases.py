@@ -58,7 +58,7 @@ def test_releases_are_found_by_name_and_by_alias(monkeypatch: pytest.MonkeyPatch
 def test_whoever_lists_releases_or_generations_lists_these() -> None:
     serve = pytest.importorskip("dqlitewire.cli.serve")
     assert [release.value for release in serve.Release] == [*RELEASES, *ALIASES]
-    assert [probe.GENERATIONS[generation] for generation in KNOWN[1:]] == [
+    assert [probe._SERVERS[generation] for generation in KNOWN[1:]] == [
         f"{generation.release} or newer" for generation in KNOWN[1:]
     ]
 

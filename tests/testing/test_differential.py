@@ -83,3 +83,13 @@ def test_same_answers_of_a_cluster(real_cluster: Callable[..., Cluster], kind: s
     theirs = dict(speak(steps, *real.addresses))
     assert len(ours) > 60
     assert ours == theirs
+
+
+@pytest.mark.parametrize("kind", PLAYED)
+def test_the_dialogue_harms_no_node(kind: str) -> None:
+    with DqliteServer(generation=kind) as server:
+        for _ in speak(whole_dialogue(kind), server.address):
+            pass
+        kinds = {hazard.kind.name for hazard in server.hazards}
+    # rows that never come harm the connection alone, a name of 505 bytes not even that
+    assert kinds <= {"ENDLESS_ROWS", "LONG_NAME", "OUTSIDE"}
