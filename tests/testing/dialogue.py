@@ -299,7 +299,8 @@ EXPRESSIONS = (
     "json('[1]')",
     "group_concat(1)",
     "soundex('Robert'), soundex('Ashcraft'), soundex('  Pfister2'), soundex('x'), soundex('tymczak')",
-    "soundex(NULL), soundex(''), soundex('1'), soundex(1e300), soundex(x'4100'), soundex('éa'), soundex('aéb')",
+    "soundex(NULL), soundex(''), soundex('1'), soundex(1e300), soundex(x'4100')",
+    "soundex('éa'), soundex('aéb')",
     "soundex(9e999), soundex(123456789012345.0), soundex(0.0001), soundex(0.00001)",
 )
 

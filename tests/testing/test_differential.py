@@ -40,7 +40,7 @@ OUTSIDE = "ATTACH of an expression is refused before it is known what it names"
 # of one kind alone
 OWN_DIFFERENCES = {
     "1.11.1": {
-        "exec of a row, the schema changed": '1.11.1 says "database schema has changed" where a row was refused',
+        "exec of a row, the schema changed": 'says "database schema has changed" where a row was refused',
         **dict.fromkeys(
             ("query_sql PRAGMA main.max_page_count", "query_sql PRAGMA temp.max_page_count"), SQLITE
         ),

@@ -14,17 +14,19 @@ it became true:
     1.11.1     schema byte ignored, unknown types never answered, only the first statement of a text prepared
       1.12     schemas checked, unknown types and CLUSTER formats refused, PREPARE needs the leader
         1.18.1   (as 1.15) tails told or refused, QUERY executes writing statements, few pragmas refused
+          cowsql   a fork of 1.15: lets checkpoints and ADD of id 0 pass, one text is another
           1.18.2   statements queue in another state machine: other codes, parameters taken in turn
-            1.18.6   (as 1.18.3) RETURNING through QUERY
+            1.18.7   (as 1.18.3) RETURNING through QUERY
 
-Releases between two rows do as the older one. 1.12 and 1.18.2 stand for a generation and are not played: of
-them only that is known which `refusals`, `hazards` and `failures` ask for.
+Releases between two rows do as the older one, later ones than all as the newest. 1.12 and 1.18.2 stand for a
+generation and are not played: of them only that is known which `refusals`, `hazards` and `failures` ask for.
 
-The facts of 1.11.1 and 1.18.1 are held by a differential test against real nodes of these releases; those of
-1.18.6 were read in its source (`src/gateway.c`, `src/leader.c`, `src/vfs.c`).
+The facts of the rows in `RELEASES` are held against real nodes (cowsql's is 1.15.9) by
+tests/testing/test_differential.py; those of 1.18.2 were read in its source (`src/gateway.c`, `src/leader.c`).
 
 To add a release: derive a row with `but`, and name it in `RELEASES`. A second name for a row goes to
-`ALIASES`. Only a release that can be told on the wire needs a member of `Generation` too.
+`ALIASES`. Only a release that can be told on the wire needs a member of `Generation` too; cowsql cannot, and
+counts as 1.18.1 to a client.
 """
 
 from __future__ import annotations
@@ -67,7 +69,7 @@ class Generation(IntEnum):
     UNKNOWN = 0
     V1_11 = 1  # ignores the schema byte
     V1_12 = 2  # schemas are checked, more than 255 parameters
-    V1_15 = 3  # PREPARE tells where a statement ends, QUERY of a statement without columns runs it
+    V1_15 = 3  # PREPARE tells where a statement ends, QUERY of a writing statement runs it; cowsql too
     V1_18_2 = 4  # another state machine for statements, parameters are handed on in scripts
     V1_18_3 = 5  # RETURNING through QUERY
 
@@ -140,7 +142,7 @@ class Release:
     returning: bool  # QUERY of a writing statement with columns works
     blank_tail_result: bool  # EXEC_SQL answers the last insert id also when blanks follow the last statement
     empty_text_result: bool  # EXEC_SQL answers the last insert id for a text without any statement
-    queues_writes: bool  # whatever may write waits for another connection's transaction that has written
+    queues_writes: bool  # what may write fails (5) while another connection's transaction has written
     masks_query_sql: bool  # any failure of QUERY_SQL before its first step reads "nonempty statement tail"
 
     # parameters; FAILURE by the request they came with, absent where it cannot happen
@@ -205,7 +207,7 @@ _REFUSED_BY_VFS = {
     "wal_autocheckpoint": RefusedPragma(_CUSTOM_CHECKPOINT),
     "wal_checkpoint": RefusedPragma(_CUSTOM_CHECKPOINT, reads=True),
 }
-# src/vfs.c of 1.18.6: vfsAuthorizer
+# src/vfs.c of 1.18.7: vfsAuthorizer, which does not look at the schema
 _DENIED = SQLITE_AUTH, "not authorized"
 _REFUSED_BY_AUTHORIZER = {
     **{

@@ -9,9 +9,10 @@ SQLITE_AUTH; `Connection` then answers with the FAILURE of the verdict kept here
 
 Two kinds of verdict are given:
 
-* **As the release does.** 1.18.6 denies pragmas and ATTACH through an authorizer of its own (src/vfs.c:
-  vfsAuthorizer), 1.18.1 in its VFS, with other codes and texts; the rows are in `servers.releases`. A pragma
-  that a release does not survive is refused and recorded as a hazard.
+* **As the release does.** 1.18.7 denies pragmas and ATTACH through an authorizer of its own (src/vfs.c:
+  vfsAuthorizer), 1.18.1 and cowsql in their VFS, with other codes and texts; the rows are in
+  `servers.releases`. A pragma that a release does not survive is refused and recorded as a hazard. The VFS
+  is asked for the file of a pragma's schema, and that of temp is none of dqlite's.
 * **Beyond the release.** Real nodes let a client reach a file of the host (ATTACH in 1.11.1, VACUUM INTO), a
   setting of the whole process (`temp_store_directory`) and code (`fts3_tokenizer` takes the address of a
   tokenizer from its argument). In a test all three belong to somebody else, so they are denied for every
