@@ -75,6 +75,7 @@ class Authorizer:
         verdict: What becomes of the statement that is compiled, since `begin`.
         compiled: SQLite has prepared something since `begin`.
         plain: .. and nothing that could change the schema.
+        sets: .. and a pragma with a value: some act while they are compiled.
     """
 
     def __init__(self, release: Release) -> None:
@@ -84,7 +85,7 @@ class Authorizer:
     def begin(self) -> None:
         """Forget what was said of earlier statements."""
         self.verdict = FREE
-        self.compiled, self.plain = False, True
+        self.compiled, self.plain, self.sets = False, True, False
 
     def authorize(
         self, action: int, first: str | None, second: str | None, third: str | None, _inner: str | None
@@ -96,6 +97,7 @@ class Authorizer:
         if action == apsw.SQLITE_FUNCTION:
             verdict = judge_function(second)
         elif action == apsw.SQLITE_PRAGMA and first:
+            self.sets = self.sets or second is not None
             verdict = judge_pragma(self._release, first.lower(), second, third)
         elif action == apsw.SQLITE_ATTACH:
             verdict = judge_attach(self._release, first)

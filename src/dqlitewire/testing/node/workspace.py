@@ -165,6 +165,7 @@ class Workspace:
             while index < count:
                 value = next(values)
                 if index >= wanted:
+                    self._connection.message = "column index out of range"  # sqlite3_bind's
                     raise SqlFailure(*release.too_many[request])
                 statement.bindings[index] = value
                 index += 1
