@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import struct
 from collections.abc import Callable, Iterator
 
@@ -169,6 +170,67 @@ def test_what_may_write_waits_for_who_has_written(
         assert client.query_sql(reading)[0].kind == 7
     other.exec_sql("ROLLBACK")
     assert call(client, EXEC_SQL, second).kind == 6
+
+
+def test_a_later_statement_of_a_script_waits_as_long_as_it_takes(
+    client: RawConnection, other: RawConnection
+) -> None:
+    other.exec_sql("BEGIN IMMEDIATE")
+    script = "SELECT 1 WHERE 0; INSERT INTO t(b) VALUES (?); INSERT INTO t(b) VALUES (?)"
+    client.send(frame(EXEC_SQL, word(0) + text(script) + encode_params((5, 6), 0)))
+    client.send(frame(QUERY_SQL, word(0) + text("SELECT group_concat(b) AS b FROM t")))
+    client.socket.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        client.receive(1)
+    client.socket.settimeout(10)
+    other.exec_sql("INSERT INTO t(b) VALUES (4)")
+    other.exec_sql("COMMIT")
+    assert client.frame().body == word(3) + word(1)
+    assert client.frame().body == word(1) + text("b") + word(3) + text("4,5,6") + DONE
+
+
+@pytest.mark.parametrize("way", ["leadership", "other", "stop", "half"])
+def test_a_script_that_waits_may_never_go_on(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    monkeypatch.setattr("dqlitewire.testing.serving.connection._ABANDONED_AFTER", 0.1)
+    with DqliteServer(generation=KIND) as server, contextlib.ExitStack() as stack:
+        client, other = (stack.enter_context(RawConnection(server.address)) for _ in range(2))
+        client.open("main")
+        other.open("main")
+        other.exec_sql("CREATE TABLE t (a); BEGIN IMMEDIATE")
+        client.send(frame(EXEC_SQL, word(0) + text("SELECT 1 WHERE 0; INSERT INTO t VALUES (1)")))
+        assert other.exec_sql("INSERT INTO t VALUES (2)") == (1, 1)
+        if way == "leadership":
+            server.lose_leadership()
+            assert client.frame().failure == (10506, "leadership lost")
+        elif way == "other":
+            other.close()
+            assert client.frame().kind == 6
+            assert server.run_sql("main", "SELECT a FROM t") == [(1,)]
+        elif way == "half":
+            client.socket.shutdown(socket.SHUT_WR)
+            assert client.frame().failure == (5, "database is locked")
+        else:
+            server.stop()
+            assert client.closed_by_peer()
+        assert server.errors == []
+
+
+@pytest.mark.parametrize("fault", [{"executed": True}, {"executed": False}])
+def test_a_fault_strikes_a_script_that_waits(fault: dict[str, bool]) -> None:
+    with DqliteServer(generation=KIND) as server, contextlib.ExitStack() as stack:
+        client, other = (stack.enter_context(RawConnection(server.address)) for _ in range(2))
+        client.open("main")
+        other.open("main")
+        other.exec_sql("CREATE TABLE t (a); BEGIN IMMEDIATE")
+        server.fail_next(7, on="exec_sql", connection=1, **fault)
+        script = word(0) + text("SELECT 1 WHERE 0; INSERT INTO t VALUES (1)")
+        assert client.call(EXEC_SQL, script).failure[0] == 7
+        server.delay(0.05, on="exec_sql", connection=1)
+        client.send(frame(EXEC_SQL, script))
+        other.exec_sql("COMMIT")
+        assert client.frame().kind == 6
+        assert client.query_sql("SELECT 1")[0].kind == 7
+        assert server.errors == []
 
 
 def test_a_snapshot_that_is_too_old_is_told(client: RawConnection, other: RawConnection) -> None:

@@ -152,8 +152,8 @@ class Connection:
         plain = self._authorizer.compiled and self._authorizer.plain
         self._authorizer.compiled = False
         if self._authorizer.sets:
-            # a setting holds for what is compiled from here on, as everything is on a node; SQLite expires what
-            # is prepared when the pragma runs, which it may never do, and when an authorizer is set
+            # a setting holds for what is compiled from here on, which on a node is each text; SQLite expires
+            # what is prepared when the pragma runs, which it may never do, and when an authorizer is set
             self.raw.authorizer = self._authorizer.authorize
         if statement is None or not plain:
             self._cache.changed()

@@ -25,12 +25,43 @@ from dqlitewire.testing.node.lenient_reader import Params
 from dqlitewire.testing.node.row_batches import RowBatches
 from dqlitewire.testing.node.statement import Statement
 
-__all__ = ["Workspace"]
+__all__ = ["Blocked", "Script", "Workspace"]
 
 _ROWS_IN_QUERY = 100, "rows yielded when none expected for EXEC request"
 _NO_VALUES = Params(b"", 0, 0)
 
 Report = Callable[[HazardKind, str], None]
+
+
+class Script:
+    """A text of statements that is being executed.
+
+    Attributes:
+        sql: The text.
+        at: The characters of it that are done.
+        values: What is left of the parameters, `count` of them.
+        blocked: The statement that waits until no other connection writes.
+    """
+
+    __slots__ = ("at", "blocked", "count", "sql", "values")
+
+    def __init__(self, sql: str, params: Params) -> None:
+        self.sql = sql
+        self.at = 0
+        self.values, self.count = params.values(), params.count
+        self.blocked: Statement | None = None
+
+
+class Blocked(Exception):
+    """A script has to wait until no other connection writes.
+
+    Attributes:
+        script: How far it is.
+    """
+
+    def __init__(self, script: Script) -> None:
+        super().__init__(script)
+        self.script = script
 
 
 class Workspace:
@@ -86,23 +117,35 @@ class Workspace:
         return self._connection.result
 
     def execute_sql(self, sql: str, params: Params) -> tuple[int, int]:
-        """Run every statement of a text; the result is that of the last one."""
+        """Run every statement of a text; the result is that of the last one.
+
+        Raises:
+            Blocked: One behind the first has to wait; `go_on` with the script of the exception goes on.
+        """
+        return self.go_on(Script(sql, params))
+
+    def go_on(self, script: Script) -> tuple[int, int]:
+        """Run what is left of a text."""
         release = self._release
-        values, count = params.values(), params.count
-        at = 0
-        while at < len(sql) or not at:
-            statement = self._connection.prepare_at(sql, at)
+        sql = script.sql
+        while script.at < len(sql) or not script.at:
+            statement = script.blocked or self._connection.prepare_at(sql, script.at)
             if statement is None:
-                known = release.blank_tail_result if at else release.empty_text_result
+                known = release.blank_tail_result if script.at else release.empty_text_result
                 return self._connection.result if known else (0, 0)
+            if script.at and self._waits(statement):
+                # it is queued without the time limit of the first one, of which nothing is left to wait
+                script.blocked = statement
+                raise Blocked(script)
+            script.blocked = None
             self._take_turn(statement)
-            taken = self._bind(statement, values, count, RequestType.EXEC_SQL)
+            taken = self._bind(statement, script.values, script.count, RequestType.EXEC_SQL)
             if release.takes_in_turn:
-                count -= taken
+                script.count -= taken
             else:
-                values, count = _NO_VALUES.values(), 0
+                script.values, script.count = _NO_VALUES.values(), 0
             self._step(statement, release.rows_in_exec_sql)
-            at += len(statement.sql)
+            script.at += len(statement.sql)
         return self._connection.result
 
     def query(self, statement_id: int, params: Params) -> RowBatches:
@@ -140,12 +183,15 @@ class Workspace:
             raise SqlFailure(*STATEMENT_TAIL)
         return statement
 
-    def _take_turn(self, statement: Statement, *, masked: bool = False) -> None:
+    def _waits(self, statement: Statement) -> bool:
         # dqlite 1.18.7 src/leader.c: exec_tick lets one connection write at a time, and asks
-        # sqlite3_stmt_readonly whether a statement may write, not whether it will; what would have to wait
-        # fails at once, and QUERY_SQL takes any failure until here for that of the tail (src/gateway.c:
-        # handle_query_sql_done_cb)
-        if self._release.queues_writes and not statement.readonly and self._connection.others_write:
+        # sqlite3_stmt_readonly whether a statement may write, not whether it will
+        return self._release.queues_writes and not statement.readonly and self._connection.others_write
+
+    def _take_turn(self, statement: Statement, *, masked: bool = False) -> None:
+        # what would have to wait fails at once, and QUERY_SQL takes any failure until here for that of the
+        # tail (src/gateway.c: handle_query_sql_done_cb)
+        if self._waits(statement):
             raise SqlFailure(*(STATEMENT_TAIL if masked else LOCKED))
 
     def _clear_bindings(self, statement: Statement) -> None:
