@@ -34,7 +34,7 @@ Rows = Generator[tuple[Any, ...], None, None]
 _CHECKPOINT_PAGES = 1000
 _PROGRESS_STEPS = 10_000
 _NOT_UTF8 = 1, "text that is not UTF-8 cannot pass the embedded server"
-_NO_ERROR = "not an error"
+_NO_ERROR, _NO_MORE_ROWS = "not an error", "no more rows available"
 _PIECE = 512  # characters of a longer text that SQLite is given at a time, or more
 _NO_VALUES: Any = getattr(apsw, "_null_bindings")  # noqa: B009  binds NULL to every parameter
 
@@ -198,6 +198,12 @@ class Connection:
         except SqlFailure:
             return True
 
+    def reset(self, statement: Statement) -> None:
+        """Reset a statement before it is bound; that of one that ended well is what SQLite says last."""
+        if statement.ended:
+            statement.ended = False
+            self.message = _NO_ERROR
+
     def run(self, statement: Statement) -> Rows:
         """Step a statement with the bindings it has now; closing the iterator resets it."""
         return self._run(statement, statement.bindings)
@@ -213,6 +219,7 @@ class Connection:
             self._note_change(statement)
             if row is None:
                 self._look_again(statement)
+                self._end(statement)
                 return
             statement.describe(cursor.get_description())
             yield row
@@ -220,6 +227,7 @@ class Connection:
             for row in cursor:
                 yield row
                 count += 1
+            self._end(statement)
         except apsw.Error as error:
             failure = self._failed(error, told=statement.told)
             if not count:
@@ -234,6 +242,12 @@ class Connection:
         finally:
             cursor.close(True)
             self._note_change(statement)
+
+    def _end(self, statement: Statement) -> None:
+        # one that is kept is reset only when it is run again
+        if statement.kept:
+            statement.ended = True
+            self.message = _NO_MORE_ROWS
 
     def _note_change(self, statement: Statement) -> None:
         if self._authorizer.compiled or not statement.plain:

@@ -201,6 +201,7 @@ class Workspace:
     def _bind(self, statement: Statement, values: Iterator[Any], count: int, request: RequestType) -> int:
         release = self._release
         wanted = statement.parameters
+        self._connection.reset(statement)
         if release.takes_in_turn:
             statement.bindings = [None] * wanted
             if count > wanted and request in release.too_many:
