@@ -69,6 +69,8 @@ def test_a_release_is_as_old_as_the_first_of_its_generation() -> None:
         return [int(part) for part in version.split(".")]
 
     for release in RELEASES.values():
+        if not release.name[0].isdigit():  # cowsql counts by itself
+            continue
         assert number(release.generation.release) <= number(release.name)
         newer = [g for g in Generation if g > release.generation]
         assert all(number(release.name) < number(generation.release) for generation in newer)

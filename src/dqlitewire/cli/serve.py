@@ -69,7 +69,7 @@ def command(
     except OSError as error:
         where = unix or Address(Kind.TCP, host, port)
         fail(f"cannot listen on {where}: {error.strerror or error}")
-    _serve(cluster, stopping, _served(cluster, release, file, read_only))
+    _serve(cluster, stopping, _served(cluster, file, read_only))
     for hazard in cluster.hazards:
         warn(f"{hazard.kind.value}: {hazard.detail}")
     return Exit.DAMAGED if cluster.errors else Exit.OK
@@ -87,10 +87,10 @@ def _block_signals() -> set[signal.Signals]:
     return stopping
 
 
-def _served(cluster: DqliteCluster, release: str, file: Path | None, read_only: bool) -> Iterator[str]:
+def _served(cluster: DqliteCluster, file: Path | None, read_only: bool) -> Iterator[str]:
     """Say what is served where, a line each."""
     for node in cluster.nodes:
-        yield f"dqlite {release} on {node.address}{', leader' if node.is_leader else ''}"
+        yield f"{cluster.generation.title} on {node.address}{', leader' if node.is_leader else ''}"
     if file is not None:
         yield f"database {file.name}{' (read-only)' if read_only else ''}"
 

@@ -15,8 +15,8 @@ column of texts is joined, decoded and split at the NULs in three calls. It is s
 shorter if it has as many NULs as texts; sizes of blobs are compared by counting the usual one.
 
 The protocol does not announce such a result, so the lengths are guessed from the rows of the frame before
-(`compiled.Uniform.learn`). A guess that does not hold reads nothing and costs little; after `MAX_MISSES` of them none
-is made for that signature any more.
+(`compiled.Uniform.learn`). A guess that does not hold reads nothing and costs little; after `MAX_MISSES` of
+them none is made for that signature any more.
 """
 
 from __future__ import annotations

@@ -9,9 +9,10 @@ SQLITE_AUTH; `Connection` then answers with the FAILURE of the verdict kept here
 
 Two kinds of verdict are given:
 
-* **As the release does.** 1.18.6 denies pragmas and ATTACH through an authorizer of its own (src/vfs.c:
-  vfsAuthorizer), 1.18.1 in its VFS, with other codes and texts; the rows are in `servers.releases`. A pragma
-  that a release does not survive is refused and recorded as a hazard.
+* **As the release does.** 1.18.7 denies pragmas and ATTACH through an authorizer of its own (src/vfs.c:
+  vfsAuthorizer), 1.18.1 and cowsql in their VFS, with other codes and texts; the rows are in
+  `servers.releases`. A pragma that a release does not survive is refused and recorded as a hazard. The VFS
+  is asked for the file of a pragma's schema, and that of temp is none of dqlite's.
 * **Beyond the release.** Real nodes let a client reach a file of the host (ATTACH in 1.11.1, VACUUM INTO), a
   setting of the whole process (`temp_store_directory`) and code (`fts3_tokenizer` takes the address of a
   tokenizer from its argument). In a test all three belong to somebody else, so they are denied for every
@@ -74,6 +75,7 @@ class Authorizer:
         verdict: What becomes of the statement that is compiled, since `begin`.
         compiled: SQLite has prepared something since `begin`.
         plain: .. and nothing that could change the schema.
+        sets: .. and a pragma with a value: some act while they are compiled.
     """
 
     def __init__(self, release: Release) -> None:
@@ -83,10 +85,10 @@ class Authorizer:
     def begin(self) -> None:
         """Forget what was said of earlier statements."""
         self.verdict = FREE
-        self.compiled, self.plain = False, True
+        self.compiled, self.plain, self.sets = False, True, False
 
     def authorize(
-        self, action: int, first: str | None, second: str | None, _third: str | None, _inner: str | None
+        self, action: int, first: str | None, second: str | None, third: str | None, _inner: str | None
     ) -> int:
         """Answer SQLite: one action of a statement, with up to two names or values that depend on it."""
         self.compiled = True
@@ -95,7 +97,8 @@ class Authorizer:
         if action == apsw.SQLITE_FUNCTION:
             verdict = judge_function(second)
         elif action == apsw.SQLITE_PRAGMA and first:
-            verdict = judge_pragma(self._release, first.lower(), second)
+            self.sets = self.sets or second is not None
+            verdict = judge_pragma(self._release, first.lower(), second, third)
         elif action == apsw.SQLITE_ATTACH:
             verdict = judge_attach(self._release, first)
         else:
@@ -122,15 +125,17 @@ def judge_function(name: str | None) -> Verdict:
     return Verdict(_DENIED, HazardKind.OUTSIDE, f"function {name}") if name in _UNSAFE_FUNCTIONS else FREE
 
 
-def judge_pragma(release: Release, name: str, value: str | None) -> Verdict:
-    """Judge a pragma, its name in lower case; without a value it reads."""
+def judge_pragma(release: Release, name: str, value: str | None, schema: str | None = None) -> Verdict:
+    """Judge a pragma, its name in lower case; without a value it reads, without a schema it means all."""
     if value is not None and name in _PROCESS_SETTERS:
         return Verdict(_DENIED, HazardKind.OUTSIDE, f"PRAGMA {name}={value}")
     refused = release.refused_pragmas.get(name)
-    if refused is not None:
+    if refused is not None and (refused.temp or schema != "temp"):
         return Verdict(refused.failure) if refused.hits(value) else FREE
+    if schema == "temp":
+        return FREE  # its file is none of dqlite's
     deadly = PRAGMAS.get(name)
     if deadly is not None and release.generation < deadly.before and deadly.aborts(value):
-        text = f"PRAGMA {name}={value} aborts dqlite {release.name}"
+        text = f"PRAGMA {name}={value} aborts {release.title}"
         return Verdict((1, text), HazardKind.OLD_PRAGMA, text)
     return FREE

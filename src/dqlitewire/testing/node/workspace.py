@@ -16,7 +16,7 @@ from typing import Any
 
 from dqlitewire.constants import RequestType
 from dqlitewire.servers.hazards import HazardKind
-from dqlitewire.servers.refusals import EMPTY_STATEMENT, NO_STATEMENT, STATEMENT_TAIL
+from dqlitewire.servers.refusals import EMPTY_STATEMENT, LOCKED, NO_STATEMENT, STATEMENT_TAIL
 from dqlitewire.servers.releases import Release
 from dqlitewire.sql.survey import survey
 from dqlitewire.testing.node.connection import Connection, Rows
@@ -25,12 +25,42 @@ from dqlitewire.testing.node.lenient_reader import Params
 from dqlitewire.testing.node.row_batches import RowBatches
 from dqlitewire.testing.node.statement import Statement
 
-__all__ = ["Workspace"]
+__all__ = ["Blocked", "Script", "Workspace"]
 
 _ROWS_IN_QUERY = 100, "rows yielded when none expected for EXEC request"
 _NO_VALUES = Params(b"", 0, 0)
 
 Report = Callable[[HazardKind, str], None]
+
+
+class Script:
+    """A text of statements, executed up to one that has to wait.
+
+    Attributes:
+        sql: The text.
+        at: The characters of it that are done.
+        values: What is left of the parameters, `count` of them.
+        blocked: The statement that waits until no other connection writes.
+    """
+
+    __slots__ = ("at", "blocked", "count", "sql", "values")
+
+    def __init__(self, sql: str, at: int, values: Iterator[Any], count: int, blocked: Statement) -> None:
+        self.sql, self.at = sql, at
+        self.values, self.count = values, count
+        self.blocked = blocked
+
+
+class Blocked(Exception):
+    """A script has to wait until no other connection writes.
+
+    Attributes:
+        script: How far it is.
+    """
+
+    def __init__(self, script: Script) -> None:
+        super().__init__(script)
+        self.script = script
 
 
 class Workspace:
@@ -46,6 +76,7 @@ class Workspace:
         connection.report = report
         self._connection = connection
         self._release = release
+        self._queues = release.queues_writes
         self._report = report
         self._statements: list[Statement | None] = []
         self._free: list[int] = []  # a heap of ids, some of them no longer free
@@ -79,21 +110,40 @@ class Workspace:
     def execute(self, statement_id: int, params: Params) -> tuple[int, int]:
         """Run a prepared statement that yields no row."""
         statement = self._find(statement_id)
+        if self._queues and self._waits(statement):
+            raise SqlFailure(*LOCKED)
         self._bind(statement, params.values(), params.count, RequestType.EXEC)
         self._step(statement, self._release.rows_in_exec)
         self._clear_bindings(statement)
         return self._connection.result
 
     def execute_sql(self, sql: str, params: Params) -> tuple[int, int]:
-        """Run every statement of a text; the result is that of the last one."""
+        """Run every statement of a text; the result is that of the last one.
+
+        Raises:
+            Blocked: One behind the first has to wait; `go_on` with the script of the exception goes on.
+        """
+        return self._execute(sql, 0, params.values(), params.count, None)
+
+    def go_on(self, script: Script) -> tuple[int, int]:
+        """Run what is left of a text."""
+        return self._execute(script.sql, script.at, script.values, script.count, script.blocked)
+
+    def _execute(
+        self, sql: str, at: int, values: Iterator[Any], count: int, blocked: Statement | None
+    ) -> tuple[int, int]:
         release = self._release
-        values, count = params.values(), params.count
-        at = 0
         while at < len(sql) or not at:
-            statement = self._connection.prepare_at(sql, at)
+            statement = blocked or self._connection.prepare_at(sql, at)
             if statement is None:
                 known = release.blank_tail_result if at else release.empty_text_result
                 return self._connection.result if known else (0, 0)
+            blocked = None
+            if self._queues and self._waits(statement):
+                if not at:
+                    raise SqlFailure(*LOCKED)
+                # what is behind the first one is queued, too, and without a limit of time
+                raise Blocked(Script(sql, at, values, count, statement))
             taken = self._bind(statement, values, count, RequestType.EXEC_SQL)
             if release.takes_in_turn:
                 count -= taken
@@ -106,6 +156,8 @@ class Workspace:
     def query(self, statement_id: int, params: Params) -> RowBatches:
         """Run a prepared statement for its rows."""
         statement = self._find(statement_id)
+        if self._queues and self._waits(statement):
+            raise SqlFailure(*LOCKED)
         self._bind(statement, params.values(), params.count, RequestType.QUERY)
         try:
             return self._rows(statement, masked=False)
@@ -115,6 +167,9 @@ class Workspace:
     def query_sql(self, sql: str, params: Params) -> RowBatches:
         """Run the one statement of a text for its rows."""
         statement = self._prepare_one(sql, with_tail=False)
+        if self._queues and self._waits(statement):
+            # any failure until here is taken for that of the tail (src/gateway.c: handle_query_sql_done_cb)
+            raise SqlFailure(*(STATEMENT_TAIL if self._release.masks_query_sql else LOCKED))
         self._bind(statement, params.values(), params.count, RequestType.QUERY_SQL)
         return self._rows(statement, masked=self._release.masks_query_sql)
 
@@ -136,6 +191,12 @@ class Workspace:
             raise SqlFailure(*STATEMENT_TAIL)
         return statement
 
+    def _waits(self, statement: Statement) -> bool:
+        # dqlite 1.18.7 src/leader.c: exec_tick lets one connection write at a time, and asks
+        # sqlite3_stmt_readonly whether a statement may write, not whether it will. The first statement of a
+        # request fails at once where it would have to wait.
+        return not statement.readonly and self._connection.others_write
+
     def _clear_bindings(self, statement: Statement) -> None:
         if not self._release.keeps_bindings:
             statement.bindings = [None] * statement.parameters
@@ -143,6 +204,8 @@ class Workspace:
     def _bind(self, statement: Statement, values: Iterator[Any], count: int, request: RequestType) -> int:
         release = self._release
         wanted = statement.parameters
+        if statement.ended:
+            self._connection.reset(statement)
         if release.takes_in_turn:
             statement.bindings = [None] * wanted
             if count > wanted and request in release.too_many:
@@ -153,6 +216,7 @@ class Workspace:
             while index < count:
                 value = next(values)
                 if index >= wanted:
+                    self._connection.message = "column index out of range"  # sqlite3_bind's
                     raise SqlFailure(*release.too_many[request])
                 statement.bindings[index] = value
                 index += 1
@@ -184,7 +248,7 @@ class Workspace:
         elif not release.runs_writes_in_query:
             if silent:
                 raise SqlFailure(1, self._connection.message)
-            self._refuse_returning(statement, (1, f"RETURNING aborts dqlite {release.name}"))
+            self._refuse_returning(statement, (1, f"RETURNING aborts {release.title}"))
         elif not release.returning:
             self._step(statement, _ROWS_IN_QUERY)
             return RowBatches(statement, _no_rows())
@@ -202,12 +266,11 @@ def _no_rows() -> Rows:
 
 
 def _queued(rows: Rows, masked: bool) -> Rows:
-    # a write waits for its turn before it begins (dqlite 1.18.6 src/leader.c: leader_exec), and QUERY_SQL
-    # takes any failure until then for that of the tail (src/gateway.c: handle_query_sql_done_cb)
+    # a lock that no connection of this server holds: another process's, on a file that is served where it is
     try:
         yield from rows
     except SqlFailure as error:
-        if error.code & 0xFF != 5:
+        if (error.code, error.message) != LOCKED:
             raise
         failure = SqlFailure(*STATEMENT_TAIL) if masked else error
         failure.before_rows = True
