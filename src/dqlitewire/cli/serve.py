@@ -53,13 +53,7 @@ def command(
     cluster_class = _cluster_class()
     try:
         cluster = cluster_class(
-            nodes,
-            generation=release,
-            host=host,
-            port=port,
-            unix=unix,
-            files=files,
-            readonly=read_only,
+            nodes, generation=release, host=host, port=port, unix=unix, files=files, readonly=read_only
         )
     except ValueError as error:
         fail(str(error), Exit.USAGE)

@@ -134,7 +134,12 @@ def takes_options(**first: int) -> Callable[[type[C]], type[C]]:
         for name, default in first.items()
     ]
     parameters += [
-        Parameter(name, Parameter.KEYWORD_ONLY, default=defaults[name], annotation=annotation.__forward_arg__)
+        Parameter(
+            name,
+            Parameter.KEYWORD_ONLY,
+            default=defaults[name],
+            annotation=getattr(annotation, "__forward_arg__", annotation),
+        )
         for name, annotation in Options.__annotations__.items()
     ]
 

@@ -73,10 +73,7 @@ def _items(source: Source, options: ReadOptions) -> Iterator[Item]:
         if unseen < 0:
             unseen = LOOK + CONNECTION * len(readings)
             last = None
-            for heavy in _heaviest(readings):
-                del readings[heavy.connection]
-                ended[heavy.connection] = heavy.requests
-                yield from heavy.items(heavy.observer.finish(0))
+            yield from _end_heaviest(readings, ended)
         if connection is not last:
             last = connection
             found = readings.get(connection)
@@ -104,6 +101,14 @@ def _items(source: Source, options: ReadOptions) -> Iterator[Item]:
             del readings[connection]
             last = None
     for reading in readings.values():
+        yield from reading.items(reading.observer.finish(0))
+
+
+def _end_heaviest(readings: dict[Connection, Reading], ended: dict[Connection, int]) -> Iterator[Item]:
+    """Move those that hold too much from `readings` to `ended`, and yield what they held."""
+    for reading in _heaviest(readings):
+        del readings[reading.connection]
+        ended[reading.connection] = reading.requests
         yield from reading.items(reading.observer.finish(0))
 
 
