@@ -198,18 +198,20 @@ def claims_nothing(event: Event, step: Step) -> bool:
 WORDED = ((re.compile(r"^$"), ""),)
 
 
-def said(events: list[Event]) -> list[Any]:
-    """The events of a step as they are compared between servers."""
-    return [line for event in events for line in one_said(event)]
+def said(events: list[Event], step: Step) -> list[Any]:
+    """The events of a step as they are compared between servers; other statements leave counts as they were,
+    or do not, from release to release."""
+    counts = {"INSERT", "UPDATE", "DELETE", "REPLACE"}.issuperset(survey(step.sql).verbs[-1:] or ("",))
+    return [line for event in events for line in one_said(event, counts)]
 
 
-def one_said(event: Event) -> list[Any]:
+def one_said(event: Event, counts: bool) -> list[Any]:
     match event:
         case Failed(_, FailureResponse(code, message), _):
             return [("failed", code, worded(message))]
         case Rows(_, message, _):
             return [("row", *row) for row in message.rows]
-        case Answered(request, ResultResponse(row_id, changed)):
+        case Answered(_, ResultResponse(row_id, changed)) if counts:
             return [("result", row_id, changed)]
         case Answered(request, _):
             return [type(request).__name__]
@@ -240,18 +242,29 @@ def speak(address: str, generation: Generation, script: Script) -> list[Any]:
             truth = spoken.truth()
             for events, client in zip(heard, spoken.clients, strict=True):
                 judge(events, client, before, truth, step)
-            log.append((step, [] if step.via == "interrupted" else said(heard[0]), truth))
+            log.append((step, [] if step.via == "interrupted" else said(heard[0], step), truth))
     finally:
         spoken.close()
     return log
 
 
 def same(ours: list[Any], theirs: list[Any]) -> None:
+    """Compare what the embedded server said and did with what a node said and did."""
     for (step, *our), (_, *their) in zip(ours, theirs, strict=True):
         assert our[0] == their[0], step
-        assert our[1].in_transaction == their[1].in_transaction, step
         differing = set(our[1].rows) ^ set(their[1].rows)
-        assert not differing, (step, [row for row in our[1].rows if row in differing])
+        if differing and their[1].in_transaction and not UNDONE_BY_RELEASE.isdisjoint(codes(their[0])):
+            return  # from here on the two have other rows
+        assert our[1] == their[1], (step, differing)
+
+
+# ERROR, MISMATCH: inside of a transaction, whether the rows before stay depends on whether SQLite keeps a
+# journal of the statement, which it does in other cases from release to release
+UNDONE_BY_RELEASE = {1, 20}
+
+
+def codes(lines: list[Any]) -> set[int]:
+    return {line[1] for line in lines if line[0] == "failed"}
 
 
 def steps_for(generation: Generation, script: Script) -> Iterator[Step | None]:

@@ -139,9 +139,9 @@ def test_what_a_failed_step_leaves() -> None:
     known: list[tuple[tuple[int, str], str, list[Outcome]]] = [  # outside, inside
         (unique, bare, [UNKNOWN, UNKNOWN]),
         (unique, "INSERT OR FAIL INTO t VALUES (1)", [UNKNOWN, UNKNOWN]),
-        (unique, "INSERT OR ROLLBACK INTO t VALUES (1)", [NOT, UNKNOWN]),
-        (unique, "WITH a AS (SELECT 1) UPDATE OR ABORT t SET a = 1", [NOT, NOT]),
-        (unique, "REPLACE INTO t VALUES (1)", [NOT, NOT]),
+        (unique, "INSERT OR ROLLBACK INTO t VALUES (1)", [UNKNOWN, UNKNOWN]),
+        (unique, "WITH a AS (SELECT 1) UPDATE OR ABORT t SET a = 1", [UNKNOWN, UNKNOWN]),
+        (unique, "REPLACE INTO t VALUES (1)", [UNKNOWN, UNKNOWN]),
         (unique, table, [NOT, NOT]),
         (unique, "DELETE FROM t", [UNKNOWN, UNKNOWN]),
         (raised, "INSERT OR ABORT INTO t VALUES (1)", [UNKNOWN, UNKNOWN]),

@@ -67,7 +67,7 @@ def failed(
     if not loses_session(failure, request):
         if failure.code != SQLITE_NOTFOUND and kind in RUNS:  # else nothing has run
             stage = stage_of(failure, kind, seen, generation)
-            session.failed(stage, failure, seen, getattr(request, "sql", sql))
+            session.failed(stage, failure, seen)
         return (event,)
     if failure.code in _NOT_LEADER and not _led(session, generation):
         if session.is_open:

@@ -274,23 +274,20 @@ class Session(Record):
         if not self._savepoints and self._by_savepoint is not False:
             self._set(None if self._by_savepoint is None else False)
 
-    def failed(
-        self, stage: Stage, failure: FailureResponse, seen: Survey | None, sql: str | None = None
-    ) -> None:
+    def failed(self, stage: Stage, failure: FailureResponse, seen: Survey | None) -> None:
         """Follow the transaction over a text that failed.
 
         Args:
             stage: how far it came.
             failure: the answer.
             seen: what the text does, None where it is not known.
-            sql: the text, None where it is not known.
         """
         if stage is Stage.DOUBT:  # "nonempty statement tail" hides lost leadership, for one
             self.is_open, self.leads = None, False
         elif stage is not Stage.REQUEST:
             self.is_open = self.leads = True
         before = self.in_transaction
-        after = transaction_after(stage, failure.code, failure.message, seen, sql, before)
+        after = transaction_after(stage, failure.code, failure.message, seen, before)
         if after is not before:
             self._set(after)
             self._by_savepoint = None if after else False  # BEGIN said that there is one, not whose

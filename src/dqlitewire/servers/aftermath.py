@@ -18,12 +18,13 @@ How far it came (`Stage`) is told by code and text, and settles most failures:
 A statement that fails in a step. SQLite either rolls back the transaction around it or the statement alone,
 or leaves what is done so far (SQLite src/vdbeaux.c: sqlite3VdbeHalt). Three things choose between them.
 
-1. The conflict clause, for the five constraints that have one (`_BY_CLAUSE`). It stands in the statement
-   (`INSERT OR FAIL`), in the schema (`UNIQUE ON CONFLICT ROLLBACK`), or in a statement of a trigger. FAIL
-   keeps the rows before the failing one, and outside of a transaction commits them; ROLLBACK ends the
-   transaction. A clause in the statement overrides those of schema and triggers, so `INSERT OR ABORT` is
-   known to leave nothing; of a bare INSERT nobody but the server knows. RAISE(FAIL | ROLLBACK) in a trigger
-   is overridden by nothing, nor is there a text without triggers: a view may have one as well.
+1. The conflict clause. It stands in the statement (`INSERT OR FAIL`), in the schema (`UNIQUE ON CONFLICT
+   ROLLBACK`), or in a statement of a trigger, which has RAISE(FAIL | ROLLBACK) as well. FAIL keeps the rows
+   before the failing one, and outside of a transaction commits them; ROLLBACK ends the transaction. A clause
+   of the statement overrides those of schema and triggers, but it is not handed on by a DELETE: below
+   `INSERT OR ABORT INTO t` a trigger of t, or a foreign key ON DELETE CASCADE, may delete from u, and a
+   trigger of u that says INSERT OR FAIL fails so. Nothing overrides RAISE. So no clause in the text settles
+   what a failed constraint has left; that the text is one that fires no trigger (CREATE INDEX) does.
 2. Foreign keys (787) always abort the statement, whatever the clause. A COMMIT or RELEASE that finds a
    deferred one violated does nothing: the transaction stays open.
 3. Any other error. NOMEM, IOERR, FULL and INTERRUPT may roll back the whole transaction, as SQLite thinks
@@ -34,15 +35,11 @@ or leaves what is done so far (SQLite src/vdbeaux.c: sqlite3VdbeHalt). Three thi
 
 So, for one statement that fails in a step:
 
-    failure              outside a transaction      inside, or not known     transaction
-    787 foreign key      NOT_EXECUTED               NOT_EXECUTED             as before
-    by clause, ABORT,    NOT_EXECUTED               NOT_EXECUTED             as before
-      IGNORE, REPLACE
-    by clause, ROLLBACK  NOT_EXECUTED               UNKNOWN                  None
-    by clause, FAIL      UNKNOWN                    UNKNOWN                  as before
-    by clause, without   UNKNOWN                    UNKNOWN                  None
-    RAISE of a trigger   UNKNOWN                    UNKNOWN                  None
-    any other            NOT_EXECUTED               UNKNOWN                  None, or as before (`_KEEPING`)
+    failure                     outside a transaction   inside, or not known   transaction
+    787 foreign key             NOT_EXECUTED            NOT_EXECUTED           as before
+    a constraint                UNKNOWN                 UNKNOWN                None
+    the same of DDL             NOT_EXECUTED            NOT_EXECUTED           as before
+    any other                   NOT_EXECUTED            UNKNOWN                None, or as before (`_KEEPING`)
 
 Outside of a transaction there stays none, whatever fails. BUSY is met before a statement begins: WAL takes
 its locks at the start. Of a script nobody says which statement failed, so it is UNKNOWN whether those before
@@ -61,7 +58,6 @@ from ..constants import (
     SQLITE_CONSTRAINT_FOREIGNKEY,
     SQLITE_ERROR,
 )
-from ..sql.survey import conflict_clause
 from .codes import primary_of
 
 TYPE_CHECKING = False
@@ -81,10 +77,9 @@ class Stage(Enum):
     DOUBT = "it may have run, or may be committed yet"
 
 
-# NOTNULL, PRIMARYKEY, UNIQUE, ROWID, CHECK: what a conflict clause decides on
-_BY_CLAUSE = frozenset({SQLITE_CONSTRAINT | detail << 8 for detail in (5, 6, 8, 10, 1)})
-_RAISED = frozenset({SQLITE_CONSTRAINT, SQLITE_CONSTRAINT | 7 << 8})  # 7: TRIGGER; bare: nobody knows
-_ABORTING = frozenset({"ABORT", "IGNORE", "REPLACE"})
+# statements that may fire triggers; behind WITH it is one of these, or a verb that was not found
+_FIRING = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE", "WITH"})
+_TYPE = SQLITE_CONSTRAINT | 12 << 8  # DATATYPE, of a STRICT table: no clause decides on it
 # ERROR, READONLY, SCHEMA, TOOBIG, MISMATCH, RANGE: SQLite does not end a transaction for these
 _KEEPING = frozenset({SQLITE_ERROR, 8, 17, 18, 20, 25})
 
@@ -125,26 +120,32 @@ def has_not_begun(code: int, message: str) -> bool:
     return code == SQLITE_ERROR and message.startswith(_NOT_BEGUN)
 
 
-def is_undone(code: int, sql: str | None, in_transaction: bool | None) -> bool:
+def is_undone(code: int, seen: Survey | None, in_transaction: bool | None) -> bool:
     """Tell whether a statement that failed in a step is known to have left rows and transaction alone.
 
     Args:
         code: of the FAILURE.
-        sql: the text of the statement, None where it is not known.
+        seen: what the text does, None where it is not known.
         in_transaction: whether a transaction was open before, None where that is not known.
     """
-    if code == SQLITE_CONSTRAINT_FOREIGNKEY:
-        return True
-    if code in _RAISED:
-        return False
-    if code in _BY_CLAUSE:
-        clause = "" if sql is None else conflict_clause(sql)
-        return clause in _ABORTING or (clause == "ROLLBACK" and in_transaction is False)
+    if _is_constraint(code):
+        return _aborts(code, seen)
     return in_transaction is False
 
 
+def _is_constraint(code: int) -> bool:
+    return primary_of(code) == SQLITE_CONSTRAINT and code != _TYPE
+
+
+def _aborts(code: int, seen: Survey | None) -> bool:
+    """Tell whether a constraint is known to have aborted the statement and nothing more."""
+    if code == SQLITE_CONSTRAINT_FOREIGNKEY:
+        return True
+    return seen is not None and _FIRING.isdisjoint(seen.verbs)
+
+
 def transaction_after(
-    stage: Stage, code: int, message: str, seen: Survey | None, sql: str | None, before: bool | None
+    stage: Stage, code: int, message: str, seen: Survey | None, before: bool | None
 ) -> bool | None:
     """Tell whether a transaction is open after a failure.
 
@@ -153,7 +154,6 @@ def transaction_after(
         code: of the FAILURE.
         message: of the FAILURE.
         seen: what the text does, None where it is not known.
-        sql: the text, None where it is not known.
         before: whether a transaction was open before, None where that is not known.
 
     Returns:
@@ -177,17 +177,12 @@ def transaction_after(
         return None
     if before is False:
         return False
-    return before if stage is Stage.COMPILE or _is_kept(stage, code, seen, sql) else None
+    return before if stage is Stage.COMPILE or _is_kept(stage, code, seen) else None
 
 
-def _is_kept(stage: Stage, code: int, seen: Survey, sql: str | None) -> bool:
+def _is_kept(stage: Stage, code: int, seen: Survey) -> bool:
     if stage is Stage.ROW:
         return seen.reads_only
     if stage is not Stage.STEP:
         return False
-    if primary_of(code) != SQLITE_CONSTRAINT:
-        return primary_of(code) in _KEEPING
-    if code in _BY_CLAUSE:
-        clause = "" if sql is None or not seen.single else conflict_clause(sql)
-        return clause == "FAIL" or clause in _ABORTING
-    return code not in _RAISED
+    return _aborts(code, seen) if _is_constraint(code) else code == _TYPE or primary_of(code) in _KEEPING

@@ -248,7 +248,7 @@ def explain_failure(
     elif stage is not Stage.REQUEST and seen is not None and not seen.single:
         meaning += "; statements before the failing one stay"
         outcome = Outcome.UNKNOWN
-    elif stage is Stage.STEP and not is_undone(code, text, in_transaction):
+    elif stage is Stage.STEP and not is_undone(code, seen, in_transaction):
         meaning += "; what it did before may stay"
         outcome = Outcome.UNKNOWN
     if outcome is Outcome.UNKNOWN and retry is not Retry.NO:

@@ -26,7 +26,7 @@ from ..caches import Cache
 from .normalise import normalise
 from .tokens import Kind, Token, tokenize
 
-__all__ = ["SURVEYS", "Kind", "Survey", "Token", "conflict_clause", "normalise", "survey", "tokenize"]
+__all__ = ["SURVEYS", "Kind", "Survey", "Token", "normalise", "survey", "tokenize"]
 
 _CACHED_TEXTS, _CACHED_SIZE = 512, 12_288  # bytes of a text and what was found in it
 
@@ -216,29 +216,3 @@ def _pragma(tokens: list[Token]) -> tuple[str, bool]:
 
 
 _PLAIN = {verb: Survey([[Token(Kind.WORD, verb, 0)]]) for verb in _EVERYDAY}
-
-
-_CHANGING = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE"})
-
-
-def conflict_clause(sql: str) -> str:
-    """Return the conflict clause of a text of one statement, in upper case: "FAIL" of `INSERT OR FAIL`.
-
-    Args:
-        sql: the text.
-
-    Returns:
-        "REPLACE" for REPLACE, "ABORT" for a statement that fires no trigger and knows no other, such as
-        CREATE INDEX, and "" where the text does not tell.
-    """
-    statements = _statements(sql)
-    if len(statements) != 1:
-        return ""
-    verb, _ = _verb(statements[0])
-    words = [keyword(token) for token in statements[0]]
-    if verb not in _CHANGING:
-        return "" if verb == "WITH" else "ABORT"
-    if verb == "REPLACE":
-        return verb
-    # behind WITH the same words may stand before the verb as names, but never with OR behind them
-    return next((words[i + 2] for i in range(len(words) - 2) if words[i : i + 2] == [verb, "OR"]), "")
