@@ -1,15 +1,11 @@
 """What the mark of the single owner costs a call.
 
-`feed` and `decode`, which are called for each frame, take the mark in their own bodies: they stand beside the
-same source without the statements that take it and give it back.
+`feed` and `decode`, which are called for each frame, stand beside the methods that their guards were made
+for.
 """
 
 from __future__ import annotations
 
-import ast
-import inspect
-import sys
-import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,39 +16,11 @@ from bench.small import batch
 BARE = "unguarded"
 
 
-def without_mark(method: Any) -> Any:
-    """The method compiled from its source, less every statement about the mark."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(method)))
-    stripped = _Stripped()
-    stripped.visit(tree)
-    assert stripped.count >= 2, f"{method.__name__}: no mark in its source"
-    names: dict[str, Any] = {}
-    exec(
-        compile("from __future__ import annotations\n" + ast.unparse(tree), "<unguarded>", "exec"),
-        vars(sys.modules[method.__module__]),
-        names,
-    )
-    return names[method.__name__]
-
-
-class _Stripped(ast.NodeTransformer):
-    def __init__(self) -> None:
-        self.count = 0
-
-    def _drop(self, node: ast.Delete | ast.Assign) -> ast.AST | None:
-        if "self._idle" not in ast.unparse(node):
-            return node
-        self.count += 1
-        return None
-
-    visit_Delete = visit_Assign = _drop
-
-
 def trials(codec: Codec) -> Iterator[Trial]:
     """One for feeding a frame, one for decoding it."""
     _, _, packed = batch("RESULT")
     owner = codec.wire.MessageDecoder
-    bare_feed, bare_decode = without_mark(owner.feed), without_mark(owner.decode)
+    bare_feed, bare_decode = owner.feed.__wrapped__, owner.decode.__wrapped__
 
     def feeding(method: Any) -> Run:
         def run() -> list[Any]:
