@@ -253,6 +253,8 @@ def same(ours: list[Any], theirs: list[Any]) -> None:
     for (step, *our), (_, *their) in zip(ours, theirs, strict=True):
         assert our[0] == their[0], step
         differing = set(our[1].rows) ^ set(their[1].rows)
+        if step.via == "interrupted" and our[1] != their[1]:
+            return  # the embedded server stops a query, real nodes let it run
         if differing and their[1].in_transaction and not UNDONE_BY_RELEASE.isdisjoint(codes(their[0])):
             return  # from here on the two have other rows
         assert our[1] == their[1], (step, differing)
