@@ -442,6 +442,9 @@ TRANSACTIONS = [
     (["BEGIN; COMMIT; BEGIN"], True),
     (["INSERT INTO t VALUES ('BEGIN')"], False),
     (["CREATE TRIGGER x AFTER INSERT ON t BEGIN DELETE FROM u; END"], False),
+    (["CREATE TEMP TRIGGER x AFTER INSERT ON t BEGIN DELETE FROM u; END; BEGIN"], True),
+    (["CREATE TABLE trigger (a); BEGIN"], True),
+    (["CREATE INDEX trigger ON t (a); SAVEPOINT a"], True),
 ]
 
 

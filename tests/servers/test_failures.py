@@ -180,6 +180,9 @@ def test_what_changes_something() -> None:
     assert harmless == "LEADER CLIENT HEARTBEAT OPEN PREPARE FINALIZE INTERRUPT DUMP CLUSTER DESCRIBE"
     assert changes_something(RequestType.QUERY_SQL, survey("SELECT 1; DELETE FROM t"))
     assert not changes_something(RequestType.EXEC_SQL, survey("SELECT 1"))
+    assert changes_something(
+        RequestType.EXEC_SQL, survey("EXPLAIN PRAGMA foreign_keys = 0")
+    )  # acts all the same
 
 
 # ---------------------------------------------------------------- every code there is

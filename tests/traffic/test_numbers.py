@@ -66,7 +66,7 @@ DATA |= {
 }
 DATA |= {
     "Session.is_void",
-    "Session.failed",
+    "Session.ran",
     "Exchange.add",
     "probe_generation",
     "ClientConversation",
