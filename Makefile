@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what is going to be installed is said before it is
-.PHONY: help demo test nodes format bench bench-regress clean plan-demo plan-test
+.PHONY: help demo test test-pythons failover survey nodes format bench bench-regress clean plan-demo plan-test
 .PHONY: check check-format check-lint check-types check-public check-imports
 
 help: ## show this
@@ -26,6 +26,17 @@ demo: plan-demo $(VENV)/.installed-testing ## a session with the embedded server
 
 test: plan-test $(VENV)/.installed-test nodes ## the whole suite, real nodes and published clients included
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+failover: plan-test $(VENV)/.installed-test nodes ## kill the leader a hundred times on each real server; KILLS=N
+	$(PY) -m tests.real.failover $(if $(KILLS),--kills $(KILLS))
+
+survey: plan-test $(VENV)/.installed-test nodes ## try on throw-away nodes what may harm a server; goes on where it was
+	$(PY) -m tests.real.survey $(if $(MINUTES),--minutes $(MINUTES))
+
+# 3.12 where this machine has it, and forky's; NEWEST=yes takes the last of them alone
+test-pythons: $(VENV)/.installed-test ## the suite without real servers and clients, on the other CPythons
+	@tools/plan "tools/native-pythons --plan $(PY)"
+	@tools/test-pythons $(if $(NEWEST),--newest) $(PY) $(PYTEST_ARGS)
 
 plan-demo:
 	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' testing"

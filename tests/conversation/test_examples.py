@@ -17,8 +17,11 @@ from types import ModuleType
 import pytest
 
 from dqlitewire.conversation import Exchange, Observer, Outcome, Side
-from dqlitewire.messages import ExecSqlRequest, QuerySqlRequest
-from tests.conversation.peer import COUNT_TO, Peer
+from dqlitewire.messages import ExecSqlRequest
+from tests.conversation.peer import COUNT_TO
+from tests.real.failover import failover
+from tests.real.fixtures import require_server
+from tests.real.moved import note
 from tests.real.nodes import KINDS, Cluster, Node, free_port
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -129,29 +132,14 @@ def test_asyncio_client_loses_its_node(own_node: Callable[..., Node], node_kind:
 # ---------------------------------------------------------------- failover
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("kind", KINDS)
-def test_failover(kind: str, real_cluster: Callable[..., Cluster], database: str) -> None:
-    cluster = real_cluster(kind)
-    count = 400
-    leaders, killed, unknown = [], None, 0
-    with start("failover.py", database, str(count), *cluster.addresses) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        for line in process.stdout:
-            if line.startswith("leader "):
-                leaders.append(line.split()[1])
-            unknown += ", unknown" in line
-            if line == "200 rows\n":
-                killed = next(node for node in cluster.nodes if node.address == leaders[-1])
-                killed.kill()
-        assert process.wait(TIMEOUT) == 0, process.stderr.read()
-    assert killed is not None
-    assert len(leaders) >= 2
-    assert leaders[-1] != leaders[0]
-    assert unknown >= 1
-    with Peer(cluster.leader(other_than=killed).address).open(database) as peer:
-        rows = peer.rows(QuerySqlRequest(0, "SELECT key, text FROM entries ORDER BY key"))
-    assert rows == [(key, f"row {key}") for key in range(count)]
+def test_failover(request: pytest.FixtureRequest, kind: str) -> None:
+    note(request, kind)
+    require_server(kind)
+    report = failover(kind, kills=3)
+    assert report.unknown >= 1
+    assert ", " in report.outcomes
 
 
 class Thief:
