@@ -16,6 +16,10 @@ from tests.real.fixtures import (  # noqa: F401  (fixtures are found by name)
     real_node,
     real_nodes,
 )
+from tests.real.moved import (  # noqa: F401  (hooks, too)
+    pytest_runtest_makereport,
+    pytest_terminal_summary,
+)
 
 NODE_FIXTURES = {"real_node", "real_nodes", "old_node", "new_node", "own_node", "real_cluster"}
 

@@ -24,15 +24,18 @@ from dqlitewire.conversation.frames import type_name
 from tests.wire_data import Capture, Step, captures, frames
 
 CAPTURES = captures()
-GENERATIONS = {"1.11.1": Generation.V1_11, "1.18.1": Generation.V1_15}
+GENERATIONS = {
+    "1.11.1": Generation.V1_11,
+    "1.18.1": Generation.V1_15,
+    "1.18.7": Generation.V1_18_3,
+    "cowsql": Generation.V1_15,  # nothing on the wire tells it from 1.18.1
+}
 
 # what has no whole answer because the recording is about that: the node died, fell silent, or never ends
 UNANSWERED = {
     "1.11.1-failures-0": ["type 99", "HEARTBEAT", "QUERY_SQL", "DESCRIBE"],
-    "1.11.1-handshakes-1": ["LEADER"],
-    "1.18.1-handshakes-1": ["LEADER"],
-    "1.11.1-toowide-0": ["QUERY_SQL"],
-    "1.18.1-toowide-0": ["QUERY_SQL"],
+    **{f"{server}-handshakes-1": ["LEADER"] for server in GENERATIONS},
+    **{f"{server}-toowide-0": ["QUERY_SQL"] for server in GENERATIONS},
 }
 
 
@@ -97,11 +100,12 @@ CLIENT_REFUSES: dict[str, dict[str, object]] = {
         "HEARTBEAT": Hazard.OLD_TYPE,
         "DESCRIBE": Hazard.DESCRIBE_FORMAT,
     },
-    "1.18.1-failures-0": {"DESCRIBE": Hazard.DESCRIBE_FORMAT},
-    "1.11.1-types-0": {"QUERY_SQL": DecodeError},
-    "1.18.1-types-0": {"QUERY_SQL": DecodeError},
-    "1.11.1-toowide-0": {"QUERY_SQL": DecodeError},
-    "1.18.1-toowide-0": {"QUERY_SQL": DecodeError},
+    **{
+        f"{server}-failures-0": {"DESCRIBE": Hazard.DESCRIBE_FORMAT}
+        for server in ("1.18.1", "1.18.7", "cowsql")
+    },
+    **{f"{server}-types-0": {"QUERY_SQL": DecodeError} for server in GENERATIONS},
+    **{f"{server}-toowide-0": {"QUERY_SQL": DecodeError} for server in GENERATIONS},
 }
 
 
@@ -148,20 +152,33 @@ def name_of(step: Step) -> str:
 # ---------------------------------------------------------------- through the server's side
 
 # what our server says of its own to requests that the recorded one got to see
-SERVER_REFUSES: dict[str, list[tuple[int, str]]] = {
-    "1.18.1-failures-0": [
+SCHEMA = "unrecognized schema version"
+UNKNOWN_TYPE = (1005, "unrecognized request type")
+
+
+def refusals(query_code: int) -> list[tuple[int, str]]:
+    """`failures`, from 1.12 on; the code of a QUERY_SQL of an unknown schema differs."""
+    return [
         (1005, "unrecognized cluster format"),
-        (1005, "unrecognized schema version"),
-        (1005, "unrecognized schema version"),
-        (1005, "unrecognized schema version"),
-        (1, "unrecognized schema version"),
-        (1005, "unrecognized request type"),
-        (1005, "unrecognized request type"),
+        (1005, SCHEMA),
+        (1005, SCHEMA),
+        (query_code, SCHEMA),
+        (1, SCHEMA),
+        UNKNOWN_TYPE,
+        UNKNOWN_TYPE,
         (15, "bad format version"),
-    ],
+    ]
+
+
+SERVER_REFUSES: dict[str, list[tuple[int, str]]] = {
     "1.11.1-failures-0": [(15, "bad format version")],
+    "1.18.1-failures-0": refusals(1005),
+    "1.18.7-failures-0": refusals(1),
+    "cowsql-failures-0": refusals(1005),
     "1.11.1-types-0": [(1005, "not an error")],
     "1.18.1-types-0": [(1005, "bind parameters")],
+    "1.18.7-types-0": [(10, "leader exec failed")],
+    "cowsql-types-0": [(1005, "bind parameters")],
 }
 
 

@@ -41,12 +41,18 @@ from dqlitewire.messages import (
     TransferRequest,
 )
 from tests.conversation.peer import COUNT_TO, Peer
-from tests.real.nodes import Cluster, Node
+from tests.real.nodes import KINDS, Cluster, Node
 
-OLD, NEW = "1.11.1", "1.18.1"
-GENERATIONS = {OLD: Generation.V1_11, NEW: Generation.V1_15}
+OLD, NEW, NEWEST, COWSQL = KINDS
+GENERATIONS = {
+    OLD: Generation.V1_11,
+    NEW: Generation.V1_15,
+    NEWEST: Generation.V1_18_3,
+    COWSQL: Generation.V1_15,  # nothing on the wire tells it from 1.18.1
+}
 INTERRUPT = InterruptRequest()
 BEGIN = ExecSqlRequest(0, "BEGIN")
+BEFORE_1_18_2 = (OLD, NEW, COWSQL)
 
 
 # ---------------------------------------------------------------- INTERRUPT and failures among rows
@@ -114,12 +120,15 @@ def test_pipelining(real_address: str, database: str) -> None:
 
 
 def test_probe(real_node: Node, database: str) -> None:
-    expected = {OLD: Generation.V1_11, NEW: Generation.V1_12}[real_node.kind]
     with Peer(real_node.address) as peer:
         for db_id in (None, 0):
             peer.socket.sendall(peer.conversation.send_probe(db_id))
             (event,) = peer.rest()
             assert isinstance(event, Probed)
+            if real_node.kind == NEWEST and db_id is not None:
+                expected = Generation.V1_18_2
+            else:
+                expected = Generation.V1_11 if real_node.kind == OLD else Generation.V1_12
             assert event.generation is peer.conversation.generation is expected
             if db_id is None:
                 peer.open(database)
@@ -163,7 +172,7 @@ def test_prepare_where_the_schema_is_not_looked_at(real_node: Node, database: st
 # ---------------------------------------------------------------- leadership
 
 
-@pytest.mark.parametrize("kind", [OLD, NEW])
+@pytest.mark.parametrize("kind", KINDS)
 def test_leadership_loss(kind: str, real_cluster: Callable[..., Cluster], database: str) -> None:
     cluster = real_cluster(kind)
     first, second = cluster.nodes[:2]
@@ -234,21 +243,20 @@ def frame(kind: int, *words: int) -> bytes:
 
 # kind of node, hazard, what is asked: the last but one is refused, and with it the node is gone by the last
 DEADLY: list[tuple[str, Hazard, list[Any]]] = [
-    (OLD, Hazard.DESCRIBE_FORMAT, [frame(18, 1), LeaderRequest()]),
-    (NEW, Hazard.DESCRIBE_FORMAT, [frame(18, 1), LeaderRequest()]),
-    (NEW, Hazard.ADD_ZERO, [AddRequest(0, "127.0.0.1:1"), LeaderRequest()]),
-    (OLD, Hazard.RETURNING, [CREATE, ExecSqlRequest(0, RETURNING), INSERT]),
-    (NEW, Hazard.RETURNING, [CREATE, ExecSqlRequest(0, RETURNING), INSERT]),
-    (OLD, Hazard.RETURNING, [CREATE, QuerySqlRequest(0, RETURNING), INSERT]),
-    (NEW, Hazard.RETURNING, [CREATE, QuerySqlRequest(0, RETURNING), INSERT]),
+    *((kind, Hazard.DESCRIBE_FORMAT, [frame(18, 1), LeaderRequest()]) for kind in KINDS),
+    *((kind, Hazard.ADD_ZERO, [AddRequest(0, "127.0.0.1:1"), LeaderRequest()]) for kind in (NEW, NEWEST)),
+    *((kind, Hazard.RETURNING, [CREATE, ExecSqlRequest(0, RETURNING), INSERT]) for kind in KINDS),
+    *((kind, Hazard.RETURNING, [CREATE, QuerySqlRequest(0, RETURNING), INSERT]) for kind in BEFORE_1_18_2),
     (OLD, Hazard.PRAGMA, [QuerySqlRequest(0, "PRAGMA journal_mode=DELETE"), INSERT]),
     (OLD, Hazard.PRAGMA, [CREATE, QuerySqlRequest(0, "PRAGMA wal_checkpoint"), INSERT]),
     (OLD, Hazard.PRAGMA, [ExecSqlRequest(0, "PRAGMA page_size=512"), INSERT]),
-    (OLD, Hazard.PRAGMA, [CREATE, ExecSqlRequest(0, "PRAGMA synchronous=2"), INSERT]),
-    (NEW, Hazard.PRAGMA, [CREATE, ExecSqlRequest(0, "PRAGMA synchronous=2"), INSERT]),
+    *(
+        (kind, Hazard.PRAGMA, [CREATE, ExecSqlRequest(0, "PRAGMA synchronous=2"), INSERT])
+        for kind in BEFORE_1_18_2
+    ),
     *(
         (kind, Hazard.VOID_STATEMENT, [*PREPARED, FinalizeRequest(0, 1), again, LeaderRequest()])
-        for kind in (OLD, NEW)
+        for kind in KINDS
         for again in (FinalizeRequest(0, 1), QueryRequest(0, 1), ExecRequest(0, 1))
     ),
 ]  # fmt: skip
@@ -282,7 +290,7 @@ def wait_for_death(node: Node) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("kind", [OLD, NEW])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["", ":memory:"])
 @pytest.mark.parametrize("statement", [SELECT, CREATE])
 def test_database_in_memory_is_deadly(

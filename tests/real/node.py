@@ -1,7 +1,8 @@
-"""Run one real dqlite node in this process, through ctypes: no compiler, nothing but the standard library.
+"""Run one real dqlite or cowsql node in this process, through ctypes.
 
-Prints "ready ADDRESS" once the node accepts connections; ends cleanly when stdin closes or on SIGTERM or
-SIGINT. Node id 1 bootstraps a one-node cluster by itself; any other id waits until a leader adds it.
+Needs no compiler and nothing but the standard library. Prints "ready ADDRESS" once the node accepts
+connections; ends cleanly when stdin closes or on SIGTERM or SIGINT. Node id 1 bootstraps a one-node cluster
+by itself; any other id waits until a leader adds it.
 """
 
 import argparse
@@ -29,9 +30,11 @@ class Library:
     def __init__(self, path):
         self.node = ctypes.c_void_p()
         loaded = ctypes.CDLL(path)
+        # cowsql is a fork of dqlite that renamed its symbols and nothing else
+        self.prefix = "cowsql" if hasattr(loaded, "cowsql_node_create") else "dqlite"
         self.functions = {}
         for name, (result, *arguments) in PROTOTYPES.items():
-            function = getattr(loaded, f"dqlite_node_{name}")
+            function = getattr(loaded, f"{self.prefix}_node_{name}")
             function.restype, function.argtypes = result, arguments
             self.functions[name] = function
 
@@ -39,7 +42,7 @@ class Library:
         code = self.functions[name](*arguments)
         if code:
             message = self.functions["errmsg"](self.node) if self.node else None
-            sys.exit(f"dqlite_node_{name}: code {code}: {(message or b'').decode(errors='replace')}")
+            sys.exit(f"{self.prefix}_node_{name}: code {code}: {(message or b'').decode(errors='replace')}")
 
     def create(self, node_id, address, folder):
         self.call("create", node_id, address.encode(), folder.encode(), ctypes.byref(self.node))

@@ -3,9 +3,9 @@
     with Node("1.18.1") as node: ...              node.address is "127.0.0.1:PORT"
     with Cluster("1.11.1", 3) as cluster: ...     three voters; cluster.nodes[0] is the first leader
 
-A kind is a dqlite release as some Debian release ships it; `setup-nodes` unpacks both. `missing(kind)` says
-why a kind cannot run. Data lies on /dev/shm where that is writable, else in the temporary folder;
-$DQLITE_TEST_TMP overrides.
+A kind is one row of SERVERS: a server as some Debian release ships it; `setup-nodes` unpacks them all.
+`missing(kind)` says why a kind cannot run, `moved(kind)` that it is another release than the tables were made
+from. Data lies on /dev/shm where that is writable, else in the temporary folder; $DQLITE_TEST_TMP overrides.
 """
 
 from __future__ import annotations
@@ -20,29 +20,99 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.real.raw import VOTER, RawConnection, word
 
-SUITES = {"1.11.1": "bookworm", "1.18.1": "trixie"}
-KINDS = tuple(SUITES)
+
+class Server(NamedTuple):
+    """Where a kind comes from, and what is true of it alone.
+
+    Attributes:
+        suite: the Debian release, and the name of the tree that setup-nodes makes of it.
+        package: the library's package; also the prefix of its file.
+        release: the version that the tables of these tests were made from.
+        played: the embedded server has a generation of this name.
+    """
+
+    suite: str
+    package: str
+    release: str
+    played: bool = True
+
+    @property
+    def library(self) -> str:
+        return self.package.removesuffix("0") + ".so.0"
+
+
+SERVERS = {
+    "1.11.1": Server("bookworm", "libdqlite0", "1.11.1"),
+    "1.18.1": Server("trixie", "libdqlite0", "1.18.1"),
+    "1.18.7": Server("forky", "libdqlite0", "1.18.7", played=False),
+    "cowsql": Server("forky", "libcowsql0", "1.15.9", played=False),
+}
+KINDS = tuple(SERVERS)
+PLAYED = tuple(kind for kind, server in SERVERS.items() if server.played)
 HERE = Path(__file__).parent
 START_TIMEOUT = 20.0
 LEADER_TIMEOUT = 20.0
 LATENCY_MS = 5  # raft's timers at a fraction of the default: a new leader in 0.3 s instead of 5
 
 
-def tree(kind: str) -> Path:
-    """The folder that stands for / of the release a kind comes from."""
+def tree(suite: str) -> Path:
+    """The folder that setup-nodes keeps for one Debian release."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dqlite-wire" / "nodes"
-    return Path(os.environ.get("DQLITE_NODES") or cache) / SUITES[kind] / "root"
+    return Path(os.environ.get("DQLITE_NODES") or cache) / suite
+
+
+def releases(suite: str) -> dict[str, str]:
+    """The version of each package that was asked for, without Debian's revision."""
+    lines = (tree(suite) / "releases").read_text().splitlines()
+    return {name: version.rpartition("-")[0] or version for name, version in map(str.split, lines)}
+
+
+def release(kind: str) -> str:
+    """The release that runs: the Debian package's version.
+
+    What the library says of itself is wrong (1.11.1 says 1.10.0, cowsql 1.15.9 says 1.15.6).
+    """
+    server = SERVERS[kind]
+    return releases(server.suite)[server.package]
+
+
+def moved(kind: str) -> str:
+    """The release that runs, where it is not the one of the tables; empty otherwise."""
+    if missing(kind) or (found := release(kind)) == SERVERS[kind].release:
+        return ""
+    return found
 
 
 def missing(kind: str) -> str:
     """Why this kind cannot run here; empty if it can."""
-    if kind not in SUITES:
+    if kind not in SERVERS:
         return f"no such kind of node: {kind!r}"
-    if not (tree(kind).parent / "complete").exists():
-        return f"dqlite {kind} is not unpacked: run tests/real/setup-nodes"
+    suite, package = SERVERS[kind].suite, SERVERS[kind].package
+    if absent(kind):
+        return f"{kind}: {absent(kind)}"
+    if not all((tree(suite) / name).exists() for name in ("complete", "releases")):
+        return f"{kind} is not unpacked: run tests/real/setup-nodes"
+    if package not in releases(suite):
+        return f"{kind}: Debian {suite} has no package {package}"
+    return ""
+
+
+def absent(kind: str) -> str:
+    """Why no mirror has this kind, which is no fault of the machine; empty if that is not known."""
+    return absent_package(SERVERS[kind].suite, SERVERS[kind].package)
+
+
+def absent_package(suite: str, package: str) -> str:
+    """The same for any package of a suite."""
+    reason = tree(suite) / "absent"
+    if reason.exists():
+        return reason.read_text().strip()
+    if (tree(suite) / "releases").exists() and package not in releases(suite):
+        return f"Debian {suite} has no package {package}"
     return ""
 
 
@@ -51,7 +121,12 @@ def command(kind: str, program: str) -> list[str]:
     reason = missing(kind)
     if reason:
         raise RuntimeError(reason)
-    root = tree(kind)
+    return suite_command(SERVERS[kind].suite, program)
+
+
+def suite_command(suite: str, program: str) -> list[str]:
+    """The same for a program that comes with no server of its own."""
+    root = tree(suite) / "root"
     folders = [*root.glob("usr/lib/*-linux-gnu*"), *root.glob("lib/*-linux-gnu*")]
     loader = next(path for folder in folders for path in folder.glob("ld-linux-*.so.*"))
     (program_path,) = root.glob(f"usr/bin/{program}")
@@ -85,7 +160,7 @@ class Node:
     """One node, with a data folder that goes when the node is stopped.
 
     Args:
-        kind: "1.11.1" or "1.18.1".
+        kind: a key of SERVERS.
         node_id: 1 leads a cluster of its own at once; any other waits to be added.
         options: more arguments of node.py, as "--bind", "127.0.0.1:9999".
     """
@@ -115,12 +190,13 @@ class Node:
             # somebody else took the port between choosing it and listening on it
             shutil.rmtree(self.folder / "data")
             self.address = f"127.0.0.1:{free_port()}"
-        raise RuntimeError(f"dqlite {self.kind} did not start: {line!r} {self.log_tail()}")
+        raise RuntimeError(f"{self.kind} did not start: {line!r} {self.log_tail()}")
 
     def _start_once(self) -> str:
         data = self.folder / "data"
         data.mkdir(exist_ok=True)
-        arguments = [str(HERE / "node.py"), str(self.id), self.address, str(data), *self.options]
+        library = ["--library", SERVERS[self.kind].library]
+        arguments = [str(HERE / "node.py"), str(self.id), self.address, str(data), *library, *self.options]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*python(self.kind), "-I", *arguments],

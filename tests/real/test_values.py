@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from dqlitewire.messages import (
 )
 from dqlitewire.tuples import encode_params_tuple
 from tests.real import raw
-from tests.real.nodes import Node
+from tests.real.nodes import Node, wait_for
 from tests.real.session import Session, failed
 
 MIB = 1 << 20
@@ -74,8 +75,8 @@ def test_unixtime_parameter_is_refused(real_node: Node, database: str, schema: i
     params = (count + bytes([ValueType.UNIXTIME])).ljust(8, b"\0") + raw.word(1_700_000_000)
     with Session(real_node.address, database) as session:
         session.send_raw(raw.frame(9, raw.word(0) + raw.text("SELECT ?") + params, schema))
-        message = "not an error" if real_node.kind == "1.11.1" else "bind parameters"
-        assert failed(session.answer()) == (1005, message)
+        refusals = {"1.11.1": (1005, "not an error"), "1.18.7": (10, "leader exec failed")}
+        assert failed(session.answer()) == refusals.get(real_node.kind, (1005, "bind parameters"))
         assert session.rows("SELECT 1 AS one") == [(1,)]
 
 
@@ -296,6 +297,45 @@ def test_writing_through_query_gives_no_columns(new_node: Node, database: str) -
         assert (frame.column_names, frame.rows, frame.has_more) == ([], [], False)
         session.run(QuerySqlRequest(0, "INSERT INTO t VALUES (1), (2)"))
         assert session.row("SELECT changes() AS c, last_insert_rowid() AS r") == (2, 2)
+
+
+def test_returning_through_query(new_node: Node, own_node: Callable[..., Node], database: str) -> None:
+    """Harmless on 1.18.7 alone; the others answer 100 and die with a later statement."""
+    sql = "INSERT INTO t VALUES (1), (2) RETURNING a"
+    if new_node.kind == "1.18.7":
+        with Session(new_node.address, database) as session:
+            session.execute("CREATE TABLE t (a)")
+            assert session.rows(sql) == [(1,), (2,)]
+            assert session.rows("SELECT count(*) AS n FROM t") == [(2,)]
+        return
+    node = own_node(new_node.kind)
+    with Session(node.address, database) as session:
+        session.execute("CREATE TABLE t (a)")
+        failure = session.failure(QuerySqlRequest(0, sql))
+        assert failure == (100, "rows yielded when none expected for EXEC request")
+        with pytest.raises((EOFError, ConnectionError)):
+            session.execute("INSERT INTO t VALUES (3)")
+    wait_for(lambda: not node.alive(), 10, "end of the node")
+
+
+@pytest.mark.parametrize("values", [0, 1, 2, 3, 4])
+def test_parameters_of_two_statements(new_node: Node, database: str, values: int) -> None:
+    """1.18.7 hands them on from statement to statement; the others bind all to the first."""
+    numbers = list(range(1, values + 1))
+    with Session(new_node.address, database) as session:
+        session.execute("CREATE TABLE t (a, b)")
+        answer = session.call(
+            ExecSqlRequest(0, "INSERT INTO t VALUES (?, ?); INSERT INTO t VALUES (?, ?)", numbers)
+        )
+        rows = session.rows("SELECT a, b FROM t")
+    if new_node.kind == "1.18.7":
+        bound = (numbers + [None] * 4)[:4]
+        assert rows == [tuple(bound[:2]), tuple(bound[2:])]
+    elif values > 2:
+        assert failed(answer) == (25, "bind parameters")
+        assert rows == []
+    else:
+        assert rows == [tuple((numbers + [None] * 2)[:2]), (None, None)]
 
 
 def test_negative_row_ids(real_node: Node, database: str) -> None:

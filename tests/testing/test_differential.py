@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from dqlitewire.testing import DqliteCluster, DqliteServer
-from tests.real.nodes import KINDS, Cluster, Node
+from tests.real.nodes import PLAYED, Cluster, Node
 from tests.testing.dialogue import cluster_dialogue, speak, whole_dialogue
 
 SQLITE = "another SQLite release with other options"
@@ -32,7 +32,7 @@ OLD_DIFFERENCES = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PLAYED)
 def test_same_answers(own_node: Callable[..., Node], kind: str) -> None:
     steps = whole_dialogue(kind)
     with DqliteServer(generation=kind) as server:
@@ -51,7 +51,7 @@ def test_same_answers(own_node: Callable[..., Node], kind: str) -> None:
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PLAYED)
 def test_same_answers_of_a_cluster(real_cluster: Callable[..., Cluster], kind: str) -> None:
     steps = cluster_dialogue(kind)
     with DqliteCluster(3, generation=kind) as fake:
