@@ -45,6 +45,9 @@ SETUP = (
     ),
     "CREATE TABLE IGNOREs (a)",
     "CREATE TRIGGER IGNORE_trigger BEFORE INSERT ON IGNOREs BEGIN SELECT RAISE(IGNORE); END",
+    "CREATE TABLE keeps (a)",
+    "CREATE TRIGGER keeps_trigger AFTER INSERT ON keeps WHEN NEW.a = 2 BEGIN SELECT RAISE(FAIL, 'stop'); END",
+    "CREATE TABLE uniques (a UNIQUE ON CONFLICT FAIL)",
 )
 
 # ---------------------------------------------------------------- pragmas
@@ -309,6 +312,83 @@ STATEMENTS = (
     "SELECT * FROM no_such_table",
 )
 
+# ---------------------------------------------------------------- the same things in other words
+
+FILE = "{db}v"  # a file of dqlite's own file system: what names it is followed by OPEN of it
+SPELLINGS = (
+    *(f"PRAGMA {name} = 2" for name in ('"synchronous"', "[synchronous]", "`synchronous`", "'synchronous'")),
+    *("PRAGMA main . synchronous = 2", 'PRAGMA "main"."synchronous" = 2', "pragma Synchronous=2"),
+    *(f"PRAGMA synchronous = {value}" for value in ("FULL", "EXTRA", "'full'", '"full"', "NORMAL", "OFF")),
+    *(f"PRAGMA synchronous = {value}" for value in ("ON", "yes", "+2", "-2", "2.5", "5", "7", "nonsense")),
+    *("PRAGMA synchronous(FULL)", "  PRAGMA synchronous = 2", "/* x */ PRAGMA synchronous = 2"),
+    *("-- x\nPRAGMA synchronous = 2", "; PRAGMA synchronous = 2", "PRAGMA/**/synchronous/**/=/**/2"),
+    *("\ufeffPRAGMA synchronous = 2", "PRAGMA synchronous = 2;", "PRAGMA synchronous = 2; SELECT 1"),
+    *("DELETE FROM child; PRAGMA synchronous = 2", "EXPLAIN QUERY PLAN PRAGMA main.synchronous(2)"),
+    *("EXPLAIN/**/PRAGMA synchronous = 2", "EXPLAIN -- x\nQUERY PLAN PRAGMA synchronous = 2"),
+    *(f"PRAGMA count_changes = {value}" for value in ("ON", "yes", "true", "2", "OFF", "no", "false")),
+    *(f"PRAGMA page_size = {value}" for value in ("0", "1000", "1024", "'512'", "'4096'")),
+    *(f"PRAGMA journal_mode = {value}" for value in ("'delete'", "nonsense", "wal", "'wal'")),
+    *('PRAGMA "main".journal_mode = off', "PRAGMA JOURNAL_MODE=Delete"),
+    *(f"PRAGMA {kind}_heap_limit = -1" for kind in ("soft", "hard")),
+    *(f"SELECT * FROM pragma_{kind}_heap_limit(100000000)" for kind in ("soft", "hard")),
+    *(f"SELECT * FROM pragma_optimize({value})" for value in ("-1", "65534", "65534, 'main'")),
+    *('SELECT * FROM "pragma_optimize"', "SELECT * FROM main.pragma_optimize"),
+    *("WITH x AS (SELECT * FROM pragma_optimize) SELECT * FROM x", "EXPLAIN SELECT * FROM pragma_optimize"),
+    *("INSERT INTO child SELECT 1 FROM pragma_optimize", "CREATE VIEW n AS SELECT * FROM pragma_optimize"),
+    "CREATE TRIGGER n AFTER INSERT ON t BEGIN INSERT INTO child SELECT 1 FROM pragma_optimize; END",
+    *(f"SELECT * FROM pragma_{name}('main')" for name in ("synchronous", "journal_mode", "page_size")),
+    *(
+        "SELECT * FROM pragma_table_info('t', 'main')",
+        "CREATE VIEW n AS SELECT * FROM pragma_table_info('t')",
+    ),
+    *("PRAGMA delete_database", "BEGIN IMMEDIATE; PRAGMA delete_database; COMMIT"),
+    "EXPLAIN PRAGMA delete_database",
+)
+SCRIPTS = (
+    "INSERT INTO keeps VALUES (1), (2)",
+    "INSERT INTO uniques VALUES (1), (1)",
+    "INSERT OR FAIL INTO t VALUES (3, 'three', 3)",
+    "BEGIN; INSERT OR FAIL INTO t VALUES (3, 'three', 3), (1, 'again', 1); COMMIT",
+    "SAVEPOINT s; INSERT OR FAIL INTO t VALUES (3, 'three', 3), (1, 'again', 1); RELEASE s",
+    "INSERT INTO t VALUES (3, 'three', 3); INSERT INTO t VALUES (1, 'again', 1)",
+    "SAVEPOINT a; SAVEPOINT b; INSERT INTO t VALUES (6, 'six', 6); ROLLBACK TO a; RELEASE a",
+    "CREATE TRIGGER n BEFORE INSERT ON t BEGIN INSERT OR FAIL INTO t VALUES (1, 'x', 1); END",
+    "CREATE TABLE n (a UNIQUE ON CONFLICT FAIL)",
+    "DELETE FROM t WHERE 0 RETURNING a",
+    "INSERT INTO t SELECT 3, 'x', 3 WHERE 0 RETURNING a",
+    "INSERT INTO t VALUES (9, 'nine', 9) RETURNING a; SELECT 1",
+    "INSERT INTO t VALUES (9, 'RETURNING', 9)",
+    "CREATE TEMP TABLE n (a); INSERT INTO n VALUES (1)",
+    "CREATE VIRTUAL TABLE n USING fts5(a); INSERT INTO n VALUES ('x')",
+    "CREATE VIRTUAL TABLE n USING fts4(a); INSERT INTO n VALUES ('x')",
+    "CREATE VIRTUAL TABLE n USING rtree(id, a, b); INSERT INTO n VALUES (1, 2, 3)",
+    "CREATE VIRTUAL TABLE n USING fts3tokenize",
+    "CREATE VIRTUAL TABLE n USING sqlite_dbpage",
+    (
+        "CREATE TABLE n AS SELECT fts3_tokenizer('simple', x'0101010101010101') AS x; "
+        "CREATE VIRTUAL TABLE m USING fts3(a)"
+    ),
+    "SELECT fts3_tokenizer('simple', fts3_tokenizer('simple'))",
+    "DELETE FROM sqlite_dbpage",
+    'UPDATE "sqlite_dbpage" SET data = zeroblob(4096) WHERE pgno = 1',
+    "UPDATE main.sqlite_dbpage SET data = zeroblob(4096) WHERE pgno = 2",
+    "PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = 'x' WHERE name = 't'",
+    "PRAGMA writable_schema = 1; DELETE FROM sqlite_schema WHERE name = 't'",
+    "ATTACH ':memory:' AS m; DETACH m",
+    "ATTACH 'at' || 'tached' AS m",
+    f"ATTACH '{FILE}' AS m",
+    f"ATTACH '{FILE}' AS m; CREATE TABLE m.x (a); INSERT INTO m.x VALUES (1)",
+    f"VACUUM INTO '{FILE}'",
+    f"VACUUM main INTO '{FILE}'",
+    "VACUUM INTO 'bystander'",
+    "VACUUM INTO 'file:{scratch}/vacuumed?vfs=unix'",
+    "VACUUM INTO 'vac' || 'uumed'",
+    "EXPLAIN QUERY PLAN ATTACH 'attached' AS m",
+    "EXPLAIN COMMIT",
+    "SELECT 1 WHERE 0",
+    "SELECT 'x' FROM t WHERE b = 'PRAGMA synchronous = 2'",
+)
+
 # ---------------------------------------------------------------- names
 
 NAMES = (
@@ -356,6 +436,18 @@ NAMES = (
     "{db}é",
     *(f"{{db}}{'x' * (size - 4)}" for size in (250, 255, 256, 499, 503, 504, 505, 508, 511, 512, 513, 600)),
     *(f"{{db}}{'x' * (size - 4)}" for size in (1000, 4000, 5000)),
+    *("bystander-wal", "bystander-journal", "bystander-shm", "file:bystander-wal", "file:{db}-wal"),
+    *("-wal", "-journal", "{db}-WAL", "{db}-walx", "x-wal-{db}", "main", "temp", "-{db}"),
+    *("File:{db}", "file:{db}#x", "file:%3Amemory:", "file:?mode=memory", "file:{db}%2Dwal"),
+    *(
+        "file:{db}?VFS=unix",
+        "file:{db}?v%66s=unix",
+        "file:{db}?vfs=",
+        "file:{db}?mode=",
+        "file:{db}?modeof=x",
+    ),
+    *("file:{db}?mode=ro&mode=rwc", "file:{db}?mode=rwc&mode=ro", "file:{db}?cache=private", "file:{db}?x=1"),
+    *("file:{db}?cache=nonsense", "file:{db}?mode=nonsense", "file://host/{db}", "file:////{db}"),
 )
 
 
@@ -370,5 +462,7 @@ def steps() -> Iterator[Step]:
 
 def texts() -> Iterator[str]:
     yield from STATEMENTS
+    yield from SPELLINGS
+    yield from SCRIPTS
     for name, values in PRAGMAS.items():
         yield from dict.fromkeys(pragma_texts(name, values))

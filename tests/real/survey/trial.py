@@ -1,4 +1,4 @@
-"""Try one step on a node and say what became of the node, of this connection, of others, of data and disk.
+"""Try one step on a node and say what became of node, this connection, others, data and disk.
 
 Around a step stand four connections: the one that takes it (`own`), a second one to the same database that was
 opened before (`peer`), one to another database (`other`), and one that comes afterwards (`late`). After the
@@ -20,7 +20,7 @@ from dqlitewire.constants import RequestType, ResponseType
 from dqlitewire.header import type_name
 from tests.real.nodes import Node
 from tests.real.raw import DONE, PART, Frame, RawConnection, frame, text, word
-from tests.real.survey.steps import EXEC, EXEC_SQL, OPEN, QUERY, QUERY_SQL, SETUP, Step
+from tests.real.survey.steps import EXEC, EXEC_SQL, FILE, OPEN, QUERY, QUERY_SQL, SETUP, Step
 
 TIMEOUT = 4.0  # seconds; what takes longer counts as no answer
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -289,6 +289,8 @@ def _try_step(around: Around) -> Outcome:
     refused = answer.startswith("FAILURE")
     if own is not None and not node.has_died():
         _afterwards(around, own)
+    if FILE in step.sql and not node.has_died():
+        _use_file(around)
     around.attempt("hangs", "LEADER on a new connection", lambda: _leader(around))
 
     def others_go_on() -> None:
@@ -368,6 +370,19 @@ def _afterwards(around: Around, own: RawConnection) -> None:
     if peer is not None:
         around.attempt("poisons_node", "a connection opened before", lambda: use(peer))
     around.attempt("poisons_node", "a connection opened later", lambda: use(around.open(around.name)))
+
+
+def _use_file(around: Around) -> None:
+    """Use the file that a statement has named as the database that it is for everybody else."""
+    name = FILE.format(db=around.database)
+
+    def use() -> None:
+        connection = around.open(name)
+        connection.exec_sql("CREATE TABLE IF NOT EXISTS later (a)")
+        connection.exec_sql("INSERT INTO later VALUES (1)")
+        connection.exec_sql("INSERT INTO later VALUES (2)")
+
+    around.attempt("poisons_node", "the file opened as a database", use)
 
 
 def opens_transaction(sql: str) -> bool:
