@@ -16,8 +16,9 @@ from collections.abc import Iterable
 from dqlitewire.constants import RequestType
 from dqlitewire.conversation.table import ANSWER_NAMES, FIRST, TABLE, Turn
 from dqlitewire.servers.failures import RULES
-from dqlitewire.servers.hazards import PRAGMAS, HazardKind
+from dqlitewire.servers.hazards import HazardKind
 from dqlitewire.servers.releases import RELEASES, Generation, Release
+from dqlitewire.servers.sql_hazards import ACTS, PRAGMAS, SqlHazard
 
 __all__ = ["diagram", "failures", "hazards", "pragmas", "redrawn", "steps"]
 
@@ -73,7 +74,7 @@ def _wrapped(labels: list[str]) -> str:
 def hazards() -> str:
     """Return the hazards that a client refuses as Markdown."""
     lines = [
-        (f"`{kind.flag.name}`", kind.happens, kind.seen.value, _servers(kind.before))
+        (f"`{kind.flag.name}`", kind.happens, kind.seen.value, _servers(kind.since, kind.before))
         for kind in sorted(HazardKind, key=lambda kind: kind.flag)
         if kind.flag
     ]
@@ -81,16 +82,33 @@ def hazards() -> str:
 
 
 def pragmas() -> str:
-    """Return the pragmas that are a hazard as Markdown."""
+    """Return the pragmas and acts that are a hazard as Markdown."""
     lines = [
-        (f"`{name}`", "always" if pragma.reading else "with an argument", pragma.before.release)
-        for name, pragma in PRAGMAS.items()
+        (
+            f"`{name}`",
+            "always" if row.reading else "with a value",
+            _requests(row),
+            _servers(row.since, row.before),
+        )
+        for name, rows in PRAGMAS.items()
+        for row in rows
     ]
-    return _markdown(("pragma", "refused", "to servers before"), lines)
+    lines += [
+        (name, "always", _requests(row), _servers(row.since, row.before))
+        for name, rows in ACTS.items()
+        for row in rows
+    ]
+    return _markdown(("pragma or act", "refused", "in", "servers"), lines)
 
 
-def _servers(before: Generation | None) -> str:
-    return "all" if before is None else f"before {before.release}"
+def _requests(row: SqlHazard) -> str:
+    return ", ".join(sorted(kind.name for kind in row.acts if not kind.name.endswith("_SQL")))
+
+
+def _servers(since: Generation, before: Generation | None) -> str:
+    later = "" if since is Generation.V1_11 else f"{since.release} and later"
+    earlier = "" if before is None else f"before {before.release}"
+    return ", ".join(filter(None, (later, earlier))) or "all"
 
 
 def failures() -> str:

@@ -7,12 +7,13 @@ keywords in fixed places:
 * a text is cut into statements at its semicolons, but not inside CREATE TRIGGER, which ends with `; END`;
 * the verb is the first keyword, behind EXPLAIN [QUERY PLAN] and behind the common table expressions of WITH;
 * RETURNING is a keyword that SQLite takes for no name, so a bare word of that spelling is the clause;
+* a pragma may run while it is compiled, under EXPLAIN as well; its name, its schema and its value may be
+  quoted, and a blank or a comment may stand anywhere between them;
 * ROLLBACK behind `INSERT OR`, `UPDATE OR`, `ON CONFLICT` or `RAISE (` rolls a transaction back when a
   constraint fails. A conflict clause or a trigger in the schema may do so too, which no text shows.
 
 What is wrong as SQL gets some survey, and the server refuses it. Where the tokens leave a doubt, the survey
-errs to the side of a hazard: EXPLAIN of a pragma counts as the pragma, since SQLite runs some while it
-prepares them.
+errs to the side of a hazard. What a trigger or a view of the schema does when it is used shows in no text.
 
 The survey of a text is needed with every request, so those of usual length are kept (`SURVEYS`), and an
 everyday statement, one verb of five without RETURNING or ROLLBACK in it, is not cut into tokens at all.
@@ -26,9 +27,39 @@ from ..caches import Cache
 from .normalise import normalise
 from .tokens import Kind, Token, tokenize
 
-__all__ = ["SURVEYS", "Kind", "Survey", "Token", "normalise", "survey", "tokenize"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["SURVEYS", "Kind", "Pragma", "Survey", "Token", "normalise", "survey", "tokenize"]
 
 _CACHED_TEXTS, _CACHED_SIZE = 512, 12_288  # bytes of a text and what was found in it
+
+
+class Pragma:
+    """One PRAGMA of a text; its words without their quotes, in lower case as SQLite folds them.
+
+    Attributes:
+        name: its name.
+        schema: the schema it is for, "" where none is given.
+        value: what it is set to or called with, as it is written but for quotes; None for none.
+        explained: whether EXPLAIN stands before it, so that it is compiled and not run.
+    """
+
+    __slots__ = ("explained", "name", "schema", "value")
+
+    def __init__(self, tokens: list[Token], *, explained: bool) -> None:
+        self.explained = explained
+        self.schema, at = "", 1
+        if len(tokens) > 3 and tokens[2].text == ".":
+            self.schema, at = _identifier(tokens[1:]), 3
+        self.name = _identifier(tokens[at:])
+        argument = [token for token in tokens[at + 2 :] if token.text != ")"]
+        signs = "".join(token.text for token in argument[:-1] if token.text == "-")
+        self.value = signs + _identifier(argument[-1:]) if len(tokens) > at + 1 else None
+
+    def __repr__(self) -> str:
+        return f"<Pragma {self.schema}.{self.name}={self.value!r}>"
 
 
 class Survey:
@@ -40,24 +71,29 @@ class Survey:
         names: the identifier after SAVEPOINT, RELEASE or ROLLBACK TO, without its quotes and folded as SQLite
             compares it; "" for any other statement.
         returning: whether a RETURNING clause is there.
-        pragmas: the name of each PRAGMA, lower case, and whether it is given an argument.
+        pragmas: each PRAGMA.
+        acts: what else may be a hazard, in words (`_ACTS`), statement by statement.
         or_rollback: whether a conflict clause ROLLBACK or a RAISE(ROLLBACK, ..) is there.
         plain: whether nothing of the text concerns a transaction or is a hazard.
     """
 
-    __slots__ = ("names", "or_rollback", "plain", "pragmas", "returning", "verbs")
+    __slots__ = ("acts", "names", "or_rollback", "plain", "pragmas", "returning", "verbs")
 
     def __init__(self, statements: list[list[Token]]) -> None:
         found = [_verb(statement) for statement in statements]
         words = [[keyword(token) for token in statement] for statement in statements]
         self.verbs = tuple(verb for verb, _ in found)
         self.names = tuple(name for _, name in found)
-        self.returning = any("RETURNING" in found for found in words)
+        self.returning = any("RETURNING" in found and found[0] != "EXPLAIN" for found in words)
         self.or_rollback = any(map(_rolls_back, words))
-        bare = map(_behind_explain, statements)  # a pragma may run while EXPLAIN of it is prepared
-        self.pragmas = tuple(_pragma(tokens) for tokens in bare if tokens and keyword(tokens[0]) == "PRAGMA")
+        self.pragmas = tuple(_pragmas(statements))
+        self.acts = tuple(_acts(statements, self.verbs))
         self.plain = not (
-            self.returning or self.or_rollback or self.pragmas or not _TRANSACTION.isdisjoint(self.verbs)
+            self.returning
+            or self.or_rollback
+            or self.pragmas
+            or self.acts
+            or not _TRANSACTION.isdisjoint(self.verbs)
         )
 
     @property
@@ -72,6 +108,10 @@ class Survey:
 
 
 _TRANSACTION = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "ROLLBACK TO", "SAVEPOINT", "RELEASE"})
+_WRITES = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE"})
+_RAW_TABLES = frozenset({"sqlite_dbpage", "sqlite_schema", "sqlite_master"})
+# what an everyday text must not have in it, in upper case, for its first word to tell all
+_TELLING = ("RETURNING", "ROLLBACK", "FAIL", "PRAGMA_", "FTS3_TOKENIZER", "SQLITE_")
 _EVERYDAY = ("SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE")
 
 
@@ -91,7 +131,7 @@ def survey(sql: str) -> Survey:
     seen = SURVEYS.get(sql)
     if seen is None:
         seen = _survey(sql)
-        SURVEYS.add(sql, seen, 2 * getsizeof(sql) + 300 * len(seen.verbs) + 150 * len(seen.pragmas))
+        SURVEYS.add(sql, seen, 2 * getsizeof(sql) + 300 * len(seen.verbs) + 300 * len(seen.pragmas))
     return seen
 
 
@@ -101,7 +141,10 @@ def _survey(sql: str) -> Survey:
     semicolon = sql.find(";")
     if semicolon < 0 or not sql[semicolon:].strip("; \t\n"):
         everyday = _PLAIN.get(folded[:12].partition(" ")[0])
-        if everyday is not None and "RETURNING" not in folded and "ROLLBACK" not in folded:
+        if everyday is not None:
+            for word in _TELLING:
+                if word in folded:
+                    return Survey(_statements(sql))
             return everyday
     return Survey(_statements(sql))
 
@@ -204,9 +247,74 @@ def _identifier(tokens: list[Token]) -> str:
     return fold(text)
 
 
-def _pragma(tokens: list[Token]) -> tuple[str, bool]:
-    at = 3 if len(tokens) > 3 and tokens[2].text == "." else 1  # PRAGMA schema.name
-    return _identifier(tokens[at:]), len(tokens) > at + 1
+def _pragmas(statements: list[list[Token]]) -> Iterator[Pragma]:
+    for statement in statements:
+        tokens = _behind_explain(statement)
+        if tokens and keyword(tokens[0]) == "PRAGMA":
+            yield Pragma(tokens, explained=tokens is not statement)
+
+
+def _acts(statements: list[list[Token]], verbs: tuple[str, ...]) -> Iterator[str]:
+    is_open = False
+    for tokens, verb in zip(statements, verbs, strict=True):
+        if verb == "ATTACH":
+            rest = tokens[2 if len(tokens) > 1 and keyword(tokens[1]) == "DATABASE" else 1 :]
+            if not (len(rest) > 1 and keyword(rest[1]) == "AS" and _identifier(rest) in ("", ":memory:")):
+                yield verb
+        elif verb == "VACUUM":
+            if any(keyword(token) == "INTO" for token in tokens):
+                yield "VACUUM INTO"
+        elif verb in ("BEGIN", "SAVEPOINT"):
+            is_open = True
+        elif verb in ("COMMIT", "END", "ROLLBACK", "RELEASE"):
+            is_open = False
+        elif verb in _WRITES and not is_open and _has_or_fail(tokens):
+            yield "OR FAIL"
+        if verb != "EXPLAIN":
+            yield from _named_acts(tokens, verb)
+
+
+def _has_or_fail(tokens: list[Token]) -> bool:
+    words = [keyword(token) for token in tokens]
+    return any(word == "FAIL" and words[i - 1] == "OR" for i, word in enumerate(words) if i)
+
+
+def _named_acts(tokens: list[Token], verb: str) -> Iterator[str]:
+    for i, token in enumerate(tokens):
+        if token.kind is not Kind.WORD and token.kind is not Kind.NAME:
+            continue
+        name = _identifier([token])
+        if name == "pragma_optimize":
+            yield name
+        elif name in _RAW_TABLES and verb in _WRITES and i == _target(tokens, verb):
+            yield "raw write"
+        elif name == "fts3_tokenizer" and _takes_two(tokens[i + 1 :]):
+            yield name
+
+
+def _target(tokens: list[Token], verb: str) -> int:
+    # the place of the table's name behind UPDATE, INSERT INTO, REPLACE INTO or DELETE FROM
+    at = next((i for i, token in enumerate(tokens) if keyword(token) == verb), 0) + 1
+    while at < len(tokens) and keyword(tokens[at]) in _BEFORE_TABLE:
+        at += 1
+    return at + 2 if at + 1 < len(tokens) and tokens[at + 1].text == "." else at
+
+
+_BEFORE_TABLE = frozenset({"INTO", "FROM", "OR", "ROLLBACK", "ABORT", "FAIL", "IGNORE", "REPLACE"})
+
+
+def _takes_two(tokens: list[Token]) -> bool:
+    depth = 0
+    for token in tokens:
+        if token.text == "(":
+            depth += 1
+        elif token.text == ")":
+            depth -= 1
+        elif token.text == "," and depth == 1:
+            return True
+        if depth < 1:
+            return False
+    return False
 
 
 _PLAIN = {verb: Survey([[Token(Kind.WORD, verb, 0)]]) for verb in _EVERYDAY}

@@ -1,9 +1,9 @@
 """Try one step on a node and say what became of node, this connection, others, data and disk.
 
-Around a step stand four connections: the one that takes it (`own`), a second one to the same database that was
-opened before (`peer`), one to another database (`other`), and one that comes afterwards (`late`). After the
-step a transaction that its text begins is rolled back; then all of them write and read a table that no step
-names, and close. At last the folders are looked through, and the node is stopped and started on its data.
+Around a step stand four connections: the one that takes it (`own`), a second one to the same database that
+was opened before (`peer`), one to another database (`other`), and one that comes afterwards. After the step a
+transaction that its text begins is rolled back; then all of them write and read a table that no step names,
+and close. At last the folders are looked through, and the node is stopped and started on its data.
 
 Everything that is not as it must be is a `Finding`; the worst one is the verdict.
 """

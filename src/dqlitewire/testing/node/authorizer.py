@@ -27,8 +27,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dqlitewire.servers.hazards import IN_MEMORY, PRAGMAS, HazardKind
+from dqlitewire.servers.hazards import IN_MEMORY, HazardKind
 from dqlitewire.servers.releases import Release
+from dqlitewire.servers.sql_hazards import PRAGMAS
 from dqlitewire.testing.node.sqlite import apsw
 
 __all__ = ["FREE", "Authorizer", "Verdict", "judge_attach", "judge_function", "judge_pragma"]
@@ -86,7 +87,7 @@ class Authorizer:
         self.compiled, self.plain = False, True
 
     def authorize(
-        self, action: int, first: str | None, second: str | None, _third: str | None, _inner: str | None
+        self, action: int, first: str | None, second: str | None, third: str | None, _inner: str | None
     ) -> int:
         """Answer SQLite: one action of a statement, with up to two names or values that depend on it."""
         self.compiled = True
@@ -95,7 +96,7 @@ class Authorizer:
         if action == apsw.SQLITE_FUNCTION:
             verdict = judge_function(second)
         elif action == apsw.SQLITE_PRAGMA and first:
-            verdict = judge_pragma(self._release, first.lower(), second)
+            verdict = judge_pragma(self._release, first.lower(), second, third or "")
         elif action == apsw.SQLITE_ATTACH:
             verdict = judge_attach(self._release, first)
         else:
@@ -122,15 +123,19 @@ def judge_function(name: str | None) -> Verdict:
     return Verdict(_DENIED, HazardKind.OUTSIDE, f"function {name}") if name in _UNSAFE_FUNCTIONS else FREE
 
 
-def judge_pragma(release: Release, name: str, value: str | None) -> Verdict:
-    """Judge a pragma, its name in lower case; without a value it reads."""
+def judge_pragma(release: Release, name: str, value: str | None, schema: str = "") -> Verdict:
+    """Judge a pragma, its name in lower case; without a value it reads.
+
+    Of the hazards this is those on which SQLite acts while it compiles; the others are judged when they are
+    run (`Workspace`).
+    """
     if value is not None and name in _PROCESS_SETTERS:
         return Verdict(_DENIED, HazardKind.OUTSIDE, f"PRAGMA {name}={value}")
     refused = release.refused_pragmas.get(name)
     if refused is not None:
         return Verdict(refused.failure) if refused.hits(value) else FREE
-    deadly = PRAGMAS.get(name)
-    if deadly is not None and release.generation < deadly.before and deadly.aborts(value):
-        text = f"PRAGMA {name}={value} aborts dqlite {release.name}"
-        return Verdict((1, text), HazardKind.OLD_PRAGMA, text)
+    for deadly in PRAGMAS.get(name, ()):
+        if deadly.compiles and deadly.harms(release.generation) and deadly.hits(value, schema.lower()):
+            text = f"PRAGMA {name}={value} aborts dqlite {release.name}"
+            return Verdict((1, text), deadly.kind, text)
     return FREE

@@ -18,6 +18,7 @@ from dqlitewire.constants import RequestType
 from dqlitewire.servers.hazards import HazardKind
 from dqlitewire.servers.refusals import EMPTY_STATEMENT, NO_STATEMENT, STATEMENT_TAIL
 from dqlitewire.servers.releases import Release
+from dqlitewire.servers.sql_hazards import text_hazards
 from dqlitewire.sql.survey import survey
 from dqlitewire.testing.node.connection import Connection, Rows
 from dqlitewire.testing.node.errors import BadValue, SqlFailure
@@ -29,6 +30,9 @@ __all__ = ["Workspace"]
 
 _ROWS_IN_QUERY = 100, "rows yielded when none expected for EXEC request"
 _NO_VALUES = Params(b"", 0, 0)
+
+# RETURNING and a failed OR FAIL are told by what the statement does, OUTSIDE by the authorizer
+_RUN_HERE = frozenset({HazardKind.OLD_PRAGMA, HazardKind.RAW_WRITE})
 
 Report = Callable[[HazardKind, str], None]
 
@@ -79,6 +83,7 @@ class Workspace:
     def execute(self, statement_id: int, params: Params) -> tuple[int, int]:
         """Run a prepared statement that yields no row."""
         statement = self._find(statement_id)
+        self._refuse_deadly(statement, RequestType.EXEC)
         self._bind(statement, params.values(), params.count, RequestType.EXEC)
         self._step(statement, self._release.rows_in_exec)
         self._clear_bindings(statement)
@@ -94,6 +99,7 @@ class Workspace:
             if statement is None:
                 known = release.blank_tail_result if at else release.empty_text_result
                 return self._connection.result if known else (0, 0)
+            self._refuse_deadly(statement, RequestType.EXEC_SQL)
             taken = self._bind(statement, values, count, RequestType.EXEC_SQL)
             if release.takes_in_turn:
                 count -= taken
@@ -106,6 +112,7 @@ class Workspace:
     def query(self, statement_id: int, params: Params) -> RowBatches:
         """Run a prepared statement for its rows."""
         statement = self._find(statement_id)
+        self._refuse_deadly(statement, RequestType.QUERY)
         self._bind(statement, params.values(), params.count, RequestType.QUERY)
         try:
             return self._rows(statement, masked=False)
@@ -115,6 +122,7 @@ class Workspace:
     def query_sql(self, sql: str, params: Params) -> RowBatches:
         """Run the one statement of a text for its rows."""
         statement = self._prepare_one(sql, with_tail=False)
+        self._refuse_deadly(statement, RequestType.QUERY_SQL)
         self._bind(statement, params.values(), params.count, RequestType.QUERY_SQL)
         return self._rows(statement, masked=self._release.masks_query_sql)
 
@@ -159,6 +167,16 @@ class Workspace:
         except BadValue:
             raise SqlFailure(*release.bad_value[request]) from None
         return count
+
+    def _refuse_deadly(self, statement: Statement, request: RequestType) -> None:
+        # what kills a node when it is run; the authorizer has judged what does so when it is compiled
+        seen = survey(statement.sql)
+        if seen.plain:
+            return
+        for kind in text_hazards(seen, request, self._release.generation, None):
+            if kind in _RUN_HERE:
+                self._report(kind, statement.sql)
+                raise SqlFailure(1, f"this statement kills dqlite {self._release.name}")
 
     def _step(self, statement: Statement, when_row: tuple[int, str]) -> None:
         self._refuse_returning(statement, when_row)

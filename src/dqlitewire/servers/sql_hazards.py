@@ -1,0 +1,207 @@
+"""Which SQL text harms a server: pragmas and acts, each with the generations that it harms.
+
+The rows were made from life: `tests/real/survey` has tried every pragma, every kind of statement and every
+form of a database's name on 1.11.1, 1.18.1, 1.18.7 and cowsql 1.15.9, and a test holds these tables against
+its results (tests/real/survey/results.tsv). Servers that cannot be told apart on the wire share a row: cowsql
+looks like 1.18.1, so what harms either of them harms the generations from 1.12 to 1.18.1.
+
+Four things decide whether a text is a hazard.
+
+* **The request.** SQLite acts on most pragmas while it compiles them. PREPARE alone is enough, and so is
+  EXPLAIN, which merely runs nothing: `EXPLAIN PRAGMA synchronous=2` sets it. Others act when they are run.
+* **The value.** `PRAGMA synchronous=1` is harmless and `=2` ends the process, so values are read as SQLite
+  reads them (SQLite src/pragma.c: getSafetyLevel, getJournalMode).
+* **The schema.** Some pragmas do no harm to `temp`, which is no database of dqlite's.
+* **The generation.** A row holds from `since` to before `before`; a server whose generation is unknown is
+  harmed by every row.
+
+What spoils its own connection and nothing else (`PRAGMA query_only=1`) is left to the caller.
+"""
+
+from __future__ import annotations
+
+from ..constants import RequestType
+from .hazards import HazardKind, harms
+from .releases import Generation, rules_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..sql.survey import Survey
+
+__all__ = ["ACTS", "PRAGMAS", "SqlHazard", "text_hazards"]
+
+_EXECS = frozenset({RequestType.EXEC, RequestType.EXEC_SQL})
+_QUERIES = frozenset({RequestType.QUERY, RequestType.QUERY_SQL})
+_RUNS = _EXECS | _QUERIES
+_COMPILES = _RUNS | {RequestType.PREPARE}
+
+
+def _number(value: str) -> int:
+    digits = value[:1] if value[:1] in "+-" else ""
+    for character in value[len(digits) :]:
+        if not character.isdigit():
+            break
+        digits += character
+    return int(digits) if digits.strip("+-") else 0
+
+
+def _never(_value: str) -> bool:
+    return False
+
+
+_LEVELS = {"on": 1, "yes": 1, "true": 1, "off": 0, "no": 0, "false": 0, "full": 2, "extra": 3}
+_JOURNAL_MODES = ("delete", "persist", "off", "truncate", "memory")  # and wal; any beginning of one names it
+
+
+def _no_sync(value: str) -> bool:
+    level = _number(value) & 0xFF if value[:1].isdigit() else _LEVELS.get(value, 1)
+    return level + 1 & 7 < 3
+
+
+def _is_false(value: str) -> bool:
+    return not (_number(value) if value[:1].isdigit() else value in ("on", "yes", "true"))
+
+
+def _same_journal(value: str) -> bool:
+    return not any(mode.startswith(value) for mode in _JOURNAL_MODES)
+
+
+def _same_page_size(value: str) -> bool:
+    size = _number(value)
+    return size == 4096 or not 512 <= size <= 65536 or size & (size - 1) != 0
+
+
+def _only_asks(value: str) -> bool:
+    return _number(value) <= 0  # of a heap limit; 0 is what it is
+
+
+def _is_listing(value: str) -> bool:
+    return _number(value) & 1 == 1  # of the mask of optimize: tell what would be done
+
+
+def _is_truncate(value: str) -> bool:
+    return value == "truncate"
+
+
+class SqlHazard:
+    """A pragma or an act that some servers do not survive.
+
+    Args:
+        kind: what it is recorded and refused as.
+        acts: the requests that bring it about. With PREPARE among them SQLite acts while it compiles, so that
+            EXPLAIN makes no difference.
+        since: the first generation that it harms.
+        before: the first later one that it does not harm, None if there is none.
+        reading: whether a pragma is a hazard without a value, too.
+        spares: tells of a pragma's value, in lower case, whether it does no harm.
+        temp: whether a pragma does the same harm to the schema `temp`.
+    """
+
+    __slots__ = ("acts", "before", "kind", "reading", "since", "spares", "temp")
+
+    def __init__(
+        self,
+        kind: HazardKind,
+        acts: frozenset[RequestType],
+        *,
+        since: Generation = Generation.V1_11,
+        before: Generation | None = None,
+        reading: bool = False,
+        spares: Callable[[str], bool] = _never,
+        temp: bool = False,
+    ) -> None:
+        self.kind = kind
+        self.acts = acts
+        self.since = since
+        self.before = before
+        self.reading = reading
+        self.spares = spares
+        self.temp = temp
+
+    @property
+    def compiles(self) -> bool:
+        """Whether SQLite acts on it while it compiles."""
+        return RequestType.PREPARE in self.acts
+
+    def harms(self, generation: Generation) -> bool:
+        """Tell whether servers of a generation do not survive it."""
+        return harms(generation, self.since, self.before)
+
+    def hits(self, value: str | None, schema: str) -> bool:
+        """Tell whether a pragma is the hazard with this value (None for none) and schema ("" for none)."""
+        if schema == "temp" and not self.temp:
+            return False
+        return self.reading if value is None else not self.spares(value.lower())
+
+
+_PRAGMA, _OUTSIDE = HazardKind.OLD_PRAGMA, HazardKind.OUTSIDE
+_HEAP_LIMIT = (SqlHazard(_OUTSIDE, _COMPILES, spares=_only_asks, temp=True),)
+
+# By name, in lower case; a pragma may have rows for different generations.
+PRAGMAS: dict[str, tuple[SqlHazard, ...]] = {
+    "count_changes": (SqlHazard(_PRAGMA, _COMPILES, spares=_is_false, temp=True),),
+    "hard_heap_limit": _HEAP_LIMIT,
+    "journal_mode": (SqlHazard(_PRAGMA, _COMPILES, before=Generation.V1_12, spares=_same_journal),),
+    "optimize": (
+        SqlHazard(
+            _PRAGMA,
+            _QUERIES,
+            since=Generation.V1_12,
+            before=Generation.V1_18_2,
+            reading=True,
+            spares=_is_listing,
+        ),
+        SqlHazard(_PRAGMA, _RUNS, since=Generation.V1_18_2, reading=True, spares=_is_listing),
+    ),
+    "page_size": (SqlHazard(_PRAGMA, _COMPILES, before=Generation.V1_12, spares=_same_page_size),),
+    "soft_heap_limit": _HEAP_LIMIT,
+    "synchronous": (SqlHazard(_PRAGMA, _COMPILES, before=Generation.V1_18_2, spares=_no_sync),),
+    "wal_checkpoint": (
+        SqlHazard(_PRAGMA, _RUNS, before=Generation.V1_18_2, reading=True, spares=_is_truncate),
+    ),
+}
+
+# What else a text may do, by the words of `sql.survey`.
+ACTS: dict[str, tuple[SqlHazard, ...]] = {
+    "ATTACH": (SqlHazard(_OUTSIDE, _EXECS, before=Generation.V1_12),),
+    "VACUUM INTO": (SqlHazard(_OUTSIDE, _EXECS, before=Generation.V1_12),),
+    "fts3_tokenizer": (SqlHazard(_OUTSIDE, _RUNS, before=Generation.V1_18_2),),
+    "OR FAIL": (SqlHazard(HazardKind.OR_FAIL, _RUNS, since=Generation.V1_18_2),),
+    "raw write": (SqlHazard(HazardKind.RAW_WRITE, _RUNS),),
+    "pragma_optimize": PRAGMAS["optimize"],
+}
+
+
+def text_hazards(
+    seen: Survey, request: int, generation: Generation, in_transaction: bool | None
+) -> list[HazardKind]:
+    """Return what a text would do to a server.
+
+    Args:
+        seen: what was seen in the text.
+        request: the type of the request that carries the text, or names the statement that was made of it.
+        generation: that of the server.
+        in_transaction: whether the connection has begun one; None where that is not known.
+
+    Returns:
+        The kinds of hazard, none for a harmless text.
+    """
+    found = []
+    if seen.returning and request in _RUNS and not (request in _QUERIES and rules_of(generation).returning):
+        found.append(HazardKind.RETURNING)
+    found += [
+        row.kind
+        for pragma in seen.pragmas
+        for row in PRAGMAS.get(pragma.name, ())
+        if request in row.acts
+        and row.harms(generation)
+        and (row.compiles or not pragma.explained)
+        and row.hits(pragma.value, pragma.schema)
+    ]
+    for act in seen.acts:
+        if act == "OR FAIL" and in_transaction:  # what it leaves is committed, or not, with the rest
+            continue
+        found += [row.kind for row in ACTS[act] if request in row.acts and row.harms(generation)]
+    return found
