@@ -64,7 +64,7 @@ HAZARDS: list[tuple[Hazard, Generation, Any]] = [
     (Hazard.PRAGMA, OLDEST, ExecSqlRequest(0, "PRAGMA journal_mode=DELETE")),
     (Hazard.PRAGMA, OLDEST, QuerySqlRequest(0, "PRAGMA main.journal_mode = DELETE")),
     (Hazard.PRAGMA, OLDEST, QuerySqlRequest(0, "PRAGMA wal_checkpoint")),
-    (Hazard.PRAGMA, OLDEST, QuerySqlRequest(0, "PRAGMA wal_checkpoint(TRUNCATE)")),
+    (Hazard.PRAGMA, OLDEST, QuerySqlRequest(0, "PRAGMA wal_checkpoint(FULL)")),
     (Hazard.PRAGMA, OLDEST, ExecSqlRequest(0, "SELECT 1; PRAGMA 'journal_mode'(OFF)")),
     (Hazard.PRAGMA, OLDEST, ExecSqlRequest(0, "PRAGMA page_size = 512")),
     (Hazard.PRAGMA, Generation.V1_15, ExecSqlRequest(0, "PRAGMA synchronous = FULL")),

@@ -137,12 +137,12 @@ class SqlHazard:
 
 
 _PRAGMA, _OUTSIDE = HazardKind.OLD_PRAGMA, HazardKind.OUTSIDE
-_HEAP_LIMIT = (SqlHazard(_OUTSIDE, _COMPILES, spares=_only_asks, temp=True),)
+_HEAP_LIMIT = SqlHazard(_OUTSIDE, _COMPILES, spares=_only_asks, temp=True)
 
 # By name, in lower case; a pragma may have rows for different generations.
 PRAGMAS: dict[str, tuple[SqlHazard, ...]] = {
     "count_changes": (SqlHazard(_PRAGMA, _COMPILES, spares=_is_false, temp=True),),
-    "hard_heap_limit": _HEAP_LIMIT,
+    "hard_heap_limit": (_HEAP_LIMIT,),
     "journal_mode": (SqlHazard(_PRAGMA, _COMPILES, before=Generation.V1_12, spares=_same_journal),),
     "optimize": (
         SqlHazard(
@@ -156,7 +156,7 @@ PRAGMAS: dict[str, tuple[SqlHazard, ...]] = {
         SqlHazard(_PRAGMA, _RUNS, since=Generation.V1_18_2, reading=True, spares=_is_listing),
     ),
     "page_size": (SqlHazard(_PRAGMA, _COMPILES, before=Generation.V1_12, spares=_same_page_size),),
-    "soft_heap_limit": _HEAP_LIMIT,
+    "soft_heap_limit": (_HEAP_LIMIT,),
     "synchronous": (SqlHazard(_PRAGMA, _COMPILES, before=Generation.V1_18_2, spares=_no_sync),),
     "wal_checkpoint": (
         SqlHazard(_PRAGMA, _RUNS, before=Generation.V1_18_2, reading=True, spares=_is_truncate),
