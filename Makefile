@@ -61,6 +61,7 @@ check-public: $(VENV)/.installed-dev
 	$(VENV)/bin/pyright --pythonpath $(PY)
 check-imports: $(VENV)/.installed-dev
 	$(VENV)/bin/lint-imports --no-logo
+	$(VENV)/bin/lint-imports --no-logo import-circles.toml
 
 format: $(VENV)/.installed-dev ## put the code into its one format
 	$(VENV)/bin/ruff format .

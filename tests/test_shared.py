@@ -64,6 +64,7 @@ KNOWN = {
     "testing/serving/forks.py: _watched": "single steps of a set; iterated in a forked child",
     "servers/sql_hazards.py: ACTS": CONSTANT,
     "servers/sql_hazards.py: PRAGMAS": CONSTANT,
+    "servers/sql_hazards.py: _HEAP_LIMIT": CONSTANT,
     "servers/releases.py: _REFUSED_BY_AUTHORIZER": CONSTANT,
     "servers/releases.py: _REFUSED_BY_VFS": CONSTANT,
     "servers/releases.py: _V1_11": "cannot be changed",

@@ -154,7 +154,7 @@ def placed(edges: Graph) -> tuple[dict[str, tuple[float, float]], int]:
             pull = {p: sum(middle[t] for t in ties[p]) / len(ties[p]) if ties[p] else middle[p] for p in row}
             row.sort(key=lambda part: (round(pull[part]), part))
             spread(row)
-    height = ROW * len(rows) + 90
+    height = ROW * len(rows) + 60
     return {p: (middle[p], height - 60 - ROW * rank[p] - BOX / 2) for p in rank}, height
 
 

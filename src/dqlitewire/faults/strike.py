@@ -18,7 +18,7 @@ class RequestRecord:
 
     Attributes:
         connection: Number of the connection, counted from 1.
-        type: Request type; an int where the protocol has no name for it.
+        type: Type code of the request, equal to its `RequestType` where the protocol has one.
         schema: Schema byte.
         body: The bytes behind the header.
         index: Number of the request on its connection, counted from 1.

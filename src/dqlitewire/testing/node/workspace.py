@@ -174,6 +174,8 @@ class Workspace:
         if seen.plain:
             return
         for kind in text_hazards(seen, request, self._release.generation, None):
+            if kind is HazardKind.OLD_PRAGMA and not self._connection.would_do(seen):
+                continue
             if kind in _RUN_HERE:
                 self._report(kind, statement.sql)
                 raise SqlFailure(1, f"this statement kills dqlite {self._release.name}")
