@@ -10,7 +10,7 @@ Four things decide whether a text is a hazard.
 * **The request.** SQLite acts on most pragmas while it compiles them. PREPARE alone is enough, and so is
   EXPLAIN, which merely runs nothing: `EXPLAIN PRAGMA synchronous=2` sets it. Others act when they are run.
 * **The value.** `PRAGMA synchronous=1` is harmless and `=2` ends the process, so values are read as SQLite
-  reads them (SQLite src/pragma.c: getSafetyLevel, getJournalMode).
+  reads them (SQLite src/pragma.c: getSafetyLevel).
 * **The schema.** Some pragmas do no harm to `temp`, which is no database of dqlite's.
 * **The generation.** A row holds from `since` to before `before`; a server whose generation is unknown is
   harmed by every row.
@@ -52,7 +52,6 @@ def _never(_value: str) -> bool:
 
 
 _LEVELS = {"on": 1, "yes": 1, "true": 1, "off": 0, "no": 0, "false": 0, "full": 2, "extra": 3}
-_JOURNAL_MODES = ("delete", "persist", "off", "truncate", "memory")  # and wal; any beginning of one names it
 
 
 def _no_sync(value: str) -> bool:
@@ -64,8 +63,8 @@ def _is_false(value: str) -> bool:
     return not (_number(value) if value[:1].isdigit() else value in ("on", "yes", "true"))
 
 
-def _same_journal(value: str) -> bool:
-    return not any(mode.startswith(value) for mode in _JOURNAL_MODES)
+def _is_wal(value: str) -> bool:
+    return value == "wal"
 
 
 def _same_page_size(value: str) -> bool:
@@ -83,6 +82,10 @@ def _is_listing(value: str) -> bool:
 
 def _is_truncate(value: str) -> bool:
     return value == "truncate"
+
+
+def _is_truncate_or_noop(value: str) -> bool:
+    return value in ("truncate", "noop")
 
 
 class SqlHazard:
@@ -143,7 +146,7 @@ _HEAP_LIMIT = SqlHazard(_OUTSIDE, _COMPILES, spares=_only_asks, temp=True)
 PRAGMAS: dict[str, tuple[SqlHazard, ...]] = {
     "count_changes": (SqlHazard(_PRAGMA, _COMPILES, spares=_is_false, temp=True),),
     "hard_heap_limit": (_HEAP_LIMIT,),
-    "journal_mode": (SqlHazard(_PRAGMA, _COMPILES, before=Generation.V1_12, spares=_same_journal),),
+    "journal_mode": (SqlHazard(_PRAGMA, _COMPILES, before=Generation.V1_12, spares=_is_wal),),
     "optimize": (
         SqlHazard(
             _PRAGMA,
@@ -159,7 +162,16 @@ PRAGMAS: dict[str, tuple[SqlHazard, ...]] = {
     "soft_heap_limit": (_HEAP_LIMIT,),
     "synchronous": (SqlHazard(_PRAGMA, _COMPILES, before=Generation.V1_18_2, spares=_no_sync),),
     "wal_checkpoint": (
-        SqlHazard(_PRAGMA, _RUNS, before=Generation.V1_18_2, reading=True, spares=_is_truncate),
+        SqlHazard(_PRAGMA, _RUNS, before=Generation.V1_12, reading=True, spares=_is_truncate),
+        # cowsql's; 1.18.1 refuses it
+        SqlHazard(
+            _PRAGMA,
+            _RUNS,
+            since=Generation.V1_12,
+            before=Generation.V1_18_2,
+            reading=True,
+            spares=_is_truncate_or_noop,
+        ),
     ),
 }
 
@@ -169,7 +181,8 @@ ACTS: dict[str, tuple[SqlHazard, ...]] = {
     "VACUUM INTO": (SqlHazard(_OUTSIDE, _EXECS, before=Generation.V1_12),),
     "fts3_tokenizer": (SqlHazard(_OUTSIDE, _RUNS, before=Generation.V1_18_2),),
     "OR FAIL": (SqlHazard(HazardKind.OR_FAIL, _RUNS, since=Generation.V1_18_2),),
-    "raw write": (SqlHazard(HazardKind.RAW_WRITE, _RUNS),),
+    "write to sqlite_dbpage": (SqlHazard(HazardKind.RAW_WRITE, _RUNS, since=Generation.V1_12),),
+    "write to sqlite_schema": (SqlHazard(HazardKind.RAW_WRITE, _RUNS),),
     "pragma_optimize": PRAGMAS["optimize"],
 }
 

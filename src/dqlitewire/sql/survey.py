@@ -109,7 +109,7 @@ class Survey:
 
 _TRANSACTION = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "ROLLBACK TO", "SAVEPOINT", "RELEASE"})
 _WRITES = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE"})
-_RAW_TABLES = frozenset({"sqlite_dbpage", "sqlite_schema", "sqlite_master"})
+_RAW_TABLES = {"sqlite_dbpage": "dbpage", "sqlite_schema": "schema", "sqlite_master": "schema"}
 # what an everyday text must not have in it, in upper case, for its first word to tell all
 _TELLING = ("RETURNING", "ROLLBACK", "FAIL", "PRAGMA_", "FTS3_TOKENIZER", "SQLITE_")
 _EVERYDAY = ("SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE")
@@ -259,10 +259,10 @@ def _acts(statements: list[list[Token]], verbs: tuple[str, ...]) -> Iterator[str
     for tokens, verb in zip(statements, verbs, strict=True):
         if verb == "ATTACH":
             rest = tokens[2 if len(tokens) > 1 and keyword(tokens[1]) == "DATABASE" else 1 :]
-            if not (len(rest) > 1 and keyword(rest[1]) == "AS" and _identifier(rest) in ("", ":memory:")):
+            if len(rest) < 2 or keyword(rest[1]) != "AS" or not _in_memory(rest):
                 yield verb
         elif verb == "VACUUM":
-            if any(keyword(token) == "INTO" for token in tokens):
+            if any(keyword(token) == "INTO" for token in tokens) and not _in_memory(tokens[-1:]):
                 yield "VACUUM INTO"
         elif verb in ("BEGIN", "SAVEPOINT"):
             is_open = True
@@ -272,6 +272,10 @@ def _acts(statements: list[list[Token]], verbs: tuple[str, ...]) -> Iterator[str
             yield "OR FAIL"
         if verb != "EXPLAIN":
             yield from _named_acts(tokens, verb)
+
+
+def _in_memory(tokens: list[Token]) -> bool:
+    return _identifier(tokens) in ("", ":memory:")
 
 
 def _has_or_fail(tokens: list[Token]) -> bool:
@@ -287,7 +291,7 @@ def _named_acts(tokens: list[Token], verb: str) -> Iterator[str]:
         if name == "pragma_optimize":
             yield name
         elif name in _RAW_TABLES and verb in _WRITES and i == _target(tokens, verb):
-            yield "raw write"
+            yield f"write to sqlite_{_RAW_TABLES[name]}"
         elif name == "fts3_tokenizer" and _takes_two(tokens[i + 1 :]):
             yield name
 

@@ -184,7 +184,7 @@ class Connection:
         return found
 
     def would_do(self, seen: Survey) -> bool:
-        """Tell whether what may be a hazard would do anything: an optimize that finds nothing to do is none."""
+        """Tell whether a hazard would do anything: an optimize that finds nothing to do is none."""
         if "pragma_optimize" not in seen.acts and any(pragma.name != "optimize" for pragma in seen.pragmas):
             return True
         (analyzed,) = self.script("SELECT count(*) FROM sqlite_schema WHERE name = 'sqlite_stat1'")[0]

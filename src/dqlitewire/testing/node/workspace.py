@@ -19,7 +19,7 @@ from dqlitewire.servers.hazards import HazardKind
 from dqlitewire.servers.refusals import EMPTY_STATEMENT, NO_STATEMENT, STATEMENT_TAIL
 from dqlitewire.servers.releases import Release
 from dqlitewire.servers.sql_hazards import text_hazards
-from dqlitewire.sql.survey import survey
+from dqlitewire.sql.survey import Survey, survey
 from dqlitewire.testing.node.connection import Connection, Rows
 from dqlitewire.testing.node.errors import BadValue, SqlFailure
 from dqlitewire.testing.node.lenient_reader import Params
@@ -95,7 +95,7 @@ class Workspace:
         values, count = params.values(), params.count
         at = 0
         while at < len(sql) or not at:
-            statement = self._connection.prepare_at(sql, at)
+            statement = self._compiled(sql, at)
             if statement is None:
                 known = release.blank_tail_result if at else release.empty_text_result
                 return self._connection.result if known else (0, 0)
@@ -136,7 +136,7 @@ class Workspace:
         raise SqlFailure(*NO_STATEMENT)
 
     def _prepare_one(self, sql: str, *, with_tail: bool) -> Statement:
-        statement = self._connection.prepare(sql)
+        statement = self._compiled(sql)
         if statement is None:
             raise SqlFailure(*EMPTY_STATEMENT)
         strict = self._release.refuses_tail and not with_tail
@@ -168,12 +168,24 @@ class Workspace:
             raise SqlFailure(*release.bad_value[request]) from None
         return count
 
+    def _compiled(self, sql: str, at: int | None = None) -> Statement | None:
+        try:
+            if at is None:
+                return self._connection.prepare(sql)
+            return self._connection.prepare_at(sql, at)
+        except SqlFailure:
+            # Debian's SQLite has tables of pages, the embedded server's has none and fails here
+            if HazardKind.RAW_WRITE in self._deadly(survey(sql), RequestType.EXEC_SQL):
+                self._report(HazardKind.RAW_WRITE, sql)
+            raise
+
+    def _deadly(self, seen: Survey, request: RequestType) -> list[HazardKind]:
+        return [] if seen.plain else text_hazards(seen, request, self._release.generation, None)
+
     def _refuse_deadly(self, statement: Statement, request: RequestType) -> None:
         # what kills a node when it is run; the authorizer has judged what does so when it is compiled
         seen = survey(statement.sql)
-        if seen.plain:
-            return
-        for kind in text_hazards(seen, request, self._release.generation, None):
+        for kind in self._deadly(seen, request):
             if kind is HazardKind.OLD_PRAGMA and not self._connection.would_do(seen):
                 continue
             if kind in _RUN_HERE:
