@@ -1,6 +1,6 @@
 """Draw the references of order, hazards, failures and releases from the tables the code runs on.
 
-    python tools/reference.py docs/conversation.md docs/servers.md
+    python tools/reference.py docs/conversation.md docs/servers.md docs/hazards.md
 
 A page marks each part as `<!-- drawn: NAME -->` .. `<!-- end -->`; the text between is replaced, all else
 stays. The package must be importable.
@@ -12,6 +12,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 from dqlitewire.constants import RequestType
 from dqlitewire.conversation.table import ANSWER_NAMES, FIRST, TABLE, Turn
@@ -20,7 +21,7 @@ from dqlitewire.servers.hazards import HazardKind
 from dqlitewire.servers.releases import RELEASES, Generation, Release
 from dqlitewire.servers.sql_hazards import ACTS, PRAGMAS, SqlHazard
 
-__all__ = ["diagram", "failures", "hazards", "pragmas", "redrawn", "steps"]
+__all__ = ["diagram", "failures", "hazards", "pragmas", "redrawn", "steps", "survey"]
 
 
 def steps() -> str:
@@ -140,6 +141,15 @@ def _fact(value: object) -> str:
     return str(value)
 
 
+def survey() -> str:
+    """Return what the survey found as Markdown: how often, then pragmas, statements and names."""
+    sys.path.insert(0, str(Path(__file__).parent.parent))  # run as a program, only tools/ is on it
+    from tools import survey_page
+
+    tables = survey_page.verdicts(), survey_page.pragmas(), survey_page.statements(), survey_page.names()
+    return "\n\n".join(_markdown(head, lines) for head, *lines in tables)
+
+
 def _name(turn: Turn) -> str:
     return turn.name.lower()
 
@@ -156,6 +166,7 @@ PARTS = {
     "pragmas": pragmas,
     "failures": failures,
     "releases": releases,
+    "survey": survey,
 }
 
 

@@ -87,7 +87,7 @@ CAUTIOUS: list[tuple[str, Callable[[Row], bool]]] = [
         lambda row: "pragma_optimize" in row.sql,
     ),
     (
-        "a name like that of a WAL: no database has the name without the ending",
+        "a name like a WAL: no database has the name without the ending",
         lambda row: (
             row.via == OPEN and row.server == "1.11.1" and row.open_name.endswith(("-wal", "-journal"))
         ),
