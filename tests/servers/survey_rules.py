@@ -62,7 +62,7 @@ def refusal(row: Row, generation: Generation) -> Hazard:
     return Hazard.NONE
 
 
-# What a client refuses although it did no harm: (why, which steps). Everything else that is safe it must send.
+# What a client refuses although it did no harm: (why, which steps). All else that is safe it sends.
 CAUTIOUS: list[tuple[str, Callable[[Row], bool]]] = [
     (
         "ATTACH and VACUUM INTO: the harm comes with the next statement, or with another name",
