@@ -16,7 +16,7 @@ What is wrong as SQL gets some survey, and the server refuses it. Where the toke
 errs to the side of a hazard. What a trigger or a view of the schema does when it is used shows in no text.
 
 The survey of a text is needed with every request, so those of usual length are kept (`SURVEYS`), and an
-everyday statement, one verb of five without RETURNING or ROLLBACK in it, is not cut into tokens at all.
+everyday statement, one verb of five without a telling word in it, is not cut into tokens at all.
 """
 
 from __future__ import annotations
@@ -110,8 +110,6 @@ class Survey:
 _TRANSACTION = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "ROLLBACK TO", "SAVEPOINT", "RELEASE"})
 _WRITES = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE"})
 _RAW_TABLES = {"sqlite_dbpage": "dbpage", "sqlite_schema": "schema", "sqlite_master": "schema"}
-# what an everyday text must not have in it, in upper case, for its first word to tell all
-_TELLING = ("RETURNING", "ROLLBACK", "FAIL", "PRAGMA_", "FTS3_TOKENIZER", "SQLITE_")
 _EVERYDAY = ("SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE")
 
 
@@ -141,10 +139,14 @@ def _survey(sql: str) -> Survey:
     semicolon = sql.find(";")
     if semicolon < 0 or not sql[semicolon:].strip("; \t\n"):
         everyday = _PLAIN.get(folded[:12].partition(" ")[0])
-        if everyday is not None:
-            for word in _TELLING:
-                if word in folded:
-                    return Survey(_statements(sql))
+        if everyday is not None and not (
+            "RETURNING" in folded
+            or "ROLLBACK" in folded
+            or "FAIL" in folded
+            or "PRAGMA_" in folded
+            or "SQLITE_" in folded
+            or "FTS3_" in folded
+        ):
             return everyday
     return Survey(_statements(sql))
 
@@ -285,7 +287,7 @@ def _has_or_fail(tokens: list[Token]) -> bool:
 
 def _named_acts(tokens: list[Token], verb: str) -> Iterator[str]:
     for i, token in enumerate(tokens):
-        if token.kind is not Kind.WORD and token.kind is not Kind.NAME:
+        if len(token.text) < _SHORTEST or (token.kind is not Kind.WORD and token.kind is not Kind.NAME):
             continue
         name = _identifier([token])
         if name == "pragma_optimize":
@@ -294,6 +296,9 @@ def _named_acts(tokens: list[Token], verb: str) -> Iterator[str]:
             yield f"write to sqlite_{_RAW_TABLES[name]}"
         elif name == "fts3_tokenizer" and _takes_two(tokens[i + 1 :]):
             yield name
+
+
+_SHORTEST = len("sqlite_schema")
 
 
 def _target(tokens: list[Token], verb: str) -> int:
