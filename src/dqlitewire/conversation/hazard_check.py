@@ -87,8 +87,8 @@ def _check_handle(kind: int, request: Any, session: Session, generation: Generat
 
 def _found(seen: Survey, kind: int, generation: Generation, session: Session) -> int:
     found = 0
-    for hazard in text_hazards(seen, kind, generation, session.in_transaction):
-        found |= int(hazard.flag)
+    for row in text_hazards(seen, kind, generation, session.in_transaction):
+        found |= int(row.kind.flag)
     return found
 
 

@@ -26,7 +26,7 @@ from .releases import Generation, rules_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ..sql.survey import Survey
 
@@ -100,9 +100,24 @@ class SqlHazard:
         reading: whether a pragma is a hazard without a value, too.
         spares: tells of a pragma's value, in lower case, whether it does no harm.
         temp: whether a pragma does the same harm to the schema `temp`.
+        at_once: whether a node dies while it compiles the pragma, and not of a later write.
+        begun: whether it acts in a transaction only.
+        capitals: whether the pragma's name must have capitals or must have none; None for either. A server that
+            compares names letter by letter (strcmp) lets `PRAGMA Journal_Mode=DELETE` pass to SQLite.
     """
 
-    __slots__ = ("acts", "before", "kind", "reading", "since", "spares", "temp")
+    __slots__ = (
+        "acts",
+        "at_once",
+        "before",
+        "begun",
+        "capitals",
+        "kind",
+        "reading",
+        "since",
+        "spares",
+        "temp",
+    )
 
     def __init__(
         self,
@@ -114,6 +129,9 @@ class SqlHazard:
         reading: bool = False,
         spares: Callable[[str], bool] = _never,
         temp: bool = False,
+        at_once: bool = False,
+        begun: bool = False,
+        capitals: bool | None = None,
     ) -> None:
         self.kind = kind
         self.acts = acts
@@ -122,6 +140,9 @@ class SqlHazard:
         self.reading = reading
         self.spares = spares
         self.temp = temp
+        self.at_once = at_once
+        self.begun = begun
+        self.capitals = capitals
 
     @property
     def compiles(self) -> bool:
@@ -132,9 +153,17 @@ class SqlHazard:
         """Tell whether servers of a generation do not survive it."""
         return harms(generation, self.since, self.before)
 
-    def hits(self, value: str | None, schema: str) -> bool:
-        """Tell whether a pragma is the hazard with this value (None for none) and schema ("" for none)."""
+    def hits(self, written: str, value: str | None, schema: str) -> bool:
+        """Tell whether a pragma is the hazard.
+
+        Args:
+            written: its name as it is written.
+            value: what it is set to, None for nothing.
+            schema: the schema it is for, in lower case, "" for none.
+        """
         if schema == "temp" and not self.temp:
+            return False
+        if self.capitals is not None and self.capitals != (written != written.lower()):
             return False
         return self.reading if value is None else not self.spares(value.lower())
 
@@ -146,7 +175,20 @@ _HEAP_LIMIT = SqlHazard(_OUTSIDE, _COMPILES, spares=_only_asks, temp=True)
 PRAGMAS: dict[str, tuple[SqlHazard, ...]] = {
     "count_changes": (SqlHazard(_PRAGMA, _COMPILES, spares=_is_false, temp=True),),
     "hard_heap_limit": (_HEAP_LIMIT,),
-    "journal_mode": (SqlHazard(_PRAGMA, _COMPILES, before=Generation.V1_12, spares=_is_wal),),
+    "delete_database": (
+        SqlHazard(_PRAGMA, _COMPILES, since=Generation.V1_18_2, reading=True, temp=True, begun=True),
+    ),
+    "journal_mode": (
+        SqlHazard(
+            _PRAGMA,
+            _COMPILES,
+            before=Generation.V1_12,
+            spares=_is_wal,
+            at_once=True,
+            capitals=False,
+        ),
+        SqlHazard(_PRAGMA, _RUNS, before=Generation.V1_18_2, spares=_is_wal, capitals=True),
+    ),
     "optimize": (
         SqlHazard(
             _PRAGMA,
@@ -158,7 +200,16 @@ PRAGMAS: dict[str, tuple[SqlHazard, ...]] = {
         ),
         SqlHazard(_PRAGMA, _RUNS, since=Generation.V1_18_2, reading=True, spares=_is_listing),
     ),
-    "page_size": (SqlHazard(_PRAGMA, _COMPILES, before=Generation.V1_12, spares=_same_page_size),),
+    "page_size": (
+        SqlHazard(
+            _PRAGMA,
+            _COMPILES,
+            before=Generation.V1_12,
+            spares=_same_page_size,
+            at_once=True,
+            capitals=False,
+        ),
+    ),
     "soft_heap_limit": (_HEAP_LIMIT,),
     "synchronous": (SqlHazard(_PRAGMA, _COMPILES, before=Generation.V1_18_2, spares=_no_sync),),
     "wal_checkpoint": (
@@ -187,34 +238,38 @@ ACTS: dict[str, tuple[SqlHazard, ...]] = {
 }
 
 
+_RETURNING = SqlHazard(HazardKind.RETURNING, _RUNS)
+_RETURNING_BY_EXEC = SqlHazard(HazardKind.RETURNING, _EXECS)
+
+
 def text_hazards(
     seen: Survey, request: int, generation: Generation, in_transaction: bool | None
-) -> list[HazardKind]:
-    """Return what a text would do to a server.
+) -> Iterator[SqlHazard]:
+    """Yield what a text would do to a server, nothing for a harmless text.
 
     Args:
         seen: what was seen in the text.
         request: the type of the request that carries the text, or names the statement that was made of it.
         generation: that of the server.
         in_transaction: whether the connection has begun one; None where that is not known.
-
-    Returns:
-        The kinds of hazard, none for a harmless text.
     """
-    found = []
-    if seen.returning and request in _RUNS and not (request in _QUERIES and rules_of(generation).returning):
-        found.append(HazardKind.RETURNING)
-    found += [
-        row.kind
-        for pragma in seen.pragmas
-        for row in PRAGMAS.get(pragma.name, ())
-        if request in row.acts
-        and row.harms(generation)
-        and (row.compiles or not pragma.explained)
-        and row.hits(pragma.value, pragma.schema)
-    ]
+    for row in _rows(seen, generation, in_transaction):
+        if request in row.acts and row.harms(generation):
+            yield row
+
+
+def _rows(seen: Survey, generation: Generation, in_transaction: bool | None) -> Iterator[SqlHazard]:
+    if seen.returning:
+        yield _RETURNING_BY_EXEC if rules_of(generation).returning else _RETURNING
+    for pragma in seen.pragmas:
+        for row in PRAGMAS.get(pragma.name, ()):
+            if (
+                (row.compiles or not pragma.explained)
+                and row.hits(pragma.written, pragma.value, pragma.schema)
+                and (not row.begun or pragma.begun or in_transaction is not False)
+            ):
+                yield row
     for act in seen.acts:
-        if act == "OR FAIL" and in_transaction:  # what it leaves is committed, or not, with the rest
-            continue
-        found += [row.kind for row in ACTS[act] if request in row.acts and row.harms(generation)]
-    return found
+        # within a transaction, what a failed statement keeps is committed with the rest
+        if act != "OR FAIL" or not in_transaction:
+            yield from ACTS[act]

@@ -41,19 +41,23 @@ class Pragma:
 
     Attributes:
         name: its name.
+        written: its name as it is written; some servers compare it letter by letter.
         schema: the schema it is for, "" where none is given.
         value: what it is set to or called with, as it is written but for quotes; None for none.
         explained: whether EXPLAIN stands before it, so that it is compiled and not run.
+        begun: whether the text has begun a transaction before it.
     """
 
-    __slots__ = ("explained", "name", "schema", "value")
+    __slots__ = ("begun", "explained", "name", "schema", "value", "written")
 
-    def __init__(self, tokens: list[Token], *, explained: bool) -> None:
+    def __init__(self, tokens: list[Token], *, explained: bool, begun: bool) -> None:
         self.explained = explained
+        self.begun = begun
         self.schema, at = "", 1
         if len(tokens) > 3 and tokens[2].text == ".":
             self.schema, at = _identifier(tokens[1:]), 3
-        self.name = _identifier(tokens[at:])
+        self.written = _unquoted(tokens[at:])
+        self.name = fold(self.written)
         argument = [token for token in tokens[at + 2 :] if token.text != ")"]
         signs = "".join(token.text for token in argument[:-1] if token.text == "-")
         self.value = signs + _identifier(argument[-1:]) if len(tokens) > at + 1 else None
@@ -86,7 +90,7 @@ class Survey:
         self.names = tuple(name for _, name in found)
         self.returning = any("RETURNING" in found and found[0] != "EXPLAIN" for found in words)
         self.or_rollback = any(map(_rolls_back, words))
-        self.pragmas = tuple(_pragmas(statements))
+        self.pragmas = tuple(_pragmas(statements, self.verbs))
         self.acts = tuple(_acts(statements, self.verbs))
         self.plain = not (
             self.returning
@@ -240,25 +244,38 @@ _BEHIND_WITH = frozenset({"SELECT", "VALUES", "INSERT", "REPLACE", "UPDATE", "DE
 
 
 def _identifier(tokens: list[Token]) -> str:
+    return fold(_unquoted(tokens))
+
+
+def _unquoted(tokens: list[Token]) -> str:
     if not tokens:
         return ""
     text = tokens[0].text
     if tokens[0].kind in (Kind.NAME, Kind.STRING):
         closing = text[-1]
         text = text[1:-1] if closing == "]" else text[1:-1].replace(closing * 2, closing)
-    return fold(text)
+    return text
 
 
-def _pragmas(statements: list[list[Token]]) -> Iterator[Pragma]:
-    for statement in statements:
+def _pragmas(statements: list[list[Token]], verbs: tuple[str, ...]) -> Iterator[Pragma]:
+    begun = False
+    for statement, verb in zip(statements, verbs, strict=True):
+        begun = _is_begun(begun, verb)
         tokens = _behind_explain(statement)
         if tokens and keyword(tokens[0]) == "PRAGMA":
-            yield Pragma(tokens, explained=tokens is not statement)
+            yield Pragma(tokens, explained=tokens is not statement, begun=begun)
+
+
+def _is_begun(before: bool, verb: str) -> bool:
+    if verb in ("BEGIN", "SAVEPOINT"):
+        return True
+    return before and verb not in ("COMMIT", "END", "ROLLBACK", "RELEASE")
 
 
 def _acts(statements: list[list[Token]], verbs: tuple[str, ...]) -> Iterator[str]:
-    is_open = False
+    begun = False
     for tokens, verb in zip(statements, verbs, strict=True):
+        begun = _is_begun(begun, verb)
         if verb == "ATTACH":
             rest = tokens[2 if len(tokens) > 1 and keyword(tokens[1]) == "DATABASE" else 1 :]
             if len(rest) < 2 or keyword(rest[1]) != "AS" or not _in_memory(rest):
@@ -266,11 +283,7 @@ def _acts(statements: list[list[Token]], verbs: tuple[str, ...]) -> Iterator[str
         elif verb == "VACUUM":
             if any(keyword(token) == "INTO" for token in tokens) and not _in_memory(tokens[-1:]):
                 yield "VACUUM INTO"
-        elif verb in ("BEGIN", "SAVEPOINT"):
-            is_open = True
-        elif verb in ("COMMIT", "END", "ROLLBACK", "RELEASE"):
-            is_open = False
-        elif verb in _WRITES and not is_open and _has_or_fail(tokens):
+        elif verb in _WRITES and not begun and _has_or_fail(tokens):
             yield "OR FAIL"
         if verb != "EXPLAIN":
             yield from _named_acts(tokens, verb)

@@ -329,6 +329,18 @@ SPELLINGS = (
     *(f"PRAGMA page_size = {value}" for value in ("0", "1000", "1024", "'512'", "'4096'")),
     *(f"PRAGMA journal_mode = {value}" for value in ("'delete'", "nonsense", "wal", "'wal'")),
     *('PRAGMA "main".journal_mode = off', "PRAGMA JOURNAL_MODE=Delete"),
+    # servers compare the names of some pragmas letter by letter, SQLite does not
+    *(f"PRAGMA Journal_Mode = {value}" for value in (*PRAGMAS["journal_mode"], "nonsense")),
+    *("PRAGMA Journal_Mode", "EXPLAIN PRAGMA Journal_Mode = DELETE", "PRAGMA journal_mode = Delete"),
+    *("PRAGMA Page_Size = 512", "PRAGMA Page_Size = 4096", "PRAGMA Wal_Autocheckpoint = 1"),
+    *("PRAGMA Wal_Checkpoint", "PRAGMA Wal_Checkpoint = FULL", "PRAGMA Wal_Checkpoint = TRUNCATE"),
+    *(
+        "PRAGMA Locking_Mode = EXCLUSIVE",
+        "PRAGMA Busy_Timeout = 1",
+        "PRAGMA Optimize",
+        "PRAGMA Count_Changes = 1",
+    ),
+    *("PRAGMA Synchronous = 2", "PRAGMA Soft_Heap_Limit = 100000000"),
     *(f"PRAGMA {kind}_heap_limit = -1" for kind in ("soft", "hard")),
     *(f"SELECT * FROM pragma_{kind}_heap_limit(100000000)" for kind in ("soft", "hard")),
     *(f"SELECT * FROM pragma_optimize({value})" for value in ("-1", "65534", "65534, 'main'")),

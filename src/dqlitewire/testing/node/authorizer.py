@@ -96,7 +96,7 @@ class Authorizer:
         if action == apsw.SQLITE_FUNCTION:
             verdict = judge_function(second)
         elif action == apsw.SQLITE_PRAGMA and first:
-            verdict = judge_pragma(self._release, first.lower(), second, third or "")
+            verdict = judge_pragma(self._release, first, second, third or "")
         elif action == apsw.SQLITE_ATTACH:
             verdict = judge_attach(self._release, first)
         else:
@@ -124,18 +124,24 @@ def judge_function(name: str | None) -> Verdict:
 
 
 def judge_pragma(release: Release, name: str, value: str | None, schema: str = "") -> Verdict:
-    """Judge a pragma, its name in lower case; without a value it reads.
+    """Judge a pragma; without a value it reads.
 
     Of the hazards this is those on which SQLite acts while it compiles; the others are judged when they are
-    run (`Workspace`).
+    run (`Workspace`). One of which a node dies later is answered as the node does.
     """
+    written, name = name, name.lower()
     if value is not None and name in _PROCESS_SETTERS:
         return Verdict(_DENIED, HazardKind.OUTSIDE, f"PRAGMA {name}={value}")
     refused = release.refused_pragmas.get(name)
     if refused is not None:
         return Verdict(refused.failure) if refused.hits(value) else FREE
     for deadly in PRAGMAS.get(name, ()):
-        if deadly.compiles and deadly.harms(release.generation) and deadly.hits(value, schema.lower()):
+        if (
+            deadly.compiles
+            and not deadly.begun
+            and deadly.harms(release.generation)
+            and deadly.hits(written, value, schema.lower())
+        ):
             text = f"PRAGMA {name}={value} aborts dqlite {release.name}"
-            return Verdict((1, text), deadly.kind, text)
+            return Verdict((1, text) if deadly.at_once else None, deadly.kind, text)
     return FREE

@@ -20,7 +20,6 @@ from typing import Any
 
 from dqlitewire.servers.hazards import HazardKind, harms
 from dqlitewire.servers.releases import Release
-from dqlitewire.sql.survey import Survey
 from dqlitewire.testing.node.authorizer import Authorizer
 from dqlitewire.testing.node.encoders import PAGE, RawText
 from dqlitewire.testing.node.errors import SqlFailure
@@ -183,10 +182,8 @@ class Connection:
         self._tell()  # a pragma in the tail acts as well
         return found
 
-    def would_do(self, seen: Survey) -> bool:
-        """Tell whether a hazard would do anything: an optimize that finds nothing to do is none."""
-        if "pragma_optimize" not in seen.acts and any(pragma.name != "optimize" for pragma in seen.pragmas):
-            return True
+    def has_to_analyze(self) -> bool:
+        """Tell whether an index has no statistics yet, so that PRAGMA optimize would write."""
         (analyzed,) = self.script("SELECT count(*) FROM sqlite_schema WHERE name = 'sqlite_stat1'")[0]
         without = "AND tbl_name NOT IN (SELECT tbl FROM sqlite_stat1)" if analyzed else ""
         found = self.script(f"SELECT 1 FROM sqlite_schema WHERE type = 'index' {without}")

@@ -18,8 +18,8 @@ from dqlitewire.constants import RequestType
 from dqlitewire.servers.hazards import HazardKind
 from dqlitewire.servers.refusals import EMPTY_STATEMENT, NO_STATEMENT, STATEMENT_TAIL
 from dqlitewire.servers.releases import Release
-from dqlitewire.servers.sql_hazards import text_hazards
-from dqlitewire.sql.survey import Survey, survey
+from dqlitewire.servers.sql_hazards import PRAGMAS, SqlHazard, text_hazards
+from dqlitewire.sql.survey import survey
 from dqlitewire.testing.node.connection import Connection, Rows
 from dqlitewire.testing.node.errors import BadValue, SqlFailure
 from dqlitewire.testing.node.lenient_reader import Params
@@ -32,7 +32,7 @@ _ROWS_IN_QUERY = 100, "rows yielded when none expected for EXEC request"
 _NO_VALUES = Params(b"", 0, 0)
 
 # RETURNING and a failed OR FAIL are told by what the statement does, OUTSIDE by the authorizer
-_RUN_HERE = frozenset({HazardKind.OLD_PRAGMA, HazardKind.RAW_WRITE})
+_TOLD_HERE = frozenset({HazardKind.OLD_PRAGMA, HazardKind.RAW_WRITE})
 
 Report = Callable[[HazardKind, str], None]
 
@@ -174,23 +174,26 @@ class Workspace:
                 return self._connection.prepare(sql)
             return self._connection.prepare_at(sql, at)
         except SqlFailure:
-            # Debian's SQLite has tables of pages, the embedded server's has none and fails here
-            if HazardKind.RAW_WRITE in self._deadly(survey(sql), RequestType.EXEC_SQL):
+            # Debian's SQLite has a table of pages, the embedded server's has none and fails here
+            if any(row.kind is HazardKind.RAW_WRITE for row in self._hazards(sql, RequestType.EXEC_SQL)):
                 self._report(HazardKind.RAW_WRITE, sql)
             raise
 
-    def _deadly(self, seen: Survey, request: RequestType) -> list[HazardKind]:
-        return [] if seen.plain else text_hazards(seen, request, self._release.generation, None)
+    def _hazards(self, sql: str, request: RequestType) -> Iterator[SqlHazard]:
+        seen = survey(sql)
+        if not seen.plain:
+            in_transaction = self._connection.raw.in_transaction
+            yield from text_hazards(seen, request, self._release.generation, in_transaction)
 
     def _refuse_deadly(self, statement: Statement, request: RequestType) -> None:
         # what kills a node when it is run; the authorizer has judged what does so when it is compiled
-        seen = survey(statement.sql)
-        for kind in self._deadly(seen, request):
-            if kind is HazardKind.OLD_PRAGMA and not self._connection.would_do(seen):
+        for row in self._hazards(statement.sql, request):
+            if row.kind not in _TOLD_HERE or (row.compiles and not row.begun):
                 continue
-            if kind in _RUN_HERE:
-                self._report(kind, statement.sql)
-                raise SqlFailure(1, f"this statement kills dqlite {self._release.name}")
+            if row in PRAGMAS["optimize"] and not self._connection.has_to_analyze():
+                continue
+            self._report(row.kind, statement.sql)
+            raise SqlFailure(1, f"this statement kills dqlite {self._release.name}")
 
     def _step(self, statement: Statement, when_row: tuple[int, str]) -> None:
         self._refuse_returning(statement, when_row)
