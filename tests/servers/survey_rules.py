@@ -102,6 +102,9 @@ CAUTIOUS: list[tuple[str, Callable[[Row], bool]]] = [
     ),
 ]
 
+# What the text does not tell: a conflict clause or a trigger that stands in the schema.
+UNSEEN = ("INSERT INTO keeps VALUES (1), (2)",)
+
 
 def reason(row: Row) -> str:
     """Why a client may refuse a safe step; "" if it may not."""

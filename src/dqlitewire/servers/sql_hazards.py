@@ -67,6 +67,11 @@ def _is_wal(value: str) -> bool:
     return value == "wal"
 
 
+def _same_journal(value: str) -> bool:
+    # SQLite takes any beginning of a mode's name for it
+    return not any(mode.startswith(value) for mode in ("delete", "persist", "off", "truncate", "memory"))
+
+
 def _same_page_size(value: str) -> bool:
     size = _number(value)
     return size == 4096 or not 512 <= size <= 65536 or size & (size - 1) != 0
@@ -102,8 +107,8 @@ class SqlHazard:
         temp: whether a pragma does the same harm to the schema `temp`.
         at_once: whether a node dies while it compiles the pragma, and not of a later write.
         begun: whether it acts in a transaction only.
-        capitals: whether the pragma's name must have capitals or must have none; None for either. A server that
-            compares names letter by letter (strcmp) lets `PRAGMA Journal_Mode=DELETE` pass to SQLite.
+        capitals: whether the pragma's name must have capitals or must have none; None for either. A server
+            that compares names letter by letter (strcmp) lets `PRAGMA Journal_Mode=DELETE` pass to SQLite.
     """
 
     __slots__ = (
@@ -187,7 +192,7 @@ PRAGMAS: dict[str, tuple[SqlHazard, ...]] = {
             at_once=True,
             capitals=False,
         ),
-        SqlHazard(_PRAGMA, _RUNS, before=Generation.V1_18_2, spares=_is_wal, capitals=True),
+        SqlHazard(_PRAGMA, _RUNS, before=Generation.V1_18_2, spares=_same_journal, capitals=True),
     ),
     "optimize": (
         SqlHazard(

@@ -273,7 +273,7 @@ def _is_begun(before: bool, verb: str) -> bool:
 
 
 def _acts(statements: list[list[Token]], verbs: tuple[str, ...]) -> Iterator[str]:
-    begun = False
+    begun = keeps = False
     for tokens, verb in zip(statements, verbs, strict=True):
         begun = _is_begun(begun, verb)
         if verb == "ATTACH":
@@ -283,7 +283,9 @@ def _acts(statements: list[list[Token]], verbs: tuple[str, ...]) -> Iterator[str
         elif verb == "VACUUM":
             if any(keyword(token) == "INTO" for token in tokens) and not _in_memory(tokens[-1:]):
                 yield "VACUUM INTO"
-        elif verb in _WRITES and not begun and _has_or_fail(tokens):
+        elif verb == "CREATE":
+            keeps = keeps or _fails(tokens)
+        elif verb in _WRITES and not begun and (keeps or _fails(tokens)):
             yield "OR FAIL"
         if verb != "EXPLAIN":
             yield from _named_acts(tokens, verb)
@@ -293,9 +295,10 @@ def _in_memory(tokens: list[Token]) -> bool:
     return _identifier(tokens) in ("", ":memory:")
 
 
-def _has_or_fail(tokens: list[Token]) -> bool:
+def _fails(tokens: list[Token]) -> bool:
+    # OR FAIL, ON CONFLICT FAIL, RAISE (FAIL, ..)
     words = [keyword(token) for token in tokens]
-    return any(word == "FAIL" and words[i - 1] == "OR" for i, word in enumerate(words) if i)
+    return any(word == "FAIL" and words[i - 1] in ("OR", "CONFLICT", "") for i, word in enumerate(words) if i)
 
 
 def _named_acts(tokens: list[Token], verb: str) -> Iterator[str]:

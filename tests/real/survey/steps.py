@@ -47,7 +47,6 @@ SETUP = (
     "CREATE TRIGGER IGNORE_trigger BEFORE INSERT ON IGNOREs BEGIN SELECT RAISE(IGNORE); END",
     "CREATE TABLE keeps (a)",
     "CREATE TRIGGER keeps_trigger AFTER INSERT ON keeps WHEN NEW.a = 2 BEGIN SELECT RAISE(FAIL, 'stop'); END",
-    "CREATE TABLE uniques (a UNIQUE ON CONFLICT FAIL)",
 )
 
 # ---------------------------------------------------------------- pragmas
@@ -358,14 +357,13 @@ SPELLINGS = (
 )
 SCRIPTS = (
     "INSERT INTO keeps VALUES (1), (2)",
-    "INSERT INTO uniques VALUES (1), (1)",
+    "CREATE TABLE n (a UNIQUE ON CONFLICT FAIL); INSERT INTO n VALUES (1), (1)",
     "INSERT OR FAIL INTO t VALUES (3, 'three', 3)",
     "BEGIN; INSERT OR FAIL INTO t VALUES (3, 'three', 3), (1, 'again', 1); COMMIT",
     "SAVEPOINT s; INSERT OR FAIL INTO t VALUES (3, 'three', 3), (1, 'again', 1); RELEASE s",
     "INSERT INTO t VALUES (3, 'three', 3); INSERT INTO t VALUES (1, 'again', 1)",
     "SAVEPOINT a; SAVEPOINT b; INSERT INTO t VALUES (6, 'six', 6); ROLLBACK TO a; RELEASE a",
     "CREATE TRIGGER n BEFORE INSERT ON t BEGIN INSERT OR FAIL INTO t VALUES (1, 'x', 1); END",
-    "CREATE TABLE n (a UNIQUE ON CONFLICT FAIL)",
     "DELETE FROM t WHERE 0 RETURNING a",
     "INSERT INTO t SELECT 3, 'x', 3 WHERE 0 RETURNING a",
     "INSERT INTO t VALUES (9, 'nine', 9) RETURNING a; SELECT 1",
