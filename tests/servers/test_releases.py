@@ -149,4 +149,6 @@ def test_a_deadly_pragma_is_not_one_that_the_release_refuses() -> None:
         for name in release.refused_pragmas.keys() & PRAGMAS.keys():
             if name == "wal_checkpoint" and release.generation is Generation.V1_15:
                 continue  # 1.18.1 refuses it, but cowsql, which nothing tells from it, runs it and dies
-            assert not any(row.harms(release.generation) for row in PRAGMAS[name]), (release, name)
+            # a name with capitals passes the refusal
+            rows = [row for row in PRAGMAS[name] if row.capitals is not True]
+            assert not any(row.harms(release.generation) for row in rows), (release, name)

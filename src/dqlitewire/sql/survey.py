@@ -303,17 +303,20 @@ def _fails(tokens: list[Token]) -> bool:
 
 def _named_acts(tokens: list[Token], verb: str) -> Iterator[str]:
     for i, token in enumerate(tokens):
-        if len(token.text) < _SHORTEST or (token.kind is not Kind.WORD and token.kind is not Kind.NAME):
+        if len(token.text) < _SHORTEST or token.kind not in _NAMES:
             continue
         name = _identifier([token])
         if name == "pragma_optimize":
-            yield name
+            # a string is a table's name only where one must stand
+            if token.kind is not Kind.STRING or (i and keyword(tokens[i - 1]) in ("FROM", "JOIN")):
+                yield name
         elif name in _RAW_TABLES and verb in _WRITES and i == _target(tokens, verb):
             yield f"write to sqlite_{_RAW_TABLES[name]}"
-        elif name == "fts3_tokenizer" and _takes_two(tokens[i + 1 :]):
+        elif name == "fts3_tokenizer" and token.kind is not Kind.STRING and _takes_two(tokens[i + 1 :]):
             yield name
 
 
+_NAMES = frozenset({Kind.WORD, Kind.NAME, Kind.STRING})
 _SHORTEST = len("sqlite_schema")
 
 
