@@ -83,7 +83,7 @@ def test_the_essay_shows_the_code_as_it_is(capsys: pytest.CaptureFixture[str]) -
         (["QueryRequest", "ExecRequest"], "one message, or --row and its types, is needed"),
         (["--rows", "TEXT"], "one message, or --row and its types, is needed"),
         (["--row"], "one message, or --row and its types, is needed"),
-        (["Query"], "no message Query, known are AddRequest, "),
+        (["Query"], "no message Query, known are QueryRequest, QuerySqlRequest"),
         (["--row", "INTEGER,NUMBER"], "no type NUMBER, known are INTEGER, FLOAT, "),
         (["--row", ""], "no type , known are INTEGER, FLOAT, "),
         (["--row", ",".join(["TEXT"] * 257)], "got 257 columns, at most 256"),

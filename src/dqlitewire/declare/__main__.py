@@ -12,6 +12,7 @@ it runs, and the package itself depends on nothing above it.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -39,8 +40,11 @@ def main(arguments: list[str]) -> int:
     except WrongUse as problem:
         print(f"{USAGE}\n{problem}", file=sys.stderr)
         return 2
-    for title, made in found:
-        print(f"# {title}\n{_source(made)}")
+    try:
+        for title, made in found:
+            print(f"# {title}\n{_source(made)}", flush=True)
+    except BrokenPipeError:  # the reader has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
@@ -74,7 +78,8 @@ def of_message(name: str) -> Iterator[tuple[str, Callable[..., Any]]]:
     by_name = {cls.__name__: cls for cls in declared}
     cls = by_name.get(name)
     if cls is None:
-        raise WrongUse(f"no message {name}, known are {', '.join(sorted(by_name))}")
+        near = [known for known in sorted(by_name) if known.lower().startswith(name[:1].lower())]
+        raise WrongUse(f"no message {name[:60]}, known are {', '.join(near or ['LeaderRequest', '..'])}")
     ensure_init(cls)
     if "__init__" in vars(cls):
         yield f"{name}: the constructor", cls.__init__
