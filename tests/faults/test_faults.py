@@ -147,7 +147,7 @@ def test_every_kind_at_once(server: DqliteServer, client: RawConnection) -> None
     assert insert(client) is None
 
 
-@pytest.mark.parametrize("generation", ["1.11.1", "1.18.1", "1.18.6"])
+@pytest.mark.parametrize("generation", ["1.11.1", "1.18.1", "1.18.7", "cowsql"])
 def test_leadership_lost_and_found(generation: str) -> None:
     with DqliteServer(generation=generation) as server, RawConnection(server.address) as client:
         client.open("main")
@@ -166,7 +166,8 @@ def test_leadership_lost_and_found(generation: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("generation", "words"), [("1.18.1", "disk I/O error"), ("1.18.6", "leadership lost")]
+    ("generation", "words"),
+    [("1.18.1", "disk I/O error"), ("1.18.7", "leadership lost"), ("cowsql", "disk I/O error")],
 )
 def test_leadership_lost_in_the_middle_of_rows(generation: str, words: str) -> None:
     with DqliteServer(generation=generation) as server, RawConnection(server.address) as client:

@@ -142,7 +142,7 @@ def test_sql_finds_prepared_statements(server: DqliteServer, client: RawConnecti
     assert [request.index for request in server.requests] == [*range(1, len(server.requests) + 1)]
 
 
-@pytest.mark.parametrize("generation", ["1.18.1", "1.18.6"])
+@pytest.mark.parametrize("generation", ["1.18.1", "1.18.7", "cowsql"])
 def test_the_text_of_leadership_lost_is_the_generations(generation: str) -> None:
     with DqliteServer(generation=generation) as server, RawConnection(server.address) as client:
         server.fail_next(10506)
@@ -275,7 +275,7 @@ def test_strict_in_pytest(tmp_path: Path) -> None:
         "import pytest\n"
         "@pytest.mark.dqlite(strict=True)\n"
         "def test_server(dqlite_server): dqlite_server.fail_next(5, on='QUERY')\n"
-        "@pytest.mark.dqlite('1.18.6', strict=True, nodes=2)\n"
+        "@pytest.mark.dqlite('1.18.7', strict=True, nodes=2)\n"
         "def test_cluster(dqlite_cluster): dqlite_cluster.hold()\n"
         "def test_other(dqlite_server): dqlite_server.fail_next(5)\n"
     )

@@ -48,8 +48,8 @@ class Server(NamedTuple):
 SERVERS = {
     "1.11.1": Server("bookworm", "libdqlite0", "1.11.1"),
     "1.18.1": Server("trixie", "libdqlite0", "1.18.1"),
-    "1.18.7": Server("forky", "libdqlite0", "1.18.7", played=False),
-    "cowsql": Server("forky", "libcowsql0", "1.15.9", played=False),
+    "1.18.7": Server("forky", "libdqlite0", "1.18.7"),
+    "cowsql": Server("forky", "libcowsql0", "1.15.9"),
 }
 KINDS = tuple(SERVERS)
 PLAYED = tuple(kind for kind, server in SERVERS.items() if server.played)

@@ -58,8 +58,8 @@ def test_releases_are_found_by_name_and_by_alias(monkeypatch: pytest.MonkeyPatch
 
 def test_whoever_lists_releases_or_generations_lists_these() -> None:
     serve = pytest.importorskip("dqlitewire.cli.serve")
-    assert [release.value for release in serve.Release] == list(RELEASES)
-    assert [probe.GENERATIONS[generation] for generation in KNOWN[1:]] == [
+    assert [release.value for release in serve.Release] == [*RELEASES, *ALIASES]
+    assert [probe._SERVERS[generation] for generation in KNOWN[1:]] == [
         f"{generation.release} or newer" for generation in KNOWN[1:]
     ]
 
@@ -69,6 +69,8 @@ def test_a_release_is_as_old_as_the_first_of_its_generation() -> None:
         return [int(part) for part in version.split(".")]
 
     for release in RELEASES.values():
+        if not release.name[0].isdigit():  # cowsql counts by itself
+            continue
         assert number(release.generation.release) <= number(release.name)
         newer = [g for g in Generation if g > release.generation]
         assert all(number(release.name) < number(generation.release) for generation in newer)

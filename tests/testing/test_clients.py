@@ -17,7 +17,7 @@ from tests.downstream.shells import LINES, SHELLS, require_shell, run_shell, say
 from tests.real.nodes import PLAYED, Node
 
 
-@pytest.fixture(params=["1.11.1", "1.18.1", "1.18.6"])
+@pytest.fixture(params=["1.11.1", "1.18.1", "1.18.7", "cowsql"])
 def server(request: pytest.FixtureRequest) -> Iterator[DqliteServer]:
     with DqliteServer(generation=request.param) as server:
         yield server

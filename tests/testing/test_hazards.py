@@ -9,8 +9,8 @@ import pytest
 from dqlitewire.testing import DqliteServer, HazardKind
 from tests.real.raw import PART, RawConnection, frame, text, word
 
-GENERATIONS = ["1.11.1", "1.18.1", "1.18.6"]
-NEW = GENERATIONS[1:]
+GENERATIONS = ["1.11.1", "1.18.1", "1.18.7", "cowsql"]
+NEW = ["1.18.1", "1.18.7"]
 RETURNING = "INSERT INTO t VALUES (1) RETURNING a"
 
 CLUSTER_REQUESTS = [
@@ -44,7 +44,7 @@ def test_a_statement_on_a_database_without_a_name(generation: str, name: str) ->
         client.open(name)
         assert kinds(server) == []
         code, message = client.call(9, word(0) + text("SELECT 1")).failure
-        assert (code, message) == (1, f"a statement on this database kills dqlite {generation}")
+        assert (code, message) == (1, f"a statement on this database kills {server.generation.title}")
         assert kinds(server) == [HazardKind.MEMORY_DATABASE]
         assert client.leader() == (1, server.address)
 
@@ -60,7 +60,7 @@ def test_a_value_that_does_not_fit_its_declared_type(generation: str, column: st
         client.exec_sql(f"CREATE TABLE t (a {column}); INSERT INTO t VALUES (1), ({value})")
         code, message = client.query_sql("SELECT a FROM t")[0].failure
         assert code == 1
-        assert message.endswith(f"column aborts dqlite {generation}")
+        assert message.endswith(f"column aborts {server.generation.title}")
         assert kinds(server) == [HazardKind.COLUMN_TYPE]
         assert client.query_sql("SELECT +a FROM t")[0].kind == 7
 
@@ -76,14 +76,14 @@ def test_returning(generation: str) -> None:
         assert kinds(server) == [HazardKind.RETURNING] * 2
         queried = client.query_sql(RETURNING)[0]
         prepared = client.call(6, word(0))
-        if generation == "1.18.6":
+        if generation == "1.18.7":
             assert (queried.kind, prepared.kind) == (7, 7)
             assert len(server.hazards) == 2
         else:
             assert queried.failure == prepared.failure
             assert kinds(server) == [HazardKind.RETURNING] * 4
         # nothing else was written
-        assert server.run_sql("main", "SELECT count(*) FROM t") == [(2 if generation == "1.18.6" else 0,)]
+        assert server.run_sql("main", "SELECT count(*) FROM t") == [(2 if generation == "1.18.7" else 0,)]
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
@@ -136,7 +136,7 @@ def test_headers(generation: str, words: int, hazard: HazardKind) -> None:
         client.send(struct.pack("<IBBH", words, 0, 0, 0))
         code, message = client.frame().failure
         assert code == 1
-        assert message.endswith(f"kills a dqlite {generation}")
+        assert message.endswith(f"kills a {server.generation.title}")
         assert client.closed_by_peer()
         assert kinds(server) == [hazard]
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from dqlitewire.testing import DqliteServer, HazardKind
 from tests.real.raw import RawConnection, blob, frame, text, word
 
-GENERATIONS = ["1.11.1", "1.18.1", "1.18.6"]
+GENERATIONS = ["1.11.1", "1.18.1", "1.18.7", "cowsql"]
 PREPARE, EXEC, QUERY, EXEC_SQL, QUERY_SQL = 4, 5, 6, 8, 9
 
 SERIES = "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < {}) SELECT {} FROM r"

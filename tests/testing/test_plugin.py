@@ -23,9 +23,14 @@ def test_cluster_fixture(dqlite_cluster: DqliteCluster) -> None:
     assert len(dqlite_cluster.nodes) == 2
 
 
-@pytest.mark.dqlite("1.18.6")
+@pytest.mark.dqlite("cowsql")
 def test_generation_by_place(dqlite_server: DqliteServer) -> None:
-    assert dqlite_server.generation.name == "1.18.6"
+    assert dqlite_server.generation.name == "cowsql"
+
+
+@pytest.mark.dqlite("1.18.6")
+def test_generation_by_another_name(dqlite_server: DqliteServer) -> None:
+    assert dqlite_server.generation.name == "1.18.7"
 
 
 def test_a_mark_that_says_too_much_is_refused(tmp_path: Path) -> None:
@@ -49,7 +54,7 @@ def test_a_mark_that_says_too_much_is_refused(tmp_path: Path) -> None:
     assert "3 errors" in finished.stdout
     assert "mark dqlite with 2 arguments by place, at most the generation" in finished.stdout
     assert "mark dqlite with two generations, at most one" in finished.stdout
-    assert "generation '1.12', must be one of 1.11.1, 1.18.1, 1.18.6" in finished.stdout
+    assert "generation '1.12', must be one of 1.11.1, 1.18.1, 1.18.7, cowsql" in finished.stdout
 
 
 def test_nothing_is_imported_until_used(tmp_path: Path) -> None:

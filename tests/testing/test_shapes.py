@@ -119,7 +119,7 @@ class Pair:
         return frames
 
 
-@pytest.mark.parametrize("generation", ["1.11.1", "1.18.6"])
+@pytest.mark.parametrize("generation", ["1.11.1", "1.18.7"])
 @settings(max_examples=50)
 @given(steps=st.lists(STEPS, min_size=10, max_size=40))
 def test_what_is_remembered_of_a_text_changes_no_answer(
@@ -179,7 +179,7 @@ def texts(*words: str) -> st.SearchStrategy[str]:
     )
 )
 def test_of_a_text_enough_is_read_for_its_next_statement(sql: str) -> None:
-    pair = Pair("1.18.6", False)
+    pair = Pair("1.18.7", False)
     pair.answer(pair.sessions[0], request("exec_sql", "CREATE TABLE t (a, b)", 0))
     workspace = pair.sessions[0]._desk.workspace
     assert workspace is not None

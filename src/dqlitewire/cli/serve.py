@@ -30,7 +30,9 @@ class Release(StrEnum):
 
     OLD = "1.11.1"
     TRIXIE = "1.18.1"
-    CURRENT = "1.18.6"
+    CURRENT = "1.18.7"
+    COWSQL = "cowsql"
+    SAME_AS_CURRENT = "1.18.6"
 
 
 def command(
@@ -47,7 +49,7 @@ def command(
         int, typer.Option(min=1, max=99, metavar="N", help="Nodes of a fake cluster, on ports in a row.")
     ] = 1,
     release: Annotated[
-        Release, typer.Option("--generation", help="The dqlite release to play.")
+        Release, typer.Option("--generation", help="The dqlite release to play, or cowsql.")
     ] = Release.TRIXIE,
     read_only: Annotated[bool, typer.Option("--read-only", help="Never write to FILE.")] = False,
 ) -> Exit:
@@ -76,7 +78,7 @@ def command(
     except OSError as error:
         where = unix or Address(Kind.TCP, host, port)
         fail(f"cannot listen on {where}: {error.strerror or error}")
-    _serve(cluster, stopping, _served(cluster, release, file, read_only))
+    _serve(cluster, stopping, _served(cluster, file, read_only))
     for hazard in cluster.hazards:
         warn(f"{hazard.kind.value}: {hazard.detail}")
     return Exit.DAMAGED if cluster.errors else Exit.OK
@@ -94,10 +96,10 @@ def _held_back() -> set[signal.Signals]:
     return stopping
 
 
-def _served(cluster: DqliteCluster, release: Release, file: Path | None, read_only: bool) -> Iterator[str]:
+def _served(cluster: DqliteCluster, file: Path | None, read_only: bool) -> Iterator[str]:
     """Say what is served where, a line each."""
     for node in cluster.nodes:
-        yield f"dqlite {release.value} on {node.address}{', leader' if node.is_leader else ''}"
+        yield f"{cluster.generation.title} on {node.address}{', leader' if node.is_leader else ''}"
     if file is not None:
         yield f"database {file.name}{' (read-only)' if read_only else ''}"
 

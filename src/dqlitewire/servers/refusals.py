@@ -32,6 +32,7 @@ __all__ = [
     "BAD_FORMAT",
     "BAD_ROLE",
     "EMPTY_STATEMENT",
+    "LOCKED",
     "NOT_LEADER",
     "NO_DATABASE",
     "NO_STATEMENT",
@@ -54,6 +55,7 @@ NOT_LEADER: Failure = SQLITE_IOERR_NOT_LEADER, "not leader"
 NO_DATABASE: Failure = SQLITE_NOTFOUND, "no database opened"
 NO_STATEMENT: Failure = SQLITE_NOTFOUND, "no statement with the given id"
 ALREADY_OPEN: Failure = SQLITE_BUSY, "a database for this connection is already open"
+LOCKED: Failure = SQLITE_BUSY, "database is locked"
 EMPTY_STATEMENT: Failure = 0, "empty statement"
 STATEMENT_TAIL: Failure = SQLITE_ERROR, "nonempty statement tail"
 UNKNOWN_DATABASE: Failure = DQLITE_NOTFOUND, "database does not exists"

@@ -14,17 +14,19 @@ it became true:
     1.11.1     schema byte ignored, unknown types never answered, only the first statement of a text prepared
       1.12     schemas checked, unknown types and CLUSTER formats refused, PREPARE needs the leader
         1.18.1   (as 1.15) tails told or refused, QUERY executes writing statements, few pragmas refused
+          cowsql   a fork of 1.15: lets checkpoints and ADD of id 0 pass, one text is another
           1.18.2   statements queue in another state machine: other codes, parameters taken in turn
-            1.18.6   (as 1.18.3) RETURNING through QUERY
+            1.18.7   (as 1.18.3) RETURNING through QUERY
 
-Releases between two rows do as the older one. 1.12 and 1.18.2 stand for a generation and are not played: of
-them only that is known which `refusals`, `hazards` and `failures` ask for.
+Releases between two rows do as the older one, later ones than all as the newest. 1.12 and 1.18.2 stand for a
+generation and are not played: of them only that is known which `refusals`, `hazards` and `failures` ask for.
 
-The facts of 1.11.1 and 1.18.1 are held by a differential test against real nodes of these releases; those of
-1.18.6 were read in its source (`src/gateway.c`, `src/leader.c`, `src/vfs.c`).
+The facts of the rows in `RELEASES` are held against real nodes (cowsql's is 1.15.9) by
+tests/testing/test_differential.py; those of 1.18.2 were read in its source (`src/gateway.c`, `src/leader.c`).
 
 To add a release: derive a row with `but`, and name it in `RELEASES`. A second name for a row goes to
-`ALIASES`. Only a release that can be told on the wire needs a member of `Generation` too.
+`ALIASES`. Only a release that can be told on the wire needs a member of `Generation` too; cowsql cannot, and
+counts as 1.18.1 to a client.
 """
 
 from __future__ import annotations
@@ -67,7 +69,7 @@ class Generation(IntEnum):
     UNKNOWN = 0
     V1_11 = 1  # ignores the schema byte
     V1_12 = 2  # schemas are checked, more than 255 parameters
-    V1_15 = 3  # PREPARE tells where a statement ends, QUERY of a statement without columns runs it
+    V1_15 = 3  # PREPARE tells where a statement ends, QUERY of a writing statement runs it; cowsql too
     V1_18_2 = 4  # another state machine for statements, parameters are handed on in scripts
     V1_18_3 = 5  # RETURNING through QUERY
 
@@ -89,14 +91,26 @@ class RefusedPragma:
         failure: code and text of the FAILURE.
         reads: whether the pragma is refused without a value as well, when it would only read.
         allowed: the one value that is not refused, in lower case; None if there is none.
+        temp: whether it is refused for the schema temp as well, whose file is none of dqlite's.
+        exact: whether its name is compared letter by letter, so that one with capitals passes.
     """
 
-    __slots__ = ("allowed", "failure", "reads")
+    __slots__ = ("allowed", "exact", "failure", "reads", "temp")
 
-    def __init__(self, failure: Failure, *, reads: bool = False, allowed: str | None = None) -> None:
+    def __init__(
+        self,
+        failure: Failure,
+        *,
+        reads: bool = False,
+        allowed: str | None = None,
+        temp: bool = False,
+        exact: bool = False,
+    ) -> None:
+        self.exact = exact
         self.failure = failure
         self.reads = reads
         self.allowed = allowed
+        self.temp = temp
 
     def hits(self, value: str | None) -> bool:
         """Tell whether the pragma is refused with this value, None for no value."""
@@ -136,6 +150,7 @@ class Release:
     returning: bool  # QUERY of a writing statement with columns works
     blank_tail_result: bool  # EXEC_SQL answers the last insert id also when blanks follow the last statement
     empty_text_result: bool  # EXEC_SQL answers the last insert id for a text without any statement
+    queues_writes: bool  # what may write fails (5) while another connection's transaction has written
     masks_query_sql: bool  # any failure of QUERY_SQL before its first step reads "nonempty statement tail"
 
     # parameters; FAILURE by the request they came with, absent where it cannot happen
@@ -150,6 +165,7 @@ class Release:
     raft_codes: bool  # raft's own error numbers come as the code of a FAILURE, where SQLite's are expected
     not_found_text: str  # raft's text about a node that is not there
     dump_image: bool  # DUMP answers one whole image and an empty WAL, and 1002 for an unknown name
+    autocheckpoint: int  # pages at which SQLite checkpoints by itself, read by PRAGMA wal_autocheckpoint
     attach: str  # ATTACH is "allowed", "limited" (to no databases) or "denied" (by the authorizer)
     refused_pragmas: Mapping[str, RefusedPragma]  # pragmas that are refused, names in lower case
 
@@ -170,6 +186,11 @@ class Release:
     def __repr__(self) -> str:
         return f"<Release {self.name}>"
 
+    @property
+    def title(self) -> str:
+        """The server's name in a sentence: "dqlite 1.11.1", or "cowsql"."""
+        return f"dqlite {self.name}" if self.name[0].isdigit() else self.name
+
     def but(self, name: str, **changes: object) -> Release:
         """Return a row of another name that differs from this one in some facts."""
         facts: dict[str, Any] = {**self.__dict__, "name": name, **changes}
@@ -188,21 +209,23 @@ def _by_request(exec: Failure, exec_sql: Failure, query: Failure) -> dict[Reques
 
 # src/vfs.c of 1.18.1: vfsFileControl
 _CUSTOM_CHECKPOINT = SQLITE_IOERR, "custom checkpoint not allowed"
+_ONLY_WAL = SQLITE_IOERR, "only WAL mode is supported"
+_NO_PAGE_SIZE = SQLITE_IOERR, "changing page size is not supported"
 _REFUSED_BY_VFS = {
-    "journal_mode": RefusedPragma((SQLITE_IOERR, "only WAL mode is supported"), allowed="wal"),
-    "page_size": RefusedPragma((SQLITE_IOERR, "changing page size is not supported")),
+    "journal_mode": RefusedPragma(_ONLY_WAL, allowed="wal"),
+    "page_size": RefusedPragma(_NO_PAGE_SIZE),
     "wal_autocheckpoint": RefusedPragma(_CUSTOM_CHECKPOINT),
     "wal_checkpoint": RefusedPragma(_CUSTOM_CHECKPOINT, reads=True),
 }
-# src/vfs.c of 1.18.6: vfsAuthorizer
+# src/vfs.c of 1.18.7: vfsAuthorizer, which does not look at the schema
 _DENIED = SQLITE_AUTH, "not authorized"
 _REFUSED_BY_AUTHORIZER = {
     **{
-        name: RefusedPragma(_DENIED, reads=True)
+        name: RefusedPragma(_DENIED, reads=True, temp=True)
         for name in ("wal_checkpoint", "busy_timeout", "read_uncommitted", "locking_mode")
     },
     **{
-        name: RefusedPragma(_DENIED)
+        name: RefusedPragma(_DENIED, temp=True)
         for name in ("journal_mode", "page_size", "wal_autocheckpoint", "synchronous")
     },
 }
@@ -224,6 +247,7 @@ _V1_11 = Release(
     returning=False,
     blank_tail_result=False,
     empty_text_result=False,
+    queues_writes=False,
     masks_query_sql=False,
     bad_value=_by_request(
         (DQLITE_PARSE, _BIND), (DQLITE_PARSE, "not an error"), (DQLITE_PARSE, "not an error")
@@ -240,6 +264,7 @@ _V1_11 = Release(
     raft_codes=True,
     not_found_text="unknown error",
     dump_image=False,
+    autocheckpoint=0,
     attach="allowed",
     refused_pragmas={},
     aborts_add_zero=False,
@@ -275,6 +300,7 @@ _V1_18_2 = _V1_15.but(
     rows_in_exec=(SQLITE_ERROR, _NO_ROWS),
     rows_in_exec_sql=(SQLITE_ERROR, _NO_ROWS),
     empty_text_result=True,
+    queues_writes=True,
     masks_query_sql=True,
     bad_value=_by_request((SQLITE_ERROR, _BIND), (SQLITE_ERROR, _BIND), (SQLITE_IOERR, _STEP)),
     too_many={_QUERY: (SQLITE_IOERR, _STEP), _QUERY_SQL: (SQLITE_IOERR, _STEP)},
@@ -284,15 +310,25 @@ _V1_18_2 = _V1_15.but(
     lost_text="leadership lost",
     raft_codes=False,
     dump_image=True,
+    autocheckpoint=1000,
     attach="denied",
     refused_pragmas=_REFUSED_BY_AUTHORIZER,
 )
-_V1_18_3 = _V1_18_2.but("1.18.6", generation=Generation.V1_18_3, returning=True)
+_V1_18_3 = _V1_18_2.but("1.18.7", generation=Generation.V1_18_3, returning=True)
+_COWSQL = _V1_15.but(
+    "cowsql",
+    rows_in_exec_sql=(_ROW, _NO_ROWS),
+    refused_pragmas={
+        "journal_mode": RefusedPragma(_ONLY_WAL, allowed="wal", exact=True),
+        "page_size": RefusedPragma(_NO_PAGE_SIZE, exact=True),
+    },
+    aborts_add_zero=False,
+)
 
 # The releases that can be played, by name.
-RELEASES = {release.name: release for release in (_V1_11, _V1_15, _V1_18_3)}
+RELEASES = {release.name: release for release in (_V1_11, _V1_15, _V1_18_3, _COWSQL)}
 # Other names of them.
-ALIASES: dict[str, str] = {}
+ALIASES = {"1.18.6": "1.18.7"}
 
 _RULES = {release.generation: release for release in (_V1_11, _V1_12, _V1_15, _V1_18_2, _V1_18_3)}
 

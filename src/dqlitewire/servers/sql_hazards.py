@@ -234,6 +234,11 @@ PRAGMAS: dict[str, tuple[SqlHazard, ...]] = {
 # What else a text may do, by the words of `sql.survey`.
 ACTS: dict[str, tuple[SqlHazard, ...]] = {
     "ATTACH": (SqlHazard(_OUTSIDE, _EXECS, before=Generation.V1_12),),
+    # 1.18.7's authorizer is not told which name an expression makes, and lets it pass
+    "ATTACH expression": (
+        SqlHazard(_OUTSIDE, _EXECS, before=Generation.V1_12),
+        SqlHazard(_OUTSIDE, _RUNS, since=Generation.V1_18_2),
+    ),
     "VACUUM INTO": (SqlHazard(_OUTSIDE, _EXECS, before=Generation.V1_12),),
     "fts3_tokenizer": (SqlHazard(_OUTSIDE, _RUNS, before=Generation.V1_18_2),),
     "OR FAIL": (SqlHazard(HazardKind.OR_FAIL, _RUNS, since=Generation.V1_18_2),),

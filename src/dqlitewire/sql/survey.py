@@ -278,7 +278,9 @@ def _acts(statements: list[list[Token]], verbs: tuple[str, ...]) -> Iterator[str
         begun = _is_begun(begun, verb)
         if verb == "ATTACH":
             rest = tokens[2 if len(tokens) > 1 and keyword(tokens[1]) == "DATABASE" else 1 :]
-            if len(rest) < 2 or keyword(rest[1]) != "AS" or not _in_memory(rest):
+            if len(rest) < 2 or keyword(rest[1]) != "AS":
+                yield "ATTACH expression"
+            elif not _in_memory(rest):
                 yield verb
         elif verb == "VACUUM":
             if any(keyword(token) == "INTO" for token in tokens) and not _in_memory(tokens[-1:]):

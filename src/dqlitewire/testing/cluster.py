@@ -96,7 +96,7 @@ class DqliteCluster(FaultMethods):
 
     Args:
         nodes: How many; all are voters, the first one leads.
-        generation: The release to play: "1.11.1", "1.18.1" or "1.18.6".
+        generation: The release to play: "1.11.1", "1.18.1", "1.18.7" (also as "1.18.6") or "cowsql".
         host: Interface to listen on.
         port: Port of the first node; 0 for free ones.
         folder: Where databases are kept; by default a temporary folder that goes with the cluster.

@@ -28,7 +28,7 @@ class DqliteServer(DqliteCluster):
     """One node that leads itself.
 
     Args:
-        generation: The release to play: "1.11.1", "1.18.1" or "1.18.6".
+        generation: The release to play: "1.11.1", "1.18.1", "1.18.7" (also as "1.18.6") or "cowsql".
         host: Interface to listen on.
         port: Port; 0 for a free one.
         folder: Where databases are kept; by default a temporary folder that goes with the server.

@@ -9,9 +9,10 @@ SQLITE_AUTH; `Connection` then answers with the FAILURE of the verdict kept here
 
 Two kinds of verdict are given:
 
-* **As the release does.** 1.18.6 denies pragmas and ATTACH through an authorizer of its own (src/vfs.c:
-  vfsAuthorizer), 1.18.1 in its VFS, with other codes and texts; the rows are in `servers.releases`. A pragma
-  that a release does not survive is refused and recorded as a hazard.
+* **As the release does.** 1.18.7 denies pragmas and ATTACH through an authorizer of its own (src/vfs.c:
+  vfsAuthorizer), 1.18.1 and cowsql in their VFS, with other codes and texts; the rows are in
+  `servers.releases`. A pragma that a release does not survive is refused and recorded as a hazard. The VFS
+  is asked for the file of a pragma's schema, and that of temp is none of dqlite's.
 * **Beyond the release.** Real nodes let a client reach a file of the host (ATTACH in 1.11.1, VACUUM INTO), a
   setting of the whole process (`temp_store_directory`) and code (`fts3_tokenizer` takes the address of a
   tokenizer from its argument). In a test all three belong to somebody else, so they are denied for every
@@ -75,6 +76,7 @@ class Authorizer:
         verdict: What becomes of the statement that is compiled, since `begin`.
         compiled: SQLite has prepared something since `begin`.
         plain: .. and nothing that could change the schema.
+        sets: .. and a pragma with a value: some act while they are compiled.
     """
 
     def __init__(self, release: Release) -> None:
@@ -84,7 +86,7 @@ class Authorizer:
     def begin(self) -> None:
         """Forget what was said of earlier statements."""
         self.verdict = FREE
-        self.compiled, self.plain = False, True
+        self.compiled, self.plain, self.sets = False, True, False
 
     def authorize(
         self, action: int, first: str | None, second: str | None, third: str | None, _inner: str | None
@@ -96,6 +98,7 @@ class Authorizer:
         if action == apsw.SQLITE_FUNCTION:
             verdict = judge_function(second)
         elif action == apsw.SQLITE_PRAGMA and first:
+            self.sets = self.sets or second is not None
             verdict = judge_pragma(self._release, first, second, third or "")
         elif action == apsw.SQLITE_ATTACH:
             verdict = judge_attach(self._release, first)
@@ -124,16 +127,17 @@ def judge_function(name: str | None) -> Verdict:
 
 
 def judge_pragma(release: Release, name: str, value: str | None, schema: str = "") -> Verdict:
-    """Judge a pragma; without a value it reads.
+    """Judge a pragma; without a value it reads, with "" for a schema it means all.
 
     Of the hazards this is those on which SQLite acts while it compiles; the others are judged when they are
-    run (`Workspace`). One of which a node dies later is answered as the node does.
+    run (`Workspace`). One of which a node dies later is answered as the node does. A name with capitals
+    passes where a release compares letter by letter.
     """
     written, name = name, name.lower()
     if value is not None and name in _PROCESS_SETTERS:
         return Verdict(_DENIED, HazardKind.OUTSIDE, f"PRAGMA {name}={value}")
     refused = release.refused_pragmas.get(name)
-    if refused is not None:
+    if refused is not None and (refused.temp or schema != "temp") and not (refused.exact and written != name):
         return Verdict(refused.failure) if refused.hits(value) else FREE
     for deadly in PRAGMAS.get(name, ()):
         if (
@@ -142,6 +146,6 @@ def judge_pragma(release: Release, name: str, value: str | None, schema: str = "
             and deadly.harms(release.generation)
             and deadly.hits(written, value, schema.lower())
         ):
-            text = f"PRAGMA {name}={value} aborts dqlite {release.name}"
+            text = f"PRAGMA {name}={value} aborts {release.title}"
             return Verdict((1, text) if deadly.at_once else None, deadly.kind, text)
     return FREE

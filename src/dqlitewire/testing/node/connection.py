@@ -23,6 +23,7 @@ from dqlitewire.servers.releases import Release
 from dqlitewire.testing.node.authorizer import Authorizer
 from dqlitewire.testing.node.encoders import PAGE, RawText
 from dqlitewire.testing.node.errors import SqlFailure
+from dqlitewire.testing.node.soundex import soundex
 from dqlitewire.testing.node.sqlite import apsw, failure_of
 from dqlitewire.testing.node.statement import BLANK_OR_END, Statement, own_text, statement_piece
 from dqlitewire.testing.node.statement_cache import StatementCache
@@ -33,7 +34,7 @@ Rows = Generator[tuple[Any, ...], None, None]
 _CHECKPOINT_PAGES = 1000
 _PROGRESS_STEPS = 10_000
 _NOT_UTF8 = 1, "text that is not UTF-8 cannot pass the embedded server"
-_NO_ERROR = "not an error"
+_NO_ERROR, _NO_MORE_ROWS = "not an error", "no more rows available"
 _PIECE = 512  # characters of a longer text that SQLite is given at a time, or more
 _NO_VALUES: Any = getattr(apsw, "_null_bindings")  # noqa: B009  binds NULL to every parameter
 
@@ -43,6 +44,7 @@ class Connection:
 
     Attributes:
         message: What `sqlite3_errmsg` would say.
+        peers: The open connections to the same database, this one among them.
         report: Called with what a real node would not survive, or this server does not let through.
     """
 
@@ -54,6 +56,7 @@ class Connection:
         self._authorizer = Authorizer(release)
         self._cache = StatementCache()
         self.message = _NO_ERROR
+        self.peers: set[Connection] = {self}
         self.report: Callable[[HazardKind, str], None] = lambda _kind, _detail: None
         try:
             # Any: the types of apsw's own stubs are not all known to every checker
@@ -71,7 +74,10 @@ class Connection:
         if not readonly:
             self.script("PRAGMA synchronous=OFF")
         raw.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 1)
-        raw.set_wal_hook(_checkpoint)  # in the place of SQLite's own
+        if not self._release.autocheckpoint:
+            raw.set_wal_hook(_checkpoint)  # in the place of SQLite's own
+        self.script("PRAGMA secure_delete=1")
+        raw.create_scalar_function("soundex", soundex, 1, deterministic=True, flags=apsw.SQLITE_INNOCUOUS)
         if self._release.attach == "limited":
             raw.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)
         raw.authorizer = self._authorizer.authorize
@@ -95,7 +101,15 @@ class Connection:
 
     def close(self) -> None:
         """Close without waiting for open cursors; an open transaction is rolled back."""
+        self.peers.discard(self)
         self.raw.close(True)
+
+    @property
+    def others_write(self) -> bool:
+        """Whether the transaction of another connection to this database has written."""
+        return any(
+            other.raw.txn_state() == apsw.SQLITE_TXN_WRITE for other in self.peers if other is not self
+        )
 
     def script(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run SQL for the server's own purposes; returns the rows."""
@@ -137,6 +151,10 @@ class Connection:
             statement = self._look(sql, can_cache=False)
         plain = self._authorizer.compiled and self._authorizer.plain
         self._authorizer.compiled = False
+        if self._authorizer.sets:
+            # a setting holds for what is compiled from here on, which on a node is each text; SQLite expires
+            # what is prepared when the pragma runs, which it may never do, and when an authorizer is set
+            self.raw.authorizer = self._authorizer.authorize
         if statement is None or not plain:
             self._cache.changed()
             return statement
@@ -190,6 +208,12 @@ class Connection:
         self._begin()
         return found != []
 
+    def reset(self, statement: Statement) -> None:
+        """Reset a statement before it is bound; that of one that ended well is what SQLite says last."""
+        if statement.ended:
+            statement.ended = False
+            self.message = _NO_ERROR
+
     def run(self, statement: Statement) -> Rows:
         """Step a statement with the bindings it has now; closing the iterator resets it."""
         return self._run(statement, statement.bindings)
@@ -206,6 +230,7 @@ class Connection:
             self._note_change(statement)
             if row is None:
                 self._look_again(statement)
+                self._end(statement)
                 return
             statement.describe(cursor.get_description())
             yield row
@@ -213,6 +238,7 @@ class Connection:
             for row in cursor:
                 yield row
                 count += 1
+            self._end(statement)
         except apsw.Error as error:
             failure = self._failed(error, told=statement.told)
             self._note_kept(statement, changed)
@@ -237,6 +263,12 @@ class Connection:
             return
         if not self.raw.in_transaction and self.raw.total_changes() > changed:
             self.report(or_fail, statement.sql)
+
+    def _end(self, statement: Statement) -> None:
+        # one that is kept is reset only when it is run again
+        if statement.kept:
+            statement.ended = True
+            self.message = _NO_MORE_ROWS
 
     def _note_change(self, statement: Statement) -> None:
         if self._authorizer.compiled or not statement.plain:
@@ -284,7 +316,9 @@ class Connection:
         if not told:
             self._tell()
         refusal = self._authorizer.verdict.refusal
-        failure = failure_of(error) if refusal is None else SqlFailure(*refusal)
+        failure = failure_of(error)
+        if refusal is not None and refusal[0] != failure.code:  # else in SQLite's words, in VACUUM its own
+            failure = SqlFailure(*refusal)
         self.message = failure.message
         return failure
 

@@ -40,7 +40,7 @@ from dqlitewire.testing.node.errors import Deaf, SqlFailure, Undecodable
 from dqlitewire.testing.node.hazards import Hazard
 from dqlitewire.testing.node.lenient_reader import Params, read_fields
 from dqlitewire.testing.node.row_batches import RowBatches
-from dqlitewire.testing.node.workspace import Workspace
+from dqlitewire.testing.node.workspace import Blocked, Script, Workspace
 
 if TYPE_CHECKING:
     from dqlitewire.testing.node.cluster import Member
@@ -76,8 +76,8 @@ class Dispatcher:
         self._release = engine.generation
         self._deadly_name = False
 
-    def answer(self, request: int, schema: int, body: bytes) -> bytes | RowBatches:
-        """Answer a request.
+    def answer(self, request: int, schema: int, body: bytes) -> bytes | RowBatches | Script:
+        """Answer a request; a script that has to wait is answered by `go_on`.
 
         Raises:
             SqlFailure: The FAILURE to send.
@@ -117,7 +117,7 @@ class Dispatcher:
             raise SqlFailure(*NO_DATABASE)
         if self._deadly_name:
             self.hazard(HazardKind.MEMORY_DATABASE, "")
-            raise SqlFailure(1, f"a statement on this database kills dqlite {self._release.name}")
+            raise SqlFailure(1, f"a statement on this database kills {self._release.title}")
         return self.workspace
 
     def _leader(self, _schema: int, _unused: int) -> bytes:
@@ -143,7 +143,7 @@ class Dispatcher:
             raise Undecodable
         if hazard is not None:
             self.hazard(hazard, name)
-            raise SqlFailure(1, f"a database of this name kills dqlite {self._release.name}")
+            raise SqlFailure(1, f"a database of this name kills {self._release.title}")
         try:
             self._deadly_name = name in IN_MEMORY
             connection = self.engine.store.open(name)
@@ -167,9 +167,24 @@ class Dispatcher:
         workspace = self._need_all(db_id, params)
         return encode_result(*workspace.execute(statement_id, params))
 
-    def _exec_sql(self, _schema: int, db_id: int, sql: str, params: Params) -> bytes:
+    def _exec_sql(self, _schema: int, db_id: int, sql: str, params: Params) -> bytes | Script:
         workspace = self._need_all(db_id, params)
-        return encode_result(*workspace.execute_sql(sql, params))
+        try:
+            return encode_result(*workspace.execute_sql(sql, params))
+        except Blocked as blocked:
+            return blocked.script
+
+    def go_on(self, script: Script) -> bytes | None:
+        """Go on with a script that had to wait; None if it still has to.
+
+        Raises:
+            SqlFailure: The FAILURE to send.
+        """
+        assert self.workspace is not None  # who drops it drops the script
+        try:
+            return encode_result(*self.workspace.go_on(script))
+        except Blocked:
+            return None
 
     def _query(self, _schema: int, db_id: int, statement_id: int, params: Params) -> RowBatches:
         workspace = self._need_all(db_id, params)
@@ -196,7 +211,7 @@ class Dispatcher:
         self._need_leader()
         if node_id == 0 and self._release.aborts_add_zero:
             self.hazard(HazardKind.ADD_ZERO, address)
-            raise SqlFailure(1, f"ADD of id 0 aborts dqlite {self._release.name}")
+            raise SqlFailure(1, f"ADD of id 0 aborts {self._release.title}")
         self.engine.cluster.add(node_id, address)
         return EMPTY
 
@@ -243,7 +258,7 @@ class Dispatcher:
         return EMPTY
 
 
-_HANDLERS: dict[int, Callable[..., bytes | RowBatches]] = {
+_HANDLERS: dict[int, Callable[..., bytes | RowBatches | Script]] = {
     RequestType.LEADER: Dispatcher._leader,
     RequestType.CLIENT: Dispatcher._client,
     RequestType.OPEN: Dispatcher._open,

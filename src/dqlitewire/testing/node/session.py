@@ -22,12 +22,14 @@ from dqlitewire.faults import ConnectionFaults, RequestRecord
 from dqlitewire.faults.delivery import LEADERSHIP_LOST
 from dqlitewire.header import frame_size_at
 from dqlitewire.limits import Limits
+from dqlitewire.servers.refusals import LOCKED
 from dqlitewire.testing.node.answers import EMPTY, encode_failure, encode_rows
 from dqlitewire.testing.node.dispatch import Dispatcher
 from dqlitewire.testing.node.encoders import WrongType
 from dqlitewire.testing.node.errors import Deaf, SqlFailure, Undecodable
 from dqlitewire.testing.node.hazards import HazardKind
 from dqlitewire.testing.node.row_batches import RowBatches
+from dqlitewire.testing.node.workspace import Script
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +41,7 @@ __all__ = ["Session"]
 
 _INPUT_WANTED = 1 << 20  # bytes of requests ahead of the current one
 _INPUT_BUSY = 1 << 24  # the same in the middle of a step: only reading tells that the client has gone
+_LOOK_AGAIN = 0.002  # seconds until a script that has to wait looks whether it still has to
 _LIMITS = Limits(max_message_size=1 << 30)  # what a client may send; a node's buffer ends at twice that
 
 
@@ -78,6 +81,7 @@ class Session:
         self._plain = True  # nothing can happen to the answer, and nothing is to be learned from it
         self._unchecked = False  # a fault has the request answered as another one, or by bytes of its own
         self._batches: RowBatches | None = None
+        self._script: Script | None = None  # it waits until no other connection writes
         self._hungry = True  # the next request is not all there
         self._gone = False
         self._lost = False
@@ -119,6 +123,8 @@ class Session:
             if self._delayed is not None:
                 delayed, self._delayed = self._delayed, None
                 return self._arrived(*delayed)
+            if self._script is not None:
+                return self._go_on(self._script)
             return self._next_rows() if self._batches is not None else self._next_answer()
         finally:
             self.busy = False
@@ -136,6 +142,8 @@ class Session:
         if self._batches is not None:
             self._batches.abandon()
             self._batches, self._cut_short = None, True
+        if self._script is not None:
+            self._script, self._cut_short = None, True
         self._desk.close_database()
 
     def close(self) -> None:
@@ -146,6 +154,7 @@ class Session:
         if self._batches is not None:
             self._batches.abandon()
             self._batches = None
+        self._script = None
         self._desk.close_database()
         self._forget(self)
         self._faults.leave()
@@ -153,11 +162,13 @@ class Session:
     def _interrupted(self) -> bool:
         # called by SQLite in the middle of a statement; true stops it
         self._shared.breathe()
-        if self._gone or self._lost or self._shared.stopping:
-            return True
-        if self.abandoned_at is not None and time.monotonic() > self.abandoned_at:
+        if self._gone or self._lost or self._shared.stopping or self._given_up:
             return True
         return self._batches is not None and self._conversation.interrupted  # only rows can be interrupted
+
+    @property
+    def _given_up(self) -> bool:
+        return self.abandoned_at is not None and time.monotonic() > self.abandoned_at
 
     # ---- answers
 
@@ -182,8 +193,8 @@ class Session:
         kind = HazardKind.BODY_SIZE if words else HazardKind.EMPTY_BODY
         self._desk.hazard(kind, f"{words} words")
         self.closed = True
-        name = self._shared.generation.name
-        return encode_failure(1, f"{kind.value} ({words} words) kills a dqlite {name}")
+        title = self._shared.generation.title
+        return encode_failure(1, f"{kind.value} ({words} words) kills a {title}")
 
     def _incoming(self, event: Incoming) -> bytes:
         faults = self._faults
@@ -231,25 +242,40 @@ class Session:
             self._conversation.abandon()  # a fault of somebody's own leaves it without an answer
         return self._begin_answer(answer)
 
-    def _begin_answer(self, answer: bytes | RowBatches | None) -> bytes:
+    def _begin_answer(self, answer: bytes | RowBatches | Script | None) -> bytes:
         if isinstance(answer, RowBatches):
             self._batches = answer
             return self._next_rows()
+        if isinstance(answer, Script):
+            return self._go_on(answer)
         if answer is not None:
             return self._send_last(answer)
         self._faults.responses.end()
         return b""
 
-    def _close_now(self, reset: bool, answer: bytes | RowBatches | None = None) -> bytes:
+    def _go_on(self, script: Script) -> bytes:
+        self._script = None
+        try:
+            answer = self._desk.go_on(script)
+        except (SqlFailure, WrongType) as error:
+            return self._send_last(self._failure(error, b""))
+        if answer is None and self._given_up:
+            answer = encode_failure(*LOCKED)
+        if answer is None:
+            self._script, self.pause = script, _LOOK_AGAIN
+            return b""
+        return self._send_last(answer)
+
+    def _close_now(self, reset: bool, answer: bytes | RowBatches | Script | None = None) -> bytes:
         if isinstance(answer, RowBatches):
             answer.abandon()
         self.closed, self.reset = True, reset
         return b""
 
-    def _carry_out(self, data: bytes) -> bytes | RowBatches | None:
+    def _carry_out(self, data: bytes) -> bytes | RowBatches | Script | None:
         return self._answer(data[4], data[5], data[8:])
 
-    def _answer(self, request: int, schema: int, body: bytes) -> bytes | RowBatches | None:
+    def _answer(self, request: int, schema: int, body: bytes) -> bytes | RowBatches | Script | None:
         try:
             return self._desk.answer(request, schema, body)
         except Undecodable:
@@ -282,7 +308,7 @@ class Session:
     def _failure(self, error: SqlFailure | WrongType, rows: bytes) -> bytes:
         if isinstance(error, WrongType):
             self._desk.hazard(HazardKind.COLUMN_TYPE, str(error))
-            return encode_failure(1, f"{error} aborts dqlite {self._shared.generation.name}")
+            return encode_failure(1, f"{error} aborts {self._shared.generation.title}")
         if self._lost:
             return self._leadership_lost()
         rows = b"" if self._shared.clean_failures or error.before_rows else rows

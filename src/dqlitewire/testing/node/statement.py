@@ -34,6 +34,7 @@ class Statement:
         plain: It cannot change the schema.
         told: Its hazard was reported already.
         kept: It is run later than it was prepared.
+        ended: It was run to its end, and not reset since.
         bindings: The values of the parameters.
         columns: The names of its columns, as SQLite's own statement has them: from when it was prepared, or
             from when a step found the schema changed. The list is replaced, never changed.
@@ -45,6 +46,7 @@ class Statement:
         "bindings",
         "columns",
         "described",
+        "ended",
         "kept",
         "kinds",
         "offset",
@@ -62,7 +64,7 @@ class Statement:
         self.offset = offset
         self.parameters = parameters
         self.readonly = readonly
-        self.plain = self.told = self.kept = False
+        self.plain = self.told = self.kept = self.ended = False
         self.bindings: list[Any] = [None] * parameters
         self.described: Description | None = None
         self.describe(described)
@@ -79,7 +81,7 @@ class Statement:
         other = Statement.__new__(Statement)
         other.sql, other.offset, other.parameters = self.sql, self.offset, self.parameters
         other.readonly, other.plain = self.readonly, self.plain
-        other.told = other.kept = False
+        other.told = other.kept = other.ended = False
         other.bindings = [None] * self.parameters
         other.described, other.columns, other.kinds = self.described, self.columns, self.kinds
         return other

@@ -64,6 +64,7 @@ class Store:
         self._files = {name: os.path.abspath(path) for name, path in (files or {}).items()}
         self._readonly = readonly
         self._keepers: dict[str, Connection] = {}
+        self._open: dict[str, set[Connection]] = {}
         self._mains: dict[str, BinaryIO] = {}  # database files that were dumped
         os.makedirs(self.folder, exist_ok=True)
 
@@ -89,7 +90,10 @@ class Store:
                 keeper.close()
                 raise
             self._keepers[name] = keeper
-        return self._connect(name)
+        connection = self._connect(name)
+        connection.peers = self._open.setdefault(name, set())
+        connection.peers.add(connection)
+        return connection
 
     def dump(self, name: str) -> tuple[bytes, bytes] | None:
         """Read main file and WAL; None for a name that was never opened.

@@ -16,7 +16,7 @@ from typing import Any
 
 from dqlitewire.constants import RequestType
 from dqlitewire.servers.hazards import HazardKind
-from dqlitewire.servers.refusals import EMPTY_STATEMENT, NO_STATEMENT, STATEMENT_TAIL
+from dqlitewire.servers.refusals import EMPTY_STATEMENT, LOCKED, NO_STATEMENT, STATEMENT_TAIL
 from dqlitewire.servers.releases import Release
 from dqlitewire.servers.sql_hazards import PRAGMAS, SqlHazard, text_hazards
 from dqlitewire.sql.survey import survey
@@ -26,7 +26,7 @@ from dqlitewire.testing.node.lenient_reader import Params
 from dqlitewire.testing.node.row_batches import RowBatches
 from dqlitewire.testing.node.statement import Statement
 
-__all__ = ["Workspace"]
+__all__ = ["Blocked", "Script", "Workspace"]
 
 _ROWS_IN_QUERY = 100, "rows yielded when none expected for EXEC request"
 _NO_VALUES = Params(b"", 0, 0)
@@ -35,6 +35,37 @@ _NO_VALUES = Params(b"", 0, 0)
 _TOLD_HERE = frozenset({HazardKind.OLD_PRAGMA, HazardKind.RAW_WRITE})
 
 Report = Callable[[HazardKind, str], None]
+
+
+class Script:
+    """A text of statements that is being executed.
+
+    Attributes:
+        sql: The text.
+        at: The characters of it that are done.
+        values: What is left of the parameters, `count` of them.
+        blocked: The statement that waits until no other connection writes.
+    """
+
+    __slots__ = ("at", "blocked", "count", "sql", "values")
+
+    def __init__(self, sql: str, params: Params) -> None:
+        self.sql = sql
+        self.at = 0
+        self.values, self.count = params.values(), params.count
+        self.blocked: Statement | None = None
+
+
+class Blocked(Exception):
+    """A script has to wait until no other connection writes.
+
+    Attributes:
+        script: How far it is.
+    """
+
+    def __init__(self, script: Script) -> None:
+        super().__init__(script)
+        self.script = script
 
 
 class Workspace:
@@ -84,35 +115,50 @@ class Workspace:
         """Run a prepared statement that yields no row."""
         statement = self._find(statement_id)
         self._refuse_deadly(statement, RequestType.EXEC)
+        self._take_turn(statement)
         self._bind(statement, params.values(), params.count, RequestType.EXEC)
         self._step(statement, self._release.rows_in_exec)
         self._clear_bindings(statement)
         return self._connection.result
 
     def execute_sql(self, sql: str, params: Params) -> tuple[int, int]:
-        """Run every statement of a text; the result is that of the last one."""
+        """Run every statement of a text; the result is that of the last one.
+
+        Raises:
+            Blocked: One behind the first has to wait; `go_on` with the script of the exception goes on.
+        """
+        return self.go_on(Script(sql, params))
+
+    def go_on(self, script: Script) -> tuple[int, int]:
+        """Run what is left of a text."""
         release = self._release
-        values, count = params.values(), params.count
-        at = 0
-        while at < len(sql) or not at:
-            statement = self._compiled(sql, at)
+        sql = script.sql
+        while script.at < len(sql) or not script.at:
+            statement = script.blocked or self._compiled(sql, script.at)
             if statement is None:
-                known = release.blank_tail_result if at else release.empty_text_result
+                known = release.blank_tail_result if script.at else release.empty_text_result
                 return self._connection.result if known else (0, 0)
+            if script.at and self._waits(statement):
+                # it is queued without the time limit of the first one, of which nothing is left to wait
+                script.blocked = statement
+                raise Blocked(script)
+            script.blocked = None
             self._refuse_deadly(statement, RequestType.EXEC_SQL)
-            taken = self._bind(statement, values, count, RequestType.EXEC_SQL)
+            self._take_turn(statement)
+            taken = self._bind(statement, script.values, script.count, RequestType.EXEC_SQL)
             if release.takes_in_turn:
-                count -= taken
+                script.count -= taken
             else:
-                values, count = _NO_VALUES.values(), 0
+                script.values, script.count = _NO_VALUES.values(), 0
             self._step(statement, release.rows_in_exec_sql)
-            at += len(statement.sql)
+            script.at += len(statement.sql)
         return self._connection.result
 
     def query(self, statement_id: int, params: Params) -> RowBatches:
         """Run a prepared statement for its rows."""
         statement = self._find(statement_id)
         self._refuse_deadly(statement, RequestType.QUERY)
+        self._take_turn(statement)
         self._bind(statement, params.values(), params.count, RequestType.QUERY)
         try:
             return self._rows(statement, masked=False)
@@ -123,6 +169,7 @@ class Workspace:
         """Run the one statement of a text for its rows."""
         statement = self._prepare_one(sql, with_tail=False)
         self._refuse_deadly(statement, RequestType.QUERY_SQL)
+        self._take_turn(statement, masked=self._release.masks_query_sql)
         self._bind(statement, params.values(), params.count, RequestType.QUERY_SQL)
         return self._rows(statement, masked=self._release.masks_query_sql)
 
@@ -144,6 +191,17 @@ class Workspace:
             raise SqlFailure(*STATEMENT_TAIL)
         return statement
 
+    def _waits(self, statement: Statement) -> bool:
+        # dqlite 1.18.7 src/leader.c: exec_tick lets one connection write at a time, and asks
+        # sqlite3_stmt_readonly whether a statement may write, not whether it will
+        return self._release.queues_writes and not statement.readonly and self._connection.others_write
+
+    def _take_turn(self, statement: Statement, *, masked: bool = False) -> None:
+        # what would have to wait fails at once, and QUERY_SQL takes any failure until here for that of the
+        # tail (src/gateway.c: handle_query_sql_done_cb)
+        if self._waits(statement):
+            raise SqlFailure(*(STATEMENT_TAIL if masked else LOCKED))
+
     def _clear_bindings(self, statement: Statement) -> None:
         if not self._release.keeps_bindings:
             statement.bindings = [None] * statement.parameters
@@ -151,6 +209,7 @@ class Workspace:
     def _bind(self, statement: Statement, values: Iterator[Any], count: int, request: RequestType) -> int:
         release = self._release
         wanted = statement.parameters
+        self._connection.reset(statement)
         if release.takes_in_turn:
             statement.bindings = [None] * wanted
             if count > wanted and request in release.too_many:
@@ -161,6 +220,7 @@ class Workspace:
             while index < count:
                 value = next(values)
                 if index >= wanted:
+                    self._connection.message = "column index out of range"  # sqlite3_bind's
                     raise SqlFailure(*release.too_many[request])
                 statement.bindings[index] = value
                 index += 1
@@ -193,7 +253,7 @@ class Workspace:
             if row in PRAGMAS["optimize"] and not self._connection.has_to_analyze():
                 continue
             self._report(row.kind, statement.sql)
-            raise SqlFailure(1, f"this statement kills dqlite {self._release.name}")
+            raise SqlFailure(1, f"this statement kills {self._release.title}")
 
     def _step(self, statement: Statement, when_row: tuple[int, str]) -> None:
         self._refuse_returning(statement, when_row)
@@ -219,7 +279,7 @@ class Workspace:
         elif not release.runs_writes_in_query:
             if silent:
                 raise SqlFailure(1, self._connection.message)
-            self._refuse_returning(statement, (1, f"RETURNING aborts dqlite {release.name}"))
+            self._refuse_returning(statement, (1, f"RETURNING aborts {release.title}"))
         elif not release.returning:
             self._step(statement, _ROWS_IN_QUERY)
             return RowBatches(statement, _no_rows())
@@ -237,12 +297,11 @@ def _no_rows() -> Rows:
 
 
 def _queued(rows: Rows, masked: bool) -> Rows:
-    # a write waits for its turn before it begins (dqlite 1.18.6 src/leader.c: leader_exec), and QUERY_SQL
-    # takes any failure until then for that of the tail (src/gateway.c: handle_query_sql_done_cb)
+    # a lock that no connection of this server holds: another process's, on a file that is served where it is
     try:
         yield from rows
     except SqlFailure as error:
-        if error.code & 0xFF != 5:
+        if (error.code, error.message) != LOCKED:
             raise
         failure = SqlFailure(*STATEMENT_TAIL) if masked else error
         failure.before_rows = True
