@@ -87,7 +87,7 @@ def test_caution_has_its_cases() -> None:
 def played(server: DqliteServer, row: Row, number: int) -> set[HazardKind]:
     """Take a step on the embedded server and look around; return the hazards that it recorded."""
     before = len(server.hazards)
-    database = f"played{number}"
+    database = f"{number:04}"  # as long as the survey's
     pattern = row.open_name.replace("{db}", database).replace("{scratch}", SCRATCH)
     with RawConnection(server.address) as client:
         try:
