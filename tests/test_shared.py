@@ -67,7 +67,7 @@ KNOWN = {
     "servers/sql_hazards.py: _HEAP_LIMIT": CONSTANT,
     "servers/sql_hazards.py: _RETURNING": CONSTANT,
     "servers/sql_hazards.py: _RETURNING_BY_EXEC": CONSTANT,
-    "servers/releases.py: _COWSQL": CONSTANT,
+    "servers/releases.py: _COWSQL": "cannot be changed",
     "servers/releases.py: _REFUSED_BY_AUTHORIZER": CONSTANT,
     "servers/releases.py: _REFUSED_BY_VFS": CONSTANT,
     "servers/releases.py: _V1_11": "cannot be changed",

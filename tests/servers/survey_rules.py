@@ -66,9 +66,7 @@ def refusal(row: Row, generation: Generation) -> Hazard:
 CAUTIOUS: list[tuple[str, Callable[[Row], bool]]] = [
     (
         "ATTACH and VACUUM INTO: the harm comes with the next statement, or with another name",
-        lambda row: row.sql.startswith(("ATTACH", "VACUUM"))
-        and (row.server == "1.11.1" or "||" in row.sql),
-    ),
+        lambda row: row.sql.startswith(("ATTACH", "VACUUM")) and (row.server == "1.11.1" or "||" in row.sql),
     ),
     (
         "fts3_tokenizer: the address is used by a later statement",
