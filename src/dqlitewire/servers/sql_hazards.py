@@ -38,13 +38,19 @@ _RUNS = _EXECS | _QUERIES
 _COMPILES = _RUNS | {RequestType.PREPARE}
 
 
+_LONGEST_NUMBER = 20  # digits; of a longer one only that it is large is of use
+
+
 def _number(value: str) -> int:
-    digits = value[:1] if value[:1] in "+-" else ""
-    for character in value[len(digits) :]:
-        if not character.isdigit():
+    sign = -1 if value[:1] == "-" else 1
+    value = value.lstrip("+-")
+    is_hex = value[:2] == "0x"
+    digits = ""
+    for character in value[2 if is_hex else 0 :][:_LONGEST_NUMBER]:
+        if character not in ("0123456789abcdef" if is_hex else "0123456789"):
             break
         digits += character
-    return int(digits) if digits.strip("+-") else 0
+    return sign * int(digits or "0", 16 if is_hex else 10)
 
 
 def _never(_value: str) -> bool:
