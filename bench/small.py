@@ -82,10 +82,12 @@ SMALL = {
         lambda name, flags, vfs: text(name) + u64(flags) + text(vfs),
         is_request=True,
     ),
+    "EMPTY": Small("EmptyResponse", frames.EMPTY, (), lambda _: (), lambda: u64(0)),
 }
 
 # Calls with the arguments spelled out, as people write them: `*fields` costs more.
 BUILD_AND_ENCODE: dict[int, Callable[[Any, list[Values]], list[bytes]]] = {
+    0: lambda message, values: [message().encode() for _ in values],
     1: lambda message, values: [message(a).encode() for (a,) in values],
     2: lambda message, values: [message(a, b).encode() for a, b in values],
     3: lambda message, values: [message(a, b, c).encode() for a, b, c in values],

@@ -152,7 +152,8 @@ def _works() -> Iterator[tuple[str, str, Callable[[Settings], Result]]]:
         yield f"params {count}", "call", partial(_again, partial(small.params, count=count))
     for name in small.SMALL:
         yield f"encode {name}", "call", partial(_again, partial(small.encode, name=name))
-        yield f"decode {name}", "call", partial(_again, partial(small.decode, name=name))
+        if small.SMALL[name].fields:  # decoding is measured with a field read
+            yield f"decode {name}", "call", partial(_again, partial(small.decode, name=name))
     yield "feed RESULT", "call", partial(_again, partial(small.feed, name="RESULT"))
     for shape in (frames.ITF3, frames.MIX10):
         yield f"write {shape.name}", "cell", partial(_again, partial(rows.write, shape=shape, count=1000))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests import profiles  # noqa: F401  (loads the Hypothesis profile)
@@ -20,6 +22,11 @@ from tests.real.moved import (  # noqa: F401  (hooks, too)
     pytest_runtest_makereport,
     pytest_terminal_summary,
 )
+from tests.real.raw import RawConnection
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dqlitewire.testing import DqliteServer
 
 NODE_FIXTURES = {"real_node", "real_nodes", "old_node", "new_node", "own_node", "real_cluster"}
 
@@ -28,3 +35,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if NODE_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.real)
+
+
+@pytest.fixture
+def client(server: DqliteServer) -> Iterator[RawConnection]:
+    """A connection to the fixture `server` of the test, on which its database "main" is open."""
+    with RawConnection(server.address) as client:
+        client.open("main")
+        yield client

@@ -21,8 +21,10 @@ from dqlitewire import DecodeError, decode_message
 from dqlitewire.explain import Span, explain
 from dqlitewire.limits import DEFAULT_OPTIONS
 from dqlitewire.messages import ExecRequest, RowsResponse
-from dqlitewire.rows import shapes, tiers, write, write_params
+from dqlitewire.rows import params as rows_params
+from dqlitewire.rows import shapes, tiers, write
 from dqlitewire.rows.count import count_rows
+from dqlitewire.rows.params import pack_params
 from dqlitewire.rows.read import read_rows_plainly
 from dqlitewire.testing.node.encoders import BOOLEAN, PLAIN, TIME, WrongType, encoder_for
 from dqlitewire.testing.node.errors import BadValue
@@ -35,7 +37,6 @@ from dqlitewire.tuples import (
     encode_params_tuple,
     encode_row_header,
     encode_row_values,
-    pack_params,
 )
 from dqlitewire.types import decode_value, encode_value
 from dqlitewire.values import BLOB, KIND_OF, TEXT, Kind
@@ -215,15 +216,15 @@ def check_params_are_written(kind: Kind, row: list[Any], schema: int, data: byte
     assert encode_params_tuple(row, schema) == data
     assert pack_params(row, schema, DEFAULT_OPTIONS, "") == data
     message = ExecRequest(0, 0, row, schema=schema)
-    known = write_params.params_shapes, write_params.chunk_shapes
+    known = rows_params.params_shapes, rows_params.chunk_shapes
     try:
         for heat in (checks.UNLIMITED, 1):
-            write_params.params_shapes = heated(heat), heated(heat)
-            write_params.chunk_shapes = heated(heat)
+            rows_params.params_shapes = heated(heat), heated(heat)
+            rows_params.chunk_shapes = heated(heat)
             for _ in range(2):
-                assert write_params.write_params(message, schema, DEFAULT_OPTIONS) == data
+                assert rows_params.write_params(message, schema, DEFAULT_OPTIONS) == data
     finally:
-        write_params.params_shapes, write_params.chunk_shapes = known
+        rows_params.params_shapes, rows_params.chunk_shapes = known
 
 
 def refused(call: Any) -> bool:

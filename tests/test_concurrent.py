@@ -270,7 +270,7 @@ def test_running_out_of_memory_is_an_interrupt_like_any_other(
     def no_memory(*_: Any) -> Any:
         raise MemoryError
 
-    monkeypatch.setattr(buffer_module.Frames, "_take", no_memory)
+    monkeypatch.setattr(buffer_module.FrameBuffer, "_take", no_memory)
     with pytest.raises(MemoryError):
         getattr(decoder, call)()
     monkeypatch.undo()

@@ -25,7 +25,8 @@ from dqlitewire.declare.fields import text, u64
 from dqlitewire.explain import explain
 from dqlitewire.messages import ExecRequest, RowsResponse
 from dqlitewire.messages.base import Request
-from dqlitewire.rows import compiled_writers, write, write_params
+from dqlitewire.rows import compiled_writers, write
+from dqlitewire.rows import params as rows_params
 from dqlitewire.rows import shapes as writers
 from dqlitewire.rows import tiers as rows
 from dqlitewire.sql import normalise as normal
@@ -77,19 +78,22 @@ KNOWN = {
     "testing/node/workspace.py: _NO_VALUES": CONSTANT,
     "dial/probing.py: LIMITS": CONSTANT,
     "dial/sockets.py: PLAIN": CONSTANT,
+    "messages/by_hand.py: write_rows": FIRST_USE,
     "rows/write.py: favourites": CACHE,
     "rows/write.py: row_shapes": CACHE,
     "declare/declared.py: cls.__init__": FIRST_USE,
     "declare/declared.py: cls._frame": FIRST_USE,
     "declare/declared.py: cls.encode": FIRST_USE,
+    "faults/fault.py: cls.__doc__": "set while the class is made",
+    "testing/settings.py: cls.__doc__": "set while the class is made",
     "generated.py: _loaders": "single steps of a dict; iterated as a copy, made in one step",
     "rows/tiers.py: tiers": "caches and credit; a full set of readers is replaced, not cleared",
     "traffic/failures.py: _OTHER_INFO": CONSTANT,
+    "traffic/sources/formats.py: FOREIGN": CONSTANT,
     "traffic/sources/formats.py: FORMATS": CONSTANT,
-    "traffic/sources/formats.py: STRANGERS": CONSTANT,
     "values.py: KINDS": CONSTANT,
-    "rows/write_params.py: chunk_shapes": CACHE,
-    "rows/write_params.py: params_shapes": CACHE,
+    "rows/params.py: chunk_shapes": CACHE,
+    "rows/params.py: params_shapes": CACHE,
 }
 KNOWN_OF_CLASSES = {
     "_STEPS": CONSTANT,
@@ -238,8 +242,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> list[Cache[Any, Any]]:
     monkeypatch.setattr(rows, "tiers", checks.hot())
     caches = list(rows.tiers.cold)
     shapes = [writers.Shapes(heat=1) for _ in range(4)]
-    monkeypatch.setattr(write_params, "params_shapes", tuple(shapes[:2]))
-    monkeypatch.setattr(write_params, "chunk_shapes", shapes[2])
+    monkeypatch.setattr(rows_params, "params_shapes", tuple(shapes[:2]))
+    monkeypatch.setattr(rows_params, "chunk_shapes", shapes[2])
     monkeypatch.setattr(write, "row_shapes", shapes[3])
     monkeypatch.setattr(write, "favourites", Cache(2, 1 << 20))
     for one in shapes:
@@ -408,7 +412,7 @@ def test_writers_are_bought_with_uses(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(
             compiled_writers, name, lambda *given, make=make: made.append(given) or make(*given)
         )
-    monkeypatch.setattr(write_params, "params_shapes", (writers.Shapes(), writers.Shapes()))
+    monkeypatch.setattr(rows_params, "params_shapes", (writers.Shapes(), writers.Shapes()))
     monkeypatch.setattr(write, "row_shapes", writers.Shapes())
     kinds = [1, 0.5, "x", b"x", None, True]
     for count, build in (

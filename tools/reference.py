@@ -115,10 +115,10 @@ def _servers(since: Generation, before: Generation | None) -> str:
 def failures() -> str:
     """Return the rules by which failures are explained as Markdown, in the order in which they are tried."""
     lines = [
-        (", ".join(map(str, codes)), part and f"{part!r}", meaning, retry.value, outcome.value)
-        for codes, part, meaning, retry, outcome, _ in RULES
+        (", ".join(map(str, codes)), part and f"{part!r}", meaning, retry.value, stage.value)
+        for codes, part, meaning, retry, stage in RULES
     ]
-    return _markdown(("code", "message has", "meaning", "send again", "outcome of a write"), lines)
+    return _markdown(("code", "message has", "meaning", "send again", "how far it came"), lines)
 
 
 def releases() -> str:

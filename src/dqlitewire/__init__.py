@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from . import constants, messages, tuples, types
+from sys import modules as _loaded
+
+from . import constants, messages
 from .buffer import ReadBuffer, WriteBuffer
 from .codec import MessageDecoder, MessageEncoder, decode_message, encode_message
 from .constants import *  # noqa: F403
@@ -17,13 +19,27 @@ from .exceptions import (
     ServerFailure,
     StreamError,
 )
+from .later import attributes_of as _attributes_of
 from .limits import MAX_ADDRESS_SIZE, MAX_NODE_COUNT, Limits
-from .log import attach_null_handler as _attach_null_handler
 from .messages.base import Header, Message
 from .messages.responses import NodeInfo, sanitize_for_log, sanitize_server_text
-from .truncate import DEFAULT_MAX_RAW_MESSAGE, cap_raw_message
-from .tuples import RowMarker
-from .types import WireInput, WireValue
+from .values import WireValue
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from . import tuples, types
+    from .truncate import DEFAULT_MAX_RAW_MESSAGE, cap_raw_message
+    from .tuples import RowMarker
+    from .types import WireInput
+
+__getattr__, __dir__ = _attributes_of(
+    __name__,
+    {
+        "dqlitewire.truncate": ("DEFAULT_MAX_RAW_MESSAGE", "cap_raw_message"),
+        "dqlitewire.tuples": ("RowMarker",),
+        "dqlitewire.types": ("WireInput",),
+    },
+)
 
 __version__ = "0.8.100"  # satisfies the pins of the published clients 0.8.0; pip keeps it
 
@@ -63,4 +79,7 @@ __all__ = [
 ]
 __all__ += constants.__all__
 
-_attach_null_handler()
+if "logging" in _loaded:  # else `log` does it with the first record
+    from .log import attach_null_handler as _attach_null_handler
+
+    _attach_null_handler()

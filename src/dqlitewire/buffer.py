@@ -15,8 +15,8 @@ for each frame. Taking the next frame instead of asking again forgets that answe
     skip_message() -> False, _skip = 900   feed(900 bytes)   _skipped = True   skip_message() -> True
 
 Single owner and poison. Every method that changes something is `guarded`, as those of the decoder are
-(`guard.py`): one thread at a time, and an object whose stream has lost its meaning, through an error in the
-middle of a frame or an interrupt inside a method, raises `PoisonedError` until `reset()`. Nothing here
+(`guard.py`): one thread at a time, and an object whose stream cannot be followed further, after an error in
+the middle of a frame or an interrupt inside a method, raises `PoisonedError` until `reset()`. Nothing here
 catches `BaseException`: a method raises before it has changed anything.
 """
 
@@ -26,7 +26,7 @@ from .checks import checked_number, whole_bytes
 from .constants import HEADER_SIZE
 from .exceptions import DecodeError
 from .guard import Guarded, guarded, resetting
-from .header import frame_size_at
+from .header import HEADER, frame_size_at
 from .limits import DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_OPTIONS, MAX_MESSAGE_SIZE_CEILING, Options
 from .scalars import PADS, U32
 from .text import kind_of
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 __all__ = ["ReadBuffer", "WriteBuffer"]
 
 _words = U32.unpack_from
-_FEW = 4096
+_SMALL = 4096  # bytes of a frame that is copied twice rather than through a view
 
 
-class Frames(Guarded):
+class FrameBuffer(Guarded):
     """Bytes waiting to be taken as frames: what buffer and decoder share."""
 
     __slots__ = ("_data", "_options", "_skip", "_skipped")
@@ -91,7 +91,7 @@ class Frames(Guarded):
             data: the bytes, cut anywhere; none add nothing, and do not end the stream.
 
         Raises:
-            PoisonedError: an earlier error left the stream without meaning.
+            PoisonedError: an earlier error has ended the use of the stream.
         """
         if self._skip:
             self._swallow(whole_bytes(data))
@@ -124,7 +124,8 @@ class Frames(Guarded):
     def _header(self) -> tuple[int, int, int] | None:
         if not self._size():
             return None
-        return int.from_bytes(self._data[:4], "little"), self._data[4], self._data[5]
+        words, code, schema, _ = HEADER.unpack_from(self._data)
+        return words, code, schema
 
     def _complete(self) -> int:
         """Return the size of the next frame, 0 while it is incomplete."""
@@ -145,7 +146,7 @@ class Frames(Guarded):
     def _take(self, size: int) -> bytes:
         data = self._data
         # Two copies of a few bytes are quicker than a view of them and one copy.
-        taken = bytes(data[:size]) if size <= _FEW else b"".join((memoryview(data)[:size],))
+        taken = bytes(data[:size]) if size <= _SMALL else b"".join((memoryview(data)[:size],))
         del data[:size]
         self._skipped = False  # behind the skipped frame another is gone: the answer would be about that one
         return taken
@@ -165,7 +166,7 @@ class Frames(Guarded):
         return self._skip == 0
 
 
-class ReadBuffer(Frames):
+class ReadBuffer(FrameBuffer):
     """Reassemble frames from bytes in chunks of any size; owned by one thread or task at a time.
 
     Args:
@@ -204,18 +205,30 @@ class ReadBuffer(Frames):
 
     @guarded
     def read_bytes(self, n: int) -> bytes | None:
-        """Take exactly `n` bytes; None while there are fewer."""
+        """Take bytes, whatever they are; None while there are fewer.
+
+        Args:
+            n: how many.
+        """
         n = checked_number("n", n, 0)
         return self._take(n) if len(self._data) >= n else None
 
     @guarded
     def peek_bytes(self, n: int) -> bytes | None:
-        """Return the next `n` bytes and leave them; None while there are fewer."""
+        """Return the next bytes and leave them; None while there are fewer.
+
+        Args:
+            n: how many.
+        """
         n = checked_number("n", n, 0)
         return bytes(self._data[:n]) if len(self._data) >= n else None
 
     def poison(self, error: BaseException) -> None:
-        """Refuse further use because of an error; the first one given stays."""
+        """Refuse further use until `reset`.
+
+        Args:
+            error: the reason, which each later `PoisonedError` names; the first one given stays.
+        """
         if not isinstance(error, BaseException):
             raise TypeError(f"got {kind_of(error)}, an exception is needed")
         self._break(error)
@@ -242,15 +255,23 @@ class WriteBuffer(Guarded):
 
     @guarded
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Append bytes."""
+        """Append bytes.
+
+        Args:
+            data: the bytes.
+        """
         try:
-            self._data.__iadd__(data)  # as in `Frames.feed`
+            self._data.__iadd__(data)  # as in `FrameBuffer.feed`
         except TypeError:
             self._data += whole_bytes(data)
 
     @guarded
     def write_padded(self, data: bytes | bytearray | memoryview) -> None:
-        """Append bytes and zeros up to a whole word of their own length."""
+        """Append bytes, and zeros up to a whole word.
+
+        Args:
+            data: the bytes; the words are counted from the first of them.
+        """
         data = whole_bytes(data)
         self._data += data + PADS[len(data) & 7]
 

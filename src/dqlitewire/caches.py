@@ -1,4 +1,4 @@
-"""What all threads of a process share: caches, and the credit that generated code is bought with.
+"""What all threads of a process share: bounded caches, and the credit that bounds how much code is generated.
 
 Any number of threads use these without a lock, on free-threaded builds too, because each method does one step
 of a dict or list that the interpreter does whole (`get`, setting an item, `pop`, `clear`, `append`), and
@@ -57,25 +57,30 @@ class Cache(Generic[K, V]):
 
 
 class Credit:
-    """How much code may still be generated, so that ever new shapes cost little more than none would.
+    """How many functions may still be generated; earned by work that is done without generated code.
 
-    A compilation is paid with the work of `price` rows or values done without it. What one thread takes no
-    other can take; of work that two threads report at once, one report may be lost or counted twice.
+    A peer that sends ever new shapes would otherwise have a function generated for each, which costs as much
+    as handling hundreds of rows. A credit that one thread takes no other can take; of work that two threads
+    report at once, one report may be lost or counted twice.
+
+    Args:
+        most: credits at the beginning, and the most that is saved.
+        price: the work, in rows or values, that earns one credit.
     """
 
     def __init__(self, most: int, price: int) -> None:
         self.most = most
         self.price = price
-        self._coins: list[None] = [None] * most
+        self._credits: list[None] = [None] * most  # a list, since `pop` is one step and `-= 1` is not
         self._work = 0
 
     def __len__(self) -> int:
-        return len(self._coins)
+        return len(self._credits)
 
     def spend(self) -> bool:
-        """Take one, if there is one."""
+        """Take one credit; False if there is none."""
         try:
-            self._coins.pop()
+            self._credits.pop()
         except IndexError:
             return False
         return True
@@ -85,5 +90,5 @@ class Credit:
         work += self._work
         if work >= self.price:
             earned, work = divmod(work, self.price)
-            self._coins += [None] * min(earned, self.most - len(self._coins))
+            self._credits += [None] * min(earned, self.most - len(self._credits))
         self._work = work

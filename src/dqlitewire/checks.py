@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     BytesLike = bytes | bytearray | memoryview
 
 __all__ = [
+    "VERSIONS",
     "OptionError",
     "check_version",
     "checked_integer",
@@ -34,6 +35,7 @@ __all__ = [
     "checked_text",
     "checked_text_errors",
     "choice_of",
+    "is_mapped_file",
     "is_sequence",
     "readable",
     "whole_bytes",
@@ -41,7 +43,7 @@ __all__ = [
 
 
 class OptionError(DecodeError, ValueError):
-    """A keyword that chooses what does not exist: the caller's mistake, told before any byte is looked at."""
+    """A keyword with a value that is none of its choices; raised before any byte is read."""
 
 
 # ---- keywords
@@ -85,8 +87,11 @@ def checked_text_errors(value: object, name: str = "text_errors") -> str:
     return handler
 
 
+VERSIONS = (PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY)  # of the protocol, as a handshake names them
+
+
 def check_version(version: object) -> None:
-    if choice_of(version, (PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY)) is None:
+    if choice_of(version, VERSIONS) is None:
         raise HandshakeError(f"version {shown(version)}, allowed 1 and {PROTOCOL_VERSION_LEGACY:#x}")
 
 
@@ -162,12 +167,13 @@ def is_sequence(kind: type[Any]) -> bool:
     """Tell whether objects of a class are taken for values in an order."""
     if kind is list or kind is tuple:
         return True
-    if issubclass(kind, _NO_SEQUENCES) or _is_mapped_file(kind):
+    if issubclass(kind, _NO_SEQUENCES) or is_mapped_file(kind):
         return False
     return getattr(kind, "__iter__" if hasattr(kind, "__iter__") else "__getitem__", None) is not None
 
 
-def _is_mapped_file(kind: type[Any]) -> bool:
+def is_mapped_file(kind: type[Any]) -> bool:
+    """Tell whether objects of a class are mapped files, which hold bytes and are no sequence of values."""
     loaded: Any = modules.get("mmap")  # not imported here: it is a shared library of its own
     return loaded is not None and issubclass(kind, loaded.mmap)
 

@@ -162,7 +162,7 @@ class MessageEncoder:
         limits: the other caps.
 
     Raises:
-        HandshakeError: a version nobody speaks.
+        HandshakeError: an unknown version.
         ValueError: a cap out of range.
     """
 
@@ -185,11 +185,14 @@ class MessageEncoder:
     def encode(self, message: Message) -> bytes:
         """Encode a message, header included.
 
+        Args:
+            message: any message, of the protocol or of a class of your own.
+
         Raises:
             EncodeError: a field that cannot be encoded, or a frame above the cap.
         """
         return encoded(message, self._options)
 
     def encode_handshake(self) -> bytes:
-        """Encode the word that a client sends first; no server answers it."""
+        """Encode the handshake: the version in one word, which a client sends first and no server answers."""
         return self._version.to_bytes(8, "little")

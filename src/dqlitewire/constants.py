@@ -214,10 +214,18 @@ NO_TRANSACTION_MESSAGE_SUBSTRINGS = ("no transaction is active",)
 
 
 def is_dqlite_namespace_code(code: int) -> bool:
-    """Tell whether a failure code is one of dqlite's own rather than SQLite's."""
+    """Tell whether a code is one of dqlite's own rather than SQLite's.
+
+    Args:
+        code: of a FAILURE.
+    """
     return 1000 <= code < 1024
 
 
 def primary_sqlite_code(code: int) -> int:
-    """Return the primary code of an extended SQLite code; dqlite's own codes come back unchanged."""
+    """Return the primary code of an extended SQLite code.
+
+    Args:
+        code: of a FAILURE; one of dqlite's own comes back unchanged.
+    """
     return code if is_dqlite_namespace_code(code) else code & SQLITE_PRIMARY_CODE_MASK

@@ -1,8 +1,7 @@
-"""Decode the stream of one direction: frames in order, with the handshake before them and row streams among
-them.
+"""Decode the stream of one direction: the handshake, frames in order, and the row streams among them.
 
-A decoder is the framing of `buffer.Frames` and two more pieces of state: `_version`, which is None until the
-handshake of a stream of requests was taken, and `_run`, which is there while a row stream is open.
+A decoder is a `buffer.FrameBuffer` with two more pieces of state: `_version`, which is None until the
+handshake of a stream of requests was taken, and `_row_stream`, which is None unless a row stream is open.
 
     requests    handshake (8 bytes) | frame | frame | ...
     responses   frame | ROWS part | ROWS part | ROWS done | frame | ...
@@ -10,18 +9,16 @@ handshake of a stream of requests was taken, and `_run`, which is there while a 
                 decode  decode      decode_continuation     decode
 
 A row stream ends with a ROWS frame marked DONE, with an EMPTY (the query was interrupted) or with a FAILURE
-(it failed midway). Which method may be called in which state is asked in one place, `_check_ready`.
+(it failed midway).
 
-A frame is taken from the buffer before it is read, and `_run` is assigned after everything that can fail. So
-whatever is raised in between leaves a stream of which a frame is lost: there the decoder is poisoned (the two
-`except BaseException`), and nowhere else.
+A frame is taken from the buffer before it is read, and `_row_stream` is assigned after everything that can
+fail. So whatever is raised in between leaves a stream of which a frame is lost: there the decoder is poisoned
+(the two `except BaseException`), and nowhere else.
 """
 
 from __future__ import annotations
 
-from struct import Struct
-
-from .buffer import Frames
+from .buffer import FrameBuffer
 from .checks import check_version
 from .constants import (
     DEFAULT_MAX_CONTINUATION_FRAMES,
@@ -38,6 +35,7 @@ from .messages.base import Message
 from .messages.responses import EmptyResponse, FailureResponse, RowsResponse
 from .rows.read import row_less_part_is_final
 from .rows.tiers import PADDING
+from .scalars import U32
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,11 +44,11 @@ if TYPE_CHECKING:
 __all__ = ["MessageDecoder"]
 
 _ROWS = int(ResponseType.ROWS)
-_WORDS = Struct("<I").unpack_from
+_WORDS = U32.unpack_from
 
 
-class _Run:
-    """A row stream that has begun: what its next frame is held against."""
+class _RowStream:
+    """A row stream that is open: its column names, and the frames and rows that have come."""
 
     __slots__ = ("frames", "names", "rows")
 
@@ -60,7 +58,7 @@ class _Run:
         self.rows = rows
 
 
-class MessageDecoder(Frames):
+class MessageDecoder(FrameBuffer):
     """Decode a stream of one direction; owned by one thread or task at a time.
 
     A ROWS answer whose frame ends with the PART marker opens a row stream: its other frames are read with
@@ -80,12 +78,12 @@ class MessageDecoder(Frames):
         limits: the other caps.
 
     Raises:
-        HandshakeError: a version nobody speaks.
+        HandshakeError: an unknown version.
         DecodeError: an unknown `unknown_role_policy`.
         ValueError: a cap out of range, or an unknown error handler.
     """
 
-    __slots__ = ("_is_request", "_readers", "_run", "_version")
+    __slots__ = ("_is_request", "_readers", "_row_stream", "_version")
 
     def __init__(
         self,
@@ -104,7 +102,7 @@ class MessageDecoder(Frames):
         self._is_request = is_request
         self._version = None if is_request else version
         self._readers = readers_for(is_request, version)
-        self._run: _Run | None = None
+        self._row_stream: _RowStream | None = None
         super().__init__(
             decode_options(
                 limits,
@@ -126,7 +124,7 @@ class MessageDecoder(Frames):
     def reset(self) -> None:
         """Drop all bytes, any row stream and the poison; requests begin with a handshake again."""
         self._clear()
-        self._run = None
+        self._row_stream = None
         if self._is_request:
             self._version = None
 
@@ -149,14 +147,15 @@ class MessageDecoder(Frames):
         self._version = version
         return version
 
-    def _check_ready(self, in_run: bool | None) -> None:
-        """Raise if inside or outside a row stream against `in_run`, or before the handshake."""
-        if in_run is False and self._run is not None:
-            raise ContinuationError("a row stream is open, decode_continuation is needed")
-        if in_run is True and self._run is None:
-            raise ContinuationError("no row stream is open")
+    def _check_handshake(self) -> None:
         if self._version is None:
             raise HandshakeError("no handshake yet")
+
+    def _check_no_row_stream(self) -> None:
+        """Raise while a row stream is open, or before the handshake."""
+        if self._row_stream is not None:
+            raise ContinuationError("a row stream is open, decode_continuation is needed")
+        self._check_handshake()
 
     @guarded
     def decode(self) -> Message | None:
@@ -168,9 +167,9 @@ class MessageDecoder(Frames):
             ContinuationError: a row stream is open.
             HandshakeError: a stream of requests without its handshake.
         """
-        if self._run is not None or self._version is None:
-            self._check_ready(in_run=False)
-        data = self._data  # from here to `try`, what `Frames._complete` does, without the call
+        if self._row_stream is not None or self._version is None:
+            self._check_no_row_stream()
+        data = self._data  # from here to `try`, what `FrameBuffer._complete` does, without the call
         have = len(data)
         if have < HEADER_SIZE:
             return None
@@ -182,7 +181,7 @@ class MessageDecoder(Frames):
         try:
             message: Message = self._next(size)
             if type(message) is RowsResponse and message.has_more:
-                self._run = self._begun(message)
+                self._row_stream = self._begun(message)
         except BaseException as error:
             self._break(error)
             raise
@@ -199,16 +198,16 @@ class MessageDecoder(Frames):
             frame = self._take(size)
         return self._readers[key](frame, size, self._options)
 
-    def _begun(self, first: RowsResponse) -> _Run:
-        run = _Run(first.column_names.copy(), 1, len(first.rows))
-        self._check_run(run)
+    def _begun(self, first: RowsResponse) -> _RowStream:
+        stream = _RowStream(first.column_names.copy(), 1, len(first.rows))
+        self._check_caps(stream)
         self._check_progress(first)
-        return run
+        return stream
 
-    def _check_run(self, run: _Run) -> None:
+    def _check_caps(self, stream: _RowStream) -> None:
         for name, got, what in (
-            ("max_total_rows", run.rows, "rows"),
-            ("max_continuation_frames", run.frames, "frames"),
+            ("max_total_rows", stream.rows, "rows"),
+            ("max_continuation_frames", stream.frames, "frames"),
         ):
             limit = getattr(self._options, name)
             if got > limit:
@@ -236,14 +235,14 @@ class MessageDecoder(Frames):
             StreamError: a frame of another type; the decoder is poisoned.
             ContinuationError: no row stream is open.
         """
-        if self._run is None:
-            self._check_ready(in_run=True)
+        if self._row_stream is None:
+            raise ContinuationError("no row stream is open")
         try:
             size = self._complete()
             if not size:
                 return None
             message: RowsResponse | EmptyResponse | FailureResponse = self._next(size)
-            self._run = self._continued(self._run, message)
+            self._row_stream = self._continued(self._row_stream, message)
         except BaseException as error:
             self._break(error)
             raise
@@ -251,20 +250,20 @@ class MessageDecoder(Frames):
             raise ServerFailure(message.code, message.message)
         return message
 
-    def _continued(self, run: Any, message: Message) -> _Run | None:
+    def _continued(self, stream: Any, message: Message) -> _RowStream | None:
         """Return the state of the row stream behind one more frame, None at its end."""
         if type(message) is RowsResponse:
-            if message.column_names != run.names:
-                names, first = len(message.column_names), len(run.names)
+            if message.column_names != stream.names:
+                names, first = len(message.column_names), len(stream.names)
                 what = f"{names} columns" if names != first else "other column names"
                 problem = f"got {what} than the first frame's {first}" if names != first else f"got {what}"
                 raise DecodeError(problem, path="RowsResponse.column_names", offset=8)
-            after = _Run(run.names, run.frames + 1, run.rows + len(message.rows))
+            after = _RowStream(stream.names, stream.frames + 1, stream.rows + len(message.rows))
             if (
                 after.rows > self._options.max_total_rows
                 or after.frames > self._options.max_continuation_frames
             ):
-                self._check_run(after)
+                self._check_caps(after)
             if not message.has_more:
                 return None
             if not message.rows:
@@ -274,8 +273,8 @@ class MessageDecoder(Frames):
             return None
         raise StreamError(
             f"got {type(message).__name__} in a row stream, allowed ROWS, EMPTY and FAILURE",
-            frame_count=run.frames,
-            total_rows=run.rows,
+            frame_count=stream.frames,
+            total_rows=stream.rows,
         )
 
     @guarded
@@ -288,7 +287,7 @@ class MessageDecoder(Frames):
         Raises:
             ContinuationError: a row stream is open.
         """
-        self._check_ready(in_run=False)
+        self._check_no_row_stream()
         return self._skip_frame()
 
     def decode_bytes(self, data: bytes | bytearray | memoryview) -> Message:
@@ -301,7 +300,7 @@ class MessageDecoder(Frames):
             DecodeError: the bytes are not one frame the protocol allows; the stream is not affected.
         """
         self._check_whole()
-        self._check_ready(in_run=None)
+        self._check_handshake()
         message: Message = read_frame(data, self._readers, self._options)
         return message
 
@@ -313,7 +312,7 @@ class MessageDecoder(Frames):
             DecodeError: it is larger than allowed; it can be skipped.
             HandshakeError: a stream of requests without its handshake.
         """
-        self._check_ready(in_run=None)
+        self._check_handshake()
         return self._size()
 
     def has_message(self) -> bool:
@@ -331,7 +330,7 @@ class MessageDecoder(Frames):
             DecodeError: the frame is larger than allowed; it can be skipped.
             HandshakeError: a stream of requests without its handshake.
         """
-        self._check_ready(in_run=None)
+        self._check_handshake()
         return self._header()
 
     @guarded
@@ -342,6 +341,6 @@ class MessageDecoder(Frames):
             DecodeError: it is larger than allowed; it can be skipped.
             HandshakeError: a stream of requests without its handshake.
         """
-        self._check_ready(in_run=None)
+        self._check_handshake()
         size = self._complete()
         return self._take(size) if size else None

@@ -1,4 +1,4 @@
-"""From the type and schema of a header to what reads the frame.
+"""Find the decoder of a frame by the type and the schema in its header.
 
 A reader is a function of a whole frame, its size and the options; it is generated from the declaration of the
 message when the first frame of that type and schema comes (`declare/`). It is found by one dictionary, keyed
@@ -20,7 +20,7 @@ from .declare.declared import check_header_schema, reader_of, unknown_type
 from .exceptions import DecodeError
 from .header import frame_size
 from .limits import Limits, Options
-from .messages import REGISTRY
+from .messages import REQUESTS, RESPONSES
 from .messages.base import Message
 from .messages.responses import check_role_policy
 
@@ -44,12 +44,8 @@ __all__ = [
 ]
 
 # A request without any answer is not for dqlite's gateway (HEARTBEAT, CONNECT): only tools read it.
-REQUEST_TYPES: dict[int, type[Message]] = {
-    code: cls for (is_request, code), cls in REGISTRY.items() if is_request and cls.ANSWERS
-}
-RESPONSE_TYPES: dict[int, type[Message]] = {
-    code: cls for (is_request, code), cls in REGISTRY.items() if not is_request
-}
+REQUEST_TYPES: dict[int, type[Message]] = {code: cls for code, cls in REQUESTS.items() if cls.ANSWERS}
+RESPONSE_TYPES: dict[int, type[Message]] = {**RESPONSES}
 
 
 def _reader(is_request: bool, key: int) -> Reader:

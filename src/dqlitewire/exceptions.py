@@ -1,4 +1,4 @@
-"""Errors, split by whose fault they are: EncodeError ours, DecodeError theirs, StreamError the connection's.
+"""Errors: EncodeError for what a caller gives, DecodeError for bytes received, StreamError for their order.
 
 What an error is about is kept in attributes; `str()` joins them into one line. Everything pickles and copies.
 """
@@ -26,6 +26,7 @@ class EncodeError(ProtocolError):
     """A message or value that cannot be encoded.
 
     Attributes:
+        problem: what is wrong: what was got, then what is allowed; the first item of `args`.
         path: the field, such as "OpenRequest.name", where known.
         limit: the cap that was exceeded, where one was.
     """
@@ -43,6 +44,7 @@ class DecodeError(ProtocolError):
     """Bytes that are not what the protocol allows, or more of them than a cap allows.
 
     Attributes:
+        problem: what is wrong: what was got, then what is allowed; the first item of `args`.
         path: the field, such as "StmtResponse.num_params", where known.
         offset: where it begins, in bytes from the start of the frame (or of the data given), where known.
         limit: the cap that was exceeded, where one was.
@@ -67,9 +69,10 @@ class DecodeError(ProtocolError):
 
 
 class StreamError(ProtocolError):
-    """A frame that has no place where it stands in the stream.
+    """A frame that the protocol does not allow at its place in the stream.
 
     Attributes:
+        msg: what was got, then what is allowed; the first item of `args`.
         frame_count: frames of the row stream so far.
         total_rows: rows of the row stream so far.
     """
@@ -81,11 +84,11 @@ class StreamError(ProtocolError):
 
 
 class PoisonedError(StreamError):
-    """Use of a buffer or decoder after an error that left its stream without meaning."""
+    """Use of a buffer or decoder after an error behind which its stream cannot be read; `reset` mends it."""
 
 
 class HandshakeError(ProtocolError):
-    """A protocol version nobody speaks, or a handshake missing, repeated or out of place."""
+    """An unknown protocol version, or a handshake missing, repeated or out of place."""
 
 
 class ContinuationError(ProtocolError):
@@ -101,7 +104,7 @@ class ServerFailure(ProtocolError):
 
     Attributes:
         code: SQLite's extended code or one of dqlite's own.
-        message: the server's words, sanitised.
+        message: the server's text, sanitised.
     """
 
     def __init__(self, code: int, message: str) -> None:
@@ -114,6 +117,6 @@ class ServerFailure(ProtocolError):
 
 
 def without_trace(error: DecodeError) -> DecodeError:
-    """Return the error, to be kept: where it was raised would hold every caller and all that they hold."""
+    """Return an error that will be kept, without its traceback, which would keep the frames of callers."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)

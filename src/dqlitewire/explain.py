@@ -14,6 +14,7 @@ from .parts import Parts, Span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 __all__ = ["Span", "explain"]
@@ -38,7 +39,7 @@ def explain(
         root's `error` says why.
 
     Raises:
-        HandshakeError: a version nobody speaks.
+        HandshakeError: an unknown version.
         TypeError: `frame` is not bytes.
     """
     check_version(version)
@@ -85,13 +86,20 @@ def _read(cursor: Cursor, cls: Any, code: int, version: int, is_request: bool) -
     cursor.path = cls.__name__
     check_header_schema(cls, cursor.schema)
     first, *others = cls._layouts(version)
-    for layout in (first, *others) if others else ():
-        try:
-            layout(cursor)
-            cursor.finish()
-            return
-        except DecodeError:
-            cursor.path = cls.__name__
-            _begin(cursor)
+    if others and any(_reads_whole(layout, cursor) for layout in (first, *others)):
+        return
     first(cursor)
     cursor.finish()
+
+
+def _reads_whole(layout: Callable[[Cursor], object], cursor: Cursor) -> bool:
+    """Read a body in a layout; if it does not fit, begin again and return False."""
+    path = cursor.path
+    try:
+        layout(cursor)
+        cursor.finish()
+    except DecodeError:
+        cursor.path = path
+        _begin(cursor)
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""The one door through which generated code comes: `define` turns source lines into a function.
+"""Generated code: `define` is the only place where source lines are turned into a function.
 
 Constructors, encoders, decoders, row readers and writers are written as source when they are first needed
 (`declare/`, `rows/`). What is made of a string has no file, so a traceback would show no line of it, a
@@ -17,10 +17,10 @@ Who looks for the source, and where it finds it:
 For `inspect`, this module has no attribute `__loader__`. It is asked for one by `__getattr__`, at the very
 moment somebody wants the source of a function that was made here; then all sources are put into linecache.
 
-Until somebody looks, a function costs its code, its source and about 3 us, and nothing is imported. Loaders
-are kept by weak reference: source, file name and lines in linecache go when the function goes, so that
-readers of rows, which come and go with what peers send, leave nothing behind. Two functions that are alive
-at once share a file, and its loader, only if they have the same source.
+Until its source is asked for, a function costs its code, its source and about 3 us, and nothing is imported.
+Loaders are kept by weak reference: source, file name and lines in linecache go when the function goes, so
+that readers of rows, which come and go with what peers send, leave nothing behind. Two functions that are
+alive at once share a file, and its loader, only if they have the same source.
 
 File names have no angle brackets, since coverage and pdb take `<...>` for code that has no source.
 `exec` of a string is used, and the file name put into the code afterwards, because `compile` makes CPython

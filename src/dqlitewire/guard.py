@@ -1,7 +1,7 @@
 """The guard of every public method that changes an object: one owner at a time, and interrupts anywhere.
 
-Two things go wrong with an object that is fed by somebody else's loop: a second thread enters a method while
-the first is inside, and an interrupt (`KeyboardInterrupt` of a signal, but also `MemoryError` or
+Two things go wrong with an object that the user's own loop feeds: a second thread enters a method while the
+first is inside, and an interrupt (`KeyboardInterrupt` of a signal, but also `MemoryError` or
 `RecursionError`) strikes between two bytecodes and leaves the method half done. The promise is the same for
 both. A call is refused and has done nothing, or it has done everything, or the object is broken and says so
 at every later use until it is reset. No byte, frame or answer is lost or doubled in silence. It holds for a
@@ -10,7 +10,7 @@ first interrupt, and for a second one that strikes while the first is handled.
 The owner's mark. `Guarded._idle` is a slot that is there while nobody is inside. `del self._idle` takes the
 mark: one bytecode, which fails with an AttributeError if the mark is gone, so no second thread gets in (a
 lock would cost ten times as much). The mark is gone for good when the object is broken. So the common call
-pays for one test, and a way out that nobody has thought of leaves an object that refuses.
+pays for one test, and any way out that is not handled here leaves an object that refuses further use.
 
 The states, and what moves an object between them:
 
@@ -106,7 +106,7 @@ class Guarded:
 
     @property
     def is_poisoned(self) -> bool:
-        """Whether an error or an interrupt has left the object without meaning."""
+        """Whether an error or an interrupt has broken the object, so that it refuses further use."""
         return self._broken_by is not None
 
     @property
@@ -345,10 +345,11 @@ _RETURN_VALUE = _return.__code__.co_code[-2:-1]
 def _reach_return(guard: Any) -> None:
     """Let each range of a function's exception table that ends before a RETURN reach over it."""
     code = guard.__code__
+    instructions = code.co_code  # made anew each time
     numbers = _unpacked(code.co_exceptiontable)
     for entry in range(0, len(numbers), 4):
         behind = 2 * (numbers[entry] + numbers[entry + 1])
-        if code.co_code[behind : behind + 1] == _RETURN_VALUE:
+        if instructions[behind : behind + 1] == _RETURN_VALUE:
             numbers[entry + 1] += 1
     guard.__code__ = code.replace(co_exceptiontable=_packed(numbers))
 
@@ -369,8 +370,9 @@ def _packed(numbers: list[int]) -> bytes:
     table = bytearray()
     for index, number in enumerate(numbers):
         start = len(table)
-        shifts = range(6 * (max(number.bit_length() - 1, 0) // 6), -1, -6)
-        table += bytes(number >> shift & 0x3F | (0x40 if shift else 0) for shift in shifts)
+        for shift in range(6 * ((number.bit_length() - 1) // 6), 0, -6):
+            table.append(number >> shift & 0x3F | 0x40)
+        table.append(number & 0x3F)
         if index % 4 == 0:  # the first byte of a range says so
             table[start] |= 0x80
     return bytes(table)

@@ -1,4 +1,4 @@
-"""The arithmetic of a frame, told once: header, size, the markers that end its rows, the name of its type.
+"""The arithmetic of a frame: its header, its size, the markers that end its rows, the name of its type.
 
 A frame is a header of one word (8 bytes, little endian) and a body of whole words:
 
@@ -6,7 +6,7 @@ A frame is a header of one word (8 bytes, little endian) and a body of whole wor
           | words     | type | schema | reserved | body, 8 * words bytes ...
 
 `words` counts the body alone, so a frame takes `8 + 8 * words` bytes. Type codes of requests and responses
-overlap; which of the two a frame is, only its direction tells.
+overlap; only the direction of a frame shows which of the two it is.
 
 A ROWS body ends with a marker of one word in place of the next row: `ROW_DONE` behind the last row of the
 result, `ROW_PART` where another frame follows. Each row begins with its types, a nibble a column, in whole
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HEADER",
+    "PAGE_SIZE",
     "ROW_DONE",
     "ROW_MARKERS",
     "ROW_PART",
@@ -40,6 +41,7 @@ __all__ = [
 HEADER = Struct("<IBBH")  # words of the body, type, schema, reserved
 ROW_DONE, ROW_PART = bytes([ROW_DONE_BYTE]) * WORD_SIZE, bytes([ROW_PART_BYTE]) * WORD_SIZE
 ROW_MARKERS = (ROW_DONE, ROW_PART)
+PAGE_SIZE = 4096  # bytes of header and body after which dqlite ends a ROWS frame (src/query.c: query__batch)
 
 
 def frame_size(words: int) -> int:
@@ -63,11 +65,11 @@ def types_of(is_request: bool) -> type[IntEnum]:
 
 
 _NAMES: tuple[dict[int, str], dict[int, str]] = (
-    {int(code): code.name for code in ResponseType},
-    {int(code): code.name for code in RequestType},
+    {code: name for name, code in ResponseType.__members__.items()},
+    {code: name for name, code in RequestType.__members__.items()},
 )
 
 
 def type_name(code: int, is_request: bool) -> str:
-    """Return the name of a type code, `type N` for one that nobody knows."""
+    """Return the name of a type code, `type N` for an unknown one."""
     return _NAMES[is_request].get(code) or f"type {code}"

@@ -133,7 +133,15 @@ class Limits:
     __delattr__ = __setattr__  # type: ignore[assignment]
 
     def replace(self, **changes: int | None) -> Limits:
-        """Return the same caps with some of them changed."""
+        """Return a copy with other values for some caps.
+
+        Args:
+            changes: the new values, by the names of the caps.
+
+        Raises:
+            ValueError: a cap out of range.
+            TypeError: no cap has that name, or a value is neither an integer nor None.
+        """
         return Limits(**{name: getattr(self, name) for name in Limits.__slots__} | changes)
 
     def __eq__(self, other: object) -> bool:
@@ -185,7 +193,7 @@ _NO_CAP = 1 << 64
 
 
 class Options:
-    """What a reader or writer goes by: `limits`, with None replaced by a number that no frame reaches.
+    """The options of a reader or writer: its limits, each None replaced by a number that no frame reaches.
 
     The keywords of the README win over `limits` where they differ from their defaults.
     """

@@ -12,7 +12,7 @@ __all__ = ["attach_null_handler", "logger"]
 
 
 def logger(name: str) -> Logger:
-    """Return a logger by name; nothing of ours reaches stderr unless the user asked for it."""
+    """Return a logger by name; without a handler of the user's, what it logs goes to a NullHandler."""
     import logging
 
     attach_null_handler()

@@ -1,7 +1,8 @@
 """The parts of a frame, kept as positions: a frame of a million rows is explained in twice its size.
 
-While a frame is read, each part leaves where it begins and what kind it is: nine bytes. `Span`s are made of
-that when somebody looks, and read the frame again for value and children, so nothing is kept twice.
+While a frame is read, `Parts.note` keeps of each part where it begins and what kind it is: nine bytes. A
+`Span` is made from that when it is asked for; it reads its value and its children from the frame again, so
+that no value is kept.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from collections.abc import Sequence
 
 from .constants import ValueType
 from .header import HEADER, ROW_DONE, row_header_size
+from .rows.params import read_params
+from .rows.row_types import read_row_types
 from .scalars import read_text, read_value
 from .text import abbreviate
-from .tuples import read_params, read_row_types
 from .values import KINDS
 
 TYPE_CHECKING = False
@@ -36,7 +38,11 @@ class Span:
         name: the field's name, or that of a part of it.
         start: first byte, counted from the frame's start.
         end: first byte behind it.
+        value: the decoded value, None for a group or padding.
+        children: the parts, in wire order.
         error: why reading stopped here, for the root of a frame that could not be read whole.
+        source: where value and children are read from when they are asked for: the parts of the frame that
+            this is one of, and its kind among those of `_VALUES` and `_DIVIDED`.
     """
 
     __slots__ = ("_children", "_source", "_value", "end", "error", "name", "start")
@@ -135,7 +141,7 @@ class Parts(Sequence[Span]):
 
     def value(self, kind: str, start: int, end: int) -> Any:
         """Read the value of a part again."""
-        return _VALUES[kind](self, start, end) if kind in _VALUES else None
+        return _VALUES[kind](self, start, end)
 
     def divided(self, kind: str, start: int, end: int) -> Sequence[Span]:
         """Return the parts of a part."""
@@ -217,7 +223,9 @@ def _cell(code: int) -> Callable[[Parts, int, int], Any]:
     return lambda of, start, end: of.cell(code, start, end)[0]
 
 
+# What reads the value of a part again, for each kind of part.
 _VALUES: dict[str, Callable[[Parts, int, int], Any]] = {
+    "header": lambda of, start, end: None,  # its children have values
     "number": lambda of, start, end: int.from_bytes(of.data[start:end], "little"),
     "text": lambda of, start, end: read_text(of.data, start, end, end - start, of.options.text_errors)[0],
     "bytes": lambda of, start, end: of.data[start:end],
@@ -228,6 +236,7 @@ _VALUES: dict[str, Callable[[Parts, int, int], Any]] = {
     "params types": _params_types,
     **{f"value {kind.code:d}": _cell(kind.code) for kind in KINDS},
 }
+# What reads the parts of a part, for the kinds that have any.
 _DIVIDED: dict[str, Callable[[Parts, int, int], Sequence[Span]]] = {
     "header": _header,
     "row": _row,

@@ -10,11 +10,11 @@ writers of `rows/` are held against these in the tests, and hand over to them wh
 
 from __future__ import annotations
 
-from mmap import mmap
 from struct import Struct
 from struct import error as struct_error
 
-from .checks import checked_integer, checked_text
+from .checks import checked_integer, checked_text, is_mapped_file
+from .constants import ValueType
 from .exceptions import DecodeError, EncodeError
 from .text import kind_of, shown
 from .values import BLOB, ENCODED_AS, INFERRED, KIND_OF, PACK, TEXT, TYPES_BY_CODE, UNPACK, allowed_codes
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .constants import ValueType
     from .limits import Options
     from .values import Kind, WireValue
 
@@ -45,6 +44,7 @@ __all__ = [
     "read_blob",
     "read_text",
     "read_value",
+    "text_size",
     "type_of_code",
 ]
 
@@ -70,6 +70,11 @@ def pack_text(value: str, limit: int, path: str) -> bytes:
     if len(data) > limit:
         raise EncodeError(f"got {len(data)} bytes, at most {limit}", path=path, limit=limit)
     return data + TEXT_ENDS[len(data) & 7]
+
+
+def text_size(text: str) -> int:
+    """Return how many bytes a text takes, its NUL and padding included; lone surrogates count as well."""
+    return (len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))) + 8 & -8
 
 
 def read_text(data: bytes | memoryview, pos: int, end: int, limit: int, errors: str) -> tuple[str, int]:
@@ -108,7 +113,7 @@ def _find_nul(data: bytes | memoryview, pos: int, end: int) -> int:
 
 def blob_bytes(value: Any, limit: int, path: str) -> bytes:
     """Return what a blob holds; a view must be one of bytes, since a larger item has no one order of them."""
-    if not issubclass(type(value), _BYTES_LIKE):
+    if not issubclass(type(value), _BYTES_LIKE) and not _is_mapped_file(value):
         raise EncodeError(f"got {kind_of(value)}, bytes are needed", path=path)
     try:
         view = memoryview(value)
@@ -122,7 +127,11 @@ def blob_bytes(value: Any, limit: int, path: str) -> bytes:
         return value if type(value) is bytes else view.tobytes()
 
 
-_BYTES_LIKE = (bytes, bytearray, memoryview, mmap)
+def _is_mapped_file(value: object) -> bool:
+    return is_mapped_file(type(value))
+
+
+_BYTES_LIKE = (bytes, bytearray, memoryview)
 
 
 def pack_blob(value: object, limit: int, path: str) -> bytes:
@@ -178,6 +187,8 @@ def infer_type(value: object, path: str = "value") -> ValueType:
     for python, kind in INFERRED:
         if issubclass(given, python):
             return kind.code
+    if is_mapped_file(given):
+        return ValueType.BLOB
     raise EncodeError(f"got {kind_of(value)}, no wire type holds it", path=path)
 
 

@@ -1,4 +1,4 @@
-"""Words for people: text of others made harmless for terminals and logs, values shortened for reprs.
+"""Text for people: what servers and captures say made safe for terminals and logs, values shortened.
 
 `sanitize_server_text` and `sanitize_for_log` replace a fixed list of characters, which others rely on.
 `printable` and `printable_json` let nothing through but what a terminal shows as it is; what the tools print
@@ -44,30 +44,35 @@ _REPLACEMENTS = {point: "?" for first, last in _HARMFUL for point in range(first
 
 
 def sanitize_server_text(s: str) -> str:
-    """Replace control, bidirectional and invisible characters by `?`; TAB and LF stay."""
+    """Replace control, bidirectional and invisible characters by `?`; TAB and LF stay.
+
+    Args:
+        s: text that a server sent.
+    """
     return s if s.isascii() and s.isprintable() else s.translate(_REPLACEMENTS)
 
 
 def sanitize_for_log(s: str) -> str:
-    """Sanitise server text onto one line: LF and TAB become two visible characters."""
+    """Sanitise server text onto one line: LF and TAB become two visible characters.
+
+    Args:
+        s: text that a server sent.
+    """
     return sanitize_server_text(s).replace("\n", "\\n").replace("\t", "\\t")
 
 
 # Letters and marks that `isprintable` lets pass though nothing is seen of them: joiners, fillers of Hangul
 # and Mongolian, variation selectors. (Not U+FE0F, which colours the emoji before it.)
 _UNSEEN = frozenset(
-    chr(point)
-    for first, last in (
-        (0x034F, 0x034F),
-        (0x115F, 0x1160),
-        (0x17B4, 0x17B5),
-        (0x180B, 0x180F),
-        (0x3164, 0x3164),
-        (0xFE00, 0xFE0E),
-        (0xFFA0, 0xFFA0),
-        (0xE0100, 0xE01EF),
+    map(
+        chr,
+        (
+            *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0),
+            *range(0x180B, 0x1810),
+            *range(0xFE00, 0xFE0F),
+            *range(0xE0100, 0xE01F0),
+        ),
     )
-    for point in range(first, last + 1)
 )
 _VISIBLE = {
     "\n": "\\n",
@@ -81,7 +86,7 @@ def _harmless(text: str) -> bool:
 
 
 class Shown(str):
-    """Text for a terminal: what is ours in it are colours, and what is not has passed `printable`."""
+    """Text for a terminal: the package's own colour codes, and besides them what `printable` returned."""
 
     __slots__ = ()
 
@@ -92,7 +97,7 @@ def printable(text: str) -> str:
     LF and TAB become `\\n` and `\\t`, bytes that were no UTF-8 (surrogate escapes) `\\xNN`, blanks of any
     width a blank, and any other control, format, unassigned or unseen character `?`. Twice changes no more.
     """
-    if text.isprintable() and (text.isascii() or _UNSEEN.isdisjoint(text)):
+    if text.isprintable() and (text.isascii() or _UNSEEN.isdisjoint(text)):  # `_harmless`, without the call
         return text
     return "".join(map(_seen, text))
 

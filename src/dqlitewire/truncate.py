@@ -8,7 +8,11 @@ DEFAULT_MAX_RAW_MESSAGE = 4096
 
 
 def cap_raw_message(raw_message: str | None, max_chars: int) -> str | None:
-    """Return the first `max_chars` code points of a message, followed by the count of those dropped.
+    """Return the beginning of a message, followed by the count of the code points dropped.
+
+    Args:
+        raw_message: the message; None comes back as it is.
+        max_chars: code points to keep.
 
     Raises:
         ValueError: `max_chars` is negative.

@@ -1,4 +1,7 @@
-"""Parameter tuples and row tuples, plain and readable.
+"""Parameter tuples and row tuples, encoded and decoded one at a time.
+
+These are the published functions; they check their arguments and stand on the plain readers and writers in
+`rows`.
 
 A parameter tuple is a count, a type byte for each value, zeros to the next word, then the values. The count
 takes one byte in schema 0 and four in schema 1 (dqlite src/tuple.h: TUPLE__PARAMS, TUPLE__PARAMS32):
@@ -25,24 +28,25 @@ from .checks import (
     checked_number,
     checked_option,
     checked_text_errors,
-    choice_of,
     is_sequence,
     readable,
 )
 from .constants import ValueType
 from .exceptions import DecodeError, EncodeError
 from .header import ROW_DONE, ROW_PART, row_header_size
-from .limits import DEFAULT_OPTIONS, MAX_PARAM_COUNT, Options
-from .scalars import checked_type, infer_type, pack_value, read_value
+from .limits import DEFAULT_OPTIONS, MAX_PARAM_COUNT
+from .rows.params import check_params_shape, params_header, read_params
+from .rows.row_types import read_row_types, row_header
+from .scalars import checked_type
 from .text import kind_of, shown
 from .types import pack_as, read_typed
-from .values import KINDS, TYPES_BY_CODE, allowed_codes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .values import WireInput, WireValue
+    from .types import WireInput
+    from .values import WireValue
 
 __all__ = [
     "RowMarker",
@@ -54,10 +58,8 @@ __all__ = [
     "encode_row_values",
 ]
 
+# A private name that published packages import.
 _MAX_PARAM_COUNT = MAX_PARAM_COUNT
-
-_COUNT_SIZES = (1, 4)  # bytes of the count, by schema
-_IN_PARAMS = frozenset(int(kind.code) for kind in KINDS if kind.in_params)
 
 
 class RowMarker(Enum):
@@ -68,33 +70,6 @@ class RowMarker(Enum):
 
 
 # ---- parameters
-
-
-def check_params_shape(count: int, schema: int, limit: int, path: str) -> int:
-    """Return the schema, if it and the count are allowed."""
-    chosen = choice_of(schema, (0, 1))
-    if chosen is None:
-        raise EncodeError(f"params schema {shown(schema)}, allowed 0 and 1", path=path)
-    if count > limit:
-        raise EncodeError(f"got {count} parameters, at most {limit}", path=path, limit=limit)
-    if chosen == 0 and count > 255:
-        raise EncodeError(f"got {count} parameters, at most 255 in schema 0", path=path)
-    return int(chosen)
-
-
-def params_header(types: Sequence[int], schema: int, buffer_offset: int = 0) -> bytes:
-    header = len(types).to_bytes(_COUNT_SIZES[schema], "little") + bytes(types)
-    return header + bytes(-(buffer_offset + len(header)) % 8)
-
-
-def pack_params(params: Sequence[object], schema: int, options: Options, path: str) -> bytes:
-    """Encode a parameter tuple value by value: the cold path, and the oracle of the fast one."""
-    types = [infer_type(value, f"{path}[{i}]") for i, value in enumerate(params)]
-    parts = [params_header(types, schema)]
-    for i, (value, value_type) in enumerate(zip(params, types, strict=True)):
-        where = f"{path}[{i}]"
-        parts.append(pack_value(value, value_type, options, where))
-    return b"".join(parts)
 
 
 def encode_params_tuple(
@@ -162,60 +137,7 @@ def decode_params_tuple(
     return read_params(content, 0, size, chosen, DEFAULT_OPTIONS, "params", known, shift)
 
 
-def read_params(
-    data: bytes | memoryview,
-    pos: int,
-    end: int,
-    schema: int,
-    options: Options,
-    path: str,
-    count: int | None = None,
-    shift: int = 0,
-) -> tuple[list[WireValue], int]:
-    """Read the tuple at data[pos:end]; words are counted from `shift` bytes before the data's start."""
-    start = pos
-    if count is None:
-        size = _COUNT_SIZES[schema]
-        if end - pos < size:
-            raise DecodeError(f"got {end - pos} bytes, a count of {size} is needed", path=path, offset=pos)
-        count = int.from_bytes(data[pos : pos + size], "little")
-        pos += size
-    if count > options.max_param_count:
-        raise DecodeError(
-            f"got {shown(count)} parameters, at most {options.max_param_count}",
-            path=path,
-            offset=start,
-            limit=options.max_param_count,
-        )
-    values_at = pos + count
-    values_at += -(values_at + shift) % 8
-    if values_at > end:
-        raise DecodeError(f"header of {count} types, {end - pos} bytes are left", path=path, offset=start)
-    codes = bytes(data[pos : pos + count])
-    values: list[WireValue] = []
-    at = values_at
-    for i, code in enumerate(codes):
-        if code not in _IN_PARAMS:
-            problem = f"value type {code}, allowed {allowed_codes(in_params=True)} in parameters"
-            raise DecodeError(problem, path=f"{path}[{i}]", offset=pos + i)
-        try:
-            value, at = read_value(code, data, at, end, options)
-        except DecodeError as error:
-            error.path = f"{path}[{i}]"
-            raise
-        values.append(value)
-    return values, at - start
-
-
 # ---- rows
-
-
-def row_header(types: Sequence[int]) -> bytes:
-    """Return the type nibbles of a row, padded to whole words."""
-    header = 0
-    for i, code in enumerate(types):
-        header |= code << 4 * i
-    return header.to_bytes(row_header_size(len(types)), "little")
 
 
 def encode_row_header(types: Sequence[ValueType | int]) -> bytes:
@@ -259,18 +181,6 @@ def decode_row_header(
         problem = f"got {len(content)} bytes, a header of {shown(size)} is needed"
         raise DecodeError(problem, path="row", offset=0)
     return list(read_row_types(bytes(content[:size]), count, 0, "row")), size
-
-
-def read_row_types(header: bytes, count: int, offset: int, path: str) -> tuple[ValueType, ...]:
-    types: list[ValueType] = []
-    for i in range(count):
-        code = header[i >> 1] >> 4 if i & 1 else header[i >> 1] & 15
-        found = TYPES_BY_CODE[code]
-        if found is None:
-            problem = f"value type {code}, allowed {allowed_codes()}"
-            raise DecodeError(problem, path=f"{path}[{i}]", offset=offset + (i >> 1))
-        types.append(found)
-    return tuple(types)
 
 
 def encode_row_values(values: Sequence[WireInput], types: Sequence[ValueType]) -> bytes:

@@ -28,7 +28,7 @@ from .scalars import (
     type_of_code,
 )
 from .text import shown
-from .values import WireInput, WireValue, allowed_codes
+from .values import WireValue, allowed_codes
 
 __all__ = [
     "NULL_CELL_WIDTH",
@@ -51,14 +51,21 @@ __all__ = [
     "pad_to_word",
 ]
 
+# Private names that published packages import.
 _MAX_BLOB_SIZE = MAX_BLOB_SIZE
 _MAX_TEXT_VALUE_SIZE = MAX_TEXT_VALUE_SIZE
+
+WireInput = bool | int | float | str | bytes | bytearray | memoryview | mmap | None
 
 NULL_CELL_WIDTH = 8
 
 
 def pad_to_word(size: int) -> int:
-    """Return how many bytes are missing to the next multiple of 8."""
+    """Return how many bytes are missing to the next multiple of 8.
+
+    Args:
+        size: a number of bytes.
+    """
     return -size % 8
 
 
@@ -67,6 +74,9 @@ def pad_to_word(size: int) -> int:
 
 def encode_uint64(value: int) -> bytes:
     """Encode an unsigned 64-bit integer into 8 bytes.
+
+    Args:
+        value: 0 to 2**64 - 1.
 
     Raises:
         EncodeError: no integer (a bool is none), or out of range.
@@ -77,6 +87,9 @@ def encode_uint64(value: int) -> bytes:
 def encode_int64(value: int) -> bytes:
     """Encode a signed 64-bit integer into 8 bytes.
 
+    Args:
+        value: -2**63 to 2**63 - 1.
+
     Raises:
         EncodeError: no integer (a bool is none), or out of range.
     """
@@ -85,6 +98,9 @@ def encode_int64(value: int) -> bytes:
 
 def encode_uint32(value: int) -> bytes:
     """Encode an unsigned 32-bit integer into 4 bytes.
+
+    Args:
+        value: 0 to 2**32 - 1.
 
     Raises:
         EncodeError: no integer (a bool is none), or out of range.
@@ -95,8 +111,11 @@ def encode_uint32(value: int) -> bytes:
 def encode_double(value: float) -> bytes:
     """Encode a float into 8 bytes.
 
+    Args:
+        value: the float; an int is refused, since it would come back as another type.
+
     Raises:
-        EncodeError: no float; an int is none, since it would change its type on the way.
+        EncodeError: it is no float.
     """
     return pack_value(value, ValueType.FLOAT, DEFAULT_OPTIONS, "double")
 
@@ -136,6 +155,9 @@ def decode_int64(data: bytes | bytearray | memoryview, *, label: str = "int64") 
 
 def decode_uint32(data: bytes | bytearray | memoryview) -> int:
     """Decode the first 4 bytes as an unsigned integer.
+
+    Args:
+        data: at least 4 bytes.
 
     Raises:
         DecodeError: fewer bytes.

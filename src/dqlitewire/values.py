@@ -21,7 +21,6 @@ of the table through every reader and writer of the package.
 
 from __future__ import annotations
 
-from mmap import mmap
 from struct import Struct, calcsize
 
 from .constants import ValueType
@@ -42,14 +41,12 @@ __all__ = [
     "TYPES_BY_CODE",
     "UNPACK",
     "Kind",
-    "WireInput",
     "WireValue",
     "allowed_codes",
     "encoded_as",
     "names_of",
 ]
 
-WireInput = bool | int | float | str | bytes | bytearray | memoryview | mmap | None
 WireValue = bool | int | float | str | bytes | None
 
 TEXT, BLOB = "text", "blob"
@@ -64,6 +61,7 @@ class Kind:
         form: the struct format of its one word, without byte order; or TEXT or BLOB.
         python: the Python type it is decoded to, and the only one that generated writers take for it.
         sent_for: Python types whose values are sent as this kind where none is chosen, subclasses included.
+            A mapped file is sent as BLOB, see `scalars.infer_type`.
         in_params: whether a parameter may be of this kind (dqlite src/tuple.c refuses the others).
         cap: the name of the limit on its bytes, for TEXT and BLOB.
 
@@ -103,7 +101,7 @@ KINDS = (
     Kind(ValueType.INTEGER, "q", int, (int,)),
     Kind(ValueType.FLOAT, "d", float, (float,)),
     Kind(ValueType.TEXT, TEXT, str, (str,), cap="max_text_value_size"),
-    Kind(ValueType.BLOB, BLOB, bytes, (bytes, bytearray, memoryview, mmap), cap="max_blob_size"),
+    Kind(ValueType.BLOB, BLOB, bytes, (bytes, bytearray, memoryview), cap="max_blob_size"),
     Kind(ValueType.NULL, "8x", NoneType, (NoneType,)),
     Kind(ValueType.UNIXTIME, "q", int, in_params=False),
     Kind(ValueType.ISO8601, TEXT, str, cap="max_text_value_size"),

@@ -24,7 +24,7 @@ from dqlitewire.cli.app import app
 from dqlitewire.cli.exits import Exit, ProbeExit
 from dqlitewire.dial import Health, Status
 from dqlitewire.messages import FailureResponse, QuerySqlRequest
-from tests.cli.test_door import ESCAPED, StrangeCluster
+from tests.cli.test_output import ESCAPED, StrangeCluster
 from tests.traffic.captured import as_pcap, named, segments
 from tests.traffic.command import COMMAND, Result, run
 
@@ -357,7 +357,7 @@ def test_an_interrupt_anywhere(where: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_an_interrupt_before_and_between_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dqlitewire.cli.ending.of", interrupted)
+    monkeypatch.setattr("dqlitewire.cli.ending.exit_code_of", interrupted)
     assert run("--version") == (Exit.INTERRUPTED, "", "")
 
 

@@ -467,7 +467,7 @@ def test_transaction_by_prepared_statement() -> None:
         ("INSERT INTO t VALUES (1)", FailureResponse(1, "no such table: t"), True),
         ("INSERT INTO t VALUES (1)", FailureResponse(2067, "UNIQUE constraint failed: t.a"), None),
         ("INSERT INTO t VALUES (1)", FailureResponse(787, "FOREIGN KEY constraint failed"), True),
-        ("INSERT OR ROLLBACK INTO t VALUES (1)", FailureResponse(1, "no such table: t"), None),
+        ("INSERT OR ROLLBACK INTO t VALUES (1)", FailureResponse(1, "no such table: t"), True),
         ("INSERT INTO t VALUES (1)", FailureResponse(13, "database or disk is full"), None),
         ("COMMIT; SELECT x", FailureResponse(1, "no such column: x"), None),
         ("COMMIT", FailureResponse(5, "database is locked"), True),

@@ -16,7 +16,8 @@ from dqlitewire.declare import decoder as decoders
 from dqlitewire.limits import DEFAULT_OPTIONS
 from dqlitewire.messages import ExecRequest, FailureResponse, LeaderResponse, RowsResponse, WelcomeResponse
 from dqlitewire.rows import compiled as compiled_readers
-from dqlitewire.rows import read, write, write_params
+from dqlitewire.rows import params as rows_params
+from dqlitewire.rows import read, write
 from dqlitewire.rows import shapes as writers
 from dqlitewire.rows import tiers as rows_module
 from tests.fuzz import checks
@@ -48,8 +49,8 @@ def nothing_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test begins with nothing compiled and full credit."""
     monkeypatch.setattr(rows_module, "tiers", rows_module.Tiers())
     monkeypatch.setattr(write, "row_shapes", writers.Shapes())
-    monkeypatch.setattr(write_params, "params_shapes", (writers.Shapes(), writers.Shapes()))
-    monkeypatch.setattr(write_params, "chunk_shapes", writers.Shapes())
+    monkeypatch.setattr(rows_params, "params_shapes", (writers.Shapes(), writers.Shapes()))
+    monkeypatch.setattr(rows_params, "chunk_shapes", writers.Shapes())
 
 
 def has_generated_reader(message: Message) -> bool:
@@ -121,7 +122,7 @@ def test_rows_of_every_signature_are_read_and_written_fast(
 
 
 def test_parameters_are_written_fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write_params, "pack_params", closed)
+    monkeypatch.setattr(rows_params, "pack_params", closed)
     for count in (1, 7, 64, 65, 255, 1000):
         values = [None, True, 5, 1.5, "text", b"blob"] * (count // 6 + 1)
         message = ExecRequest(0, 0, values[:count])

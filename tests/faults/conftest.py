@@ -1,4 +1,4 @@
-"""A server with a table `t`, and a connection on which its database "main" is open."""
+"""A server with a table `t`, whose database "main" the fixture `client` has open."""
 
 from __future__ import annotations
 
@@ -7,19 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from dqlitewire.testing import DqliteServer
-from tests.real.raw import RawConnection
+from tests.testing.embedded import embedded
 
 
 @pytest.fixture
 def server() -> Iterator[DqliteServer]:
-    with DqliteServer() as server:
-        server.run_sql("main", "CREATE TABLE t (a)")
+    with embedded("a") as server:
         yield server
-        assert server.errors == []
-
-
-@pytest.fixture
-def client(server: DqliteServer) -> Iterator[RawConnection]:
-    with RawConnection(server.address) as client:
-        client.open("main")
-        yield client

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from dqlitewire.faults import (
     Fail,
     Fault,
     FaultList,
+    FaultMethods,
     Hold,
     RequestRecord,
     Split,
@@ -31,6 +33,7 @@ from dqlitewire.faults import (
     UnusedFaultError,
     kinds,
 )
+from dqlitewire.faults import strike as strike_module
 from dqlitewire.messages import (
     ExecRequest,
     ExecSqlRequest,
@@ -488,3 +491,34 @@ def test_records_and_effects_are_plain_data() -> None:
     assert (record.sql, record.index, record.prepared_sql) == (INSERT.sql, 0, None)
     assert RequestRecord(1, 3, 0, OpenRequest("x").encode()[8:]).sql is None
     assert Effects() == Effects()
+
+
+def test_which_requests_have_a_text_or_a_statement() -> None:
+    with_sql = {RequestType.PREPARE, RequestType.EXEC_SQL, RequestType.QUERY_SQL}
+    with_statement = {RequestType.EXEC, RequestType.QUERY, RequestType.FINALIZE}
+    assert getattr(strike_module, "_WITH_SQL") == with_sql  # noqa: B009
+    assert with_statement == strike_module.WITH_STATEMENT
+
+
+class Documented(Fault):
+    """Do something.
+
+    Args:
+        count: How often.
+
+    Raises:
+        OSError: Never.
+    """
+
+    count: int = 1
+
+
+def test_the_docstring_of_a_kind_has_the_arguments_of_all() -> None:
+    for kind in (Fail, Drop, Delay, Split, Corrupt, Hold, Documented, FaultMethods.fail_next):
+        doc = inspect.getdoc(kind)
+        for name in inspect.signature(kind).parameters:
+            assert name == "self" or re.search(rf"(?m)^    {name}: ", doc or ""), (kind, name)
+    lines = (Documented.__doc__ or "").splitlines()
+    assert lines[:5] == ["Do something.", "", "Args:", "    count: How often.", lines[4]]
+    assert lines[4].startswith("    on: ")
+    assert lines[-3:] == ["", "Raises:", "    OSError: Never."]

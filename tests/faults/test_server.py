@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 import select
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, cast
 
 import pytest
 
@@ -17,6 +16,7 @@ from dqlitewire.faults import Fault, Strike, UnusedFaultError
 from dqlitewire.messages import DbResponse
 from dqlitewire.testing import DqliteCluster, DqliteServer
 from tests.real.raw import RawConnection, frame, text, word
+from tests.testing.pytest_session import run_pytest
 
 EXEC_SQL, QUERY_SQL = RequestType.EXEC_SQL, RequestType.QUERY_SQL
 INSERT = frame(EXEC_SQL, word(0) + text("INSERT INTO t VALUES (1)"))
@@ -194,6 +194,66 @@ def test_a_hook_that_fails_ends_its_connection_and_is_told() -> None:
             assert other.leader() == (1, server.address)
 
 
+class Wrong(Fault):
+    """Does in its hooks what it is told."""
+
+    begins: Callable[[Strike], object] = lambda _: None
+    made: Callable[[Strike, bytes], Any] = lambda _, data: data
+
+    def begin(self, strike: Strike) -> None:
+        self.begins(strike)
+
+    def frame(self, strike: Strike, data: bytes) -> bytes:
+        return cast(bytes, self.made(strike, data))
+
+
+@pytest.mark.parametrize("direction", ["request", "response"])
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (lambda _, data: None, "Wrong.frame returned None, must be bytes"),
+        (lambda _, data: "text", "Wrong.frame returned 'text', must be bytes"),
+        (lambda strike, data: strike.wait(-1), "seconds -1, must be 0 to 86400"),
+        (lambda strike, data: strike.wait("1"), "seconds '1', must be a number of seconds"),
+        (lambda strike, data: strike.split(0), "size 0, must be at least 1"),
+        (lambda strike, data: strike.split(-3), "size -3, must be at least 1"),
+        (lambda strike, data: strike.split(3, -1), "pause -1, must be 0 to 86400"),
+    ],
+)
+def test_what_a_hook_cannot_want_is_told(
+    made: Callable[[Strike, bytes], Any], words: str, direction: Literal["request", "response"]
+) -> None:
+    with DqliteServer() as server, RawConnection(server.address) as client:
+        server.order(Wrong(made=made, direction=direction))
+        client.send(frame(RequestType.LEADER, word(0)))
+        assert client.closed_by_peer()
+        assert [str(error) for error in server.errors] == [words]
+
+
+def test_an_answer_of_a_hook_is_bytes() -> None:
+    with DqliteServer() as server, RawConnection(server.address) as client:
+        server.order(Wrong(begins=lambda strike: strike.answer(cast(bytes, "text"))))
+        client.send(frame(RequestType.LEADER, word(0)))
+        assert client.closed_by_peer()
+        assert [str(error) for error in server.errors] == ["frame 'text', must be bytes"]
+
+
+def test_a_frame_may_become_bytes_of_any_kind(server: DqliteServer, client: RawConnection) -> None:
+    for kind in (bytes, bytearray, memoryview):
+        server.order(Wrong(made=lambda _, data, kind=kind: kind(data)))
+        assert client.leader() == (1, server.address)
+
+
+class Forgetful(Fault):
+    def __init__(self) -> None:
+        pass
+
+
+def test_a_fault_without_the_constructor_of_all_is_refused(server: DqliteServer) -> None:
+    with pytest.raises(TypeError, match=r"fault of Forgetful, must call `Fault.__init__` in its own"):
+        server.order(Forgetful())
+
+
 def test_the_seed_decides() -> None:
     def failures(seed: int) -> list[bool]:
         with DqliteServer(seed=seed) as server, RawConnection(server.address) as client:
@@ -279,13 +339,6 @@ def test_strict_in_pytest(tmp_path: Path) -> None:
         "def test_cluster(dqlite_cluster): dqlite_cluster.hold()\n"
         "def test_other(dqlite_server): dqlite_server.fail_next(5)\n"
     )
-    finished = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        cwd=tmp_path,
-    )
-    assert "3 passed, 2 errors" in finished.stdout
-    assert "<Fail, 5 'database is locked', on QUERY, 1 to come, 0 hits>, nothing came" in finished.stdout
+    printed = run_pytest(tmp_path)
+    assert "3 passed, 2 errors" in printed
+    assert "<Fail, 5 'database is locked', on QUERY, 1 to come, 0 hits>, nothing came" in printed

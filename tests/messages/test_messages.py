@@ -21,7 +21,10 @@ from dqlitewire import (
     ValueType,
     encode_message,
 )
+from dqlitewire.constants import RequestType, ResponseType
 from dqlitewire.messages import (
+    REQUESTS,
+    RESPONSES,
     AddRequest,
     AssignRequest,
     ClientRequest,
@@ -575,3 +578,11 @@ def test_a_body_that_is_not_whole_words_is_not_encoded(size: int) -> None:
 def test_a_message_without_both_methods_cannot_be_made(cls: Any) -> None:
     with pytest.raises(TypeError):
         cls()
+
+
+def test_messages_stand_by_type_code_in_the_order_of_the_codes() -> None:
+    assert list(REQUESTS) == sorted(RequestType)
+    assert list(RESPONSES) == sorted(ResponseType)
+    for is_request, table in ((True, REQUESTS), (False, RESPONSES)):
+        for code, cls in table.items():
+            assert (code, is_request) == (cls.MSG_TYPE, cls.IS_REQUEST)

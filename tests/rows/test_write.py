@@ -16,10 +16,11 @@ from dqlitewire import EncodeError, Limits, Message, ValueType, decode_message, 
 from dqlitewire.header import ROW_DONE, ROW_PART
 from dqlitewire.limits import DEFAULT_OPTIONS, Options
 from dqlitewire.messages import ExecRequest, ExecSqlRequest, QueryRequest, QuerySqlRequest, RowsResponse
+from dqlitewire.rows import params as rows_params
 from dqlitewire.rows import shapes as writers
-from dqlitewire.rows import write, write_params
+from dqlitewire.rows import write
+from dqlitewire.rows.params import pack_params
 from dqlitewire.scalars import U64, pack_text
-from dqlitewire.tuples import pack_params
 from tests.fuzz.checks import Unlimited
 from tests.fuzz.frames import BLOBS, CODES, FLOATS, INTEGERS, TEXTS, codes_of, near, types_of, value_of
 
@@ -38,8 +39,8 @@ def shapes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
         return shapes
 
     monkeypatch.setattr(write, "row_shapes", made())
-    monkeypatch.setattr(write_params, "chunk_shapes", made())
-    monkeypatch.setattr(write_params, "params_shapes", (made(), made()))
+    monkeypatch.setattr(rows_params, "chunk_shapes", made())
+    monkeypatch.setattr(rows_params, "params_shapes", (made(), made()))
 
 
 def result(encode: Callable[[], bytes]) -> Any:
@@ -118,7 +119,7 @@ def lists_of_values() -> list[list[Any]]:
 def params_by_both(message: Any, options: Options) -> tuple[Any, Any]:
     path = f"{type(message).__name__}.params"
     plain = result(lambda: pack_params(message.params, message.schema, options, path))
-    return result(lambda: write_params.write_params(message, message._form, options)), plain
+    return result(lambda: rows_params.write_params(message, message._form, options)), plain
 
 
 @pytest.mark.parametrize("schema", [None, 1])
@@ -334,7 +335,7 @@ def test_what_was_decoded_is_written_back() -> None:
 
 
 def every_shapes() -> list[writers.Shapes]:
-    return [*write_params.params_shapes, write_params.chunk_shapes, write.row_shapes]
+    return [*rows_params.params_shapes, rows_params.chunk_shapes, write.row_shapes]
 
 
 def test_the_shapes_that_are_kept_are_bounded() -> None:

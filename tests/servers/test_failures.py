@@ -85,12 +85,12 @@ EXPLAINED = [
     (12, "no statement with the given id", RequestType.EXEC, V18, Retry.REOPEN, NOT),
     (0, "empty statement", SELECT, V18, Retry.NO, NOT),
     (5, "database is locked", INSERT, V18, Retry.SAME, NOT),
-    (517, "database is locked", INSERT, V18, Retry.SAME, NOT),
+    (517, "database is locked", INSERT, V18, Retry.NO, NOT),
     (261, "database is locked", INSERT, V18, Retry.SAME, NOT),
     (5, "a database for this connection is already open", RequestType.OPEN, V18, Retry.NO, NOT),
     (5, "checkpoint in progress", SCRIPT, V18, Retry.SAME, NOT),
     (5, "a configuration change is already in progress", AddRequest(2, "a"), V18, Retry.SAME, NOT),
-    (2067, "UNIQUE constraint failed: t.a", INSERT, V18, Retry.NO, NOT),
+    (2067, "UNIQUE constraint failed: t.a", INSERT, V18, Retry.NO, UNKNOWN),
     (2067, "UNIQUE constraint failed: t.a", SCRIPT, V18, Retry.NO, UNKNOWN),
     (5, "database is locked", SCRIPT, V18, Retry.CHECK, UNKNOWN),
     (1, "no such table: t", INSERT, V18, Retry.NO, NOT),
@@ -103,7 +103,7 @@ EXPLAINED = [
     (10, "leader exec failed", INSERT, V18, Retry.CHECK, UNKNOWN),
     (10, "disk I/O error", INSERT, V18, Retry.CHECK, UNKNOWN),
     (10, "only WAL mode is supported", INSERT, V11, Retry.NO, NOT),
-    (7, "out of memory", INSERT, V18, Retry.SAME, NOT),
+    (7, "out of memory", INSERT, V18, Retry.CHECK, UNKNOWN),
     (7, "out of memory", INSERT, V11, Retry.CHECK, UNKNOWN),
     (8, "not an error", INSERT, Generation.UNKNOWN, Retry.CHECK, UNKNOWN),
     (100, "another row available", INSERT, V11, Retry.NO, UNKNOWN),
@@ -125,6 +125,41 @@ def test_explained(code, message, request_, generation, retry, outcome) -> None:
     assert info.name == failure_name(code)
     assert str(info).startswith(f"{info.name} ({code}) {message!r}: ")
     assert "\n" not in str(info)
+
+
+def test_what_a_failed_step_leaves() -> None:
+    """By clause, by error, and by whether a transaction was open: the table in `servers.aftermath`."""
+    unique, raised, key = (2067, "UNIQUE constraint failed: t.a"), (1811, "no"), (787, "FOREIGN KEY failed")
+    overflow, full, syntax = (
+        (1, "integer overflow"),
+        (13, "database or disk is full"),
+        (1, 'near "x": syntax'),
+    )
+    bare, table = "INSERT INTO t VALUES (1)", "CREATE UNIQUE INDEX i ON t (a)"
+    known: list[tuple[tuple[int, str], str, list[Outcome]]] = [  # outside, inside
+        (unique, bare, [UNKNOWN, UNKNOWN]),
+        (unique, "INSERT OR FAIL INTO t VALUES (1)", [UNKNOWN, UNKNOWN]),
+        (unique, "INSERT OR ROLLBACK INTO t VALUES (1)", [UNKNOWN, UNKNOWN]),
+        (unique, "WITH a AS (SELECT 1) UPDATE OR ABORT t SET a = 1", [UNKNOWN, UNKNOWN]),
+        (unique, "REPLACE INTO t VALUES (1)", [UNKNOWN, UNKNOWN]),
+        (unique, table, [NOT, NOT]),
+        (unique, "DELETE FROM t", [UNKNOWN, UNKNOWN]),
+        (raised, "INSERT OR ABORT INTO t VALUES (1)", [UNKNOWN, UNKNOWN]),
+        (key, bare, [NOT, NOT]),
+        (key, "COMMIT", [NOT, NOT]),
+        (overflow, bare, [NOT, UNKNOWN]),
+        (full, bare, [NOT, UNKNOWN]),
+        (syntax, bare, [NOT, NOT]),
+    ]
+    for failure, sql, outcomes in known:
+        for in_transaction, outcome in zip((False, True), outcomes, strict=True):
+            info = explain_failure(
+                *failure,
+                request=ExecSqlRequest(0, sql),
+                generation=Generation.V1_18_3,
+                in_transaction=in_transaction,
+            )
+            assert info.outcome is outcome, (failure, sql, in_transaction)
 
 
 def test_text_of_a_prepared_statement_counts() -> None:

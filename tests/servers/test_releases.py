@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import pickle
 import string
+from pathlib import Path
 
 import pytest
 
 from dqlitewire import RequestType
 from dqlitewire.conversation import Generation, Retry, explain_failure, judge_generation
-from dqlitewire.dial import health as probe
+from dqlitewire.dial import Health, Status
 from dqlitewire.messages import FailureResponse
 from dqlitewire.servers import refusals
 from dqlitewire.servers.failures import RULES
@@ -57,11 +58,12 @@ def test_releases_are_found_by_name_and_by_alias(monkeypatch: pytest.MonkeyPatch
 
 
 def test_whoever_lists_releases_or_generations_lists_these() -> None:
-    serve = pytest.importorskip("dqlitewire.cli.serve")
-    assert [release.value for release in serve.Release] == [*RELEASES, *ALIASES]
-    assert [probe._SERVERS[generation] for generation in KNOWN[1:]] == [
-        f"{generation.release} or newer" for generation in KNOWN[1:]
-    ]
+    page = Path(__file__).parents[2] / "docs" / "testing.md"
+    text = page.read_text()
+    assert all(f'"{name}"' in text for name in (*RELEASES, *ALIASES))
+    found = [Health("", Status.HEALTHY, generation=generation).server for generation in KNOWN]
+    assert found[0] == "1.11 or older"
+    assert found[1:] == [f"{generation.release} or newer" for generation in KNOWN[1:]]
 
 
 def test_a_release_is_as_old_as_the_first_of_its_generation() -> None:

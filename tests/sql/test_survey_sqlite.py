@@ -8,7 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dqlitewire.constants import RequestType
+from dqlitewire.conversation import Generation
 from dqlitewire.conversation.session import Session
+from dqlitewire.messages import FailureResponse
+from dqlitewire.servers.failures import stage_of
 from dqlitewire.sql.survey import fold, survey
 
 apsw = pytest.importorskip("apsw")
@@ -132,6 +136,12 @@ def database() -> apsw.Connection:
     return connection
 
 
+def follow(session: Session, text: str, error: apsw.Error) -> None:
+    failure, seen = FailureResponse(error.extendedresult, str(error)), survey(text)
+    stage = stage_of(failure, RequestType.EXEC_SQL, seen, Generation.V1_18_3)
+    session.failed(stage, failure, seen)
+
+
 @settings(max_examples=150)
 @given(st.lists(st.one_of(STATEMENTS, STATEMENTS, TEXTS), max_size=12))
 def test_a_session_knows_the_transaction_or_says_that_it_does_not(texts: list[str]) -> None:
@@ -141,7 +151,7 @@ def test_a_session_knows_the_transaction_or_says_that_it_does_not(texts: list[st
         try:
             connection.execute(text).fetchall()
         except apsw.Error as error:
-            session.failed(seen, error.extendedresult, str(error))
+            follow(session, text, error)
         else:
             session.ran(seen)
             assert session.in_transaction is not None
@@ -151,7 +161,7 @@ def test_a_session_knows_the_transaction_or_says_that_it_does_not(texts: list[st
                 connection.execute("ROLLBACK")
                 session.ran(survey("ROLLBACK"))
             except apsw.SQLError as error:
-                session.failed(survey("ROLLBACK"), error.extendedresult, str(error))
+                follow(session, "ROLLBACK", error)
             assert session.in_transaction is False
 
 
@@ -166,7 +176,7 @@ def test_a_constraint_may_roll_back(into: str, clause: str) -> None:
     text = f"INSERT {clause} INTO {into}"
     with pytest.raises(apsw.ConstraintError) as caught:
         connection.execute(text)
-    session.failed(survey(text), caught.value.extendedresult)
+    follow(session, text, caught.value)
     assert session.in_transaction in (None, connection.in_transaction)
     assert ("key" in into) == (session.in_transaction is True)
 

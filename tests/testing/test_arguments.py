@@ -17,6 +17,7 @@ from dqlitewire.faults import Corrupt, Delay, Drop, Fail, Hold, Split
 from dqlitewire.messages import LeaderRequest
 from dqlitewire.testing import DqliteCluster, DqliteServer, Fault, Node
 from dqlitewire.testing.script import ScriptedServer, close, expect, send, send_bytes, wait
+from tests.testing.pytest_session import run_pytest
 
 NAN, INFINITE, LONG = math.nan, math.inf, "x" * 200
 WRONG = [
@@ -321,15 +322,8 @@ def test_a_pytest_session_without_apsw(tmp_path: Path) -> None:
         "def test_server(dqlite_server): pass\n"
         "def test_cluster(dqlite_cluster): pass\n"
     )
-    finished = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        cwd=tmp_path,
-    )
-    assert "1 passed, 2 errors" in finished.stdout
-    assert finished.stdout.count("apsw is missing: it comes with the extra 'testing'") >= 2
-    assert "Traceback" not in finished.stdout
-    assert "apsw = None" not in finished.stdout
+    printed = run_pytest(tmp_path)
+    assert "1 passed, 2 errors" in printed
+    assert printed.count("apsw is missing: it comes with the extra 'testing'") >= 2
+    assert "Traceback" not in printed
+    assert "apsw = None" not in printed

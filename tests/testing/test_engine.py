@@ -21,13 +21,6 @@ def server() -> Iterator[DqliteServer]:
         yield server
 
 
-@pytest.fixture
-def client(server: DqliteServer) -> Iterator[RawConnection]:
-    with RawConnection(server.address) as client:
-        client.open("main")
-        yield client
-
-
 def test_connect_is_raft_s(server: DqliteServer) -> None:
     with RawConnection(server.address) as peer:
         peer.send(frame(CONNECT, word(2) + text("127.0.0.1:2")) + b"raft" * 1000)
@@ -128,7 +121,7 @@ def test_a_defect_ends_one_connection_and_is_told(
 
 
 def test_the_engine_keeps_nothing(server: DqliteServer) -> None:
-    engine: Engine = server._serving
+    engine: Engine = server._engine
     for number in range(50):
         with RawConnection(server.address) as client:
             client.open(f"db{number % 5}")

@@ -82,7 +82,7 @@ def ends(path):
         open_ = [os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")
                  if os.path.islink(f"/proc/self/fd/{name}")]
         mine = [one for one in open_ if "socket" in one or "epoll" in one or one.endswith(os.path.basename(
-            server._serving.store.folder))]
+            server._engine.store.folder))]
         os._exit(len(mine) > 2)  # those of the clients
     return [leave_the_block, system_exit, normal_end, collected, methods, a_server_of_its_own, descriptors]
 
@@ -90,7 +90,7 @@ path = sys.argv[1]
 for end in ends(path):
     current = DqliteServer()
     with current as server, DqliteCluster(2, unix=path) as cluster:
-        folder = server._serving.store.folder
+        folder = server._engine.store.folder
         client, other = RawConnection(server.address), RawConnection(server.address)
         for one in (client, other): one.open("main")
         client.exec_sql("CREATE TABLE t (a)")
@@ -129,7 +129,7 @@ for end in (goes_on, ends, fails):
         with server.corrupt(fork): client.exec_sql("INSERT INTO t VALUES (1)")
         os.waitpid(children[0], 0)
         client.exec_sql("INSERT INTO t VALUES (2)")
-        assert os.path.isdir(server._serving.store.folder) and not server.errors, end
+        assert os.path.isdir(server._engine.store.folder) and not server.errors, end
 
 # a child that lives on keeps neither ports nor connections of its parent
 with DqliteServer() as server:
@@ -162,7 +162,7 @@ from dqlitewire.testing import DqliteServer
 server = DqliteServer(unix=sys.argv[1])
 server.start()
 server.run_sql("main", "CREATE TABLE t (a)")
-print(server._serving.store.folder, flush=True)
+print(server._engine.store.folder, flush=True)
 exec(sys.argv[2])
 """
 
@@ -193,7 +193,7 @@ def test_a_process_that_is_killed_leaves_nothing_for_long(
     (tmp_path / "dqlite-testing-file").write_text("no folder")
     (tmp_path / "dqlite-testing-link").symlink_to(tmp_path / "dqlite-1.11.1-1-node")
     with DqliteServer() as living:
-        mine = Path(living._serving.store.folder)
+        mine = Path(living._engine.store.folder)
         with DqliteServer(unix=path) as server:
             assert server.address == path
             assert sorted(os.listdir(tmp_path)) == sorted(
@@ -203,7 +203,7 @@ def test_a_process_that_is_killed_leaves_nothing_for_long(
                     "dqlite-testing-link",
                     "socket",
                     mine.name,
-                    Path(server._serving.store.folder).name,
+                    Path(server._engine.store.folder).name,
                 ]
             )
     assert not left.exists()
@@ -233,11 +233,11 @@ def test_a_folder_is_not_taken_between_being_made_and_being_locked(monkeypatch: 
 # ---------------------------------------------------------------- stop
 
 PARTS: dict[str, Callable[[DqliteServer], object]] = {
-    "a session": lambda server: next(iter(server._serving.sessions)),
-    "the store": lambda server: server._serving.store,
-    "a listener": lambda server: server._running._acceptor.listeners[0],
-    "the selector": lambda server: server._running._selector,
-    "the wake-up": lambda server: server._running._wake_in,
+    "a session": lambda server: next(iter(server._engine.sessions)),
+    "the store": lambda server: server._engine.store,
+    "a listener": lambda server: server._thread._acceptor.listeners[0],
+    "the selector": lambda server: server._thread._selector,
+    "the wake-up": lambda server: server._thread._wake_in,
 }
 
 
@@ -254,7 +254,7 @@ def test_stop_releases_everything_whatever_fails(
     client.connect(server.address)
     client.sendall(word(1) + frame(3, text("main") + word(0) + text("")))
     assert client.recv(100)
-    folder = server._serving.store.folder
+    folder = server._engine.store.folder
     broken = PARTS[part](server)
     kind = type(broken)
     honest = kind.close
@@ -288,7 +288,7 @@ def test_a_loop_that_fails_ends_and_says_so(monkeypatch: pytest.MonkeyPatch) -> 
         with suppress(ConnectionError):
             RawConnection(server.address).close()
         assert client.closed_by_peer()
-        server._running.join(20)
+        server._thread.join(20)
         assert server.errors == [defect]
         with pytest.raises(RuntimeError, match="stopped"):
             server.run_sql("main", "SELECT 1")
@@ -299,7 +299,7 @@ def test_stop_from_within_and_from_many_threads() -> None:
     with DqliteServer() as server, RawConnection(server.address) as client:
         with server.corrupt(lambda data: server.stop() or data):
             client.send(frame(0, word(0)))
-            server._running.join(20)
+            server._thread.join(20)
         threads = [threading.Thread(target=server.stop) for _ in range(8)]
         for thread in threads:
             thread.start()
@@ -311,7 +311,7 @@ def test_stop_from_within_and_from_many_threads() -> None:
 def repeat(call: Callable[[], object], server: DqliteServer, seen: list[object]) -> None:
     """Call until the server stops; what it raises is seen."""
     try:
-        while not server._running.service.stopping:
+        while not server._thread.service.stopping:
             call()
     except BaseException as error:
         seen.append(error)
@@ -362,7 +362,7 @@ def test_no_call_waits_for_one_that_a_signal_interrupted() -> None:
 
 
 def test_who_waits_for_the_end_is_told() -> None:
-    for end in (DqliteServer.stop, lambda server: server._running.call(lambda: 1 / server)):
+    for end in (DqliteServer.stop, lambda server: server._thread.call(lambda: 1 / server)):
         with DqliteServer() as server:
             waiting = threading.Thread(target=server.join)
             waiting.start()
@@ -379,7 +379,7 @@ def test_who_waits_for_the_end_is_told() -> None:
 def test_a_socket_file_that_is_gone(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     with DqliteServer(unix=path) as server:
-        folder = server._serving.store.folder
+        folder = server._engine.store.folder
         path.unlink()
     assert not os.path.exists(folder)
 
@@ -391,7 +391,7 @@ def test_a_folder_of_a_socket_that_is_gone_or_no_folder_any_more(tmp_path: Path)
         with DqliteServer(unix=home / "socket") as server:
             shutil.rmtree(home)
             make(home)
-        assert not os.path.exists(server._serving.store.folder)
+        assert not os.path.exists(server._engine.store.folder)
         home.unlink(missing_ok=True)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from dqlitewire.testing import DqliteCluster, DqliteServer
 from tests.real.raw import RawConnection
+from tests.testing.pytest_session import run_pytest
 
 
 def test_server_fixture(dqlite_server: DqliteServer) -> None:
@@ -43,18 +44,11 @@ def test_a_mark_that_says_too_much_is_refused(tmp_path: Path) -> None:
         "@pytest.mark.dqlite('1.12')\n"
         "def test_unknown(dqlite_server): pass\n"
     )
-    finished = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        cwd=tmp_path,
-    )
-    assert "3 errors" in finished.stdout
-    assert "mark dqlite with 2 arguments by place, at most the generation" in finished.stdout
-    assert "mark dqlite with two generations, at most one" in finished.stdout
-    assert "generation '1.12', must be one of 1.11.1, 1.18.1, 1.18.7, cowsql" in finished.stdout
+    printed = run_pytest(tmp_path)
+    assert "3 errors" in printed
+    assert "mark dqlite with 2 arguments by place, at most the generation" in printed
+    assert "mark dqlite with two generations, at most one" in printed
+    assert "generation '1.12', must be one of 1.11.1, 1.18.1, 1.18.7, cowsql" in printed
 
 
 def test_nothing_is_imported_until_used(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from dqlitewire.testing import DqliteCluster, DqliteServer
 from tests.real.raw import PART, RawConnection, frame, text, word
+from tests.testing.embedded import embedded
 
 EXEC_SQL, QUERY_SQL, INTERRUPT = 8, 9, 10
 INTERRUPT_FRAME = frame(INTERRUPT, word(0))
@@ -39,17 +40,8 @@ def descriptors() -> int:
 
 @pytest.fixture
 def server() -> Iterator[DqliteServer]:
-    with DqliteServer() as server:
-        server.run_sql("main", "CREATE TABLE t (a INTEGER PRIMARY KEY, b)")
+    with embedded() as server:
         yield server
-        assert server.errors == []
-
-
-@pytest.fixture
-def client(server: DqliteServer) -> Iterator[RawConnection]:
-    with RawConnection(server.address) as client:
-        client.open("main")
-        yield client
 
 
 def wait_for_connections(server: DqliteServer, count: int) -> None:
@@ -68,7 +60,7 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     threads, files = threading.active_count(), descriptors()
     for _ in range(20):
         with DqliteServer() as server:
-            folder = server._serving.store.folder
+            folder = server._engine.store.folder
             clients = [RawConnection(server.address) for _ in range(5)]
             for client in clients:
                 client.open("main")
@@ -82,7 +74,7 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
 
 
 def test_loopback_only(server: DqliteServer) -> None:
-    (listener,) = server._running._acceptor.listeners
+    (listener,) = server._thread._acceptor.listeners
     assert listener.getsockname()[0] == "127.0.0.1"
     assert server.address == f"127.0.0.1:{server.port}"
 
@@ -314,7 +306,7 @@ def test_readers_that_stop_reading(server: DqliteServer, client: RawConnection) 
         one.send(query(ENDLESS_ROWS))
     time.sleep(0.2)
     client.exec_sql("INSERT INTO t(b) VALUES (1)")
-    waiting = [len(connection.output) for connection in server._running._connections.values()]
+    waiting = [len(connection.output) for connection in server._thread._connections]
     assert max(waiting) < 1 << 19
     for one in lazy:
         one.close()

@@ -149,7 +149,8 @@ def of_both(items: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]
 def test_line(tree: Tree) -> None:
     shown = tree.tool("decode", "--no-time", *tree.streams).splitlines()
     assert (
-        shown[1].split(maxsplit=2)[2] == f"CHECKPOINT db_id 7, name 'main', reason 'because {SECRET}', mode 3"
+        " ".join(shown[1].split()[2:])
+        == f"CHECKPOINT db_id 7, name 'main', reason 'because {SECRET}', mode 3"
     )
     assert (
         shown[2].split(maxsplit=2)[2] == f"CHECKPOINTED pages 12, state 987654321, reason 'because {SECRET}'"

@@ -12,7 +12,7 @@ def main() -> NoReturn:
     try:
         from dqlitewire.cli import ending  # takes long enough to be interrupted
 
-        code = ending.of(_command)
+        code = ending.exit_code_of(_command)
     except KeyboardInterrupt:  # meanwhile, or for the second time
         code = 130
     sys.exit(code)

@@ -23,7 +23,7 @@ NAME = "dqlite-wire"
 COMMANDS = ("decode", "stats", "explain", "probe", "serve")  # in the order of the help
 
 
-# typer brings a click of its own or uses the one installed: their errors are told by what they inherit
+# typer brings a click of its own or uses the one installed: their errors are recognised by their base class
 _UsageError: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
 )
@@ -42,7 +42,7 @@ def _application() -> typer.Typer:
     for name in COMMANDS:
         module = import_module(f"dqlitewire.cli.{name}")
         summary = module.command.__doc__.partition("\n")[0]  # whole: click would cut it
-        app.command(name, short_help=summary, epilog=exits.told(module.EXITS))(grouped(module.command))
+        app.command(name, short_help=summary, epilog=exits.in_words(module.EXITS))(grouped(module.command))
     return app
 
 

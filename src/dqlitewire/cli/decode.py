@@ -8,44 +8,32 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TextIO
 
 import typer
 
-from dqlitewire import RequestType, ResponseType
 from dqlitewire.cli.exits import Exit
-from dqlitewire.cli.options import WidthOption, finite
+from dqlitewire.cli.options import WidthOption, choice, finite
 from dqlitewire.cli.output import colourful, emit, emit_json, fail, joined, painted, width
 from dqlitewire.cli.progress import watched
 from dqlitewire.cli.sources import Damage, Inputs
-from dqlitewire.traffic.item import OTHER_TYPES, Item
+from dqlitewire.traffic.item import TYPES, Item
 from dqlitewire.traffic.items import items
 from dqlitewire.traffic.select import Selection
 from dqlitewire.traffic.sources.inputs import file_id
 from dqlitewire.traffic.sources.pieces import Connection
 from dqlitewire.traffic.sources.transcript_writer import TranscriptWriter
 from dqlitewire.traffic.views.json_object import json_text
-from dqlitewire.traffic.views.line import Clock, Line, line
+from dqlitewire.traffic.views.line import CLOCK_MODES, Clock, Line, line
 from dqlitewire.traffic.views.recorded import record
 from dqlitewire.traffic.views.tree import hexdump, tree
 
 EXITS = (Exit.OK, Exit.DAMAGED, Exit.INPUT)
 
 
-class Times(StrEnum):
-    """How times are written."""
-
-    RELATIVE = "relative"
-    UTC = "utc"
-    LOCAL = "local"
-    DELTA = "delta"
-    NONE = "none"
-
-
 @dataclass(frozen=True)
-class Look:
+class Display:
     """How messages are shown."""
 
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="A tree of fields with byte ranges.")] = (
@@ -57,7 +45,7 @@ class Look:
         int | None,
         typer.Option("--limit-rows", min=0, metavar="N", help="Show so many rows of a ROWS message."),
     ] = None
-    times: Annotated[Times, typer.Option("--time", help="How to write times.")] = Times.RELATIVE
+    times: Annotated[str, choice(CLOCK_MODES, "--time", help="How to write times.")] = "relative"
     no_time: Annotated[
         bool, typer.Option("--no-time", help="No times and latencies: output that can be compared.")
     ] = False
@@ -65,7 +53,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Filters:
     """Which messages are shown."""
 
     types: Annotated[
@@ -116,8 +104,8 @@ class Wanted:
 
 
 def command(
-    look: Look,
-    wanted: Wanted,
+    display: Display,
+    filters: Filters,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Wait for more at the end of a growing file.")
     ] = False,
@@ -131,8 +119,8 @@ def command(
     inputs: Inputs,
 ) -> Exit:
     """Show dqlite traffic, one line a message."""
-    selection = wanted.selection()
-    view = View(look)
+    selection = filters.selection()
+    view = View(display)
     _refuse_own_output(inputs.names, write)
     damage = Damage()
     quiet = sys.stdout.isatty() or follow
@@ -161,7 +149,7 @@ def _refuse_own_output(names: Iterable[str], write: Path | None) -> None:
 
 
 def _identity(file: str | Path | TextIO | None) -> object:
-    """What tells a file from others, a path also before the file is there; None of no regular file."""
+    """The identity of a file, of a path also before the file is there; None of no regular file."""
     if isinstance(file, (str, Path)) and not os.path.exists(file):
         with contextlib.suppress(ValueError):  # a NUL: no path
             return os.path.realpath(file)
@@ -169,12 +157,10 @@ def _identity(file: str | Path | TextIO | None) -> object:
 
 
 def _known_types(names: list[str]) -> frozenset[str]:
-    known = {*RequestType.__members__, *ResponseType.__members__}
-    known |= OTHER_TYPES.keys()
     wanted = frozenset(name.strip().upper() for text in names for name in text.split(","))
-    for name in sorted(wanted - known):
+    for name in sorted(wanted - TYPES):
         if not name.startswith("TYPE "):
-            fail(f"unknown type {name}: {', '.join(sorted(known))}", Exit.USAGE)
+            fail(f"unknown type {name}: {', '.join(sorted(TYPES))}", Exit.USAGE)
     return frozenset(name.lower() if name.startswith("TYPE ") else name for name in wanted)
 
 
@@ -188,18 +174,18 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
 class View:
     """Writes items to standard output."""
 
-    def __init__(self, look: Look) -> None:
-        self._look = look
-        self._clock = Clock("none" if look.no_time else look.times.value)
-        self._width = width(look.columns)
+    def __init__(self, display: Display) -> None:
+        self._display = display
+        self._clock = Clock("none" if display.no_time else display.times)
+        self._width = width(display.columns)
         self._colour = colourful(sys.stdout)
 
     def show(self, stream: Iterable[Item], at_once: bool = False) -> None:
         """Write all items."""
-        times, limit_rows = not self._look.no_time, self._look.limit_rows
+        times, limit_rows = not self._display.no_time, self._display.limit_rows
         known: set[Connection] = set()
         for item in stream:
-            if self._look.as_json:
+            if self._display.as_json:
                 emit_json(json_text(item, limit_rows, times), at_once)
                 continue
             if item.connection not in known:
@@ -226,11 +212,11 @@ class View:
         )
 
     def _details(self, item: Item) -> Iterator[str]:
-        look = self._look
-        if look.verbose and (span := item.spans()) is not None:
-            rows = 64 if look.limit_rows is None else look.limit_rows
+        display = self._display
+        if display.verbose and (span := item.spans()) is not None:
+            rows = 64 if display.limit_rows is None else display.limit_rows
             yield from (f"    {text}" for text in tree(span, self._width - 4, rows))
-        if look.hexadecimal and item.data:
+        if display.hexadecimal and item.data:
             yield from hexdump(item.data, item.spans(), self._width)
 
 

@@ -1,6 +1,6 @@
 """How a command ends: an exit code, and where something is wrong one line on standard error.
 
-Needs no package beyond the standard library, so that the lack of one can be told.
+Needs no package beyond the standard library, so that a missing one can be reported.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from dqlitewire.text import missing_package
 from dqlitewire.traffic.errors import SourceError
 
 
-def of(command: Callable[[], int]) -> int:
-    """Run a command to its exit code.
+def exit_code_of(command: Callable[[], int]) -> int:
+    """Run a command and return its exit code.
 
-    What users, files, peers and the system can do wrong ends here. Anything else is a fault of this program
-    and keeps its traceback.
+    Errors of users, files, peers and the system end here, with one line. Anything else is a fault of this
+    program and keeps its traceback.
+
+    Args:
+        command: returns an exit code, or raises.
     """
     output.prepare()
     with _terminated_like_interrupted():
@@ -46,7 +49,7 @@ def _told(step: Callable[[], int | None]) -> int:
         output.abandon()
         return Exit.OK
     except OSError as error:
-        # readers tell their own, and the door its own: what is left is met by typer, writing its help
+        # inputs report their own errors, and so does `output`: what is left typer meets, writing its help
         output.abandon()
         output.warn(f"{error.filename or 'standard output'}: {error.strerror or error}")
         return Exit.INPUT
@@ -60,7 +63,7 @@ def _terminated_like_interrupted() -> Generator[None]:
     """Let SIGTERM end a command as SIGINT does: a terminal gets its cursor back, sockets and files close."""
     ours = (
         threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL  # who started us may want it ignored
+        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL  # a parent process may have it ignored
     )
     try:
         if ours:
@@ -76,7 +79,11 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def missing(error: ImportError, extra: str) -> NoReturn:
-    """End a command for want of a package that an extra brings.
+    """End a command because a package that an extra brings is missing.
+
+    Args:
+        error: of its import.
+        extra: what brings it: "cli" or "testing".
 
     Raises:
         SystemExit: a package of others is missing.

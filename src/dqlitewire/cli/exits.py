@@ -1,4 +1,4 @@
-"""Exit codes: every number that a command can end with, and what it says; help and docs say the same."""
+"""Exit codes: every number that a command can end with, and its meaning as help and docs have it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ProbeExit(_Code):
     NOT_DQLITE = 6, "not dqlite"
 
 
-def told(codes: tuple[Exit | ProbeExit, ...]) -> str:
+def in_words(codes: tuple[Exit | ProbeExit, ...]) -> str:
     """Return a sentence for a command's help; wrong use and interruption can happen to every command.
 
     Args:

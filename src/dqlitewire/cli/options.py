@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, get_type_hints
 
@@ -17,14 +17,39 @@ import typer
 from dqlitewire.cli.output import MAX_WIDTH
 from dqlitewire.dial import Address, AddressError
 
-LONGEST = 86_400.0  # seconds that a command may be told to wait
+LONGEST = 86_400.0  # seconds that an option may name
 
 
 def finite(value: float | None) -> float | None:
-    """Refuse what is no number: it is neither below a smallest nor above a greatest value."""
+    """Return the number of an option; NaN passes every check of a range.
+
+    Args:
+        value: of the option; None if it was not given.
+
+    Raises:
+        typer.BadParameter: it is NaN.
+    """
     if value is not None and math.isnan(value):
         raise typer.BadParameter("nan is no number")
     return value
+
+
+def choice(words: Iterable[str], *names: str, help: str) -> Any:
+    """Return an option that takes one of some words, as a str.
+
+    Args:
+        words: those that may be given, in the order of the help.
+        names: of the option; by default that of the parameter.
+        help: what is chosen.
+    """
+    known = tuple(words)
+
+    def check(value: str | None) -> str | None:
+        if value is not None and value not in known:
+            raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, known))}.")
+        return value
+
+    return typer.Option(*names, metavar=f"<{'|'.join(known)}>", callback=check, help=help)
 
 
 def _address(value: str) -> str:
@@ -54,7 +79,11 @@ WidthOption = Annotated[
 
 
 def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a command with a parameter for each field of the groups that it takes."""
+    """Return a command with a parameter for each field of the groups that it takes.
+
+    Args:
+        command: a function as `app` describes commands.
+    """
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, type] = {}
     parameters: list[inspect.Parameter] = []

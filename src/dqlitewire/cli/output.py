@@ -1,12 +1,12 @@
-"""What all commands share: the door to the terminal, errors in one line, widths and colour.
+"""Output of all commands: lines to the terminal, errors in one line, widths and colour.
 
-The door: whatever a command says leaves through `emit`, `emit_json` or `warn`. They let no character through
-that could do more than be seen (`dqlitewire.text.printable`), whoever chose it: a peer, a file, its name, an
-argument. `Shown` marks text that has passed already and carries our own colours; joined to anything else it
-is a plain str again and passes once more, so a mistake shows as `?[2m`, never as a colour that a peer wrote.
+Whatever a command prints goes through `emit`, `emit_json` or `warn`. They escape every character that could
+do more than be seen (`dqlitewire.text.printable`), whoever chose it: a peer, a file, its name, an argument.
+`Shown` marks text that was escaped already and carries our own colours; joined to anything else it is a plain
+str again and is escaped once more, so a mistake shows as `?[2m`, never as a colour that a peer wrote.
 
 Colours are styles with names, which rich turns into what a terminal understands. rich is imported when the
-first one is drawn: the lack of it must be told through this door.
+first one is drawn, because its absence must be reported through these functions too.
 
 An output that takes no more ends the command: quietly where the reader has gone, else with one line.
 """
@@ -38,6 +38,10 @@ class ReaderGone(Exception):
 def fail(message: str, code: Exit = Exit.INPUT) -> NoReturn:
     """End the command with one line on standard error.
 
+    Args:
+        message: the line.
+        code: the exit code.
+
     Raises:
         SystemExit: always, with the code.
     """
@@ -45,11 +49,15 @@ def fail(message: str, code: Exit = Exit.INPUT) -> NoReturn:
     raise SystemExit(int(code))
 
 
-# ---------------------------------------------------------------- the door
+# ---------------------------------------------------------------- lines
 
 
 def joined(*parts: str) -> Shown:
-    """Join texts; what has not passed the door yet does so here."""
+    """Join texts; those that are not `Shown` are escaped.
+
+    Args:
+        parts: the texts.
+    """
     return Shown("".join([part if type(part) is Shown else printable(part) for part in parts]))
 
 
@@ -70,7 +78,13 @@ def _style(name: str) -> Style:
 
 
 def painted(text: str, style: str, colour: bool) -> Shown:
-    """Return text in one of `STYLES`, where colours are wanted."""
+    """Return text in a style.
+
+    Args:
+        text: the text.
+        style: one of `STYLES`.
+        colour: whether colours are wanted; see `colourful`.
+    """
     shown = joined(text)
     return Shown(_style(style).render(shown)) if colour and shown else shown
 
@@ -86,8 +100,12 @@ def cleared() -> Shown:
 def emit(text: str, at_once: bool = False) -> None:
     """Write a line to standard output.
 
+    Args:
+        text: the line; escaped unless it is `Shown`.
+        at_once: do not hold it back in a buffer.
+
     Raises:
-        ReaderGone: nobody reads it.
+        ReaderGone: the reader of the output has gone away.
         SystemExit: it cannot be written.
     """
     _write((text if type(text) is Shown else printable(text)) + "\n", at_once)
@@ -115,7 +133,7 @@ def finish() -> None:
     """Write what is still held back.
 
     Raises:
-        ReaderGone: nobody reads it.
+        ReaderGone: the reader of the output has gone away.
         SystemExit: it cannot be written.
     """
     _write("", at_once=True)
@@ -184,8 +202,8 @@ def width(given: int | None = None, through_pipes: bool = False) -> int:
 
     Args:
         given: wins over all.
-        through_pipes: take the width of the terminal behind a pager too. Not for lines that somebody may
-            search: they would be cut to it.
+        through_pipes: take the width of the terminal behind a pager too. Not for lines that may be
+            searched: they would be cut to it.
     """
     if given:
         return given

@@ -1,4 +1,4 @@
-"""A progress bar on standard error for long inputs, when somebody is there to see it."""
+"""A progress bar on standard error for long inputs, when that is a terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ LONG = 16 << 20  # bytes of input
 
 
 def watched(stream: Iterable[T], source: Source, quiet: bool = False) -> Iterator[T]:
-    """Pass a stream on, showing how far its source is read."""
+    """Pass a stream on, showing how far its source is read.
+
+    Args:
+        stream: what is made of the source.
+        source: what is read.
+        quiet: show nothing.
+    """
     size = source.size
     if quiet or not sys.stderr.isatty() or size is None or size < LONG:
         yield from stream

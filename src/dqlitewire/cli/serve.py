@@ -6,7 +6,6 @@ import os
 import signal
 import stat
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
 from threading import Event, Thread, get_ident
 from typing import TYPE_CHECKING, Annotated
@@ -15,8 +14,10 @@ import typer
 
 from dqlitewire.cli.ending import missing
 from dqlitewire.cli.exits import Exit
+from dqlitewire.cli.options import choice
 from dqlitewire.cli.output import emit, fail, warn
 from dqlitewire.dial import Address, Kind
+from dqlitewire.servers.releases import ALIASES, DEFAULT_RELEASE, RELEASES
 
 if TYPE_CHECKING:
     from dqlitewire.testing import DqliteCluster
@@ -25,20 +26,10 @@ EXITS = (Exit.OK, Exit.DAMAGED, Exit.INPUT)
 _STOPPING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
-class Release(StrEnum):
-    """The releases that can be played."""
-
-    OLD = "1.11.1"
-    TRIXIE = "1.18.1"
-    CURRENT = "1.18.7"
-    COWSQL = "cowsql"
-    SAME_AS_CURRENT = "1.18.6"
-
-
 def command(
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="SQLite file to serve; without one all is temporary."),
+        typer.Argument(metavar="FILE", help="SQLite file to serve; without one all is temporary."),
     ] = None,
     host: Annotated[str, typer.Option(metavar="HOST", help="Interface to listen on.")] = "127.0.0.1",
     port: Annotated[
@@ -49,8 +40,8 @@ def command(
         int, typer.Option(min=1, max=99, metavar="N", help="Nodes of a fake cluster, on ports in a row.")
     ] = 1,
     release: Annotated[
-        Release, typer.Option("--generation", help="The dqlite release to play, or cowsql.")
-    ] = Release.TRIXIE,
+        str, choice((*RELEASES, *ALIASES), "--generation", help="The dqlite release to play.")
+    ] = DEFAULT_RELEASE,
     read_only: Annotated[bool, typer.Option("--read-only", help="Never write to FILE.")] = False,
 ) -> Exit:
     """Serve a database to dqlite clients until interrupted: for tests, and to look at a dumped file.
@@ -62,17 +53,11 @@ def command(
     cluster_class = _cluster_class()
     try:
         cluster = cluster_class(
-            nodes,
-            generation=release.value,
-            host=host,
-            port=port,
-            unix=unix,
-            files=files,
-            readonly=read_only,
+            nodes, generation=release, host=host, port=port, unix=unix, files=files, readonly=read_only
         )
     except ValueError as error:
         fail(str(error), Exit.USAGE)
-    stopping = _held_back()
+    stopping = _block_signals()
     try:
         cluster.start()
     except OSError as error:
@@ -84,7 +69,7 @@ def command(
     return Exit.DAMAGED if cluster.errors else Exit.OK
 
 
-def _held_back() -> set[signal.Signals]:
+def _block_signals() -> set[signal.Signals]:
     """Block the signals that end the command, and return them.
 
     Before any thread starts: all inherit it, so that only sigwait takes them, however many come.
@@ -106,21 +91,21 @@ def _served(cluster: DqliteCluster, file: Path | None, read_only: bool) -> Itera
 
 def _serve(cluster: DqliteCluster, stopping: set[signal.Signals], lines: Iterator[str]) -> None:
     """Print the lines, wait for a signal, and stop the cluster whatever happens."""
-    told = Event()  # to stop
+    stopped = Event()
     try:
         for line in lines:
             emit(line, at_once=True)
-        # a server that failed is waited for as little as one that is told to stop
-        Thread(target=_end_with, args=(cluster, get_ident(), told), daemon=True).start()
+        # a server that fails ends the wait as a signal does
+        Thread(target=_end_with, args=(cluster, get_ident(), stopped), daemon=True).start()
         signal.sigwait(stopping)
     finally:
-        told.set()
+        stopped.set()
         cluster.stop()
 
 
-def _end_with(cluster: DqliteCluster, waiting: int, told: Event) -> None:
+def _end_with(cluster: DqliteCluster, waiting: int, stopped: Event) -> None:
     cluster.join()
-    if not told.is_set():
+    if not stopped.is_set():
         signal.pthread_kill(waiting, signal.SIGTERM)
 
 

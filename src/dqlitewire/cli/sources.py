@@ -10,12 +10,12 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from dqlitewire.cli.exits import Exit
+from dqlitewire.cli.options import choice
 from dqlitewire.cli.output import fail, warn
 from dqlitewire.conversation import Side
 from dqlitewire.traffic.errors import SourceError
@@ -26,22 +26,16 @@ from dqlitewire.traffic.sources.formats import Format, open_source, recognise
 from dqlitewire.traffic.sources.inputs import open_input
 from dqlitewire.traffic.sources.pair import open_pair
 from dqlitewire.traffic.sources.source import Source
+from dqlitewire.traffic.sources.transcript import SIDE_OF
 
 POLL = 0.2  # seconds between looks at a growing file
-
-
-class Direction(StrEnum):
-    """Who sent an input with one direction."""
-
-    REQUEST = "request"
-    RESPONSE = "response"
 
 
 FormatOption = Annotated[
     Format | None, typer.Option("--format", help="What the sources are (default: look).")
 ]
 DirectionOption = Annotated[
-    Direction | None, typer.Option("--direction", help="Who sent a raw stream or text (default: guess).")
+    str | None, choice(SIDE_OF, "--direction", help="Who sent a raw stream or text (default: guess).")
 ]
 
 
@@ -150,11 +144,9 @@ class Inputs:
         return None
 
 
-def side_of(direction: Direction | None) -> Side | None:
+def side_of(direction: str | None) -> Side | None:
     """Return who sends in a direction."""
-    if direction is None:
-        return None
-    return Side.CLIENT if direction is Direction.REQUEST else Side.SERVER
+    return None if direction is None else SIDE_OF[direction]
 
 
 def _empty(name: str) -> bool:
@@ -215,11 +207,9 @@ class Damage:
     def report(self) -> None:
         """Say it on standard error."""
         if self._places:
-            self.notes.append(
-                f"{counted(self._bytes, 'byte')} in {counted(self._places, 'place')} are no frames"
-            )
+            where = f"in {counted(self._places, 'place')}"
+            self.notes.append(f"{counted(self._bytes, 'byte', 'is', 'are', where)} no frames")
         if self._undecoded:
-            verb = "does" if self._undecoded == 1 else "do"
-            self.notes.append(f"{counted(self._undecoded, 'frame')} {verb} not decode")
+            self.notes.append(f"{counted(self._undecoded, 'frame', 'does', 'do')} not decode")
         for note in self.notes:
             warn(note)

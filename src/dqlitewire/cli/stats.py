@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from enum import Enum
 from typing import Annotated
 
 import typer
 
 from dqlitewire.cli.exits import Exit
-from dqlitewire.cli.options import WidthOption
+from dqlitewire.cli.options import WidthOption, choice
 from dqlitewire.cli.output import colourful, emit, emit_json, width
 from dqlitewire.cli.progress import watched
 from dqlitewire.cli.sources import Damage, Inputs
@@ -18,13 +17,12 @@ from dqlitewire.traffic.stats import SORTS, Statistics
 from dqlitewire.traffic.views.report import report, report_json
 
 EXITS = (Exit.OK, Exit.DAMAGED, Exit.INPUT)
-Sort = Enum("Sort", {name: name for name in SORTS}, type=str)  # type: ignore[misc]
 
 
 def command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Show so many statements.")] = 20,
-    sort: Annotated[Sort, typer.Option(help="What to rank statements by.")] = Sort.total,  # type: ignore[attr-defined]
+    sort: Annotated[str, choice(SORTS, "--sort", help="What to rank statements by.")] = "total",
     columns: WidthOption = None,
     *,
     inputs: Inputs,
@@ -34,15 +32,13 @@ def command(
     damage = Damage()
     for source in inputs.open():
         with source:
-            for item in watched(items(source, redacted=inputs.redact, count_rows=True), source):
-                statistics.add(item)
-        statistics.next_source()
+            statistics.add_all(watched(items(source, redacted=inputs.redact, count_rows=True), source))
         damage.add(source)
     if as_json:
-        emit_json(report_json(statistics, sort.value, top, damage.notes))
+        emit_json(report_json(statistics, sort, top, damage.notes))
     else:
         room = width(columns, through_pipes=True)
-        for text in report(statistics, sort.value, top, room, colourful(sys.stdout)):
+        for text in report(statistics, sort, top, room, colourful(sys.stdout)):
             emit(text)
         damage.report()
     return Exit.DAMAGED if statistics.damaged else damage.exit

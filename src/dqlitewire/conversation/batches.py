@@ -8,10 +8,12 @@ last has at least one row.
 from __future__ import annotations
 
 from ..checks import checked_items, checked_iterable, checked_number, checked_text
-from ..constants import HEADER_SIZE, ValueType
+from ..constants import ValueType
 from ..exceptions import EncodeError
-from ..header import row_header_size
+from ..header import PAGE_SIZE, row_header_size
 from ..messages import RowsResponse
+from ..rows.read import head_size
+from ..scalars import text_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = ["PAGE_SIZE", "batch_rows"]
-
-PAGE_SIZE = 4096
 
 
 def batch_rows(
@@ -52,7 +52,7 @@ def _batches(
     column_names: Sequence[str], rows: Iterable[Sequence[Any]], page_size: int, typed: bool
 ) -> Iterator[RowsResponse]:
     names = [checked_text(name, "column_names") for name in checked_items(column_names, "column_names")]
-    empty = 2 * HEADER_SIZE + sum(_text_size(name) for name in names)
+    empty = head_size(names)
     row_header = row_header_size(len(names))
     size = empty
     types: list[Sequence[ValueType]] = []
@@ -82,12 +82,8 @@ def _pair(row: Any) -> list[Any]:
 
 def _cell_size(value: object) -> int:
     if isinstance(value, str):
-        return _text_size(value)
+        return text_size(value)
     if value is None or isinstance(value, (int, float)):
         return 8
     size: int = memoryview(value).nbytes  # type: ignore[arg-type]
     return 8 + (size + 7 & -8)
-
-
-def _text_size(text: str) -> int:
-    return (len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))) + 8 & -8

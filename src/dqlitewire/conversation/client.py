@@ -1,11 +1,11 @@
-"""The client's side: requests in, bytes out; bytes in, events out, each answer with the request it belongs
-to.
+"""The client's side: requests in, bytes out; bytes in, events out, each with the request it answers.
 
 The contract: the k-th answer belongs to the k-th request. `send` may be called while answers are open, as
-long as somebody goes on receiving. A frame that the table does not allow ends the conversation with an error
-that carries both frames; so does one that does not decode, and an interrupt (`guard.py`). After that, and
-after the end of the stream, the connection is of no use; `receive_eof` then says what became of the requests
-that have had no event. One owner at a time, as for the decoder.
+long as the answers are received meanwhile (a server that cannot write stops reading). A frame that the table
+does not allow ends the conversation with an error that carries both frames; so does one that does not decode,
+and an interrupt (`guard.py`). After that, and after the end of the stream, the connection cannot be used;
+`receive_eof` then returns what became of the requests that have had no event. One owner at a time, as for the
+decoder.
 
 The queue. A request that was sent is one entry `(request, frame, place, seen)` until it has ended: the object
 that was given, the frame, where it stands in the table, and what its SQL does (None if it has none, or one
@@ -17,32 +17,33 @@ request and each frame is asked once, when it may have changed, and kept in two 
 
     _sends_fast      the handshake was sent, nothing is logged, no frame can be dangerously large, and the
                      database is not one that kills the node
-    _receives_fast   the same of phase and log, no row stream is open, and no answer to CLUSTER is expected
-                     that is decoded in a format of its own
+    _receives_fast   the same of phase and log, no row stream is open, no answer to CLUSTER is expected that
+                     is decoded in a format of its own, and the session knows that the node leads
 
     send      general: _send -> check_request, encode, check_frame, _sent -> log, session, handshake, queue
               fast:    survey from the cache, encode, queue
     receive   general: feed -> table -> decode -> _ended -> session, events
               fast:    table -> the reader of the frame on the caller's bytes -> Answered
 
-Whoever changes the phase, the log, the session, `_in_run` or `_roleless` calls `_settle` afterwards; a flag
-that is wrongly False costs a microsecond, one that is wrongly True loses a check. The fast path of `receive`
-takes only bytes that are exactly one frame, while none wait, and only answers that are one frame and mean no
-more than themselves (`Place.alone`): no ROWS, no FAILURE, nothing behind an INTERRUPT. It never touches the
-decoder's buffer, and leaves queue and events as the general path does, so that the two mix freely.
+What changes the phase, the log, the session, `_in_row_stream` or `_roleless` must call `_settle` afterwards;
+a flag that is wrongly False costs a microsecond, one that is wrongly True loses a check. The fast path of
+`receive` takes only bytes that are exactly one frame, while none wait, and only answers that are one frame
+and change nothing but the queue (`Place.alone`): no ROWS, no FAILURE, nothing behind an INTERRUPT. It never
+touches the decoder's buffer, and leaves queue and events as the general path does, so that the two mix
+freely.
 
 Interrupts. A frame is taken from the stream before its event is in the list, and the list is lost if an
-interrupt strikes before the caller has it. `_unsaid` is therefore the list that `receive` is about to return,
-and `_were_open` the length of the queue before; the event is appended first and the entry taken off the queue
-afterwards. So a broken conversation knows which events were never handed over, and `receive_eof` returns
-these first; a request is found in the list or in the queue, and one that is in both is counted once.
+interrupt strikes before the caller has it. `_undelivered` is therefore the list that `receive` is about to
+return, and `_open_before` the length of the queue before; the event is appended first and the entry taken off
+the queue afterwards. So a broken conversation knows which events were never handed over, and `receive_eof`
+returns these first; a request is found in the list or in the queue, and one that is in both is counted once.
 """
 
 from __future__ import annotations
 
 from ..checks import readable
 from ..codec import MessageDecoder
-from ..constants import HEADER_SIZE, PROTOCOL_VERSION, ResponseType
+from ..constants import HEADER_SIZE, PROTOCOL_VERSION, RequestType, ResponseType
 from ..dispatch import words_and_key
 from ..exceptions import ServerFailure
 from ..guard import ORDINARY, bare, even_broken, frame_of, guarded, has_returned, unguarded
@@ -51,9 +52,9 @@ from ..servers.failures import Outcome
 from ..servers.generation import Generation, judge_generation
 from .errors import wrong_answer
 from .events import Answered, Ended, Ending, Interrupted, Lost, Phase, Probed, Rows, SessionLost
-from .frames import STRICT
-from .outcomes import failed, outcome_without_answer
-from .sending import Probe, SendingHalf, is_roleless
+from .frames import STRICT, is_roleless
+from .outcomes import RUNS, failed, lost, outcome_without_answer
+from .sending import Probe, SendingHalf
 from .table import DONE, FAILURE, PART
 
 TYPE_CHECKING = False
@@ -103,8 +104,8 @@ class ClientConversation(SendingHalf):
         self._decode_continuation: Callable[[], Any] = bare(decoder.decode_continuation)
         self._readers, self._read_options = decoder._readers, decoder._options
         self._discarded = 0  # frames of the request at the head, since an INTERRUPT was sent behind it
-        self._unsaid: list[Event] = []  # what `receive` is about to return, or was when it was interrupted
-        self._were_open = 0  # requests that were open when it began
+        self._undelivered: list[Event] = []  # what `receive` is to return, or was when interrupted
+        self._open_before = 0  # requests that were open when it began
         self._over = False  # `receive_eof` has accounted for all requests
 
     @property
@@ -128,15 +129,16 @@ class ClientConversation(SendingHalf):
         return self._over or not self._queue
 
     def _left(self, error: BaseException, method: Callable[..., Any]) -> None:
-        if self._error is None and not (method is _RECEIVE and self._is_unsaid(error)):
-            self._unsaid = []  # it has been handed over
+        """As `Guarded._left`; besides, forget `_undelivered` unless this error keeps it from the caller."""
+        if self._error is None and not (method is _RECEIVE and self._is_undelivered(error)):
+            self._undelivered = []
         super()._left(error, method)
         if method in (_RECEIVE, _RECEIVE_EOF) and not isinstance(error, ORDINARY):
-            self._over = False  # if it was about to say so, that has not arrived
+            self._over = False  # `receive_eof` must account again: what it returned was lost
 
-    def _is_unsaid(self, error: BaseException) -> bool:
+    def _is_undelivered(self, error: BaseException) -> bool:
         frame = frame_of(_RECEIVE, error)
-        return has_returned(error) if frame is None else frame.f_locals.get("events") is self._unsaid
+        return has_returned(error) if frame is None else frame.f_locals.get("events") is self._undelivered
 
     # ------------------------------------------------------------------ receiving
 
@@ -159,7 +161,7 @@ class ClientConversation(SendingHalf):
         """
         queue, waiting = self._queue, self._waiting
         events: list[Event] = []
-        self._were_open, self._unsaid = len(queue), events
+        self._open_before, self._undelivered = len(queue), events
         if self._receives_fast:
             if type(data) is bytes and queue and not waiting and self._receive_alone(data, events):
                 return events
@@ -195,6 +197,7 @@ class ClientConversation(SendingHalf):
             return False
         words, key = words_and_key(data)
         request, _, place, seen = self._queue[0]
+        # frame_size, without the call
         if size != 8 + 8 * words or key not in place.alone or seen is None or not seen.plain:
             return False
         try:
@@ -211,11 +214,12 @@ class ClientConversation(SendingHalf):
         queue = self._queue
         entry = queue[0]
         request, _, place, seen = entry
-        if self._in_run:
-            self._in_run = False
+        if self._in_row_stream:
+            self._in_row_stream = False
             self._settle()
-        if seen is None or not seen.plain or kind == FAILURE or place.is_draining:
-            self._tell(entry, kind, message, events)
+        odd = seen is None or not seen.plain or kind == FAILURE or place.is_draining
+        if odd or not self.session.leads:
+            self._add_events(entry, kind, message, events)
             self._settle()
         elif kind == DONE:
             events.append(Rows(request, message, True))
@@ -224,9 +228,10 @@ class ClientConversation(SendingHalf):
         queue.popleft()  # after the event is in the list, see the head of the module
 
     def _part(self, message: Any, events: list[Event]) -> None:
+        """Add the event of a ROWS frame with more to come; none if the query was interrupted."""
         request, frame, place, seen = self._queue[0]
-        if not self._in_run:
-            self._in_run = True
+        if not self._in_row_stream:
+            self._in_row_stream = True
             self._queue[0] = (request, frame, place.after[PART], seen)
             self._settle()
         if place.is_draining:
@@ -238,7 +243,7 @@ class ClientConversation(SendingHalf):
         """Decode the next frame, None while it is incomplete."""
         if self._log is not None or self._roleless:
             return self._decode_specially()
-        return self._decode_next() if self._in_run else self._decode_first()
+        return self._decode_next() if self._in_row_stream else self._decode_first()
 
     def _decode_specially(self) -> Any:
         kind, size = self._waiting[4], self._decoder.pending_frame_size()
@@ -247,7 +252,7 @@ class ClientConversation(SendingHalf):
             frame = self._decoder.take_frame()
             message = None if frame is None else STRICT.read(frame, is_request=False, servers_format=0)
         else:
-            message = self._decode_next() if self._in_run else self._decode_first()
+            message = self._decode_next() if self._in_row_stream else self._decode_first()
         if self._log is not None and message is not None:
             self._log(False, kind, size, message)
         return message
@@ -275,7 +280,7 @@ class ClientConversation(SendingHalf):
 
     # ------------------------------------------------------------------ what an answer means
 
-    def _tell(self, entry: Open, kind: int, message: Any, events: list[Event]) -> None:
+    def _add_events(self, entry: Open, kind: int, message: Any, events: list[Event]) -> None:
         request, _, place, seen = entry
         if place.is_draining:
             self._drained(entry, kind, message, events)
@@ -285,30 +290,34 @@ class ClientConversation(SendingHalf):
         elif kind == FAILURE:
             events += failed(entry, message, self.session, self.generation)
         else:
-            if seen is not None:
-                self.session.ran(seen)
+            asked = entry[1][4]
+            if asked in RUNS:
+                self.session.ran(seen or self.session.what_ran(request), asked)
             else:
                 self.session.answered(request, message)
             event = Rows(request, message, True) if kind == DONE else Answered(request, message)
             events.append(event)
+            if asked == RequestType.TRANSFER:  # this node led until it answered
+                events += lost(self.session)
 
     def _drained(self, entry: Open, kind: int, message: Any, events: list[Event]) -> None:
         """Add the events of a frame that ends a query with an INTERRUPT behind it."""
-        request, _, _, seen = entry
+        request, frame, _, seen = entry
+        session = self.session
+        seen = seen or session.what_ran(request)
         discarded, self._discarded = self._discarded, 0
         if kind == _EMPTY:
             events.append(Interrupted(request, discarded, outcome_without_answer(entry)))
             events.append(Answered(self._queue[1][0], message))  # the INTERRUPT itself
             self._queue.popleft()
-            if seen is None or not seen.plain:
-                self.session.unknown()
+            if seen is None or not (seen.reads_only or (seen.plain and session.in_transaction is False)):
+                session.unknown()
         elif kind == FAILURE:
-            (said, *others) = failed(entry, message, self.session, self.generation)
-            events += [Interrupted(request, discarded + 1, said.outcome), *others]
+            (failure, *others) = failed(entry, message, session, self.generation)
+            events += [Interrupted(request, discarded + 1, failure.outcome), *others]
         else:
             events.append(Interrupted(request, discarded + 1, Outcome.DONE))
-            if seen is not None:
-                self.session.ran(seen)
+            session.ran(seen, frame[4])
 
     # ------------------------------------------------------------------ the end
 
@@ -330,13 +339,15 @@ class ClientConversation(SendingHalf):
 
     def _end(self) -> list[Event]:
         leftover = len(self._waiting)
-        events = [] if self._error is None else self._unsaid.copy()
-        taken = self._were_open - len(self._queue)
-        told = sum(map(_ends_request, events))  # one more than were taken, if an interrupt came in between
-        left = [*self._queue][told - taken if events else 0 :]
+        events = [] if self._error is None else self._undelivered.copy()
+        taken = self._open_before - len(self._queue)
+        # An interrupt between the event of a request and its end in the queue leaves one event more than were
+        # taken: that request does not come out as Lost as well.
+        ended = sum(map(_ends_request, events))
+        left = [*self._queue][ended - taken if events else 0 :]
         if leftover:
             ending = Ending.MID_FRAME
-        elif self._in_run:
+        elif self._in_row_stream:
             ending = Ending.MID_ANSWER
         else:
             ending = Ending.UNANSWERED if left else Ending.CLEAN

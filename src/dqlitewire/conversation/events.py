@@ -13,11 +13,7 @@ from ..servers.failures import explain_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..messages import (
-        FailureResponse,
-        Message,
-        RowsResponse,
-    )
+    from ..messages import FailureResponse, Message, RowsResponse
     from ..servers.failures import FailureInfo, Outcome
     from ..servers.generation import Generation
 
@@ -75,7 +71,12 @@ class Event(Record):
 
 @record
 class Answered(Event):
-    """The whole answer of a request that is answered by one frame."""
+    """The whole answer of a request that is answered by one frame.
+
+    Attributes:
+        request: what was sent.
+        message: the answer.
+    """
 
     request: Message
     message: Message
@@ -83,7 +84,13 @@ class Answered(Event):
 
 @record
 class Rows(Event):
-    """One ROWS frame; `last` when the answer is complete."""
+    """One ROWS frame.
+
+    Attributes:
+        request: what was sent.
+        message: the frame.
+        last: whether the answer is complete.
+    """
 
     request: Message
     message: RowsResponse
@@ -95,8 +102,12 @@ class Failed(Event):
     """A FAILURE, in place of an answer or of the rest of one, and what became of the request.
 
     Attributes:
+        request: what was sent.
+        failure: the answer.
+        outcome: whether the request was executed.
         sql: the text of the statement that ran, where the request names one by its id.
-        generation: the oldest server that can have said it.
+        generation: the oldest server that can have sent it.
+        in_transaction: whether a transaction was open before the request, None if that was not known.
     """
 
     request: Message
@@ -104,6 +115,7 @@ class Failed(Event):
     outcome: Outcome
     sql: str | None = None
     generation: Generation | None = None
+    in_transaction: bool | None = None
 
     __match_args__ = ("request", "failure", "outcome")
 
@@ -118,12 +130,19 @@ class Failed(Event):
             request=self.request,
             sql=self.sql,
             generation=self.generation or Generation.UNKNOWN,
+            in_transaction=self.in_transaction,
         )
 
 
 @record
 class Interrupted(Event):
-    """A query given up by an INTERRUPT: `discarded` frames of its answer came and were dropped."""
+    """A query given up by an INTERRUPT.
+
+    Attributes:
+        request: the query.
+        discarded: how many frames of its answer came and were dropped.
+        outcome: whether it was executed.
+    """
 
     request: Message
     discarded: int
@@ -132,7 +151,12 @@ class Interrupted(Event):
 
 @record
 class Lost(Event):
-    """A request that was open when the connection ended."""
+    """A request that was open when the connection ended.
+
+    Attributes:
+        request: what was sent.
+        outcome: whether it was executed.
+    """
 
     request: Message
     outcome: Outcome
@@ -140,7 +164,13 @@ class Lost(Event):
 
 @record
 class Probed(Event):
-    """The answer to a probe, and the generation it tells."""
+    """The answer to a probe.
+
+    Attributes:
+        generation: the oldest server that the other end can be.
+        message: the answer.
+        request: the probe.
+    """
 
     generation: Generation
     message: Message
@@ -166,7 +196,12 @@ class SessionLost(Event):
 
 @record
 class Ended(Event):
-    """The end of the stream; `leftover` bytes of a frame never completed."""
+    """The end of the stream.
+
+    Attributes:
+        ending: where in the conversation it came.
+        leftover: bytes of a frame that was never completed.
+    """
 
     ending: Ending
     leftover: int = 0

@@ -1,8 +1,8 @@
 """One elided line a frame through the standard `logging`, both directions, at DEBUG.
 
-`logging` is not imported here: while nobody has imported it, nobody has switched it on. Whether frames are
-logged is decided when a conversation is made, so that it costs one `is None` afterwards. Parameters, rows and
-files are counted, their values are never written; SQL text is, shortened.
+`logging` is not imported here: in a process that has not imported it no logger can be at DEBUG. Whether
+frames are logged is decided when a conversation is made, so that it costs one `is None` afterwards.
+Parameters, rows and files are counted, their values are never written; SQL text is, shortened.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def frame_log(role: str, is_client: bool, wanted: bool | None) -> FrameLog | Non
     """Return a function that logs a frame, or None when nothing is to be logged.
 
     Args:
-        role: who we are, at the head of each line.
-        is_client: whether the frames we send are requests.
-        wanted: False for never; True to ask the logger at every frame; None to ask it now.
+        role: "client" or "server", at the head of each line.
+        is_client: whether the frames that are sent are requests.
+        wanted: False for never; True to ask the logger at every frame; None to ask it once, here.
 
     Returns:
         A function of: whether the frame is sent, its type, its size in bytes, the message if it was decoded.

@@ -5,19 +5,17 @@ Tools and servers meet frames that the codec refuses; here these are data (`erro
 
 from __future__ import annotations
 
-from struct import calcsize
-
-from ..checks import whole_bytes
+from ..checks import VERSIONS, whole_bytes
 from ..codec import MessageDecoder
-from ..constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY, ResponseType
+from ..constants import HEADER_SIZE, PROTOCOL_VERSION, RequestType, ResponseType
 from ..dispatch import REQUEST_TYPES
 from ..exceptions import DecodeError, EncodeError, without_trace
 from ..header import ROW_PART, frame_size_at, type_name
 from ..limits import checked_limits
-from ..messages import ServersResponse
+from ..messages import REQUESTS, ServersResponse
 from ..record import Record, record
 from ..text import kind_of
-from .table import PART, REQUESTS
+from .table import PART
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,9 +23,17 @@ if TYPE_CHECKING:
 
     from ..limits import Limits
     from ..messages import Message
-    from ..messages.base import Request
 
-__all__ = ["STRICT", "FrameReader", "LazyFrame", "RawRequest", "answer_key", "whole_frame"]
+__all__ = [
+    "STRICT",
+    "FrameReader",
+    "LazyFrame",
+    "RawRequest",
+    "answer_key",
+    "is_roleless",
+    "statement_id",
+    "whole_frame",
+]
 
 _ROWS = int(ResponseType.ROWS)
 
@@ -61,9 +67,26 @@ def answer_key(frame: bytes) -> int:
     return PART if frame[4] == _ROWS and frame.endswith(ROW_PART) else frame[4]
 
 
+def is_roleless(request_frame: bytes) -> bool:
+    """Tell whether a request frame is a CLUSTER in format 0, which is answered by nodes without roles."""
+    return request_frame[4] == RequestType.CLUSTER and not any(request_frame[8:16])
+
+
+def statement_id(request_frame: bytes) -> int | None:
+    """Return the id of the statement that a request frame names, None if it names none or is cut short."""
+    place = _STATEMENT_IDS.get(request_frame[4])
+    if place is None or len(request_frame) < place.stop:
+        return None
+    return int.from_bytes(request_frame[place], "little")
+
+
 @record
 class RawRequest(Record):
-    """A request frame to be sent as it is, whether or not it decodes."""
+    """A request frame to be sent as it is, whether or not it decodes.
+
+    Attributes:
+        frame: header and body.
+    """
 
     frame: bytes
 
@@ -82,7 +105,7 @@ class RawRequest(Record):
     @property
     def db_id(self) -> int:
         """The database that the request is for, 0 if it names none."""
-        return int.from_bytes(self.frame[8 : 8 + _DB_ID_SIZES.get(self.frame[4], 0)], "little")
+        return int.from_bytes(self.frame[_DB_IDS.get(self.frame[4], slice(0))], "little")
 
     def __repr__(self) -> str:
         return f"<RawRequest {type_name(self.MSG_TYPE, True)}, {len(self.frame)} bytes>"
@@ -149,7 +172,11 @@ class LazyFrame(Record):
         return self._error
 
     def refuse(self, error: DecodeError) -> None:
-        """Let this frame be one that does not decode, whatever its bytes say."""
+        """Make this a frame that does not decode, whatever its bytes are.
+
+        Args:
+            error: why; it becomes `error`.
+        """
         self._read, self._message, self._error = True, None, error
 
     def _decode(self) -> None:
@@ -203,7 +230,7 @@ class FrameReader:
         return decoder.decode_bytes(frame)
 
     def _decoder(self, is_request: bool, version: int) -> MessageDecoder:
-        version = version if version in (PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY) else PROTOCOL_VERSION
+        version = version if version in VERSIONS else PROTOCOL_VERSION
         decoder = MessageDecoder(
             is_request,
             version,
@@ -219,13 +246,21 @@ class FrameReader:
 
 STRICT = FrameReader()
 # What dqlite's gateway does not handle: the codec has no reader for it in a stream.
-_OUTSIDE_GATEWAY = {int(kind): cls for kind, cls in REQUESTS.items() if kind not in REQUEST_TYPES}
+_OUTSIDE_GATEWAY = {code: cls for code, cls in REQUESTS.items() if code not in REQUEST_TYPES}
 
 
-def _db_id_size(cls: type[Request]) -> int:
-    # 0 for a request without one; where there is one, the body begins with it
-    first = cls.FIELDS[0]
-    return calcsize(f"<{first.format}") if first.name == "db_id" else 0
+def _places(name: str) -> dict[int, slice]:
+    """Return where a field of a fixed size stands in the frames of the requests that have it, by type."""
+    found: dict[int, slice] = {}
+    for code, cls in REQUESTS.items():
+        start = HEADER_SIZE
+        for field in cls.FIELDS:
+            if field.name == name:
+                found[code] = slice(start, start + field.smallest)
+            if not field.format:  # what follows has no fixed place
+                break
+            start += field.smallest
+    return found
 
 
-_DB_ID_SIZES = {int(kind): _db_id_size(cls) for kind, cls in REQUESTS.items()}
+_DB_IDS, _STATEMENT_IDS = _places("db_id"), _places("stmt_id")

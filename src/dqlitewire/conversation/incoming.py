@@ -1,4 +1,4 @@
-"""What a client says to a server: the handshake, request frames, and whatever cannot be read.
+"""The stream of a client as a server reads it: the handshake, request frames, and headers that are wrong.
 
 `RequestStream` cuts the bytes into these and judges nothing; `Refused` is what `next_request` of the server
 conversation makes of a frame that a server of its generation does not accept.
@@ -10,8 +10,9 @@ conversation makes of a frame that a server of its generation does not accept.
 
 from __future__ import annotations
 
-from ..buffer import Frames
-from ..constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY, RequestType
+from ..buffer import FrameBuffer
+from ..checks import VERSIONS
+from ..constants import HEADER_SIZE, RequestType
 from ..header import frame_size_at
 from ..record import record
 from ..servers.refusals import refusal
@@ -27,13 +28,17 @@ if TYPE_CHECKING:
 
 __all__ = ["BadHeader", "Greeting", "Incoming", "Refused", "RequestStream"]
 
-_VERSIONS = (PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY)
 _HANDSHAKE_SIZE = 8
 
 
 @record
 class Greeting(Event):
-    """The handshake; a version that is not `accepted` means to close without a word."""
+    """The handshake.
+
+    Attributes:
+        version: the version of the protocol.
+        accepted: whether servers know it; they close the connection otherwise, without an answer.
+    """
 
     version: int
     accepted: bool
@@ -41,7 +46,13 @@ class Greeting(Event):
 
 @record
 class BadHeader(Event):
-    """A header that announces no body, or one above the cap; nothing behind it can be read."""
+    """A header that announces no body, or one above the cap; nothing behind it can be read.
+
+    Attributes:
+        words: of the body, as announced.
+        type: the type byte.
+        schema: the schema byte.
+    """
 
     words: int
     type: int
@@ -49,7 +60,11 @@ class BadHeader(Event):
 
 
 class Incoming(LazyFrame):
-    """One request frame, decoded when asked."""
+    """One request frame, decoded when its message is asked for.
+
+    Args:
+        data: header and body.
+    """
 
     __match_args__ = ("type", "schema", "message")
 
@@ -57,8 +72,11 @@ class Incoming(LazyFrame):
         super().__init__(data, True)
 
     def refusal(self, generation: Generation) -> FailureResponse | None:
-        """Return the FAILURE of a server of a generation that refuses this frame; None where it says
-        nothing."""
+        """Return the FAILURE by which servers refuse this frame; None where they answer nothing.
+
+        Args:
+            generation: of the server.
+        """
         return refusal(self.type, self.schema, self.error, rules_of(generation))
 
     def __repr__(self) -> str:
@@ -71,7 +89,7 @@ class Refused(Event):
 
     Attributes:
         frame: the request as it came.
-        refusal: the answer to give; without one a server says nothing and reads nothing more.
+        refusal: the answer to give; None where a server answers nothing and reads nothing more.
         error: why the frame does not decode, None if it was not tried.
     """
 
@@ -80,7 +98,7 @@ class Refused(Event):
     error: DecodeError | None
 
 
-class RequestStream(Frames):
+class RequestStream(FrameBuffer):
     """The bytes of one client, cut into handshake and request frames; guarded by its owner.
 
     Args:
@@ -94,7 +112,7 @@ class RequestStream(Frames):
         if len(self._data) < _HANDSHAKE_SIZE:
             return None
         version = int.from_bytes(self._take(_HANDSHAKE_SIZE), "little")
-        return Greeting(version, version in _VERSIONS)
+        return Greeting(version, version in VERSIONS)
 
     def next(self) -> bytes | BadHeader | None:
         """Take the next frame; None while it is incomplete. The bytes of a bad header stay."""

@@ -1,10 +1,11 @@
-"""What the end of a request means for the client: the events of a FAILURE, the outcome without an answer."""
+"""How a request ends for the client: the events of a FAILURE, and the outcome if no answer comes."""
 
 from __future__ import annotations
 
-from ..constants import SQLITE_NOTFOUND
-from ..servers.failures import Outcome, changes_something, explain_failure
-from ..servers.hazards import RUNS_SQL, RUNS_STATEMENT
+from ..constants import SQLITE_IOERR_NOT_LEADER, SQLITE_IOERR_NOT_LEADER_LEGACY, SQLITE_NOTFOUND
+from ..servers.failures import Outcome, changes_something, explain_failure, stage_of
+from ..servers.refusals import RUNS_SQL, RUNS_STATEMENT
+from ..servers.releases import rules_of
 from .events import Failed, SessionLost
 from .session import loses_session
 
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     # table, and what its SQL does (None if it has none, or one that is not known).
     Open = tuple[Any, bytes, Place, Survey | None]
 
-__all__ = ["failed", "outcome_without_answer"]
+__all__ = ["RUNS", "failed", "lost", "outcome_without_answer"]
 
-_RUNS = RUNS_SQL | RUNS_STATEMENT
+RUNS = RUNS_SQL | RUNS_STATEMENT
+_NOT_LEADER = frozenset({SQLITE_IOERR_NOT_LEADER, SQLITE_IOERR_NOT_LEADER_LEGACY})
 
 
 def outcome_without_answer(entry: Open) -> Outcome:
@@ -48,17 +50,43 @@ def failed(
         Failed, and SessionLost behind it where the failure says that something is lost.
     """
     request, frame, _, seen = entry
-    code, message = failure.code, failure.message
+    kind = frame[4]
     sql = session.text(request)
-    outcome = explain_failure(code, message, request=request, sql=sql, generation=generation).outcome
-    event = Failed(request, failure, outcome, sql, generation)
+    seen = seen or session.what_ran(request)
+    before = session.in_transaction
+    said = explain_failure(
+        failure.code,
+        failure.message,
+        request=request,
+        sql=sql,
+        generation=generation,
+        in_transaction=before,
+    )
+    event = Failed(request, failure, said.outcome, sql, generation, before)
     session.answered(request, failure)
     if not loses_session(failure, request):
-        if code != SQLITE_NOTFOUND and frame[4] in _RUNS:  # else nothing has run
-            session.failed(seen, code, message)
+        if failure.code != SQLITE_NOTFOUND and kind in RUNS:  # else nothing has run
+            stage = stage_of(failure, kind, seen, generation)
+            session.failed(stage, failure, seen)
         return (event,)
-    if session.database is None:  # there is nothing to lose
+    if failure.code in _NOT_LEADER and not _led(session, generation):
+        if session.is_open:
+            session.followed()
         return (event,)
-    lost = SessionLost(session.database, tuple(session.statements), session.in_transaction)
-    session.clear()
-    return event, lost
+    return event, *lost(session)
+
+
+def lost(session: Session) -> tuple[SessionLost, ...]:
+    """Return the event of a session that is gone, if there is anything to lose, and clear it."""
+    events: tuple[SessionLost, ...] = ()
+    if session.is_open is not False:
+        events = (SessionLost(session.database, tuple(session.statements), session.in_transaction),)
+        session.clear()
+    return events
+
+
+def _led(session: Session, generation: Generation) -> bool:
+    """Tell whether the node is known to have led while the database was open."""
+    rules = rules_of(generation)
+    by_prepare = rules.prepare_needs_leader and session.statements
+    return session.leads or rules.open_needs_leader or bool(by_prepare)

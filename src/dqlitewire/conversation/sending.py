@@ -10,24 +10,18 @@ from __future__ import annotations
 from collections import deque
 
 from ..codec import MessageEncoder, encoded
-from ..constants import HEADER_SIZE, RequestType
+from ..constants import RequestType
 from ..exceptions import DecodeError, EncodeError, StreamError
 from ..guard import Guarded, guarded
 from ..servers.generation import Generation, checked_generation, probe_generation
-from ..servers.hazards import Hazard
+from ..servers.hazards import CHECKED_FIELDS, MAX_SAFE_BODY, Hazard
+from ..servers.refusals import RUNS_SQL, RUNS_STATEMENT
 from ..sql.survey import SURVEYS, survey
 from ..text import shown
 from .events import Phase
 from .frame_log import frame_log as frame_logger
-from .frames import STRICT, RawRequest, whole_frame
-from .hazard_check import (
-    CHECKED_FIELDS,
-    MAX_SAFE_BODY,
-    RUNS_SQL,
-    RUNS_STATEMENT,
-    check_frame,
-    check_request,
-)
+from .frames import STRICT, RawRequest, is_roleless, whole_frame
+from .hazard_check import check_frame, check_request
 from .session import FOLLOWED, Session
 from .table import FIRST, UNKNOWN_REQUEST, Turn
 
@@ -36,9 +30,10 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from ..limits import Limits
+    from ..sql.survey import Survey
     from .outcomes import Open
 
-__all__ = ["Probe", "SendingHalf", "is_roleless"]
+__all__ = ["Probe", "SendingHalf"]
 
 
 class Probe(RawRequest):
@@ -59,7 +54,7 @@ class SendingHalf(Guarded):
         self._encoder = MessageEncoder(version, limits=limits)
         self._options = self._encoder._options
         self._queue: deque[Open] = deque()  # what was sent and has not ended
-        self._in_run = False  # the decoder is between two ROWS frames of a row stream
+        self._in_row_stream = False  # the decoder is between two ROWS frames of a row stream
         self._unlimited = self._options.max_message_size > MAX_SAFE_BODY
         self._roleless = False  # a CLUSTER was sent that is answered by nodes without roles
         self._sends_fast = self._receives_fast = False  # see `_settle`
@@ -108,7 +103,7 @@ class SendingHalf(Guarded):
         self._check_phase()
         if not getattr(request, "IS_REQUEST", False):
             raise _no_request(request)
-        seen = check_request(kind, request, self.session, self.generation, allow)
+        seen = self._checked(kind, request, allow)
         frame = encoded(request, self._options)
         if kind in CHECKED_FIELDS or frame[5] or len(frame) > MAX_SAFE_BODY:
             check_frame(kind, frame, self.generation, allow, request)
@@ -139,7 +134,7 @@ class SendingHalf(Guarded):
             request: Any = STRICT.read(frame, is_request=True)
         except DecodeError:
             return self._sent((RawRequest(frame), frame, FIRST.get(kind, UNKNOWN_REQUEST), None))
-        seen = check_request(kind, request, self.session, self.generation, allow)
+        seen = self._checked(kind, request, allow)
         return self._sent((request, frame, FIRST[kind], seen))
 
     @guarded
@@ -147,7 +142,7 @@ class SendingHalf(Guarded):
         """Return the bytes that ask for the server's generation; the answer comes as Probed and sets it.
 
         Args:
-            db_id: an opened database, which lets a newer server be told from an older one; None before OPEN.
+            db_id: an opened database, by which newer servers can be distinguished; None before OPEN.
 
         Raises:
             StreamError: the conversation is over.
@@ -155,6 +150,11 @@ class SendingHalf(Guarded):
         self._check_phase()
         frame = probe_generation(db_id)
         return self._sent((Probe(frame), frame, FIRST[frame[4]], None))
+
+    def _checked(self, kind: int, request: Any, allow: Hazard) -> Survey | None:
+        """Check a request; return what its SQL does, None where that is not settled before the answer."""
+        seen = check_request(kind, request, self.session, self.generation, allow)
+        return None if self.session.closing and kind in RUNS_STATEMENT else seen
 
     def _sent(self, entry: Open) -> bytes:
         request, frame = entry[:2]
@@ -182,7 +182,7 @@ class SendingHalf(Guarded):
         """Compute the flags of the fast path; to be called after whatever may change what they depend on."""
         plain = self._log is None and self._phase is Phase.OPEN
         self._sends_fast = plain and not (self._unlimited or self.session.in_memory)
-        self._receives_fast = plain and not (self._roleless or self._in_run)
+        self._receives_fast = plain and self.session.leads and not (self._roleless or self._in_row_stream)
 
     def _check_phase(self) -> None:
         if self._phase is not Phase.NEW and self._phase is not Phase.OPEN:
@@ -194,8 +194,3 @@ class SendingHalf(Guarded):
 
 def _no_request(message: object) -> EncodeError:
     return EncodeError(f"got {shown(message, 60)}, a request is needed")
-
-
-def is_roleless(request_frame: bytes) -> bool:
-    """Tell whether a request is a CLUSTER that asks for nodes without roles."""
-    return request_frame[4] == RequestType.CLUSTER and not any(request_frame[HEADER_SIZE:])

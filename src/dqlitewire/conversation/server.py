@@ -20,38 +20,30 @@ A query and the INTERRUPT behind it are the exception to one at a time. The INTE
 
 from __future__ import annotations
 
-from ..checks import checked_number, readable
-from ..codec import MessageEncoder
-from ..constants import PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
+from ..checks import readable
+from ..constants import PROTOCOL_VERSION_LEGACY
 from ..exceptions import DecodeError, HandshakeError, StreamError
-from ..guard import Guarded, bare, even_broken, guarded, guarded_steps
-from ..messages import EmptyResponse, LeaderResponse, ServersResponse
-from ..messages.base import Header
-from ..servers.generation import Generation, checked_generation
+from ..guard import bare, even_broken, guarded
+from ..header import PAGE_SIZE
+from ..servers.generation import Generation
 from ..servers.refusals import forgiven, knows_type, refusal, schema_for
 from ..servers.releases import rules_of
-from .batches import PAGE_SIZE, batch_rows
-from .errors import wrong_answer
+from .answering import AnsweringHalf
 from .events import Ended, Ending, Phase
-from .frame_log import frame_log as frame_logger
-from .frames import FrameReader, LazyFrame, answer_key, whole_frame
-from .incoming import BadHeader, Greeting, Incoming, Refused, RequestStream
-from .table import FIRST, UNKNOWN_REQUEST, Place, Turn
+from .frames import FrameReader
+from .incoming import BadHeader, Greeting, Incoming, Refused
+from .table import FIRST, UNKNOWN_REQUEST, Turn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from typing import Any, NoReturn
+    from typing import Any
 
     from ..limits import Limits
-    from ..messages import Message
 
 __all__ = ["ServerConversation"]
 
-_EMPTY = int(ResponseType.EMPTY)
 
-
-class ServerConversation(Guarded):
+class ServerConversation(AnsweringHalf):
     """One connection of a client, without the socket.
 
     Args:
@@ -73,21 +65,12 @@ class ServerConversation(Guarded):
         page_size: int = PAGE_SIZE,
         frame_log: bool | None = None,
     ) -> None:
-        super().__init__()
-        self.generation = checked_generation(generation)
-        self.page_size = checked_number("page_size", page_size, 1)
-        self.version: int | None = None
+        super().__init__(generation, limits, page_size, frame_log)
         self._phase = Phase.NEW
         self._ended = False
         self._fault: Exception | None = None  # what the client did wrong
-        self.current: Any = None
-        self._encoder = MessageEncoder(limits=limits)
         self._reader = FrameReader(limits)
-        self._requests = RequestStream(self._encoder._options)
         self._feed = bare(self._requests.feed)
-        self._place: Place | None = None  # of the open request
-        self._frame = b""  # the open request
-        self._log = frame_logger("server", False, frame_log)
 
     @property
     def phase(self) -> Phase:
@@ -98,24 +81,13 @@ class ServerConversation(Guarded):
 
     @property
     def error(self) -> BaseException | None:
-        """What broke the conversation, None if nothing did or `next_event` has told it."""
+        """What broke the conversation, None if nothing did or if it was what `next_event` returned."""
         return self._broken_by or self._fault
 
     @property
     def buffered(self) -> int:
         """Bytes received that are not part of a request handed out."""
         return self._requests.available()
-
-    @property
-    def answer_open(self) -> bool:
-        """Whether a request waits for its answer, or the rest of it."""
-        return self._place is not None
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether a query is open and the next request is an INTERRUPT."""
-        place = self._place
-        return place is not None and place.draining is not None and self._requests.has_interrupt
 
     # ------------------------------------------------------------------ requests
 
@@ -137,7 +109,7 @@ class ServerConversation(Guarded):
             raise StreamError(f"the conversation is over: {Phase.ENDED.value}")
         if not data:
             self._end()
-        elif self._phase not in _DEAF:
+        elif self._phase not in _READS_NOTHING:
             self._feed(data)
 
     @guarded
@@ -154,12 +126,12 @@ class ServerConversation(Guarded):
             return self._greeting()
         if self._phase is not Phase.OPEN or self._place is not None:
             return None
-        said = self._requests.next()
-        if type(said) is bytes:
-            return self._incoming(said)
-        if isinstance(said, BadHeader):
+        found = self._requests.next()
+        if type(found) is bytes:
+            return self._incoming(found)
+        if isinstance(found, BadHeader):
             self._phase = Phase.BROKEN
-            return said
+            return found
         return None
 
     def _greeting(self) -> Greeting | None:
@@ -195,8 +167,8 @@ class ServerConversation(Guarded):
             complete.
 
         Raises:
-            HandshakeError: a version nobody speaks: close without a word.
-            DecodeError: a header or fixed fields that do not decode: close without a word.
+            HandshakeError: an unknown version: close the connection without an answer.
+            DecodeError: a header or fixed fields that do not decode: close it without an answer.
             StreamError: the request before is not answered yet.
         """
         if self._place is not None:
@@ -217,6 +189,7 @@ class ServerConversation(Guarded):
         raise self._fault
 
     def _judged(self, frame: bytes) -> Any:
+        """Return the message of a request frame, or a Refused, as a server of this generation does."""
         kind = frame[4]
         rules = rules_of(self.generation)
         schema = schema_for(kind, frame[5], rules)
@@ -235,116 +208,17 @@ class ServerConversation(Guarded):
         return request
 
     def _refused(self, frame: bytes, error: DecodeError | None) -> Refused:
-        said = refusal(frame[4], frame[5], error, rules_of(self.generation))
-        if said is None:
+        """Refuse a request; raise its error where a server answers nothing because it does not decode."""
+        answer = refusal(frame[4], frame[5], error, rules_of(self.generation))
+        if answer is None:
             self._place = None
             self._phase = Phase.MUTE if error is None else Phase.BROKEN
             if error is not None:
                 self._fault = error
                 raise error
-        refused = Refused(frame, said, error)
+        refused = Refused(frame, answer, error)
         self.current = refused
         return refused
-
-    # ------------------------------------------------------------------ answers
-
-    @guarded
-    def answer(self, message: Message) -> bytes:
-        """Return the bytes of an answer, or of one frame of it.
-
-        LEADER is laid out by the handshake and SERVERS by the format asked for.
-
-        Args:
-            message: the answer, or one frame of it.
-
-        Raises:
-            WrongAnswerError: the table does not allow it here; nothing has changed.
-            EncodeError: it cannot be encoded; nothing has changed.
-        """
-        return self._answer(self._encoded(message))
-
-    def _encoded(self, message: Message) -> bytes:
-        if isinstance(message, LeaderResponse) and self.version == PROTOCOL_VERSION_LEGACY:
-            body = LeaderResponse(0, message.address).encode_body_legacy()
-            return Header(len(body) // 8, message.MSG_TYPE).encode() + body
-        if (
-            isinstance(message, ServersResponse)
-            and self._frame[4:5] == _CLUSTER
-            and not any(self._frame[8:16])
-        ):
-            return self._encoder.encode(ServersResponse(message.nodes, format=0))
-        return self._encoder.encode(message)
-
-    @guarded
-    def answer_frame(self, frame: bytes | bytearray | memoryview, *, unchecked: bool = False) -> bytes:
-        """Return `frame`, an answer that was encoded elsewhere, as bytes; only header and marker are read.
-
-        Args:
-            frame: exactly one frame, header included.
-            unchecked: let a wrong answer pass; it leaves the request open.
-
-        Raises:
-            EncodeError: it is not exactly one whole frame; nothing has changed.
-            WrongAnswerError: the table does not allow it here; nothing has changed.
-        """
-        return self._answer(whole_frame(frame, "answer"), unchecked)
-
-    def _answer(self, frame: bytes, unchecked: bool = False) -> bytes:
-        place = self._place
-        key = answer_key(frame)
-        then = None if place is None else place.after.get(key)
-        ends_both = then is None and key == _EMPTY and self.interrupted
-        if ends_both:
-            then = _ENDED
-        if then is None or frame[5] > self._schema_asked():
-            if unchecked:
-                return frame
-            raise wrong_answer(frame, place, self.current, None if place is None else self._frame)
-        if self._log is not None:
-            self._log(True, frame[4], len(frame), LazyFrame(frame, False).message)
-        if ends_both:
-            self._requests.next()  # the INTERRUPT
-        if then.ended:
-            self._place = self.current = None
-        else:
-            self._place = then
-        return frame
-
-    def _schema_asked(self) -> int:
-        """Return the highest schema that the answer may have: that of the request, for PREPARE alone."""
-        if self._frame[4:5] != _PREPARE:
-            return 0
-        return schema_for(_PREPARE[0], self._frame[5], rules_of(self.generation)) or 0
-
-    @guarded_steps
-    def rows(
-        self, column_names: Sequence[str], rows: Iterable[Sequence[Any]], *, typed: bool = False
-    ) -> Iterator[bytes]:
-        """Yield the frames of a result; an INTERRUPT that is seen between two of them ends it with EMPTY.
-
-        Args:
-            column_names: repeated in every frame.
-            rows: sequences of values; with `typed`, pairs of types and values (see `batch_rows`).
-            typed: whether the rows bring their types.
-
-        Raises:
-            WrongAnswerError: the open request cannot be answered by ROWS.
-        """
-        for message in batch_rows(column_names, rows, self.page_size, typed=typed):
-            if self.interrupted:
-                yield self.interrupt()
-                return
-            yield self.answer(message)
-
-    @guarded
-    def interrupt(self) -> bytes:
-        """Return the one EMPTY that answers the open query and the INTERRUPT behind it."""
-        return self._answer(self._encoded(EmptyResponse()))
-
-    @guarded
-    def abandon(self) -> None:
-        """Close the open request without an answer."""
-        self._place = self.current = None
 
     # ------------------------------------------------------------------ the end
 
@@ -383,10 +257,5 @@ class ServerConversation(Guarded):
             ending = Ending.CLEAN
         return Ended(ending, leftover)
 
-    def _refuse(self, broken_by: BaseException) -> NoReturn:
-        raise StreamError("the conversation is broken") from broken_by
 
-
-_DEAF = (Phase.MUTE, Phase.BROKEN)
-_ENDED = FIRST[RequestType.INTERRUPT].after[_EMPTY]
-_PREPARE, _CLUSTER = bytes((RequestType.PREPARE,)), bytes((RequestType.CLUSTER,))
+_READS_NOTHING = (Phase.MUTE, Phase.BROKEN)

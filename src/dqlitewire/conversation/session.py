@@ -1,8 +1,24 @@
-"""What a server keeps for one connection, as the client can know it: database, prepared statements,
-transaction.
+"""What a server keeps for one connection, as far as the answers tell: database, statements, transaction.
 
 All of it goes when the node loses leadership (dqlite src/gateway.c: gateway__leader_close); the connection
-stays.
+stays. Everything here is as of the last answer: what the server did since then shows with the next one.
+
+Nothing is claimed that the answers do not show. `in_transaction` and `is_open` are None where they do not:
+
+* A success tells which statements ran: of EXEC_SQL all, of any other request the first one, since PREPARE and
+  QUERY_SQL up to 1.14 drop the rest without a word. SAVEPOINT leaves a transaction open whatever was before;
+  RELEASE of the last savepoint that is known may end it, unless BEGIN is known to have begun it.
+* A failure is judged by `servers.aftermath`.
+* What ran as a prepared statement is looked up when the answer comes, not when the request is sent: a PREPARE
+  or FINALIZE in between may have given the id to another text. A frame that does not decode (text that is not
+  UTF-8) may have run anything.
+* "not leader" (10250) has two causes. Either the node led and lost that, and with it the session; or it never
+  led, and up to 1.18.1 has opened a database all the same (`is_open` stays as it was, a second OPEN gets
+  "already open"). `leads` remembers whether an answer since OPEN shows that it led. Without that, and where
+  the generation does not tell, `is_open` is None.
+* TRANSFER that succeeds has ended the leadership of the node that answers.
+* A query that an INTERRUPT stopped, if it could write, may have rolled back (SQLite: "INTERRUPT of an INSERT
+  inside an explicit transaction rolls back the entire transaction").
 """
 
 from __future__ import annotations
@@ -10,16 +26,14 @@ from __future__ import annotations
 from ..constants import (
     LEADER_ERROR_CODES,
     LEADER_LOST_DB_LOOKUP_SUBSTRING,
-    NO_TRANSACTION_MESSAGE_SUBSTRINGS,
-    SQLITE_CONSTRAINT,
-    SQLITE_CONSTRAINT_FOREIGNKEY,
     SQLITE_NOTFOUND,
-    TX_AUTO_ROLLBACK_PRIMARY_CODES,
-    primary_sqlite_code,
+    RequestType,
 )
-from ..messages import FailureResponse, FinalizeRequest, OpenRequest, PrepareRequest, StmtResponse
+from ..messages import DbResponse, FailureResponse, FinalizeRequest, OpenRequest, PrepareRequest, StmtResponse
 from ..record import Record
-from ..servers.hazards import IN_MEMORY, RUNS_STATEMENT
+from ..servers.aftermath import Stage, transaction_after
+from ..servers.hazards import IN_MEMORY
+from ..servers.refusals import RUNS_STATEMENT
 from ..sql.survey import survey
 
 TYPE_CHECKING = False
@@ -30,18 +44,19 @@ if TYPE_CHECKING:
 
 __all__ = ["FOLLOWED", "Session", "Statement", "loses_session"]
 
+_ALREADY_OPEN = "already open"  # dqlite src/gateway.c: handle_open
 FOLLOWED = frozenset(cls.MSG_TYPE for cls in (OpenRequest, PrepareRequest, FinalizeRequest))  # by `sent`
-
-_MAY_ROLL_BACK = TX_AUTO_ROLLBACK_PRIMARY_CODES | {SQLITE_CONSTRAINT}
-(_NO_TRANSACTION,) = NO_TRANSACTION_MESSAGE_SUBSTRINGS
-_ENDS = (("COMMIT",), ("END",), ("ROLLBACK",))
 
 
 def loses_session(failure: FailureResponse, request: Any = None) -> bool:
     """Tell whether a failure says that database, statements and transaction of the connection are gone.
 
-    A request for another database than the one that can be open, 0, gets "no database opened" whatever is
-    (dqlite src/gateway.c: LOOKUP_DB), which says nothing.
+    A request for another database than 0, the only one there can be, is answered "no database opened" in any
+    case (dqlite src/gateway.c: LOOKUP_DB), which therefore tells nothing.
+
+    Args:
+        failure: the answer.
+        request: what was sent.
     """
     if failure.code == SQLITE_NOTFOUND:
         return LEADER_LOST_DB_LOOKUP_SUBSTRING in failure.message and not getattr(request, "db_id", 0)
@@ -50,6 +65,10 @@ def loses_session(failure: FailureResponse, request: Any = None) -> bool:
 
 class Statement(Record):
     """A prepared statement: ids and parameter count as answered, and the text it was made from.
+
+    Args:
+        request: the PREPARE.
+        answer: the STMT that answered it.
 
     Attributes:
         db_id: the database it belongs to.
@@ -85,7 +104,10 @@ class Session(Record):
     """State of the connection on the server.
 
     Attributes:
-        database: the name given to OPEN, None before it and after leadership was lost.
+        database: the name given to OPEN, None before it, after leadership was lost, and where the name is not
+            known. While `is_open` is None it is the one that may be open.
+        is_open: whether a database is open, None when it cannot be known.
+        leads: whether an answer since OPEN shows that the node led.
         statements: by statement id.
         in_transaction: None when it cannot be known.
         closing: ids of statements whose FINALIZE was sent and is not answered.
@@ -94,16 +116,20 @@ class Session(Record):
     """
 
     database: str | None
+    is_open: bool | None
+    leads: bool
     statements: dict[int, Statement]
     in_transaction: bool | None
     opening: list[str]
     closing: set[int]
     preparing: list[str]
     _savepoints: list[str]  # names of those that are open, the innermost last
-    _by_savepoint: bool  # whether the first of them began the transaction
+    _by_savepoint: bool | None  # whether the first of them began the transaction, None if that is not known
 
     def __init__(self) -> None:
         self.database = None
+        self.is_open = False
+        self.leads = False
         self.statements = {}
         self.in_transaction = False
         self.opening = []
@@ -125,11 +151,16 @@ class Session(Record):
     def clear(self) -> None:
         """Forget what the server kept; what was sent and is not answered stays."""
         self.database = None
+        self.is_open = self.leads = False
         self.statements = {}
         self._set(False)
 
     def sent(self, request: Any) -> None:
-        """Note a request that will change the session."""
+        """Note a request whose answer will change the session.
+
+        Args:
+            request: what was sent.
+        """
         match request:
             case OpenRequest(name):
                 self.opening.append(name)
@@ -141,70 +172,130 @@ class Session(Record):
                 pass
 
     def answered(self, request: Any, answer: Any) -> None:
-        """Follow the database and the statements over an answer, a FAILURE included."""
-        match request, answer:
-            case OpenRequest(name), _:
+        """Follow the database and the statements over an answer.
+
+        Args:
+            request: what was sent.
+            answer: its answer, which may be a FAILURE.
+        """
+        failed = isinstance(answer, FailureResponse)
+        match request:
+            case OpenRequest(name):
                 del self.opening[:1]
-                if not isinstance(answer, FailureResponse):
-                    self.database = name
-            case PrepareRequest(), _:
+                if not failed:
+                    self._opened(name)
+                elif _ALREADY_OPEN in answer.message:
+                    self.is_open = True
+            case PrepareRequest():
                 del self.preparing[:1]
                 if isinstance(answer, StmtResponse):
                     self.statements[answer.stmt_id] = Statement(request, answer)
-            case FinalizeRequest(_, stmt_id), _:
+            case FinalizeRequest(_, stmt_id):
                 self.closing.discard(stmt_id)
-                if not isinstance(answer, FailureResponse):
+                if not failed:
                     self.statements.pop(stmt_id, None)
+            case _ if isinstance(answer, DbResponse):  # an OPEN that does not decode here
+                self._opened(None)
             case _:
                 pass
 
-    def is_void(self, stmt_id: int) -> bool:
-        """Tell whether an id was finalized and a higher one is open, which servers do not survive.
+    def _opened(self, name: str | None) -> None:
+        self.clear()  # a database opens only where none is open
+        self.database, self.is_open = name, True
 
-        An id below an open one was given before: the lowest free one is given (dqlite src/lib/registry.h).
+    def is_void(self, stmt_id: int) -> bool:
+        """Tell whether a statement id was given and is free again: naming it kills the server.
+
+        Servers give the lowest free id (dqlite src/lib/registry.h), so one below an open id was given before.
+
+        Args:
+            stmt_id: the id.
         """
         if self.preparing or (stmt_id in self.statements and stmt_id not in self.closing):
             return False
         return any(other > stmt_id and other not in self.closing for other in self.statements)
 
     def text(self, request: Any) -> str | None:
-        """Return the SQL text behind a request that names a statement, where it is known."""
+        """Return the SQL text of the statement that a request runs, None if it runs none or an unknown one.
+
+        Args:
+            request: the request.
+        """
         if request.MSG_TYPE not in RUNS_STATEMENT:
             return None
         statement = self.statements.get(getattr(request, "stmt_id", -1))
         return None if statement is None else statement.sql
 
-    def ran(self, seen: Survey) -> None:
-        """Follow the transaction over statements that have run."""
-        for verb, name in zip(seen.verbs, seen.names, strict=True):
+    def what_ran(self, request: Any) -> Survey | None:
+        """Return what the statement does that a request names, where it is known.
+
+        Args:
+            request: the request.
+        """
+        if request.MSG_TYPE not in RUNS_STATEMENT:
+            return None
+        statement = self.statements.get(getattr(request, "stmt_id", -1))
+        return None if statement is None else statement.seen
+
+    def ran(self, seen: Survey | None, kind: int = RequestType.EXEC_SQL) -> None:
+        """Follow the transaction over statements that have run.
+
+        Args:
+            seen: what they do, None where that is not known.
+            kind: the type of the request; all but EXEC_SQL run one statement.
+        """
+        self.is_open = self.leads = True
+        if seen is None:
+            self.unknown()
+            return
+        count = len(seen.verbs) if kind == RequestType.EXEC_SQL else 1
+        for verb, name in zip(seen.verbs[:count], seen.names[:count], strict=True):
             if verb == "BEGIN":
                 self._set(True)
             elif verb in ("COMMIT", "END", "ROLLBACK"):
                 self._set(False)
             elif verb == "SAVEPOINT":
-                if self.in_transaction is False:
+                if not self.in_transaction:
+                    began = None if self.in_transaction is None else True
                     self._set(True)
-                    self._by_savepoint = True
+                    self._by_savepoint = began
                 self._savepoints.append(name)
-            elif verb in ("RELEASE", "ROLLBACK TO") and name in self._savepoints:
-                last = len(self._savepoints) - 1 - self._savepoints[::-1].index(name)
-                del self._savepoints[last + (verb == "ROLLBACK TO") :]
-                if self._by_savepoint and not self._savepoints:
-                    self._set(False)
+            elif verb in ("RELEASE", "ROLLBACK TO"):
+                self._returned(verb == "ROLLBACK TO", name)
 
-    def failed(self, seen: Survey | None, code: int, message: str = "") -> None:
-        """Follow the transaction over a text that failed; which of its statements did, no answer says.
+    def _returned(self, stays: bool, name: str) -> None:
+        """Follow RELEASE, or ROLLBACK TO where the savepoint stays."""
+        if name not in self._savepoints:  # one from before what is known
+            self._set(True if stays else None)
+            self._by_savepoint = None
+            return
+        last = len(self._savepoints) - 1 - self._savepoints[::-1].index(name)
+        del self._savepoints[last + stays :]
+        if not self._savepoints and self._by_savepoint is not False:
+            self._set(None if self._by_savepoint is None else False)
 
-        Whether a constraint rolls back is said by tables (ON CONFLICT) and triggers (RAISE) that only the
-        server knows; a foreign key never does.
+    def failed(self, stage: Stage, failure: FailureResponse, seen: Survey | None) -> None:
+        """Follow the transaction over a text that failed.
+
+        Args:
+            stage: how far it came.
+            failure: the answer.
+            seen: what the text does, None where it is not known.
         """
-        rolls_back = primary_sqlite_code(code) in _MAY_ROLL_BACK and code != SQLITE_CONSTRAINT_FOREIGNKEY
-        if seen is None or seen.or_rollback or (not seen.plain and not seen.single):
-            rolls_back = True
-        if seen is not None and seen.verbs in _ENDS and _NO_TRANSACTION in message:
-            self._set(False)
-        elif rolls_back and (self.in_transaction or (seen is not None and not seen.plain)):
-            self.unknown()
+        if stage is Stage.DOUBT:  # "nonempty statement tail" hides lost leadership, for one
+            self.is_open, self.leads = None, False
+        elif stage is not Stage.REQUEST:
+            self.is_open = self.leads = True
+        before = self.in_transaction
+        after = transaction_after(stage, failure.code, failure.message, seen, before)
+        if after is not before:
+            self._set(after)
+            self._by_savepoint = None if after else False  # BEGIN said that there is one, not whose
+
+    def followed(self) -> None:
+        """Note a "not leader" of a node that may never have led: what is open may be so still."""
+        self.is_open = None
+        self._set(False)
 
     def unknown(self) -> None:
         """Note that it cannot be known whether a transaction is open."""

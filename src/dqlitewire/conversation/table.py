@@ -18,12 +18,8 @@ from __future__ import annotations
 from enum import IntEnum
 
 from ..constants import RequestType, ResponseType
-from ..messages import requests as declarations
+from ..messages import REQUESTS
 from ..record import Record, record
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from ..messages.base import Request
 
 __all__ = [
     "ANSWER_NAMES",
@@ -31,7 +27,6 @@ __all__ = [
     "FAILURE",
     "FIRST",
     "PART",
-    "REQUESTS",
     "TABLE",
     "UNKNOWN_REQUEST",
     "Place",
@@ -59,7 +54,14 @@ class Turn(IntEnum):
 
 @record
 class Step(Record):
-    """One row of the table: in this turn of this request, this answer leads to that turn."""
+    """One row of the table.
+
+    Attributes:
+        request: the type of the request.
+        turn: the turn that it is in.
+        answer: what comes: the type of the answer, or for ROWS `DONE` or `PART`.
+        then: the turn that it is in afterwards.
+    """
 
     request: RequestType
     turn: Turn
@@ -70,15 +72,6 @@ class Step(Record):
         answer = ANSWER_NAMES[self.answer]
         return f"<{self.request.name} {self.turn.name}: {answer} -> {self.then.name}>"
 
-
-# request type -> its class, in the order of the codes
-REQUESTS: dict[RequestType, type[Request]] = {
-    RequestType(request.MSG_TYPE): request
-    for request in sorted(
-        (getattr(declarations, name) for name in declarations.__all__ if name.endswith("Request")),
-        key=lambda request: request.MSG_TYPE,
-    )
-}
 
 _ROWS_STEPS = (
     (Turn.WAITING, PART, Turn.STREAMING),
@@ -94,7 +87,8 @@ _ROWS_STEPS = (
 )
 
 
-def _steps(kind: RequestType, answers: tuple[int, ...]) -> list[Step]:
+def _steps(code: int, answers: tuple[int, ...]) -> list[Step]:
+    kind = RequestType(code)
     if DONE in answers:
         return [Step(kind, *step) for step in _ROWS_STEPS]
     if kind is _TO_RAFT:
@@ -103,7 +97,7 @@ def _steps(kind: RequestType, answers: tuple[int, ...]) -> list[Step]:
 
 
 TABLE: tuple[Step, ...] = tuple(
-    step for kind, request in REQUESTS.items() for step in _steps(kind, request.ANSWERS)
+    step for code, request in REQUESTS.items() for step in _steps(code, request.ANSWERS)
 )
 
 
@@ -144,11 +138,11 @@ class Place(Record):
         return " or ".join(ResponseType(answer).name for answer in types) or "nothing"
 
 
-def _linked(kind: RequestType) -> Place:
-    first = Turn.RAFT if kind is _TO_RAFT else Turn.WAITING
+def _linked(code: int) -> Place:
+    first = Turn.RAFT if code == _TO_RAFT else Turn.WAITING
     places = {turn: Place(turn) for turn in (first, *Turn)}
     for step in TABLE:
-        if step.request is kind:
+        if step.request == code:
             places[step.turn].after[step.answer] = places[step.then]
     places[first].alone = frozenset(places[first].after) - {DONE, PART, FAILURE}
     if places[Turn.DRAINING].after:
@@ -158,7 +152,7 @@ def _linked(kind: RequestType) -> Place:
     return places[first]
 
 
-FIRST: dict[int, Place] = {int(kind): _linked(kind) for kind in REQUESTS}
+FIRST: dict[int, Place] = {code: _linked(code) for code in REQUESTS}
 UNKNOWN_REQUEST = FIRST[RequestType.HEARTBEAT]  # an unknown type is refused, or not answered, as this one is
 
 

@@ -107,7 +107,7 @@ def of_row(signature: str) -> Iterator[tuple[str, Callable[..., Any]]]:
 
 def _row_functions(types: tuple[ValueType, ...]) -> Iterator[tuple[str, Callable[..., Any]]]:
     reading, shapes, tiers = _above("rows.compiled"), _above("rows.shapes"), _above("rows.tiers")
-    writing, header = _above("rows.compiled_writers"), _above("tuples").row_header
+    writing, header = _above("rows.compiled_writers"), _above("rows.row_types").row_header
     names = ", ".join(kind.name for kind in types)
     if len(types) > tiers.MAX_COMPILED_COLUMNS:
         raise WrongUse(f"got {len(types)} columns, at most {tiers.MAX_COMPILED_COLUMNS}")

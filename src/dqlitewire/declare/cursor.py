@@ -12,14 +12,29 @@ from ..scalars import read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
     from ..limits import Options
     from ..parts import Parts
 
-__all__ = ["Cursor"]
+    T = TypeVar("T")
+
+__all__ = ["Cursor", "read_body"]
 
 
 class Cursor:
-    """A position in `data[pos:end]` that knows the path of the field it stands in."""
+    """A position in `data[pos:end]`, and the path of the object whose fields are read there.
+
+    Attributes:
+        data: the frame.
+        pos: where reading goes on.
+        end: where the body ends.
+        options: caps, and what to do with text that is not UTF-8.
+        path: of the object, for errors: "ServersResponse.nodes[2]".
+        schema: of the body.
+        parts: where the parts that are read are noted; None to note nothing.
+    """
 
     __slots__ = ("data", "end", "options", "parts", "path", "pos", "schema")
 
@@ -85,3 +100,13 @@ class Cursor:
     def finish(self) -> None:
         if self.pos != self.end:
             raise self.error("", f"got {self.end - self.pos} bytes behind the last field")
+
+
+def read_body(
+    read: Callable[[Cursor], T], path: str, frame: bytes, end: int, options: Options, schema: int = 0
+) -> T:
+    """Read the whole body of a frame with what reads from a cursor."""
+    cursor = Cursor(frame, 8, end, options, path, schema)
+    found = read(cursor)
+    cursor.finish()
+    return found

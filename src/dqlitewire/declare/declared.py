@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, NoReturn, TypeVar, dataclass_transform
 
     from ..limits import Options
+    from .cursor import Cursor
     from .decoder import Reader as Reader
 
     T = TypeVar("T")
@@ -85,32 +86,39 @@ class Declared(type):
         shared: bool = False,
         **declaration: Any,
     ) -> Declared:
-        if any(hasattr(base, "FIELDS") for base in bases):
-            raise TypeError(f"{name} cannot be derived from a declared message")
+        for base in bases:
+            if "FIELDS" in base.__dict__:
+                raise TypeError(f"{name} cannot be derived from a declared message")
         fields = _taken_fields(namespace, bases)
         if shared:
             namespace["__slots__"], namespace["_shared"] = (), tuple(fields)
         elif fields or declaration:
             for base in bases:
                 shared_fields: tuple[Field, ...] = getattr(base, "_shared")  # noqa: B009  (for type checkers)
-                fields += shared_fields
-            if len({one.name for one in fields}) < len(fields):
-                raise TypeError(f"{name} declares a field that its base declares")
+                if shared_fields:
+                    fields += shared_fields
+                    if len({one.name for one in fields}) < len(fields):
+                        raise TypeError(f"{name} declares a field that its base declares")
             _declare_fields(namespace, fields)
         if declaration:
             _declare_message(namespace, **declaration)
+        # What abc.ABCMeta does, without its slower isinstance and class creation. Attributes of a class are
+        # looked up slowly the first time, so a class is asked for none if its bases have no abstract method.
+        abstract = [*namespace.get("_abstract", ())]
+        for base in bases:
+            abstract += getattr(base, "__abstractmethods__", ())
+        namespace["__abstractmethods__"] = frozenset()
         cls = super().__new__(mcs, name, bases, namespace)
+        if abstract:
+            cls.__abstractmethods__ = frozenset(
+                n for n in abstract if getattr(getattr(cls, n), "__isabstractmethod__", False)
+            )
         if declaration:
             REGISTRY[cls.IS_REQUEST, declaration["code"]] = cls
-        # What abc.ABCMeta does, without its slower isinstance and class creation.
-        names: tuple[str, ...] = getattr(cls, "_abstract", ())
-        cls.__abstractmethods__ = frozenset(
-            n for n in names if getattr(getattr(cls, n), "__isabstractmethod__", False)
-        )
         return cls
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **_: Any) -> None:
-        super().__init__(name, bases, namespace)
+        pass  # `type` would refuse the keywords
 
     if TYPE_CHECKING:
         IS_REQUEST: bool
@@ -126,27 +134,30 @@ _OF_MESSAGES = frozenset({"ANSWERS", "FIELDS", "MSG_TYPE", "SCHEMAS", "_readers"
 
 
 def _taken_fields(namespace: dict[str, Any], bases: tuple[type, ...]) -> list[Field]:
-    """Take the fields out of a class to be, and tell them their names."""
+    """Take the fields out of the namespace of a new class, and set their names."""
     fields: list[Field] = []
-    for name, value in [*namespace.items()]:
+    for name, value in namespace.items():
         if isinstance(value, Field):
             value.name = name
             _check_name(value, bases)
             fields.append(value)
-            del namespace[name]
+    for one in fields:
+        del namespace[one.name]
     return fields
 
 
 def _check_name(field: Field, bases: tuple[type, ...]) -> None:
     """Refuse a name that code cannot have, or under which a method would be lost."""
-    wanted = field.needed_name or field.name
-    taken = field.name in _OF_MESSAGES or any(hasattr(base, field.name) for base in bases)
-    if field.name != wanted or taken or iskeyword(field.name) or field.name.startswith("__"):
-        raise TypeError(f"a {field.kind} field cannot be named {field.name}")
+    name = field.name
+    taken = name in _OF_MESSAGES or iskeyword(name) or name.startswith("__")
+    for base in bases:
+        taken = taken or hasattr(base, name)
+    if taken or name != (field.needed_name or name):
+        raise TypeError(f"a {field.kind} field cannot be named {name}")
 
 
 def _declare_fields(namespace: dict[str, Any], fields: list[Field]) -> None:
-    """Put into a class to be what its fields stand for."""
+    """Put into the namespace of a new class what its fields stand for."""
     for one in fields:
         derived = one.attribute()
         if derived is not None:
@@ -184,7 +195,7 @@ def _first_init(self: Any, /, *args: Any, **kwargs: Any) -> None:
 def ensure_init(cls: Any) -> None:
     """Generate the constructor of a class, if that was not done and none is written by hand."""
     if cls.__dict__.get("__init__") is _first_init:
-        from .constructor import constructor
+        from .source import constructor
 
         cls.__init__ = constructor(cls)
 
@@ -198,7 +209,7 @@ def _first_frame(self: Any, options: Options) -> bytes:
 def ensure_frame(cls: Any) -> None:
     """Generate the encoder of a message, if that was not done and none is written by hand."""
     if cls.__dict__.get("_frame") is _first_frame:
-        from .encoder import encoder
+        from .source import encoder
 
         cls._frame = cls.encode = encoder(cls)  # one function, without a call in between
 
@@ -207,10 +218,14 @@ def reader_of(cls: Any, schema: int) -> Reader:
     """Return the decoder of a message in one schema."""
     readers: dict[int, Reader] = cls._readers
     if schema not in readers:
-        from .decoder import decoder
-
-        readers[schema] = decoder(cls, schema)
+        readers[schema] = cls._read_frame or _decoder(cls, schema)
     return readers[schema]
+
+
+def _decoder(cls: Any, schema: int) -> Reader:
+    from .decoder import decoder
+
+    return decoder(cls, schema)
 
 
 class Value(metaclass=Declared):
@@ -268,6 +283,13 @@ def fill(cls: type[T], values: tuple[object, ...]) -> T:
 def frame_around(data: bytes | bytearray | memoryview) -> bytes:
     """Put a blank header before a body, for readers that take whole frames."""
     return bytes(8) + whole_bytes(data)
+
+
+def read_as(read: Callable[[Cursor], T], path: str, frame: bytes, end: int, options: Options) -> T:
+    """Read a body in another way than its declaration says, with a reader of the message's own."""
+    from .cursor import read_body
+
+    return read_body(read, path, frame, end, options)
 
 
 def unknown_type(code: int, is_request: bool) -> DecodeError:

@@ -6,7 +6,7 @@ from struct import Struct
 from struct import error as struct_error
 
 from ..exceptions import DecodeError
-from .cursor import Cursor
+from .cursor import read_body
 from .fields import BODY, ByHand
 from .source import define, indented, setters
 
@@ -26,13 +26,10 @@ _DOUBTS = (DecodeError, ValueError, struct_error, OverflowError, IndexError)
 
 
 def decoder(cls: Any, schema: int) -> Reader:
-    """Return the decoder of one schema: one written by hand, else generated, else the plain one.
+    """Return the decoder of one schema: generated, or the plain one if a field is read by hand.
 
     Its arguments are a frame, the position of its end (bytes may follow), and options.
     """
-    if cls._read_frame is not None:
-        by_hand: Reader = cls._read_frame
-        return by_hand
     fields = [field for field in cls.FIELDS if field.since <= schema]
     if any(isinstance(field, ByHand) for field in fields):
         return _plain_decoder(cls, schema)
@@ -40,7 +37,7 @@ def decoder(cls: Any, schema: int) -> Reader:
     stored = [field for field in cls.FIELDS if field.is_stored]
     fill = [f"$set_{f.name}($message, {'None' if f.since > schema else f.stored(schema)})" for f in stored]
     for field in stored:
-        body.names |= field.names()
+        body.names |= field.decoder_names()
     lines = [
         "def decode($frame, $end, $options):",
         "    try:",
@@ -73,7 +70,7 @@ class _Body:
         self.position = "8"  # an expression: where the next field begins
         group: list[Field] = []
         for field in fields:
-            self.names |= field.names()
+            self.names |= field.decoder_names()
             if field.format:
                 group.append(field)
                 continue
@@ -100,10 +97,7 @@ class _Body:
 
 def read_plainly(cls: Any, schema: int, frame: bytes, end: int, options: Options) -> Any:
     """Decode field by field: the oracle of the generated decoder, and where its doubts are settled."""
-    cursor = Cursor(frame, 8, end, options, cls.__name__, schema)
-    message = cls._read(cursor)
-    cursor.finish()
-    return message
+    return read_body(cls._read, cls.__name__, frame, end, options, schema)
 
 
 def _plain_decoder(cls: Any, schema: int) -> Reader:

@@ -25,11 +25,12 @@ from ..exceptions import EncodeError
 from ..limits import DEFAULT_LIMITS
 from ..scalars import pack_text
 from ..text import shown
-from .cursor import Cursor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Literal, NoReturn
+
+    from .cursor import Cursor
 
 __all__ = [
     "BODY",
@@ -110,6 +111,14 @@ class Field:
     def names(self) -> dict[str, object]:
         """Return what the lines of generated code refer to."""
         return {f"${one.__name__}": one for one in self.uses}
+
+    def encoder_names(self) -> dict[str, object]:
+        """Return what the lines of the encoder refer to, where that is imported at its first use."""
+        return self.names()
+
+    def decoder_names(self) -> dict[str, object]:
+        """Return what the lines of a decoder refer to, where that is imported at its first use."""
+        return self.names()
 
     # ---- the constructor
 
@@ -206,13 +215,13 @@ class Reserved(Fixed):
 
 
 class Padding(Fixed):
-    """Four bytes that nobody reads."""
+    """Four bytes that are ignored."""
 
     kind, format, smallest, largest = "padding", "4x", 4, 4
 
 
 class Ignored(Fixed):
-    """A word that nobody reads."""
+    """A word that is ignored."""
 
     kind, format, smallest, largest = "ignored", "8x", 8, 8
 
@@ -228,7 +237,7 @@ class Integer(Field):
         low: the least that the constructor takes.
         high: the most that the constructor takes.
         decodes: the least and the most that decoders take, where they take more than the constructor.
-        plain_if_empty: whether 0 is left to the plain decoder, since the message has a word about it.
+        plain_if_empty: whether 0 is left to the plain decoder, behind which the message checks or logs it.
     """
 
     uses: tuple[Any, ...] = (type, int, checked_integer, over)

@@ -1,4 +1,4 @@
-"""Generated code: what it looks like, and the door through which it comes.
+"""Generated code: what it looks like, and the generators of constructors and encoders.
 
 The constructor, the encoder and the decoders of a message are Python source, written from its fields at the
 first use and compiled once. `python -m dqlitewire.declare ResultResponse` prints them; a debugger steps
@@ -30,7 +30,7 @@ through them and a traceback shows their lines (`dqlitewire.generated`). The dec
   raises, or fails `== g_end`.
 * What does not pass is decoded again by `g_plainly`, field by field with every bound tested. The plain
   decoder raises the error with its path and offset, or returns the message after all: a rare form, text with
-  another error handler, a value that the message has a word about. So a generated decoder needs no error
+  another error handler, a value that the message checks or logs. So a generated decoder needs no error
   texts, and it may refuse what is right, but never accept what is wrong. The tests hold both against each
   other, and run the generated ones with the plain ones taken away.
 
@@ -46,14 +46,23 @@ and so on.
 
 from __future__ import annotations
 
+from struct import Struct
+
 from ..generated import define as define_function
+from ..header import HEADER
+from ..limits import DEFAULT_OPTIONS
+from .fields import BODY, MISSING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["define", "indented", "setters"]
+    from .fields import Field
+
+__all__ = ["constructor", "define", "encoder", "indented", "setters"]
+
+KEPT_PACKERS = 512  # of a group that ends with a text: one packer for each size of the text, in words
 
 
 def define(cls: Any, name: str, title: str, lines: list[str], names: dict[str, Any]) -> Callable[..., Any]:
@@ -88,3 +97,131 @@ def indented(lines: list[str], by: int = 1) -> list[str]:
 def setters(cls: Any) -> dict[str, Any]:
     """Return what fills the slots of an object, which no assignment does."""
     return {f"$set_{name}": cls.__dict__[name].__set__ for name in cls.__slots__}
+
+
+# ---- the constructor
+
+
+def constructor(cls: Any) -> Callable[..., None]:
+    """Generate the `__init__` of a declared class."""
+    fields: list[Field] = [f for f in cls.FIELDS if f.is_attribute]
+    names = setters(cls)
+    arguments = ["$self"]
+    body: list[str] = []
+    for field in fields:
+        names |= field.names()
+        if field.keyword and "*" not in arguments:
+            arguments.append("*")
+        if field.default is MISSING:
+            arguments.append(field.name)
+        else:
+            names[f"$default_{field.name}"] = field.default
+            arguments.append(f"{field.name}=$default_{field.name}")
+        body += field.check(f"{cls.__name__}.{field.name}")
+    body += [f"$set_{name}($self, {name})" for name in cls.__slots__]
+    lines = [f"def __init__({', '.join(arguments)}):", *indented(body or ["pass"])]
+    made = define(cls, "__init__", "__init__", lines, names)
+    made.__qualname__ = f"{cls.__qualname__}.__init__"  # what a TypeError names when arguments are missing
+    return made
+
+
+# ---- the encoder
+
+
+def encoder(cls: Any) -> Callable[..., bytes]:
+    """Generate the encoder of a declared message, its method `encode` and `_frame`."""
+    names: dict[str, Any] = {"$join": b"".join, "$default": DEFAULT_OPTIONS}
+    lines = ["def encode(self, $options=$default):"]
+    if cls._before_encoding is not None:
+        lines.append("    self._before_encoding()")
+    for field in cls.FIELDS:
+        names |= field.encoder_names()
+    newer = [field for field in cls.FIELDS if field.since]
+    for field in newer:
+        older = [f for f in cls.FIELDS if f.since < field.since]
+        lines.append(f"    if self.{field.name} is None:")
+        lines += indented(_Encoded(cls, older, field.since - 1, names).lines, 2)
+    newest = max((field.since for field in newer), default=0)
+    lines += indented(_Encoded(cls, list(cls.FIELDS), newest, names).lines)
+    made = define(cls, "encode", "encode", lines, names)
+    made.__doc__ = cls.encode.__doc__
+    return made
+
+
+class _Encoded:
+    """The lines that encode a message whose body has these fields.
+
+    Args:
+        cls: the message.
+        fields: those of this schema.
+        schema: of the frame, where no field decides it.
+        names: what the lines refer to is added here.
+    """
+
+    def __init__(self, cls: Any, fields: list[Field], schema: int, names: dict[str, Any]) -> None:
+        self.code = int(cls.MSG_TYPE)
+        self.names = names
+        self.variant = str(schema)
+        chosen = "".join(field.schema for field in fields)  # at most one field decides it
+        self.schema = chosen or str(schema)
+        in_body = [field for field in fields if field.place == BODY]
+        self.least_words = sum(field.smallest for field in in_body) >> 3
+        self.words = [field.words for field in in_body if not field.format]
+        self.header = b""  # of every frame, where all have the same
+        if not self.words and self.schema.isdigit():
+            self.header = HEADER.pack(self.least_words, self.code, int(self.schema), 0)
+        lines = [line for field in in_body for line in field.write(f"{cls.__name__}.{field.name}")]
+        self.lines = [*lines, f"return {self._result(self._groups(in_body))}"]
+
+    @staticmethod
+    def _groups(fields: list[Field]) -> list[list[Field]]:
+        """Group what is packed by one call: fixed fields and at most one text, which ends the group."""
+        groups: list[list[Field]] = [[]]  # the first is packed behind the header
+        for field in fields:
+            if not field.is_packed or (groups[-1] and not groups[-1][-1].format):
+                groups.append([])
+            groups[-1].append(field)
+        return groups
+
+    def _result(self, groups: list[list[Field]]) -> str:
+        parts = [self._packed(number, group) for number, group in enumerate(groups)]
+        return " + ".join(parts) if len(parts) < 3 else f"$join(({', '.join(parts)}))"
+
+    def _packed(self, number: int, group: list[Field]) -> str:
+        """Return the expression for the bytes of a group, the first with the frame's header."""
+        if group and not group[0].is_packed:
+            return f"$value_{group[0].name}"
+        layout, arguments = ("", []) if number else self._header()
+        layout = f"<{layout}{''.join(field.format for field in group)}"
+        arguments += [field.argument for field in group if field.format and field.argument]
+        packer = f"$pack_{number}_{self.variant}"
+        if group and not group[-1].format:
+            text = f"$value_{group[-1].name}"
+            self.names[packer] = _TextPackers(layout)
+            return f"{packer}[$len({text}) >> 3]({', '.join([*arguments, text])})"
+        if self.header and not any(field.is_attribute for field in group):
+            return repr(Struct(layout).pack(self.header, *[0] * (len(arguments) - 1)))
+        self.names[packer] = Struct(layout).pack
+        return f"{packer}({', '.join(arguments)})"
+
+    def _header(self) -> tuple[str, list[str]]:
+        """Return format and arguments of the frame's header, one constant where all frames have the same."""
+        if self.header:
+            return "8s", [repr(self.header)]
+        key = f"{self.code} | {self.schema} << 8"
+        if self.schema.isdigit():
+            key = str(self.code | int(self.schema) << 8)
+        return "IH2x", [" + ".join([str(self.least_words), *self.words]), key]
+
+
+class _TextPackers(dict[int, "Callable[..., bytes]"]):
+    """Packers of fixed fields and a text, by the whole words of the text; `struct` adds NUL and padding."""
+
+    def __init__(self, layout: str) -> None:
+        self._layout = layout
+
+    def __missing__(self, words: int) -> Callable[..., bytes]:
+        pack = Struct(f"{self._layout}{8 * words + 8}s").pack
+        if words < KEPT_PACKERS:
+            self[words] = pack
+        return pack

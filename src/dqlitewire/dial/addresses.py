@@ -85,7 +85,11 @@ class Address:
 
     @property
     def socket_name(self) -> str:
-        """What the system calls a unix socket: its path, or a NUL and the abstract name."""
+        """What the system calls a unix socket: its path, or a NUL and the abstract name.
+
+        Raises:
+            ValueError: it is a TCP address.
+        """
         if self.kind is Kind.TCP:
             raise ValueError(f"{self} is no unix socket")
         return f"\0{self.name}" if self.kind is Kind.ABSTRACT else self.name

@@ -1,7 +1,7 @@
 """A conversation with one node over a socket that blocks: one question, one answer, one deadline.
 
-For tools that ask a few things and look at each answer before they go on. Whatever the peer sends is either
-the answer to the question or one of the errors below, and comes before the deadline.
+For tools that ask a few things and look at each answer before they go on. What `ask` returns
+is the answer to the question; anything else is one of its errors, and all comes before the deadline.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Self
 
 from dqlitewire import ProtocolError
 from dqlitewire.conversation import Answered, ClientConversation, Event, Failed, Probed
+from dqlitewire.conversation.first_bytes import HTTP_ANSWER, TLS_ALERT, TLS_HANDSHAKE
 from dqlitewire.dial.errors import Unexpected
 from dqlitewire.dial.sockets import Deadline, send_all
 
@@ -72,11 +73,15 @@ class Client:
                 raise Unexpected(repr(events[0]))
 
 
-def describe_stranger(head: bytes) -> str:
-    """Say what speaks, by the first bytes of its answer."""
-    if head[:2] in (b"\x15\x03", b"\x16\x03"):
+def describe_peer(head: bytes) -> str:
+    """Describe in words a peer that is no dqlite node.
+
+    Args:
+        head: the first bytes of its answer.
+    """
+    if head.startswith((TLS_ALERT, TLS_HANDSHAKE)):
         return "it speaks TLS"
-    if head.startswith(b"HTTP/"):
+    if head.startswith(HTTP_ANSWER):
         return "it speaks HTTP"
     text = head.decode("latin-1").rstrip("\r\n")
     seen = repr(text) if text.isascii() and text.isprintable() else head.hex(" ")

@@ -14,6 +14,10 @@ class UpgradeRefusedError(ConnectionError):
 class Unexpected(Exception):
     """The peer does what a dqlite node does not.
 
+    Args:
+        told: what it does, in words.
+        head: the first bytes of an answer that is not dqlite; may be empty.
+
     Attributes:
         head: the first bytes of an answer that is not dqlite; may be empty.
     """

@@ -46,16 +46,6 @@ class Status(Enum):
     NOT_DQLITE = "not dqlite"
 
 
-_SERVERS = {
-    Generation.UNKNOWN: "unknown",
-    Generation.V1_11: "1.11 or older",
-    Generation.V1_12: "1.12 or newer",
-    Generation.V1_15: "1.15 or newer",
-    Generation.V1_18_2: "1.18.2 or newer",
-    Generation.V1_18_3: "1.18.3 or newer",
-}
-
-
 @dataclass
 class Health:
     """The state of a node.
@@ -89,7 +79,10 @@ class Health:
     @property
     def server(self) -> str:
         """The server's generation in words."""
-        return _SERVERS[self.generation]
+        if self.generation is Generation.UNKNOWN:
+            return "unknown"
+        # a lower bound; the oldest is known by the lack of what later ones do
+        return f"{self.generation.release} or {'older' if self.generation is Generation.V1_11 else 'newer'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +104,7 @@ Questions = Generator[Question, Event, None]
 def ask_node(
     health: Health, conversation: ClientConversation, clock: Callable[[], float] = time.monotonic
 ) -> Questions:
-    """Ask everything that one connection tells; the answers go into `health`.
+    """Ask all questions of one connection; the answers go into `health`.
 
     Args:
         health: filled as answers come; its status is set after the last one.

@@ -1,4 +1,4 @@
-"""Ask a live node how it is; `health` says what is asked and what the answers mean.
+"""Ask a live node how it is; `health` has the questions and what the answers mean.
 
 One deadline stands over everything, so that a peer cannot hold us by saying a little at a time.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from dqlitewire import PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
 from dqlitewire.conversation import ClientConversation
 from dqlitewire.dial.addresses import Address
-from dqlitewire.dial.client import CLOSED, Client, describe_stranger
+from dqlitewire.dial.client import CLOSED, Client, describe_peer
 from dqlitewire.dial.errors import Unexpected
 from dqlitewire.dial.health import Health, Questions, Status, ask_again, ask_node
 from dqlitewire.dial.sockets import PLAIN, Deadline, DialOptions, dial
@@ -73,7 +73,7 @@ class _Probe:
                 self._failed(CLOSED, Status.NOT_DQLITE)
         except Unexpected as error:
             strange = error.head and self.health.round_trip is None
-            self._failed(describe_stranger(error.head) if strange else str(error), Status.NOT_DQLITE)
+            self._failed(describe_peer(error.head) if strange else str(error), Status.NOT_DQLITE)
         if self.health.status is Status.NO_LEADER:
             with suppress(OSError, Unexpected):  # what the old handshake brings, or not, makes nothing worse
                 self._connection(PROTOCOL_VERSION_LEGACY, lambda talk: ask_again(self.health, talk))

@@ -31,6 +31,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from dqlitewire.conversation.first_bytes import HTTP_END
 from dqlitewire.dial.addresses import Address, Kind
 from dqlitewire.dial.errors import UpgradeRefusedError
 from dqlitewire.text import shown
@@ -128,7 +129,7 @@ def dial(address: Address, deadline: Deadline, options: DialOptions = PLAIN) -> 
         TimeoutError: it took too long.
         socket.gaierror: there is no such host.
         UpgradeRefusedError: the HTTP server did not switch to dqlite.
-        OSError: nobody listens there, or TLS failed (`ssl.SSLError`).
+        OSError: nothing listens there, or TLS failed (`ssl.SSLError`).
         ValueError: the options make no sense together, or for this address.
     """
     context, name = None, options.server_name or address.name
@@ -175,8 +176,8 @@ def _places(address: Address, deadline: Deadline) -> list[tuple[Any, ...]]:
 
 
 def _looked_up(host: str, port: int, deadline: Deadline) -> list[tuple[Any, ...]]:
-    """Look a host up. The system's own function knows no deadline: it gets a thread, which is left behind
-    when it takes too long."""
+    """Look a host up. The system's own function takes no deadline: it runs in a thread, which is left
+    behind when it takes too long."""
     found: list[tuple[Any, ...]] = []
     problems: list[Exception] = []
 
@@ -199,7 +200,12 @@ def _looked_up(host: str, port: int, deadline: Deadline) -> list[tuple[Any, ...]
 
 
 def send_all(sock: socket.socket, data: bytes, deadline: Deadline) -> None:
-    """Send bytes. `sendall` of TLS gives each of its records the whole timeout.
+    """Send bytes before a deadline; `sendall` of TLS gives each of its records the whole timeout.
+
+    Args:
+        sock: connected, plain or TLS.
+        data: the bytes.
+        deadline: for all of them.
 
     Raises:
         TimeoutError: it took too long.
@@ -235,7 +241,7 @@ def _upgrade(sock: socket.socket, address: Address, path: str, deadline: Deadlin
 def _head(sock: socket.socket, deadline: Deadline) -> str:
     """Read an HTTP answer up to its empty line; what follows is dqlite's, so not a byte more."""
     head = b""
-    while not head.endswith(b"\r\n\r\n"):
+    while not head.endswith(HTTP_END):
         sock.settimeout(deadline.left())
         byte = sock.recv(1)
         head += byte

@@ -1,4 +1,4 @@
-"""Checks of arguments, made at the call: one without sense would else show later, and somewhere else.
+"""Checks of arguments, made at the call: a wrong one would otherwise fail later, and in another place.
 
 The texts name the argument, what was given, and what is allowed.
 """
@@ -16,6 +16,7 @@ from dqlitewire.messages.base import Request
 __all__ = [
     "Requests",
     "check_flag",
+    "check_frame",
     "check_number",
     "check_probability",
     "check_seconds",
@@ -91,6 +92,17 @@ def check_text(name: str, value: object) -> None:
         raise ValueError(f"{name} {shown(value)}, must be text that UTF-8 can hold") from None
     if "\0" in value:
         raise ValueError(f"{name} {shown(value)}, must be without NUL")
+
+
+def check_frame(name: str, value: object) -> bytes:
+    """Return bytes that are to be sent, a frame or not.
+
+    Raises:
+        TypeError: they are no bytes.
+    """
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise TypeError(f"{name} {shown(value)}, must be bytes")
+    return bytes(cast("bytes | bytearray", value))
 
 
 def check_flag(name: str, value: object) -> None:

@@ -1,6 +1,6 @@
 """Ordered faults (`FaultList`) applied to the frames of one connection (`ConnectionFaults`).
 
-Whoever owns the sockets (the embedded server's session, a proxy) does this for each request, in order:
+The owner of the sockets (the embedded server's session, a proxy) does this for each request, in order:
 
     faults = ConnectionFaults(ordered, number)            # once a connection
 
@@ -13,7 +13,7 @@ Whoever owns the sockets (the embedded server's session, a proxy) does this for 
     data = faults.answer(data)                            # each frame of the answer: `frame`
     faults.responses.end()                                # the answer is complete: `end`
 
-and after each step does what the attributes of `Effects` say: wait, write in pieces, close.
+and after each step does what the attributes of `Effects` ask for: wait, write in pieces, close.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ import random
 import threading
 from collections.abc import Iterable
 
-from dqlitewire.constants import RequestType, ResponseType
+from dqlitewire.constants import SQLITE_IOERR_LEADERSHIP_LOST, RequestType, ResponseType
+from dqlitewire.faults.checks import check_frame
 from dqlitewire.faults.fault import REQUEST, RESPONSE, Direction, Fault
 from dqlitewire.faults.kinds import FAILURE_TEXTS
-from dqlitewire.faults.strike import Effects, RequestRecord, Strike
+from dqlitewire.faults.strike import WITH_STATEMENT, Effects, RequestRecord, Strike
+from dqlitewire.servers.releases import DEFAULT_RELEASE, RELEASES
 
-__all__ = ["LEADERSHIP_LOST", "ConnectionFaults", "Delivery", "FaultList", "UnusedFaultError"]
+__all__ = ["ConnectionFaults", "Delivery", "FaultList", "UnusedFaultError"]
 
-LEADERSHIP_LOST = 10506
 _STMT = bytes([ResponseType.STMT])
 _PREPARE, _FINALIZE = int(RequestType.PREPARE), int(RequestType.FINALIZE)
-_WITH_STATEMENT = (int(RequestType.EXEC), int(RequestType.QUERY), _FINALIZE)
-_TEXTS = FAILURE_TEXTS | {LEADERSHIP_LOST: "disk I/O error"}
+_TEXTS = FAILURE_TEXTS | {SQLITE_IOERR_LEADERSHIP_LOST: RELEASES[DEFAULT_RELEASE].lost_text}
 
 
 class UnusedFaultError(AssertionError):
@@ -58,7 +58,11 @@ class FaultList:
         self._count = 0
 
     def order(self, fault: Fault) -> None:
-        """Add a fault; those of before go first."""
+        """Add a fault; those that were ordered before go first.
+
+        Args:
+            fault: The fault.
+        """
         with self._lock:
             self._count += 1
             # a generator of its own: what one fault draws does not depend on which others are ordered
@@ -110,7 +114,16 @@ class FaultList:
 
 
 class Delivery(Effects):
-    """One direction of one connection: what becomes of its frames."""
+    """One direction of one connection: what becomes of its frames.
+
+    Args:
+        faults: Those that are ordered.
+        direction: "request" or "response".
+        texts: The texts of the node's FAILUREs, by code.
+
+    Attributes:
+        touched: Something has struck since nothing went on.
+    """
 
     def __init__(self, faults: FaultList, direction: Direction, texts: dict[int, str]) -> None:
         super().__init__()
@@ -118,10 +131,14 @@ class Delivery(Effects):
         self._direction: Direction = direction
         self._texts = texts
         self._active: list[tuple[Fault, Strike]] = []
-        self.touched = False  # something has struck since nothing went on
+        self.touched = False
 
     def begin(self, request: RequestRecord) -> None:
-        """Begin a request, or its answer: find out what strikes it, and let that begin."""
+        """Begin a request, or its answer: find out what strikes it, and let that begin.
+
+        Args:
+            request: The request.
+        """
         self.end()
         self.pause, self.write_size, self.executed, self.replacement = 0.0, None, True, None
         self.touched = self.held or self.closed or bool(self._active)
@@ -135,10 +152,17 @@ class Delivery(Effects):
                 fault.begin(strike)
 
     def frame(self, data: bytes) -> bytes:
-        """Return what goes out instead of a frame."""
+        """Return what goes out instead of a frame.
+
+        Args:
+            data: The frame.
+
+        Raises:
+            TypeError: A fault made something else than bytes of it.
+        """
         self.pause, self.write_size = 0.0, None
         for fault, strike in self._active:
-            data = fault.frame(strike, data)
+            data = check_frame(f"{type(fault).__name__}.frame returned", fault.frame(strike, data))
             strike.frames += 1
         return b"" if self.held else data
 
@@ -164,7 +188,7 @@ class ConnectionFaults:
     Args:
         faults: Those that are ordered.
         connection: Number of the connection, counted from 1.
-        texts: What the node says with its FAILUREs, by code, where it differs from `FAILURE_TEXTS`.
+        texts: The texts of the node's FAILUREs, by code, where it differs from `FAILURE_TEXTS`.
 
     Attributes:
         requests: The direction of the requests.
@@ -182,10 +206,19 @@ class ConnectionFaults:
         self._preparing: RequestRecord | None = None
 
     def asked(self, type_code: int, schema: int, body: bytes) -> RequestRecord:
-        """Take the next request; returns what faults are told of it."""
+        """Take the next request.
+
+        Args:
+            type_code: The type byte of its header.
+            schema: The schema byte.
+            body: The bytes behind the header.
+
+        Returns:
+            What faults are told of it.
+        """
         self._count += 1
         prepared = None
-        if type_code in _WITH_STATEMENT:
+        if type_code in WITH_STATEMENT:
             if type_code == _FINALIZE:
                 self._prepared.pop(_statement_id(body), None)
             else:
@@ -193,7 +226,11 @@ class ConnectionFaults:
         return RequestRecord(self._connection, type_code, schema, body, self._count, prepared)
 
     def begin_answer(self, request: RequestRecord) -> None:
-        """Begin the answer to a request; requests are answered in order, and may come ahead of that."""
+        """Begin the answer to a request; requests are answered in order, and may come ahead of that.
+
+        Args:
+            request: The request, as `asked` returned it.
+        """
         self._preparing = request if request.type == _PREPARE else None
         self.responses.begin(request)
 
@@ -203,7 +240,11 @@ class ConnectionFaults:
         return not (self._faults.ordered or self.requests.touched or self.responses.touched)
 
     def answer(self, data: bytes) -> bytes:
-        """Take a frame of the answer; returns what goes out instead."""
+        """Take a frame of the answer, and return what goes out instead.
+
+        Args:
+            data: The frame.
+        """
         if self._preparing is not None and data[4:5] == _STMT:
             self._prepared[_statement_id(data[8:])] = self._preparing.sql
             self._preparing = None

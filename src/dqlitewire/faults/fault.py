@@ -18,7 +18,7 @@ its hooks are called with one `Strike` of this answer:
     request --> begin(strike) --> [ the node carries it out ] --> frame(strike, data) ... --> end(strike)
                                                                   for each frame of the answer
 
-Hooks do no I/O and never wait: `strike.wait(seconds)` and its like say what is wanted, and whoever owns the
+Hooks do no I/O and never wait: `strike.wait(seconds)` and its like say what is wanted, and the owner of the
 sockets does it. So the same classes serve the embedded server, a proxy, and tests without any socket. What a
 fault remembers from frame to frame belongs into `strike.state`: one fault may strike several connections at
 the same time.
@@ -30,6 +30,7 @@ import random
 import re
 from collections import Counter
 from dataclasses import KW_ONLY, dataclass, field, fields
+from inspect import cleandoc
 from types import TracebackType
 from typing import ClassVar, Final, Literal, TypeVar, dataclass_transform
 
@@ -94,6 +95,10 @@ class Fault(_Words):
     direction: Direction = RESPONSE
     probability: float = 1.0
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.__doc__ = _with_common_words(cls.__doc__, Fault.__doc__)
+
     directions: ClassVar[tuple[str, ...]] = (RESPONSE, REQUEST)
     """The directions in which it makes sense."""
     replaces_answer: ClassVar[bool] = False
@@ -103,20 +108,36 @@ class Fault(_Words):
     runs_last: ClassVar[bool] = False
     """Its `frame` is called after those of other faults, whatever was ordered first."""
 
-    # ---- what a kind of fault says
+    # ---- what a kind of fault overrides
 
     def check(self) -> None:
         """Refuse arguments without sense, with TypeError or ValueError; the constructor calls it."""
 
     def begin(self, strike: Strike) -> None:
-        """Act before the request is carried out: skip it, answer it, close the connection."""
+        """Act before the request is carried out: skip it, answer it, close the connection.
+
+        Args:
+            strike: This strike of the fault.
+        """
 
     def frame(self, strike: Strike, data: bytes) -> bytes:
-        """Return what goes out instead of a frame, after `strike.wait`, `strike.split` or `strike.close`."""
+        """Return what goes out instead of a frame, after `strike.wait`, `strike.split` or `strike.close`.
+
+        Args:
+            strike: This strike of the fault.
+            data: The frame, or what the faults before this one have made of it.
+
+        Returns:
+            Any bytes; b"" if nothing is to go out.
+        """
         return data
 
     def end(self, strike: Strike) -> None:
-        """Act when the answer is complete, or the connection has ended in the middle of it."""
+        """Act when the answer is complete, or the connection has ended in the middle of it.
+
+        Args:
+            strike: This strike of the fault; it is too late to ask it for anything.
+        """
 
     # ---- counting
 
@@ -165,7 +186,7 @@ class Fault(_Words):
         return text is not None and self._pattern.search(text) is not None
 
     def _strikes(self, request: RequestRecord, direction: Direction, *, barred: bool = False) -> bool:
-        # tells whether it takes this request, and counts it; barred: another one replaces the answer
+        # whether it strikes this request, which is counted; barred: another fault replaces the answer already
         if self.over:
             return False
         struck = not barred and self._selects(request, direction)
@@ -224,10 +245,21 @@ class Fault(_Words):
         return f"came: {', '.join(seen)}" if seen else "nothing came"
 
 
+def _with_common_words(own: str | None, common: str | None) -> str | None:
+    """The docstring of a kind of fault, with the arguments that all have behind its own ones."""
+    if own is None or common is None:  # `python -OO` leaves them out
+        return own
+    common_arguments, _, common_rest = cleandoc(common).partition("Args:\n")[2].partition("\n\n")
+    head, _, behind = cleandoc(own).partition("Args:\n")
+    arguments, _, rest = behind.partition("\n\n")
+    listed = "\n".join(filter(None, (arguments.rstrip(), common_arguments)))
+    return f"{head.rstrip()}\n\nArgs:\n{listed}\n\n{rest or common_rest}\n"
+
+
 def kinds() -> dict[str, type[Fault]]:
     """Return the kinds of faults by the word that names them: a class's name in lower case.
 
-    The words of each are the fields of its constructor (`dataclasses.fields`). A class of somebody's own is
+    The words of each are the fields of its constructor (`dataclasses.fields`). A user's own class is
     there as soon as it is defined; of several with one name the last one.
     """
     found: dict[str, type[Fault]] = {}

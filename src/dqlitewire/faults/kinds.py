@@ -1,33 +1,43 @@
-"""The kinds of faults that come with the package; their words are the same wherever faults are ordered."""
+"""The kinds of faults that come with the package; their words are the same wherever faults are ordered.
+
+The hooks are those of `Fault`, which documents them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import ClassVar
 
-from dqlitewire.constants import ResponseType
+from dqlitewire.constants import (
+    DQLITE_PARSE,
+    SQLITE_BUSY,
+    SQLITE_ERROR,
+    SQLITE_FULL,
+    SQLITE_IOERR,
+    SQLITE_NOMEM,
+    ResponseType,
+)
 from dqlitewire.faults.checks import check_flag, check_number, check_seconds, check_text
 from dqlitewire.faults.fault import RESPONSE, Fault
 from dqlitewire.faults.strike import Strike
 from dqlitewire.header import HEADER
+from dqlitewire.servers.refusals import NO_DATABASE, NOT_LEADER
 
 __all__ = ["FAILURE_TEXTS", "Corrupt", "Delay", "Drop", "Fail", "Hold", "Split"]
 
 Frame = bytes  # in `Drop` the name of the type is that of a word
 
-FAILURE_TEXTS = {
-    1: "SQL logic error",
-    5: "database is locked",
-    7: "out of memory",
-    10: "disk I/O error",
-    12: "no database opened",
-    13: "database or disk is full",
-    261: "database is locked",
-    517: "database is locked",
-    1005: "bind parameters",
-    10250: "not leader",
+FAILURE_TEXTS = dict([NOT_LEADER, NO_DATABASE]) | {
+    SQLITE_ERROR: "SQL logic error",
+    SQLITE_BUSY: "database is locked",
+    SQLITE_BUSY | 1 << 8: "database is locked",
+    SQLITE_BUSY | 2 << 8: "database is locked",
+    SQLITE_NOMEM: "out of memory",
+    SQLITE_IOERR: "disk I/O error",
+    SQLITE_FULL: "database or disk is full",
+    DQLITE_PARSE: "bind parameters",
 }
-"""What nodes say with their FAILUREs, by code, as far as all releases agree."""
+"""The texts of FAILUREs by code, as far as all releases agree."""
 
 
 class Fail(Fault):
@@ -47,7 +57,6 @@ class Fail(Fault):
     replaces_answer: ClassVar[bool] = True
 
     def check(self) -> None:
-        """Refuse a code that is no u64, and a text that no frame holds."""
         if self.message is None:
             check_number("code", self.code, 0)
         check_number("code", self.code, 0, 2**64 - 1)
@@ -56,14 +65,12 @@ class Fail(Fault):
         check_flag("executed", self.executed)
 
     def begin(self, strike: Strike) -> None:
-        """Answer with the FAILURE."""
         message = strike.failure_text(self.code) if self.message is None else self.message
         strike.answer(_failure(self.code, message))
         if not self.executed:
             strike.skip()
 
     def words(self) -> list[str]:
-        """Describe the FAILURE."""
         message = FAILURE_TEXTS.get(self.code) if self.message is None else self.message
         return [str(self.code) if message is None else f"{self.code} {message!r}"]
 
@@ -95,20 +102,18 @@ class Drop(Fault):
     runs_last: ClassVar[bool] = True  # counts what would have gone out
 
     def check(self) -> None:
-        """Refuse counts below 0."""
         check_number("bytes", self.bytes, 0)
         check_number("frames", self.frames, 0)
         check_flag("reset", self.reset)
         check_flag("executed", self.executed)
 
     def begin(self, strike: Strike) -> None:
-        """Close at once, if the request shall not be carried out."""
         if not self.executed:
             strike.skip()
             strike.close(reset=self.reset)
 
     def frame(self, strike: Strike, data: Frame) -> Frame:
-        """Count, and cut the frame in which the count ends."""
+        # the count goes on until so many frames have passed whole; behind them `state` counts the bytes left
         if strike.frames < self.frames:
             if strike.frames + 1 == self.frames and not self.bytes:
                 strike.close(reset=self.reset)
@@ -121,7 +126,6 @@ class Drop(Fault):
         return data[:left]
 
     def words(self) -> list[str]:
-        """Describe where it closes."""
         where = f"after {self.frames} frames and {self.bytes} bytes" if self.executed else "not executed"
         return [where, "reset"] if self.reset else [where]
 
@@ -136,17 +140,14 @@ class Delay(Fault):
     seconds: float
 
     def check(self) -> None:
-        """Refuse what is no time."""
         check_seconds("seconds", self.seconds)
 
     def frame(self, strike: Strike, data: bytes) -> bytes:
-        """Wait before the first frame."""
         if strike.frames == 0:
             strike.wait(self.seconds)
         return data
 
     def words(self) -> list[str]:
-        """Describe the time."""
         return [f"{self.seconds} s"]
 
 
@@ -162,17 +163,14 @@ class Split(Fault):
     pause: float = 0.0
 
     def check(self) -> None:
-        """Refuse pieces of nothing."""
         check_number("size", self.size, 1)
         check_seconds("pause", self.pause)
 
     def frame(self, strike: Strike, data: bytes) -> bytes:
-        """Ask for pieces."""
         strike.split(self.size, self.pause)
         return data
 
     def words(self) -> list[str]:
-        """Describe the pieces."""
         pause = f", {self.pause} s apart" if self.pause else ""
         return [f"{self.size} bytes at a time{pause}"]
 
@@ -192,7 +190,6 @@ class Corrupt(Fault):
     xor: int = 0xFF
 
     def check(self) -> None:
-        """Refuse what cannot change a frame."""
         change: object = self.change
         if change is not None and not callable(change):
             raise TypeError(f"change {type(change).__name__}, must be a function of a frame")
@@ -200,7 +197,6 @@ class Corrupt(Fault):
         check_number("xor", self.xor, 0, 255)
 
     def frame(self, strike: Strike, data: bytes) -> bytes:
-        """Change it."""
         if self.change is not None:
             return self.change(data)
         if self.at >= len(data):
@@ -208,7 +204,6 @@ class Corrupt(Fault):
         return data[: self.at] + bytes([data[self.at] ^ self.xor]) + data[self.at + 1 :]
 
     def words(self) -> list[str]:
-        """Describe the change."""
         if self.change is not None:
             return [f"by {getattr(self.change, '__name__', type(self.change).__name__)}"]
         return [f"at {self.at} xor {self.xor:#04x}"]
@@ -224,5 +219,4 @@ class Hold(Fault):
     goes_on: ClassVar[bool] = True
 
     def begin(self, strike: Strike) -> None:
-        """Hold what is to come."""
         strike.hold()

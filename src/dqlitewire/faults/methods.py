@@ -20,15 +20,13 @@ def _orders(name: str, kind: Callable[P, Fault]) -> Callable[Concatenate[FaultMe
     def method(self: FaultMethods, /, *args: P.args, **kwargs: P.kwargs) -> Fault:
         return self.order(kind(*args, **kwargs))
 
-    # the kind's own signature and words, for `help` and editors
+    # the kind's own signature and docstring, for `help` and editors
     taken = inspect.signature(kind)
     this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
     signature = taken.replace(parameters=[this, *taken.parameters.values()], return_annotation="Fault")
     setattr(method, "__signature__", signature)  # noqa: B010  no attribute that functions are known to have
     method.__name__, method.__qualname__ = name, f"FaultMethods.{name}"
-    own = (kind.__doc__ or "").rstrip()
-    common = (Fault.__doc__ or "").partition("    Args:\n")[2]
-    method.__doc__ = f"{own}\n{common}" if "Args:" in own else f"{own}\n\n    Args:\n{common}"
+    method.__doc__ = kind.__doc__
     return method
 
 
@@ -41,7 +39,7 @@ class FaultMethods:
 
     @property
     def _faults(self) -> FaultList:
-        # where orders go: each class that takes them has its own
+        # the list that orders are added to; each class that takes orders has its own
         raise NotImplementedError
 
     def order(self, fault: Fault) -> Fault:
@@ -51,11 +49,13 @@ class FaultMethods:
             fault: The fault.
 
         Raises:
-            TypeError: It is no fault.
+            TypeError: It is no fault, or one whose class forgot the constructor of `Fault`.
             RuntimeError: Nothing runs.
         """
         if not isinstance(fault, Fault):  # pyright: ignore
             raise TypeError(f"fault {shown(fault)}, must be a Fault")
+        if not hasattr(fault, "hits"):
+            raise TypeError(f"fault of {type(fault).__name__:.40}, must call `Fault.__init__` in its own")
         self._faults.order(fault)
         return fault
 

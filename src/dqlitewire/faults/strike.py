@@ -5,11 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from dqlitewire.constants import RequestType
+from dqlitewire.faults.checks import check_frame, check_number, check_seconds
+from dqlitewire.messages import REGISTRY
 
-__all__ = ["Effects", "RequestRecord", "Strike"]
+__all__ = ["WITH_STATEMENT", "Effects", "RequestRecord", "Strike"]
 
-_WITH_SQL = (RequestType.PREPARE, RequestType.EXEC_SQL, RequestType.QUERY_SQL)
+
+def _that_begin_with(*names: str) -> frozenset[int]:
+    """The codes of the requests whose bodies begin with these fields."""
+    declared: dict[int, Any] = {code: message for (asks, code), message in REGISTRY.items() if asks}
+    return frozenset(
+        code
+        for code, message in declared.items()
+        if names == tuple(field.name for field in message.FIELDS[: len(names)])
+    )
+
+
+_WITH_SQL = _that_begin_with("db_id", "sql")  # u64, text
+WITH_STATEMENT = _that_begin_with("db_id", "stmt_id")  # u32 both
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +56,16 @@ class RequestRecord:
 
 @dataclass(slots=True)
 class Effects:
-    """What the faults want of the one who carries the bytes: the server's thread, or a proxy's task.
+    """What the faults ask of the owner of the sockets: the server's thread, or a proxy's task.
 
-    Faults never wait, write or close themselves; they say it here.
+    Faults never wait, write or close themselves; they leave a note here.
 
     Attributes:
         pause: Seconds to wait before the bytes that were returned last go out.
-        write_size: Bytes to write at a time, None for as many as fit; `write_pause` seconds apart.
-        closed: The connection ends behind the bytes that were returned last; `reset` says by RST.
+        write_size: Bytes to write at a time, None for as many as fit.
+        write_pause: Seconds between two such pieces.
+        closed: The connection ends behind the bytes that were returned last.
+        reset: It ends by RST, not FIN.
         held: Nothing goes out in this direction any more, though the connection stays open.
         executed: The request is carried out.
         replacement: A frame to send instead of the answer, None to send the answer.
@@ -68,6 +83,11 @@ class Effects:
 
 class Strike:
     """One fault, striking one request or its answer; handed to each of the fault's hooks.
+
+    Args:
+        request: The request that is answered.
+        effects: Where its calls leave what they want.
+        texts: The texts of the node's FAILUREs, by code.
 
     Attributes:
         request: The request that is answered.
@@ -87,15 +107,39 @@ class Strike:
         self._texts = texts
 
     def wait(self, seconds: float) -> None:
-        """Let this frame go out so many seconds later; in `frame`."""
+        """Let this frame go out later; in `frame`.
+
+        Args:
+            seconds: How much later, at most a day; added to what was asked for before.
+
+        Raises:
+            TypeError: It is no number.
+            ValueError: It is negative, longer than a day, or NaN.
+        """
+        check_seconds("seconds", seconds)
         self._effects.pause += seconds
 
     def split(self, size: int, pause: float = 0.0) -> None:
-        """Let this frame go out `size` bytes at a time, `pause` seconds apart; in `frame`."""
+        """Let this frame go out in pieces; in `frame`.
+
+        Args:
+            size: Bytes of a piece, at least 1.
+            pause: Seconds between two pieces, at most a day.
+
+        Raises:
+            TypeError: One is no number.
+            ValueError: One is too small or too big.
+        """
+        check_number("size", size, 1)
+        check_seconds("pause", pause)
         self._effects.write_size, self._effects.write_pause = size, pause
 
     def close(self, *, reset: bool = False) -> None:
-        """End the connection: in `begin` at once, in `frame` behind what it returns."""
+        """End the connection: in `begin` at once, in `frame` behind what it returns.
+
+        Args:
+            reset: Close with RST, not FIN.
+        """
         self._effects.closed, self._effects.reset = True, reset
 
     def hold(self) -> None:
@@ -107,9 +151,20 @@ class Strike:
         self._effects.executed = False
 
     def answer(self, frame: bytes) -> None:
-        """Send a frame of ours instead of the answer; in `begin`, by faults that have `replaces_answer`."""
-        self._effects.replacement = frame
+        """Send other bytes instead of the answer; in `begin`, by faults that have `replaces_answer`.
+
+        Args:
+            frame: The bytes, a whole frame or not.
+
+        Raises:
+            TypeError: They are no bytes.
+        """
+        self._effects.replacement = check_frame("frame", frame)
 
     def failure_text(self, code: int) -> str:
-        """Return the text that a node sends with a code of FAILURE."""
+        """Return the text that a node sends with a FAILURE.
+
+        Args:
+            code: The code of the FAILURE.
+        """
         return self._texts.get(code, "failed on order")

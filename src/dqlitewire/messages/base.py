@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from ..checks import readable
 from ..constants import HEADER_SIZE
-from ..declare.cursor import Cursor
 from ..declare.declared import Declared, Value, checked_schema, fill, frame_around, reader_of, slots_of
 from ..declare.fields import DERIVED, u32, u64
 from ..exceptions import DecodeError, EncodeError
@@ -21,11 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, ClassVar, Self, TypeVar
 
+    from ..declare.cursor import Cursor
     from ..declare.fields import Field
 
     F = TypeVar("F")
 
-__all__ = ["HEADER", "Header", "Message", "Request", "Response", "framed", "warn"]
+__all__ = ["Header", "Message", "Request", "Response"]
 
 
 def abstract(function: F) -> F:
@@ -61,6 +61,9 @@ class Header(Value):
     def decode(cls, data: bytes | bytearray | memoryview) -> Header:
         """Decode the first 8 bytes.
 
+        Args:
+            data: a frame, or its beginning.
+
         Raises:
             DecodeError: fewer than 8 bytes.
         """
@@ -90,13 +93,21 @@ class Message(metaclass=Declared):
 
     @abstract
     def encode_body(self) -> bytes:
-        """Encode the body, without header; a multiple of 8 bytes."""
+        """Encode the body, without header: whole words."""
         raise TypeError("encode_body is abstract")
 
     @classmethod
     @abstract
     def decode_body(cls, data: bytes, schema: int = 0) -> Self:
-        """Decode a body, without header."""
+        """Decode a body, with the default limits.
+
+        Args:
+            data: the body, without header.
+            schema: the layout, as the header's schema byte names it.
+
+        Raises:
+            DecodeError: an unknown schema, or bytes that are not a body of this message.
+        """
         raise TypeError("decode_body is abstract")
 
     def encode(self) -> bytes:
@@ -168,9 +179,9 @@ class _DeclaredMessage(Value, Message):
 
     @classmethod
     def _layouts(cls, version: int) -> tuple[Callable[[Cursor], object], ...]:
-        """Return what reads and notes each layout that a body may have, if its frame does not tell which.
+        """Return a reader for each layout that a body of this message may have; most have one.
 
-        The likeliest stands first: it says what is wrong with a body that none can read.
+        The likeliest stands first: its error is shown for a body that none can read.
         """
         return (cls._read,)
 

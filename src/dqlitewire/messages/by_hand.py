@@ -9,14 +9,12 @@ from collections.abc import Mapping
 
 from ..checks import checked_items, checked_option, checked_rows, checked_text, checked_text_errors, choice_of
 from ..constants import NodeRole, ResponseType, ValueType
-from ..declare.cursor import Cursor
-from ..declare.declared import Value, checked_schema, fill, frame_around, slots_of
+from ..declare.declared import Value, checked_schema, fill, frame_around, read_as, slots_of
 from ..declare.fields import DERIVED, ByHand, by_hand, field, role, text, u64
 from ..exceptions import EncodeError
 from ..limits import DEFAULT_MAX_ROWS, Options
 from ..rows.read import read_rows
 from ..rows.row_types import RowTypes
-from ..rows.write import write_rows
 from ..scalars import U64, blob_bytes, pack_text
 from ..text import kind_of, shown
 from ..values import WireValue
@@ -26,6 +24,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
+
+    from ..declare.cursor import Cursor
 
 __all__ = ["FilesResponse", "NodeInfo", "RowsResponse", "ServersResponse", "check_role_policy"]
 
@@ -85,6 +85,8 @@ class RowsResponse(Response, code=ResponseType.ROWS):
         """Decode a body.
 
         Args:
+            data: the body, without header.
+            schema: 0, the only layout.
             max_rows: rows at the most, None for any number.
             text_errors: what to do with text that is not UTF-8, the name of a codec error handler.
 
@@ -119,6 +121,17 @@ class RowsResponse(Response, code=ResponseType.ROWS):
         return read_rows_response(frame, end, options)
 
 
+def _first_write_rows(message: RowsResponse, options: Options) -> list[bytes]:
+    """Import what writes rows, which clients never need, and take its place from the first use on."""
+    global write_rows
+    from ..rows.write import write_rows
+
+    return write_rows(message, options)
+
+
+write_rows = _first_write_rows
+
+
 def read_rows_response(frame: bytes, end: int, options: Options) -> RowsResponse:
     names, types, rows, more = read_rows(frame, end, options)
     message: RowsResponse = _new(RowsResponse)
@@ -149,7 +162,7 @@ class Nodes(ByHand):
 
 
 class Format(ByHand):
-    """The format that CLUSTER asked for, which the answer does not tell."""
+    """The format that CLUSTER asked for, which does not stand in the answer."""
 
     kind, place, largest = "format", DERIVED, 0
 
@@ -244,6 +257,8 @@ class ServersResponse(Response, code=ResponseType.SERVERS):
         """Decode a body.
 
         Args:
+            data: the body, without header.
+            schema: 0, the only layout.
             unknown_role_policy: "reject", or read an unknown role as spare and "warn" or "accept" it.
             format: the format that was asked for; 0 has no roles.
 
@@ -254,10 +269,8 @@ class ServersResponse(Response, code=ResponseType.SERVERS):
         options = Options(unknown_role_policy=check_role_policy(unknown_role_policy))
         chosen = checked_option("format", format, (0, 1))
         frame = frame_around(data)
-        cursor = Cursor(frame, 8, len(frame), options, cls.__name__)
-        message = cls._read(cursor, chosen)
-        cursor.finish()
-        return message
+        read = cls._read if chosen else cls._read_without_roles
+        return read_as(read, cls.__name__, frame, len(frame), options)
 
     @classmethod
     def _read(cls, cursor: Cursor, format: int = 1) -> ServersResponse:
@@ -295,7 +308,11 @@ class ServersResponse(Response, code=ResponseType.SERVERS):
 
     @classmethod
     def _layouts(cls, version: int) -> tuple[Callable[[Cursor], object], ...]:
-        return (cls._read, lambda cursor: cls._read(cursor, format=0))
+        return (cls._read, cls._read_without_roles)
+
+    @classmethod
+    def _read_without_roles(cls, cursor: Cursor) -> ServersResponse:
+        return cls._read(cursor, format=0)
 
 
 class FilesResponse(Response, code=ResponseType.FILES):

@@ -4,7 +4,7 @@ The parameter tuple is the last field of a body, and may be missing:
 
     body  ... | count, types, zeros to the next word | values |     schema 0: the count is one byte
           ... | count, types, zeros to the next word | values |     schema 1: the count is four bytes
-          ... | 0 0 0 0 0 0 0 0 |                                   no parameters, told with an empty header
+          ... | 0 0 0 0 0 0 0 0 |                                   no parameters, sent as an empty header
           ... |                                                     no parameters, as clients mostly send it
 
 So beside the parameters a message keeps its form: the schema, and whether no parameters are sent as an empty
@@ -16,8 +16,6 @@ from __future__ import annotations
 
 from ..checks import checked_integer, checked_items
 from ..declare.fields import DERIVED, HEADER, Field, field, move_to
-from ..rows.write_params import write_params
-from ..tuples import read_params
 from .base import Request
 
 TYPE_CHECKING = False
@@ -35,8 +33,18 @@ class Params(Field):
     kind, needed_name = "params", "params"
     smallest, largest = 0, None
     is_packed = False
-    uses = (type, list, tuple, len, checked_items, write_params, read_params)
+    uses = (type, list, tuple, len, checked_items)
     cap = "max_param_count"
+
+    def encoder_names(self) -> dict[str, object]:
+        from ..rows.params import write_params  # not before the first request with parameters
+
+        return self.names() | {"$write_params": write_params}
+
+    def decoder_names(self) -> dict[str, object]:
+        from ..rows.params import read_params
+
+        return self.names() | {"$read_params": read_params}
 
     def check(self, path: str) -> list[str]:
         return [
@@ -72,6 +80,8 @@ class Params(Field):
         values["empty_header"] = False
         if start == cursor.end:
             return []
+        from ..rows.params import read_params
+
         path = f"{cursor.path}.{self.name}"
         found, size = read_params(cursor.data, start, cursor.end, cursor.schema, cursor.options, path)
         cursor.pos += size

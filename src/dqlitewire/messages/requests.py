@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from ..constants import NodeRole, RequestType, ResponseType
-from ..declare.cursor import Cursor
-from ..declare.declared import checked_schema, fill, frame_around
+from ..declare.declared import checked_schema, fill, frame_around, read_as
 from ..declare.fields import field, reserved, role, schema_byte, text, u32, u64
 from ..exceptions import EncodeError
 from ..limits import DEFAULT_OPTIONS, MAX_PARAM_COUNT
 from ..scalars import U64
-from ..values import WireInput
 from .base import Request
 from .params import Params, ParamsRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ..declare.cursor import Cursor
+    from ..types import WireInput
 
 __all__ = [
     "AddRequest",
@@ -40,6 +41,7 @@ __all__ = [
     "WeightRequest",
 ]
 
+# A private name that published packages import.
 _MAX_PARAM_COUNT = MAX_PARAM_COUNT
 
 
@@ -307,15 +309,25 @@ class DescribeRequest(Request, code=RequestType.DESCRIBE, answers=(ResponseType.
 
     @classmethod
     def decode_body(cls, data: bytes, schema: int = 0, *, strict: bool = True) -> DescribeRequest:
-        """Decode a body; a format other than 0 is admitted only with `strict=False`."""
+        """Decode a body.
+
+        Args:
+            data: the body, without header.
+            schema: 0, the only layout.
+            strict: whether a format other than 0 is an error.
+
+        Raises:
+            DecodeError: a body that is not one of DESCRIBE.
+        """
         if strict:
             return super().decode_body(data, schema)
         checked_schema(cls, schema)
         frame = frame_around(data)
-        cursor = Cursor(frame, 8, len(frame), DEFAULT_OPTIONS, cls.__name__)
-        message = fill(cls, (cursor.unsigned("format", 8),))
-        cursor.finish()
-        return message
+        return read_as(cls._read_any_format, cls.__name__, frame, len(frame), DEFAULT_OPTIONS)
+
+    @classmethod
+    def _read_any_format(cls, cursor: Cursor) -> DescribeRequest:
+        return fill(cls, (cursor.unsigned("format", 8),))
 
 
 class WeightRequest(Request, code=RequestType.WEIGHT, answers=(ResponseType.EMPTY,)):

@@ -1,11 +1,10 @@
-"""Responses, server to client: the declarations (dqlite src/response.h), a few with a word of their own."""
+"""Responses, server to client: the declarations (dqlite src/response.h); ROWS, SERVERS, FILES: `by_hand`."""
 
 from __future__ import annotations
 
 from ..checks import checked_integer
-from ..constants import HEADER_SIZE, PROTOCOL_VERSION_LEGACY, ResponseType
-from ..declare.cursor import Cursor
-from ..declare.declared import fill, frame_around
+from ..constants import PROTOCOL_VERSION_LEGACY, ResponseType
+from ..declare.declared import fill, frame_around, read_as
 from ..declare.fields import DERIVED, Field, Text, field, ignored, padding, text, u32, u64
 from ..exceptions import EncodeError
 from ..limits import (
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from ..declare.cursor import Cursor
+
 __all__ = [
     "DbResponse",
     "EmptyResponse",
@@ -52,6 +53,7 @@ __all__ = [
     "sanitize_server_text",
 ]
 
+# Private names that published packages import (dqliteclient 0.2.2: those of addresses and nodes).
 _MAX_ADDRESS_SIZE = MAX_ADDRESS_SIZE
 _MAX_COLUMN_COUNT = MAX_COLUMN_COUNT
 _MAX_COLUMN_NAME_SIZE = MAX_COLUMN_NAME_SIZE
@@ -77,8 +79,8 @@ _MAX_TAIL_OFFSET = MAX_TAIL_OFFSET
 #     '-- half-built rows: names, row ----------'-- code --'-- message -------------'  end
 #     start                                      at                              nul
 #
-# and whoever reads from the start sees code 1 and message "x". All versions since 1.11 do that, after QUERY,
-# QUERY_SQL, DUMP and CLUSTER; the bytes in front may be anything, so their meaning tells nothing.
+# and a reader that begins at the start finds code 1 and message "x". All versions since 1.11 do that, after
+# QUERY, QUERY_SQL, DUMP and CLUSTER. The bytes in front may be anything, so nothing can be told from them.
 #
 # What tells is where the text ends. The message is the last thing in the body: the NUL behind it and its
 # padding end with the body. So `at` is a word boundary at which a text that begins one word later has its
@@ -113,7 +115,7 @@ class FailureResponse(Response, code=ResponseType.FAILURE):
 
     Args:
         code: SQLite's extended code, or one of dqlite's own (from 1001 on).
-        message: the server's words.
+        message: the server's text.
     """
 
     code: int = u64()
@@ -173,16 +175,20 @@ class LeaderResponse(Response, code=ResponseType.LEADER):
 
     @classmethod
     def decode_body_legacy(cls, data: bytes) -> LeaderResponse:
-        """Decode the answer to a client of the legacy protocol; the id is 0."""
+        """Decode the answer to a client of the legacy protocol; the id is 0.
+
+        Args:
+            data: the body, without header: the address alone.
+
+        Raises:
+            DecodeError: bytes that are no text, or a longer one than addresses are.
+        """
         frame = frame_around(data)
         return cls._legacy_reader(frame, len(frame), DEFAULT_OPTIONS)
 
     @staticmethod
     def _legacy_reader(frame: bytes, end: int, options: Options) -> LeaderResponse:
-        cursor = Cursor(frame, HEADER_SIZE, end, options, "LeaderResponse")
-        message = LeaderResponse._read_legacy(cursor)
-        cursor.finish()
-        return message
+        return read_as(LeaderResponse._read_legacy, "LeaderResponse", frame, end, options)
 
     @classmethod
     def _read_legacy(cls, cursor: Cursor) -> LeaderResponse:

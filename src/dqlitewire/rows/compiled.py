@@ -40,23 +40,26 @@ from struct import Struct
 
 from ..generated import define
 from ..scalars import U64
-from ..tuples import row_header
 from ..values import FIXED, encoded_as, names_of
-from .row_types import key_of
+from .row_types import key_of, row_header
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from .equal_lengths import Plan
+
     # (frame, position behind a first header, rows so far, what adds a run, what adds a row, its index)
     # -> (key of another header, its position)
     RowReader = Callable[..., tuple[int | bytes, int]]
 
-__all__ = ["compile_row_reader"]
+__all__ = ["Uniform", "compile_row_reader"]
 
 MAX_LOOK_AHEAD = 6  # leading columns of the next row that are read with its header
 FIRST_RUN = 64  # rows of a run that are looked for at first
+MAX_MISSES = 8  # guesses at the lengths of texts that did not hold, until there are no more
+MAX_LENGTH = 255  # of a text or blob; copying longer ones once more costs what the rest gains
 
 
 def compile_row_reader(types: Sequence[int]) -> RowReader:
@@ -173,3 +176,56 @@ def _mixed_rows(codes: bytes, header: bytes, names: dict[str, Any]) -> list[str]
         *(f"v{name[1:]} = {name}" for name in ahead),
     ]
     return [*start.lines, "while True:", *(f"    {line}" for line in loop.lines)]
+
+
+# ---- texts and blobs that keep their lengths
+
+
+class Uniform:
+    """Whether, and how, the rows of one signature are read by columns.
+
+    Attributes:
+        enough: rows of a frame that allow a guess.
+        plan: how they are read, None without a guess.
+    """
+
+    enough = 16
+
+    def __init__(self, header: bytes, types: Any) -> None:
+        self._header = header
+        self._codes = encoded_as(types)
+        self.types = types
+        self._misses = 0
+        self.plan: Plan | None = None
+
+    def learn(
+        self, rows: list[tuple[Any, ...]], runs: list[tuple[int, Any]], plan: Plan | None, planned: int
+    ) -> None:
+        """Look back at a frame's rows, at least `enough`, and at its runs of types.
+
+        Args:
+            rows: all of the frame.
+            runs: first row and types of each.
+            plan: what `self.plan` was when the frame was begun.
+            planned: how many rows were read by it.
+        """
+        if plan is not self.plan:
+            return  # another thread was quicker
+        if plan is not None:
+            if 2 * planned >= len(rows):
+                return
+            self.plan = None
+            self._misses += 1
+        if self._misses < MAX_MISSES and runs[-1][1] == self.types and len(rows) - runs[-1][0] >= self.enough:
+            lengths = self._lengths(rows[-1])
+            if lengths == self._lengths(rows[-2]) == self._lengths(rows[-9]) and max(lengths) <= MAX_LENGTH:
+                from .equal_lengths import Plan  # few results are like that
+
+                self.plan = Plan(self._header, self._codes, lengths)
+
+    def _lengths(self, row: tuple[Any, ...]) -> list[int]:
+        found: list[int] = []
+        for code, value in zip(self._codes, row, strict=True):
+            if code not in FIXED:
+                found.append(len(value) if code == 4 else len(value.encode()))
+        return found

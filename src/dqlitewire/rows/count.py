@@ -1,5 +1,9 @@
-"""Count the rows of a ROWS frame without decoding a cell, for whoever only wants to know how many there
-are."""
+"""Count the rows of a ROWS frame without decoding a cell, for observers, which show the number alone.
+
+A row is walked by its type nibbles: columns of one word are skipped, a text ends at its NUL, a blob has its
+size in front. Columns of one word between two texts or blobs are one step, computed once for each row header
+(`_plan`).
+"""
 
 from __future__ import annotations
 

@@ -14,9 +14,9 @@ ends the run. One `iter_unpack` then cuts up all rows of it, and `zip` turns row
 column of texts is joined, decoded and split at the NULs in three calls. It is sure that no text of it is
 shorter if it has as many NULs as texts; sizes of blobs are compared by counting the usual one.
 
-Nobody says that a result is like that, so the lengths are guessed from the rows of the frame before
-(`Uniform.learn`). A guess that does not hold reads nothing, costs little, and after a few of them there are
-no more.
+The protocol does not announce such a result, so the lengths are guessed from the rows of the frame before
+(`compiled.Uniform.learn`). A guess that does not hold reads nothing and costs little; after `MAX_MISSES` of
+them none is made for that signature any more.
 """
 
 from __future__ import annotations
@@ -24,65 +24,15 @@ from __future__ import annotations
 from itertools import repeat
 from struct import Struct
 
-from ..values import FIXED, encoded_as
+from ..values import FIXED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Uniform"]
+__all__ = ["Plan"]
 
-MAX_MISSES = 8
-MAX_LENGTH = 255  # of a text or blob; copying longer ones once more costs what the rest gains
 PAGE, MAX_RUN = 128, 1024  # rows cut up at once, at first and at most
-
-
-class Uniform:
-    """Whether, and how, the rows of one signature are read by columns.
-
-    Attributes:
-        enough: rows of a frame that allow a guess.
-        plan: how they are read, None without a guess.
-    """
-
-    enough = 16
-
-    def __init__(self, header: bytes, types: Any) -> None:
-        self._header = header
-        self._codes = encoded_as(types)
-        self.types = types
-        self._misses = 0
-        self.plan: Plan | None = None
-
-    def learn(
-        self, rows: list[tuple[Any, ...]], runs: list[tuple[int, Any]], plan: Plan | None, planned: int
-    ) -> None:
-        """Look back at a frame's rows, at least `enough`, and at its runs of types.
-
-        Args:
-            rows: all of the frame.
-            runs: first row and types of each.
-            plan: what `self.plan` was when the frame was begun.
-            planned: how many rows were read by it.
-        """
-        if plan is not self.plan:
-            return  # another thread was quicker
-        if plan is not None:
-            if 2 * planned >= len(rows):
-                return
-            self.plan = None
-            self._misses += 1
-        if self._misses < MAX_MISSES and runs[-1][1] == self.types and len(rows) - runs[-1][0] >= self.enough:
-            lengths = self._lengths(rows[-1])
-            if lengths == self._lengths(rows[-2]) == self._lengths(rows[-9]) and max(lengths) <= MAX_LENGTH:
-                self.plan = Plan(self._header, self._codes, lengths)
-
-    def _lengths(self, row: tuple[Any, ...]) -> list[int]:
-        found: list[int] = []
-        for code, value in zip(self._codes, row, strict=True):
-            if code not in FIXED:
-                found.append(len(value) if code == 4 else len(value.encode()))
-        return found
 
 
 class Plan:

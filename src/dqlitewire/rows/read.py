@@ -11,16 +11,16 @@ tested before the call, by what the frame's size allows at the most, so that no 
 
 from __future__ import annotations
 
+from ..constants import HEADER_SIZE, WORD_SIZE
 from ..exceptions import DecodeError
-from ..header import ROW_DONE, ROW_PART, row_header_size
-from ..scalars import read_text, read_value
-from ..tuples import read_row_types
-from .row_types import RowTypes
+from ..header import PAGE_SIZE, ROW_DONE, ROW_PART, row_header_size
+from ..scalars import read_text, read_value, text_size
+from .row_types import RowTypes, read_row_types
 from .tiers import read_certain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from ..limits import Options
     from ..values import WireValue
@@ -30,6 +30,7 @@ __all__ = [
     "PlainRows",
     "column_count",
     "column_names",
+    "head_size",
     "read_rows",
     "read_rows_plainly",
     "row_less_part_is_final",
@@ -108,9 +109,14 @@ def column_names(frame: bytes, count: int, end: int, options: Options) -> Iterat
         yield name, pos
 
 
+def head_size(names: Iterable[str]) -> int:
+    """Return the bytes of a ROWS frame with these column names up to its first row."""
+    return HEADER_SIZE + WORD_SIZE + sum(map(text_size, names))
+
+
 def row_less_part_is_final(names: list[str]) -> bool:
     """Tell whether names fill a page: no server then gets to a row (dqlite src/query.c: query__batch)."""
-    return 16 + sum((len(name.encode("utf-8", "surrogatepass")) + 8) & -8 for name in names) >= 4096
+    return head_size(names) >= PAGE_SIZE
 
 
 # ---- rows

@@ -2,8 +2,8 @@
 
 A row begins with its types, a nibble a column, and most rows of a result have the types of the row before. So
 a frame of a million rows keeps a handful of tuples rather than a million, and `RowTypes` shows them as the
-sequence of one tuple a row that a reader of the message expects. It is expanded when somebody looks at it
-row by row, and never by the package itself, which goes by `runs`.
+sequence of one tuple a row that a user of the message expects. The sequence is expanded when it is first read
+row by row; the package itself never does that, it reads `runs`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..checks import checked_items
+from ..exceptions import DecodeError
+from ..header import row_header_size
+from ..values import TYPES_BY_CODE, allowed_codes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +27,27 @@ if TYPE_CHECKING:
     Types = tuple[ValueType, ...]
     Key = int | bytes  # what a row's header is looked up by, see `key_of`
 
-__all__ = ["RowTypes", "key_of"]
+__all__ = ["RowTypes", "key_of", "read_row_types", "row_header"]
+
+
+def row_header(types: Sequence[int]) -> bytes:
+    """Return the type nibbles of a row, padded to whole words."""
+    header = 0
+    for i, code in enumerate(types):
+        header |= code << 4 * i
+    return header.to_bytes(row_header_size(len(types)), "little")
+
+
+def read_row_types(header: bytes, count: int, offset: int, path: str) -> tuple[ValueType, ...]:
+    types: list[ValueType] = []
+    for i in range(count):
+        code = header[i >> 1] >> 4 if i & 1 else header[i >> 1] & 15
+        found = TYPES_BY_CODE[code]
+        if found is None:
+            problem = f"value type {code}, allowed {allowed_codes()}"
+            raise DecodeError(problem, path=f"{path}[{i}]", offset=offset + (i >> 1))
+        types.append(found)
+    return tuple(types)
 
 
 def key_of(header: bytes) -> int | bytes:

@@ -44,17 +44,15 @@ from ..caches import Cache, Credit
 from ..exceptions import DecodeError
 from ..header import ROW_DONE, ROW_PART, row_header_size
 from ..scalars import DOUBLE, I64, U64
-from ..tuples import read_row_types, row_header
 from ..values import FIXED, UNPACK, encoded_as
-from .row_types import RowTypes, key_of
+from .row_types import RowTypes, key_of, read_row_types, row_header
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..values import WireValue
-    from .compiled import RowReader
-    from .equal_lengths import Uniform
+    from .compiled import RowReader, Uniform
     from .row_types import Key, Row, Types
 
 __all__ = ["PADDING", "Tiers", "read_certain"]
@@ -146,8 +144,7 @@ class Tiers:
         entry.may_compile = entry.header == row_header(entry.types)
         if not entry.may_compile or not self.credit.spend():
             return False
-        from .compiled import compile_row_reader  # at the first use: import would take longer
-        from .equal_lengths import Uniform
+        from .compiled import Uniform, compile_row_reader  # at the first use: import would take longer
 
         count = len(entry.types)
         wide = count > NARROW

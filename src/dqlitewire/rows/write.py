@@ -20,8 +20,8 @@ from ..constants import ValueType
 from ..exceptions import EncodeError
 from ..header import ROW_DONE, ROW_PART
 from ..scalars import U64, checked_type, infer_type, pack_blob, pack_text, pack_value
-from ..tuples import row_header
 from ..values import KIND_OF
+from .row_types import row_header
 from .shapes import CODES, DOUBTS, MAX_COLD, MAX_COMPILED, MAX_GENERATED, WRITER_SIZE, Shape, Shapes
 
 TYPE_CHECKING = False

@@ -87,6 +87,9 @@ def primary_of(code: int) -> int | None:
 def failure_name(code: int) -> str:
     """Return the name of a failure code, that of its primary code with the number, or "code N".
 
+    Args:
+        code: of a FAILURE.
+
     Raises:
         TypeError: the code is no integer.
     """

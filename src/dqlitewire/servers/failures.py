@@ -6,22 +6,19 @@ the change cannot be there; all else is UNKNOWN, and the user has to look.
 
 What decides it is how far the server has come (dqlite src/gateway.c, src/leader.c):
 
-    read the request       1005, 1001                 nothing has run: NOT_EXECUTED
-    leader? database?      10250, 12                  "
+    read the request       1005, 1001                 REQUEST: nothing has run
+    leader? database?      10250, 12                  REQUEST, of a script COMPILE
+    raft barrier           1 "barrier error"          COMPILE: this statement has not begun
     prepare, bind          1, 25, 0                   "
-    raft barrier           1 "barrier error"          "
-    step                   19, 5, 13, 18 ..           SQLite undoes the statement: NOT_EXECUTED
-    append to raft's log   10506, 10                  the change may be committed yet: UNKNOWN
+    step                   19, 13, 18 ..              STEP: SQLite undoes the statement, or not
+    append to raft's log   10506, 10                  DOUBT: the change may be committed yet
     apply                  RESULT
 
-* Up to the bind nothing has run, of a script not even its first statement ("early" below).
-* A statement that fails in a step is undone, the statements of a script before it are not: of several
-  statements a later failure is UNKNOWN. (INSERT OR FAIL keeps the rows before the failing one as well, which
-  is not looked at.)
-* From the log on nobody can tell. The entry of a leader that loses leadership may have reached enough
-  followers for the next leader to commit it.
+Each rule names such a `Stage`; what follows from it, and what becomes of rows and transaction when a step
+fails, is told in `aftermath`. From the log on nobody can tell: the entry of a leader that loses leadership
+may have reached enough followers for the next leader to commit it.
 
-Three more things blur the picture, each met in one place of `explain_failure`:
+Four more things blur the picture, each met in one place of `_stage` or `explain_failure`:
 
 * A request that cannot change anything (a SELECT, PREPARE, LEADER) is never UNKNOWN, and where a write would
   need a look it is just sent again.
@@ -29,6 +26,8 @@ Three more things blur the picture, each met in one place of `explain_failure`:
   "database full" or "canceled", of which the second may commit.
 * From 1.18.2 on QUERY_SQL hides any failure between prepare and step behind "nonempty statement tail"; for a
   text of one statement that text is impossible, so the cause is another one.
+* "not an error" is what QUERY of a statement without columns gets up to 1.14, and anything else may get when
+  raft fails and SQLite is asked for the words.
 
 `RULES` is read from the top; the first rule whose code and text fit speaks, for one writing statement. Rules
 of a text stand before the rule of their code alone.
@@ -39,18 +38,28 @@ from __future__ import annotations
 from enum import Enum
 
 from ..checks import checked_kind, checked_number
-from ..constants import RequestType, is_dqlite_namespace_code
+from ..constants import SQLITE_ERROR, RequestType, is_dqlite_namespace_code
 from ..sql.survey import Survey, survey
 from ..text import kind_of, sanitize_for_log, shown
+from .aftermath import Stage, has_not_begun, is_undone
 from .codes import NAMES, failure_name, primary_of
 from .generation import Generation, checked_generation
 from .releases import rules_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..messages import Message
+    from ..messages import FailureResponse, Message
 
-__all__ = ["RULES", "FailureInfo", "Outcome", "Retry", "changes_something", "explain_failure", "failure_name"]
+__all__ = [
+    "RULES",
+    "FailureInfo",
+    "Outcome",
+    "Retry",
+    "changes_something",
+    "explain_failure",
+    "failure_name",
+    "stage_of",
+]
 
 
 class Outcome(Enum):
@@ -107,73 +116,73 @@ class FailureInfo:
         return f"FailureInfo({shown(self.code)}, {self.name!r}, {self.retry}, {self.outcome})"
 
 
-_EARLY = True  # arises before the first statement runs, so nothing of a script has run either
 _CONFIGURATION = frozenset({RequestType.ADD, RequestType.ASSIGN, RequestType.REMOVE, RequestType.TRANSFER})
+_TYPES = frozenset(map(int, RequestType))
+_QUERIES = frozenset({RequestType.QUERY, RequestType.QUERY_SQL})
 _NO, _SAME, _REOPEN, _LEADER, _CHECK = Retry.NO, Retry.SAME, Retry.REOPEN, Retry.LEADER, Retry.CHECK
-_NOT, _UNKNOWN = Outcome.NOT_EXECUTED, Outcome.UNKNOWN
+_REQUEST, _COMPILE, _STEP, _ROW, _DOUBT = Stage
 
-# codes (extended or primary), a part of the message or "", meaning, retry, outcome, early
-RULES: tuple[tuple[tuple[int, ...], str, str, Retry, Outcome, bool], ...] = (
-    ((10250, 8202), "", "this node is not the leader", _LEADER, _NOT, False),
+# codes (extended or primary), a part of the message or "", meaning, retry, how far it came
+RULES: tuple[tuple[tuple[int, ...], str, str, Retry, Stage], ...] = (
+    ((10250, 8202), "", "this node is not the leader", _LEADER, _COMPILE),
     (
         (10506, 8458),
         "",
         "the node lost leadership meanwhile; the change may still commit",
         _CHECK,
-        _UNKNOWN,
-        False,
+        _DOUBT,
     ),
-    ((12,), "no database opened", "the connection has no open database (any more)", _REOPEN, _NOT, _EARLY),
-    ((12,), "no statement", "the connection has no such prepared statement", _REOPEN, _NOT, _EARLY),
-    ((0,), "", "the text holds no statement", _NO, _NOT, _EARLY),
-    ((5,), "already open", "the connection has opened a database before", _NO, _NOT, _EARLY),
-    ((5,), "checkpoint", "a checkpoint is running", _SAME, _NOT, _EARLY),
-    ((5,), "configuration change", "another change of the cluster is not finished", _SAME, _NOT, _EARLY),
-    ((517,), "", "the transaction read before another one wrote: roll back, begin again", _SAME, _NOT, False),
-    ((5, 6), "", "another connection holds the lock", _SAME, _NOT, False),
-    ((1,), "statement tail", "more than one statement where one is allowed", _NO, _NOT, _EARLY),
-    ((1, 100), "rows yielded", "a statement that yields rows, sent to be executed", _NO, _UNKNOWN, False),
-    ((100,), "", "a statement that yields rows, sent to be executed", _NO, _UNKNOWN, False),
-    ((1, 1005), "unrecognized schema", "the server does not know this schema", _NO, _NOT, _EARLY),
-    ((1005,), "unrecognized request", "the server does not know this request", _NO, _NOT, _EARLY),
-    ((1005,), "unrecognized cluster", "the server does not know this CLUSTER format", _NO, _NOT, _EARLY),
-    ((1, 1005), "bind parameters", "the parameters cannot be read or bound", _NO, _NOT, _EARLY),
-    ((1005,), "", "the server cannot read the request", _NO, _NOT, _EARLY),
-    ((1001,), "", "the server met a protocol error", _NO, _NOT, _EARLY),
-    ((1002,), "", "no such database, or not opened on this node yet", _NO, _NOT, _EARLY),
-    ((1,), "leadership transfer failed", "the node still leads", _SAME, _NOT, _EARLY),
-    ((1,), "shutting down", "the node is stopping", _CHECK, _UNKNOWN, False),
-    ((1,), "operation canceled", "the node gave up the change", _CHECK, _UNKNOWN, False),
-    ((1,), "barrier error", "the node could not confirm that it leads", _LEADER, _NOT, False),
-    ((1,), "server ID already in use", "another node has this id", _NO, _NOT, _EARLY),
-    ((1,), "server address already in use", "another node has this address", _NO, _NOT, _EARLY),
-    ((1,), "server ID is not valid", "no such node, or not one that can be meant", _NO, _NOT, _EARLY),
-    ((1,), "server role is not valid", "the node has this role already", _NO, _NOT, _EARLY),
-    ((1,), "not an error", "QUERY of a statement without columns", _NO, _NOT, _EARLY),
-    ((1,), "", "the statement is wrong, or cannot run as things are", _NO, _NOT, False),
+    ((12,), "no database opened", "the connection has no open database (any more)", _REOPEN, _REQUEST),
+    ((12,), "no statement", "the connection has no such prepared statement", _REOPEN, _REQUEST),
+    ((0,), "", "the text holds no statement", _NO, _REQUEST),
+    ((5,), "already open", "the connection has opened a database before", _NO, _REQUEST),
+    ((5,), "checkpoint", "a checkpoint is running", _SAME, _REQUEST),
+    ((5,), "configuration change", "another change of the cluster is not finished", _SAME, _REQUEST),
+    ((517,), "", "the transaction read before another one wrote: roll back, begin again", _NO, _COMPILE),
+    ((5, 6), "", "another connection holds the lock", _SAME, _COMPILE),
+    ((1,), "statement tail", "more than one statement where one is allowed", _NO, _REQUEST),
+    ((1, 100), "rows yielded", "a statement that yields rows, sent to be executed", _NO, _ROW),
+    ((100,), "", "a statement that yields rows, sent to be executed", _NO, _ROW),
+    ((1, 1005), "unrecognized schema", "the server does not know this schema", _NO, _REQUEST),
+    ((1005,), "unrecognized request", "the server does not know this request", _NO, _REQUEST),
+    ((1005,), "unrecognized cluster", "the server does not know this CLUSTER format", _NO, _REQUEST),
+    ((1, 1005), "bind parameters", "the parameters cannot be read or bound", _NO, _COMPILE),
+    ((1005,), "", "the server cannot read the request", _NO, _REQUEST),
+    ((1001,), "", "the server met a protocol error", _NO, _REQUEST),
+    ((1002,), "", "no such database, or not opened on this node yet", _NO, _REQUEST),
+    ((1,), "leadership transfer failed", "the node still leads", _SAME, _REQUEST),
+    ((1,), "shutting down", "the node is stopping", _CHECK, _DOUBT),
+    ((1,), "operation canceled", "the node gave up the change", _CHECK, _DOUBT),
+    ((1,), "barrier error", "the node could not confirm that it leads", _LEADER, _COMPILE),
+    ((1,), "server ID already in use", "another node has this id", _NO, _REQUEST),
+    ((1,), "server address already in use", "another node has this address", _NO, _REQUEST),
+    ((1,), "server ID is not valid", "no such node, or not one that can be meant", _NO, _REQUEST),
+    ((1,), "server role is not valid", "the node has this role already", _NO, _REQUEST),
+    ((1,), "Resource not found", "no such node, or not one that can be meant", _NO, _REQUEST),
+    ((1,), "not an error", "QUERY of a statement without columns", _NO, _REQUEST),
+    ((1,), "", "the statement is wrong, or cannot run as things are", _NO, _STEP),
     (
         (10,),
         "leader exec failed",
         "wrong parameters, a full database, or another cause",
         _CHECK,
-        _UNKNOWN,
-        False,
+        _DOUBT,
     ),
-    ((10,), "WAL mode", "a pragma this server forbids", _NO, _NOT, False),
-    ((10,), "checkpoint not allowed", "a pragma this server forbids", _NO, _NOT, False),
-    ((10,), "", "input or output failed on the node", _CHECK, _UNKNOWN, False),
-    ((15,), "", "a DESCRIBE format that servers die of", _NO, _UNKNOWN, False),
-    ((19,), "", "a constraint forbids it", _NO, _NOT, False),
-    ((23,), "", "a pragma or ATTACH this server forbids", _NO, _NOT, False),
-    ((25,), "", "more parameters than the statement has", _NO, _NOT, _EARLY),
-    ((18,), "", "a value or row above SQLite's limit", _NO, _NOT, False),
-    ((20,), "", "a value of the wrong type", _NO, _NOT, False),
-    ((9,), "", "the statement was interrupted", _SAME, _NOT, False),
-    ((4,), "", "the statement was aborted", _SAME, _NOT, False),
-    ((13,), "", "the database is full", _NO, _NOT, False),
-    ((7,), "", "out of memory", _SAME, _NOT, False),
-    ((11, 24, 26), "", "the database file is damaged", _NO, _UNKNOWN, False),
-    ((8,), "", "the database cannot be written", _NO, _NOT, False),
+    ((10,), "WAL mode", "a pragma this server forbids", _NO, _COMPILE),
+    ((10,), "checkpoint not allowed", "a pragma this server forbids", _NO, _COMPILE),
+    ((10,), "", "input or output failed on the node", _CHECK, _DOUBT),
+    ((15,), "", "a DESCRIBE format that servers die of", _NO, _DOUBT),
+    ((19,), "", "a constraint forbids it", _NO, _STEP),
+    ((23,), "", "a pragma or ATTACH this server forbids", _NO, _COMPILE),
+    ((25,), "", "more parameters than the statement has", _NO, _REQUEST),
+    ((18,), "", "a value or row above SQLite's limit", _NO, _STEP),
+    ((20,), "", "a value of the wrong type", _NO, _STEP),
+    ((9,), "", "the statement was interrupted", _SAME, _STEP),
+    ((4,), "", "the statement was aborted, or the node stops", _CHECK, _DOUBT),
+    ((13,), "", "the database is full", _NO, _STEP),
+    ((7,), "", "out of memory", _SAME, _STEP),
+    ((11, 24, 26), "", "the database file is damaged", _NO, _DOUBT),
+    ((8,), "", "the database cannot be written", _NO, _COMPILE),
 )
 
 # dqlite 1.18.1 src/leader.c: leader_exec_cb passes raft's own codes on where SQLite's are expected.
@@ -196,6 +205,7 @@ def explain_failure(
     request: Message | RequestType | None = None,
     sql: str | None = None,
     generation: Generation = Generation.UNKNOWN,
+    in_transaction: bool | None = None,
 ) -> FailureInfo:
     """Say what a FAILURE means for the request it answers.
 
@@ -206,6 +216,7 @@ def explain_failure(
         sql: the text that ran, where the request does not have it: that of the prepared statement behind EXEC
             or QUERY. None is taken for one writing statement.
         generation: of the server, where known; UNKNOWN counts as any, whichever is the worse.
+        in_transaction: whether a transaction was open before the request, None where that is not known.
 
     Returns:
         The failure in words, with `retry` and `outcome`.
@@ -221,21 +232,60 @@ def explain_failure(
     if text is not None:
         text = str.__str__(checked_kind("sql", text, str, "text or None"))
     seen = survey(text) if text is not None else None
-    meaning, retry, outcome, early = _rule(code, message)
+    meaning, retry, stage = _rule(code, message)
     if code in _RAFT_CODES and rules_of(generation).raft_codes and kind not in _CONFIGURATION:
         meaning += f", or raft's {_RAFT_CODES[code]} (up to 1.18.1)"
-        retry, outcome = Retry.CHECK, Outcome.UNKNOWN
+        retry = Retry.CHECK
     elif "statement tail" in message and _masks(kind, generation, seen):
         meaning = "a busy database or lost leadership, in the wrong words (1.18.2 and later)"
-        retry, outcome = Retry.CHECK, Outcome.UNKNOWN
+        retry = Retry.CHECK
+    stage = _refined(stage, code, message, kind, seen, generation)
+    outcome = Outcome.NOT_EXECUTED
     if not changes_something(kind, seen):
-        outcome = Outcome.NOT_EXECUTED
         retry = Retry.LEADER if retry is Retry.CHECK else retry
-    elif outcome is Outcome.NOT_EXECUTED and not early and seen is not None and not seen.single:
+    elif stage is Stage.DOUBT or stage is Stage.ROW:
+        outcome = Outcome.UNKNOWN
+    elif stage is not Stage.REQUEST and seen is not None and not seen.single:
         meaning += "; statements before the failing one stay"
         outcome = Outcome.UNKNOWN
-        retry = retry if retry is Retry.NO else Retry.CHECK
+    elif stage is Stage.STEP and not is_undone(code, seen, in_transaction):
+        meaning += "; what it did before may stay"
+        outcome = Outcome.UNKNOWN
+    if outcome is Outcome.UNKNOWN and retry is not Retry.NO:
+        retry = Retry.CHECK
     return FailureInfo(code, failure_name(code), message, meaning, retry, outcome)
+
+
+def stage_of(failure: FailureResponse, kind: int, seen: Survey | None, generation: Generation) -> Stage:
+    """Tell how far a request came.
+
+    Args:
+        failure: its answer.
+        kind: its type.
+        seen: what its SQL does, None where that is not known.
+        generation: of the server, as far as known.
+    """
+    code, message = failure.code, failure.message
+    request = RequestType(kind) if kind in _TYPES else None
+    return _refined(_rule(code, message)[2], code, message, request, seen, generation)
+
+
+def _refined(
+    stage: Stage,
+    code: int,
+    message: str,
+    kind: RequestType | None,
+    seen: Survey | None,
+    generation: Generation,
+) -> Stage:
+    """Return the stage of a rule, or another one where more than code and text decides."""
+    if code in _RAFT_CODES and rules_of(generation).raft_codes and kind not in _CONFIGURATION:
+        return Stage.DOUBT
+    if "statement tail" in message and _masks(kind, generation, seen):
+        return Stage.DOUBT
+    if code == SQLITE_ERROR and message == "not an error" and kind not in _QUERIES:
+        return Stage.DOUBT
+    return Stage.COMPILE if stage is Stage.STEP and has_not_begun(code, message) else stage
 
 
 def changes_something(kind: RequestType | None, seen: Survey | None) -> bool:
@@ -267,20 +317,20 @@ def _kind(request: Message | RequestType | None) -> RequestType | None:
     code = getattr(request, "MSG_TYPE", None)
     if code is None:
         raise TypeError(f"request is {kind_of(request)}, a request, its type or None")
-    return RequestType(code) if code in RequestType._value2member_map_ else None
+    return RequestType(code) if code in _TYPES else None
 
 
-def _rule(code: int, message: str) -> tuple[str, Retry, Outcome, bool]:
+def _rule(code: int, message: str) -> tuple[str, Retry, Stage]:
     primary = primary_of(code)
-    for codes, part, meaning, retry, outcome, early in RULES:
+    for codes, part, meaning, retry, stage in RULES:
         if (code in codes or primary in codes) and part in message:
-            return meaning, retry, outcome, early
+            return meaning, retry, stage
     meaning = "a code that neither SQLite nor dqlite has"
     if is_dqlite_namespace_code(code):
         meaning = "an error of dqlite without a rule of its own"
     elif code in NAMES or primary in NAMES:
         meaning = "an error of SQLite without a rule of its own"
-    return meaning, Retry.NO, Outcome.UNKNOWN, False
+    return meaning, Retry.NO, Stage.DOUBT
 
 
 def _masks(kind: RequestType | None, generation: Generation, seen: Survey | None) -> bool:

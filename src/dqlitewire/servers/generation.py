@@ -11,11 +11,11 @@ What the generations do otherwise stands in `releases`.
 
 from __future__ import annotations
 
-from ..checks import checked_kind
+from ..checks import checked_integer, checked_kind
 from ..constants import RequestType
 from ..messages import FailureResponse, LeaderResponse, ResultResponse
 from ..messages.base import Header
-from ..types import encode_text, encode_uint64
+from ..scalars import U64, pack_text
 from .refusals import UNKNOWN_SCHEMA
 from .releases import Generation, rules_of
 
@@ -44,7 +44,7 @@ def probe_generation(db_id: int | None = None) -> bytes:
     """
     if db_id is None:
         return Header(1, RequestType.LEADER, 1).encode() + bytes(8)
-    body = encode_uint64(db_id) + encode_text("")
+    body = U64.pack(checked_integer(db_id, 0, 2**64 - 1, "uint64")) + pack_text("", 0, "Text")
     return Header(len(body) // 8, RequestType.EXEC_SQL, 2).encode() + body
 
 

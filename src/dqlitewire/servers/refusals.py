@@ -17,12 +17,10 @@ from ..constants import (
     SQLITE_PROTOCOL,
     RequestType,
 )
-from ..messages import REGISTRY, ClusterRequest, FailureResponse, LeaderRequest
+from ..messages import REQUESTS, ClusterRequest, FailureResponse, LeaderRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from ..exceptions import DecodeError
     from ..messages import Message
     from .releases import Failure, Release
@@ -36,7 +34,6 @@ __all__ = [
     "NOT_LEADER",
     "NO_DATABASE",
     "NO_STATEMENT",
-    "REQUESTS",
     "RUNS_SQL",
     "RUNS_STATEMENT",
     "STATEMENT_TAIL",
@@ -65,7 +62,6 @@ BAD_FORMAT: Failure = SQLITE_PROTOCOL, "bad format version"
 BAD_ROLE: Failure = SQLITE_ERROR, "server role is not valid"
 UNKNOWN_SCHEMA = "unrecognized schema version"  # the code depends on release and request
 
-REQUESTS: dict[int, Any] = {int(code): cls for (is_request, code), cls in REGISTRY.items() if is_request}
 RUNS_SQL = frozenset({RequestType.EXEC_SQL, RequestType.QUERY_SQL})
 RUNS_STATEMENT = frozenset({RequestType.EXEC, RequestType.QUERY})
 _STATEMENTS = RUNS_SQL | RUNS_STATEMENT

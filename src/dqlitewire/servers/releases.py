@@ -55,7 +55,16 @@ else:
         return lambda decorated: decorated
 
 
-__all__ = ["ALIASES", "RELEASES", "Generation", "RefusedPragma", "Release", "release_named", "rules_of"]
+__all__ = [
+    "ALIASES",
+    "DEFAULT_RELEASE",
+    "RELEASES",
+    "Generation",
+    "RefusedPragma",
+    "Release",
+    "release_named",
+    "rules_of",
+]
 
 _ROW = 100  # SQLITE_ROW, which servers pass on as the code of a FAILURE
 
@@ -128,6 +137,9 @@ class Release:
 
     Every fact is an attribute, and every one must be given. docs/servers.md is drawn from the words beside
     them (tools/reference.py).
+
+    Args:
+        facts: all of them, by name.
     """
 
     name: str
@@ -192,7 +204,12 @@ class Release:
         return f"dqlite {self.name}" if self.name[0].isdigit() else self.name
 
     def but(self, name: str, **changes: object) -> Release:
-        """Return a row of another name that differs from this one in some facts."""
+        """Return a row of another name that differs from this one in some facts.
+
+        Args:
+            name: of the new row.
+            changes: the facts that differ, by name.
+        """
         facts: dict[str, Any] = {**self.__dict__, "name": name, **changes}
         return Release(**facts)
 
@@ -327,6 +344,8 @@ _COWSQL = _V1_15.but(
 
 # The releases that can be played, by name.
 RELEASES = {release.name: release for release in (_V1_11, _V1_15, _V1_18_3, _COWSQL)}
+# The one that is played unless another one is asked for: that of Debian's stable release.
+DEFAULT_RELEASE = _V1_15.name
 # Other names of them.
 ALIASES = {"1.18.6": "1.18.7"}
 

@@ -8,7 +8,7 @@ Hiding too little is a leak, hiding too much is only a nuisance, so every doubt 
   behind FROM, INTO, TABLE and the like, beside a dot, in a list of columns, on the left side of SET.
 * Some bare words are values: what follows DEFAULT, what a pragma is given, the key of ATTACH.
 * Where a quote is not closed, touches a word (`'it's'`), only looks like a quote, or may have been damaged,
-  what is inside and what outside cannot be told. From the first quote of such a text on nothing is a name.
+  it is not known what is inside and what outside. From the first quote of such a text on nothing is a name.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BEFORE_NAME = frozenset(
     | {"SAVEPOINT", "RELEASE", "COLUMN", "ADD", "TO", "COLLATE", "CONSTRAINT", "AS"}
 )
 _QUERIES = frozenset({"SELECT", "WITH", "DELETE", "UPDATE"})
-# what may stand behind DEFAULT without being a value that somebody chose
+# what may stand behind DEFAULT and is no literal
 _DEFAULTS = frozenset(
     {"VALUES", "NULL", "TRUE", "FALSE", "CURRENT_TIME", "CURRENT_DATE", "CURRENT_TIMESTAMP"}
     | {"ON", "NOT", "DEFERRABLE"}  # behind SET DEFAULT
@@ -53,7 +53,7 @@ class Names:
         names: what stands as a name, quotes removed, in small letters.
         literals: what stands in quotes and is no name.
         hidden: the text, as long as it was, without what may be values in it.
-        in_doubt: nobody can tell names from values in some of it.
+        in_doubt: whether names cannot be distinguished from values in some of it.
     """
 
     __slots__ = ("_values", "hidden", "in_doubt", "literals", "names")
@@ -117,7 +117,7 @@ def _unquoted(token: Token) -> str:
 
 
 def _trusted(tokens: list[Token]) -> int:
-    """How many tokens can be told names from values: all, or those in front of the first quote."""
+    """Return how many tokens can be sorted into names and values: all, or those before the first quote."""
     first, doubt = len(tokens), False
     for at, token in enumerate(tokens):
         kind = token.kind

@@ -1,7 +1,7 @@
-"""The statement survey: what the statements of a text do, told from their tokens without a parser.
+"""The statement survey: what the statements of a text do, found in their tokens without a parser.
 
 A client needs to know of each text it sends whether it is a hazard (RETURNING, certain pragmas), whether it
-begins or ends a transaction, and whether it may be sent again after a failure. All of that is told by
+begins or ends a transaction, and whether it may be sent again after a failure. All of that follows from
 keywords in fixed places:
 
 * a text is cut into statements at its semicolons, but not inside CREATE TRIGGER, which ends with `; END`;
@@ -69,6 +69,9 @@ class Pragma:
 class Survey:
     """What the statements of a text do, as far as their tokens tell.
 
+    Args:
+        statements: the tokens of each statement, without blanks, comments and the semicolons between them.
+
     Attributes:
         verbs: the deciding keyword of each statement, upper case: ("BEGIN", "INSERT"). Behind WITH it is the
             verb of the statement, EXPLAIN is a verb itself, and ROLLBACK TO is "ROLLBACK TO".
@@ -103,7 +106,7 @@ class Survey:
     @property
     def reads_only(self) -> bool:
         """Whether no statement can change anything, neither data nor the transaction."""
-        return all(verb in ("SELECT", "VALUES", "EXPLAIN") for verb in self.verbs)
+        return not self.pragmas and all(verb in ("SELECT", "VALUES", "EXPLAIN") for verb in self.verbs)
 
     @property
     def single(self) -> bool:
@@ -138,7 +141,7 @@ def survey(sql: str) -> Survey:
 
 
 def _survey(sql: str) -> Survey:
-    # the everyday text is one statement whose first word tells all: its tokens are not needed
+    # most texts are one statement whose first word decides all of it: their tokens are not needed
     folded = sql.upper() if sql.isascii() else ""
     semicolon = sql.find(";")
     if semicolon < 0 or not sql[semicolon:].strip("; \t\n"):
@@ -170,9 +173,12 @@ def _statements(sql: str) -> list[list[Token]]:
 def _in_trigger(tokens: list[Token]) -> bool:
     """Tell whether a semicolon ends a statement of a trigger, not the trigger: that ends with `; END`."""
     words = [keyword(token) for token in _behind_explain(tokens[:6])[:3]]
-    if words[:1] != ["CREATE"] or "TRIGGER" not in words[1:]:
+    if words[:2] != ["CREATE", "TRIGGER"] and words not in _TEMPORARY_TRIGGER:  # CREATE TABLE trigger (a)
         return False
     return not (len(tokens) > 1 and tokens[-2].kind is Kind.SEMICOLON and keyword(tokens[-1]) == "END")
+
+
+_TEMPORARY_TRIGGER = (["CREATE", "TEMP", "TRIGGER"], ["CREATE", "TEMPORARY", "TRIGGER"])
 
 
 def _behind_explain(tokens: list[Token]) -> list[Token]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from ..record import Record, record
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,23 +40,30 @@ class Kind(Enum):
     BAD = "bad"
 
 
-class Token:
-    """One token: its kind, its text as written, and where it starts."""
+@record
+class Token(Record):
+    """One token.
 
-    __slots__ = ("kind", "start", "text")
-    __match_args__ = ("kind", "text", "start")
+    Attributes:
+        kind: what it is.
+        text: as it is written.
+        start: the index of its first character.
+    """
 
-    def __init__(self, kind: Kind, text: str, start: int) -> None:
-        self.kind = kind
-        self.text = text
-        self.start = start
+    kind: Kind
+    text: str
+    start: int
 
     def __repr__(self) -> str:
         return f"Token({self.kind.name}, {self.text!r}, {self.start})"
 
 
 def tokenize(sql: str) -> Iterator[Token]:
-    """Yield every token of a text in order, blanks and comments included."""
+    """Yield every token of a text in order, blanks and comments included.
+
+    Args:
+        sql: any text.
+    """
     position, size = 0, len(sql)
     while position < size:
         kind, end = _token(sql, position, size)

@@ -11,18 +11,18 @@ hold for all nodes; they strike in the order in which they were ordered.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dqlitewire.faults import FaultList, FaultMethods, UnusedFaultError
 from dqlitewire.faults.checks import check_text, shown
 from dqlitewire.testing.checks import check_params
 from dqlitewire.testing.run import Run
-from dqlitewire.testing.settings import Settings
+from dqlitewire.testing.settings import Settings, takes_options
 
 if TYPE_CHECKING:
-    import os
     from types import TracebackType
+    from typing import Unpack
 
     from dqlitewire.constants import NodeRole
     from dqlitewire.faults import RequestRecord
@@ -31,12 +31,18 @@ if TYPE_CHECKING:
     from dqlitewire.testing.node.engine import Engine
     from dqlitewire.testing.node.hazards import Hazard
     from dqlitewire.testing.serving.server_thread import ServerThread
+    from dqlitewire.testing.settings import Options
 
 __all__ = ["DqliteCluster", "Node"]
 
 
 class Node:
-    """One node of the fake cluster, as a test sees it."""
+    """One node of the fake cluster, as a test sees it.
+
+    Args:
+        cluster: The cluster that it belongs to; `DqliteCluster.nodes` has them ready-made.
+        member: The same node as the engine knows it.
+    """
 
     def __init__(self, cluster: DqliteCluster, member: Member) -> None:
         self._cluster = cluster
@@ -91,55 +97,24 @@ class Node:
         return f"<Node {self.id} at {self.address}, {self.role.name.lower()}{leads}>"
 
 
+@takes_options(nodes=3)
 class DqliteCluster(FaultMethods):
     """A cluster of nodes with one leader that moves on command.
 
     Args:
         nodes: How many; all are voters, the first one leads.
-        generation: The release to play: "1.11.1", "1.18.1", "1.18.7" (also as "1.18.6") or "cowsql".
-        host: Interface to listen on.
-        port: Port of the first node; 0 for free ones.
-        folder: Where databases are kept; by default a temporary folder that goes with the cluster.
-        files: Database files to serve where they are, by name.
-        readonly: Open those for reading only.
-        clean_failures: Send FAILURE without the rows that real servers leave in front of it.
-        strict: Let `stop` raise an error if a fault was ordered that never hit.
-        seed: Of the draws of faults that have a probability: the same one draws the same again.
-        unix: Listen on a unix socket at this path instead; further nodes add a number to it.
+        options: Those of `Options`.
 
     Raises:
         TypeError: An argument has the wrong type.
         ValueError: An argument has no sense; nothing was opened.
     """
 
-    def __init__(
-        self,
-        nodes: int = 3,
-        *,
-        generation: str | Release = "1.18.1",
-        host: str = "127.0.0.1",
-        port: int = 0,
-        folder: str | os.PathLike[str] | None = None,
-        files: Mapping[str, str | os.PathLike[str]] | None = None,
-        readonly: bool = False,
-        clean_failures: bool = False,
-        strict: bool = False,
-        seed: int = 0,
-        unix: str | os.PathLike[str] | None = None,
-    ) -> None:
-        self._settings = Settings.checked(
-            nodes=nodes,
-            generation=generation,
-            host=host,
-            port=port,
-            folder=folder,
-            files=files,
-            readonly=readonly,
-            clean_failures=clean_failures,
-            strict=strict,
-            seed=seed,
-            unix=unix,
-        )
+    def __init__(self, nodes: int = 3, **options: Unpack[Options]) -> None:
+        self._prepare(Settings.checked(nodes, options))
+
+    def _prepare(self, settings: Settings) -> None:
+        self._settings = settings
         self._run: Run | None = None
         self._nodes: list[Node] = []
 
@@ -177,12 +152,12 @@ class DqliteCluster(FaultMethods):
             self._run.stop()
 
     def join(self) -> None:
-        """Wait until nothing is served any more: somebody stopped it, or it failed (see `errors`).
+        """Wait until nothing is served any more: `stop` was called elsewhere, or it failed (see `errors`).
 
         Raises:
             RuntimeError: The server was not started.
         """
-        self._running.join()
+        self._thread.join()
 
     def __enter__(self) -> DqliteCluster:
         self.start()
@@ -199,28 +174,28 @@ class DqliteCluster(FaultMethods):
             error.add_note(str(unused))  # perhaps a consequence of what went wrong
 
     @property
-    def _started(self) -> Run:
+    def _started_run(self) -> Run:
         if self._run is None:
             raise RuntimeError("the server was not started")
         return self._run
 
     @property
-    def _running(self) -> ServerThread:
-        return self._started.thread
+    def _thread(self) -> ServerThread:
+        return self._started_run.thread
 
     @property
-    def _serving(self) -> Engine:
-        return self._started.engine
+    def _engine(self) -> Engine:
+        return self._started_run.engine
 
     @property
-    def _living(self) -> Run:
-        run = self._started
+    def _live_run(self) -> Run:
+        run = self._started_run
         run.check_alive()
         return run
 
     @property
     def _faults(self) -> FaultList:
-        return self._living.engine.faults
+        return self._live_run.engine.faults
 
     @property
     def _state(self) -> str:
@@ -245,28 +220,28 @@ class DqliteCluster(FaultMethods):
     @property
     def leader(self) -> Node | None:
         """The node that leads, if any."""
-        member = self._serving.cluster.leader
+        member = self._engine.cluster.leader
         return next((node for node in self._nodes if node._member is member), None)
 
     @property
     def hazards(self) -> list[Hazard]:
         """What a real node would not have survived, in order."""
-        return self._serving.hazards
+        return self._engine.hazards
 
     @property
     def requests(self) -> list[RequestRecord]:
         """The last 10 000 requests of all connections, as far as 64 MiB hold them, in order of arrival."""
-        return self._started.requests()
+        return self._started_run.requests()
 
     @property
     def errors(self) -> list[BaseException]:
         """Exceptions of the server itself, each of which ended a connection: always a defect."""
-        return self._running.errors
+        return self._thread.errors
 
     @property
     def connection_count(self) -> int:
         """Connections open now."""
-        return self._running.connection_count
+        return self._thread.connection_count
 
     def run_sql(self, database: str, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run SQL on a database directly, to prepare or to look at it.
@@ -286,7 +261,7 @@ class DqliteCluster(FaultMethods):
         check_text("database", database)
         check_text("sql", sql)
         check_params(params)
-        return self._living.run_sql(database, sql, params)
+        return self._live_run.run_sql(database, sql, params)
 
     # ---- leadership
 
@@ -296,7 +271,7 @@ class DqliteCluster(FaultMethods):
         Raises:
             RuntimeError: The server does not run.
         """
-        self._living.lose_leadership()
+        self._live_run.lose_leadership()
 
     def elect(self, node: Node | None = None) -> Node:
         """Let a node lead.
@@ -312,7 +287,7 @@ class DqliteCluster(FaultMethods):
             TypeError: Something else than a node.
             ValueError: A node of another cluster, or one that is no running voter.
         """
-        run = self._living if node is None else self._run_of(node)
+        run = self._live_run if node is None else self._run_of(node)
         member = run.elect(None if node is None else node._member)
         return next(one for one in self._nodes if one._member is member)
 
@@ -320,7 +295,7 @@ class DqliteCluster(FaultMethods):
         return self._state == "running" and node in self._nodes
 
     def _run_of(self, node: object) -> Run:
-        run = self._living
+        run = self._live_run
         if not isinstance(node, Node):
             raise TypeError(f"node {shown(node)}, must be a Node")
         if node not in self._nodes:

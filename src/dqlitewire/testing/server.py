@@ -10,67 +10,34 @@ loopback interface.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dqlitewire.dial.addresses import Address
 from dqlitewire.testing.cluster import DqliteCluster
+from dqlitewire.testing.settings import Settings, takes_options
 
 if TYPE_CHECKING:
-    import os
+    from typing import Unpack
 
-    from dqlitewire.servers.releases import Release
+    from dqlitewire.testing.settings import Options
 
 __all__ = ["DqliteServer"]
 
 
+@takes_options()
 class DqliteServer(DqliteCluster):
     """One node that leads itself.
 
     Args:
-        generation: The release to play: "1.11.1", "1.18.1", "1.18.7" (also as "1.18.6") or "cowsql".
-        host: Interface to listen on.
-        port: Port; 0 for a free one.
-        folder: Where databases are kept; by default a temporary folder that goes with the server.
-        files: Database files to serve where they are, by name.
-        readonly: Open those for reading only.
-        clean_failures: Send FAILURE without the rows that real servers leave in front of it.
-        strict: Let `stop` raise an error if a fault was ordered that never hit.
-        seed: Of the draws of faults that have a probability: the same one draws the same again.
-        unix: Listen on a unix socket at this path instead.
+        options: Those of `Options`.
 
     Raises:
         TypeError: An argument has the wrong type.
         ValueError: An argument has no sense; nothing was opened.
     """
 
-    def __init__(
-        self,
-        *,
-        generation: str | Release = "1.18.1",
-        host: str = "127.0.0.1",
-        port: int = 0,
-        folder: str | os.PathLike[str] | None = None,
-        files: Mapping[str, str | os.PathLike[str]] | None = None,
-        readonly: bool = False,
-        clean_failures: bool = False,
-        strict: bool = False,
-        seed: int = 0,
-        unix: str | os.PathLike[str] | None = None,
-    ) -> None:
-        super().__init__(
-            1,
-            generation=generation,
-            host=host,
-            port=port,
-            folder=folder,
-            files=files,
-            readonly=readonly,
-            clean_failures=clean_failures,
-            strict=strict,
-            seed=seed,
-            unix=unix,
-        )
+    def __init__(self, **options: Unpack[Options]) -> None:
+        self._prepare(Settings.checked(1, options))  # the cluster's own takes a number of nodes
 
     def __enter__(self) -> DqliteServer:
         self.start()
@@ -78,7 +45,11 @@ class DqliteServer(DqliteCluster):
 
     @property
     def address(self) -> str:
-        """Where clients connect: "HOST:PORT", or the path of the unix socket."""
+        """Where clients connect: "HOST:PORT", or the path of the unix socket.
+
+        Raises:
+            RuntimeError: The server was not started.
+        """
         if not self._nodes:
             raise RuntimeError("the server was not started")
         return self._nodes[0].address

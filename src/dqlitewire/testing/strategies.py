@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from dqlitewire.constants import NodeRole, ValueType
-from dqlitewire.messages import REGISTRY
+from dqlitewire.messages import REQUESTS as REQUESTS_BY_CODE
+from dqlitewire.messages import RESPONSES as RESPONSES_BY_CODE
 from dqlitewire.messages.base import Message, Request, Response
 from dqlitewire.messages.responses import LeaderResponse, NodeInfo, RowsResponse
 from dqlitewire.values import KIND_OF, KINDS, Kind
@@ -45,12 +46,17 @@ M = TypeVar("M", bound=Message)
 _MAX_LENGTH = 40
 
 
-REQUESTS: tuple[type[Request], ...] = tuple(cls for (asks, _), cls in REGISTRY.items() if asks)
-RESPONSES: tuple[type[Response], ...] = tuple(cls for (asks, _), cls in REGISTRY.items() if not asks)
+REQUESTS: tuple[type[Request], ...] = tuple(REQUESTS_BY_CODE.values())
+RESPONSES: tuple[type[Response], ...] = tuple(RESPONSES_BY_CODE.values())
 
 
 def texts(max_length: int = _MAX_LENGTH, min_length: int = 0) -> st.SearchStrategy[str]:
-    """Texts that the wire can carry: any character but NUL and lone surrogates."""
+    """Texts that the wire can carry: any character but NUL and lone surrogates.
+
+    Args:
+        max_length: most characters.
+        min_length: least characters.
+    """
     return st.text(
         st.characters(codec="utf-8", exclude_characters="\0"), min_size=min_length, max_size=max_length
     )
@@ -67,12 +73,20 @@ _CELLS: dict[type, Callable[[Kind], st.SearchStrategy[Any]]] = {
 
 
 def cells(kind: ValueType) -> st.SearchStrategy[Any]:
-    """Values of a row under one type code."""
+    """Values of a row under one type code.
+
+    Args:
+        kind: the type code.
+    """
     return _CELLS[KIND_OF[kind].python](KIND_OF[kind])
 
 
 def params(max_count: int = 12) -> st.SearchStrategy[list[Any]]:
-    """Parameter lists of values whose type is inferred."""
+    """Parameter lists of values whose type is inferred.
+
+    Args:
+        max_count: most values.
+    """
     inferred = [cells(kind.code) for kind in KINDS if kind.sent_for]
     return st.lists(st.one_of(inferred), max_size=max_count)
 
@@ -88,14 +102,24 @@ def node_infos() -> st.SearchStrategy[NodeInfo]:
 
 
 def field_values(field: Any) -> st.SearchStrategy[Any]:
-    """Values of one declared field, as its kind draws them."""
+    """Values of one declared field, as its kind draws them.
+
+    Args:
+        field: an entry of `FIELDS` of a message class.
+    """
     strategy: st.SearchStrategy[Any] = field.strategy(sys.modules[__name__])
     return st.none() | strategy if field.default is None and field.since else strategy
 
 
 @st.composite
 def rows_responses(draw: st.DrawFn, max_columns: int = 20, max_rows: int = 8) -> RowsResponse:
-    """Rows whose types change now and then, in runs as servers send them."""
+    """Rows whose types change now and then, in runs as servers send them.
+
+    Args:
+        draw: given by Hypothesis.
+        max_columns: most columns.
+        max_rows: most rows.
+    """
     names = draw(st.lists(texts(), max_size=max_columns))
     header = st.tuples(*[st.sampled_from(ValueType)] * len(names))
     types: list[tuple[ValueType, ...]] = []
@@ -107,7 +131,11 @@ def rows_responses(draw: st.DrawFn, max_columns: int = 20, max_rows: int = 8) ->
 
 
 def messages(cls: type[M]) -> st.SearchStrategy[M]:
-    """Messages of one class."""
+    """Messages of one class.
+
+    Args:
+        cls: any class of `REQUESTS` or `RESPONSES`.
+    """
     if issubclass(cls, RowsResponse):
         return rows_responses()  # type: ignore[return-value]
     declared: tuple[Any, ...] = getattr(cls, "FIELDS")  # noqa: B009
@@ -135,5 +163,9 @@ def responses() -> st.SearchStrategy[Response]:
 
 
 def frames(of: st.SearchStrategy[Message]) -> st.SearchStrategy[bytes]:
-    """The encoded frames of drawn messages."""
+    """The encoded frames of drawn messages.
+
+    Args:
+        of: draws messages.
+    """
     return of.map(lambda message: message.encode())

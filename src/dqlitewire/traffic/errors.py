@@ -1,4 +1,4 @@
-"""What can be wrong with an input, told in one line a person can act on.
+"""The error of an input that cannot be read, in one line that a person can act on.
 
 The core's errors stay short and give no advice. These are different on purpose: they end a command, so each
 says what was seen and what to do about it.

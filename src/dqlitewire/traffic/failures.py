@@ -27,7 +27,13 @@ RETRY_WITHIN = 10_000_000_000  # nanoseconds
 
 
 def explain_answer(exchange: Exchange | None, code: int, message: str) -> FailureInfo:
-    """Say what a failure means for the request that it answers, if that is known."""
+    """Return what a failure means for the request that it answers.
+
+    Args:
+        exchange: of that request; None if it is not known.
+        code: of the failure.
+        message: of the failure.
+    """
     asked = None if exchange is None else exchange.request
     if exchange is None or asked is None:
         return explain_failure(code, message)

@@ -11,6 +11,8 @@ from functools import partial
 from dqlitewire import DecodeError, Message
 from dqlitewire.conversation import Exchange, Frame, Side
 from dqlitewire.explain import Span, explain
+from dqlitewire.header import type_name
+from dqlitewire.messages import REGISTRY
 from dqlitewire.traffic.redact import hidden_parts, redact_code, redact_message, redact_sql, redact_text
 from dqlitewire.traffic.sources.pieces import Connection
 
@@ -29,6 +31,9 @@ OTHER_TYPES = {
 
 #: those of them whose bytes are no dqlite
 NO_FRAMES = frozenset({"GARBAGE", "INCOMPLETE"})
+
+#: the types of all items, but for `type N` of unknown codes
+TYPES = frozenset({*OTHER_TYPES, *(type_name(code, is_request) for is_request, code in REGISTRY)})
 
 
 class Item:
@@ -106,17 +111,29 @@ class Item:
         return explain(self.data, is_request=self.is_request, version=self.frame.version)
 
     def failure_text(self, exchange: Exchange) -> str:
-        """The message of the failure that ended an exchange of `over`, redacted like the item."""
+        """The message of the failure that ended an exchange, redacted like the item.
+
+        Args:
+            exchange: one of `over`.
+        """
         text = exchange.failure.message if exchange.failure is not None else ""
         return redact_text(text, partial(redact_message, sql=exchange.sql)) if self.redacted else text
 
     def failure_code(self, exchange: Exchange) -> int:
-        """The code of that failure, redacted like the item."""
+        """The code of the failure that ended an exchange, redacted like the item; 0 if none did.
+
+        Args:
+            exchange: one of `over`.
+        """
         code = exchange.failure.code if exchange.failure is not None else 0
         return redact_code(code) if self.redacted else code
 
     def sql_of(self, exchange: Exchange) -> str | None:
-        """The statement's text of an exchange of `over`, redacted like the item."""
+        """The statement's text of an exchange, redacted like the item; None if it has none.
+
+        Args:
+            exchange: one of `over`.
+        """
         text = exchange.sql
         return redact_text(text, redact_sql) if self.redacted and text is not None else text
 

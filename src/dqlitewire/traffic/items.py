@@ -1,9 +1,9 @@
 """Sources turned into items: one for every message, preamble, gap and stretch of garbage, in the order they
-passed. The pieces of a source go to the observer of their connection; what it says is made items in
+passed. The pieces of a source go to the observer of their connection, whose events are made items in
 `reading`.
 
-Memory. A capture may be larger than the machine, its connections may never end, and whoever sent the bytes
-may have meant harm; so all that is held has a bound, at each step of the way:
+Memory. A capture may be larger than the machine's memory, its connections may never end, and its bytes may be
+hostile; so all that is held has a bound, at each step of the way:
 
     packets -> segments behind holes     32 MiB              tcp.MAX_HELD, 20 000 flows
             -> flows not decided         16 MiB              flows.MAX_WAITING_ALL
@@ -32,7 +32,7 @@ from typing import Any, cast
 from dqlitewire.conversation import Frame
 from dqlitewire.limits import checked_cap
 from dqlitewire.traffic.item import Item
-from dqlitewire.traffic.reading import Reading, Wanted
+from dqlitewire.traffic.reading import Reading, ReadOptions
 from dqlitewire.traffic.sources.pieces import Connection, What, feed
 from dqlitewire.traffic.sources.source import Source
 
@@ -59,10 +59,10 @@ def items(
         ValueError: `keep_answers` is below 1.
     """
     checked_cap("keep_answers", keep_answers)
-    return _items(source, Wanted(redacted, count_rows, keep_answers))
+    return _items(source, ReadOptions(redacted, count_rows, keep_answers))
 
 
-def _items(source: Source, wanted: Wanted) -> Iterator[Item]:
+def _items(source: Source, options: ReadOptions) -> Iterator[Item]:
     readings: dict[Connection, Reading] = {}
     ended: dict[Connection, int] = {}  # for what they held: how many requests they had
     unseen = LOOK  # bytes until all are looked at
@@ -73,16 +73,13 @@ def _items(source: Source, wanted: Wanted) -> Iterator[Item]:
         if unseen < 0:
             unseen = LOOK + CONNECTION * len(readings)
             last = None
-            for heavy in _heaviest(readings):
-                del readings[heavy.connection]
-                ended[heavy.connection] = heavy.requests
-                yield from heavy.items(heavy.observer.finish(0))
+            yield from _end_heaviest(readings, ended)
         if connection is not last:
             last = connection
             found = readings.get(connection)
             if found is None:
                 requests = ended.pop(connection, None)
-                found = Reading(connection, wanted, source.side is not None, requests)
+                found = Reading(connection, options, source.side is not None, requests)
                 readings[connection] = found
             reading = found
         if what is _DATA:
@@ -104,6 +101,14 @@ def _items(source: Source, wanted: Wanted) -> Iterator[Item]:
             del readings[connection]
             last = None
     for reading in readings.values():
+        yield from reading.items(reading.observer.finish(0))
+
+
+def _end_heaviest(readings: dict[Connection, Reading], ended: dict[Connection, int]) -> Iterator[Item]:
+    """Move those that hold too much from `readings` to `ended`, and yield what they held."""
+    for reading in _heaviest(readings):
+        del readings[reading.connection]
+        ended[reading.connection] = reading.requests
         yield from reading.items(reading.observer.finish(0))
 
 

@@ -1,4 +1,4 @@
-"""One connection being read: what its observer says, made items.
+"""One connection being read: the events of its observer, made items.
 
 An observer emits a frame before the exchange that the frame ends. Views want both at once, so an item is held
 until the events behind it have been looked at: the exchanges that end with it become its `over`. Exchanges
@@ -31,8 +31,8 @@ from dqlitewire.traffic.redact import redact_frame, redact_other, redact_sql, re
 from dqlitewire.traffic.sources.pieces import Connection
 
 
-class Wanted(NamedTuple):
-    """How connections are read: see `items.items`."""
+class ReadOptions(NamedTuple):
+    """How connections are read; the arguments of `items.items`."""
 
     redacted: bool
     count_rows: bool
@@ -44,7 +44,7 @@ class Reading:
 
     Args:
         connection: the connection.
-        wanted: how it is read.
+        options: how it is read.
         one_sided: the source has one direction only, so that no request is answered.
         requests: how many requests it had before it was ended for what it held; None if it is new.
 
@@ -54,18 +54,20 @@ class Reading:
         requests: how many were seen.
     """
 
-    def __init__(self, connection: Connection, wanted: Wanted, one_sided: bool, requests: int | None) -> None:
+    def __init__(
+        self, connection: Connection, options: ReadOptions, one_sided: bool, requests: int | None
+    ) -> None:
         self.connection = connection
         self.observer = Observer(
-            count_rows=wanted.count_rows,
-            keep_answers=wanted.keep_answers,
+            count_rows=options.count_rows,
+            keep_answers=options.keep_answers,
             midstream=connection.midstream or requests is not None,
             handshake=not connection.bare,
         )
         self.open = {Side.CLIENT, Side.SERVER}
         self.requests = requests or 0
         self._one_sided = one_sided
-        self._redacted = wanted.redacted
+        self._redacted = options.redacted
         self._numbers: dict[int, int] = {}  # by id() of open exchanges
 
     def items(self, events: list[Event]) -> Iterator[Item]:
@@ -97,7 +99,7 @@ class Reading:
             case Preamble() | Opaque():
                 return self._other(event, _TYPES[event.kind], event.kind)
             case Gap():
-                item = Item(self.connection, event.side, "GAP", event.offset, 0)  # nobody knows when
+                item = Item(self.connection, event.side, "GAP", event.offset, 0)  # its time is unknown
                 item.size = event.size or 0
                 return item
             case Garbage():
@@ -109,7 +111,7 @@ class Reading:
                 item.note = event.ending.value
                 return item
             case End():
-                return None  # nobody knows when, and nothing is left
+                return None  # its time is unknown, and nothing is left
             case _:
                 raise TypeError(f"got {event!r}, no event of an observer")
 

@@ -1,7 +1,7 @@
 """Hide what people stored and keep its shape.
 
 A redacted frame is made of zeros, into which goes what may be seen. So the question is never what to hide,
-but what to show: a field that nobody thought of, a message of a later version, the padding behind a text stay
+but what to show: a new field, a message of a later version, the padding behind a text stay
 hidden without a line of code. The header is kept, and with it the length: what was redacted decodes as
 before, to a message of the same type, with as many rows and parameters of the same types.
 
@@ -20,8 +20,8 @@ A failure's message quotes what was asked. Of it stay the words that servers are
 name only where nothing but a name can stand, since SQLite takes `"x"` for a string where there is no such
 column. Where that is in doubt, the word is hidden.
 
-Of a frame that does not decode only the header stays, and where the error is: nobody knows which of its bytes
-are values. Bytes that are no frame become zeros.
+Of a frame that does not decode only the header stays, and where the error is: which of its bytes are values
+is unknown. Bytes that are no frame become zeros.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def redact_frame(
         is_request: whether it goes from client to server.
         version: of the handshake before it.
         sql: of an answer: the text that was asked for.
-        error: why somebody else could not decode it.
+        error: why it does not decode, where that is known already.
     """
     root = explain(frame, is_request=is_request, version=version)
     error = error or root.error
@@ -98,7 +98,11 @@ def _without_values(error: DecodeError) -> DecodeError:
 
 
 def redact_other(data: bytes) -> bytes:
-    """Return as many zeros: nobody knows what these bytes are."""
+    """Return as many zeros, for bytes of unknown meaning.
+
+    Args:
+        data: the bytes.
+    """
     return bytes(len(data))
 
 
@@ -221,7 +225,7 @@ class _Copy:
         return "x" * len(text)
 
     def _column(self, name: str) -> str:
-        # without a name of its own a column is called what its expression says; a name may be a literal, too
+        # a column without a name of its own has the text of its expression for a name, which may be a literal
         if self._names is not None and (name in self._names.literals or self._names.in_doubt):
             return _hidden_quote(name, self._names.names)
         return name if _PLAIN.fullmatch(name) else Names(name).hidden
@@ -233,5 +237,5 @@ class _Copy:
 
 def _least(field: Any) -> int:
     """The least number that a field may hold."""
-    admitted = getattr(field, "decodes", None) or (getattr(field, "low", 0),)  # a word that nobody reads: 0
+    admitted = getattr(field, "decodes", None) or (getattr(field, "low", 0),)  # a reserved word: 0
     return int(admitted[0])

@@ -15,6 +15,15 @@ def one_line(sql: str) -> str:
     return sanitize_for_log(" ".join(sql.split()))
 
 
-def counted(number: int, noun: str) -> str:
-    """A number with its noun."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def counted(number: int, noun: str, singular: str = "", plural: str = "", between: str = "") -> str:
+    """A number with its noun, and a verb that agrees with it.
+
+    Args:
+        number: how many.
+        noun: of one.
+        singular: the verb for one; none by default.
+        plural: the verb for another number.
+        between: words between noun and verb.
+    """
+    words = (f"{number} {noun}", between, singular) if number == 1 else (f"{number} {noun}s", between, plural)
+    return " ".join(filter(None, words))

@@ -1,7 +1,7 @@
 """Statistics of traffic, in one pass and bounded memory.
 
-Whatever a peer can choose without end (statements, failures, who asks) is told apart up to a number; what
-comes after that is counted in a row of its own, `OTHERS` or `OTHER_FAILURES`. Connections are remembered
+What a peer can choose without end (statements, failures, clients) is distinguished up to a number; what comes
+after that is counted in a row of its own, `OTHERS` or `OTHER_FAILURES`. Connections are remembered
 while they are among the last `repeats.MAX_CONNECTIONS` that said something.
 
 A statement is known by its normalised text (literals folded), a request without SQL by its type. Latency runs
@@ -68,7 +68,7 @@ class Statistics:
     """Counts of everything that `add` was given.
 
     Attributes:
-        first: when the first byte came, in nanoseconds since 1970; 0 if nobody knows.
+        first: when the first byte came, in nanoseconds since 1970; 0 if unknown.
         last: when the last byte came.
         timed: whether some of the traffic carries times.
         connections: how many there were.
@@ -241,6 +241,11 @@ SORTS: dict[str, Callable[[Statement], int]] = {
 
 def ranked(statistics: Statistics, by: str = "total", top: int | None = None) -> list[Statement]:
     """Statements, the most expensive first; without times, by count.
+
+    Args:
+        statistics: of the traffic.
+        by: one of SORTS.
+        top: how many; None for all.
 
     Raises:
         ValueError: `by` is not one of SORTS, or `top` is below 0.

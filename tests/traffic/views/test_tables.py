@@ -8,7 +8,9 @@ from typing import ClassVar, Self
 import pytest
 
 from dqlitewire import Message, NodeInfo, NodeRole
-from dqlitewire.messages import REGISTRY
+from dqlitewire.conversation import Side
+from dqlitewire.messages import REGISTRY, EmptyResponse, QuerySqlRequest
+from dqlitewire.traffic import Recording, lines
 from dqlitewire.traffic.item import NO_FRAMES, OTHER_TYPES
 from dqlitewire.traffic.sources.formats import FORMATS, PASTED, Format
 from dqlitewire.traffic.sources.pasted import FORMS
@@ -97,3 +99,14 @@ def test_values(held: object, shown: str, in_json: object) -> None:
 
 def test_long_lists_are_counted() -> None:
     assert values(range(9)) == "(0, 1, 2, 3, 4, 5, … 9 in all)"
+
+
+def test_the_line_of_an_answer_does_not_say_what_was_asked() -> None:
+    recording = Recording()
+    recording.add(Side.CLIENT, bytes([1, *bytes(7)]) + QuerySqlRequest(0, "SELECT 1").encode())
+    recording.add(Side.SERVER, EmptyResponse().encode())
+    assert list(lines(recording)) == [
+        " 1 > HANDSHAKE  version 1",
+        " 1 > QUERY_SQL  SELECT 1",
+        " 1 < EMPTY",
+    ]

@@ -11,10 +11,10 @@ from ...exceptions import DecodeError
 from ...messages import FailureResponse
 from ...rows.count import count_rows
 from ...servers.failures import Outcome, changes_something, explain_failure
-from ...servers.hazards import RUNS_STATEMENT
+from ...servers.refusals import RUNS_STATEMENT
 from ...sql.survey import survey
 from ..events import Event, Side
-from ..frames import STRICT, FrameReader, LazyFrame
+from ..frames import STRICT, FrameReader, LazyFrame, statement_id
 from ..table import FIRST, UNKNOWN_REQUEST, Place
 
 TYPE_CHECKING = False
@@ -32,12 +32,14 @@ class Frame(LazyFrame, Event):
     Attributes:
         side: who sent it.
         offset: where it begins in the bytes of its side.
+        data: header and body.
         start: when its first byte came.
         end: when its last byte came.
-        exchange: the exchange it belongs to, None until the observer has said.
+        exchange: the exchange it belongs to, None until the observer has found it.
         damaged: bytes of it were lost; `data` is what there is of it.
         version: the handshake of its connection, where that changes how it is read.
         servers_format: for SERVERS, the format that CLUSTER asked for.
+        reader: what decodes it.
     """
 
     side: Side
@@ -56,7 +58,7 @@ class Frame(LazyFrame, Event):
     def __init__(
         self, side: Side, offset: int, data: bytes, start: float, end: float, reader: FrameReader = STRICT
     ) -> None:
-        self.data = data
+        self.data = data  # this and the next four as `LazyFrame` does, without the call
         self.is_request = side is Side.CLIENT
         self._read = False
         self._message = None
@@ -107,7 +109,7 @@ class Exchange(Event):
         first_byte: when the answer began, None without one.
         last_byte: when the last byte of the answer came, None without one.
         ending: "open" until it is over, then "done", "failure", "interrupted", "unanswered", "raft", "orphan"
-            (an answer nobody asked for) or "wrong" (an answer that the request cannot get).
+            (an answer to no request) or "wrong" (an answer that the request cannot get).
         sql: the SQL text of the request, None where there is none or it was not seen; of a prepared statement
             the text of its PREPARE.
         place: where the request stands in the table.
@@ -149,7 +151,7 @@ class Exchange(Event):
 
     @property
     def label(self) -> str:
-        """The name of the request's type, or of the answer's if nobody asked."""
+        """The name of the request's type, or of the answer's if there is no request."""
         if self.request is not None:
             return self.request.type_name
         return self.answers[0].type_name if self.answers else "nothing"
@@ -168,9 +170,9 @@ class Exchange(Event):
     @property
     def runs_statement(self) -> int | None:
         """The id of the prepared statement that the request runs, None for any other request."""
-        if self.request is None or self.request.data[4] not in RUNS_STATEMENT or self.request.size < 16:
+        if self.request is None or self.request.data[4] not in RUNS_STATEMENT:
             return None
-        return int.from_bytes(self.request.data[12:16], "little")
+        return statement_id(self.request.data)
 
     @property
     def request_bytes(self) -> int:

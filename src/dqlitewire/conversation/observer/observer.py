@@ -1,4 +1,4 @@
-"""Follow somebody else's connection: bytes of both sides in, frames and exchanges out.
+"""Follow a connection between a client and a server: bytes of both sides in, frames and exchanges out.
 
 The contract: the k-th answer belongs to the k-th request, as the table says. An answer that its request
 cannot get ends the request as "wrong"; an answer to no request is an exchange of its own, an "orphan". Only
@@ -31,7 +31,7 @@ from ...guard import Guarded, guarded
 from ...limits import checked_cap
 from ...text import shown
 from ..events import Ending, Side
-from ..frames import FrameReader, answer_key
+from ..frames import FrameReader, answer_key, is_roleless
 from ..table import DONE, PART, Turn
 from .exchange import Exchange, Frame
 from .prepared import PreparedTexts
@@ -86,13 +86,13 @@ class Observer(Guarded):
         self._streams = {side: StreamReader(side, self._take, reader, limits, begin) for side in Side}
         self._client = self._streams[Side.CLIENT]
         self._queue: deque[Exchange] = deque()
-        self._orphan: Exchange | None = None  # an answer of several frames that nobody asked for
-        self._asked = 0  # bytes of requests that came since the open ones were counted
+        self._orphan: Exchange | None = None  # an answer of several frames to no request
+        self._request_bytes = 0  # bytes of requests that came since the open ones were counted
         self._prepared = PreparedTexts()
 
     @property
     def version(self) -> int | None:
-        """What the client's handshake said; None before it or if it was not seen."""
+        """The version in the client's handshake; None before it or if it was not seen."""
         return self._client.version
 
     @property
@@ -101,7 +101,11 @@ class Observer(Guarded):
         return tuple(self._queue)
 
     def offset(self, side: Side) -> int:
-        """Return how many bytes of a side have come out in events."""
+        """Return how many bytes of one side's stream have come out in events.
+
+        Args:
+            side: who sent them.
+        """
         return self._stream(side).offset
 
     @property
@@ -177,7 +181,14 @@ class Observer(Guarded):
 
     @guarded
     def finish(self, time: float = 0.0) -> list[Event]:
-        """Take the end of the capture: both sides end, and everything that is open comes out."""
+        """Take the end of the capture: both sides end, and everything that is open comes out.
+
+        Args:
+            time: when it ended.
+
+        Returns:
+            As `receive_eof`, for the client and then for the server.
+        """
         for side in (Side.CLIENT, Side.SERVER):
             self._end_side(side, time)
         return self._drained()
@@ -244,14 +255,17 @@ class Observer(Guarded):
         if statement is not None:
             exchange.sql = self._prepared.get(statement)
         self._queue.append(exchange)
-        self._asked += len(frame.data)
-        if self._asked > MAX_OPEN_BYTES or len(self._queue) > MAX_OPEN:
-            self._shed()
+        self._request_bytes += len(frame.data)
+        if self._request_bytes > MAX_OPEN_BYTES or len(self._queue) > MAX_OPEN:
+            self._drop_oldest()
 
-    def _shed(self) -> None:
-        # The open requests are counted each MAX_OPEN_BYTES, or each eighth of MAX_OPEN, so that no answer has
-        # to be subtracted.
-        self._asked = 0
+    def _drop_oldest(self) -> None:
+        """End the oldest requests unanswered until what is open is within its bounds.
+
+        The open requests are counted each MAX_OPEN_BYTES, or each eighth of MAX_OPEN, so that no answer has
+        to be subtracted.
+        """
+        self._request_bytes = 0
         held, most = self._open_bytes, MAX_OPEN if len(self._queue) <= MAX_OPEN else MAX_OPEN * 7 // 8
         while len(self._queue) > most or (held > MAX_OPEN_BYTES and len(self._queue) > 1):
             self._client.lossy = True  # an answer may belong to a request that has been given up
@@ -264,7 +278,7 @@ class Observer(Guarded):
             self._continue_orphan(frame, key)
             return
         if not self._queue or key not in self._queue[0].place.after:
-            self._misfit(frame, key)
+            self._unexpected(frame, key)
             return
         exchange = self._queue[0]
         self._add(exchange, frame, key)
@@ -286,7 +300,7 @@ class Observer(Guarded):
         if kind == ResponseType.LEADER and self.version == PROTOCOL_VERSION_LEGACY:
             frame.version = PROTOCOL_VERSION_LEGACY
         elif kind == ResponseType.SERVERS and exchange.request is not None:
-            frame.servers_format = 1 if any(exchange.request.data[8:16]) else 0
+            frame.servers_format = 0 if is_roleless(exchange.request.data) else 1
         elif kind == ResponseType.ROWS and self._count_rows and exchange.row_count is not None:
             exchange.row_count += frame.rows
         exchange.add(frame, self._keep)
@@ -296,7 +310,12 @@ class Observer(Guarded):
             exchange.answer_count -= 1
             exchange.answer_bytes -= frame.size
 
-    def _misfit(self, frame: Frame, key: int) -> None:
+    def _unexpected(self, frame: Frame, key: int) -> None:
+        """Take an answer that the request at the head cannot get.
+
+        If bytes were lost it belongs to the first request behind that can get it; else it ends the request at
+        the head as "wrong". What fits nowhere begins an orphan.
+        """
         if any(stream.lossy for stream in self._streams.values()):
             for skipped, exchange in enumerate(self._queue):
                 if key in exchange.place.after:
@@ -313,6 +332,7 @@ class Observer(Guarded):
         self._continue_orphan(frame, key)
 
     def _continue_orphan(self, frame: Frame, key: int) -> None:
+        """Take a frame while an answer to no request is open: its next frame, or the end of it."""
         orphan = self._orphan
         assert orphan is not None
         if orphan.answers and key not in (PART, DONE, _FAILURE, _EMPTY):

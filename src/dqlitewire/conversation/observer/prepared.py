@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from ...constants import RequestType
+from ..frames import statement_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ class PreparedTexts:
             text = getattr(request.message, "sql", None)
             if answer is not None and text is not None:
                 self._keep(answer.stmt_id, text)
-        elif kind == RequestType.FINALIZE and request.size >= 16:
-            self._forget(int.from_bytes(request.data[12:16], "little"))
+        elif kind == RequestType.FINALIZE and (statement := statement_id(request.data)) is not None:
+            self._forget(statement)
 
     def _keep(self, statement: int, text: str) -> None:
         self._forget(statement)

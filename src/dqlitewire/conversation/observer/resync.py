@@ -31,12 +31,11 @@ forward and decodes what it waits for when that is complete, so no frame is deco
 from __future__ import annotations
 
 from ...constants import HEADER_SIZE, ResponseType
-from ...dispatch import RESPONSE_TYPES
 from ...exceptions import DecodeError
 from ...header import ROW_MARKERS, frame_size_at
+from ...messages import REQUESTS, RESPONSES
 from ..events import Side
 from ..frames import STRICT
-from ..table import REQUESTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,8 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from ...declare.fields import Field
-    from ...messages import Message
+    from ...messages.base import Request, Response
 
 __all__ = ["Resync"]
 
@@ -142,11 +140,11 @@ class Resync:
         )
 
 
-def _words(types: Iterable[type[Message]]) -> dict[int, range]:
-    # type -> how many words its body can have
+def _words(types: Iterable[type[Request] | type[Response]]) -> dict[int, range]:
+    """Return how many words the body of each type can have."""
     found: dict[int, range] = {}
     for message in types:
-        fields: tuple[Field, ...] = getattr(message, "FIELDS")  # noqa: B009  (every declared message has it)
+        fields = message.FIELDS
         least = sum(field.smallest for field in fields if not field.since) // 8
         largest = [field.largest for field in fields if field.largest is not None]
         most = sum(largest) // 8 if len(largest) == len(fields) else MAX_FRAME // 8
@@ -155,7 +153,7 @@ def _words(types: Iterable[type[Message]]) -> dict[int, range]:
 
 
 def _header(is_request: bool) -> re.Pattern[bytes]:
-    # Matches a header: words (not 0, at most those of MAX_FRAME), known type, schema 0 or 1, two zeros.
+    """Return what matches a header: words (1 to those of MAX_FRAME), known type, schema 0 or 1, two zeros."""
     found = _HEADERS.get(is_request)
     if found is None:
         import re  # slow to import, and rarely needed
@@ -168,7 +166,7 @@ def _header(is_request: bool) -> re.Pattern[bytes]:
 
 
 _REQUEST_WORDS = _words(REQUESTS.values())
-_RESPONSE_WORDS = _words(RESPONSE_TYPES.values())
+_RESPONSE_WORDS = _words(RESPONSES.values())
 _HEADERS: dict[bool, re.Pattern[bytes]] = {}
 _MAX_CODE = 1 << 16
 # The bytes that are not 0 in a frame that decodes without a warning.

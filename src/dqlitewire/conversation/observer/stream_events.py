@@ -14,7 +14,15 @@ __all__ = ["Bytes", "End", "Gap", "Garbage", "Opaque", "Preamble"]
 
 @record
 class Bytes(Event):
-    """Bytes of one side, where they stand in its stream, and when the first and the last of them came."""
+    """Bytes of one side, where they stand in its stream, and when they came.
+
+    Attributes:
+        side: who sent them.
+        offset: where they begin in the stream of that side.
+        data: the bytes.
+        start: when the first of them came.
+        end: when the last of them came.
+    """
 
     side: Side
     offset: int
@@ -32,8 +40,17 @@ class Bytes(Event):
 
 @record
 class Preamble(Bytes):
-    """What stands before the frames: "handshake", "legacy handshake", "unknown handshake", "http request",
-    "http response", "tls"."""
+    """What stands before the frames.
+
+    Attributes:
+        side: who sent them.
+        offset: where they begin in the stream of that side.
+        data: the bytes.
+        start: when the first of them came.
+        end: when the last of them came.
+        kind: "handshake", "legacy handshake", "unknown handshake", "http request", "http response" or
+            "tls".
+    """
 
     kind: str
 
@@ -46,12 +63,29 @@ class Preamble(Bytes):
 
 
 class Garbage(Bytes):
-    """Bytes that are no frame, between frames or at the end."""
+    """Bytes that are no frame, between frames or at the end.
+
+    Attributes:
+        side: who sent them.
+        offset: where they begin in the stream of that side.
+        data: the bytes.
+        start: when the first of them came.
+        end: when the last of them came.
+    """
 
 
 @record
 class Opaque(Bytes):
-    """Bytes that are not this protocol's: `kind` is "raft", "tls" or "http"."""
+    """Bytes of another protocol.
+
+    Attributes:
+        side: who sent them.
+        offset: where they begin in the stream of that side.
+        data: the bytes.
+        start: when the first of them came.
+        end: when the last of them came.
+        kind: "raft", "tls" or "http".
+    """
 
     kind: str
 
@@ -60,7 +94,14 @@ class Opaque(Bytes):
 
 @record
 class Gap(Event):
-    """Bytes that were lost on the way to the observer; `size` is None where nobody knows how many."""
+    """Bytes that were lost on the way to the observer.
+
+    Attributes:
+        side: who sent them.
+        offset: where they were in the stream of that side.
+        size: how many they are, None if that is not known.
+        time: when the loss was noticed.
+    """
 
     side: Side
     offset: int
@@ -70,7 +111,15 @@ class Gap(Event):
 
 @record
 class End(Event):
-    """The end of one side's stream; `data` is what was left of it."""
+    """The end of one side's stream.
+
+    Attributes:
+        side: whose stream ended.
+        ending: where in the conversation it ended.
+        data: the bytes left, of a frame that was never completed.
+        offset: where these begin in the stream.
+        time: when it ended.
+    """
 
     side: Side
     ending: Ending

@@ -27,6 +27,7 @@ from ...constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
 from ...header import frame_size_at
 from ...limits import DEFAULT_MAX_MESSAGE_SIZE
 from ..events import Event, Side
+from ..first_bytes import HTTP_ANSWER, HTTP_END, HTTP_METHODS, MAX_HTTP_HEAD, TLS_HANDSHAKE
 from ..frames import FrameReader
 from .exchange import Frame
 from .resync import Resync
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["State", "StreamReader"]
 
-_METHODS = (b"GET ", b"POST ", b"PUT ", b"PATCH ", b"CONNECT ", b"OPTIONS ", b"HEAD ", b"DELETE ")
-_MAX_HTTP_HEAD = 65536
-_END_OF_HEAD = b"\r\n\r\n"
 _HANDSHAKES = {PROTOCOL_VERSION: "handshake", PROTOCOL_VERSION_LEGACY: "legacy handshake"}
 
 
@@ -61,11 +59,12 @@ class StreamReader:
     Args:
         side: who sends these bytes.
         emit: is called with each Frame, Preamble, Garbage, Opaque and Gap, in the order of the bytes.
+        reader: decodes the messages of the frames when they are asked for.
         limits: caps for decoding; the cap of a frame also bounds what a header may announce.
         begin: what the stream begins with.
 
     Attributes:
-        version: what the client's handshake said, None before it or without one.
+        version: that of the client's handshake, None before it or without one.
         lossy: bytes were lost or made no sense, so that a frame may be missing.
         ended: the side has ended its stream.
     """
@@ -148,7 +147,7 @@ class StreamReader:
     def _ends_head(self, data: bytes) -> bool:
         joined = (self._tail or b"") + data
         self._tail = joined[-3:]
-        return _END_OF_HEAD in joined
+        return HTTP_END in joined
 
     def _run(self) -> None:
         self._need = 0
@@ -175,16 +174,16 @@ class StreamReader:
 
     def _start(self) -> bool:
         head = self._data[self._position : self._position + 8]
-        if len(head) >= 2 and head[0] == 0x16 and head[1] == 3:
+        if head.startswith(TLS_HANDSHAKE):
             self._emit(Preamble(*self._take(len(self._data) - self._position), "tls"))
             self.make_opaque("tls")
             return True
         if len(head) < 8:
             return False
-        if self.side is Side.SERVER and not head.startswith(b"HTTP/"):
+        if self.side is Side.SERVER and not head.startswith(HTTP_ANSWER):
             self._state = State.FRAMES
             return True
-        if head.startswith((b"HTTP/", *_METHODS)):
+        if head.startswith((HTTP_ANSWER, *HTTP_METHODS)):
             return self._http()
         version = int.from_bytes(head, "little")
         if version not in _HANDSHAKES and head[4] and not self._flushing:
@@ -202,16 +201,16 @@ class StreamReader:
         return True
 
     def _http(self) -> bool:
-        end = self._data.find(_END_OF_HEAD, self._position)
-        if end < 0 and len(self._data) - self._position <= _MAX_HTTP_HEAD:
-            self._tail, self._need = self._data[-3:], _MAX_HTTP_HEAD + 1
+        end = self._data.find(HTTP_END, self._position)
+        if end < 0 and len(self._data) - self._position <= MAX_HTTP_HEAD:
+            self._tail, self._need = self._data[-3:], MAX_HTTP_HEAD + 1
             return False
         self._tail = None
         if end < 0:
             self._lose()
             return True
         kind = "http request" if self.side is Side.CLIENT else "http response"
-        preamble = Preamble(*self._take(end + 4 - self._position), kind)
+        preamble = Preamble(*self._take(end + len(HTTP_END) - self._position), kind)
         if self.side is Side.SERVER:
             self._state = State.FRAMES
             if not preamble.upgrades:

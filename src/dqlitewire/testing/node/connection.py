@@ -107,9 +107,10 @@ class Connection:
     @property
     def others_write(self) -> bool:
         """Whether the transaction of another connection to this database has written."""
-        return any(
-            other.raw.txn_state() == apsw.SQLITE_TXN_WRITE for other in self.peers if other is not self
-        )
+        for other in self.peers:
+            if other is not self and other.raw.txn_state() == apsw.SQLITE_TXN_WRITE:
+                return True
+        return False
 
     def script(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run SQL for the server's own purposes; returns the rows."""
@@ -209,10 +210,9 @@ class Connection:
         return found != []
 
     def reset(self, statement: Statement) -> None:
-        """Reset a statement before it is bound; that of one that ended well is what SQLite says last."""
-        if statement.ended:
-            statement.ended = False
-            self.message = _NO_ERROR
+        """Reset a statement that was run to its end, before it is bound again."""
+        statement.ended = False
+        self.message = _NO_ERROR
 
     def run(self, statement: Statement) -> Rows:
         """Step a statement with the bindings it has now; closing the iterator resets it."""

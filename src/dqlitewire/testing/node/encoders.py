@@ -21,8 +21,9 @@ from typing import Any
 
 from dqlitewire.constants import ValueType
 from dqlitewire.generated import define
+from dqlitewire.header import PAGE_SIZE
+from dqlitewire.rows.row_types import row_header
 from dqlitewire.scalars import U64
-from dqlitewire.tuples import row_header
 from dqlitewire.values import BLOB, KINDS, PACK, TEXT
 
 __all__ = [
@@ -37,7 +38,7 @@ __all__ = [
     "encoder_for",
 ]
 
-PAGE = 4096
+PAGE = PAGE_SIZE
 
 # how a column's declared type changes the type codes of its values
 PLAIN, TIME, BOOLEAN = range(3)

@@ -19,9 +19,9 @@ from typing import Any
 
 from dqlitewire.constants import RequestType, ValueType
 from dqlitewire.declare.fields import BODY, Text
+from dqlitewire.messages import REQUESTS
 from dqlitewire.messages.params import Params as DeclaredParams
 from dqlitewire.scalars import U64
-from dqlitewire.servers.refusals import REQUESTS
 from dqlitewire.testing.node.errors import BadValue, Undecodable
 from dqlitewire.values import ENCODED_AS, KINDS, UNPACK
 

@@ -16,10 +16,10 @@ import time
 from typing import TYPE_CHECKING
 
 from dqlitewire.constants import PROTOCOL_VERSION_LEGACY, RequestType
+from dqlitewire.constants import SQLITE_IOERR_LEADERSHIP_LOST as LEADERSHIP_LOST
 from dqlitewire.conversation import BadHeader, Greeting, Incoming, ServerConversation
 from dqlitewire.conversation import Generation as WireGeneration
 from dqlitewire.faults import ConnectionFaults, RequestRecord
-from dqlitewire.faults.delivery import LEADERSHIP_LOST
 from dqlitewire.header import frame_size_at
 from dqlitewire.limits import Limits
 from dqlitewire.servers.refusals import LOCKED

@@ -38,7 +38,7 @@ Report = Callable[[HazardKind, str], None]
 
 
 class Script:
-    """A text of statements that is being executed.
+    """A text of statements, executed up to one that has to wait.
 
     Attributes:
         sql: The text.
@@ -49,11 +49,10 @@ class Script:
 
     __slots__ = ("at", "blocked", "count", "sql", "values")
 
-    def __init__(self, sql: str, params: Params) -> None:
-        self.sql = sql
-        self.at = 0
-        self.values, self.count = params.values(), params.count
-        self.blocked: Statement | None = None
+    def __init__(self, sql: str, at: int, values: Iterator[Any], count: int, blocked: Statement) -> None:
+        self.sql, self.at = sql, at
+        self.values, self.count = values, count
+        self.blocked = blocked
 
 
 class Blocked(Exception):
@@ -81,6 +80,7 @@ class Workspace:
         connection.report = report
         self._connection = connection
         self._release = release
+        self._queues = release.queues_writes
         self._report = report
         self._statements: list[Statement | None] = []
         self._free: list[int] = []  # a heap of ids, some of them no longer free
@@ -115,7 +115,8 @@ class Workspace:
         """Run a prepared statement that yields no row."""
         statement = self._find(statement_id)
         self._refuse_deadly(statement, RequestType.EXEC)
-        self._take_turn(statement)
+        if self._queues and self._waits(statement):
+            raise SqlFailure(*LOCKED)
         self._bind(statement, params.values(), params.count, RequestType.EXEC)
         self._step(statement, self._release.rows_in_exec)
         self._clear_bindings(statement)
@@ -127,38 +128,43 @@ class Workspace:
         Raises:
             Blocked: One behind the first has to wait; `go_on` with the script of the exception goes on.
         """
-        return self.go_on(Script(sql, params))
+        return self._execute(sql, 0, params.values(), params.count, None)
 
     def go_on(self, script: Script) -> tuple[int, int]:
         """Run what is left of a text."""
+        return self._execute(script.sql, script.at, script.values, script.count, script.blocked)
+
+    def _execute(
+        self, sql: str, at: int, values: Iterator[Any], count: int, blocked: Statement | None
+    ) -> tuple[int, int]:
         release = self._release
-        sql = script.sql
-        while script.at < len(sql) or not script.at:
-            statement = script.blocked or self._compiled(sql, script.at)
+        while at < len(sql) or not at:
+            statement = blocked or self._compiled(sql, at)
             if statement is None:
-                known = release.blank_tail_result if script.at else release.empty_text_result
+                known = release.blank_tail_result if at else release.empty_text_result
                 return self._connection.result if known else (0, 0)
-            if script.at and self._waits(statement):
-                # it is queued without the time limit of the first one, of which nothing is left to wait
-                script.blocked = statement
-                raise Blocked(script)
-            script.blocked = None
+            blocked = None
+            if self._queues and self._waits(statement):
+                if not at:
+                    raise SqlFailure(*LOCKED)
+                # what is behind the first one is queued, too, and without a limit of time
+                raise Blocked(Script(sql, at, values, count, statement))
             self._refuse_deadly(statement, RequestType.EXEC_SQL)
-            self._take_turn(statement)
-            taken = self._bind(statement, script.values, script.count, RequestType.EXEC_SQL)
+            taken = self._bind(statement, values, count, RequestType.EXEC_SQL)
             if release.takes_in_turn:
-                script.count -= taken
+                count -= taken
             else:
-                script.values, script.count = _NO_VALUES.values(), 0
+                values, count = _NO_VALUES.values(), 0
             self._step(statement, release.rows_in_exec_sql)
-            script.at += len(statement.sql)
+            at += len(statement.sql)
         return self._connection.result
 
     def query(self, statement_id: int, params: Params) -> RowBatches:
         """Run a prepared statement for its rows."""
         statement = self._find(statement_id)
         self._refuse_deadly(statement, RequestType.QUERY)
-        self._take_turn(statement)
+        if self._queues and self._waits(statement):
+            raise SqlFailure(*LOCKED)
         self._bind(statement, params.values(), params.count, RequestType.QUERY)
         try:
             return self._rows(statement, masked=False)
@@ -169,7 +175,9 @@ class Workspace:
         """Run the one statement of a text for its rows."""
         statement = self._prepare_one(sql, with_tail=False)
         self._refuse_deadly(statement, RequestType.QUERY_SQL)
-        self._take_turn(statement, masked=self._release.masks_query_sql)
+        if self._queues and self._waits(statement):
+            # any failure until here is taken for that of the tail (src/gateway.c: handle_query_sql_done_cb)
+            raise SqlFailure(*(STATEMENT_TAIL if self._release.masks_query_sql else LOCKED))
         self._bind(statement, params.values(), params.count, RequestType.QUERY_SQL)
         return self._rows(statement, masked=self._release.masks_query_sql)
 
@@ -193,14 +201,9 @@ class Workspace:
 
     def _waits(self, statement: Statement) -> bool:
         # dqlite 1.18.7 src/leader.c: exec_tick lets one connection write at a time, and asks
-        # sqlite3_stmt_readonly whether a statement may write, not whether it will
-        return self._release.queues_writes and not statement.readonly and self._connection.others_write
-
-    def _take_turn(self, statement: Statement, *, masked: bool = False) -> None:
-        # what would have to wait fails at once, and QUERY_SQL takes any failure until here for that of the
-        # tail (src/gateway.c: handle_query_sql_done_cb)
-        if self._waits(statement):
-            raise SqlFailure(*(STATEMENT_TAIL if masked else LOCKED))
+        # sqlite3_stmt_readonly whether a statement may write, not whether it will. The first statement of a
+        # request fails at once where it would have to wait.
+        return not statement.readonly and self._connection.others_write
 
     def _clear_bindings(self, statement: Statement) -> None:
         if not self._release.keeps_bindings:
@@ -209,7 +212,8 @@ class Workspace:
     def _bind(self, statement: Statement, values: Iterator[Any], count: int, request: RequestType) -> int:
         release = self._release
         wanted = statement.parameters
-        self._connection.reset(statement)
+        if statement.ended:
+            self._connection.reset(statement)
         if release.takes_in_turn:
             statement.bindings = [None] * wanted
             if count > wanted and request in release.too_many:
@@ -247,6 +251,8 @@ class Workspace:
 
     def _refuse_deadly(self, statement: Statement, request: RequestType) -> None:
         # what kills a node when it is run; the authorizer has judged what does so when it is compiled
+        if survey(statement.sql).plain:
+            return
         for row in self._hazards(statement.sql, request):
             if row.kind not in _TOLD_HERE or (row.compiles and not row.begun):
                 continue

@@ -1,8 +1,8 @@
 """The listening sockets of the nodes, and what is done when the process has no descriptor left.
 
 Without a free descriptor `accept` fails, the client stays in the kernel's queue, and its listener stays
-ready: to ask again and again would take all of a processor. So nobody is accepted for a moment, on no
-listener, and then it is tried again; connections that are open go on meanwhile.
+ready: to ask again and again would take all of a processor. So no listener accepts clients for a moment, and
+then it is tried again; connections that are open go on meanwhile.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Acceptor:
             try:
                 sock, _address = known.accept()
             except BlockingIOError:
-                return  # nobody is waiting any more
+                return  # no more clients wait
             except ConnectionAbortedError:
                 continue
             except OSError:

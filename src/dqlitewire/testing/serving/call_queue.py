@@ -24,7 +24,7 @@ class CallQueue:
         self._closed = False
 
     def add(self, function: Callable[[], T]) -> Future[T]:
-        """Hand one over; the future says so if nobody runs it any more."""
+        """Hand one over; the future gets a RuntimeError if it is not run any more."""
         future: Future[T] = Future()
         self._waiting.append((function, future))
         if self._closed:  # looked at after the call stands in the queue: `close` or this sees it

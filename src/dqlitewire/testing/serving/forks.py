@@ -16,7 +16,7 @@ __all__ = ["watch"]
 
 
 class Forked(Protocol):
-    """What is told."""
+    """What must know that the process was forked."""
 
     def leave(self) -> None:
         """Be the copy of a forked child: close its descriptors and never touch anything else."""

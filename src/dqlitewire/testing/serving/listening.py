@@ -1,6 +1,6 @@
 """Where a server listens: TCP, a unix socket with a file, an abstract one.
 
-The file of a unix socket may be somebody else's.  One is replaced only if nobody listens behind it (a server
+The file of a unix socket may be another program's. It is replaced only if nothing listens behind it (a server
 that was killed leaves its own), and removed only if it is still the one that was made: device and inode say
 so, for the inode cannot be used again while the socket is open.  Between judging a file and replacing it
 other servers of this package are kept out by a lock on its folder.
@@ -20,7 +20,7 @@ from dqlitewire.testing.locks import lock, unlock
 __all__ = ["Listener", "listen_tcp", "listen_unix"]
 
 _BACKLOG = 1024
-_LOCK_TRIES = 100  # whoever else holds a lock on the folder does not stop a server for more than a second
+_LOCK_TRIES = 100  # another holder of a lock on the folder does not stop a server for more than a second
 
 
 class Listener(socket.socket):

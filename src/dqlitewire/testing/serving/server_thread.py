@@ -1,7 +1,7 @@
 """The thread that serves all connections of an embedded server or a script.
 
 One thread, one selector. A turn reads what has come, accepts who waits, wakes who has paused, and lets
-every runnable connection do some steps of its session; steps are short, so nobody waits long.
+every runnable connection do some steps of its session; steps are short, so no connection waits long.
 
 Re-entrancy. A step is short unless SQLite works for long in it (a join without an index, an endless
 recursion). Then SQLite's progress handler calls `breathe`, and from in there, with the stack of the long
@@ -49,6 +49,7 @@ from dqlitewire.testing.serving import forks
 from dqlitewire.testing.serving.acceptor import Acceptor
 from dqlitewire.testing.serving.call_queue import CallQueue
 from dqlitewire.testing.serving.connection import Connection
+from dqlitewire.testing.serving.connections import ConnectionTable
 
 if TYPE_CHECKING:
     from dqlitewire.testing.node.cluster import Member
@@ -81,9 +82,6 @@ class ServerThread(threading.Thread):
         self.errors: list[BaseException] = []
         service.breathe = self._breathe
         self._calls = CallQueue()
-        self._connections: dict[socket.socket, Connection] = {}
-        self._runnable: dict[Connection, None] = {}
-        self._sleeping: dict[Connection, None] = {}
         self._depth = 0
         self._last_turn = 0.0
         self._foreign = False  # a copy in a forked child
@@ -97,7 +95,8 @@ class ServerThread(threading.Thread):
             self._selector = selectors.DefaultSelector()
             self._selector.register(self._wake_in, selectors.EVENT_READ)
             undo.pop_all()
-        self._acceptor = Acceptor(self._selector, self._begin)
+        self._connections = ConnectionTable(self._selector, service, self.errors)
+        self._acceptor = Acceptor(self._selector, self._connections.begin)
         forks.watch(self)
 
     # ---- for other threads
@@ -147,12 +146,11 @@ class ServerThread(threading.Thread):
         with ExitStack() as stack:
             stack.callback(self.service.leave)
             stack.callback(self._selector.close)
-            for sock in (self._wake_in, self._wake_out, *self._connections):
+            stack.callback(self._connections.leave)
+            for sock in (self._wake_in, self._wake_out):
                 stack.callback(sock.close)
             for listener in self._acceptor.listeners:
                 stack.callback(listener.leave)
-            for nobodys in (self._connections, self._runnable, self._sleeping):
-                stack.callback(nobodys.clear)
 
     @property
     def foreign(self) -> bool:
@@ -179,9 +177,7 @@ class ServerThread(threading.Thread):
         try:
             self._acceptor.remove(member)
         finally:
-            for connection in list(self._connections.values()):
-                if connection.session.member is member:
-                    self._close(connection)
+            self._connections.close_those_of(member)
 
     # ---- turns
 
@@ -190,7 +186,7 @@ class ServerThread(threading.Thread):
         try:
             while not self.service.stopping:
                 self._turn(self._timeout())
-        except BaseException as error:  # ours: nobody is served any more, and nothing stays open
+        except BaseException as error:  # ours: the server ends, and nothing stays open
             if not self._foreign:
                 logger.exception("the server has failed")
                 self.errors.append(error)
@@ -199,35 +195,28 @@ class ServerThread(threading.Thread):
                 self._shut_down()
 
     def _timeout(self) -> float | None:
-        if self._runnable:
+        connections = self._connections
+        if connections.runnable:
             return 0.0
-        wakes = [connection.wake_at for connection in self._sleeping if connection.wake_at is not None]
+        wakes = connections.wake_times() if connections.sleeping else []
         if self._acceptor.resume_at is not None:
             wakes.append(self._acceptor.resume_at)
         return max(0.0, min(wakes) - time.monotonic()) if wakes else None
 
     def _turn(self, timeout: float | None) -> None:
+        connections = self._connections
         for key, mask in self._selector.select(timeout):
             if key.data is None:
                 self._run_calls()
             elif isinstance(key.data, Connection):
-                if mask & selectors.EVENT_READ:
-                    self._read(key.data)
-                if mask & selectors.EVENT_WRITE:
-                    self._runnable[key.data] = None
+                connections.ready(key.data, mask)
             else:
                 self._acceptor.accept(key.fileobj, key.data)
         self._acceptor.resume()
-        if self._sleeping:
-            now = time.monotonic()
-            for connection in [one for one in self._sleeping if one.wake_at is None or one.wake_at <= now]:
-                del self._sleeping[connection]
-                connection.wake()
-                self._runnable[connection] = None
-        for connection in list(self._runnable):
-            if not connection.session.busy and connection in self._runnable:
-                del self._runnable[connection]
-                self._work(connection)
+        if connections.sleeping:
+            connections.wake()
+        if connections.runnable:
+            connections.work()
         self._last_turn = time.monotonic()
 
     def _breathe(self) -> None:
@@ -244,80 +233,9 @@ class ServerThread(threading.Thread):
             self._wake_in.recv(4096)
         self._calls.run()
 
-    # ---- connections
-
-    def _begin(self, sock: socket.socket, member: Member) -> None:
-        sock.setblocking(False)
-        if sock.family in (socket.AF_INET, socket.AF_INET6):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = Connection(sock, self.service.connect(member))
-        self._connections[sock] = connection
-        self._watch(connection)
-
-    def _read(self, connection: Connection) -> None:
-        if connection.socket not in self._connections or connection.ended:
-            return
-        try:
-            came = connection.read()
-        except OSError:
-            self._close(connection)
-            return
-        if came:
-            self._runnable[connection] = None
-            if connection.session.busy:
-                self._watch(connection)  # its step may take long: what it reads meanwhile has an end here
-
-    def _work(self, connection: Connection) -> None:
-        try:
-            idle = connection.work()
-        except Exception as error:  # ours: this connection ends, the others go on
-            logger.exception("connection %d", connection.session.number)
-            self.errors.append(error)
-            self._close(connection)
-            return
-        if connection.socket not in self._connections:
-            return
-        try:
-            connection.flush()
-        except OSError:
-            self._close(connection)
-            return
-        if connection.wake_at is not None:
-            self._sleeping[connection] = None
-        elif not connection.output and (connection.session.closed or (connection.ended and idle)):
-            self._close(connection)
-            return
-        elif not idle and connection.wants_work:
-            self._runnable[connection] = None
-        self._watch(connection)
-
-    def _watch(self, connection: Connection) -> None:
-        events = connection.wanted_events()
-        if events == connection.events:
-            return
-        if not connection.events:
-            self._selector.register(connection.socket, events, connection)
-        elif events:
-            self._selector.modify(connection.socket, events, connection)
-        else:
-            self._selector.unregister(connection.socket)
-        connection.events = events
-
-    def _close(self, connection: Connection) -> None:
-        if self._connections.pop(connection.socket, None) is None:
-            return
-        self._runnable.pop(connection, None)
-        self._sleeping.pop(connection, None)
-        try:
-            if connection.events:
-                self._selector.unregister(connection.socket)
-                connection.events = 0
-        finally:
-            connection.close()
-
     def _shut_down(self) -> None:
         try:
-            # each is done, whatever the others raise; the last one said is the first
+            # each is done, whatever the others raise; in reverse order
             with ExitStack() as stack:
                 stack.callback(self.service.close)
                 stack.callback(self._selector.close)
@@ -325,8 +243,7 @@ class ServerThread(threading.Thread):
                 stack.callback(self._wake_out.close)
                 for listener in self._acceptor.listeners:
                     stack.callback(listener.close)
-                for connection in list(self._connections.values()):
-                    stack.callback(self._close, connection)
+                stack.callback(self._connections.close_all)
                 stack.callback(self._calls.close)
         except BaseException as error:
             self._left_over = error

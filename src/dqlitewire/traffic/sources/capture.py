@@ -26,14 +26,14 @@ def pieces(input: Input, ports: Collection[int], source: Source) -> Iterator[Pie
     Args:
         input: pcap or pcapng.
         ports: server ports that are dqlite; empty to find them by the handshake.
-        source: told of what is left out.
+        source: gets notes about what is left out.
 
     Raises:
         SourceError: it is damaged, or holds no dqlite traffic.
     """
     flows = DqliteFlows(ports)
     packets, known, parse = 0, -1, parser(ETHERNET)
-    strange: SourceError | None = None  # the first link type that nobody reads
+    strange: SourceError | None = None  # the first link type that cannot be read
     for time, link, packet in records(ByteReader(input.read), source.notes.append, source.damage):
         packets += 1
         if link != known:

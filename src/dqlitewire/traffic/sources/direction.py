@@ -1,4 +1,4 @@
-"""Which side sent a byte stream, and whether it begins with a handshake, told from the bytes alone.
+"""Which side sent a byte stream, and whether it begins with a handshake, recognised by the bytes alone.
 
 A raw stream or a pasted frame does not say who sent it, and the bytes do not either: requests and responses
 number their types from 0, each on its own. The word `.. 01 00 00 00 | 02 | 00 | 00 00 ..` with one word of
@@ -24,8 +24,9 @@ from typing import NamedTuple
 
 from dqlitewire import DecodeError, RequestType, ResponseType, decode_message
 from dqlitewire.conversation import Side
+from dqlitewire.conversation.first_bytes import HTTP_ANSWER
 from dqlitewire.header import HEADER, frame_size_at
-from dqlitewire.traffic.sources.opening import HANDSHAKES, HTTP_ANSWER, HTTP_METHODS, is_header, is_version
+from dqlitewire.traffic.sources.opening import HANDSHAKES, HTTP_METHODS, is_header, is_version
 
 SAMPLE = 64 << 10
 CUT_OFF = 4  # what a frame counts whose end is missing
@@ -60,7 +61,7 @@ def guess(data: bytes, side: Side | None = None) -> Beginning:
     possible = [reading for reading in readings if side in (None, reading.side)]
     best = max(possible, key=lambda reading: readings[reading])
     if not readings[best] and not is_version(data):
-        return Beginning(side or Side.CLIENT, True)  # neither a handshake nor a frame that anybody knows
+        return Beginning(side or Side.CLIENT, True)  # neither a handshake nor a known frame
     return best
 
 

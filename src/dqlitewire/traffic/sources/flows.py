@@ -29,7 +29,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from dqlitewire.conversation import Frame, Garbage, Observer, Side
-from dqlitewire.traffic.sources.opening import HTTP_ANSWER, MAX_OPENING, opening
+from dqlitewire.conversation.first_bytes import HTTP_ANSWER
+from dqlitewire.traffic.sources.opening import MAX_OPENING, opening
 from dqlitewire.traffic.sources.packets import Segment, endpoints
 from dqlitewire.traffic.sources.pieces import Connection, Piece, What, feed, new_tuple
 from dqlitewire.traffic.sources.tcp import Reassembler

@@ -2,8 +2,8 @@
 
 `FORMATS` is the one list. A format is a row: its name, what tells it from the first bytes of an input, and
 what makes a source of the input. The first row that recognises an input wins, so the strict ones come first;
-the last takes whatever is left. `STRANGERS` are what people name by mistake: they are refused in words, with
-what to do instead, before any row is asked.
+the last takes whatever is left. `FOREIGN` lists the formats that people name by mistake: they are refused in
+words, with what to do instead, before any row is asked.
 
 A format or a direction that the caller names is not guessed.
 """
@@ -17,11 +17,12 @@ from typing import BinaryIO, NamedTuple
 
 from dqlitewire.checks import checked_number
 from dqlitewire.conversation import Side
+from dqlitewire.conversation.first_bytes import HTTP_ANSWER, TLS_HANDSHAKE
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.sources import capture, pasted, pcap, transcript_reader
 from dqlitewire.traffic.sources.direction import Beginning, guess
 from dqlitewire.traffic.sources.inputs import Input, open_input
-from dqlitewire.traffic.sources.opening import HTTP_ANSWER, HTTP_METHODS, TLS_RECORD, is_upgrade
+from dqlitewire.traffic.sources.opening import HTTP_METHODS, is_upgrade
 from dqlitewire.traffic.sources.pieces import Connection, Piece, What
 from dqlitewire.traffic.sources.source import Source
 from dqlitewire.traffic.sources.transcript import is_transcript
@@ -41,12 +42,12 @@ class Format(Enum):
     BASE64 = "base64"
 
 
-#: what `Source.format` says of bytes that a person pasted
+#: the values of `Source.format` for bytes that a person pasted
 PASTED = frozenset(pasted.FORMS)
 
 
-class Wanted(NamedTuple):
-    """What the caller says about an input; None or nothing where it is to be guessed."""
+class Hints(NamedTuple):
+    """What the caller knows of an input; None or empty where it is to be guessed."""
 
     format: Format | None
     side: Side | None
@@ -58,7 +59,7 @@ class Row(NamedTuple):
 
     format: Format
     recognises: Callable[[bytes], bool]
-    opens: Callable[[Input, Wanted], Source]
+    opens: Callable[[Input, Hints], Source]
 
 
 def open_source(
@@ -93,7 +94,7 @@ def open_source(
         if not head:
             raise SourceError(f"{input.name}: empty")
         found = format or recognise(head, input.name)
-        source = _OPENERS[found](input, Wanted(format, side, ports))
+        source = _OPENERS[found](input, Hints(format, side, ports))
     except BaseException:
         input.close()
         raise
@@ -102,37 +103,41 @@ def open_source(
 
 
 def recognise(head: bytes, name: str = "input") -> Format:
-    """Tell what an input is from its first bytes; HEX stands for any of the text forms.
+    """Recognise the format of an input by its first bytes; HEX stands for any of the text forms.
+
+    Args:
+        head: how the input begins.
+        name: of the input, for errors.
 
     Raises:
         SourceError: it is something known that holds no dqlite traffic in the clear.
     """
-    for stranger in STRANGERS:
-        if head.startswith(stranger.begins) and not _is_upgrade(head):
-            raise SourceError(f"{name}: {stranger.seen}", stranger.hint)
+    for foreign in FOREIGN:
+        if head.startswith(foreign.begins) and not _is_upgrade(head):
+            raise SourceError(f"{name}: {foreign.seen}", foreign.hint)
     return next(row.format for row in FORMATS if row.recognises(head))
 
 
-def _open_capture(input: Input, wanted: Wanted) -> Source:
+def _open_capture(input: Input, hints: Hints) -> Source:
     kind = "pcapng" if input.head().startswith(pcap.PCAPNG_MAGIC) else "pcap"
-    return Source(input.name, kind, lambda source: capture.pieces(input, wanted.ports, source))
+    return Source(input.name, kind, lambda source: capture.pieces(input, hints.ports, source))
 
 
-def _open_transcript(input: Input, wanted: Wanted) -> Source:
+def _open_transcript(input: Input, hints: Hints) -> Source:
     return Source(
         input.name, Format.TRANSCRIPT.value, lambda source: transcript_reader.pieces(input, source.damage)
     )
 
 
-def _open_raw(input: Input, wanted: Wanted) -> Source:
-    begins = guess(input.head(), wanted.side)
+def _open_raw(input: Input, hints: Hints) -> Source:
+    begins = guess(input.head(), hints.side)
     blocks = iter(lambda: input.read(RAW_BLOCK), b"")
     return Source(input.name, Format.RAW.value, lambda _: _one_direction(blocks, begins), begins.side)
 
 
-def _open_pasted(input: Input, wanted: Wanted) -> Source:
-    form, data = pasted.parse(_text(input), wanted.format.value if wanted.format else None)
-    begins = guess(data, wanted.side)
+def _open_pasted(input: Input, hints: Hints) -> Source:
+    form, data = pasted.parse(_text(input), hints.format.value if hints.format else None)
+    begins = guess(data, hints.side)
     return Source(input.name, form, lambda _: _one_direction(iter([data]), begins), begins.side)
 
 
@@ -184,7 +189,7 @@ _OPENERS = {row.format: row.opens for row in FORMATS} | {
 }
 
 
-class Stranger(NamedTuple):
+class Foreign(NamedTuple):
     """An input that is no dqlite traffic: what it begins with, what it is, what to do about it."""
 
     begins: bytes | tuple[bytes, ...]
@@ -192,19 +197,19 @@ class Stranger(NamedTuple):
     hint: str
 
 
-STRANGERS = (
-    Stranger(b"snoop\0\0\0", "a snoop capture", "convert it: `editcap -F pcap IN OUT`"),
-    Stranger(b"\x34\xcd\xb2\xa1", "a modified pcap", "convert it: `editcap -F pcap IN OUT`"),
-    Stranger(
+FOREIGN = (
+    Foreign(b"snoop\0\0\0", "a snoop capture", "convert it: `editcap -F pcap IN OUT`"),
+    Foreign(b"\x34\xcd\xb2\xa1", "a modified pcap", "convert it: `editcap -F pcap IN OUT`"),
+    Foreign(
         b"SQLite format 3\0",
         "an SQLite database",
         "this is a file's contents, not traffic; open it with sqlite3",
     ),
-    Stranger(b"PK\x03\x04", "a zip archive", "unpack it first"),
-    Stranger(b"\x28\xb5\x2f\xfd", "zstd-compressed data", "unpack it first: `zstd -d FILE`"),
-    Stranger(b"\xfd7zXZ\0", "xz-compressed data", "unpack it first: `xz -d FILE`"),
-    Stranger(b"BZh", "bzip2-compressed data", "unpack it first: `bzip2 -d FILE`"),
-    Stranger(b"\x7fELF", "a program", "name a file with recorded traffic"),
-    Stranger(TLS_RECORD, "TLS traffic", capture.TLS_HINT),
-    Stranger(_HTTP, "HTTP traffic", "dqlite's own port speaks no HTTP; is this the API port?"),
+    Foreign(b"PK\x03\x04", "a zip archive", "unpack it first"),
+    Foreign(b"\x28\xb5\x2f\xfd", "zstd-compressed data", "unpack it first: `zstd -d FILE`"),
+    Foreign(b"\xfd7zXZ\0", "xz-compressed data", "unpack it first: `xz -d FILE`"),
+    Foreign(b"BZh", "bzip2-compressed data", "unpack it first: `bzip2 -d FILE`"),
+    Foreign(b"\x7fELF", "a program", "name a file with recorded traffic"),
+    Foreign(TLS_HANDSHAKE, "TLS traffic", capture.TLS_HINT),
+    Foreign(_HTTP, "HTTP traffic", "dqlite's own port speaks no HTTP; is this the API port?"),
 )

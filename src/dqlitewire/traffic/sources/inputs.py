@@ -23,7 +23,7 @@ class Input:
     Args:
         file: read from front to back; it need not be seekable.
         name: for messages.
-        size: bytes in all, for progress; None if nobody knows.
+        size: bytes in all, for progress; None if unknown.
         more: asked at the end of the file; true if reading again makes sense (it should wait a little first).
     """
 
@@ -55,7 +55,7 @@ class Input:
                 pass
         except (EOFError, zlib.error, gzip.BadGzipFile):
             raise SourceError(f"{self.name}: damaged gzip data", "copy the file again") from None
-        except (OSError, ValueError) as error:  # ValueError: somebody closed it
+        except (OSError, ValueError) as error:  # ValueError: it was closed meanwhile
             raise SourceError(f"{self.name}: {getattr(error, 'strerror', None) or error}") from None
         self.position += len(data)
         return data
@@ -104,6 +104,10 @@ def open_input(
     what: str | os.PathLike[str] | bytes | BinaryIO, more: Callable[[], bool] | None = None
 ) -> Input:
     """Open a path ("-" is standard input), bytes, or a binary file.
+
+    Args:
+        what: one of these.
+        more: for a growing file: asked at its end whether to read on.
 
     Raises:
         SourceError: there is nothing to read.

@@ -14,17 +14,17 @@ handshake stands a frame, whose count of words is not 0, and behind that header 
 
 from __future__ import annotations
 
-from dqlitewire.constants import PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY, WORD_SIZE
+from dqlitewire.checks import VERSIONS
+from dqlitewire.constants import WORD_SIZE
+from dqlitewire.conversation import first_bytes
+from dqlitewire.conversation.first_bytes import HTTP_END, TLS_HANDSHAKE
 from dqlitewire.header import HEADER
 from dqlitewire.messages import REGISTRY
 
-VERSIONS = (PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY)
 HANDSHAKES = tuple(version.to_bytes(WORD_SIZE, "little") for version in VERSIONS)
 MAX_VERSION = 255  # a first word above this is no version, except the legacy one
-HTTP_METHODS = (b"GET ", b"POST", b"PUT ", b"HEAD", b"DELE", b"OPTI", b"CONN", b"PATC", b"PRI ")
-HTTP_ANSWER = b"HTTP/1."
-HTTP_END = b"\r\n\r\n"  # of a head
-TLS_RECORD = b"\x16\x03"  # a ClientHello
+#: how the methods begin, four bytes of each; the last one is that of HTTP/2
+HTTP_METHODS = (*(method[:4] for method in first_bytes.HTTP_METHODS), b"PRI ")
 MAX_OPENING = 4096  # bytes that tell what a client opens with
 
 _SCHEMAS = frozenset(schema for message in REGISTRY.values() for schema in message.SCHEMAS)
@@ -56,7 +56,7 @@ def opening(data: bytes) -> str | None:
         "dqlite", "TLS" or "HTTP"; "frames" where the handshake is missing; "other"; None while there are too
         few bytes to tell.
     """
-    if data[:2] == TLS_RECORD:
+    if data.startswith(TLS_HANDSHAKE):
         return "TLS"
     if data[:4] in HTTP_METHODS:
         head = data[:MAX_OPENING].partition(HTTP_END)

@@ -213,7 +213,10 @@ _NAMES = {
 
 
 def parser(link: int) -> Callable[[bytes], Segment | None]:
-    """Return what parses packets of a link type.
+    """Return the function that parses packets of a link type.
+
+    Args:
+        link: as in a capture's header.
 
     Raises:
         SourceError: no dqlite traffic can be read from that link type.

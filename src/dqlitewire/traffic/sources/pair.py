@@ -16,15 +16,15 @@ from typing import BinaryIO
 
 from dqlitewire import ResponseType
 from dqlitewire.conversation import Side
+from dqlitewire.conversation.first_bytes import HTTP_ANSWER, HTTP_END, MAX_HTTP_HEAD
 from dqlitewire.header import HEADER, ROW_PART, frame_size_at
 from dqlitewire.traffic.sources.direction import guess
 from dqlitewire.traffic.sources.inputs import ByteReader, Input, open_input
-from dqlitewire.traffic.sources.opening import HTTP_END, HTTP_METHODS
+from dqlitewire.traffic.sources.opening import HTTP_METHODS
 from dqlitewire.traffic.sources.pieces import Connection, Piece, What
 from dqlitewire.traffic.sources.source import Source
 
 MAX_FRAME = 1 << 26
-MAX_HTTP_HEAD = 1 << 16
 
 
 def open_pair(
@@ -79,7 +79,7 @@ def _preamble(reader: ByteReader) -> bytes:
     if not reader.need(8):
         return b""
     size = 8
-    if reader.buffer[reader.position : reader.position + 4] in (*HTTP_METHODS, b"HTTP"):
+    if reader.buffer.startswith((*HTTP_METHODS, HTTP_ANSWER), reader.position):
         reader.need(MAX_HTTP_HEAD)
         end = reader.buffer.find(HTTP_END, reader.position, reader.position + MAX_HTTP_HEAD)
         size = end + len(HTTP_END) - reader.position if end >= 0 else 0

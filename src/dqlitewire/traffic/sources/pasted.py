@@ -45,6 +45,7 @@ def parse(text: str, form: str | None = None) -> tuple[str, bytes]:
     """Return the form that a text has and the bytes it stands for.
 
     Args:
+        text: what was pasted.
         form: one of FORMS to insist on it.
 
     Raises:
@@ -64,7 +65,7 @@ def parse(text: str, form: str | None = None) -> tuple[str, bytes]:
     raise SourceError("text that is no bytes", "expected hex, a hex dump, a Python literal or base64", shown)
 
 
-_Line = tuple[int, str]  # what a line of a dump says: its offset, and what stands behind it
+_Line = tuple[int, str]  # a line of a dump: its offset, and the text behind it
 _STAR: _Line = (-1, "*")
 
 

@@ -3,7 +3,7 @@
 Only the framing of records lives here; `packets` reads what is inside one. A capture is read front to back
 in blocks and never held: memory is one block, or one packet if that is larger. A capture that is cut off in
 the middle of a record gives every whole record before it, then a note. Every number is checked before it is
-used: a length that cannot be ends the reading, because nobody knows where the next record begins; what is
+used: a length that cannot be ends the reading, because where the next record begins is unknown; what is
 wrong inside a record costs that record; a time that no clock shows is unknown.
 
 Formats: https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-05.html and
@@ -96,7 +96,7 @@ OPTION_RESOLUTION, OPTION_OFFSET = 9, 14
 
 
 class _Interface:
-    """What an interface block says about the packets of its interface.
+    """The properties of the packets of an interface, from its block.
 
     Raises:
         struct.error: the block is too short.

@@ -24,7 +24,7 @@ class What(IntEnum):
     """What a piece is."""
 
     DATA = 0
-    GAP = 1  # `size` bytes were lost, or nobody knows how many (0)
+    GAP = 1  # `size` bytes were lost, an unknown number of them if it is 0
     END = 2  # of this direction
 
 
@@ -60,7 +60,7 @@ class Piece(NamedTuple):
         side: who sent them.
         what: which of the three it is.
         data: the bytes; b"" of the others.
-        size: of a gap, how many bytes; 0 if nobody knows.
+        size: of a gap, how many bytes; 0 if unknown.
         time: in nanoseconds since 1970; 0 if unknown.
     """
 

@@ -33,7 +33,7 @@ class Source:
         inputs: the open files behind it; `close` closes them.
         damaged: places of the input that could not be read and were left out; notes tell of the first ones.
         side: who sent it, if it has one direction only.
-        size: bytes of input, None if nobody knows; `position` says how many were read.
+        size: bytes of input, None if unknown; `position` says how many were read.
     """
 
     def __init__(
@@ -72,7 +72,11 @@ class Source:
                     self.notes.append(f"so are {self.damaged - MAX_NOTES} more places")
 
     def damage(self, what: str) -> None:
-        """Note a place of the input that is left out."""
+        """Note a place of the input that is left out.
+
+        Args:
+            what: what is wrong with it, and where.
+        """
         self.damaged += 1
         if self.damaged <= MAX_NOTES:
             self.notes.append(what)
@@ -118,7 +122,7 @@ class Recording:
         Args:
             side: who sent them.
             data: any number of them.
-            time: when they passed, in nanoseconds since 1970; None if nobody knows.
+            time: when they passed, in nanoseconds since 1970; None if unknown.
 
         Raises:
             ValueError: a time below 0, or from 2**63.

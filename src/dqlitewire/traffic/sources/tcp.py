@@ -1,9 +1,10 @@
 """TCP reassembly: segments in the order they were captured, bytes of each direction in the order they were
 meant.
 
-A capture is what a bystander heard. Packets are missing from it that the peers got, stand in it twice, or in
-another order than they were sent; it may begin in the middle, or hold one direction alone. A peer asks for a
-byte again until it has it; a bystander has to decide when to stop waiting. The contract:
+A capture holds the packets that passed one point of the network, not those that the peers received: some are
+missing, some stand in it twice, or in another order than they were sent; it may begin in the middle of a
+connection, or hold one direction alone. A lost byte is sent again until its receiver has it; a reader of the
+capture must decide when to stop waiting for it. The contract:
 
 * Every byte of a direction is delivered once: retransmissions and overlaps are cut off, and the first copy
   wins.
@@ -47,7 +48,7 @@ SECOND = 1_000_000_000
 MAX_HELD = 32 << 20
 SEGMENT = 512  # what a segment that waits takes beside its bytes
 PATIENCE = 512, 20 * SECOND  # segments, or time, that a hole is waited for
-PATIENCE_ACKED = 48, 2 * SECOND  # the same once the receiver says that it has the bytes
+PATIENCE_ACKED = 48, 2 * SECOND  # the same once the receiver has acknowledged the bytes
 FAR = 1 << 26
 
 _DATA = What.DATA

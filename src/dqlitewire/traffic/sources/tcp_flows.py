@@ -51,7 +51,7 @@ class Half:
         held: segments that wait, in order of their sequence numbers, with their times.
         since: when the waiting began.
         initiator: it sent the SYN.
-        ended: it has no more to say.
+        ended: no more bytes are delivered of it.
     """
 
     flow: Flow
@@ -83,7 +83,7 @@ class Flow:
 
     @property
     def ended(self) -> bool:
-        """True when neither direction has more to say."""
+        """Whether both directions have ended."""
         return self.halves[0].ended and self.halves[1].ended
 
     def has_moved(self) -> bool:

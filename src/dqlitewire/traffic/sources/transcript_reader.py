@@ -1,4 +1,4 @@
-"""Read transcripts (`.dqt`; the format is told in `transcript`).
+"""Read transcripts (`.dqt`; `transcript` describes the format).
 
 Nothing that a line says is used before it is checked. A line that is skipped is a gap in the connection and
 direction that it names, as far as that can be read; in all of them otherwise, told where each goes on:
@@ -6,7 +6,7 @@ direction that it names, as far as that can be read; in all of them otherwise, t
     {"connection":1,"direction":"request","bytes":..}     what connection 1 said
     {"connection":1,"direction":"response","by            cut off: a gap in the answers of connection 1
     %&/(..                                                a gap in every stream that says more from here on
-    {"connection":2,"direction":"request","bytes":..}     first the gap that it was not told of, then this
+    {"connection":2,"direction":"request","bytes":..}     first the gap that it has not had yet, then this
 
 A gap keeps the observer from pairing answers with the wrong requests. Memory is bounded: one line of
 `MAX_LINE` bytes, and `MAX_CONNECTIONS` connections.
@@ -105,10 +105,10 @@ _MOST = 1 << 63
 
 
 def _value(line: Mapping[str, Any], key: str, *types: type, default: Any = _MISSING) -> Any:
-    """What a line says under a key, of one of the types; a number is at least 0 and below 2**63.
+    """The value of a key of a line, of one of the types; a number is at least 0 and below 2**63.
 
     Raises:
-        ValueError: it does not say that.
+        ValueError: there is no such value.
     """
     value = line.get(key, default)
     if type(value) not in types and value is not default:
@@ -121,7 +121,7 @@ def _value(line: Mapping[str, Any], key: str, *types: type, default: Any = _MISS
 
 
 def _time(line: Mapping[str, Any]) -> int | None:
-    """When a line was written, in nanoseconds; None if it does not know."""
+    """The time of a line, in nanoseconds; None if it has none."""
     time = _value(line, "time", int, Decimal, type(None))
     if time is None:
         return None
@@ -143,11 +143,11 @@ class _Recorded:
     def __init__(self) -> None:
         self.count = 0
         self._now: OrderedDict[int, Connection] = OrderedDict()
-        self._losses = 0  # lines that nobody knows the connection of
-        self._told: dict[tuple[Connection, Side], int] = {}  # how many of them each stream was told of
+        self._losses = 0  # lines whose connection is unknown
+        self._told: dict[tuple[Connection, Side], int] = {}  # how many of them each stream has had a gap for
 
     def pieces(self, raw: bytes) -> Iterator[Piece]:
-        """What a line says.
+        """The pieces of a line.
 
         Raises:
             ValueError, ArithmeticError, RecursionError: it is damaged.
@@ -214,7 +214,7 @@ class _Recorded:
             del self._told[connection, side]
 
     def _owed(self, connection: Connection, side: Side) -> Iterator[Piece]:
-        """The gap that a stream was not told of."""
+        """The gap for lost lines that a stream has not had yet."""
         if self._told[connection, side] < self._losses:
             self._told[connection, side] = self._losses
             yield Piece(connection, side, What.GAP)

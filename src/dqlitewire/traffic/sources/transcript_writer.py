@@ -1,4 +1,4 @@
-"""Write transcripts (`.dqt`; the format is told in `transcript`)."""
+"""Write transcripts (`.dqt`; `transcript` describes the format)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ __all__ = ["TranscriptWriter"]
 class TranscriptWriter(Guarded):
     """Appends to a transcript; every line is written at once.
 
-    After an interrupt or an error of the file nobody knows what stands at its end: the writer refuses further
-    use. Another one, made for the same path, goes on behind it.
+    After an interrupt or an error of the file its end is in doubt: the writer refuses further use. Another
+    one, made for the same path, goes on behind it.
 
     Args:
         path: made with mode 0600 if it is not there. One that is there is continued.
@@ -76,7 +76,7 @@ class TranscriptWriter(Guarded):
             connection: where they passed; its number tells connections apart in the file.
             side: who sent them.
             data: the bytes; those of one direction, joined in order, are its stream.
-            time: when the first of them passed, in nanoseconds since 1970; None if nobody knows.
+            time: when the first of them passed, in nanoseconds since 1970; None if unknown.
             fields: what they are, for people and for `grep`: "type" first, then "schema", "fields", "note",
                 "error", as in `decode --json`. Of a line that would be too long, "fields" becomes null.
 
@@ -96,8 +96,8 @@ class TranscriptWriter(Guarded):
         Args:
             connection: where.
             side: who sent them.
-            size: how many; None if nobody knows.
-            time: when, in nanoseconds since 1970; None if nobody knows.
+            size: how many; None if unknown.
+            time: when, in nanoseconds since 1970; None if unknown.
 
         Raises:
             ValueError: a size below 0, or a time below 0 or from 2**63.
@@ -114,7 +114,7 @@ class TranscriptWriter(Guarded):
         Args:
             connection: where.
             side: which.
-            time: when, in nanoseconds since 1970; None if nobody knows.
+            time: when, in nanoseconds since 1970; None if unknown.
 
         Raises:
             ValueError: a time below 0, or from 2**63.

@@ -23,7 +23,13 @@ PREVIEW = 64  # bytes of what is no message
 
 
 def json_object(item: Item, limit_rows: int | None = None, show_latency: bool = True) -> dict[str, Any]:
-    """Return an item as a JSON object, without its time."""
+    """Return an item as a JSON object, without its time.
+
+    Args:
+        item: the item.
+        limit_rows: of a ROWS message, give at most so many rows.
+        show_latency: give `latency_ms` of an answer.
+    """
     out: dict[str, Any] = {
         "connection": item.connection.number,
         "direction": DIRECTION_OF[item.side],
@@ -67,7 +73,13 @@ def _meaning(item: Item, failure: messages.FailureResponse) -> dict[str, str]:
 
 
 def json_text(item: Item, limit_rows: int | None = None, show_time: bool = True) -> str:
-    """Return an item as one line of JSON."""
+    """Return an item as one line of JSON.
+
+    Args:
+        item: the item.
+        limit_rows: of a ROWS message, give at most so many rows.
+        show_time: give its time and latency; else the time is null.
+    """
     time = item.time if show_time and item.connection.timed and item.time else None
     return json_line(time, json_object(item, limit_rows, show_time))
 

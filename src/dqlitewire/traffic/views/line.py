@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from dqlitewire import ResponseType
 from dqlitewire.text import printable
-from dqlitewire.traffic.item import Item
-from dqlitewire.traffic.shorten import elide, one_line
+from dqlitewire.traffic.item import TYPES, Item
+from dqlitewire.traffic.shorten import counted, elide, one_line
 from dqlitewire.traffic.views.summary import summarise
 
 ARROWS = {True: ">", False: "<"}
-TYPE_WIDTH = 10
+TYPE_WIDTH = max(map(len, TYPES))
 SHOWN_BYTES = 16
 
 
@@ -63,15 +63,19 @@ def _of_day(convert: Callable[[float], time.struct_time], now: int) -> str:
 
 CLOCK_MODES: dict[str, Callable[[Clock, int], str] | None] = {
     "relative": Clock.since_first,
-    "delta": Clock.since_last,
     "utc": lambda _, now: _of_day(time.gmtime, now),
     "local": lambda _, now: _of_day(time.localtime, now),
+    "delta": Clock.since_last,
     "none": None,
 }
 
 
 def duration(nanoseconds: int) -> str:
-    """A duration in the unit that suits it: 12 us, 1.23 ms, 4.56 s."""
+    """A duration in the unit that suits it: 12 us, 1.23 ms, 4.56 s.
+
+    Args:
+        nanoseconds: how long; a negative one is written with its sign.
+    """
     if nanoseconds < 0:
         return "-" + duration(-nanoseconds)
     if nanoseconds < 1_000_000:
@@ -96,7 +100,14 @@ class Line(NamedTuple):
 
 
 def line(item: Item, clock: Clock, width: int = 160, latencies: bool = True) -> Line:
-    """Return an item as a line that fits a width."""
+    """Return an item as a line that fits a width.
+
+    Args:
+        item: the item.
+        clock: writes its time.
+        width: columns that there are.
+        latencies: show how long an answer took.
+    """
     when = clock(item)
     place = f"{item.connection.number:>2} {ARROWS[item.is_request]} "
     kind = item.type.ljust(TYPE_WIDTH)
@@ -111,10 +122,15 @@ def line(item: Item, clock: Clock, width: int = 160, latencies: bool = True) -> 
 
 
 def describe(item: Item, width: int = 160) -> str:
-    """What an item says, without its type."""
+    """The text of an item without its type.
+
+    Args:
+        item: the item.
+        width: columns that there are.
+    """
     message = item.message
     if message is not None:
-        return summarise(message, width, item.sql)
+        return summarise(message, width, item.sql if item.is_request else None)
     if item.code is not None:
         return f"does not decode: {item.error} ({item.size} B) {_bytes(item.data)}"
     return _OTHERS[item.type](item)
@@ -133,24 +149,30 @@ def _http(item: Item) -> str:
     return one_line(item.data.partition(b"\r\n")[0].decode("latin-1"))
 
 
+def _gap(item: Item) -> str:
+    lost = counted(item.size, "byte", "was", "were") if item.size else "unknown number of bytes were"
+    return f"{lost} not captured"
+
+
 def _unanswered(item: Item) -> str:
     return f"{item.note} got no answer" + (f": {one_line(item.sql)}" if item.sql else "")
 
 
 def _no_frame(item: Item) -> str:
-    return f"{item.size} bytes that are no frame: {_bytes(item.data)}"
+    return f"{counted(item.size, 'byte', 'that is', 'that are')} no frame: {_bytes(item.data)}"
 
 
-#: what is said of each of item.OTHER_TYPES
+#: type of an item that is no message (item.OTHER_TYPES) -> the text of its line
 _OTHERS: dict[str, Callable[[Item], str]] = {
     "HANDSHAKE": _handshake,
     "HTTP": _http,
     "TLS": _no_frame,
-    "RAFT": lambda item: f"{item.size} bytes between nodes",
-    "GAP": lambda item: f"{item.size or 'unknown number of'} bytes were not captured",
+    "RAFT": lambda item: f"{counted(item.size, 'byte')} between nodes",
+    "GAP": _gap,
     "GARBAGE": _no_frame,
     "INCOMPLETE": lambda item: (
-        f"the stream ends inside a frame, {item.size} bytes of it are here: {_bytes(item.data)}"
+        f"the stream ends inside a frame, {counted(item.size, 'byte', 'is', 'are', 'of it')} here: "
+        f"{_bytes(item.data)}"
     ),
     "UNANSWERED": _unanswered,
     "END": lambda item: f"closed by the {item.side.value}; {item.note}",

@@ -12,7 +12,7 @@ from dqlitewire.traffic.shorten import elide
 ITEMS = 6  # values of a list that are shown
 TEXT = 40  # characters of a value that are shown
 
-#: arguments of constructors that say how a body is laid out, and are no part of it
+#: arguments of constructors that choose the layout of a body, and are no part of it
 _LAYOUT = frozenset({"schema", "empty_header"})
 
 

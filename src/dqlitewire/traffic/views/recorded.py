@@ -1,4 +1,4 @@
-"""An item as a line of a transcript: its bytes, and beside them what they say, for people and for `grep`."""
+"""An item as a line of a transcript: its bytes, and beside them its fields, for people and for `grep`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from dqlitewire.traffic.item import Item
 from dqlitewire.traffic.sources.transcript_writer import TranscriptWriter
 from dqlitewire.traffic.views.json_object import json_object
 
-#: what stands beside the bytes, of what `decode --json` tells
+#: the keys of `decode --json` that stand beside the bytes
 BESIDE = frozenset({"type", "schema", "fields", "note", "error"})
 
 
 def record(writer: TranscriptWriter, item: Item) -> None:
     """Write an item to a transcript; that a request has no answer is no traffic, and follows from the rest.
+
+    Args:
+        writer: gets its line.
+        item: the item.
 
     Raises:
         OSError: the file takes no more.

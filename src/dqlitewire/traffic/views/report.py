@@ -34,7 +34,15 @@ def size(number: int) -> str:
 def report(
     statistics: Statistics, sort: str = "total", top: int = 20, width: int = 100, colour: bool = False
 ) -> Iterator[str]:
-    """Yield the lines of the whole report."""
+    """Yield the lines of the whole report.
+
+    Args:
+        statistics: of the traffic.
+        sort: what statements are ranked by, one of stats.SORTS.
+        top: how many statements are shown.
+        width: columns that lines fit into.
+        colour: whether titles are bold, and so on, as a terminal shows them.
+    """
     yield from _overview(statistics, width)
     for table in (_statements(statistics, sort, top, width), _loops(statistics), _unanswered(statistics)):
         if table.row_count:
@@ -68,10 +76,10 @@ def _overview(statistics: Statistics, width: int) -> Iterator[str]:
         yield f"lost          {size(statistics.lost_bytes)} in {counted(statistics.gaps, 'place')}"
     if statistics.damaged:
         places, frames = statistics.garbage_places, statistics.undecoded
-        yield (
-            f"no dqlite     {size(statistics.garbage_bytes)} in {counted(places, 'place')}, "
-            f"{counted(frames, 'frame')} that {'does' if frames == 1 else 'do'} not decode"
-        )
+        damage = [f"{size(statistics.garbage_bytes)} in {counted(places, 'place')}"] if places else []
+        if frames:
+            damage.append(f"{counted(frames, 'frame', 'that does', 'that do')} not decode")
+        yield f"no dqlite     {', '.join(damage)}"
 
 
 def _cell(text: str) -> Text:
@@ -188,7 +196,14 @@ def histogram(durations: Durations, width: int = 100) -> Iterator[str]:
 def report_json(
     statistics: Statistics, sort: str = "total", top: int | None = None, notes: list[str] | None = None
 ) -> str:
-    """Return the report as one JSON object; docs/traffic.md describes the keys."""
+    """Return the report as one JSON object; docs/traffic.md describes the keys.
+
+    Args:
+        statistics: of the traffic.
+        sort: what statements are ranked by, one of stats.SORTS.
+        top: how many statements are given; None for all.
+        notes: of the sources that were read.
+    """
     timed = statistics.timed
     out: dict[str, Any] = {
         "connections": statistics.connections,

@@ -1,6 +1,6 @@
 """A message on one line: the fields that matter, values as SQL writes them, long ones elided.
 
-What a message says comes from its declaration: each field with its name, in wire order. Where people write it
+The line comes from the declaration: each field with its name, in wire order. Where people write it
 another way, one of the two tables has a function for the message: `_SIMPLE` for those that need the message
 alone, `_SQL` for those whose line depends on the width and on the text of a prepared statement.
 """
@@ -18,7 +18,7 @@ from dqlitewire.traffic.views.literals import ITEMS, fields_of, value, values
 
 
 def summarise(message: Message, width: int = 160, sql: str | None = None) -> str:
-    """Return what a message says, without its type; made for a width, but not cut to it.
+    """Return a message in words, without its type; made for a width, but not cut to it.
 
     Args:
         message: any message.

@@ -23,6 +23,7 @@ def tree(
     """Yield the lines of a tree: byte range, name, value.
 
     Args:
+        span: the frame explained.
         width: lines are cut to it.
         max_rows: rows that are shown; the others are counted.
         max_children: the same for the parts of anything else, such as columns.
@@ -53,7 +54,12 @@ def _walk(span: Span, depth: int, limits: tuple[int | None, int | None]) -> Iter
 
 
 def value_of(span: Span, width: int = 60) -> str:
-    """The value of a part, in words."""
+    """The value of a part, in words.
+
+    Args:
+        span: the part.
+        width: columns of the line that it stands in.
+    """
     room = max(16, width - 24)
     if span.name == "header" and span.children:
         return ", ".join(
@@ -81,6 +87,7 @@ def hexdump(
     """Yield a hexdump, a word (8 bytes) a line, with the parts that begin in it in the margin.
 
     Args:
+        data: the bytes.
         span: the frame explained; None for bytes that are no frame.
         width: lines are cut to it.
         max_bytes: after so many, only the last line is shown.

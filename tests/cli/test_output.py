@@ -66,7 +66,7 @@ def check(result: Result, colours: bool = False) -> None:
         assert "Traceback" not in text
 
 
-# ---------------------------------------------------------------- the door itself
+# ---------------------------------------------------------------- emit, emit_json and warn
 
 
 def test_every_character_of_unicode() -> None:
@@ -95,7 +95,7 @@ def test_what_has_passed_loses_its_mark_when_it_is_joined() -> None:
     assert type(f"{red}") is str
 
 
-def test_there_is_no_other_door() -> None:
+def test_nothing_else_writes_to_the_terminal() -> None:
     for path in Path(cli.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):
@@ -169,7 +169,7 @@ VIEWS = [
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
     """The streams as pairs of files, and each file alone."""
-    folder = tmp_path_factory.mktemp("door")
+    folder = tmp_path_factory.mktemp("output")
     found = []
     for number, sides in enumerate(STREAMS):
         arguments = []
