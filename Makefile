@@ -30,7 +30,7 @@ test: plan-test $(VENV)/.installed-test nodes ## the whole suite, real nodes and
 failover: plan-test $(VENV)/.installed-test nodes ## kill the leader a hundred times on each real server; KILLS=N
 	$(PY) -m tests.real.failover $(if $(KILLS),--kills $(KILLS))
 
-survey: plan-test $(VENV)/.installed-test nodes ## try on throw-away nodes what may harm a server; goes on where it was
+survey: plan-test $(VENV)/.installed-test nodes ## try on throw-away nodes what may harm a server; goes on where it stood
 	$(PY) -m tests.real.survey $(if $(MINUTES),--minutes $(MINUTES))
 
 # 3.12 where this machine has it, and forky's; NEWEST=yes takes the last of them alone

@@ -1,6 +1,6 @@
 """Draw the references of order, hazards, failures and releases from the tables the code runs on.
 
-    python tools/reference.py docs/conversation.md docs/servers.md
+    python tools/reference.py docs/conversation.md docs/servers.md docs/hazards.md
 
 A page marks each part as `<!-- drawn: NAME -->` .. `<!-- end -->`; the text between is replaced, all else
 stays. The package must be importable.
@@ -12,14 +12,16 @@ import inspect
 import re
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 from dqlitewire.constants import RequestType
 from dqlitewire.conversation.table import ANSWER_NAMES, FIRST, TABLE, Turn
 from dqlitewire.servers.failures import RULES
-from dqlitewire.servers.hazards import PRAGMAS, HazardKind
+from dqlitewire.servers.hazards import HazardKind
 from dqlitewire.servers.releases import RELEASES, Generation, Release
+from dqlitewire.servers.sql_hazards import ACTS, PRAGMAS, SqlHazard
 
-__all__ = ["diagram", "failures", "hazards", "pragmas", "redrawn", "steps"]
+__all__ = ["diagram", "failures", "hazards", "pragmas", "redrawn", "steps", "survey"]
 
 
 def steps() -> str:
@@ -73,7 +75,7 @@ def _wrapped(labels: list[str]) -> str:
 def hazards() -> str:
     """Return the hazards that a client refuses as Markdown."""
     lines = [
-        (f"`{kind.flag.name}`", kind.happens, kind.seen.value, _servers(kind.before))
+        (f"`{kind.flag.name}`", kind.happens, kind.seen.value, _servers(kind.since, kind.before))
         for kind in sorted(HazardKind, key=lambda kind: kind.flag)
         if kind.flag
     ]
@@ -81,16 +83,33 @@ def hazards() -> str:
 
 
 def pragmas() -> str:
-    """Return the pragmas that are a hazard as Markdown."""
+    """Return the pragmas and acts that are a hazard as Markdown."""
     lines = [
-        (f"`{name}`", "always" if pragma.reading else "with an argument", pragma.before.release)
-        for name, pragma in PRAGMAS.items()
+        (
+            f"`{name}`",
+            "always" if row.reading else "with a value",
+            _requests(row),
+            _servers(row.since, row.before),
+        )
+        for name, rows in PRAGMAS.items()
+        for row in rows
     ]
-    return _markdown(("pragma", "refused", "to servers before"), lines)
+    lines += [
+        (name, "always", _requests(row), _servers(row.since, row.before))
+        for name, rows in ACTS.items()
+        for row in rows
+    ]
+    return _markdown(("pragma or act", "refused", "in", "servers"), lines)
 
 
-def _servers(before: Generation | None) -> str:
-    return "all" if before is None else f"before {before.release}"
+def _requests(row: SqlHazard) -> str:
+    return ", ".join(sorted(kind.name for kind in row.acts if not kind.name.endswith("_SQL")))
+
+
+def _servers(since: Generation, before: Generation | None) -> str:
+    later = "" if since is Generation.V1_11 else f"{since.release} and later"
+    earlier = "" if before is None else f"before {before.release}"
+    return ", ".join(filter(None, (later, earlier))) or "all"
 
 
 def failures() -> str:
@@ -122,6 +141,15 @@ def _fact(value: object) -> str:
     return str(value)
 
 
+def survey() -> str:
+    """Return what the survey found as Markdown: how often, then pragmas, statements and names."""
+    sys.path.insert(0, str(Path(__file__).parent.parent))  # run as a program, only tools/ is on it
+    from tools import survey_page
+
+    tables = survey_page.verdicts(), survey_page.pragmas(), survey_page.statements(), survey_page.names()
+    return "\n\n".join(_markdown(head, lines) for head, *lines in tables)
+
+
 def _name(turn: Turn) -> str:
     return turn.name.lower()
 
@@ -138,6 +166,7 @@ PARTS = {
     "pragmas": pragmas,
     "failures": failures,
     "releases": releases,
+    "survey": survey,
 }
 
 

@@ -17,10 +17,11 @@ from tools.reference import PARTS, diagram, hazards, redrawn, releases, steps
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "conversation.md"
 SERVERS = ROOT / "docs" / "servers.md"
+HAZARDS = ROOT / "docs" / "hazards.md"
 
 
 def test_the_page_is_drawn_from_the_tables() -> None:
-    pages = [PAGE.read_text(), SERVERS.read_text()]
+    pages = [PAGE.read_text(), SERVERS.read_text(), HAZARDS.read_text()]
     for page in pages:
         assert redrawn(page) == page
     for name in PARTS:

@@ -175,6 +175,7 @@ class Node:
         self.log = self.folder / "stderr.log"
         self.options = [*options, *(["--latency", str(latency)] if latency is not None else [])]
         self.process: subprocess.Popen[bytes] | None = None
+        self.directory: Path | None = None  # where it works; None for that of this process
 
     def start(self) -> Node:
         """Start, or start again on the data of a node that was killed."""
@@ -203,7 +204,7 @@ class Node:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=clean_environment(),
-                cwd=self.folder,  # a name of a database may be a file's
+                cwd=self.directory,
             )
         assert self.process.stdout is not None
         ready, _, _ = select.select([self.process.stdout], [], [], START_TIMEOUT)

@@ -55,7 +55,9 @@ class Frame(NamedTuple):
         for at in range(0, len(self.body) - 8, 8):
             end = self.body.find(b"\0", at + 8)
             if end >= 0 and (end // 8 + 1) * 8 == len(self.body):
-                return struct.unpack_from("<Q", self.body, at)[0], self.body[at + 8 : end].decode()
+                return struct.unpack_from("<Q", self.body, at)[0], self.body[at + 8 : end].decode(
+                    errors="replace"
+                )
         raise ValueError(f"no message in {self.body.hex()}")
 
 

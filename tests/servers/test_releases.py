@@ -15,8 +15,9 @@ from dqlitewire.dial import Health, Status
 from dqlitewire.messages import FailureResponse
 from dqlitewire.servers import refusals
 from dqlitewire.servers.failures import RULES
-from dqlitewire.servers.hazards import PRAGMAS, Hazard, HazardKind, Seen
+from dqlitewire.servers.hazards import Hazard, HazardKind, Seen
 from dqlitewire.servers.releases import ALIASES, RELEASES, Release, release_named, rules_of
+from dqlitewire.servers.sql_hazards import PRAGMAS
 from dqlitewire.servers.wording import Whose, cut
 from dqlitewire.testing import Generation as Playable
 
@@ -150,4 +151,8 @@ def test_a_hazard_is_one_row() -> None:
 def test_a_deadly_pragma_is_not_one_that_the_release_refuses() -> None:
     for release in ROWS:
         for name in release.refused_pragmas.keys() & PRAGMAS.keys():
-            assert release.generation >= PRAGMAS[name].before, (release, name)
+            if name == "wal_checkpoint" and release.generation is Generation.V1_15:
+                continue  # 1.18.1 refuses it, but cowsql, which nothing tells from it, runs it and dies
+            # a name with capitals passes the refusal
+            rows = [row for row in PRAGMAS[name] if row.capitals is not True]
+            assert not any(row.harms(release.generation) for row in rows), (release, name)

@@ -1,8 +1,8 @@
 """The client's refusal: a request that would harm the server is not sent.
 
-`servers.hazards` says what harms whom; this module finds it in a request, by its frame (size, schema, type,
-first words), by its SQL, and by the handles it names. The server counts as the oldest that it can be, so
-while its generation is unknown everything is refused that harms any.
+`servers.hazards` and `servers.sql_hazards` say what harms whom; this module finds it in a request, by its
+frame (size, schema, type, first words), by its name or SQL, and by the handles it names. A server of unknown
+generation is harmed by everything that harms any.
 
 Hazards are plain integers in here: arithmetic on flags costs more than a whole exchange.
 """
@@ -14,15 +14,15 @@ from ..constants import HEADER_SIZE, RequestType
 from ..servers.hazards import (
     CHECKED_FIELDS,
     LARGEST_ROLE,
-    LONGEST_NAME,
     MAX_SAFE_BODY,
-    PRAGMAS,
     Hazard,
     HazardError,
     HazardKind,
+    harms,
+    name_hazard,
 )
 from ..servers.refusals import RUNS_SQL, RUNS_STATEMENT, knows_type
-from ..servers.releases import rules_of
+from ..servers.sql_hazards import text_hazards
 from ..sql.survey import survey
 
 TYPE_CHECKING = False
@@ -44,8 +44,6 @@ __all__ = [
 ]
 
 _MEMORY_DATABASE, _VOID_STATEMENT = int(Hazard.MEMORY_DATABASE), int(Hazard.VOID_STATEMENT)
-_LONG_NAME = int(Hazard.LONG_NAME)
-_QUERIES = frozenset({RequestType.QUERY, RequestType.QUERY_SQL})
 
 
 def check_request(
@@ -61,39 +59,41 @@ def check_request(
             refuse(_VOID_STATEMENT, allow, request)
         if statement is None:  # perhaps one whose PREPARE is not answered yet
             for sql in session.preparing:
-                refuse(_statement_hazards(survey(sql), kind in _QUERIES, generation), allow, request)
+                refuse(_found(survey(sql), kind, generation, session), allow, request)
     else:
-        _check_handle(kind, request, session, allow)
+        _check_handle(kind, request, session, generation, allow)
         return None
     if session.in_memory:
         refuse(_MEMORY_DATABASE, allow, request)
     if seen is not None and not seen.plain:
-        refuse(_statement_hazards(seen, kind in _QUERIES, generation), allow, request)
+        refuse(_found(seen, kind, generation, session), allow, request)
     return seen
 
 
-def _check_handle(kind: int, request: Any, session: Session, allow: Hazard) -> None:
+def _check_handle(kind: int, request: Any, session: Session, generation: Generation, allow: Hazard) -> None:
     if kind == RequestType.FINALIZE and session.is_void(request.stmt_id):
         refuse(_VOID_STATEMENT, allow, request)
-    elif kind == RequestType.PREPARE and session.in_memory:
-        refuse(_MEMORY_DATABASE, allow, request)
-    elif kind == RequestType.OPEN and len(request.name.encode()) > LONGEST_NAME:
-        refuse(_LONG_NAME, allow, request)
+    elif kind == RequestType.PREPARE:
+        if session.in_memory:
+            refuse(_MEMORY_DATABASE, allow, request)
+        seen = survey(request.sql)
+        if not seen.plain:
+            refuse(_found(seen, kind, generation, session), allow, request)
+    elif kind == RequestType.OPEN:
+        hazard = name_hazard(request.name, generation)
+        if hazard is not None:
+            refuse(int(hazard.flag), allow, request)
 
 
-def _statement_hazards(seen: Survey, is_query: bool, generation: Generation) -> int:
-    found = Hazard.NONE
-    if seen.returning and not (is_query and rules_of(generation).returning):
-        found |= Hazard.RETURNING
-    for name, has_argument in seen.pragmas:
-        pragma = PRAGMAS.get(name)
-        if pragma is not None and generation < pragma.before and (has_argument or pragma.reading):
-            found |= Hazard.PRAGMA
-    return int(found)
+def _found(seen: Survey, kind: int, generation: Generation, session: Session) -> int:
+    found = 0
+    for row in text_hazards(seen, kind, generation, session.in_transaction):
+        found |= int(row.kind.flag)
+    return found
 
 
 def _harms(kind: HazardKind, generation: Generation) -> bool:
-    return kind.before is None or generation < kind.before
+    return harms(generation, kind.since, kind.before)
 
 
 def check_frame(kind: int, frame: bytes, generation: Generation, allow: Hazard, request: object) -> None:

@@ -26,15 +26,15 @@ __all__ = [
     "LARGEST_ROLE",
     "LONGEST_NAME",
     "MAX_SAFE_BODY",
-    "PRAGMAS",
     "RUNS_SQL",
     "RUNS_STATEMENT",
     "WHAT_HAPPENS",
     "Hazard",
     "HazardError",
     "HazardKind",
-    "PragmaHazard",
     "Seen",
+    "harms",
+    "name_hazard",
 ]
 
 MAX_SAFE_BODY = 1 << 30  # bytes; dqlite src/lib/buffer.c: ensure overflows above 2 GiB
@@ -67,7 +67,11 @@ class Hazard(IntFlag):
     PRAGMA = 256
     VOID_STATEMENT = 512
     LONG_NAME = 1024
-    ALL = 2047
+    NAME = 2048
+    OUTSIDE = 4096
+    OR_FAIL = 8192
+    RAW_WRITE = 16384
+    ALL = 32767
 
 
 class Seen(Enum):
@@ -84,7 +88,7 @@ _NO_TYPES: frozenset[RequestType] = frozenset()
 
 
 class HazardKind(Enum):
-    """Why a real node would abort, hang or go deaf; or, for OUTSIDE, do to its host what no test wants.
+    """Why a real node would abort, hang or go deaf; or, for OUTSIDE, reach what is not its database.
 
     Attributes:
         value: what was asked, in words.
@@ -93,6 +97,7 @@ class HazardKind(Enum):
         seen: where it shows.
         requests: the types of which every frame must be looked at, in its header or first words.
         before: the first generation that it does no harm to, None if there is none.
+        since: the first generation that it harms.
     """
 
     _value_: str
@@ -101,6 +106,7 @@ class HazardKind(Enum):
     seen: Seen
     requests: frozenset[RequestType]
     before: Generation | None
+    since: Generation
 
     def __new__(
         cls,
@@ -110,11 +116,12 @@ class HazardKind(Enum):
         seen: Seen,
         requests: frozenset[RequestType] = _NO_TYPES,
         before: Generation | None = None,
+        since: Generation = Generation.V1_11,
     ) -> HazardKind:
         row = object.__new__(cls)
         row._value_ = words
         row.flag, row.happens, row.seen = flag, happens, seen
-        row.requests, row.before = requests, before
+        row.requests, row.before, row.since = requests, before, since
         return row
 
     EMPTY_BODY = "a frame without a body", Hazard.NONE, "", Seen.HEADER
@@ -173,6 +180,12 @@ class HazardKind(Enum):
         f"a database name above {LONGEST_NAME} bytes ends the connection, above {_MAX_PATHNAME} kills 1.18.1",
         Seen.FIELDS,
     )
+    NAME = (
+        "OPEN of a name that is a URI, or that of another database's file",
+        Hazard.NAME,
+        "a name like a URI or a WAL kills the node, or names a file of its host",
+        Seen.FIELDS,
+    )
     STALE_STATEMENT = (
         "a statement id that was finalized, with a later one still there",
         Hazard.VOID_STATEMENT,
@@ -192,17 +205,30 @@ class HazardKind(Enum):
         Seen.SQL,
     )
     OLD_PRAGMA = (
-        "a pragma that 1.11 does not survive",
+        "a pragma that the server does not survive",
         Hazard.PRAGMA,
-        "a pragma about files or checkpoints kills older nodes",
+        "a pragma kills or blocks the node",  # each has its own generations: `sql_hazards.PRAGMAS`
         Seen.SQL,
-        _NO_TYPES,
-        Generation.V1_18_2,  # each pragma has its own, see PRAGMAS
     )
     OUTSIDE = (
         "a statement that reaches a file, a setting or code outside of its database",
-        Hazard.NONE,
-        "",
+        Hazard.OUTSIDE,
+        "reaches a file, a setting of the process or code outside of the database",
+        Seen.SQL,
+    )
+    OR_FAIL = (
+        "a failed statement that has kept rows, outside of a transaction",
+        Hazard.OR_FAIL,
+        "OR FAIL kills the node if it fails with rows kept outside of a transaction",
+        Seen.SQL,
+        _NO_TYPES,
+        None,
+        Generation.V1_18_2,
+    )
+    RAW_WRITE = (
+        "a write to sqlite_dbpage or sqlite_schema",
+        Hazard.RAW_WRITE,
+        "a write to sqlite_dbpage or sqlite_schema spoils the database for all",
         Seen.SQL,
     )
     ENDLESS_ROWS = (
@@ -213,44 +239,58 @@ class HazardKind(Enum):
     )
 
 
-class PragmaHazard:
-    """A pragma that some generation does not survive.
+def harms(generation: Generation, since: Generation, before: Generation | None) -> bool:
+    """Tell whether a hazard from one generation to another harms this one; any harms an unknown one."""
+    if generation is Generation.UNKNOWN:
+        return True
+    return since <= generation and (before is None or generation < before)
+
+
+def name_hazard(name: str, generation: Generation) -> HazardKind | None:
+    """Return what is wrong with a name for OPEN; None for a harmless one.
+
+    SQLite reads a name that begins with `file:` as a URI, which may name another VFS, and so a file of the
+    host, or memory; dqlite's own table of databases takes it as it is written. Up to 1.18.1 the two disagree
+    about any URI, which ends the process. A name that ends like a WAL or a journal is taken for that of the
+    database without the ending (dqlite src/vfs.c: vfsDatabaseLookup); 1.11 does so only if there is one.
 
     Args:
-        before: the first generation that refuses it by itself, or survives it.
-        reading: whether it is a hazard without a value, too.
-        at_once: whether the node dies of the pragma itself; of another one it dies at the next write.
-        harmless: the value that does no harm, in lower case; the client refuses it all the same.
+        name: the name, as given to OPEN.
+        generation: that of the server.
     """
-
-    __slots__ = ("at_once", "before", "harmless", "reading")
-
-    def __init__(
-        self,
-        before: Generation,
-        *,
-        reading: bool = False,
-        at_once: bool = False,
-        harmless: str | None = None,
-    ) -> None:
-        self.before = before
-        self.reading = reading
-        self.at_once = at_once
-        self.harmless = harmless
-
-    def aborts(self, value: str | None) -> bool:
-        """Tell whether a node dies of the pragma itself, given this value or (None) none."""
-        return self.at_once and value is not None and value.lower() != self.harmless
+    if len(name.encode("utf-8", "surrogateescape")) > LONGEST_NAME:
+        return HazardKind.LONG_NAME
+    path = name
+    if name.startswith("file:"):
+        if generation < Generation.V1_18_2:
+            return HazardKind.NAME
+        path, is_odd = _uri(name)
+        if is_odd or path in IN_MEMORY:
+            return HazardKind.NAME
+    return HazardKind.NAME if path.endswith(_OTHER_FILES) else None
 
 
-PRAGMAS = {
-    "journal_mode": PragmaHazard(Generation.V1_12, at_once=True, harmless="wal"),
-    "journal_size_limit": PragmaHazard(Generation.V1_12),
-    "page_size": PragmaHazard(Generation.V1_12, at_once=True),
-    "wal_autocheckpoint": PragmaHazard(Generation.V1_12),
-    "wal_checkpoint": PragmaHazard(Generation.V1_12, reading=True),
-    "synchronous": PragmaHazard(Generation.V1_18_2),
-}
+_OTHER_FILES = ("-wal", "-journal")
+
+
+def _uri(name: str) -> tuple[str, bool]:
+    # SQLite src/main.c: sqlite3ParseUri; the path, and whether the rest is more than a plain file's
+    from urllib.parse import unquote  # not at import: it is slow, and URIs are rare
+
+    path, _, query = name[5:].partition("#")[0].partition("?")
+    authority = ""
+    if path.startswith("//"):
+        authority, slash, path = path[2:].partition("/")
+        path = slash + path
+    is_odd = authority not in ("", "localhost")
+    for option in query.split("&"):
+        key, _, value = map(unquote, option.partition("="))
+        is_odd = is_odd or key == "vfs" or (key in _OPTIONS and value not in _OPTIONS[key])
+    return unquote(path).partition("\0")[0], is_odd
+
+
+_OPTIONS = {"mode": ("rwc",), "cache": ("shared", "private")}
+
 
 WHAT_HAPPENS = {kind.flag: kind.happens for kind in HazardKind if kind.flag}
 # Of a known type, and with schema 0, only these have fixed fields that make a hazard.

@@ -101,13 +101,21 @@ class RefusedPragma:
         reads: whether the pragma is refused without a value as well, when it would only read.
         allowed: the one value that is not refused, in lower case; None if there is none.
         temp: whether it is refused for the schema temp as well, whose file is none of dqlite's.
+        exact: whether its name is compared letter by letter, so that one with capitals passes.
     """
 
-    __slots__ = ("allowed", "failure", "reads", "temp")
+    __slots__ = ("allowed", "exact", "failure", "reads", "temp")
 
     def __init__(
-        self, failure: Failure, *, reads: bool = False, allowed: str | None = None, temp: bool = False
+        self,
+        failure: Failure,
+        *,
+        reads: bool = False,
+        allowed: str | None = None,
+        temp: bool = False,
+        exact: bool = False,
     ) -> None:
+        self.exact = exact
         self.failure = failure
         self.reads = reads
         self.allowed = allowed
@@ -218,9 +226,11 @@ def _by_request(exec: Failure, exec_sql: Failure, query: Failure) -> dict[Reques
 
 # src/vfs.c of 1.18.1: vfsFileControl
 _CUSTOM_CHECKPOINT = SQLITE_IOERR, "custom checkpoint not allowed"
+_ONLY_WAL = SQLITE_IOERR, "only WAL mode is supported"
+_NO_PAGE_SIZE = SQLITE_IOERR, "changing page size is not supported"
 _REFUSED_BY_VFS = {
-    "journal_mode": RefusedPragma((SQLITE_IOERR, "only WAL mode is supported"), allowed="wal"),
-    "page_size": RefusedPragma((SQLITE_IOERR, "changing page size is not supported")),
+    "journal_mode": RefusedPragma(_ONLY_WAL, allowed="wal"),
+    "page_size": RefusedPragma(_NO_PAGE_SIZE),
     "wal_autocheckpoint": RefusedPragma(_CUSTOM_CHECKPOINT),
     "wal_checkpoint": RefusedPragma(_CUSTOM_CHECKPOINT, reads=True),
 }
@@ -325,7 +335,10 @@ _V1_18_3 = _V1_18_2.but("1.18.7", generation=Generation.V1_18_3, returning=True)
 _COWSQL = _V1_15.but(
     "cowsql",
     rows_in_exec_sql=(_ROW, _NO_ROWS),
-    refused_pragmas={name: _REFUSED_BY_VFS[name] for name in ("journal_mode", "page_size")},
+    refused_pragmas={
+        "journal_mode": RefusedPragma(_ONLY_WAL, allowed="wal", exact=True),
+        "page_size": RefusedPragma(_NO_PAGE_SIZE, exact=True),
+    },
     aborts_add_zero=False,
 )
 

@@ -7,15 +7,16 @@ keywords in fixed places:
 * a text is cut into statements at its semicolons, but not inside CREATE TRIGGER, which ends with `; END`;
 * the verb is the first keyword, behind EXPLAIN [QUERY PLAN] and behind the common table expressions of WITH;
 * RETURNING is a keyword that SQLite takes for no name, so a bare word of that spelling is the clause;
+* a pragma may run while it is compiled, under EXPLAIN as well; its name, its schema and its value may be
+  quoted, and a blank or a comment may stand anywhere between them;
 * ROLLBACK behind `INSERT OR`, `UPDATE OR`, `ON CONFLICT` or `RAISE (` rolls a transaction back when a
   constraint fails. A conflict clause or a trigger in the schema may do so too, which no text shows.
 
 What is wrong as SQL gets some survey, and the server refuses it. Where the tokens leave a doubt, the survey
-errs to the side of a hazard: EXPLAIN of a pragma counts as the pragma, since SQLite runs some while it
-prepares them.
+errs to the side of a hazard. What a trigger or a view of the schema does when it is used shows in no text.
 
 The survey of a text is needed with every request, so those of usual length are kept (`SURVEYS`), and an
-everyday statement, one verb of five without RETURNING or ROLLBACK in it, is not cut into tokens at all.
+everyday statement, one verb of five without a telling word in it, is not cut into tokens at all.
 """
 
 from __future__ import annotations
@@ -26,9 +27,43 @@ from ..caches import Cache
 from .normalise import normalise
 from .tokens import Kind, Token, tokenize
 
-__all__ = ["SURVEYS", "Kind", "Survey", "Token", "normalise", "survey", "tokenize"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["SURVEYS", "Kind", "Pragma", "Survey", "Token", "normalise", "survey", "tokenize"]
 
 _CACHED_TEXTS, _CACHED_SIZE = 512, 12_288  # bytes of a text and what was found in it
+
+
+class Pragma:
+    """One PRAGMA of a text; its words without their quotes, in lower case as SQLite folds them.
+
+    Attributes:
+        name: its name.
+        written: its name as it is written; some servers compare it letter by letter.
+        schema: the schema it is for, "" where none is given.
+        value: what it is set to or called with, as it is written but for quotes; None for none.
+        explained: whether EXPLAIN stands before it, so that it is compiled and not run.
+        begun: whether the text has begun a transaction before it.
+    """
+
+    __slots__ = ("begun", "explained", "name", "schema", "value", "written")
+
+    def __init__(self, tokens: list[Token], *, explained: bool, begun: bool) -> None:
+        self.explained = explained
+        self.begun = begun
+        self.schema, at = "", 1
+        if len(tokens) > 3 and tokens[2].text == ".":
+            self.schema, at = _identifier(tokens[1:]), 3
+        self.written = _unquoted(tokens[at:])
+        self.name = fold(self.written)
+        argument = [token for token in tokens[at + 2 :] if token.text != ")"]
+        signs = "".join(token.text for token in argument[:-1] if token.text == "-")
+        self.value = signs + _identifier(argument[-1:]) if len(tokens) > at + 1 else None
+
+    def __repr__(self) -> str:
+        return f"<Pragma {self.schema}.{self.name}={self.value!r}>"
 
 
 class Survey:
@@ -43,24 +78,29 @@ class Survey:
         names: the identifier after SAVEPOINT, RELEASE or ROLLBACK TO, without its quotes and folded as SQLite
             compares it; "" for any other statement.
         returning: whether a RETURNING clause is there.
-        pragmas: the name of each PRAGMA, lower case, and whether it is given an argument.
+        pragmas: each PRAGMA.
+        acts: what else may be a hazard, in words (`_ACTS`), statement by statement.
         or_rollback: whether a conflict clause ROLLBACK or a RAISE(ROLLBACK, ..) is there.
         plain: whether nothing of the text concerns a transaction or is a hazard.
     """
 
-    __slots__ = ("names", "or_rollback", "plain", "pragmas", "returning", "verbs")
+    __slots__ = ("acts", "names", "or_rollback", "plain", "pragmas", "returning", "verbs")
 
     def __init__(self, statements: list[list[Token]]) -> None:
         found = [_verb(statement) for statement in statements]
         words = [[keyword(token) for token in statement] for statement in statements]
         self.verbs = tuple(verb for verb, _ in found)
         self.names = tuple(name for _, name in found)
-        self.returning = any("RETURNING" in found for found in words)
+        self.returning = any("RETURNING" in found and found[0] != "EXPLAIN" for found in words)
         self.or_rollback = any(map(_rolls_back, words))
-        bare = map(_behind_explain, statements)  # a pragma may run while EXPLAIN of it is prepared
-        self.pragmas = tuple(_pragma(tokens) for tokens in bare if tokens and keyword(tokens[0]) == "PRAGMA")
+        self.pragmas = tuple(_pragmas(statements, self.verbs))
+        self.acts = tuple(_acts(statements, self.verbs))
         self.plain = not (
-            self.returning or self.or_rollback or self.pragmas or not _TRANSACTION.isdisjoint(self.verbs)
+            self.returning
+            or self.or_rollback
+            or self.pragmas
+            or self.acts
+            or not _TRANSACTION.isdisjoint(self.verbs)
         )
 
     @property
@@ -75,6 +115,8 @@ class Survey:
 
 
 _TRANSACTION = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "ROLLBACK TO", "SAVEPOINT", "RELEASE"})
+_WRITES = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE"})
+_RAW_TABLES = {"sqlite_dbpage": "dbpage", "sqlite_schema": "schema", "sqlite_master": "schema"}
 _EVERYDAY = ("SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE")
 
 
@@ -94,7 +136,7 @@ def survey(sql: str) -> Survey:
     seen = SURVEYS.get(sql)
     if seen is None:
         seen = _survey(sql)
-        SURVEYS.add(sql, seen, 2 * getsizeof(sql) + 300 * len(seen.verbs) + 150 * len(seen.pragmas))
+        SURVEYS.add(sql, seen, 2 * getsizeof(sql) + 300 * len(seen.verbs) + 300 * len(seen.pragmas))
     return seen
 
 
@@ -104,7 +146,14 @@ def _survey(sql: str) -> Survey:
     semicolon = sql.find(";")
     if semicolon < 0 or not sql[semicolon:].strip("; \t\n"):
         everyday = _PLAIN.get(folded[:12].partition(" ")[0])
-        if everyday is not None and "RETURNING" not in folded and "ROLLBACK" not in folded:
+        if everyday is not None and not (
+            "RETURNING" in folded
+            or "ROLLBACK" in folded
+            or "FAIL" in folded
+            or "PRAGMA_" in folded
+            or "SQLITE_" in folded
+            or "FTS3_" in folded
+        ):
             return everyday
     return Survey(_statements(sql))
 
@@ -201,18 +250,107 @@ _BEHIND_WITH = frozenset({"SELECT", "VALUES", "INSERT", "REPLACE", "UPDATE", "DE
 
 
 def _identifier(tokens: list[Token]) -> str:
+    return fold(_unquoted(tokens))
+
+
+def _unquoted(tokens: list[Token]) -> str:
     if not tokens:
         return ""
     text = tokens[0].text
     if tokens[0].kind in (Kind.NAME, Kind.STRING):
         closing = text[-1]
         text = text[1:-1] if closing == "]" else text[1:-1].replace(closing * 2, closing)
-    return fold(text)
+    return text
 
 
-def _pragma(tokens: list[Token]) -> tuple[str, bool]:
-    at = 3 if len(tokens) > 3 and tokens[2].text == "." else 1  # PRAGMA schema.name
-    return _identifier(tokens[at:]), len(tokens) > at + 1
+def _pragmas(statements: list[list[Token]], verbs: tuple[str, ...]) -> Iterator[Pragma]:
+    begun = False
+    for statement, verb in zip(statements, verbs, strict=True):
+        begun = _is_begun(begun, verb)
+        tokens = _behind_explain(statement)
+        if tokens and keyword(tokens[0]) == "PRAGMA":
+            yield Pragma(tokens, explained=tokens is not statement, begun=begun)
+
+
+def _is_begun(before: bool, verb: str) -> bool:
+    if verb in ("BEGIN", "SAVEPOINT"):
+        return True
+    return before and verb not in ("COMMIT", "END", "ROLLBACK", "RELEASE")
+
+
+def _acts(statements: list[list[Token]], verbs: tuple[str, ...]) -> Iterator[str]:
+    begun = keeps = False
+    for tokens, verb in zip(statements, verbs, strict=True):
+        begun = _is_begun(begun, verb)
+        if verb == "ATTACH":
+            rest = tokens[2 if len(tokens) > 1 and keyword(tokens[1]) == "DATABASE" else 1 :]
+            if len(rest) < 2 or keyword(rest[1]) != "AS":
+                yield "ATTACH expression"
+            elif not _in_memory(rest):
+                yield verb
+        elif verb == "VACUUM":
+            if any(keyword(token) == "INTO" for token in tokens) and not _in_memory(tokens[-1:]):
+                yield "VACUUM INTO"
+        elif verb == "CREATE":
+            keeps = keeps or _fails(tokens)
+        elif verb in _WRITES and not begun and (keeps or _fails(tokens)):
+            yield "OR FAIL"
+        if verb != "EXPLAIN":
+            yield from _named_acts(tokens, verb)
+
+
+def _in_memory(tokens: list[Token]) -> bool:
+    return _identifier(tokens) in ("", ":memory:")
+
+
+def _fails(tokens: list[Token]) -> bool:
+    # OR FAIL, ON CONFLICT FAIL, RAISE (FAIL, ..)
+    words = [keyword(token) for token in tokens]
+    return any(word == "FAIL" and words[i - 1] in ("OR", "CONFLICT", "") for i, word in enumerate(words) if i)
+
+
+def _named_acts(tokens: list[Token], verb: str) -> Iterator[str]:
+    for i, token in enumerate(tokens):
+        if len(token.text) < _SHORTEST or token.kind not in _NAMES:
+            continue
+        name = _identifier([token])
+        if name == "pragma_optimize":
+            # a string is a table's name only where one must stand
+            if token.kind is not Kind.STRING or (i and keyword(tokens[i - 1]) in ("FROM", "JOIN")):
+                yield name
+        elif name in _RAW_TABLES and verb in _WRITES and i == _target(tokens, verb):
+            yield f"write to sqlite_{_RAW_TABLES[name]}"
+        elif name == "fts3_tokenizer" and token.kind is not Kind.STRING and _takes_two(tokens[i + 1 :]):
+            yield name
+
+
+_NAMES = frozenset({Kind.WORD, Kind.NAME, Kind.STRING})
+_SHORTEST = len("sqlite_schema")
+
+
+def _target(tokens: list[Token], verb: str) -> int:
+    # the place of the table's name behind UPDATE, INSERT INTO, REPLACE INTO or DELETE FROM
+    at = next((i for i, token in enumerate(tokens) if keyword(token) == verb), 0) + 1
+    while at < len(tokens) and keyword(tokens[at]) in _BEFORE_TABLE:
+        at += 1
+    return at + 2 if at + 1 < len(tokens) and tokens[at + 1].text == "." else at
+
+
+_BEFORE_TABLE = frozenset({"INTO", "FROM", "OR", "ROLLBACK", "ABORT", "FAIL", "IGNORE", "REPLACE"})
+
+
+def _takes_two(tokens: list[Token]) -> bool:
+    depth = 0
+    for token in tokens:
+        if token.text == "(":
+            depth += 1
+        elif token.text == ")":
+            depth -= 1
+        elif token.text == "," and depth == 1:
+            return True
+        if depth < 1:
+            return False
+    return False
 
 
 _PLAIN = {verb: Survey([[Token(Kind.WORD, verb, 0)]]) for verb in _EVERYDAY}

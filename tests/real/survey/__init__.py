@@ -1,8 +1,8 @@
-"""What becomes of a real node, of its clients and of its disk when a statement is sent: a survey from life.
+"""A survey of what a client can do to a node by SQL text and names alone, made on throw-away nodes.
 
-    python -m tests.real.survey [--minutes M] [--only TEXT] [KIND ...]
+    python -m tests.real.survey --server 1.18.1 --jobs 2        (or `make survey` for all servers)
 
-`steps.py` makes the table of steps, `judge.py` tries some of them on a throw-away node and looks at what is
-left, `__main__.py` divides a batch until it knows which step did it and keeps the file of results, so that a
-run which was interrupted goes on where it was.
+`steps.py` lists what is tried, `trial.py` tries it and says what became of the node, `table.py` keeps the
+results, one row a step, in a sorted file of the repository. The client's refusals and the embedded server's
+hazards are held against that file by a test.
 """

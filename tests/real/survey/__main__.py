@@ -1,125 +1,98 @@
-"""Run the survey: `python -m tests.real.survey [--minutes M] [--only TEXT] [--file FILE] [KIND ...]`.
+"""Run the survey, or what is left of it: python -m tests.real.survey [--server KIND] [--jobs N].
 
-Steps share a node in batches. A batch in which all is well settles all of its steps. Otherwise the node may
-carry what an earlier step left behind, so that a batch is divided until the step that does harm is alone on
-its node; only such a finding counts. The file is written after each batch: a run that was interrupted goes on
-with what is missing.
+What was tried is kept in a file below the cache folder, a line a step, so that a survey that was stopped goes
+on where it stood (`--again` forgets it). Once everything was tried, the table in the repository is written.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import time
-from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 
-from tests.real.nodes import KINDS, Node, missing, release
-from tests.real.session import Session
-from tests.real.survey.judge import HARMLESS, REFUSED, Finding, try_steps
-from tests.real.survey.steps import PREPARED, Step, all_steps
+from tests.real.nodes import KINDS, missing
+from tests.real.survey.steps import PREPARE, WAYS, Step, steps
+from tests.real.survey.table import TABLE, Row, journal, read_journal, write_table
+from tests.real.survey.trial import survey
 
-FILE = Path(__file__).with_name("survey.tsv")
-COLUMNS = ("server", "sqlite", "via", "open_name", "sql", "verdict", "evidence")
-BATCH = 32
-MINUTES = 60.0
-Key = tuple[str, Step]
-
-
-class Results:
-    """The file of results: sorted, a row a step, tabs between the fields."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.rows: dict[Key, tuple[str, Finding]] = {}
-        if path.exists():
-            for line in path.read_text().splitlines()[1:]:
-                server, sqlite, via, open_name, sql, verdict, evidence = line.split("\t")
-                self.rows[server, Step(via, open_name, sql)] = sqlite, Finding(verdict, evidence)
-
-    def add(self, server: str, sqlite: str, step: Step, finding: Finding) -> None:
-        clean = " ".join(finding.evidence.split())
-        self.rows[server, step] = sqlite, Finding(finding.verdict, clean)
-
-    def write(self) -> None:
-        lines = ["\t".join(COLUMNS)]
-        for (server, step), (sqlite, finding) in sorted(self.rows.items()):
-            lines.append("\t".join((server, sqlite, *step, *finding)))
-        new = self.path.with_suffix(".new")
-        new.write_text("".join(f"{line}\n" for line in lines))
-        new.replace(self.path)
+BATCH = 30
+SETTLED = ("kills", "hangs")  # by PREPARE: what no other way need repeat
+# .. and what it refuses; but EXEC_SQL and QUERY_SQL take texts of many statements, or of none
+ONLY_PREPARE = ("FAILURE 1 nonempty statement tail", "FAILURE 0 empty statement")
+PREPARED = WAYS[3:]
 
 
-def survey(kind: str, steps: Sequence[Step], results: Results, sqlite: str) -> None:
-    """Settle all of these steps, by halves where something is wrong."""
-    if not steps:
-        return
-    findings, late = try_steps(kind, steps)
-    harm = findings[-1].verdict not in (HARMLESS, REFUSED)
-    if len(steps) == 1:
-        found = late or findings[0]
-        results.add(kind, sqlite, steps[0], found)
-    elif not harm and late is None:
-        for step, finding in zip(steps, findings, strict=True):
-            results.add(kind, sqlite, step, finding)
-    elif harm and late is None:
-        # those before it did no harm that could be seen, but it may be theirs
-        at = len(findings) - 1
-        survey(kind, steps[:at], results, sqlite)
-        survey(kind, steps[at : at + 1], results, sqlite)
-        survey(kind, steps[at + 1 :], results, sqlite)
-    else:
-        half = len(steps) // 2
-        survey(kind, steps[:half], results, sqlite)
-        survey(kind, steps[half:], results, sqlite)
-
-
-def settled_by_prepare(kind: str, step: Step, results: Results) -> Finding | None:
-    """What PREPARE has refused, or does not survive, EXEC and QUERY need not try."""
-    if step.via not in PREPARED:
-        return None
-    found = results.rows.get((kind, step._replace(via="PREPARE")))
-    return None if found is None or found[1].verdict == HARMLESS else found[1]
-
-
-def sqlite_of(kind: str) -> str:
-    with Node(kind) as node, Session(node.address, "version") as session:
-        return str(session.row("SELECT sqlite_version() AS v")[0])
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("kinds", nargs="*", default=KINDS, metavar="KIND")
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="stop after this time")
-    parser.add_argument("--only", default="", help="steps whose SQL or name contains this text")
-    parser.add_argument("--file", type=Path, default=FILE)
-    options = parser.parse_args()
-    end = time.monotonic() + 60 * options.minutes
-    results = Results(options.file)
-    wanted = [step for step in all_steps() if options.only in step.sql or options.only in step.open_name]
-    for kind in options.kinds:
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.real.survey", description=__doc__)
+    parser.add_argument("--server", action="append", choices=KINDS, help="of these kinds only")
+    parser.add_argument("--jobs", type=int, default=2, help="nodes at once")
+    parser.add_argument("--minutes", type=float, default=60.0, help="stop after that time")
+    parser.add_argument("--again", action="store_true", help="forget what was tried")
+    options = parser.parse_args(arguments)
+    kinds = options.server or [kind for kind in KINDS if not missing(kind)]
+    for kind in kinds:
         if missing(kind):
-            print(missing(kind))
-            continue
-        sqlite = sqlite_of(kind)
-        for prepared in (False, True):
-            steps = [s for s in wanted if (s.via in PREPARED) is prepared and (kind, s) not in results.rows]
-            for step in steps:
-                if (finding := settled_by_prepare(kind, step, results)) is not None:
-                    results.add(kind, sqlite, step, finding)
-            steps = [step for step in steps if (kind, step) not in results.rows]
-            for start in range(0, len(steps), BATCH):
-                if time.monotonic() > end:
-                    print(f"{kind}: stopped with {len(steps) - start} steps left; run it again to go on")
-                    return 1
-                survey(kind, steps[start : start + BATCH], results, sqlite)
-                results.write()
-        results.write()
-        count = Counter(found.verdict for (server, _), (_, found) in results.rows.items() if server == kind)
-        print(f"{kind} ({release(kind)}, SQLite {sqlite}): {dict(sorted(count.items()))}", flush=True)
+            parser.error(missing(kind))
+    if options.again:
+        journal().unlink(missing_ok=True)
+    end = time.monotonic() + 60 * options.minutes
+    # PREPARE of every text first: what it settles is not tried in other ways
+    for first in (True, False):
+        if not run(list(batches(kinds, first)), options.jobs, end):
+            print("stopped; the same command goes on", file=sys.stderr)
+            return 1
+    print(f"{write_table(read_journal())} rows in {TABLE.name}", file=sys.stderr)
     return 0
 
 
+def batches(kinds: Sequence[str], first: bool) -> Iterator[tuple[str, list[Step]]]:
+    """Yield (kind, steps) of what is left: names and PREPARE, or the other ways."""
+    known = {(row.server, row.via, row.open_name, row.sql): row for row in read_journal()}
+    for kind in kinds:
+
+        def is_open(step: Step, kind: str = kind) -> bool:
+            prepared = known.get((kind, PREPARE, step.open_name, step.sql))
+            settled = prepared is not None and is_settled(step, prepared)
+            is_first = step.via not in WAYS[1:]
+            return is_first == first and (kind, *step) not in known and (first or not settled)
+
+        left = (step for step in steps() if is_open(step))
+        while batch := list(itertools.islice(left, BATCH)):
+            yield kind, batch
+
+
+def is_settled(step: Step, prepared: Row) -> bool:
+    """Tell whether PREPARE of the same text has told what becomes of a step."""
+    if prepared.verdict in SETTLED:
+        return True
+    if prepared.evidence.startswith(ONLY_PREPARE):
+        return step.via in PREPARED
+    return prepared.evidence.startswith("FAILURE")
+
+
+def run(work: Sequence[tuple[str, list[Step]]], jobs: int, end: float) -> bool:
+    """Survey batches side by side; tell whether all were done in time."""
+    done = 0
+    with ProcessPoolExecutor(jobs) as pool, journal().open("a", encoding="utf-8") as kept:
+        futures = {pool.submit(survey, kind, batch): kind for kind, batch in work}
+        try:
+            for future in as_completed(futures):
+                for step, version, (verdict, evidence) in future.result():
+                    kept.write(Row(futures[future], version, *step, verdict, evidence).line())
+                kept.flush()
+                done += 1
+                if sys.stderr.isatty() or done % 20 == 0:
+                    print(f"{done} of {len(work)} batches", file=sys.stderr)
+                if time.monotonic() > end and done < len(work):
+                    return False
+        finally:
+            for future in futures:
+                future.cancel()
+    return True
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -28,8 +28,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dqlitewire.servers.hazards import IN_MEMORY, PRAGMAS, HazardKind
+from dqlitewire.servers.hazards import IN_MEMORY, HazardKind
 from dqlitewire.servers.releases import Release
+from dqlitewire.servers.sql_hazards import PRAGMAS
 from dqlitewire.testing.node.sqlite import apsw
 
 __all__ = ["FREE", "Authorizer", "Verdict", "judge_attach", "judge_function", "judge_pragma"]
@@ -98,7 +99,7 @@ class Authorizer:
             verdict = judge_function(second)
         elif action == apsw.SQLITE_PRAGMA and first:
             self.sets = self.sets or second is not None
-            verdict = judge_pragma(self._release, first.lower(), second, third)
+            verdict = judge_pragma(self._release, first, second, third or "")
         elif action == apsw.SQLITE_ATTACH:
             verdict = judge_attach(self._release, first)
         else:
@@ -125,17 +126,26 @@ def judge_function(name: str | None) -> Verdict:
     return Verdict(_DENIED, HazardKind.OUTSIDE, f"function {name}") if name in _UNSAFE_FUNCTIONS else FREE
 
 
-def judge_pragma(release: Release, name: str, value: str | None, schema: str | None = None) -> Verdict:
-    """Judge a pragma, its name in lower case; without a value it reads, without a schema it means all."""
+def judge_pragma(release: Release, name: str, value: str | None, schema: str = "") -> Verdict:
+    """Judge a pragma; without a value it reads, with "" for a schema it means all.
+
+    Of the hazards this is those on which SQLite acts while it compiles; the others are judged when they are
+    run (`Workspace`). One of which a node dies later is answered as the node does. A name with capitals
+    passes where a release compares letter by letter.
+    """
+    written, name = name, name.lower()
     if value is not None and name in _PROCESS_SETTERS:
         return Verdict(_DENIED, HazardKind.OUTSIDE, f"PRAGMA {name}={value}")
     refused = release.refused_pragmas.get(name)
-    if refused is not None and (refused.temp or schema != "temp"):
+    if refused is not None and (refused.temp or schema != "temp") and not (refused.exact and written != name):
         return Verdict(refused.failure) if refused.hits(value) else FREE
-    if schema == "temp":
-        return FREE  # its file is none of dqlite's
-    deadly = PRAGMAS.get(name)
-    if deadly is not None and release.generation < deadly.before and deadly.aborts(value):
-        text = f"PRAGMA {name}={value} aborts {release.title}"
-        return Verdict((1, text), HazardKind.OLD_PRAGMA, text)
+    for deadly in PRAGMAS.get(name, ()):
+        if (
+            deadly.compiles
+            and not deadly.begun
+            and deadly.harms(release.generation)
+            and deadly.hits(written, value, schema.lower())
+        ):
+            text = f"PRAGMA {name}={value} aborts {release.title}"
+            return Verdict((1, text) if deadly.at_once else None, deadly.kind, text)
     return FREE

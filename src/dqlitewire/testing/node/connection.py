@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-from dqlitewire.servers.hazards import HazardKind
+from dqlitewire.servers.hazards import HazardKind, harms
 from dqlitewire.servers.releases import Release
 from dqlitewire.testing.node.authorizer import Authorizer
 from dqlitewire.testing.node.encoders import PAGE, RawText
@@ -195,9 +195,19 @@ class Connection:
         if not sql.strip(BLANK_OR_END):
             return False
         try:
-            return self._prepare(sql) is not None
+            found = self._prepare(sql) is not None
         except SqlFailure:
             return True
+        self._tell()  # a pragma in the tail acts as well
+        return found
+
+    def has_to_analyze(self) -> bool:
+        """Tell whether an index has no statistics yet, so that PRAGMA optimize would write."""
+        (analyzed,) = self.script("SELECT count(*) FROM sqlite_schema WHERE name = 'sqlite_stat1'")[0]
+        without = "AND tbl_name NOT IN (SELECT tbl FROM sqlite_stat1)" if analyzed else ""
+        found = self.script(f"SELECT 1 FROM sqlite_schema WHERE type = 'index' {without}")
+        self._begin()
+        return found != []
 
     def reset(self, statement: Statement) -> None:
         """Reset a statement that was run to its end, before it is bound again."""
@@ -211,6 +221,7 @@ class Connection:
     def _run(self, statement: Statement, bindings: list[Any]) -> Rows:
         count = 0
         self._begin()
+        changed = self.raw.total_changes()
         cursor = self.raw.cursor()
         try:
             # apsw's cache may hold an older one of this text, which writes what need not be written any more
@@ -230,6 +241,7 @@ class Connection:
             self._end(statement)
         except apsw.Error as error:
             failure = self._failed(error, told=statement.told)
+            self._note_kept(statement, changed)
             if not count:
                 self._look_again(statement)
             raise failure from error
@@ -242,6 +254,15 @@ class Connection:
         finally:
             cursor.close(True)
             self._note_change(statement)
+
+    def _note_kept(self, statement: Statement, changed: int) -> None:
+        # OR FAIL, in the text or in the schema, keeps what was written before the failure; outside of a
+        # transaction that is committed, which 1.18.2 and later do not expect of a statement that failed
+        or_fail = HazardKind.OR_FAIL
+        if not harms(self._release.generation, or_fail.since, or_fail.before):
+            return
+        if not self.raw.in_transaction and self.raw.total_changes() > changed:
+            self.report(or_fail, statement.sql)
 
     def _end(self, statement: Statement) -> None:
         # one that is kept is reset only when it is run again

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dqlitewire.constants import NodeRole, RequestType, ResponseType
-from dqlitewire.servers.hazards import IN_MEMORY, LARGEST_ROLE, LONGEST_NAME, HazardKind
+from dqlitewire.servers.hazards import IN_MEMORY, LARGEST_ROLE, HazardKind, name_hazard
 from dqlitewire.servers.refusals import (
     ALREADY_OPEN,
     BAD_FORMAT,
@@ -137,9 +137,13 @@ class Dispatcher:
             self._need_leader()
         if self.workspace is not None:
             raise SqlFailure(*ALREADY_OPEN)
-        if len(name.encode("utf-8", "surrogateescape")) > LONGEST_NAME:
-            self.hazard(HazardKind.LONG_NAME, f"{len(name)} characters")
+        hazard = name_hazard(name, self._release.generation)
+        if hazard is HazardKind.LONG_NAME:
+            self.hazard(hazard, f"{len(name)} characters")
             raise Undecodable
+        if hazard is not None:
+            self.hazard(hazard, name)
+            raise SqlFailure(1, f"a database of this name kills {self._release.title}")
         try:
             self._deadly_name = name in IN_MEMORY
             connection = self.engine.store.open(name)

@@ -18,6 +18,7 @@ from dqlitewire.constants import RequestType
 from dqlitewire.servers.hazards import HazardKind
 from dqlitewire.servers.refusals import EMPTY_STATEMENT, LOCKED, NO_STATEMENT, STATEMENT_TAIL
 from dqlitewire.servers.releases import Release
+from dqlitewire.servers.sql_hazards import PRAGMAS, SqlHazard, text_hazards
 from dqlitewire.sql.survey import survey
 from dqlitewire.testing.node.connection import Connection, Rows
 from dqlitewire.testing.node.errors import BadValue, SqlFailure
@@ -29,6 +30,9 @@ __all__ = ["Blocked", "Script", "Workspace"]
 
 _ROWS_IN_QUERY = 100, "rows yielded when none expected for EXEC request"
 _NO_VALUES = Params(b"", 0, 0)
+
+# RETURNING and a failed OR FAIL are told by what the statement does, OUTSIDE by the authorizer
+_TOLD_HERE = frozenset({HazardKind.OLD_PRAGMA, HazardKind.RAW_WRITE})
 
 Report = Callable[[HazardKind, str], None]
 
@@ -110,6 +114,7 @@ class Workspace:
     def execute(self, statement_id: int, params: Params) -> tuple[int, int]:
         """Run a prepared statement that yields no row."""
         statement = self._find(statement_id)
+        self._refuse_deadly(statement, RequestType.EXEC)
         if self._queues and self._waits(statement):
             raise SqlFailure(*LOCKED)
         self._bind(statement, params.values(), params.count, RequestType.EXEC)
@@ -134,7 +139,7 @@ class Workspace:
     ) -> tuple[int, int]:
         release = self._release
         while at < len(sql) or not at:
-            statement = blocked or self._connection.prepare_at(sql, at)
+            statement = blocked or self._compiled(sql, at)
             if statement is None:
                 known = release.blank_tail_result if at else release.empty_text_result
                 return self._connection.result if known else (0, 0)
@@ -144,6 +149,7 @@ class Workspace:
                     raise SqlFailure(*LOCKED)
                 # what is behind the first one is queued, too, and without a limit of time
                 raise Blocked(Script(sql, at, values, count, statement))
+            self._refuse_deadly(statement, RequestType.EXEC_SQL)
             taken = self._bind(statement, values, count, RequestType.EXEC_SQL)
             if release.takes_in_turn:
                 count -= taken
@@ -156,6 +162,7 @@ class Workspace:
     def query(self, statement_id: int, params: Params) -> RowBatches:
         """Run a prepared statement for its rows."""
         statement = self._find(statement_id)
+        self._refuse_deadly(statement, RequestType.QUERY)
         if self._queues and self._waits(statement):
             raise SqlFailure(*LOCKED)
         self._bind(statement, params.values(), params.count, RequestType.QUERY)
@@ -167,6 +174,7 @@ class Workspace:
     def query_sql(self, sql: str, params: Params) -> RowBatches:
         """Run the one statement of a text for its rows."""
         statement = self._prepare_one(sql, with_tail=False)
+        self._refuse_deadly(statement, RequestType.QUERY_SQL)
         if self._queues and self._waits(statement):
             # any failure until here is taken for that of the tail (src/gateway.c: handle_query_sql_done_cb)
             raise SqlFailure(*(STATEMENT_TAIL if self._release.masks_query_sql else LOCKED))
@@ -183,7 +191,7 @@ class Workspace:
         raise SqlFailure(*NO_STATEMENT)
 
     def _prepare_one(self, sql: str, *, with_tail: bool) -> Statement:
-        statement = self._connection.prepare(sql)
+        statement = self._compiled(sql)
         if statement is None:
             raise SqlFailure(*EMPTY_STATEMENT)
         strict = self._release.refuses_tail and not with_tail
@@ -223,6 +231,35 @@ class Workspace:
         except BadValue:
             raise SqlFailure(*release.bad_value[request]) from None
         return count
+
+    def _compiled(self, sql: str, at: int | None = None) -> Statement | None:
+        try:
+            if at is None:
+                return self._connection.prepare(sql)
+            return self._connection.prepare_at(sql, at)
+        except SqlFailure:
+            # Debian's SQLite has a table of pages, the embedded server's has none and fails here
+            if any(row.kind is HazardKind.RAW_WRITE for row in self._hazards(sql, RequestType.EXEC_SQL)):
+                self._report(HazardKind.RAW_WRITE, sql)
+            raise
+
+    def _hazards(self, sql: str, request: RequestType) -> Iterator[SqlHazard]:
+        seen = survey(sql)
+        if not seen.plain:
+            in_transaction = self._connection.raw.in_transaction
+            yield from text_hazards(seen, request, self._release.generation, in_transaction)
+
+    def _refuse_deadly(self, statement: Statement, request: RequestType) -> None:
+        # what kills a node when it is run; the authorizer has judged what does so when it is compiled
+        if survey(statement.sql).plain:
+            return
+        for row in self._hazards(statement.sql, request):
+            if row.kind not in _TOLD_HERE or (row.compiles and not row.begun):
+                continue
+            if row in PRAGMAS["optimize"] and not self._connection.has_to_analyze():
+                continue
+            self._report(row.kind, statement.sql)
+            raise SqlFailure(1, f"this statement kills {self._release.title}")
 
     def _step(self, statement: Statement, when_row: tuple[int, str]) -> None:
         self._refuse_returning(statement, when_row)
