@@ -94,7 +94,7 @@ class Survey:
         self.returning = any("RETURNING" in found and found[0] != "EXPLAIN" for found in words)
         self.or_rollback = any(map(_rolls_back, words))
         self.pragmas = tuple(_pragmas(statements, self.verbs))
-        self.acts = tuple(_acts(statements, self.verbs))
+        self.acts = tuple(_acts(statements, words, self.verbs))
         self.plain = not (
             self.returning
             or self.or_rollback
@@ -278,9 +278,9 @@ def _is_begun(before: bool, verb: str) -> bool:
     return before and verb not in ("COMMIT", "END", "ROLLBACK", "RELEASE")
 
 
-def _acts(statements: list[list[Token]], verbs: tuple[str, ...]) -> Iterator[str]:
+def _acts(statements: list[list[Token]], words: list[list[str]], verbs: tuple[str, ...]) -> Iterator[str]:
     begun = keeps = False
-    for tokens, verb in zip(statements, verbs, strict=True):
+    for tokens, found, verb in zip(statements, words, verbs, strict=True):
         begun = _is_begun(begun, verb)
         if verb == "ATTACH":
             rest = tokens[2 if len(tokens) > 1 and keyword(tokens[1]) == "DATABASE" else 1 :]
@@ -292,8 +292,8 @@ def _acts(statements: list[list[Token]], verbs: tuple[str, ...]) -> Iterator[str
             if any(keyword(token) == "INTO" for token in tokens) and not _in_memory(tokens[-1:]):
                 yield "VACUUM INTO"
         elif verb == "CREATE":
-            keeps = keeps or _fails(tokens)
-        elif verb in _WRITES and not begun and (keeps or _fails(tokens)):
+            keeps = keeps or _fails(found)
+        elif verb in _WRITES and not begun and (keeps or _fails(found)):
             yield "OR FAIL"
         if verb != "EXPLAIN":
             yield from _named_acts(tokens, verb)
@@ -303,10 +303,11 @@ def _in_memory(tokens: list[Token]) -> bool:
     return _identifier(tokens) in ("", ":memory:")
 
 
-def _fails(tokens: list[Token]) -> bool:
+def _fails(words: list[str]) -> bool:
     # OR FAIL, ON CONFLICT FAIL, RAISE (FAIL, ..)
-    words = [keyword(token) for token in tokens]
-    return any(word == "FAIL" and words[i - 1] in ("OR", "CONFLICT", "") for i, word in enumerate(words) if i)
+    return "FAIL" in words and any(
+        word == "FAIL" and words[i - 1] in ("OR", "CONFLICT", "") for i, word in enumerate(words) if i
+    )
 
 
 def _named_acts(tokens: list[Token], verb: str) -> Iterator[str]:
