@@ -157,7 +157,7 @@ def test_a_message_is_an_enum_member_a_declaration_and_a_line_of_all(copy: Copy)
     assert asked == "[20, 20]"
     pair = ("-m", "dqlitewire", "decode", "--requests", "client", "--responses", "server")
     assert "CHECKPOINT db_id 7, name main" in " ".join(copy.python(*pair).replace("'", "").split())
-    assert "def _frame(" in copy.python("-m", "dqlitewire.declare", "CheckpointedResponse")
+    assert "def encode(" in copy.python("-m", "dqlitewire.declare", "CheckpointedResponse")
     ran = copy.python(
         *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "heckpoint"),
         *("tests/test_vectors.py", "tests/messages", "tests/declare", "tests/testing/test_strategies.py"),

@@ -350,6 +350,7 @@ class StrangeCluster:
         node = type("Node", (), {"address": MARK, "is_leader": True})
         hazard = type("Hazard", (), {"detail": MARK, "kind": Status.HEALTHY})
         self.nodes, self.hazards, self.errors = [node], [hazard], [MARK]
+        self.generation = type("Release", (), {"title": MARK})
         self._stopped = Event()
 
     def start(self) -> None:

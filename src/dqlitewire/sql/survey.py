@@ -46,6 +46,11 @@ class Pragma:
         value: what it is set to or called with, as it is written but for quotes; None for none.
         explained: whether EXPLAIN stands before it, so that it is compiled and not run.
         begun: whether the text has begun a transaction before it.
+
+    Args:
+        tokens: of the statement, from PRAGMA on.
+        explained: as above.
+        begun: as above.
     """
 
     __slots__ = ("begun", "explained", "name", "schema", "value", "written")
