@@ -2,6 +2,7 @@
 
     [tool.coverage.run]
     plugins = ["tests.coverage_plugin"]
+    core = "ctrace"
 
     [tool.coverage."tests.coverage_plugin"]
     folder = "build/generated"

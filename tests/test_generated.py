@@ -287,7 +287,8 @@ def test_coverage_sees_generated_code(tmp_path: Path) -> None:
     pytest.importorskip("coverage")
     (tmp_path / "program.py").write_text(PROGRAM)
     (tmp_path / "rc").write_text(
-        "[run]\nbranch = true\nsource_pkgs = dqlitewire\nplugins = tests.coverage_plugin\n"
+        # plugins need the tracer in C; from 3.14 on coverage prefers another
+        "[run]\nbranch = true\ncore = ctrace\nsource_pkgs = dqlitewire\nplugins = tests.coverage_plugin\n"
         f"data_file = {tmp_path / 'data'}\n"
         f"[tests.coverage_plugin]\nfolder = {tmp_path / 'generated'}\n"
     )

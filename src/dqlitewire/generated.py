@@ -4,8 +4,9 @@ Constructors, encoders, decoders, row readers and writers are written as source 
 (`declare/`, `rows/`). What is made of a string has no file, so a traceback would show no line of it, a
 debugger nothing to step through and `inspect.getsource` would fail. Therefore each function gets
 
-* a file name of its own below `dqlitewire/generated/`, a folder that does not exist, and
-* globals with `__name__` and a `__loader__` that hands out its source (PEP 302: `get_source`).
+* a file name of its own below `dqlitewire/generated/`, a folder that is not there, and
+* globals with `__name__` and a `__loader__` that hands out its source (PEP 302: `get_source`), and with a
+  `__spec__` that names the same loader, since Python 3.15 looks there first.
 
 Who looks for the source, and where it finds it:
 
@@ -45,12 +46,17 @@ _Code = type((lambda: None).__code__)
 
 
 class _Loader:
-    """Holds the source of one function, for as long as its globals live."""
+    """Holds the source of one function, for as long as its globals live; loader and spec in one."""
 
     __slots__ = ("__weakref__", "source")
+    name = __name__
 
     def __init__(self, source: str) -> None:
         self.source = source
+
+    @property
+    def loader(self) -> _Loader:
+        return self
 
     def get_source(self, _name: str) -> str:
         return self.source
@@ -73,7 +79,7 @@ def define(title: str, name: str, lines: Iterable[str], names: dict[str, Any]) -
     """
     source = "\n".join(lines) + "\n"
     file, loader = _place_for(title, source)
-    names["__name__"], names["__loader__"] = __name__, loader
+    names["__name__"], names["__loader__"], names["__spec__"] = __name__, loader, loader
     exec(source, names)
     made: Any = names[name]
     made.__code__ = _in_file(made.__code__, file)
@@ -83,15 +89,17 @@ def define(title: str, name: str, lines: Iterable[str], names: dict[str, Any]) -
 def _place_for(title: str, source: str) -> tuple[str, _Loader]:
     """Return file name and loader of a source: those of a living function that has the same, or new ones."""
     stem = _FOLDER + title.replace("/", "_").replace("<", "(").replace(">", ")")
-    file, number = f"{stem}.py", 1
-    while (living := _living(file)) is not None:
-        if living.source == source:
+    file, number, loader = f"{stem}.py", 1, _Loader(source)
+    while True:
+        mine = ref(loader, lambda gone, file=file: _forget(file, gone))
+        kept = _loaders.setdefault(file, mine)  # one step: of two threads one gets the name
+        if kept is mine:
+            return file, loader
+        living = kept()
+        if living is not None and living.source == source:
             return file, living
         number += 1
         file = f"{stem}-{number}.py"
-    loader = _Loader(source)
-    _loaders[file] = ref(loader, lambda gone: _forget(file, gone))
-    return file, loader
 
 
 def _living(file: str) -> _Loader | None:
@@ -134,9 +142,10 @@ def _tell_linecache() -> None:
     import linecache
 
     for file in list(_loaders):
-        source = source_of_file(file)
-        if source is not None:
-            linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+        loader = _living(file)  # held while its lines are handed over, so that nobody else gets its file
+        if loader is not None:
+            lines = loader.source.splitlines(keepends=True)
+            linecache.cache[file] = (len(loader.source), None, lines, file)
 
 
 _own_loader = __loader__  # type: ignore[name-defined]
