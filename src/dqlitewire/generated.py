@@ -91,7 +91,7 @@ def _place_for(title: str, source: str) -> tuple[str, _Loader]:
     stem = _FOLDER + title.replace("/", "_").replace("<", "(").replace(">", ")")
     file, number, loader = f"{stem}.py", 1, _Loader(source)
     while True:
-        mine = ref(loader, lambda gone, file=file: _forget(file, gone))
+        mine = _reference(loader, file)
         kept = _loaders.setdefault(file, mine)  # one step: of two threads one gets the name
         if kept is mine:
             return file, loader
@@ -100,6 +100,10 @@ def _place_for(title: str, source: str) -> tuple[str, _Loader]:
             return file, living
         number += 1
         file = f"{stem}-{number}.py"
+
+
+def _reference(loader: _Loader, file: str) -> ref[_Loader]:
+    return ref(loader, lambda gone: _forget(file, gone))
 
 
 def _living(file: str) -> _Loader | None:
