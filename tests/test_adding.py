@@ -40,7 +40,7 @@ class CheckpointedResponse(Response, code=ResponseType.CHECKPOINTED):
 
     Args:
         pages: how many were written back.
-        role: of the node that did so.
+        state: of the log afterwards.
     """
 
     pages: int = u64(cap="max_rows_affected")

@@ -7,9 +7,7 @@ The test makes a copy of the source tree, adds a request and a response to it (e
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +16,7 @@ from typing import Any
 
 import pytest
 
-import dqlitewire
+from tests.copies import Copy
 
 SECRET = "s3cr3t"
 
@@ -67,13 +65,6 @@ search = SearchRequest(4, "SELECT a FROM t WHERE b = '{SECRET}'").encode()
 """
 
 
-def add(path: Path, mark: str, text: str) -> None:
-    """Put text in front of a mark that a file has once."""
-    old = path.read_text()
-    assert len(re.findall(mark, old)) == 1, (path, mark)
-    path.write_text(re.sub(mark, lambda found: text + found[0], old))
-
-
 SERVER = """
 import json, sys
 from tests.traffic.command import run
@@ -85,23 +76,20 @@ for line in sys.stdin:
 class Tree:
     """A copy of the package, and what was recorded with it."""
 
-    def __init__(self, folder: Path) -> None:
-        source = Path(dqlitewire.__file__).parent
-        self.package = folder / "src" / "dqlitewire"
-        self.folder = folder
-        shutil.copytree(source, self.package, ignore=shutil.ignore_patterns("__pycache__"))
+    def __init__(self, copy: Copy) -> None:
+        self.copy = copy
+        self.folder = copy.folder
 
     def start(self) -> None:
         """Record a session with the copy, and start what runs its commands."""
-        path = os.pathsep.join([str(self.package.parent), str(Path(__file__).parents[2])])
-        environment = {**os.environ, "PYTHONPATH": path, "NO_COLOR": "1"}
-        subprocess.run([sys.executable, "-c", SESSION, self.folder], env=environment, timeout=60, check=True)
+        self.copy.python("-c", SESSION, str(self.folder))
         self.process = subprocess.Popen(
             [sys.executable, "-c", SERVER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=environment,
+            cwd=self.folder,
+            env={**self.copy.environment, "COLUMNS": "160"},
         )
 
     def tool(self, *arguments: str | Path, code: int = 0) -> str:
@@ -121,16 +109,17 @@ class Tree:
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tree]:
-    tree = Tree(tmp_path_factory.mktemp("tree"))
-    add(tree.package / "constants.py", r"\n\nclass ResponseType", "    CHECKPOINT = 20\n    SEARCH = 21\n")
-    add(tree.package / "constants.py", r"\n\nclass ValueType", "    CHECKPOINTED = 11\n")
+    copy = Copy(tmp_path_factory.mktemp("copies") / "tree")
+    copy.edit("src/dqlitewire/constants.py", "    WEIGHT = 19\n", "    CHECKPOINT = 20\n    SEARCH = 21\n")
+    copy.edit("src/dqlitewire/constants.py", "    METADATA = 10\n", "    CHECKPOINTED = 11\n")
     for module, names, declarations in (
         ("requests", ["CheckpointRequest", "SearchRequest"], REQUEST),
         ("responses", ["CheckpointedResponse"], RESPONSE),
     ):
-        path = tree.package / "messages" / f"{module}.py"
-        path.write_text(path.read_text() + declarations)
-        add(path, r"(?<=__all__ = \[\n)", "".join(f'    "{name}",\n' for name in names))
+        path = f"src/dqlitewire/messages/{module}.py"
+        copy.edit(path, "__all__ = [\n", "".join(f'    "{name}",\n' for name in names))
+        copy.append(path, declarations)
+    tree = Tree(copy)
     tree.start()
     with tree.process:
         yield tree
