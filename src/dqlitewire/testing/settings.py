@@ -17,12 +17,12 @@ from dqlitewire.dial.addresses import Address, Kind
 from dqlitewire.faults.checks import check_flag, check_number, check_text, shown
 from dqlitewire.servers.releases import DEFAULT_RELEASE, RELEASES, Release
 from dqlitewire.testing.checks import check_file, check_host, check_release, check_socket
-from dqlitewire.testing.serving.listening import listen_tcp, listen_unix
+from dqlitewire.dial.listening import listen_tcp, listen_unix
 
 if TYPE_CHECKING:
     import os
 
-    from dqlitewire.testing.serving.listening import Listener
+    from dqlitewire.dial.listening import Listener
 
 __all__ = ["Options", "Settings", "takes_options"]
 

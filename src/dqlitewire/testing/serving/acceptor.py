@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dqlitewire.testing.node.cluster import Member
-    from dqlitewire.testing.serving.listening import Listener
+    from dqlitewire.dial.listening import Listener
 
 __all__ = ["Acceptor"]
 

@@ -53,7 +53,7 @@ from dqlitewire.testing.serving.connections import ConnectionTable
 
 if TYPE_CHECKING:
     from dqlitewire.testing.node.cluster import Member
-    from dqlitewire.testing.serving.listening import Listener
+    from dqlitewire.dial.listening import Listener
     from dqlitewire.testing.serving.protocols import Service
 
 __all__ = ["ServerThread"]
