@@ -200,6 +200,8 @@ def test_without_pyyaml_addresses_do_and_stores_say_what_is_missing(store: Path)
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines() == [
         "a:1",
-        "yaml is missing: it comes with the extra 'cli' of dqlite-wire "
-        "(from a checkout: pip install '.[cli]')",
+        (
+            "yaml is missing: it comes with the extra 'cli' of dqlite-wire "
+            "(from a checkout: pip install '.[cli]')"
+        ),
     ]

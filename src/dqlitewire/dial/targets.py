@@ -179,7 +179,7 @@ def _parsed(path: str, data: bytes) -> Any:
 def _node(entry: Any, where: str) -> StoreNode:
     if not isinstance(entry, dict):
         raise StoreError(f"{where}: {_kind(entry)}, not a mapping with Address and ID")
-    told: dict[Any, Any] = entry
+    told = cast("dict[object, Any]", entry)
     address, node_id, role = told.get("Address"), told.get("ID"), told.get("Role")
     if not isinstance(address, str):
         raise StoreError(f"{where}: no Address")
