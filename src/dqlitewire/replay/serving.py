@@ -1,0 +1,206 @@
+"""Serve a recording: a listener, and a player for each connection that it accepts.
+
+The k-th connection accepted gets the k-th recorded one. One that closes without a word (a check whether the
+port is open) gives its recorded one back. Nothing is ever dialled.
+
+A connection is one task: it reads, and says what the player yields, piece by piece from disk, waiting while
+the client does not read. Meanwhile it reads nothing more, as a node does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+
+from dqlitewire.dial.addresses import Address, Kind
+from dqlitewire.dial.listening import Listener, is_wildcard
+from dqlitewire.replay.library import Library
+from dqlitewire.replay.players import AnyOrder, InOrder, Player
+from dqlitewire.replay.recording import RecordedConnection, Recording
+from dqlitewire.traffic.shorten import counted
+
+__all__ = ["ReplayService"]
+
+_SIZE = 1 << 16  # bytes read at once
+_NAMED = 5  # of what is left over, in words
+
+
+class ReplayService:
+    """Serves a recording once, in the event loop that runs it.
+
+    Args:
+        recording: what is played.
+        listener: accepts the connections; closed at the end.
+        address: of the listener, as clients dial it.
+        match: answer any recorded request, in any order.
+        tell: is called with the lines of each difference, as it shows.
+
+    Attributes:
+        differences: how many connections were ended because of something that was not recorded.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        listener: Listener,
+        address: Address,
+        match: bool,
+        tell: Callable[[list[str]], None],
+    ) -> None:
+        self.differences = 0
+        self._recording = recording
+        self._listener = listener
+        self._address = address
+        self._library = Library(recording) if match else None
+        self._tell = tell
+        self._waiting = deque(recording.connections)
+        self._playing: dict[asyncio.Task[None], Player] = {}
+        self._left: list[str] = []  # of connections that ended early, in words
+        self._accepted = 0
+        self._addresses = frozenset(recording.addresses)
+        self._stopping: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def run(self) -> None:
+        """Serve until all is played and every client has left, or `stop` is called."""
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        self._listener.setblocking(False)
+        accepting = asyncio.create_task(self._accept())
+        try:
+            await self._stopping.wait()
+        finally:
+            accepting.cancel()
+            for task in list(self._playing):
+                task.cancel()
+            await asyncio.gather(accepting, *self._playing, return_exceptions=True)
+            self._listener.close()
+
+    def stop(self) -> None:
+        """End `run`; may be called from any thread, and from a signal's handler."""
+        if self._loop is not None and self._stopping is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._stopping.set)
+
+    def leftovers(self) -> list[str]:
+        """Say what was recorded and not asked for, a line each; empty if all was played."""
+        if self._library is not None:
+            left = self._library.left
+            lines = self._library.unasked(_NAMED)
+            total = counted(left, "recorded request", "was", "were") + " not asked for" if left else ""
+        else:
+            waiting = [
+                f"{one.name}: {counted(one.needed, 'unit')}, nobody connected"
+                for one in self._waiting
+                if one.needed
+            ]
+            lines = [*self._left, *waiting]
+            total = f"left over in {counted(len(lines), 'connection')}" if lines else ""
+        if len(lines) > _NAMED:
+            lines[_NAMED:] = [f"and {len(lines) - _NAMED} more"]
+        return [total, *(f"  {line}" for line in lines)] if total else []
+
+    # ------------------------------------------------------------------ connections
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self._end_if_played()
+            try:
+                sock, _ = await loop.sock_accept(self._listener)
+            except OSError:  # it went away before it was accepted, or there are no descriptors left
+                await asyncio.sleep(0.01)
+                continue
+            self._accepted += 1
+            if sock.family != socket.AF_UNIX:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            recorded = self._waiting.popleft() if self._library is None and self._waiting else None
+            player = self._player(recorded, sock)
+            if player is None:
+                self._differ([f"connection {self._accepted}: one more than was recorded"])
+                sock.close()
+                continue
+            task = asyncio.create_task(self._connection(sock, player, recorded))
+            self._playing[task] = player
+            task.add_done_callback(self._done)
+
+    def _player(self, recorded: RecordedConnection | None, sock: socket.socket) -> Player | None:
+        local = self._local(sock)
+        if self._library is not None:
+            return AnyOrder(f"connection {self._accepted}", local, self._library)
+        return None if recorded is None else InOrder(recorded.name, local, recorded, self._addresses)
+
+    def _local(self, sock: socket.socket) -> str:
+        """The address to name in answers: our own, or where this client came in if that cannot be dialled."""
+        if self._address.kind is Kind.TCP and is_wildcard(self._address.name):
+            host, port = sock.getsockname()[:2]
+            return str(Address(Kind.TCP, host.removeprefix("::ffff:"), port))
+        return str(self._address)
+
+    async def _connection(
+        self, sock: socket.socket, player: Player, recorded: RecordedConnection | None
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        sock.setblocking(False)
+        try:
+            async for piece in _played(loop, sock, player):
+                await loop.sock_sendall(sock, piece)
+        except OSError:
+            pass  # the client has left; what it has not asked for is left over
+        finally:
+            self._ended(player, recorded)
+            await _close(loop, sock)
+
+    def _ended(self, player: Player, recorded: RecordedConnection | None) -> None:
+        if player.difference:
+            self._differ(player.difference)
+        elif isinstance(player, InOrder) and recorded is not None and player.left:
+            if not player.heard:
+                self._waiting.appendleft(recorded)
+            else:
+                self._left.append(
+                    f"{player.name}: {counted(player.left, 'unit')}, the next is {player.next_request}"
+                )
+
+    def _differ(self, lines: list[str]) -> None:
+        self.differences += 1
+        self._tell(lines)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        del self._playing[task]
+        self._end_if_played()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+
+    def _end_if_played(self) -> None:
+        if self._playing or self._stopping is None:
+            return
+        over = not self._library.left if self._library is not None else not any(self._waiting)
+        if over:
+            self._stopping.set()
+
+
+async def _played(
+    loop: asyncio.AbstractEventLoop, sock: socket.socket, player: Player
+) -> AsyncIterator[bytes]:
+    """Yield what a player says, as its client's bytes come."""
+    for piece in player.feed(b""):
+        yield piece
+    while not player.closing and not player.difference:
+        data = await loop.sock_recv(sock, _SIZE)
+        if not data:
+            return
+        for piece in player.feed(data):
+            yield piece
+
+
+async def _close(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+    """Close so that what was said arrives: bytes that nobody has read would reset the connection."""
+    with contextlib.suppress(OSError, TimeoutError):
+        sock.shutdown(socket.SHUT_WR)
+        async with asyncio.timeout(1.0):
+            while await loop.sock_recv(sock, _SIZE):
+                pass
+    sock.close()
