@@ -20,10 +20,12 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import deque
 from collections.abc import Iterable
+from operator import itemgetter
 
 from dqlitewire.constants import SQLITE_IOERR_LEADERSHIP_LOST, RequestType, ResponseType
-from dqlitewire.faults.checks import check_frame
+from dqlitewire.faults.checks import check_frame, shown
 from dqlitewire.faults.fault import REQUEST, RESPONSE, Direction, Fault
 from dqlitewire.faults.kinds import FAILURE_TEXTS
 from dqlitewire.faults.strike import WITH_STATEMENT, Effects, RequestRecord, Strike
@@ -33,6 +35,7 @@ __all__ = ["ConnectionFaults", "Delivery", "FaultList", "UnusedFaultError"]
 
 _STMT = bytes([ResponseType.STMT])
 _PREPARE, _FINALIZE = int(RequestType.PREPARE), int(RequestType.FINALIZE)
+_KEPT = 1024  # faults that are over and still listed
 _TEXTS = FAILURE_TEXTS | {SQLITE_IOERR_LEADERSHIP_LOST: RELEASES[DEFAULT_RELEASE].lost_text}
 
 
@@ -53,29 +56,62 @@ class FaultList:
     def __init__(self, seed: int = 0) -> None:
         self._lock = threading.Lock()
         self.ordered: list[Fault] = []
+        self._over: deque[Fault] = deque(maxlen=_KEPT)
         self._unused: list[Fault] = []
         self._seed = seed
         self._count = 0
 
-    def order(self, fault: Fault) -> None:
+    def order(self, fault: Fault) -> int:
         """Add a fault; those that were ordered before go first.
 
         Args:
             fault: The fault.
+
+        Returns:
+            Its id, counted from 1.
         """
         with self._lock:
             self._count += 1
             # a generator of its own: what one fault draws does not depend on which others are ordered
             fault._random = random.Random(f"{self._seed} {self._count}")
+            fault._id = self._count
             self.ordered.append(fault)
             self._unused.append(fault)
+            return self._count
+
+    def listed(self) -> list[tuple[int, Fault]]:
+        """Return the faults with their ids, in order: those to come, and the last 1024 that are over."""
+        with self._lock:
+            return sorted(((fault._id, fault) for fault in (*self._over, *self.ordered)), key=itemgetter(0))
+
+    def remove(self, fault_id: int) -> Fault:
+        """Cancel one, and list it no more.
+
+        Args:
+            fault_id: Its id, as `order` returned it.
+
+        Returns:
+            The fault.
+
+        Raises:
+            LookupError: None that is listed has this id.
+        """
+        with self._lock:
+            for faults in (self.ordered, self._over):
+                for fault in faults:
+                    if fault._id == fault_id:
+                        fault.cancel()
+                        faults.remove(fault)
+                        return fault
+        raise LookupError(f"fault {shown(fault_id)}, must be the id of one that is listed")
 
     def clear(self) -> None:
-        """Cancel all."""
+        """Cancel all, and list none of them any more."""
         with self._lock:
             for fault in self.ordered:
                 fault.cancel()
             self.ordered.clear()
+            self._over.clear()
 
     def check_used(self) -> None:
         """Raise UnusedFaultError if one that was ordered has never hit, cancelled ones included."""
@@ -85,6 +121,26 @@ class FaultList:
         if unused:
             lines = [f"\n  {fault!r}, {fault.came()}" for fault in unused]
             raise UnusedFaultError(f"faults that never hit: {len(lines)}{''.join(lines)}")
+
+    def may_strike(self, type_code: int, connection: int) -> bool:
+        """Tell by a header alone whether a fault may strike a request or its answer.
+
+        Args:
+            type_code: The type of the request.
+            connection: Number of its connection.
+        """
+        return any(fault._may_select(type_code, connection) for fault in self.ordered)
+
+    def note(self, request: RequestRecord) -> None:
+        """Let a request pass that none may strike; those that were never hit tell that it came.
+
+        Args:
+            request: The request.
+        """
+        with self._lock:
+            for fault in self.ordered:
+                if not fault.hits:
+                    fault._note(request)
 
     def strike(
         self, request: RequestRecord, direction: Direction = RESPONSE, going_on: Iterable[Fault] = ()
@@ -108,6 +164,7 @@ class FaultList:
                 if fault._strikes(request, direction, barred=barred):
                     struck.append(fault)
                     replaced = replaced or fault.replaces_answer
+            self._over.extend(fault for fault in self.ordered if fault.over)
             self.ordered = [fault for fault in self.ordered if not fault.over]
             self._unused = [fault for fault in self._unused if not fault.hits]
         return struck
@@ -123,6 +180,7 @@ class Delivery(Effects):
 
     Attributes:
         touched: Something has struck since nothing went on.
+        struck: Those that struck when the last request, or its answer, began, with their ids.
     """
 
     def __init__(self, faults: FaultList, direction: Direction, texts: dict[int, str]) -> None:
@@ -132,18 +190,26 @@ class Delivery(Effects):
         self._texts = texts
         self._active: list[tuple[Fault, Strike]] = []
         self.touched = False
+        self.struck: list[tuple[int, Fault]] = []
 
-    def begin(self, request: RequestRecord) -> None:
+    @property
+    def goes_on(self) -> bool:
+        """Whether something that has struck goes on over further requests."""
+        return self.held or self.closed or bool(self._active)
+
+    def begin(self, request: RequestRecord, beside: Delivery | None = None) -> None:
         """Begin a request, or its answer: find out what strikes it, and let that begin.
 
         Args:
             request: The request.
+            beside: Another delivery of the connection, in which faults may go on too.
         """
         self.end()
         self.pause, self.write_size, self.executed, self.replacement = 0.0, None, True, None
-        self.touched = self.held or self.closed or bool(self._active)
-        going_on = [fault for fault, _ in self._active]
+        self.touched = self.goes_on
+        going_on = [fault for way in (self, beside) if way is not None for fault, _ in way._active]
         struck = self._faults.strike(request, self._direction, going_on)
+        self.struck = [(fault._id, fault) for fault in struck]
         if struck:
             self.touched = True
             begun = [(fault, Strike(request, self, self._texts)) for fault in struck]
@@ -174,6 +240,21 @@ class Delivery(Effects):
             for fault, strike in ended:
                 if not fault.goes_on:
                     fault.end(strike)
+
+    def take_over(self, beside: Delivery) -> None:
+        """Let what goes on in another delivery of the connection go on in this one.
+
+        Args:
+            beside: The other one, ended.
+        """
+        self._active += beside._active
+        for _, strike in beside._active:
+            strike._effects = self
+        beside._active = []
+        self.held |= beside.held
+        self.closed |= beside.closed
+        self.reset |= beside.reset
+        beside.held = False
 
     def leave(self) -> None:
         """End the connection: what goes on over several answers ends too."""
@@ -225,6 +306,21 @@ class ConnectionFaults:
                 prepared = self._prepared.get(_statement_id(body))
         return RequestRecord(self._connection, type_code, schema, body, self._count, prepared)
 
+    def passed(self, type_code: int, schema: int) -> None:
+        """Take the next request, of which only the header is known: nothing may strike it.
+
+        Args:
+            type_code: The type byte of its header.
+            schema: The schema byte.
+        """
+        self._count += 1
+        if self._faults.ordered:  # those that are never hit say what came instead
+            self._faults.note(RequestRecord(self._connection, type_code, schema, b"", self._count))
+
+    def beside(self) -> Delivery:
+        """Return a direction of its own, for the answer to an INTERRUPT in the middle of another."""
+        return Delivery(self._faults, RESPONSE, self._texts)
+
     def begin_answer(self, request: RequestRecord) -> None:
         """Begin the answer to a request; requests are answered in order, and may come ahead of that.
 
@@ -245,10 +341,24 @@ class ConnectionFaults:
         Args:
             data: The frame.
         """
-        if self._preparing is not None and data[4:5] == _STMT:
-            self._prepared[_statement_id(data[8:])] = self._preparing.sql
+        if self._preparing is not None and self.learn(self._preparing, data):
             self._preparing = None
         return self.responses.frame(data)
+
+    def learn(self, request: RequestRecord, data: bytes) -> bool:
+        """Learn the SQL text of a prepared statement; `answer` does it for the answer that was begun.
+
+        Args:
+            request: The PREPARE.
+            data: The frame that answers it.
+
+        Returns:
+            Whether it is the answer that names the statement.
+        """
+        if data[4:5] != _STMT:
+            return False
+        self._prepared[_statement_id(data[8:16])] = request.sql
+        return True
 
     def leave(self) -> None:
         """End the connection."""

@@ -45,7 +45,7 @@ from dqlitewire.faults.checks import (
 from dqlitewire.faults.strike import RequestRecord, Strike
 from dqlitewire.header import type_name
 
-__all__ = ["REQUEST", "RESPONSE", "Direction", "Fault", "kinds"]
+__all__ = ["REQUEST", "RESPONSE", "Direction", "Fault", "kind_word", "kinds"]
 
 F = TypeVar("F", bound="Fault")
 
@@ -149,7 +149,7 @@ class Fault(_Words):
         check_number("after", self.after, 0)
         check_probability("probability", self.probability)
         choice("direction", self.direction, self.directions)
-        self.hits = 0
+        self.hits = self._id = 0
         self._types = request_types(self.on)
         self._pattern = regular_expression("sql", self.sql)
         self._passing = self.after
@@ -175,10 +175,13 @@ class Fault(_Words):
     ) -> None:
         self.cancel()
 
-    def _selects(self, request: RequestRecord, direction: Direction) -> bool:
-        if direction != self.direction or self.connection not in (None, request.connection):
+    def _may_select(self, type_code: int, connection: int) -> bool:
+        if self.over or self.connection not in (None, connection):
             return False
-        if self._types is not None and request.type not in self._types:
+        return self._types is None or type_code in self._types
+
+    def _selects(self, request: RequestRecord, direction: Direction) -> bool:
+        if direction != self.direction or not self._may_select(request.type, request.connection):
             return False
         if self._pattern is None:
             return True
@@ -256,6 +259,15 @@ def _with_common_words(own: str | None, common: str | None) -> str | None:
     return f"{head.rstrip()}\n\nArgs:\n{listed}\n\n{rest or common_rest}\n"
 
 
+def kind_word(kind: type[Fault]) -> str:
+    """Return the word that names a kind of fault: the class's name in lower case.
+
+    Args:
+        kind: The class.
+    """
+    return kind.__name__.lower()
+
+
 def kinds() -> dict[str, type[Fault]]:
     """Return the kinds of faults by the word that names them: a class's name in lower case.
 
@@ -266,6 +278,6 @@ def kinds() -> dict[str, type[Fault]]:
     waiting: list[type[Fault]] = [Fault]
     while waiting:
         for kind in waiting.pop().__subclasses__():
-            found[kind.__name__.lower()] = kind
+            found[kind_word(kind)] = kind
             waiting.append(kind)
     return found
