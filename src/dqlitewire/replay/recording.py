@@ -44,6 +44,7 @@ from dqlitewire.conversation import (
     Preamble,
     Side,
 )
+from dqlitewire.conversation.frames import statement_id
 from dqlitewire.messages import LeaderResponse, ServersResponse
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.shorten import counted
@@ -200,7 +201,7 @@ class RecordedConnection:
         server_ends: how many units had come when the server closed; None if the client closed first.
         first_answer: of each unit, the first piece that answers it.
         answer_count: of each unit, how many pieces answer it.
-        texts: the text of the prepared statement that a unit runs, by unit.
+        texts: the text of the prepared statement that a unit names, by unit.
         unanswered: units that were never answered.
         interrupted: units with an INTERRUPT behind them, and which one that is.
         addresses: of nodes that the answers name.
@@ -222,6 +223,7 @@ class RecordedConnection:
         self._observer = Observer(
             count_rows=False, keep_answers=1, midstream=source.midstream, handshake=not source.bare
         )
+        self._prepared: dict[int | None, str] = {}  # texts of prepared statements by their ids
         self.interrupted: dict[int, int] = {}
         self._open: dict[int, int] = {}  # units of the exchanges that are open, by id(), oldest first
         self._client_ended = self._over = False
@@ -306,8 +308,11 @@ class RecordedConnection:
         exchange = frame.exchange
         if exchange is not None:
             self._open[id(exchange)] = unit
-            if exchange.runs_statement is not None and exchange.sql is not None:
-                self.texts[unit] = exchange.sql
+            text = exchange.sql if exchange.runs_statement is not None else None
+            if frame.type == RequestType.FINALIZE:
+                text = self._prepared.pop(statement_id(frame.data), None)
+            if text is not None:
+                self.texts[unit] = text
         order.append(Moment(self, unit, Step.SENT))
 
     def _answer(self, frame: Frame) -> None:
@@ -320,6 +325,8 @@ class RecordedConnection:
             if not self.answer_count[unit]:
                 self.first_answer[unit] = len(self.answers)
             self.answer_count[unit] += 1
+            if frame.type == ResponseType.STMT and exchange is not None and exchange.sql is not None:
+                self._prepared[int.from_bytes(frame.data[12:16], "little")] = exchange.sql
         self.answers.add(frame.data, self._mapped(frame), gate, unit, int(frame.start))
 
     def _mapped(self, frame: Frame) -> Mapped:

@@ -2,11 +2,12 @@
 
 `dqlite_server` is an embedded server for one test, `dqlite_cluster` a fake cluster of three nodes.  The
 marker `dqlite(...)` hands them arguments: `@pytest.mark.dqlite("1.11.1", nodes=5)`, the generation by place
-or by name.
+or by name.  `dqlite_recording` plays what was recorded from a node.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,9 @@ import pytest
 
 if TYPE_CHECKING:
     from dqlitewire.testing import DqliteCluster, DqliteServer
+    from dqlitewire.testing.recordings import Recordings
 
-__all__ = ["dqlite_cluster", "dqlite_server"]
+__all__ = ["dqlite_cluster", "dqlite_recording", "dqlite_server"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -78,3 +80,27 @@ def dqlite_cluster(request: pytest.FixtureRequest) -> Iterator[DqliteCluster]:
     with _class("DqliteCluster")(**_options(request)) as cluster:
         yield cluster
         _raise_first(cluster.errors)
+
+
+@pytest.fixture
+def dqlite_recording(request: pytest.FixtureRequest) -> Iterator[Recordings]:
+    """Play recorded traffic to the test's client: `dqlite_recording("name")` returns where to connect.
+
+    `recordings/name.dqt` beside the test is played; with DQLITE_RECORD=new it is recorded from the node at
+    DQLITE_ADDRESS, with DQLITE_RECORD=off the test talks to that node.  The test ends with an error if its
+    client asked for something else than was recorded, or for less; `match=True` allows any order.
+    """
+    from dqlitewire.testing.recordings import RecordingError, Recordings
+
+    class OfTest(Recordings):
+        def __call__(self, name: str, *, match: bool = False) -> str:
+            try:
+                return super().__call__(name, match=match)
+            except RecordingError as error:
+                pytest.fail(str(error), pytrace=False)
+
+    try:
+        with OfTest(request.path.parent, os.environ) as recordings:
+            yield recordings
+    except RecordingError as error:
+        pytest.fail(str(error), pytrace=False)
