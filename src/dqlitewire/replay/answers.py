@@ -232,7 +232,8 @@ class AnswerComparison:
                 break
             self._rows_differ(len(self._was), 0)
         if self._last:
-            self._tell(f"- {shown_frame(self._last, is_request=False)}", "+ the end of the rows")
+            ended = f"+ ROWS  {counted(self._number, 'row')}, and no more"
+            self._tell(f"- {shown_frame(self._last, is_request=False)}", ended)
 
     # ------------------------------------------------------------------ words
 

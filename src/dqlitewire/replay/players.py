@@ -311,7 +311,8 @@ class AnyOrder(Player):
                 continue
             found = connection.answers[piece]
             yield self._followed(frame, renamed(found.data, Mapped(found.kind), self._local))
-        self.closing = not connection.answer_count[unit]
+        # a last request that was not answered ends the connection; behind others the node was deaf
+        self.closing = not connection.answer_count[unit] and unit + 1 >= connection.needed
 
     def _followed(self, frame: bytes, answer: bytes) -> bytes:
         """An answer with the id of a statement as this client shall know it."""

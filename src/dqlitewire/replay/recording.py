@@ -28,7 +28,7 @@ import os
 import tempfile
 from array import array
 from collections.abc import Iterable
-from enum import Enum, IntEnum
+from enum import IntEnum
 from typing import NamedTuple
 
 from dqlitewire.constants import PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
@@ -48,20 +48,14 @@ from dqlitewire.conversation.frames import statement_id
 from dqlitewire.messages import LeaderResponse, ServersResponse
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.shorten import counted
-from dqlitewire.traffic.sources.formats import Format, open_source
 from dqlitewire.traffic.sources.pieces import Connection, Piece, feed
 from dqlitewire.traffic.sources.source import Source
+from dqlitewire.traffic.sources.transcript_parts import open_recording
+from dqlitewire.traffic.sources.transcript_reader import View
 
 __all__ = ["Kind", "Mapped", "Moment", "RecordedConnection", "Recording", "Step", "Unit", "View"]
 
 MAX_ADDRESSES = 10_000  # of nodes that answers name
-
-
-class View(Enum):
-    """Whose view is played where a proxy changed what passed."""
-
-    CLIENT = "client"
-    NODE = "node"
 
 
 class Kind(IntEnum):
@@ -184,12 +178,11 @@ class RecordedConnection:
     """One recorded connection.
 
     Args:
-        number: counts from 1 over all that was read.
         source: what the pieces tell of it.
         spool: takes the bytes.
 
     Attributes:
-        number: as given.
+        number: counts from 1 over all that was read.
         client: the endpoint of the client, "" if unknown.
         server: the endpoint of the server, "" if unknown.
         version: of the client's handshake; that of today where none was recorded.
@@ -207,8 +200,8 @@ class RecordedConnection:
         addresses: of nodes that the answers name.
     """
 
-    def __init__(self, number: int, source: Connection, spool: Spool) -> None:
-        self.number = number
+    def __init__(self, source: Connection, spool: Spool) -> None:
+        self.number = source.number
         self.client, self.server = source.client, source.server
         self.version = PROTOCOL_VERSION
         self.bare = source.bare
@@ -279,7 +272,7 @@ class RecordedConnection:
                 case Preamble() | Garbage() | Opaque():
                     self._other(event)
                 case Gap():
-                    self._stop(f"bytes of the {event.side.value} were lost")
+                    self._stop(f"bytes of the {event.side.value} are missing")
                 case End():
                     self._end(event, order)
                 case _:
@@ -288,6 +281,8 @@ class RecordedConnection:
                 return
 
     def _stop(self, why: str) -> None:
+        if not self._numbers or not self._numbers[-1]:  # not one request
+            self.problem = self.problem or "its beginning was not recorded"
         self.cut, self._over = why, True
 
     def _say(self, data: bytes, kind: int, time: float) -> int:
@@ -429,7 +424,7 @@ class Recording:
         """Read transcripts, one behind the other.
 
         Args:
-            paths: the files.
+            paths: the files; the parts of one recording are put in their order, "-" is standard input.
             view: whose view to play.
 
         Raises:
@@ -437,28 +432,30 @@ class Recording:
         """
         recording = cls()
         try:
-            for path in paths:
-                recording._read(os.fspath(path), view)
+            with open_recording(paths, view) as source:
+                for input in source.inputs:
+                    if _is_redacted(input.head()):
+                        hint = "what clients said is not in it; record it without --redact"
+                        raise SourceError(f"{input.name}: redacted", hint)
+                recording._read(source)
             recording._finish()
         except BaseException:
             recording.close()
             raise
         return recording
 
-    def _read(self, path: str, view: View) -> None:
-        with open_transcript(path) as source:
-            found: dict[Connection, RecordedConnection] = {}
-            for piece in source.pieces():
-                known = found.get(piece.connection)
-                if known is None:
-                    number = len(self.connections) + 1
-                    known = RecordedConnection(number, piece.connection, self._spool)
-                    found[piece.connection] = known
-                    self.connections.append(known)
-                known.take(piece, self.moments)
-            for connection in found.values():
-                connection.finish(self.moments)
-            self.notes += [f"{path}: {note}" for note in source.notes]
+    def _read(self, source: Source) -> None:
+        found: dict[Connection, RecordedConnection] = {}
+        for piece in source.pieces():
+            known = found.get(piece.connection)
+            if known is None:
+                known = RecordedConnection(piece.connection, self._spool)
+                found[piece.connection] = known
+                self.connections.append(known)
+            known.take(piece, self.moments)
+        for connection in self.connections:
+            connection.finish(self.moments)
+        self.notes += [f"{source.name}: {note}" for note in source.notes]
 
     def _finish(self) -> None:
         self._spool.flush()
@@ -494,25 +491,6 @@ class Recording:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def open_transcript(path: str) -> Source:
-    """Open a transcript.
-
-    Args:
-        path: of a file; "-" is standard input.
-
-    Raises:
-        SourceError: it cannot be read, or is something else.
-    """
-    source = open_source(path)
-    if source.format != Format.TRANSCRIPT.value:
-        source.close()
-        raise SourceError(f"{path}: no transcript", "make one: `dqlite-wire decode -w FILE.dqt SOURCE`")
-    if _is_redacted(source.inputs[0].head()):
-        source.close()
-        raise SourceError(f"{path}: redacted", "what clients said is not in it; record it without --redact")
-    return source
 
 
 def _is_redacted(head: bytes) -> bool:
