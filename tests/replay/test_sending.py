@@ -19,7 +19,8 @@ from dqlitewire.replay.sending import Sending
 from dqlitewire.testing import DqliteServer
 from tests.real.raw import RawConnection, frame, text, word
 
-ROWS = "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < {}) SELECT i, 'row ' || i FROM r"
+SERIES = "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < {})"
+ROWS = f"{SERIES} SELECT i, 'row ' || i FROM r"
 
 
 @pytest.fixture

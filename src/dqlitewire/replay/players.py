@@ -65,11 +65,6 @@ class Player:
         while not self.closing and not self.difference and self._step():
             yield from self._say()
 
-    @property
-    def left(self) -> int:
-        """How many recorded requests have not come."""
-        return 0
-
     def _say(self) -> Iterator[bytes]:
         raise NotImplementedError
 
@@ -126,10 +121,11 @@ class InOrder(Player):
         return max(0, self._needed - self._came)
 
     @property
-    def next_request(self) -> str:
-        """What should have come next, in words."""
+    def leftover(self) -> str:
+        """What should have come, in words."""
         unit = self._connection.requests[self._came]
-        return _shown_unit(unit.data, unit.kind)
+        count = counted(self._connection.requests_from(self._came), "request")
+        return f"{count}, the next is {_shown_unit(unit.data, unit.kind)}"
 
     def _say(self) -> Iterator[bytes]:
         answers = self._connection.answers

@@ -243,6 +243,11 @@ class RecordedConnection:
         """Whether the server has the last word: it closed, or what came last was never answered."""
         return self.server_ends is not None or bool(self.unanswered) or bool(self.cut)
 
+    def requests_from(self, unit: int) -> int:
+        """Return how many of the requests that must come stand at or behind a unit."""
+        before = self._numbers[unit - 1] if unit else 0
+        return self._numbers[self.needed - 1] - before if unit < self.needed else 0
+
     def request_number(self, unit: int) -> int:
         """Return the place of a unit among the frames that the client sent, from 1."""
         return self._numbers[unit]
@@ -468,8 +473,8 @@ class Recording:
                 if connection.server:
                     self.addresses.add(connection.server)
                 if connection.cut:
-                    said = counted(len(connection.requests), "unit")
-                    self.notes.append(f"{connection.name} is played up to where {connection.cut}: {said}")
+                    count = counted(connection.requests_from(0), "request")
+                    self.notes.append(f"{connection.name} is played in part ({count}): {connection.cut}")
         self.addresses.discard("")
         if self.left_out:
             self.connections = [one for one in self.connections if not one.problem]

@@ -69,6 +69,14 @@ class ReplayServer:
         except Exception as error:  # a fault of ours: whoever looks at the problems shall see it
             self.problems.append(f"the replay itself failed: {error!r}")
 
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until all was played and every client has left.
+
+        Args:
+            timeout: seconds to wait at most; None for as long as it takes.
+        """
+        self._thread.join(timeout)
+
     def stop(self) -> None:
         """Stop serving, and complete `problems`; once more does nothing."""
         self._service.stop()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -26,6 +27,8 @@ __all__ = ["ReplayService"]
 
 _SIZE = 1 << 16  # bytes read at once
 _NAMED = 5  # of what is left over, in words
+_PAUSE = 0.05  # seconds until accepting is tried again
+_PATIENCE = 1.0  # seconds that a client has to close, once all was said
 
 
 class ReplayService:
@@ -68,15 +71,16 @@ class ReplayService:
         """Serve until all is played and every client has left, or `stop` is called."""
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         self._listener.setblocking(False)
-        accepting = asyncio.create_task(self._accept())
+        self._loop.add_reader(self._listener, self._accept)
         try:
+            self._end_if_played()
             await self._stopping.wait()
         finally:
-            accepting.cancel()
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
             for task in list(self._playing):
                 task.cancel()
-            await asyncio.gather(accepting, *self._playing, return_exceptions=True)
-            self._listener.close()
+            await asyncio.gather(*self._playing, return_exceptions=True)
 
     def stop(self) -> None:
         """End `run`; may be called from any thread, and from a signal's handler."""
@@ -92,7 +96,7 @@ class ReplayService:
             total = counted(left, "recorded request", "was", "were") + " not asked for" if left else ""
         else:
             waiting = [
-                f"{one.name}: {counted(one.needed, 'unit')}, nobody connected"
+                f"{one.name}: {counted(one.requests_from(0), 'request')}, nobody connected"
                 for one in self._waiting
                 if one.needed
             ]
@@ -104,27 +108,33 @@ class ReplayService:
 
     # ------------------------------------------------------------------ connections
 
-    async def _accept(self) -> None:
+    def _accept(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            self._end_if_played()
-            try:
-                sock, _ = await loop.sock_accept(self._listener)
-            except OSError:  # it went away before it was accepted, or there are no descriptors left
-                await asyncio.sleep(0.01)
-                continue
-            self._accepted += 1
-            if sock.family != socket.AF_UNIX:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            recorded = self._waiting.popleft() if self._library is None and self._waiting else None
-            player = self._player(recorded, sock)
-            if player is None:
-                self._differ([f"connection {self._accepted}: one more than was recorded"])
-                sock.close()
-                continue
-            task = asyncio.create_task(self._connection(sock, player, recorded))
-            self._playing[task] = player
-            task.add_done_callback(self._done)
+        try:
+            sock, _ = self._listener.accept()
+        except BlockingIOError:
+            return  # it went away before it was accepted
+        except OSError:  # no descriptors are left: look again when some may be
+            loop.remove_reader(self._listener)
+            loop.call_later(_PAUSE, self._accept_again)
+            return
+        self._accepted += 1
+        sock.setblocking(False)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        recorded = self._waiting.popleft() if self._library is None and self._waiting else None
+        player = self._player(recorded, sock)
+        if player is None:
+            self._differ([f"connection {self._accepted}: one more than was recorded"])
+            sock.close()
+            return
+        task = asyncio.create_task(self._connection(sock, player))
+        self._playing[task] = player
+        task.add_done_callback(functools.partial(self._done, sock, player, recorded))
+
+    def _accept_again(self) -> None:
+        if self._listener.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(self._listener, self._accept)
 
     def _player(self, recorded: RecordedConnection | None, sock: socket.socket) -> Player | None:
         local = self._local(sock)
@@ -139,19 +149,12 @@ class ReplayService:
             return str(Address(Kind.TCP, host.removeprefix("::ffff:"), port))
         return str(self._address)
 
-    async def _connection(
-        self, sock: socket.socket, player: Player, recorded: RecordedConnection | None
-    ) -> None:
+    async def _connection(self, sock: socket.socket, player: Player) -> None:
         loop = asyncio.get_running_loop()
-        sock.setblocking(False)
-        try:
+        with contextlib.suppress(OSError):  # the client has left; what it has not asked for is left over
             async for piece in _played(loop, sock, player):
                 await loop.sock_sendall(sock, piece)
-        except OSError:
-            pass  # the client has left; what it has not asked for is left over
-        finally:
-            self._ended(player, recorded)
-            await _close(loop, sock)
+            await _finish(loop, sock)
 
     def _ended(self, player: Player, recorded: RecordedConnection | None) -> None:
         if player.difference:
@@ -160,19 +163,25 @@ class ReplayService:
             if not player.heard:
                 self._waiting.appendleft(recorded)
             else:
-                self._left.append(
-                    f"{player.name}: {counted(player.left, 'unit')}, the next is {player.next_request}"
-                )
+                self._left.append(f"{player.name}: {player.leftover}")
 
     def _differ(self, lines: list[str]) -> None:
         self.differences += 1
         self._tell(lines)
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(
+        self,
+        sock: socket.socket,
+        player: Player,
+        recorded: RecordedConnection | None,
+        task: asyncio.Task[None],
+    ) -> None:
+        sock.close()  # here, since a task that is cancelled may never have begun
+        self._ended(player, recorded)
         del self._playing[task]
         self._end_if_played()
         if not task.cancelled() and (error := task.exception()) is not None:
-            raise error
+            self._differ([f"the replay itself failed: {error!r}"])
 
     def _end_if_played(self) -> None:
         if self._playing or self._stopping is None:
@@ -196,11 +205,10 @@ async def _played(
             yield piece
 
 
-async def _close(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
-    """Close so that what was said arrives: bytes that nobody has read would reset the connection."""
-    with contextlib.suppress(OSError, TimeoutError):
-        sock.shutdown(socket.SHUT_WR)
-        async with asyncio.timeout(1.0):
+async def _finish(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+    """End the stream so that what was said arrives: bytes that nobody has read would reset the connection."""
+    sock.shutdown(socket.SHUT_WR)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
             while await loop.sock_recv(sock, _SIZE):
                 pass
-    sock.close()
