@@ -89,7 +89,7 @@ def test_changed_data_are_shown_row_by_row(server: DqliteServer, tmp_path: Path)
     server.run_sql("db", "CREATE TABLE missing (x)")
     _, told = send(path, server)
     assert [lines[1:] for lines in told] == [
-        ["+ row 1 (0, 'zero')", "- row 3 (2, 'two')", "+ row 3 (2, 'zwei')"],
+        ["+ row 1 (0, 'zero')", "- row 2 (2, 'two')", "+ row 3 (2, 'zwei')"],
         ["- row 1 (3)", "+ row 1 (4)"],
         ["- FAILURE  1 SQLITE_ERROR: no such table: missing", "+ ROWS  0 rows, and no more"],
     ]

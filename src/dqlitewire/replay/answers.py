@@ -92,7 +92,7 @@ class AnswerComparison:
         self._last: bytes | None = None  # the frame that ends the recorded answer, once it was read
         self._was: deque[Row] = deque()
         self._now: deque[Row] = deque()
-        self._number = 0  # rows that were compared
+        self._recorded = self._number = 0  # rows that were compared, of both sides
         self._searches = 0
         self._columns: tuple[str, ...] | None = None
 
@@ -194,6 +194,7 @@ class AnswerComparison:
             if was[0] == now[0]:
                 was.popleft()
                 now.popleft()
+                self._recorded += 1
                 self._number += 1
                 continue
             fewer, more = self._resync()
@@ -215,12 +216,12 @@ class AnswerComparison:
         return best or (1, 1)
 
     def _rows_differ(self, fewer: int, more: int) -> None:
-        at = self._number + 1
-        for index in range(fewer):
-            self._tell(f"- row {at + index} {_shown_row(self._was.popleft())}")
-        for index in range(more):
-            self._tell(f"+ row {at + index} {_shown_row(self._now.popleft())}")
-        self._number += more
+        for _ in range(fewer):
+            self._recorded += 1
+            self._tell(f"- row {self._recorded} {_shown_row(self._was.popleft())}")
+        for _ in range(more):
+            self._number += 1
+            self._tell(f"+ row {self._number} {_shown_row(self._now.popleft())}")
 
     def _ended_with_rows(self) -> None:
         if self._interrupted:
