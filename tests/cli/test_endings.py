@@ -402,5 +402,5 @@ def test_the_package_runs_as_the_command(
 
 
 def test_the_survey_sees_every_command() -> None:
-    assert {name for name, _, _ in parameters()} == {"decode", "stats", "explain", "probe", "serve"}
+    assert {name for name, _, _ in parameters()} == {"decode", "stats", "explain", "probe", "serve", "replay"}
     assert len(list(parameters())) > 40

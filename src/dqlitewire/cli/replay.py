@@ -50,11 +50,11 @@ class ReplayDialling(Dialling):
 
 
 def command(
-    dialling: ReplayDialling,
     files: Annotated[
         list[str],
         typer.Argument(metavar="FILE", help="Transcripts (.dqt); several follow each other."),
     ],
+    *,
     serve: Annotated[
         str | None,
         typer.Option(metavar="LOCAL", help="Listen here and be the node: HOST:PORT, unix:PATH or @NAME."),
@@ -73,6 +73,7 @@ def command(
     write: Annotated[
         bool, typer.Option("--write", help="With --to: send requests that change something, too.")
     ] = False,
+    dialling: ReplayDialling,
 ) -> Exit:
     """Play recorded traffic again: as the node (--serve), or as the clients (--to).
 

@@ -30,7 +30,6 @@ __all__ = ["AnyOrder", "InOrder", "Player"]
 
 MAX_SHOWN = 1 << 20  # bytes of an unexpected request that are waited for
 _SHOWN = 16
-_EMPTY = EmptyResponse().encode()
 _STATEMENT = slice(HEADER_SIZE + 4, HEADER_SIZE + 8)
 
 
@@ -297,7 +296,7 @@ class AnyOrder(Player):
         for connection, piece in held:
             yield connection.answers[piece].data
         if place is None:  # an INTERRUPT that came too late, or where none was recorded
-            yield _EMPTY
+            yield EmptyResponse().encode()
             return
         connection, unit = place
         first = connection.first_answer[unit]

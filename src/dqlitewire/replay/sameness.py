@@ -11,14 +11,13 @@ from hashlib import blake2b
 
 from dqlitewire import Message
 from dqlitewire.constants import HEADER_SIZE, RequestType
-from dqlitewire.conversation.frames import FrameReader, statement_id
+from dqlitewire.conversation.frames import STRICT, FrameReader, statement_id
 from dqlitewire.exceptions import DecodeError, EncodeError
 from dqlitewire.messages import AddRequest
 
 __all__ = ["TOLERANT", "canonical", "decoded", "key_of", "same_http", "same_request"]
 
 TOLERANT = FrameReader(tolerant=True)
-_STRICT = FrameReader()
 _STATEMENT_ID = slice(HEADER_SIZE + 4, HEADER_SIZE + 8)  # behind the database's, in EXEC, QUERY and FINALIZE
 _OF_THE_HOST = frozenset({b"host", b"user-agent"})  # headers that say where and by whom it is dialled
 
@@ -34,7 +33,7 @@ def decoded(frame: bytes, is_request: bool = True) -> Message | None:
 def canonical(frame: bytes) -> bytes:
     """Return a request as this package would write it, with zeros for padding; as it is if it cannot."""
     try:
-        return _STRICT.read(frame, is_request=True).encode()
+        return STRICT.read(frame, is_request=True).encode()
     except (DecodeError, EncodeError, ValueError):
         return frame
 

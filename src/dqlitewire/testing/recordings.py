@@ -139,13 +139,13 @@ class Recordings:
             with contextlib.suppress(FileNotFoundError):
                 new.unlink()  # of a session that was killed
             recorder = Recorder(new)
+            self._stack.callback(self._keep, recorder, new, path)
             proxy = BlockingProxy(pairs, lookers=[recorder], faults=False)
             proxy.start()
         except PairError:
             raise RecordingError(f"{ADDRESS} is {shown(node)}, HOST:PORT is needed") from None
         except (OSError, SourceError) as error:
             raise RecordingError(f"cannot record {path}: {error}") from None
-        self._stack.callback(self._keep, recorder, new, path)
         self._stack.callback(proxy.stop)
         return proxy.addresses[0]
 
