@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import socket
 from collections.abc import Callable
@@ -112,6 +111,8 @@ def _local(text: str, allow_remote: bool) -> Address:
 
 
 def _serve(files: list[str], local: Address, match: bool) -> Exit:
+    import asyncio
+
     from dqlitewire.replay.recording import Recording
     from dqlitewire.replay.serving import ReplayService
 
@@ -129,6 +130,8 @@ def _serve(files: list[str], local: Address, match: bool) -> Exit:
 
 
 async def _served(service: ReplayService, address: Address) -> None:
+    import asyncio
+
     loop = asyncio.get_running_loop()
     serving = asyncio.ensure_future(service.run())
     for number in (signal.SIGINT, signal.SIGTERM):

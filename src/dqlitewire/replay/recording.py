@@ -220,6 +220,7 @@ class RecordedConnection:
         self.interrupted: dict[int, int] = {}
         self._open: dict[int, int] = {}  # units of the exchanges that are open, by id(), oldest first
         self._client_ended = self._over = False
+        self._left_at = 0  # when the client closed; 0 if the recording just ends
         self.addresses: set[str] = set()
 
     @property
@@ -241,7 +242,8 @@ class RecordedConnection:
     @property
     def closes(self) -> bool:
         """Whether the server has the last word: it closed, or what came last was never answered."""
-        return self.server_ends is not None or bool(self.unanswered) or bool(self.cut)
+        given_up = bool(self.unanswered) and not self._left_at  # else the client left, not the server
+        return self.server_ends is not None or bool(self.cut) or given_up
 
     def requests_from(self, unit: int) -> int:
         """Return how many of the requests that must come stand at or behind a unit."""
@@ -376,10 +378,12 @@ class RecordedConnection:
             if end.data:
                 self._say(end.data, Kind.PART, end.time)
             self._client_ended = True
+            self._left_at = int(end.time)
             return
         if end.data:
             self.answers.add(end.data, Mapped.NONE, len(self.requests), -1, int(end.time))
-        if end.data or not self._client_ended:
+        # a proxy that ends a connection ends both sides at one time
+        if end.data or not self._client_ended or (self._left_at and int(end.time) == self._left_at):
             self.server_ends = len(self.requests)
 
 
