@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import random
-import resource
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,13 +12,10 @@ from typing import Any
 import pytest
 
 from dqlitewire.conversation import Side
-from dqlitewire.messages import ConnectRequest, FailureResponse, LeaderRequest, LeaderResponse
-from dqlitewire.proxy import recording
-from dqlitewire.proxy.recording import Recorder, size_in_bytes
-from dqlitewire.traffic import Item, SourceError, items, open_source
-from dqlitewire.traffic.errors import FileExistsAlready
-from dqlitewire.traffic.sources import transcript_cut
-from tests.traffic.captured import ALL, chunks, clean, named, told
+from dqlitewire.messages import LeaderRequest, LeaderResponse
+from dqlitewire.proxy.recording import Recorder
+from dqlitewire.traffic import items, open_source
+from tests.traffic.captured import ALL, chunks, clean, told
 from tests.wire_data import Capture
 
 NOW = 1_700_000_000_000_000_000

@@ -16,15 +16,15 @@ from dqlitewire.conversation import Side
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dqlitewire.proxy.protocols import Connection
+    from dqlitewire.proxy.connection import Connection
 
 __all__ = ["ANSWERS", "BUSY", "OTHER", "WAITING", "End"]
 
 OTHER = {Side.CLIENT: Side.SERVER, Side.SERVER: Side.CLIENT}
 
-# why an end is not read: it is not connected through; the other end takes no more; its stream is not done with
-# what it was given; answers that were made here wait, for their turn or for the client to read;
-# requests wait for answers
+# why an end is not read: it is not connected through; the other end takes no more; its stream is not done
+# with what it was given; answers that were made here wait, for their turn or for the client to read; requests
+# wait for answers
 _NOT_CONNECTED, _FULL, BUSY, ANSWERS, _UNREAD, WAITING = 1, 2, 4, 8, 16, 32
 _PATIENCE = 30.0  # seconds that a closed connection may take no byte of what is still to be delivered
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, no time

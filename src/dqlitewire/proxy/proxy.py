@@ -4,8 +4,8 @@
         client = await connect(proxy["10.0.0.1:9001"])
         proxy.fail_next(5, on="EXEC_SQL")
 
-Everything runs in the loop of whoever enters it. `BlockingProxy` has a thread with a loop of its own, for tests
-without asyncio; faults are ordered from any thread.
+Everything runs in the loop of whoever enters it. `BlockingProxy` has a thread with a loop of its own, for
+tests without asyncio; faults are ordered from any thread.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     client  <--->  End(CLIENT)  -- Stream(CLIENT) -->  End(SERVER)  <--->  node
                                 <-- Stream(SERVER) --
 
-An `End` is the asyncio protocol of a socket. What it reads goes to `forward`, one call a read. With nothing to
-look at or to change, `forward` is the other transport's own `write`; else it is a method of the `Stream`,
+An `End` is the asyncio protocol of a socket. What it reads goes to `forward`, one call a read. With nothing
+to look at or to change, `forward` is the other transport's own `write`; else it is a method of the `Stream`,
 which steps out of the way as soon as the connection turns out to be none of dqlite's, or raft's.
 
 **Back-pressure.** An end is not read while the other one's buffer is full, nor while its stream has something
