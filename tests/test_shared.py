@@ -77,7 +77,7 @@ KNOWN = {
     "testing/node/session.py: _LIMITS": CONSTANT,
     "testing/node/workspace.py: _NO_VALUES": CONSTANT,
     "dial/probing.py: LIMITS": CONSTANT,
-    "dial/sockets.py: PLAIN": CONSTANT,
+    "dial/options.py: PLAIN": CONSTANT,
     "messages/by_hand.py: write_rows": FIRST_USE,
     "rows/write.py: favourites": CACHE,
     "rows/write.py: row_shapes": CACHE,

@@ -21,9 +21,9 @@ from typing import Any
 
 import pytest
 
+from dqlitewire.dial import listening
 from dqlitewire.testing import DqliteCluster, DqliteServer, folder
 from dqlitewire.testing.script import ScriptedServer, close
-from dqlitewire.testing.serving import listening
 from dqlitewire.testing.serving.acceptor import Acceptor
 from dqlitewire.testing.serving.call_queue import CallQueue
 from tests.real.raw import RawConnection, frame, text, word
@@ -496,7 +496,7 @@ def test_a_dead_socket_is_replaced_by_one_of_many(tmp_path: Path) -> None:
 def test_a_lock_of_somebody_else_does_not_stop_a_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dqlitewire.testing.locks import lock, unlock
+    from dqlitewire.dial.locks import lock, unlock
 
     monkeypatch.setattr(listening, "_LOCK_TRIES", 2)
     held = lock(str(tmp_path))

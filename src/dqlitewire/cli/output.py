@@ -129,6 +129,13 @@ def warn(text: str) -> None:
         sys.stderr = _nowhere(sys.stderr)
 
 
+def tell(text: str) -> None:
+    """Write a line to standard error that is no complaint, such as where a command listens."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{printable(text)}\n")
+        sys.stderr.flush()
+
+
 def finish() -> None:
     """Write what is still held back.
 

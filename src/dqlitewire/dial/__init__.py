@@ -5,19 +5,22 @@
     with dial(Address.parse("10.0.0.1:9001"), Deadline(5.0)) as sock: ...
     print(probe("10.0.0.1:9001").status)
 
-`addresses` parses and writes ADDRESSes, `sockets` connects (TCP, unix, abstract; TLS; HTTP upgrade), `client`
-asks one question at a time over a socket, `health` decides what to ask a node and what its answers mean,
-without I/O, and `probing` does the asking. Nothing beyond the standard library is needed.
+`addresses` parses and writes ADDRESSes, `targets` has TARGETs (an address, or go-dqlite's file of a cluster's
+nodes), `sockets` connects (TCP, unix, abstract; TLS; HTTP upgrade) as `options` say, `client` asks one
+question at a time over a socket, `health` decides what to ask a node and what its answers mean, without I/O,
+and `probing` does the asking. Nothing beyond the standard library is needed, but PyYAML to read a store.
 """
 
 from __future__ import annotations
 
 from dqlitewire.dial.addresses import Address, Kind
 from dqlitewire.dial.client import Client
-from dqlitewire.dial.errors import AddressError, Unexpected, UpgradeRefusedError
+from dqlitewire.dial.errors import AddressError, StoreError, Unexpected, UpgradeRefusedError
 from dqlitewire.dial.health import Health, Status
+from dqlitewire.dial.options import DialOptions
 from dqlitewire.dial.probing import probe
-from dqlitewire.dial.sockets import Deadline, DialOptions, dial
+from dqlitewire.dial.sockets import Deadline, dial
+from dqlitewire.dial.targets import Store, StoreNode, Target
 
 __all__ = [
     "Address",
@@ -28,6 +31,10 @@ __all__ = [
     "Health",
     "Kind",
     "Status",
+    "Store",
+    "StoreError",
+    "StoreNode",
+    "Target",
     "Unexpected",
     "UpgradeRefusedError",
     "dial",

@@ -7,6 +7,10 @@ class AddressError(ValueError):
     """A text that is no ADDRESS."""
 
 
+class StoreError(ValueError):
+    """A cluster store that cannot be read, or is none."""
+
+
 class UpgradeRefusedError(ConnectionError):
     """The HTTP server did not switch to dqlite."""
 

@@ -17,7 +17,8 @@ from dqlitewire.dial.addresses import Address
 from dqlitewire.dial.client import CLOSED, Client, describe_peer
 from dqlitewire.dial.errors import Unexpected
 from dqlitewire.dial.health import Health, Questions, Status, ask_again, ask_node
-from dqlitewire.dial.sockets import PLAIN, Deadline, DialOptions, dial
+from dqlitewire.dial.options import PLAIN, DialOptions
+from dqlitewire.dial.sockets import Deadline, dial
 from dqlitewire.limits import Limits
 
 LIMITS = Limits(max_message_size=4 << 20)  # the largest answer names 10 000 nodes

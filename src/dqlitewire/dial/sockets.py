@@ -28,17 +28,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from dqlitewire.conversation.first_bytes import HTTP_END
 from dqlitewire.dial.addresses import Address, Kind
 from dqlitewire.dial.errors import UpgradeRefusedError
+from dqlitewire.dial.options import PLAIN, DialOptions
 from dqlitewire.text import shown
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import ssl
 
 _MAX_HEAD = 16 << 10  # bytes of an HTTP answer's head
 
@@ -71,49 +67,6 @@ class Deadline:
         return left
 
 
-@dataclass(frozen=True, slots=True)
-class DialOptions:
-    """What is put between the socket and dqlite. Any option of TLS asks for TLS.
-
-    Attributes:
-        cert: file of the client's certificate (PEM).
-        key: file of its key; None if it stands in `cert`.
-        ca: file of the certificates that the server's is checked against; None for the system's.
-        server_name: whom the server's certificate must name; None for the host of the address.
-        upgrade: path of the HTTP endpoint that switches to dqlite; None for no HTTP.
-    """
-
-    cert: str | None = None
-    key: str | None = None
-    ca: str | None = None
-    server_name: str | None = None
-    upgrade: str | None = None
-
-    @property
-    def tls(self) -> bool:
-        """Whether to speak TLS."""
-        return any(given is not None for given in (self.cert, self.key, self.ca, self.server_name))
-
-    def tls_context(self) -> ssl.SSLContext:
-        """Return what the standard library makes connections with.
-
-        Raises:
-            OSError: a file is not there, or holds no certificate or key.
-            ValueError: there is a key and no certificate.
-        """
-        import ssl  # takes 10 ms, and few need it
-
-        context = ssl.create_default_context(cafile=self.ca)
-        if self.cert is not None:
-            context.load_cert_chain(self.cert, self.key)
-        elif self.key is not None:
-            raise ValueError("a key without its certificate")
-        return context
-
-
-PLAIN = DialOptions()  # neither TLS nor HTTP
-
-
 def dial(address: Address, deadline: Deadline, options: DialOptions = PLAIN) -> socket.socket:
     """Connect to a node.
 
@@ -132,10 +85,8 @@ def dial(address: Address, deadline: Deadline, options: DialOptions = PLAIN) -> 
         OSError: nothing listens there, or TLS failed (`ssl.SSLError`).
         ValueError: the options make no sense together, or for this address.
     """
-    context, name = None, options.server_name or address.name
+    context, name = None, server_name(address, options)
     if options.tls:
-        if address.kind is not Kind.TCP and options.server_name is None:
-            raise ValueError(f"TLS on {shown(str(address))} needs the name of the server")
         context = options.tls_context()
     sock = _connect(address, deadline)
     try:
@@ -148,6 +99,23 @@ def dial(address: Address, deadline: Deadline, options: DialOptions = PLAIN) -> 
         sock.close()
         raise
     return sock
+
+
+def server_name(address: Address, options: DialOptions) -> str | None:
+    """Return whom TLS is to be spoken with; None for anybody whose certificate is taken.
+
+    Args:
+        address: where the node listens.
+        options: of the connection.
+
+    Raises:
+        ValueError: neither the address nor the options tell.
+    """
+    if options.server_name is not None or address.kind is Kind.TCP:
+        return options.server_name or address.name
+    if options.tls and not options.any_name:
+        raise ValueError(f"TLS on {shown(str(address))} needs the name of the server")
+    return None
 
 
 def _connect(address: Address, deadline: Deadline) -> socket.socket:

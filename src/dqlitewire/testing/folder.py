@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from contextlib import suppress
 
-from dqlitewire.testing.locks import lock, unlock
+from dqlitewire.dial.locks import lock, unlock
 
 __all__ = ["TemporaryFolder"]
 

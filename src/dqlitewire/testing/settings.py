@@ -14,15 +14,15 @@ from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
 from dqlitewire.dial.addresses import Address, Kind
+from dqlitewire.dial.listening import listen_tcp, listen_unix
 from dqlitewire.faults.checks import check_flag, check_number, check_text, shown
 from dqlitewire.servers.releases import DEFAULT_RELEASE, RELEASES, Release
 from dqlitewire.testing.checks import check_file, check_host, check_release, check_socket
-from dqlitewire.testing.serving.listening import listen_tcp, listen_unix
 
 if TYPE_CHECKING:
     import os
 
-    from dqlitewire.testing.serving.listening import Listener
+    from dqlitewire.dial.listening import Listener
 
 __all__ = ["Options", "Settings", "takes_options"]
 

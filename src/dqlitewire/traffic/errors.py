@@ -25,3 +25,7 @@ class SourceError(Exception):
     def without_quotes(self) -> SourceError:
         """Return the same error without anything of the input."""
         return SourceError(self.seen, self.hint)
+
+
+class FileExistsAlready(SourceError):
+    """A file that would be written is there; the hint names what lets it be continued."""

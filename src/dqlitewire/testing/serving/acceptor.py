@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    from dqlitewire.dial.listening import Listener
     from dqlitewire.testing.node.cluster import Member
-    from dqlitewire.testing.serving.listening import Listener
 
 __all__ = ["Acceptor"]
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import base64
-import functools
-import io
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -14,9 +11,9 @@ from dqlitewire.checks import checked_number, whole_bytes
 from dqlitewire.conversation import Side
 from dqlitewire.guard import Guarded, even_broken, guarded
 from dqlitewire.text import kind_of, shown
-from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.sources.pieces import MAX_TIME, Connection
-from dqlitewire.traffic.sources.transcript import DIRECTION_OF, VERSION, check_header, is_readable, json_line
+from dqlitewire.traffic.sources.transcript import DIRECTION_OF, is_readable, json_line
+from dqlitewire.traffic.sources.transcript_file import header_of, open_to_append, write_whole
 
 __all__ = ["TranscriptWriter"]
 
@@ -28,36 +25,32 @@ class TranscriptWriter(Guarded):
     one, made for the same path, goes on behind it.
 
     Args:
-        path: made with mode 0600 if it is not there. One that is there is continued.
+        path: made with mode 0600 if it is not there.
         by: the name of the program that writes.
         redacted: whether values were hidden before the bytes came here.
+        append: continue a file that is there.
 
     Raises:
+        FileExistsAlready: the file is there, and `append` is false; a SourceError.
         SourceError: the file cannot be written, or is no transcript of this version.
     """
 
-    def __init__(self, path: str | os.PathLike[str], by: str = "dqlite-wire", redacted: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        by: str = "dqlite-wire",
+        redacted: bool = False,
+        *,
+        append: bool = True,
+    ) -> None:
         super().__init__()
-        path = os.fspath(path)
-        try:
-            self._file = io.FileIO(path, "a+", opener=functools.partial(os.open, mode=0o600))
-        except OSError as error:
-            raise SourceError(f"{path}: {error.strerror}") from None
+        self._file = open_to_append(os.fspath(path), append)
         self._known: set[int] = set()
         try:
-            self._begin(json.dumps({"dqt": VERSION, "by": by, "redacted": redacted}, separators=(",", ":")))
+            write_whole(self._file, header_of(self._file, {"by": by, "redacted": redacted}))
         except BaseException:
             self._file.close()
             raise
-
-    def _begin(self, header: str) -> None:
-        file = self._file.fileno()
-        size = os.fstat(file).st_size
-        if size:
-            check_header(os.pread(file, 4096, 0).partition(b"\n")[0])
-            if os.pread(file, 1, size - 1) != b"\n":
-                header = "\n" + header  # the last writer was cut off
-        self._write(header)
 
     @guarded
     def frame(
@@ -158,9 +151,7 @@ class TranscriptWriter(Guarded):
         self._known.add(number)
 
     def _write(self, lines: str) -> None:
-        rest = memoryview(lines.encode() + b"\n")
-        while rest:
-            rest = rest[self._file.write(rest) or 0 :]
+        write_whole(self._file, lines.encode() + b"\n")
 
 
 def _direction(side: Side) -> str:

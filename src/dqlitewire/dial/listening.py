@@ -1,4 +1,6 @@
-"""Where a server listens: TCP, a unix socket with a file, an abstract one.
+"""Where a server or a proxy listens: TCP, a unix socket with a file, an abstract one.
+
+`parse_local` and `listen` take and give an `Address`, for a tool whose user names one.
 
 The file of a unix socket may be another program's. It is replaced only if nothing listens behind it (a server
 that was killed leaves its own), and removed only if it is still the one that was made: device and inode say
@@ -9,15 +11,20 @@ other servers of this package are kept out by a lock on its folder.
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 import stat
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
-from dqlitewire.testing.locks import lock, unlock
+from dqlitewire.dial.addresses import Address, Kind
+from dqlitewire.dial.errors import AddressError
+from dqlitewire.dial.locks import lock, unlock
+from dqlitewire.text import shown
 
-__all__ = ["Listener", "listen_tcp", "listen_unix"]
+__all__ = ["Listener", "is_loopback", "is_wildcard", "listen", "listen_tcp", "listen_unix", "parse_local"]
 
 _BACKLOG = 1024
 _LOCK_TRIES = 100  # another holder of a lock on the folder does not stop a server for more than a second
@@ -45,6 +52,74 @@ class Listener(socket.socket):
         """Close this process's copy of a socket that another process serves."""
         self.file = None
         self.close()
+
+
+def parse_local(text: str) -> Address:
+    """Parse an ADDRESS to listen on: as `Address.parse` takes them, and with port 0 for any free one.
+
+    Args:
+        text: HOST:PORT, [IPv6]:PORT, unix:PATH or @NAME.
+
+    Raises:
+        AddressError: it is none of these.
+    """
+    host, _, port = text.rpartition(":")
+    if port.strip("0") or not port or text.startswith(("unix:", "@")):
+        return Address.parse(text)
+    try:
+        return replace(Address.parse(f"{host}:1"), port=0)
+    except AddressError:
+        raise AddressError(f"{shown(text)} is no HOST:PORT, [IPv6]:PORT, unix:PATH or @NAME") from None
+
+
+def is_wildcard(host: str) -> bool:
+    """Return whether a host means every interface, which nobody can dial."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def is_loopback(address: Address) -> bool:
+    """Return whether only programs of this machine can reach a listener.
+
+    Args:
+        address: where it listens; a host name is looked up.
+
+    Raises:
+        OSError: there is no such host.
+    """
+    if address.kind is not Kind.TCP:
+        return True
+    try:
+        hosts = [address.name] if ipaddress.ip_address(address.name) else []
+    except ValueError:
+        if not address.name.isascii():
+            raise socket.gaierror(socket.EAI_NONAME, "not a name") from None
+        found = socket.getaddrinfo(address.name, None, type=socket.SOCK_STREAM)
+        hosts = [str(where[0]) for *_, where in found]
+    return all(ipaddress.ip_address(host).is_loopback for host in hosts)
+
+
+def listen(address: Address) -> tuple[Listener, Address]:
+    """Listen on an address.
+
+    Args:
+        address: where; port 0 takes a free one.
+
+    Returns:
+        The listener, and its address with the port that it has.
+
+    Raises:
+        OSError: somebody listens there, or it cannot be had.
+    """
+    if address.kind is Kind.TCP:
+        listener = listen_tcp(address.name, address.port)
+        return listener, replace(address, port=listener.getsockname()[1])
+    if address.kind is Kind.ABSTRACT:
+        return listen_unix(str(address)), address
+    path = address.name
+    return listen_unix(f"./{path}" if path.startswith("@") else path), address
 
 
 def listen_tcp(host: str, port: int) -> Listener:

@@ -1,0 +1,101 @@
+"""What a connection begins with, before there are frames: a handshake, perhaps behind an HTTP upgrade.
+
+    client  [POST /internal/database HTTP/1.1 ... empty line]   handshake, 8 bytes   frames ...
+    server  [HTTP/1.1 101 ... empty line]                                            frames ...
+
+All of it passes as it comes; this is only read along. Where anything else is seen (TLS, another protocol, an
+HTTP answer that does not switch, a server that speaks first) the connection is `strange`, and none of its
+bytes is ever held.
+"""
+
+from __future__ import annotations
+
+from dqlitewire.constants import PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
+from dqlitewire.conversation import Side
+from dqlitewire.conversation.first_bytes import HTTP_END, HTTP_METHODS, MAX_HTTP_HEAD
+
+__all__ = ["Opening"]
+
+_WORD = 8
+_SWITCHED = b"101"
+
+
+class Opening:
+    """Reads along at the beginning of a connection.
+
+    Attributes:
+        version: Of the handshake; 0 until there was one.
+        strange: It is not dqlite as far as this was understood.
+    """
+
+    __slots__ = ("_client", "_http", "_in_head", "_server", "_switched", "strange", "version")
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.strange = False
+        self._http = False  # the client began with a request
+        self._in_head = False  # which has not ended
+        self._switched = False  # the server has said yes to it
+        self._client, self._server = bytearray(), bytearray()  # read of what is under way
+
+    def feed(self, side: Side, data: bytes) -> int | None:
+        """Read along, and return where in the bytes frames begin; None if they do not yet, or never will.
+
+        Args:
+            side: Who sent them.
+            data: The next bytes of this side; not called again for it once frames have begun.
+        """
+        found = self._of_client(data) if side is Side.CLIENT else self._of_server(data)
+        if found is None and max(len(self._client), len(self._server)) > MAX_HTTP_HEAD:
+            self.strange = True
+        return None if self.strange else found
+
+    def _of_client(self, data: bytes) -> int | None:
+        seen, at = self._client, 0
+        while True:
+            if self._in_head:
+                end = self._head(seen, data[at:])
+                if not end:
+                    return None
+                at += end
+                self._in_head = False
+                seen.clear()
+            taken = data[at : at + _WORD - len(seen)]
+            seen += taken
+            at += len(taken)
+            if len(seen) < _WORD:
+                return None
+            version = int.from_bytes(seen, "little")
+            if version in (PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY):
+                self.version = version
+                return at
+            if self._http or not seen.startswith(HTTP_METHODS):
+                self.strange = True
+                return None
+            self._http = self._in_head = True
+
+    def _head(self, seen: bytearray, data: bytes) -> int:
+        """Add to a head; return how many bytes of `data` it takes, 0 if it has not ended."""
+        before = len(seen)
+        seen += data[: MAX_HTTP_HEAD + 1 - before]
+        end = seen.find(HTTP_END)
+        return 0 if end < 0 else end + len(HTTP_END) - before
+
+    def _of_server(self, data: bytes) -> int | None:
+        if self._http and not self._switched:
+            at = self._head(self._server, data)
+            if not at:
+                return None
+            if self._server.split(None, 2)[1:2] != [_SWITCHED]:
+                self.strange = True
+                return None
+            self._switched = True
+            self._server.clear()
+            if at == len(data):
+                return at if self.version else None
+        else:
+            at = 0
+        if not self.version:
+            self.strange = True  # a node never speaks first
+            return None
+        return at
