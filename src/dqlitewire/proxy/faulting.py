@@ -231,12 +231,17 @@ class ConnectionFaulting:
 
     def _go_exposed(self, frame: bytes) -> list[Passage]:
         faults = self._faults
-        request = faults.asked(frame[4], frame[5], frame[8:])
         way = faults.requests
+        if way.held:
+            return [Passage(Side.CLIENT, frame, b"")]
+        request = faults.asked(frame[4], frame[5], frame[8:])
         way.begin(request)
         taken = _taken(way, request)
-        sent = b"" if way.closed else way.frame(frame)
+        closed = way.closed  # before a byte of it
+        sent = b"" if closed else way.frame(frame)
         way.end()
+        if way.held and not closed:
+            return [Passage(Side.CLIENT, frame, b"", taken=taken)]
         if way.closed or not sent:
             self._closed = way.closed
             return [_passage(Side.CLIENT, frame, sent, way, taken=taken)]

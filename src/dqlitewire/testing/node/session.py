@@ -237,6 +237,8 @@ class Session:
         if back.replacement is not None and (answer is not None or not back.executed):
             if isinstance(answer, RowBatches):
                 answer.abandon()
+            elif isinstance(answer, bytes) and request.type == RequestType.PREPARE:
+                self._faults.learn(request, answer)  # the statement is there, whatever the client is told
             return self._send_last(back.replacement)
         if answer is None and not back.executed:
             self._conversation.abandon()  # a fault of somebody's own leaves it without an answer
