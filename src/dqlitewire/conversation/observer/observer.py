@@ -183,13 +183,16 @@ class Observer(Guarded):
         return self._drained()
 
     @guarded
-    def receive_gap(self, side: Side, size: int | None = None, time: float = 0.0) -> list[Event]:
+    def receive_gap(
+        self, side: Side, size: int | None = None, time: float = 0.0, *, whole_frames: bool = False
+    ) -> list[Event]:
         """Note that bytes of one side were lost before they could be received.
 
         Args:
             side: who sent them.
             size: how many, None if that is not known.
             time: when that was noticed.
+            whole_frames: the next byte begins what it would begin without the loss.
 
         Returns:
             A Gap, and whatever it ends.
@@ -201,7 +204,7 @@ class Observer(Guarded):
         stream = self._stream(side)
         if size is not None:
             size = checked_number("size", size, 0, kind="an integer or None")
-        stream.receive_gap(size, time)
+        stream.receive_gap(size, time, whole_frames)
         return self._drained()
 
     @guarded

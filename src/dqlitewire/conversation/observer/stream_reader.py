@@ -349,9 +349,14 @@ class StreamReader:
 
     # ------------------------------------------------------------------ losses and the end
 
-    def receive_gap(self, size: int | None, time: float) -> None:
+    def receive_gap(self, size: int | None, time: float, whole_frames: bool = False) -> None:
         """Note that bytes were lost; a loss inside one frame costs that frame and no more."""
         self._time = time
+        if whole_frames and not self._have and not self._skip:
+            self._emit(Gap(self.side, self.offset, size, time))
+            self.offset += size or 0
+            self.lossy = True
+            return
         missing = self._skip
         if self._state is State.FRAMES and not missing and self._have >= HEADER_SIZE:
             self._data = b"".join(self._parts)

@@ -25,7 +25,7 @@ class What(IntEnum):
     """What a piece is."""
 
     DATA = 0
-    GAP = 1  # `size` bytes were lost, an unknown number of them if it is 0
+    GAP = 1  # `size` bytes were lost, an unknown number of them if it is 0, of whole frames if it is below
     END = 2  # of this direction
     CUT = 3  # data that an observer has cut before; `size` says what it is, see `Cut`
     SENT = 4  # what went on in place of the `size` bytes that come next; of 0 bytes that a proxy made `data`
@@ -130,7 +130,7 @@ def feed(
         case What.DATA:
             return observer.receive(side, data, time)
         case What.GAP:
-            return observer.receive_gap(side, size or None, time)
+            return observer.receive_gap(side, size if size > 0 else None, time, whole_frames=size < 0)
         case What.END:
             return observer.receive_eof(side, time)
         case What.CUT:

@@ -301,7 +301,8 @@ def _kind(line: Mapping[str, Any]) -> str | None:
 
 
 def _said_gap(line: Mapping[str, Any], time: int, _: View) -> list[_Said]:
-    return [(_side(line), What.GAP, b"", _value(line, "lost", int, type(None)) or 0, time)]
+    lost = _value(line, "lost", int, type(None)) or 0
+    return [(_side(line), What.GAP, b"", lost or -(line.get("whole") is True), time)]
 
 
 def _said_end(line: Mapping[str, Any], time: int, _: View) -> list[_Said]:
