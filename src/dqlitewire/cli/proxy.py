@@ -20,6 +20,7 @@ from dqlitewire.dial import Address, AddressError, DialOptions, Kind, StoreError
 if TYPE_CHECKING:
     from dqlitewire.faults import FaultList
     from dqlitewire.proxy import ClientTls, Pair, Proxy
+    from dqlitewire.proxy.control import ControlServer
     from dqlitewire.proxy.recording import Recorder
 
 EXITS = (Exit.OK, Exit.INPUT, Exit.REFUSED)
@@ -35,12 +36,10 @@ class Listening:
         str | None,
         typer.Option("--listen", metavar="HOST:0", help="With a store: listen there (default: loopback)."),
     ] = None
-    allow_remote: Annotated[
-        bool, typer.Option("--allow-remote", help="Listen beyond loopback too.")
-    ] = False
-    no_map: Annotated[
-        bool, typer.Option("--no-map", help="Leave the nodes' own addresses in answers.")
-    ] = False
+    allow_remote: Annotated[bool, typer.Option("--allow-remote", help="Listen beyond loopback too.")] = False
+    no_map: Annotated[bool, typer.Option("--no-map", help="Leave the nodes' own addresses in answers.")] = (
+        False
+    )
     tls_cert: Annotated[
         str | None, typer.Option("--tls-cert", metavar="FILE", help="TLS with clients: certificate (PEM).")
     ] = None
@@ -155,10 +154,14 @@ class Spoiling:
     seed: Annotated[
         int, typer.Option("--seed", metavar="N", help="Of the draws of faults with a probability.")
     ] = 0
+    control: Annotated[
+        str | None,
+        typer.Option("--control", metavar="unix:PATH", help="Take orders for faults while it runs."),
+    ] = None
 
-    def ordered(self, wanted: bool) -> FaultList | None:
+    def ordered(self) -> FaultList | None:
         """Return the list with all that was ordered; None if there is none and none can come."""
-        if not (self.fault or self.faults or wanted):
+        if not (self.fault or self.faults or self.control):
             return None
         from dqlitewire.faults import FaultList
         from dqlitewire.faults.words import FaultWordsError, parse_faults, read_faults
@@ -178,6 +181,17 @@ class Spoiling:
             except OSError as error:
                 fail(f"{path}: {error.strerror or error}")
         return found
+
+    def controller(self, ordered: FaultList | None) -> ControlServer | None:
+        """Return what takes orders while the proxy runs; None if nothing does."""
+        if self.control is None or ordered is None:
+            return None
+        from dqlitewire.proxy.control import ControlServer
+
+        try:
+            return ControlServer(self.control, ordered)
+        except AddressError as error:
+            fail(f"--control: {error}", Exit.USAGE)
 
 
 def command(
@@ -201,7 +215,8 @@ def command(
     the proxy, and what faults were ordered for. LOCAL and REAL are HOST:PORT, [IPv6]:PORT, unix:PATH or @NAME.
     """
     found, options = _pairs(pairs, listening, upstream)
-    ordered = spoiling.ordered(False)
+    ordered = spoiling.ordered()
+    controller = spoiling.controller(ordered)
     with ExitStack() as closing:
         recorder = keeping.recorder()
         if recorder is not None:
@@ -211,7 +226,7 @@ def command(
         if listening.allow_remote:
             _warn_of_remote(proxy.pairs)
         _raise_descriptor_limit()
-        asyncio.run(_serve(proxy))
+        asyncio.run(_serve(proxy, controller))
     return Exit.OK
 
 
@@ -307,7 +322,7 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def _serve(proxy: Proxy) -> None:
+async def _serve(proxy: Proxy, controller: ControlServer | None) -> None:
     """Serve until a signal comes."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
@@ -315,6 +330,8 @@ async def _serve(proxy: Proxy) -> None:
         loop.add_signal_handler(number, stopped.set)
     loop.set_exception_handler(_say_exception)
     try:
+        if controller is not None:
+            await controller.start()
         await proxy.start()
     except OSError as error:
         fail(error.strerror or str(error))
@@ -324,6 +341,8 @@ async def _serve(proxy: Proxy) -> None:
         await stopped.wait()
     finally:
         await proxy.close()
+        if controller is not None:
+            await controller.close()
 
 
 def _stopping() -> Iterator[signal.Signals]:
