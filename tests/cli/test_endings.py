@@ -97,7 +97,7 @@ def calm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(serve_command, "_cluster_class", lambda: StrangeCluster)
     monkeypatch.setattr(serve_command.signal, "sigwait", lambda signals: None)
     monkeypatch.setattr(serve_command.signal, "pthread_sigmask", lambda how, signals: None)
-    monkeypatch.setattr(probe_command, "probe", lambda address, timeout: Health(address, Status.UNREACHABLE))
+    monkeypatch.setattr(probe_command, "probe", lambda address, *_: Health(address, Status.UNREACHABLE))
     monkeypatch.setattr(probe_command.time, "sleep", lambda seconds: None)
     path = tmp_path / "requests.bin"
     path.write_bytes(FRAMES[0])

@@ -18,6 +18,7 @@ from dqlitewire.cli.options import WidthOption, choice, finite
 from dqlitewire.cli.output import colourful, emit, emit_json, fail, joined, painted, width
 from dqlitewire.cli.progress import watched
 from dqlitewire.cli.sources import Damage, Inputs
+from dqlitewire.explain import Span
 from dqlitewire.traffic.item import TYPES, Item
 from dqlitewire.traffic.items import items
 from dqlitewire.traffic.select import Selection
@@ -29,7 +30,7 @@ from dqlitewire.traffic.views.line import CLOCK_MODES, Clock, Line, line
 from dqlitewire.traffic.views.recorded import record
 from dqlitewire.traffic.views.tree import hexdump, tree
 
-EXITS = (Exit.OK, Exit.DAMAGED, Exit.INPUT)
+EXITS = (Exit.OK, Exit.DAMAGED, Exit.INPUT, Exit.REFUSED)
 
 
 @dataclass(frozen=True)
@@ -111,10 +112,11 @@ def command(
     ] = False,
     write: Annotated[
         Path | None,
-        typer.Option(
-            "--write", "-w", metavar="FILE", help="Append to a transcript (.dqt) instead of showing."
-        ),
+        typer.Option("--write", "-w", metavar="FILE", help="Write a transcript (.dqt) instead of showing."),
     ] = None,
+    append: Annotated[
+        bool, typer.Option("--append", help="With -w: continue a transcript that is there.")
+    ] = False,
     *,
     inputs: Inputs,
 ) -> Exit:
@@ -122,6 +124,8 @@ def command(
     selection = filters.selection()
     view = View(display)
     _refuse_own_output(inputs.names, write)
+    if append and write is None:
+        fail("--append goes with --write", Exit.USAGE)
     damage = Damage()
     quiet = sys.stdout.isatty() or follow
     try:
@@ -129,7 +133,8 @@ def command(
             with source:
                 stream = damage.watch(watched(items(source, redacted=inputs.redact), source, quiet))
                 if write is not None:
-                    _record(selection(stream), write, inputs.redact)
+                    _record(selection(stream), write, inputs.redact, append)
+                    append = True  # behind what this command has written
                 else:
                     view.show(selection(stream), follow)
                 damage.add(source)
@@ -212,17 +217,28 @@ class View:
         )
 
     def _details(self, item: Item) -> Iterator[str]:
+        if not (self._display.verbose or self._display.hexadecimal):
+            return
+        for data, span, title in (
+            (item.data, item.spans(), ""),
+            (item.sent, item.sent_spans(), "    went on as:"),
+        ):
+            lines = list(self._detailed(data, span))
+            yield from [title] * bool(title and lines)
+            yield from lines
+
+    def _detailed(self, data: bytes | None, span: Span | None) -> Iterator[str]:
         display = self._display
-        if display.verbose and (span := item.spans()) is not None:
+        if display.verbose and span is not None:
             rows = 64 if display.limit_rows is None else display.limit_rows
             yield from (f"    {text}" for text in tree(span, self._width - 4, rows))
-        if display.hexadecimal and item.data:
-            yield from hexdump(item.data, item.spans(), self._width)
+        if display.hexadecimal and data:
+            yield from hexdump(data, span, self._width)
 
 
-def _record(stream: Iterable[Item], path: Path, redacted: bool) -> None:
+def _record(stream: Iterable[Item], path: Path, redacted: bool, append: bool) -> None:
     try:
-        with TranscriptWriter(path, redacted=redacted) as writer:
+        with TranscriptWriter(path, redacted=redacted, append=append, settled=True) as writer:
             for item in stream:
                 record(writer, item)
     except OSError as error:  # of the writer: sources have an error of their own

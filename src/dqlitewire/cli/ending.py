@@ -16,7 +16,7 @@ from dqlitewire.cli import output
 from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.output import ReaderGone, fail
 from dqlitewire.text import missing_package
-from dqlitewire.traffic.errors import SourceError
+from dqlitewire.traffic.errors import FileExistsAlready, SourceError
 
 
 def exit_code_of(command: Callable[[], int]) -> int:
@@ -44,7 +44,7 @@ def _told(step: Callable[[], int | None]) -> int:
         return stop.code if isinstance(stop.code, int) else Exit.OK
     except SourceError as error:
         output.warn(str(error))
-        return Exit.INPUT
+        return Exit.REFUSED if isinstance(error, FileExistsAlready) else Exit.INPUT
     except (ReaderGone, BrokenPipeError):
         output.abandon()
         return Exit.OK

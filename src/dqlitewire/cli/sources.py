@@ -27,6 +27,7 @@ from dqlitewire.traffic.sources.inputs import open_input
 from dqlitewire.traffic.sources.pair import open_pair
 from dqlitewire.traffic.sources.source import Source
 from dqlitewire.traffic.sources.transcript import SIDE_OF
+from dqlitewire.traffic.sources.transcript_parts import open_recording, parts_together
 
 POLL = 0.2  # seconds between looks at a growing file
 
@@ -118,7 +119,11 @@ class Inputs:
             yield pair
             return
         read = 0
-        for name in names:
+        for name, *parts in parts_together(names):
+            if parts:
+                read += 1
+                yield open_recording([name, *parts])
+                continue
             if len(names) > 1 and name != "-" and not follow and _empty(name):
                 warn(f"{name}: empty, left out")
                 continue

@@ -49,6 +49,7 @@ class End(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_arrived",
+        "_closing",
         "_connection",
         "_early",
         "_unread",
@@ -69,6 +70,7 @@ class End(asyncio.BufferedProtocol):
         self.side = side
         self.transport = None
         self.answered_here = self.tls = self.eof = self.lost = False
+        self._closing = False
         self._unread = _NOT_CONNECTED
         self._early = bytearray()
         self._arrived: asyncio.Event | None = None
@@ -208,8 +210,9 @@ class End(asyncio.BufferedProtocol):
     def close(self) -> None:
         """Close the socket behind what is still to be delivered."""
         self.forward = _discard
-        if self.transport is None or self.lost:
+        if self.transport is None or self.lost or self._closing:
             return
+        self._closing = True  # asyncio's TLS is not to be closed twice
         self.transport.close()
         if waiting := self.transport.get_write_buffer_size():
             self._connection.running.loop.call_later(_PATIENCE, self._give_up, waiting)

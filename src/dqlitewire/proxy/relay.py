@@ -226,12 +226,17 @@ class Relay:
             side: Who was at the other end of it.
             error: What has ended it; None if it was closed.
         """
-        if isinstance(error, ssl.SSLError) and not self.closed:
+        if self.closed:
+            self._settle()
+            return
+        if not self._streams:
+            return  # who connects finds out, and says why
+        if isinstance(error, ssl.SSLError):
             who = self.peer if side is Side.CLIENT else str(self.place.pair.real)
             self.running.say(f"connection {self.number}: TLS with {who} failed: {tls_problem(error)}")
         if error is not None:
             self.close(reset=True)
-        elif self.closed or not self._streams or self._streams[side].finished:
+        elif self._streams[side].finished:
             self.close()
         else:
             self._streams[side].end()  # what waits goes on before the other side is closed

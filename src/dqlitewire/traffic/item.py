@@ -10,11 +10,12 @@ from functools import partial
 
 from dqlitewire import DecodeError, Message
 from dqlitewire.conversation import Exchange, Frame, Side
+from dqlitewire.conversation.frames import LazyFrame
 from dqlitewire.explain import Span, explain
-from dqlitewire.header import type_name
+from dqlitewire.header import HEADER, frame_size_at, type_name
 from dqlitewire.messages import REGISTRY
 from dqlitewire.traffic.redact import hidden_parts, redact_code, redact_message, redact_sql, redact_text
-from dqlitewire.traffic.sources.pieces import Connection
+from dqlitewire.traffic.sources.pieces import Connection, Taken
 
 #: what passes besides messages: the type of such an item, and what it is
 OTHER_TYPES = {
@@ -27,6 +28,7 @@ OTHER_TYPES = {
     "INCOMPLETE": "the stream ends inside a frame",
     "UNANSWERED": "a request whose answer never came",
     "END": "a side has closed",
+    "FAULT": "what a proxy spoils next, on order",
 }
 
 #: those of them whose bytes are no dqlite
@@ -57,7 +59,10 @@ class Item:
         latency: nanoseconds from the end of the request to the end of this answer.
         sql: the statement's text, for prepared ones too.
         over: the exchanges that end here; they hold what was sent, redacted or not.
-        redacted: values are hidden in `data`, `message` and `sql`.
+        sent: what went on in place of `data`, where a proxy changed it; None where it went on as it came.
+        made: a proxy has made it in place of an answer: nothing came.
+        taken: of a FAULT, which one.
+        redacted: values are hidden in `data`, `sent`, `message` and `sql`.
         frame: what the observer said of a message, redacted like the rest; None for what is none.
     """
 
@@ -72,6 +77,9 @@ class Item:
     latency: int | None = None
     sql: str | None = None
     over: Sequence[Exchange] = ()
+    sent: bytes | None = None
+    made = False
+    taken: Taken | None = None
     redacted = False
     frame: Frame | None = None
 
@@ -110,6 +118,13 @@ class Item:
             return hidden_parts(self.data, self.type, self.frame.error)
         return explain(self.data, is_request=self.is_request, version=self.frame.version)
 
+    def sent_spans(self) -> Span | None:
+        """The bytes that went on instead, with names; None where they are no whole frame."""
+        frame = None if self.sent is None or self.frame is None else frame_of(self, self.sent)
+        if frame is None or self.frame is None:
+            return None
+        return explain(frame.data, is_request=self.is_request, version=self.frame.version)
+
     def failure_text(self, exchange: Exchange) -> str:
         """The message of the failure that ended an exchange, redacted like the item.
 
@@ -138,6 +153,29 @@ class Item:
         return redact_text(text, redact_sql) if self.redacted and text is not None else text
 
     @property
+    def change(self) -> str:
+        """What a proxy did: "made", "withheld", "cut" or "replaced"; "" where it went on as it came."""
+        if self.made:
+            return "made"
+        if self.sent is None:
+            return ""
+        if not self.sent:
+            return "withheld"
+        return "cut" if self.data.startswith(self.sent) else "replaced"
+
+    @property
     def strange(self) -> bool:
         """Whether these bytes are no message, or none that decodes."""
         return self.type in NO_FRAMES or self.error is not None
+
+
+def frame_of(item: Item, sent: bytes) -> LazyFrame | None:
+    """Return what went on in place of an item as a frame; None if it is no whole one.
+
+    Args:
+        item: the item.
+        sent: what went on.
+    """
+    if len(sent) > HEADER.size and len(sent) == frame_size_at(sent):
+        return LazyFrame(sent, item.is_request)
+    return None

@@ -88,6 +88,12 @@ def _items(source: Source, options: ReadOptions) -> Iterator[Item]:
                     yield from reading.items(reading.observer.receive(side, data[at : at + BLOCK], time))
                 continue
             events = reading.observer.receive(side, data, time)
+        elif what is What.SENT:
+            reading.change(side, data, size)
+            continue
+        elif what is What.FAULT:
+            yield reading.of_fault(side, data, time)
+            continue
         else:
             events = feed(reading.observer, side, what, data, size, time)
             if what is What.END:
@@ -114,7 +120,7 @@ def _end_heaviest(readings: dict[Connection, Reading], ended: dict[Connection, i
 
 def _heaviest(readings: dict[Connection, Reading]) -> list[Reading]:
     """Those to be ended so that the others hold less than half of what is allowed."""
-    held = {connection: reading.observer.held for connection, reading in readings.items()}
+    held = {connection: reading.held for connection, reading in readings.items()}
     total = sum(held.values())
     found: list[Reading] = []
     if total > MAX_HELD:

@@ -10,6 +10,7 @@ Redaction happens here and nowhere else: what an item holds is hidden already, w
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -25,10 +26,10 @@ from dqlitewire.conversation import (
     Preamble,
     Side,
 )
-from dqlitewire.header import type_name
+from dqlitewire.header import HEADER, frame_size_at, type_name
 from dqlitewire.traffic.item import Item
 from dqlitewire.traffic.redact import redact_frame, redact_other, redact_sql, redact_text
-from dqlitewire.traffic.sources.pieces import Connection
+from dqlitewire.traffic.sources.pieces import Connection, Taken
 
 
 class ReadOptions(NamedTuple):
@@ -37,6 +38,25 @@ class ReadOptions(NamedTuple):
     redacted: bool
     count_rows: bool
     keep_answers: int | None
+
+
+_CHANGE = 200  # bytes that a change takes beside its own
+
+
+class Change(NamedTuple):
+    """What a proxy did with some bytes of a side.
+
+    Attributes:
+        start: where they begin in the stream of that side.
+        end: where they end.
+        sent: what went on instead.
+        made: the proxy made them, in place of an answer.
+    """
+
+    start: int
+    end: int
+    sent: bytes
+    made: bool
 
 
 class Reading:
@@ -69,6 +89,9 @@ class Reading:
         self._one_sided = one_sided
         self._redacted = options.redacted
         self._numbers: dict[int, int] = {}  # by id() of open exchanges
+        # what went on in place of bytes that are in no item yet, by the side that sent them
+        self._changes: dict[Side, deque[Change]] = {}
+        self._changed = 0  # bytes that these hold
 
     def items(self, events: list[Event]) -> Iterator[Item]:
         """Yield the items of some events; an exchange goes to the item of the frame that ended it."""
@@ -91,6 +114,49 @@ class Reading:
                 pending.redacted = self._redacted
         if pending is not None:
             yield pending
+
+    def change(self, side: Side, sent: bytes, size: int) -> None:
+        """Note what goes on in place of the next bytes of a side, of none if a proxy made `sent`."""
+        start = self.observer.received(side)
+        change = Change(start, start + (size or len(sent)), sent, not size)
+        self._changes.setdefault(side, deque()).append(change)
+        self._changed += len(sent) + _CHANGE
+
+    @property
+    def held(self) -> int:
+        """About how many bytes of memory are held for what is not over."""
+        return self.observer.held + self._changed
+
+    def of_fault(self, side: Side, data: bytes, time: int) -> Item:
+        """Return the item of a fault that struck."""
+        item = Item(self.connection, side, "FAULT", self.observer.received(side), time)
+        item.taken, item.redacted = Taken.unpacked(data), self._redacted
+        return item
+
+    def _mark(self, item: Item, data: bytes) -> None:
+        """Say of an item what went on in place of its bytes, `data`."""
+        start = at = item.offset
+        parts: list[bytes] = []
+        changes = self._changes.get(item.side)
+        while changes and changes[0].start < item.offset + len(data):
+            change = changes.popleft()
+            self._changed -= len(change.sent) + _CHANGE
+            if change.made:
+                item.made = True
+            elif change.end > start:  # else its bytes are in no item
+                parts += (data[at - start : max(at, change.start) - start], change.sent)
+                at = max(at, change.end)
+        if parts:
+            sent = b"".join([*parts, data[at - start :]])
+            item.sent = self._hidden_sent(item, data, sent) if self._redacted else sent
+
+    @staticmethod
+    def _hidden_sent(item: Item, data: bytes, sent: bytes) -> bytes:
+        if data.startswith(sent):
+            return item.data[: len(sent)]
+        if item.frame is not None and len(sent) > HEADER.size and len(sent) == frame_size_at(sent):
+            return redact_frame(sent, item.is_request, item.frame.version, None)[0]
+        return redact_other(sent)
 
     def _item(self, event: Event) -> Item | None:
         match event:
@@ -120,6 +186,8 @@ class Reading:
         item = Item(self.connection, event.side, "INCOMPLETE", offset, _int(event.time))
         item.data = redact_other(event.data) if self._redacted else event.data
         item.size = len(event.data)
+        if self._changes:
+            self._mark(item, event.data)
         return item
 
     def _other(self, event: Preamble | Garbage | Opaque, type: str, note: str) -> Item:
@@ -128,6 +196,8 @@ class Reading:
         known = type == "HANDSHAKE" and not note.startswith("unknown")
         item.data = event.data if known or not self._redacted else redact_other(event.data)
         item.size, item.note = event.size, note
+        if self._changes:
+            self._mark(item, event.data)
         return item
 
     def of_frame(self, frame: Frame) -> Item:
@@ -151,6 +221,8 @@ class Reading:
             item.sql = exchange.sql
         if self._redacted:
             self._redact(item, frame)
+        if self._changes:
+            self._mark(item, data)
         return item
 
     def _redact(self, item: Item, frame: Frame) -> None:

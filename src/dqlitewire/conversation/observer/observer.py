@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from ...checks import checked_number, whole_bytes
+from ...checks import checked_number, checked_option, whole_bytes
 from ...constants import PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
 from ...guard import Guarded, guarded
 from ...limits import checked_cap
@@ -35,7 +35,7 @@ from ..frames import FrameReader, answer_key, is_roleless
 from ..table import DONE, PART, Turn
 from .exchange import Exchange, Frame
 from .prepared import PreparedTexts
-from .stream_events import End, Preamble
+from .stream_events import CUT_KINDS, End, Preamble
 from .stream_reader import State, StreamReader
 
 TYPE_CHECKING = False
@@ -108,6 +108,14 @@ class Observer(Guarded):
         """
         return self._stream(side).offset
 
+    def received(self, side: Side) -> int:
+        """Return how many bytes of one side's stream came, lost ones included where their number is known.
+
+        Args:
+            side: who sent them.
+        """
+        return self._stream(side).received
+
     @property
     def error(self) -> BaseException | None:
         """What poisoned the observer, or None."""
@@ -141,6 +149,37 @@ class Observer(Guarded):
             PoisonedError: an earlier call was interrupted.
         """
         self._stream(side).receive(whole_bytes(data), time)
+        return self._drained()
+
+    @guarded
+    def receive_cut(
+        self,
+        side: Side,
+        kind: str,
+        data: bytes | bytearray | memoryview,
+        start: float = 0.0,
+        end: float = 0.0,
+    ) -> list[Event]:
+        """Take bytes that an observer has cut before, as a recording has them.
+
+        A frame that is none, and bytes behind others that wait, are read as `receive` reads them.
+
+        Args:
+            side: who sent them.
+            kind: what they are: "frame", "garbage", or the kind of a Preamble or Opaque.
+            data: the bytes of one event.
+            start: when the first of them came, in the unit that the times of the events shall have.
+            end: when the last of them came.
+
+        Returns:
+            As `receive`.
+
+        Raises:
+            ValueError: there is no such kind.
+            PoisonedError: an earlier call was interrupted.
+        """
+        checked_option("kind", kind, CUT_KINDS)
+        self._stream(side).receive_cut(kind, whole_bytes(data), start, end)
         return self._drained()
 
     @guarded

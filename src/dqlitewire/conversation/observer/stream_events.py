@@ -9,7 +9,12 @@ from __future__ import annotations
 from ...record import record
 from ..events import Ending, Event, Side
 
-__all__ = ["Bytes", "End", "Gap", "Garbage", "Opaque", "Preamble"]
+__all__ = ["CUT_KINDS", "Bytes", "End", "Gap", "Garbage", "Opaque", "Preamble"]
+
+PREAMBLES = ("handshake", "legacy handshake", "unknown handshake", "http request", "http response")
+OPAQUES = ("raft", "tls", "http")
+#: what the bytes of a stream may be: a frame, garbage, or the kind of a Preamble or Opaque
+CUT_KINDS = ("frame", "garbage", *PREAMBLES, *OPAQUES)
 
 
 @record

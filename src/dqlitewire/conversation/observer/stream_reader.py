@@ -31,7 +31,7 @@ from ..first_bytes import HTTP_ANSWER, HTTP_END, HTTP_METHODS, MAX_HTTP_HEAD, TL
 from ..frames import FrameReader
 from .exchange import Frame
 from .resync import Resync
-from .stream_events import Gap, Garbage, Opaque, Preamble
+from .stream_events import PREAMBLES, Gap, Garbage, Opaque, Preamble
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -129,6 +129,11 @@ class StreamReader:
         """How many bytes wait to be completed by others."""
         return self._have
 
+    @property
+    def received(self) -> int:
+        """How many bytes came, lost ones included where their number is known."""
+        return self.offset + self._have
+
     def make_opaque(self, kind: str) -> None:
         """Stop looking for frames: "raft", "tls" or "http" from here on."""
         self._state = State.OPAQUE
@@ -143,6 +148,54 @@ class StreamReader:
         self._have += len(data)
         if self._have >= self._need or (self._tail is not None and self._ends_head(data)):
             self._run()
+
+    def receive_cut(self, kind: str, data: bytes, start: float, end: float) -> None:
+        """Take bytes of which another reader has said what they are, and emit that.
+
+        What it may have been wrong about, or what does not go on from what waits here, is read as any bytes.
+        """
+        if self._have or not self._believes(kind, data):
+            self.receive(data[:-1], start)
+            self.receive(data[-1:], end)
+            return
+        self._time = end
+        bytes_ = self.side, self.offset, data, start, end
+        self.offset += len(data)
+        if kind == "frame":
+            self.lossy = self.lossy or (self._state is State.START and self.side is Side.CLIENT)
+            self._state, self._skip = State.FRAMES, 0
+            self._emit(Frame(*bytes_, self._reader))
+        elif kind == "garbage":
+            if not self._skip:
+                self._lose()
+            self._skip = max(0, self._skip - len(data))
+            self._emit(Garbage(*bytes_))
+        elif kind in PREAMBLES:
+            preamble = Preamble(*bytes_, kind)
+            self._begin_behind(preamble)
+            self._emit(preamble)
+        else:
+            opens = kind == "tls" and self._state is State.START
+            self.make_opaque(kind)
+            self._emit(Preamble(*bytes_, kind) if opens else Opaque(*bytes_, kind))
+
+    def _believes(self, kind: str, data: bytes) -> bool:
+        """Whether such bytes can be what they are said to be, here."""
+        if kind.endswith("handshake"):
+            return self.side is Side.CLIENT and len(data) == 8
+        if self._state is State.OPAQUE:
+            return kind not in ("frame", "garbage")
+        return kind != "frame" or HEADER_SIZE < len(data) == frame_size_at(data) <= self._max
+
+    def _begin_behind(self, preamble: Preamble) -> None:
+        """Move to the state behind a handshake or an HTTP head."""
+        if preamble.kind.endswith("handshake"):
+            self.version = int.from_bytes(preamble.data, "little")
+            self._state = State.FRAMES
+        elif self.side is Side.SERVER:
+            self._state = State.FRAMES
+            if not preamble.upgrades:
+                self.make_opaque("http")
 
     def _ends_head(self, data: bytes) -> bool:
         joined = (self._tail or b"") + data
@@ -195,9 +248,9 @@ class StreamReader:
                 self._state = State.FRAMES
                 self.lossy = True
                 return True
-        self.version = version
-        self._state = State.FRAMES
-        self._emit(Preamble(*self._take(8), _HANDSHAKES.get(version, "unknown handshake")))
+        preamble = Preamble(*self._take(8), _HANDSHAKES.get(version, "unknown handshake"))
+        self._begin_behind(preamble)
+        self._emit(preamble)
         return True
 
     def _http(self) -> bool:
@@ -211,10 +264,7 @@ class StreamReader:
             return True
         kind = "http request" if self.side is Side.CLIENT else "http response"
         preamble = Preamble(*self._take(end + len(HTTP_END) - self._position), kind)
-        if self.side is Side.SERVER:
-            self._state = State.FRAMES
-            if not preamble.upgrades:
-                self.make_opaque("http")
+        self._begin_behind(preamble)
         self._emit(preamble)
         return True
 

@@ -125,7 +125,7 @@ def _open_capture(input: Input, hints: Hints) -> Source:
 
 def _open_transcript(input: Input, hints: Hints) -> Source:
     return Source(
-        input.name, Format.TRANSCRIPT.value, lambda source: transcript_reader.pieces(input, source.damage)
+        input.name, Format.TRANSCRIPT.value, lambda source: transcript_reader.pieces([input], source.damage)
     )
 
 

@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from dqlitewire.conversation import Event, Observer, Side
+from dqlitewire.conversation.observer.stream_events import CUT_KINDS
 
 if TYPE_CHECKING:
     T = TypeVar("T", bound=tuple[object, ...])
@@ -26,6 +27,55 @@ class What(IntEnum):
     DATA = 0
     GAP = 1  # `size` bytes were lost, an unknown number of them if it is 0
     END = 2  # of this direction
+    CUT = 3  # data that an observer has cut before; `size` says what it is, see `Cut`
+    SENT = 4  # what went on in place of the `size` bytes that come next; of 0 bytes that a proxy made `data`
+    FAULT = 5  # a fault struck: `data` names it, see `Taken`
+
+
+class Cut(NamedTuple):
+    """What an observer said of some bytes, so that another one need not find it out again.
+
+    Attributes:
+        kind: one of `stream_events.CUT_KINDS`.
+        taken: nanoseconds from their first byte to their last.
+    """
+
+    kind: str
+    taken: int
+
+    def packed(self) -> int:
+        """Return it as the size of a piece."""
+        return self.taken * len(CUT_KINDS) + CUT_KINDS.index(self.kind)
+
+    @classmethod
+    def unpacked(cls, size: int) -> Cut:
+        """Return what a piece says."""
+        taken, kind = divmod(size, len(CUT_KINDS))
+        return cls(CUT_KINDS[kind], taken)
+
+
+class Taken(NamedTuple):
+    """A fault that struck, as a recording proxy tells it.
+
+    Attributes:
+        kind: its kind, as fault words name it.
+        fault: its id, counted from 1 in the order of ordering.
+        on: the name of the request that it selected; "" if none.
+    """
+
+    kind: str
+    fault: int
+    on: str
+
+    def packed(self) -> bytes:
+        """Return it as the data of a piece."""
+        return f"{self.fault} {self.kind} {self.on}".encode("utf-8", "backslashreplace")
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> Taken:
+        """Return what a piece holds."""
+        fault, kind, on = data.decode().split(" ", 2)
+        return cls(kind, int(fault), on)
 
 
 @dataclass(slots=True, eq=False)
@@ -53,14 +103,14 @@ class Connection:
 
 
 class Piece(NamedTuple):
-    """What every source yields: bytes of one direction, a gap in them, or their end.
+    """What every source yields: bytes of one direction, a gap in them, their end, or what is known of them.
 
     Attributes:
         connection: where.
         side: who sent them.
-        what: which of the three it is.
-        data: the bytes; b"" of the others.
-        size: of a gap, how many bytes; 0 if unknown.
+        what: what it is.
+        data: the bytes; b"" of a gap and of an end.
+        size: of a gap, how many bytes; 0 if unknown. Of the others what `What` says.
         time: in nanoseconds since 1970; 0 if unknown.
     """
 
@@ -83,3 +133,8 @@ def feed(
             return observer.receive_gap(side, size or None, time)
         case What.END:
             return observer.receive_eof(side, time)
+        case What.CUT:
+            kind, taken = Cut.unpacked(size)
+            return observer.receive_cut(side, kind, data, time, time + taken)
+        case What.SENT | What.FAULT:
+            return []  # about the traffic, no part of it

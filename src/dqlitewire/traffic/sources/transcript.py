@@ -40,9 +40,11 @@ def seconds(time: int) -> str:
     return f"{whole}.{rest // 1000:06d}" if rest % 1000 == 0 else f"{whole}.{rest:09d}"
 
 
-def json_line(time: int | None, fields: Mapping[str, Any]) -> str:
-    """One JSON object on a line, beginning with its time."""
+def json_line(time: int | None, fields: Mapping[str, Any], last: int | None = None) -> str:
+    """One JSON object on a line, beginning with its time, and with when it was over if that is another."""
     shown = "null" if time is None else seconds(time)
+    if time is not None and last is not None and last > time:
+        shown += f',"last":{seconds(last)}'
     text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
     return f'{{"time":{shown},' + printable_json(text[1:])
 

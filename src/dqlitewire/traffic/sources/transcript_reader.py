@@ -18,14 +18,16 @@ import base64
 import json
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 
 from dqlitewire.conversation import Side
+from dqlitewire.conversation.observer.stream_events import CUT_KINDS
 from dqlitewire.traffic.sources import transcript
 from dqlitewire.traffic.sources.inputs import ByteReader, Input
-from dqlitewire.traffic.sources.pieces import MAX_TIME, Connection, Piece, What
+from dqlitewire.traffic.sources.pieces import MAX_TIME, Connection, Cut, Piece, Taken, What
 from dqlitewire.traffic.sources.transcript import (
     MAX_HEADER,
     SIDE_OF,
@@ -38,25 +40,37 @@ MAX_CONNECTIONS = 20_000  # known at a time; the one that appeared first is forg
 MAX_NAME = 256  # characters of an endpoint
 
 
-def pieces(input: Input, damage: Callable[[str], None]) -> Iterator[Piece]:
-    """Yield what a transcript holds.
+class View(Enum):
+    """Whose traffic to read where a proxy has changed what passed."""
+
+    CAME = "what each side sent, and beside it what went on instead"
+    CLIENT = "what the client sent and got"
+    NODE = "what the node got and sent"
+
+
+def pieces(inputs: Sequence[Input], damage: Callable[[str], None], view: View = View.CAME) -> Iterator[Piece]:
+    """Yield what transcripts hold, one behind the other.
 
     Args:
-        input: read from its first line on.
+        inputs: each read from its first line on; parts of one recording go on with its connections.
         damage: told in words of each line that is skipped.
+        view: whose traffic.
     """
-    recorded = _Recorded()
-    for number, (raw, whole) in enumerate(_lines(ByteReader(input.read)), 1):
-        if number == 1:
-            check_header(raw)
-            continue
-        if not raw.strip():
-            continue
-        try:
-            yield from recorded.pieces(raw)
-        except (ValueError, ArithmeticError, RecursionError):
-            damage(f"line {number} is {'damaged' if whole else 'cut off'}; skipped")
-            yield from recorded.lose(raw)
+    recorded = _Recorded(view)
+    for input in inputs:
+        where = f"{input.name}: " if len(inputs) > 1 else ""
+        for number, (raw, whole) in enumerate(_lines(ByteReader(input.read)), 1):
+            if number == 1:
+                check_header(raw)
+            if not raw.strip():
+                continue
+            try:
+                yield from recorded.pieces(raw)
+            except (ValueError, ArithmeticError, RecursionError):
+                if number == 1:
+                    continue  # it is a header, whatever else is in it
+                damage(f"{where}line {number} is {'damaged' if whole else 'cut off'}; skipped")
+                yield from recorded.lose(raw)
     yield from recorded.end()
 
 
@@ -120,9 +134,9 @@ def _value(line: Mapping[str, Any], key: str, *types: type, default: Any = _MISS
     return value
 
 
-def _time(line: Mapping[str, Any]) -> int | None:
-    """The time of a line, in nanoseconds; None if it has none."""
-    time = _value(line, "time", int, Decimal, type(None))
+def _time(line: Mapping[str, Any], key: str = "time") -> int | None:
+    """A time of a line, in nanoseconds; None if it has none."""
+    time = _value(line, key, int, Decimal, type(None), default=_MISSING if key == "time" else None)
     if time is None:
         return None
     if time >= MAX_TIME // 1_000_000_000:
@@ -138,10 +152,14 @@ def _name(line: Mapping[str, Any], key: str) -> str:
 
 
 class _Recorded:
-    """The connections of one transcript; a writer that continued it counts anew."""
+    """The connections of transcripts; behind a header that goes on with no recording they count anew."""
 
-    def __init__(self) -> None:
+    def __init__(self, view: View) -> None:
         self.count = 0
+        self._view = view
+        self._part: tuple[str, int] | None = None  # of which recording what is read is which part
+        self._goes_on = False  # the part before it was read
+        self._settled = False
         self._now: OrderedDict[int, Connection] = OrderedDict()
         self._losses = 0  # lines whose connection is unknown
         self._told: dict[tuple[Connection, Side], int] = {}  # how many of them each stream has had a gap for
@@ -155,22 +173,33 @@ class _Recorded:
         """
         line = _parsed(raw)
         if "dqt" in line:
-            check_version(_value(line, "dqt", int))
-            yield from self.end()
+            yield from self._begin(line)
             return
         number, time = _value(line, "connection", int), _time(line)
+        if self._goes_on and line.get("repeated") is True and number in self._now:
+            return
         event = _value(line, "event", str, default=None)
         names = _name(line, "client"), _name(line, "server")
         begins = {key: _value(line, key, bool, default=False) for key in ("midstream", "bare")}
-        piece = _PIECES[event](line) if event in _PIECES else None
+        said = _said(line, event, time or 0, self._view, self._settled)
         connection = self._now.get(number)
         if connection is None:
             connection = yield from self._open(number, *names, **begins)
         connection.timed = connection.timed or time is not None
-        if piece is not None:  # else "open", or what a later minor version may tell
-            side, what, data, size = piece
+        for side, what, data, size, at in said:
             yield from self._owed(connection, side)
-            yield Piece(connection, side, what, data, size, time or 0)
+            yield Piece(connection, side, what, data, size, at)
+
+    def _begin(self, line: Mapping[str, Any]) -> Iterator[Piece]:
+        """Take a header."""
+        check_version(_value(line, "dqt", int))
+        recording, number = line.get("recording"), line.get("part")
+        part = (recording, number) if isinstance(recording, str) and type(number) is int else None
+        before, self._part = self._part, part
+        self._goes_on = part is not None and before == (part[0], part[1] - 1)
+        self._settled = line.get("settled") is True
+        if not self._goes_on:
+            yield from self.end()
 
     def lose(self, raw: bytes) -> Iterator[Piece]:
         """What a damaged line costs."""
@@ -223,20 +252,66 @@ class _Recorded:
 _CONNECTION = re.compile(rb'"connection"\s*:\s*(\d{1,18})\b')
 _DIRECTION = re.compile(rb'"direction"\s*:\s*"(request|response)"')
 
-_Said = tuple[Side, What, bytes, int]
+_Said = tuple[Side, What, bytes, int, int]
 
 
-def _said_data(line: Mapping[str, Any]) -> _Said:
+def _said(line: Mapping[str, Any], event: str | None, time: int, view: View, settled: bool) -> list[_Said]:
+    """What a line says, as the rest of pieces; nothing for "open", and for what a later version may tell."""
+    if event is None:
+        return _said_bytes(line, time, view, settled)
+    return _EVENTS[event](line, time, view) if event in _EVENTS else []
+
+
+def _said_bytes(line: Mapping[str, Any], time: int, view: View, settled: bool) -> list[_Said]:
+    side = _side(line)
     data = base64.b64decode(_value(line, "bytes", str), validate=True)
-    return _side(line), What.DATA, data, 0
+    last = max(time, _time(line, "last") or 0)
+    out: list[_Said] = []
+    sent = data
+    if "sent" in line:
+        sent = base64.b64decode(_value(line, "sent", str), validate=True)
+    if view is not View.CAME:
+        data = data if (view is View.CLIENT) is (side is Side.CLIENT) else sent
+    elif sent != data:
+        out.append((side, What.SENT, sent, len(data), time))
+        data = data or sent  # what a proxy made has no other bytes
+    if not data:
+        return out
+    kind = _kind(line) if settled else None
+    if kind is not None:
+        out.append((side, What.CUT, data, Cut(kind, last - time).packed(), time))
+    elif last > time and len(data) > 1:
+        out += ((side, What.DATA, data[:-1], 0, time), (side, What.DATA, data[-1:], 0, last))
+    else:
+        out.append((side, What.DATA, data, 0, last))
+    return out
 
 
-def _said_gap(line: Mapping[str, Any]) -> _Said:
-    return _side(line), What.GAP, b"", _value(line, "lost", int, type(None)) or 0
+#: types of lines that say nothing of how their bytes are cut, or not enough
+_KINDS = {"GARBAGE": "garbage", "INCOMPLETE": None, "HANDSHAKE": "", "HTTP": "", "TLS": "", "RAFT": ""}
 
 
-def _said_end(line: Mapping[str, Any]) -> _Said:
-    return _side(line), What.END, b"", 0
+def _kind(line: Mapping[str, Any]) -> str | None:
+    """What an observer said of the bytes of a line; None if it is to be asked again."""
+    kind = _KINDS.get(_value(line, "type", str), "frame")
+    if kind == "":
+        note = line.get("note")
+        return note if isinstance(note, str) and note in CUT_KINDS else None
+    return kind
+
+
+def _said_gap(line: Mapping[str, Any], time: int, _: View) -> list[_Said]:
+    return [(_side(line), What.GAP, b"", _value(line, "lost", int, type(None)) or 0, time)]
+
+
+def _said_end(line: Mapping[str, Any], time: int, _: View) -> list[_Said]:
+    return [(_side(line), What.END, b"", 0, time)]
+
+
+def _said_fault(line: Mapping[str, Any], time: int, view: View) -> list[_Said]:
+    kind, on = (_value(line, key, str, default="")[:MAX_NAME] for key in ("kind", "on"))
+    taken = Taken(kind.replace(" ", "_"), _value(line, "fault", int), on)
+    return [(Side.CLIENT, What.FAULT, taken.packed(), 0, time)] if view is View.CAME else []
 
 
 def _side(line: Mapping[str, Any]) -> Side:
@@ -246,8 +321,8 @@ def _side(line: Mapping[str, Any]) -> Side:
     return SIDE_OF[direction]
 
 
-_PIECES: dict[str | None, Callable[[Mapping[str, Any]], _Said]] = {
-    None: _said_data,
+_EVENTS: dict[str, Callable[[Mapping[str, Any], int, View], list[_Said]]] = {
     "gap": _said_gap,
     "end": _said_end,
+    "fault": _said_fault,
 }

@@ -29,6 +29,8 @@ class TranscriptWriter(Guarded):
         by: the name of the program that writes.
         redacted: whether values were hidden before the bytes came here.
         append: continue a file that is there.
+        settled: what is written was cut by an observer, and is of the type that `fields` says: whoever reads
+            it need not find that out again.
 
     Raises:
         FileExistsAlready: the file is there, and `append` is false; a SourceError.
@@ -42,12 +44,14 @@ class TranscriptWriter(Guarded):
         redacted: bool = False,
         *,
         append: bool = True,
+        settled: bool = False,
     ) -> None:
         super().__init__()
         self._file = open_to_append(os.fspath(path), append)
         self._known: set[int] = set()
         try:
-            write_whole(self._file, header_of(self._file, {"by": by, "redacted": redacted}))
+            header = {"by": by, "redacted": redacted, **({"settled": True} if settled else {})}
+            write_whole(self._file, header_of(self._file, header))
         except BaseException:
             self._file.close()
             raise
@@ -60,6 +64,9 @@ class TranscriptWriter(Guarded):
         data: bytes | bytearray | memoryview,
         time: int | None,
         fields: Mapping[str, Any],
+        *,
+        last: int | None = None,
+        sent: bytes | bytearray | memoryview | None = None,
     ) -> None:
         """Write bytes that passed: one whole frame, or what else a side sent.
 
@@ -72,6 +79,8 @@ class TranscriptWriter(Guarded):
             time: when the first of them passed, in nanoseconds since 1970; None if unknown.
             fields: what they are, for people and for `grep`: "type" first, then "schema", "fields", "note",
                 "error", as in `decode --json`. Of a line that would be too long, "fields" becomes null.
+            last: when the last of them passed, if that is known to be later.
+            sent: what went on instead, where a proxy changed them; where `data` is empty, what it made.
 
         Raises:
             TypeError: `data` is no bytes, `side` no Side, or `connection` no Connection.
@@ -79,8 +88,12 @@ class TranscriptWriter(Guarded):
             PoisonedError: an earlier call was interrupted, or failed at the file.
             OSError: the file takes no more.
         """
-        packed = base64.b64encode(whole_bytes(data)).decode()
-        self._tell(connection, time, {"direction": _direction(side), **fields, "bytes": packed})
+        keys: dict[str, Any] = {"direction": _direction(side), **fields, "bytes": _packed(data)}
+        if sent is not None:
+            keys["sent"] = _packed(sent)
+        if last is not None and time is not None:
+            last = checked_number("last", last, 0, MAX_TIME - 1)
+        self._tell(connection, time, keys, last)
 
     @guarded
     def gap(self, connection: Connection, side: Side, size: int | None, time: int | None) -> None:
@@ -99,6 +112,24 @@ class TranscriptWriter(Guarded):
         if size is not None:
             size = checked_number("size", size, 0, kind="an integer or None")
         self._tell(connection, time, {"event": "gap", "direction": _direction(side), "lost": size})
+
+    @guarded
+    def fault(self, connection: Connection, kind: str, fault: int, on: str, time: int | None) -> None:
+        """Write that a fault has struck.
+
+        Args:
+            connection: where.
+            kind: its kind, as fault words name it.
+            fault: its id, counted from 1 in the order of ordering.
+            on: the name of the request that it selected.
+            time: when, in nanoseconds since 1970; None if unknown.
+
+        Raises:
+            ValueError: an id below 0, or a time below 0 or from 2**63.
+            PoisonedError: an earlier call was interrupted, or failed at the file.
+        """
+        fault = checked_number("fault", fault, 0)
+        self._tell(connection, time, {"event": "fault", "kind": kind, "fault": fault, "on": on})
 
     @guarded
     def end(self, connection: Connection, side: Side, time: int | None) -> None:
@@ -126,16 +157,18 @@ class TranscriptWriter(Guarded):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _tell(self, connection: Connection, time: int | None, fields: Mapping[str, Any]) -> None:
+    def _tell(
+        self, connection: Connection, time: int | None, fields: Mapping[str, Any], last: int | None = None
+    ) -> None:
         if time is not None:
             time = checked_number("time", time, 0, MAX_TIME - 1)
         if not isinstance(connection, Connection):
             raise TypeError(f"got {kind_of(connection)}, a Connection is needed")
         number = connection.number
-        line = json_line(time, {"connection": number, **fields})
+        line = json_line(time, {"connection": number, **fields}, last)
         if "fields" in fields and not is_readable(line.encode()):
             # they are for people only
-            line = json_line(time, {"connection": number, **fields, "fields": None})
+            line = json_line(time, {"connection": number, **fields, "fields": None}, last)
         lines = [line]
         if number not in self._known:
             about = {
@@ -152,6 +185,10 @@ class TranscriptWriter(Guarded):
 
     def _write(self, lines: str) -> None:
         write_whole(self._file, lines.encode() + b"\n")
+
+
+def _packed(data: bytes | bytearray | memoryview) -> str:
+    return base64.b64encode(whole_bytes(data)).decode()
 
 
 def _direction(side: Side) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from dqlitewire import Message, NodeInfo, ValueType, messages
 from dqlitewire.traffic.failures import explain_answer
-from dqlitewire.traffic.item import Item
+from dqlitewire.traffic.item import Item, frame_of
 from dqlitewire.traffic.sources.transcript import DIRECTION_OF, json_line
 from dqlitewire.traffic.views.literals import fields_of
 
@@ -43,6 +43,12 @@ def json_object(item: Item, limit_rows: int | None = None, show_latency: bool = 
     }
     if show_latency and item.latency is not None and item.connection.timed:
         out["latency_ms"] = round(item.latency / 1e6, 6)
+    if item.taken is not None:
+        out["fault"] = item.taken._asdict()
+    if item.change:
+        out["change"] = item.change
+    if item.sent is not None:
+        out["sent"] = _sent(item, item.sent, limit_rows)
     message = item.message
     if message is not None:
         out["fields"] = fields(message, limit_rows)
@@ -59,6 +65,17 @@ def json_object(item: Item, limit_rows: int | None = None, show_latency: bool = 
         out["sql"] = item.sql
     if item.data:
         out["bytes"] = item.data[:PREVIEW].hex()
+    return out
+
+
+def _sent(item: Item, sent: bytes, limit_rows: int | None) -> dict[str, Any]:
+    frame = frame_of(item, sent)
+    out: dict[str, Any] = {"type": None if frame is None else frame.type_name, "size": len(sent)}
+    message = None if frame is None else frame.message
+    if message is not None:
+        out["fields"] = fields(message, limit_rows)
+    elif sent:
+        out["bytes"] = sent[:PREVIEW].hex()
     return out
 
 

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from dqlitewire import ResponseType
 from dqlitewire.text import printable
-from dqlitewire.traffic.item import TYPES, Item
+from dqlitewire.traffic.item import TYPES, Item, frame_of
 from dqlitewire.traffic.shorten import counted, elide, one_line
+from dqlitewire.traffic.sources.pieces import Taken
 from dqlitewire.traffic.views.summary import summarise
 
 ARROWS = {True: ">", False: "<"}
@@ -109,7 +110,8 @@ def line(item: Item, clock: Clock, width: int = 160, latencies: bool = True) -> 
         latencies: show how long an answer took.
     """
     when = clock(item)
-    place = f"{item.connection.number:>2} {ARROWS[item.is_request]} "
+    arrow = "!" if item.type == "FAULT" else ARROWS[item.is_request]
+    place = f"{item.connection.number:>2} {arrow} "
     kind = item.type.ljust(TYPE_WIDTH)
     latency = ""
     if latencies and item.latency is not None and item.connection.timed:
@@ -128,6 +130,11 @@ def describe(item: Item, width: int = 160) -> str:
         item: the item.
         width: columns that there are.
     """
+    mark = _CHANGES[item.change](item)
+    return f"[{mark}] {_told(item, width)}" if mark else _told(item, width)
+
+
+def _told(item: Item, width: int) -> str:
     message = item.message
     if message is not None:
         return summarise(message, width, item.sql if item.is_request else None)
@@ -162,6 +169,37 @@ def _no_frame(item: Item) -> str:
     return f"{counted(item.size, 'byte', 'that is', 'that are')} no frame: {_bytes(item.data)}"
 
 
+def _replaced(item: Item) -> str:
+    sent = item.sent or b""
+    frame = frame_of(item, sent)
+    message = None if frame is None else frame.message
+    if frame is None:
+        return f"went on as {counted(len(sent), 'byte')}: {_bytes(sent)}"
+    if message is None or frame.type == item.code:
+        return f"went on changed, {counted(_differing(item.data, sent), 'byte')} of {len(sent)}"
+    return f"went on as {frame.type_name}: {elide(summarise(message, 60, None), 60)}"
+
+
+def _differing(data: bytes, sent: bytes) -> int:
+    """Bytes that differ, in their places."""
+    return sum(1 for one, other in zip(data, sent, strict=False) if one != other) + abs(len(data) - len(sent))
+
+
+#: what a proxy did to an item (`Item.change`) -> the mark on its line
+_CHANGES: dict[str, Callable[[Item], str]] = {
+    "": lambda _: "",
+    "made": lambda _: "made by the proxy",
+    "withheld": lambda _: "withheld",
+    "cut": lambda item: f"cut to {len(item.sent or b'')} of {counted(item.size, 'byte')}",
+    "replaced": _replaced,
+}
+
+
+def _fault(item: Item) -> str:
+    kind, fault, on = item.taken or Taken("", 0, "")
+    return f"fault {fault} strikes: {kind}" + (f" on {on}" if on else "")
+
+
 #: type of an item that is no message (item.OTHER_TYPES) -> the text of its line
 _OTHERS: dict[str, Callable[[Item], str]] = {
     "HANDSHAKE": _handshake,
@@ -175,6 +213,7 @@ _OTHERS: dict[str, Callable[[Item], str]] = {
         f"{_bytes(item.data)}"
     ),
     "UNANSWERED": _unanswered,
+    "FAULT": _fault,
     "END": lambda item: f"closed by the {item.side.value}; {item.note}",
 }
 
@@ -184,7 +223,7 @@ def _bytes(data: bytes) -> str:
 
 
 def _style(item: Item) -> str:
-    if item.strange or item.type in ("GAP", "UNANSWERED"):
+    if item.strange or item.change or item.type in ("GAP", "UNANSWERED", "FAULT"):
         return "garbage"
     if item.type == ResponseType.FAILURE.name:
         return "failure"

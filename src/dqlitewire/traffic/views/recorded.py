@@ -21,11 +21,18 @@ def record(writer: TranscriptWriter, item: Item) -> None:
         OSError: the file takes no more.
         PoisonedError: an earlier call was interrupted, or failed at the file.
     """
+    # 0 is a time that is unknown, on a connection whose other times are known
     time = item.time if item.connection.timed else None
     if item.type == "GAP":
-        writer.gap(item.connection, item.side, item.size or None, None)
+        writer.gap(item.connection, item.side, item.size or None, time)
     elif item.type == "END":
         writer.end(item.connection, item.side, time)
+    elif item.taken is not None:
+        kind, fault, on = item.taken
+        writer.fault(item.connection, kind, fault, on, time)
     elif item.type != "UNANSWERED":
         beside = {key: told for key, told in json_object(item).items() if key in BESIDE}
-        writer.frame(item.connection, item.side, item.data, time, beside)
+        data, sent = (b"", item.data) if item.made else (item.data, item.sent)
+        writer.frame(item.connection, item.side, data, time, beside, last=item.last, sent=sent)
+        if item.type == "INCOMPLETE":
+            writer.end(item.connection, item.side, time)
