@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -329,20 +329,17 @@ async def _serve(proxy: Proxy, controller: ControlServer | None) -> None:
     for number in _stopping():
         loop.add_signal_handler(number, stopped.set)
     loop.set_exception_handler(_say_exception)
-    try:
-        if controller is not None:
-            await controller.start()
-        await proxy.start()
-    except OSError as error:
-        fail(error.strerror or str(error))
-    try:
+    async with AsyncExitStack() as closing:
+        try:
+            if controller is not None:
+                await closing.enter_async_context(controller)
+            await proxy.start()
+        except OSError as error:
+            fail(error.strerror or str(error))
+        closing.push_async_callback(proxy.close)
         for pair, address in zip(proxy.pairs, proxy.addresses, strict=True):
             tell(f"listening on {address} for {pair.real}")
         await stopped.wait()
-    finally:
-        await proxy.close()
-        if controller is not None:
-            await controller.close()
 
 
 def _stopping() -> Iterator[signal.Signals]:
