@@ -35,18 +35,7 @@ def test_the_parts() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [
-        "",
-        "=",
-        "a",
-        "127.0.0.1:0",
-        "127.0.0.1:0=",
-        "=127.0.0.1:1",
-        "127.0.0.1:0=b",
-        "h:1=h:0",
-        "h:x=h:1",
-        "a\0b",
-    ],
+    ["", "=", "a", "127.0.0.1:0", "127.0.0.1:0=", "=127.0.0.1:1", "127.0.0.1:0=b", "h:1=h:0", "h:x=h:1", "a\0b"],
 )
 def test_what_is_no_pair_is_said(text: str) -> None:
     with pytest.raises(PairError, match="LOCAL=REAL") as caught:

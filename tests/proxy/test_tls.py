@@ -17,17 +17,7 @@ from dqlitewire import decode_message
 from dqlitewire.dial import DialOptions
 from dqlitewire.messages import LeaderResponse
 from dqlitewire.proxy import BlockingProxy, ClientTls
-from tests.proxy.peers import (
-    HANDSHAKE,
-    Peer,
-    connect,
-    count_all,
-    frame,
-    nothing_left,
-    read,
-    read_all,
-    wait_for,
-)
+from tests.proxy.peers import HANDSHAKE, Peer, connect, count_all, frame, nothing_left, read, read_all, wait_for
 
 LOCAL = "127.0.0.1:0"
 ASK = HANDSHAKE + frame(0, bytes(8))
@@ -93,9 +83,7 @@ def node(sock: socket.socket) -> None:
             sock.sendall(data)
 
 
-def in_tls(
-    context: ssl.SSLContext, serve: Callable[[socket.socket], None]
-) -> Callable[[socket.socket], None]:
+def in_tls(context: ssl.SSLContext, serve: Callable[[socket.socket], None]) -> Callable[[socket.socket], None]:
     def one(sock: socket.socket) -> None:
         with suppress(OSError), context.wrap_socket(sock, server_side=True) as wrapped:
             serve(wrapped)
@@ -165,10 +153,7 @@ def test_a_client_s_certificate_may_be_required(files: Files) -> None:
             assert leader(sock) == "10.0.0.1:9001"
         strangers: list[dict[str, str]] = [{}, {"cert": files.strange, "key": files.strange_key}]
         for certificate in strangers:
-            with (
-                pytest.raises((OSError, IndexError)),
-                tls_client(files, proxy.addresses[0], **certificate) as sock,
-            ):
+            with pytest.raises((OSError, IndexError)), tls_client(files, proxy.addresses[0], **certificate) as sock:
                 leader(sock)
         with connect(proxy.addresses[0]) as sock:  # no TLS at all
             sock.sendall(ASK)
@@ -277,9 +262,7 @@ def test_files_that_are_none_are_named(files: Files, tmp_path: Path) -> None:
 # ---- HTTP upgrade
 
 
-def upgrading(
-    status: str = "101 Switching Protocols", protocol: str = "dqlite"
-) -> Callable[[socket.socket], None]:
+def upgrading(status: str = "101 Switching Protocols", protocol: str = "dqlite") -> Callable[[socket.socket], None]:
     def one(sock: socket.socket) -> None:
         with suppress(OSError):
             head = b""
@@ -339,9 +322,7 @@ def test_an_upgrade_without_an_answer_is_said(ends: str) -> None:
     said: list[str] = []
     with (
         Peer(one) as peer,
-        BlockingProxy(
-            {LOCAL: peer.address}, to=DialOptions(upgrade="/x"), say=said.append, timeout=0.3
-        ) as proxy,
+        BlockingProxy({LOCAL: peer.address}, to=DialOptions(upgrade="/x"), say=said.append, timeout=0.3) as proxy,
         connect(proxy.addresses[0]) as sock,
     ):
         assert read_all(sock) == b""

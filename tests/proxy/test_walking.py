@@ -34,12 +34,7 @@ def cut(data: bytes, at: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
 
 
-@given(
-    st.lists(frames, max_size=12),
-    st.binary(max_size=20),
-    st.lists(st.integers(0, 400)),
-    st.sampled_from("tae"),
-)
+@given(st.lists(frames, max_size=12), st.binary(max_size=20), st.lists(st.integers(0, 400)), st.sampled_from("tae"))
 def test_any_cut_gives_the_same(stream: list[bytes], rest: bytes, at: list[int], how: str) -> None:
     data = b"".join(stream) + rest
     asked: list[bytes] = []
