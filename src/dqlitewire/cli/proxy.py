@@ -14,6 +14,7 @@ import typer
 
 from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.options import LONGEST, finite
+from dqlitewire.cli.ordering import Ordering
 from dqlitewire.cli.output import fail, tell, warn
 from dqlitewire.dial import Address, AddressError, DialOptions, Kind, StoreError, Target
 
@@ -141,19 +142,9 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Spoiling:
+class Spoiling(Ordering):
     """Faults."""
 
-    fault: Annotated[
-        list[str] | None,
-        typer.Option("--fault", metavar="WORDS", help="Order a fault: 'fail code=5 times=2 on=EXEC_SQL'."),
-    ] = None
-    faults: Annotated[
-        list[Path] | None, typer.Option("--faults", metavar="FILE.toml", help="Order the faults of a file.")
-    ] = None
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", help="Of the draws of faults with a probability.")
-    ] = 0
     control: Annotated[
         str | None,
         typer.Option("--control", metavar="unix:PATH", help="Take orders for faults while it runs."),
@@ -161,25 +152,14 @@ class Spoiling:
 
     def ordered(self) -> FaultList | None:
         """Return the list with all that was ordered; None if there is none and none can come."""
-        if not (self.fault or self.faults or self.control):
+        orders = self.read()
+        if not (orders or self.control):
             return None
         from dqlitewire.faults import FaultList
-        from dqlitewire.faults.words import FaultWordsError, parse_faults, read_faults
 
         found = FaultList(self.seed)
-        try:
-            for one in parse_faults(self.fault or ()):
-                found.order(one)
-        except FaultWordsError as error:
-            fail(f"--fault: {error}", Exit.USAGE)
-        for path in self.faults or ():
-            try:
-                for one in read_faults(path):
-                    found.order(one)
-            except FaultWordsError as error:
-                fail(str(error), Exit.USAGE)
-            except OSError as error:
-                fail(f"{path}: {error.strerror or error}")
+        for one in orders:
+            found.order(one)
         return found
 
     def controller(self, ordered: FaultList | None) -> ControlServer | None:
