@@ -385,7 +385,7 @@ def test_an_interrupt_that_came_too_late() -> None:
 
 def test_what_strikes_an_interrupt_goes_on() -> None:
     path = relay(Hold(on="INTERRUPT"), Drop(frames=2, on="INTERRUPT", times=None))
-    feed(path, (CLIENT, QUERY + INTERRUPT), (SERVER, EMPTY))
+    feed(path, (CLIENT, QUERY + INTERRUPT), (SERVER, PART + EMPTY))
     feed(path, (CLIENT, QUERY), (SERVER, DONE))
     assert (bytes(path.out[CLIENT]), bytes(path.out[SERVER])) == (QUERY + INTERRUPT + QUERY, b"")
     path = relay(Drop(frames=2, bytes=9, on="INTERRUPT", times=None, reset=True))
@@ -395,6 +395,13 @@ def test_what_strikes_an_interrupt_goes_on() -> None:
     assert path.closed
     assert path.reset
     assert [taken.fault for taken in path.taken] == [1]  # it goes on, and does not strike again
+
+
+def test_what_strikes_a_query_goes_on_over_its_interrupt() -> None:
+    path = relay(Drop(frames=2, bytes=3, on="QUERY_SQL"))
+    sent = feed(path, (CLIENT, QUERY + INTERRUPT + QUERY), (SERVER, PART + DONE + EMPTY))
+    assert sent == (QUERY + INTERRUPT, PART + DONE + EMPTY[:3])
+    assert path.closed
 
 
 def test_a_connection_of_raft_is_left_alone() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,12 +14,14 @@ import typer
 
 from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.options import LONGEST, finite
+from dqlitewire.cli.ordering import Ordering
 from dqlitewire.cli.output import fail, tell, warn
 from dqlitewire.dial import Address, AddressError, DialOptions, Kind, StoreError, Target
 
 if TYPE_CHECKING:
     from dqlitewire.faults import FaultList
     from dqlitewire.proxy import ClientTls, Pair, Proxy
+    from dqlitewire.proxy.control import ControlServer
     from dqlitewire.proxy.recording import Recorder
 
 EXITS = (Exit.OK, Exit.INPUT, Exit.REFUSED)
@@ -35,12 +37,10 @@ class Listening:
         str | None,
         typer.Option("--listen", metavar="HOST:0", help="With a store: listen there (default: loopback)."),
     ] = None
-    allow_remote: Annotated[
-        bool, typer.Option("--allow-remote", help="Listen beyond loopback too.")
-    ] = False
-    no_map: Annotated[
-        bool, typer.Option("--no-map", help="Leave the nodes' own addresses in answers.")
-    ] = False
+    allow_remote: Annotated[bool, typer.Option("--allow-remote", help="Listen beyond loopback too.")] = False
+    no_map: Annotated[bool, typer.Option("--no-map", help="Leave the nodes' own addresses in answers.")] = (
+        False
+    )
     tls_cert: Annotated[
         str | None, typer.Option("--tls-cert", metavar="FILE", help="TLS with clients: certificate (PEM).")
     ] = None
@@ -142,42 +142,36 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Spoiling:
+class Spoiling(Ordering):
     """Faults."""
 
-    fault: Annotated[
-        list[str] | None,
-        typer.Option("--fault", metavar="WORDS", help="Order a fault: 'fail code=5 times=2 on=EXEC_SQL'."),
+    control: Annotated[
+        str | None,
+        typer.Option("--control", metavar="unix:PATH", help="Take orders for faults while it runs."),
     ] = None
-    faults: Annotated[
-        list[Path] | None, typer.Option("--faults", metavar="FILE.toml", help="Order the faults of a file.")
-    ] = None
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", help="Of the draws of faults with a probability.")
-    ] = 0
 
-    def ordered(self, wanted: bool) -> FaultList | None:
+    def ordered(self) -> FaultList | None:
         """Return the list with all that was ordered; None if there is none and none can come."""
-        if not (self.fault or self.faults or wanted):
+        orders = self.read()
+        if not (orders or self.control):
             return None
         from dqlitewire.faults import FaultList
-        from dqlitewire.faults.words import FaultWordsError, parse_faults, read_faults
 
         found = FaultList(self.seed)
-        try:
-            for one in parse_faults(self.fault or ()):
-                found.order(one)
-        except FaultWordsError as error:
-            fail(f"--fault: {error}", Exit.USAGE)
-        for path in self.faults or ():
-            try:
-                for one in read_faults(path):
-                    found.order(one)
-            except FaultWordsError as error:
-                fail(str(error), Exit.USAGE)
-            except OSError as error:
-                fail(f"{path}: {error.strerror or error}")
+        for one in orders:
+            found.order(one)
         return found
+
+    def controller(self, ordered: FaultList | None) -> ControlServer | None:
+        """Return what takes orders while the proxy runs; None if nothing does."""
+        if self.control is None or ordered is None:
+            return None
+        from dqlitewire.proxy.control import ControlServer
+
+        try:
+            return ControlServer(self.control, ordered)
+        except AddressError as error:
+            fail(f"--control: {error}", Exit.USAGE)
 
 
 def command(
@@ -201,7 +195,8 @@ def command(
     the proxy, and what faults were ordered for. LOCAL and REAL are HOST:PORT, [IPv6]:PORT, unix:PATH or @NAME.
     """
     found, options = _pairs(pairs, listening, upstream)
-    ordered = spoiling.ordered(False)
+    ordered = spoiling.ordered()
+    controller = spoiling.controller(ordered)
     with ExitStack() as closing:
         recorder = keeping.recorder()
         if recorder is not None:
@@ -211,7 +206,7 @@ def command(
         if listening.allow_remote:
             _warn_of_remote(proxy.pairs)
         _raise_descriptor_limit()
-        asyncio.run(_serve(proxy))
+        asyncio.run(_serve(proxy, controller))
     return Exit.OK
 
 
@@ -307,23 +302,24 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def _serve(proxy: Proxy) -> None:
+async def _serve(proxy: Proxy, controller: ControlServer | None) -> None:
     """Serve until a signal comes."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     for number in _stopping():
         loop.add_signal_handler(number, stopped.set)
     loop.set_exception_handler(_say_exception)
-    try:
-        await proxy.start()
-    except OSError as error:
-        fail(error.strerror or str(error))
-    try:
+    async with AsyncExitStack() as closing:
+        try:
+            if controller is not None:
+                await closing.enter_async_context(controller)
+            await proxy.start()
+        except OSError as error:
+            fail(error.strerror or str(error))
+        closing.push_async_callback(proxy.close)
         for pair, address in zip(proxy.pairs, proxy.addresses, strict=True):
             tell(f"listening on {address} for {pair.real}")
         await stopped.wait()
-    finally:
-        await proxy.close()
 
 
 def _stopping() -> Iterator[signal.Signals]:

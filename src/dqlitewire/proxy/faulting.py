@@ -214,13 +214,11 @@ class ConnectionFaulting:
         return passages
 
     def _interrupts_last(self, kind: int) -> bool:
-        """Whether it is the INTERRUPT of a query that the node has; of two such the second one waits."""
+        """Whether it is the INTERRUPT of a query that the node has."""
         last = self._open[-1] if self._open else None
         if kind != _INTERRUPT or last is None or not last.asked or last.place.is_draining:
             return False
-        return last.place.draining is not None and all(
-            one.delivery is not self._interrupts for one in self._open
-        )
+        return last.place.draining is not None
 
     def _go(self, frame: bytes) -> list[Passage]:
         request = self._faults.asked(frame[4], frame[5], frame[8:])
