@@ -64,7 +64,7 @@ class Health:
         generation: of the server, as far as the wire tells.
         connected: seconds until the connection stood; None if it never did.
         round_trip: seconds from asking LEADER to its answer; None if there was none.
-        speaks: what it speaks instead, if that was recognised: "tls", "http", or "dqlite" without TLS or upgrade.
+        speaks: what it speaks instead, if that is known: "tls", "http", or "dqlite" without TLS or upgrade.
         node_id: of the node, where somebody knows it; 0 if nobody does: a node does not tell.
     """
 

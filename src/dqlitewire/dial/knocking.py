@@ -1,5 +1,4 @@
-"""What speaks at an address that did not answer as a dqlite node: TLS, HTTP, or dqlite without what was put in
-front of it.
+"""What speaks at an address that did not answer as a dqlite node: TLS, HTTP, or dqlite in another wrapping.
 
 Many servers say nothing to what they do not understand: they close, or wait for the rest of it. So each
 protocol is greeted in its own words, on a connection of its own, and the first bytes of the answer tell. None

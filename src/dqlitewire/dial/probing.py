@@ -2,7 +2,7 @@
 
 One deadline stands over everything, so that a peer cannot hold us by saying a little at a time. A peer that
 has not answered the first question when half of the time is over, or closes instead, is greeted in other
-protocols (`knocking`): a TLS or HTTP server says nothing to a client of dqlite. Meanwhile the answer may come.
+protocols (`knocking`): TLS and HTTP servers say nothing to a client of dqlite. Meanwhile the answer may come.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def probe(
         address: where it listens: HOST:PORT, [IPv6]:PORT, unix:PATH or @NAME.
         timeout: seconds for all of it: finding the host, connecting, asking, every answer.
         options: TLS and HTTP upgrade; plain by default.
-        node_id: of the node, if it is known; tells its role where it is reached by another address than its own.
+        node_id: of the node, if it is known; tells its role where its own address is another one.
         clock: counts the seconds.
 
     Raises:

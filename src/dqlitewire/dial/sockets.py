@@ -2,8 +2,8 @@
 
 A daemon that runs dqlite inside itself rarely exposes its port. go-dqlite's `app` puts TLS in front of it,
 with one certificate for both sides (app/proxy.go: proxy); LXD, MicroCloud and Incus serve it on their API
-port, behind TLS and an HTTP upgrade (`upgrade`). So the layers are made one upon the other; TLS and the upgrade
-may each be left out:
+port, behind TLS and an HTTP upgrade (`upgrade`). So the layers are made one upon the other; TLS and the
+upgrade may each be left out:
 
     socket   TCP (every address of the host is tried in turn) | unix | abstract
     TLS      wraps the socket                    DialOptions.cert, key, ca, server_name
