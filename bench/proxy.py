@@ -1,9 +1,9 @@
 """The proxy beside a plain copier and socat, in one run: 200 000 rows, a small exchange, idle connections.
 
-A node in a process of its own answers each request with the same bytes: the rows, or one RESULT. Between it
-and the client here stands, in turn, nothing, the copier (`COPIER`: asyncio protocols, and nothing else), socat
-with its default buffers, and the proxy, which knows nothing of this bench: with nobody looking, and recording.
-All run side by side; each round goes through all of them, one after the other.
+A node in a process of its own answers each request with the same bytes: the rows, or one RESULT. Between
+it and the client here stands, in turn, nothing, the copier (`COPIER`: asyncio protocols, and nothing else),
+socat with its default buffers, and the proxy: with nobody looking, and recording. All run side by side; each
+round goes through all of them, one after the other.
 """
 
 from __future__ import annotations

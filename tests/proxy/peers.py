@@ -1,4 +1,4 @@
-"""What stands on both sides of a proxy in these tests: nodes that say what they are told to, clients, counts."""
+"""What stands on both sides of a proxy in these tests: nodes that do as they are told, clients, counts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Peer:
         self._socket = socket.socket(family)
         self._socket.bind(path or ("127.0.0.1", 0))
         self._socket.listen(1024)
-        self.address = f"unix:{path}" if path else "127.0.0.1:%d" % self._socket.getsockname()[1]
+        self.address = f"unix:{path}" if path else f"127.0.0.1:{self._socket.getsockname()[1]}"
         self.connections = 0
         self.problems: list[BaseException] = []
         self._serve = serve

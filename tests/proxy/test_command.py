@@ -60,12 +60,12 @@ def test_it_ends_with_0_whatever_goes_on(end: signal.Signals) -> None:
     with (
         DqliteServer() as server,
         running(f"{LOCAL}={server.address}", end=end) as (process, (address,), rest),
+        RawConnection(address) as client,
     ):
-        with RawConnection(address) as client:
-            client.open("main")
-            assert client.leader() == (1, address)
-            process.send_signal(end)
-            process.wait(20)
+        client.open("main")
+        assert client.leader() == (1, address)
+        process.send_signal(end)
+        process.wait(20)
     assert rest == [""]
 
 
@@ -142,20 +142,25 @@ def test_listening_beyond_loopback_is_warned_of() -> None:
 
 
 def test_no_map_leaves_the_addresses() -> None:
-    with DqliteServer() as server, running(f"{LOCAL}={server.address}", "--no-map") as (_, (address,), _rest):
-        with RawConnection(address) as client:
-            assert client.leader() == (1, server.address)
+    with (
+        DqliteServer() as server,
+        running(f"{LOCAL}={server.address}", "--no-map") as (_, (address,), _rest),
+        RawConnection(address) as client,
+    ):
+        assert client.leader() == (1, server.address)
 
 
 def test_what_passes_is_recorded(tmp_path: Path) -> None:
     path = tmp_path / "x.dqt"
     with DqliteServer() as server:
         words = [f"{LOCAL}={server.address}", "--record", str(path)]
-        with running(*words, "--fault", "fail code=5 on=EXEC_SQL") as (_, (address,), _rest):
-            with RawConnection(address) as client:
-                client.open("main")
-                client.leader()
-                assert client.call(8, word(0) + text("SELECT 1") + word(0)).failure[0] == 5
+        with (
+            running(*words, "--fault", "fail code=5 on=EXEC_SQL") as (_, (address,), _rest),
+            RawConnection(address) as client,
+        ):
+            client.open("main")
+            client.leader()
+            assert client.call(8, word(0) + text("SELECT 1") + word(0)).failure[0] == 5
         assert path.stat().st_mode & 0o777 == 0o600
         again = run("proxy", *words)
         assert again.code == 4

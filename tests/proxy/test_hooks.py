@@ -1,4 +1,4 @@
-"""The hook for people's own: what it is shown, what becomes of what it returns; and the async form of the proxy."""
+"""The hook for people's own: what it is shown, what becomes of what it returns; the async form."""
 
 from __future__ import annotations
 

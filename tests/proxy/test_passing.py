@@ -1,4 +1,4 @@
-"""Bytes pass: any bytes, both ways, in order, ends and resets included; nothing hangs, and nothing is left."""
+"""Bytes pass: any bytes, both ways, in order, ends and resets too; nothing hangs, and nothing is left."""
 
 from __future__ import annotations
 
@@ -113,13 +113,16 @@ def test_bytes_that_come_one_by_one_go_on_at_once(way: dict[str, Any]) -> None:
         while byte := sock.recv(1):
             sock.sendall(byte)
 
-    with Peer(node) as peer, BlockingProxy({LOCAL: peer.address}, **way) as proxy:
-        with connect(proxy.addresses[0]) as sock:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.sendall(HANDSHAKE)
-            for byte in b"\0" * 8 * 8:  # an empty frame is one word: eight bytes wait for each other
-                sock.sendall(bytes([byte]))
-            assert read(sock, 64) == bytes(64)
+    with (
+        Peer(node) as peer,
+        BlockingProxy({LOCAL: peer.address}, **way) as proxy,
+        connect(proxy.addresses[0]) as sock,
+    ):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.sendall(HANDSHAKE)
+        for byte in b"\0" * 8 * 8:  # an empty frame is one word: eight bytes wait for each other
+            sock.sendall(bytes([byte]))
+        assert read(sock, 64) == bytes(64)
     assert not peer.problems
 
 
@@ -209,7 +212,7 @@ def test_a_reset_is_passed_on(way: dict[str, Any]) -> None:
 def test_a_node_that_is_not_there_is_said() -> None:
     said: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as free:
-        address = "127.0.0.1:%d" % free.getsockname()[1]
+        address = f"127.0.0.1:{free.getsockname()[1]}"
     with BlockingProxy({LOCAL: address}, say=said.append) as proxy:
         for _ in range(2):
             with connect(proxy.addresses[0]) as sock:

@@ -1,4 +1,4 @@
-"""TLS on either side, with certificates made here; the HTTP upgrade passed through and made; what is wrong, in words."""
+"""TLS on either side, with certificates made here; the HTTP upgrade passed through and made; errors."""
 
 from __future__ import annotations
 

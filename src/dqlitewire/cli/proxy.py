@@ -192,7 +192,7 @@ def command(
     """Stand in the path between clients and nodes until interrupted: pass, record, spoil.
 
     Every byte goes on as it came, but for the nodes' addresses in LEADER and SERVERS, which become those of
-    the proxy, and what faults were ordered for. LOCAL and REAL are HOST:PORT, [IPv6]:PORT, unix:PATH or @NAME.
+    the proxy, and what faults were ordered for. LOCAL and REAL are HOST:PORT, [IPv6]:PORT, unix:PATH, @NAME.
     """
     found, options = _pairs(pairs, listening, upstream)
     ordered = spoiling.ordered()
