@@ -131,7 +131,9 @@ def command(
     try:
         for source in inputs.open(follow):
             with source:
-                stream = damage.watch(watched(items(source, redacted=inputs.redact), source, quiet))
+                stream = damage.watch(
+                    watched(items(source, redacted=inputs.redact, all_ends=write is not None), source, quiet)
+                )
                 if write is not None:
                     _record(selection(stream), write, inputs.redact, append)
                     append = True  # behind what this command has written

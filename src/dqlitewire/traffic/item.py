@@ -14,7 +14,14 @@ from dqlitewire.conversation.frames import LazyFrame
 from dqlitewire.explain import Span, explain
 from dqlitewire.header import HEADER, frame_size_at, type_name
 from dqlitewire.messages import REGISTRY
-from dqlitewire.traffic.redact import hidden_parts, redact_code, redact_message, redact_sql, redact_text
+from dqlitewire.traffic.redact import (
+    HiddenError,
+    hidden_parts,
+    redact_code,
+    redact_message,
+    redact_sql,
+    redact_text,
+)
 from dqlitewire.traffic.sources.pieces import Connection, Taken
 
 #: what passes besides messages: the type of such an item, and what it is
@@ -114,7 +121,7 @@ class Item:
         """The bytes of a message with names; None for what is none."""
         if self.frame is None:
             return None
-        if self.redacted and self.frame.error is not None:
+        if isinstance(self.frame.error, HiddenError):
             return hidden_parts(self.data, self.type, self.frame.error)
         return explain(self.data, is_request=self.is_request, version=self.frame.version)
 

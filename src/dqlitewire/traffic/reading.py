@@ -28,8 +28,8 @@ from dqlitewire.conversation import (
 )
 from dqlitewire.header import HEADER, frame_size_at, type_name
 from dqlitewire.traffic.item import Item
-from dqlitewire.traffic.redact import redact_frame, redact_other, redact_sql, redact_text
-from dqlitewire.traffic.sources.pieces import Connection, Taken
+from dqlitewire.traffic.redact import HiddenError, redact_frame, redact_other, redact_sql, redact_text
+from dqlitewire.traffic.sources.pieces import Connection, Cut, Taken
 
 
 class ReadOptions(NamedTuple):
@@ -38,6 +38,7 @@ class ReadOptions(NamedTuple):
     redacted: bool
     count_rows: bool
     keep_answers: int | None
+    all_ends: bool = False
 
 
 _CHANGE = 200  # bytes that a change takes beside its own
@@ -72,6 +73,7 @@ class Reading:
         observer: takes the bytes.
         open: the sides that have not ended.
         requests: how many were seen.
+        refusal: why the frame that comes next does not decode; None if it tells itself.
     """
 
     def __init__(
@@ -88,10 +90,12 @@ class Reading:
         self.requests = requests or 0
         self._one_sided = one_sided
         self._redacted = options.redacted
+        self._all_ends = options.all_ends
         self._numbers: dict[int, int] = {}  # by id() of open exchanges
         # what went on in place of bytes that are in no item yet, by the side that sent them
         self._changes: dict[Side, deque[Change]] = {}
         self._changed = 0  # bytes that these hold
+        self.refusal: HiddenError | None = None  # of the frame that comes next
 
     def items(self, events: list[Event]) -> Iterator[Item]:
         """Yield the items of some events; an exchange goes to the item of the frame that ended it."""
@@ -121,6 +125,12 @@ class Reading:
         change = Change(start, start + (size or len(sent)), sent, not size)
         self._changes.setdefault(side, deque()).append(change)
         self._changed += len(sent) + _CHANGE
+
+    def receive_cut(self, side: Side, data: bytes, size: int, time: int) -> list[Event]:
+        """Take bytes that an observer has cut before; `size` is a packed `Cut`."""
+        refusal, self.refusal = self.refusal, None
+        kind, taken = Cut.unpacked(size)
+        return self.observer.receive_cut(side, kind, data, time, time + taken, refusal=refusal)
 
     @property
     def held(self) -> int:
@@ -172,7 +182,7 @@ class Reading:
                 return self._other(event, "GARBAGE", "")
             case End() if event.data:
                 return self._incomplete(event)
-            case End() if event.time:
+            case End() if event.time or self._all_ends:
                 item = Item(self.connection, event.side, "END", event.offset, _int(event.time))
                 item.note = event.ending.value
                 return item
@@ -229,6 +239,7 @@ class Reading:
         sql = None if frame.exchange is None else frame.exchange.sql
         item.data, error = redact_frame(frame.data, frame.is_request, frame.version, sql, frame.error)
         shown = Frame(frame.side, frame.offset, item.data, frame.start, frame.end, frame._reader)
+        shown.damaged = frame.damaged
         shown.version, shown.servers_format = frame.version, frame.servers_format
         if error is not None:
             shown.refuse(error)

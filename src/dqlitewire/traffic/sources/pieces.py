@@ -29,7 +29,8 @@ class What(IntEnum):
     END = 2  # of this direction
     CUT = 3  # data that an observer has cut before; `size` says what it is, see `Cut`
     SENT = 4  # what went on in place of the `size` bytes that come next; of 0 bytes that a proxy made `data`
-    FAULT = 5  # a fault struck: `data` names it, see `Taken`
+    HIDDEN = 5  # why what comes next does not decode, as text: it was redacted
+    FAULT = 6  # a fault struck: `data` names it, see `Taken`
 
 
 class Cut(NamedTuple):
@@ -89,6 +90,7 @@ class Connection:
         midstream: its beginning was not seen.
         bare: it begins with a frame; the handshake was cut off.
         timed: its pieces carry times.
+        alone: one direction of it was recorded, and the other one was not.
     """
 
     number: int = 1
@@ -97,6 +99,7 @@ class Connection:
     midstream: bool = field(default=False, kw_only=True)
     bare: bool = field(default=False, kw_only=True)
     timed: bool = field(default=True, kw_only=True)
+    alone: bool = field(default=False, kw_only=True)
 
     def __repr__(self) -> str:
         return f"Connection({self.number}, {self.client!r}, {self.server!r})"
@@ -136,5 +139,5 @@ def feed(
         case What.CUT:
             kind, taken = Cut.unpacked(size)
             return observer.receive_cut(side, kind, data, time, time + taken)
-        case What.SENT | What.FAULT:
+        case What.SENT | What.HIDDEN | What.FAULT:
             return []  # about the traffic, no part of it
