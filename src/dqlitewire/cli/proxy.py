@@ -139,7 +139,7 @@ class Record:
         except ValueError as error:
             fail(f"--max-size: {error}", Exit.USAGE)
         try:
-            return Recorder(self.record, append=self.append, max_size=most)
+            return Recorder(self.record, append=self.append, max_size=most, say=warn)
         except FileExistsAlready as error:
             fail(str(error), Exit.REFUSED)
 
@@ -181,7 +181,7 @@ def command(
     pairs: Annotated[
         list[str],
         typer.Argument(
-            metavar="LOCAL=REAL...",
+            metavar="LOCAL=REAL",
             help="Listen on LOCAL for the node at REAL; =NAME behind it if the node calls itself otherwise."
             " Or a cluster store, FILE.yaml.",
             show_default=False,
