@@ -32,7 +32,7 @@ class Selection:
         sql: part of the statement's text, in any case of letters.
         pattern: found in the statement's text.
         min_latency: nanoseconds from the end of a request to the end of its answer.
-        failures: only what failed, or was never answered.
+        failures: only what failed, or was never answered; a probe does neither.
 
     Raises:
         ValueError: `min_latency` is below 0.
@@ -96,7 +96,7 @@ class Selection:
 
     def _wanted(self, group: list[Item]) -> bool:
         last = group[-1]
-        if self.failures and last.type not in _FAILED:
+        if self.failures and (last.probe or last.type not in _FAILED):
             return False
         return self.min_latency is None or (last.latency is not None and last.latency >= self.min_latency)
 
