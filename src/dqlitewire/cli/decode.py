@@ -18,13 +18,16 @@ from dqlitewire.cli.options import WidthOption, choice
 from dqlitewire.cli.output import colourful, emit, emit_json, fail, joined, painted, width
 from dqlitewire.cli.progress import watched
 from dqlitewire.cli.sources import Damage, Inputs
+from dqlitewire.text import printable
 from dqlitewire.traffic.item import Item
 from dqlitewire.traffic.items import items
+from dqlitewire.traffic.shorten import middle
 from dqlitewire.traffic.sources.inputs import file_id
 from dqlitewire.traffic.sources.pieces import Connection
 from dqlitewire.traffic.sources.transcript_writer import TranscriptWriter
+from dqlitewire.traffic.views.fold import Folded, fold
 from dqlitewire.traffic.views.json_object import json_text
-from dqlitewire.traffic.views.line import CLOCK_MODES, Clock, Line, line
+from dqlitewire.traffic.views.line import CLOCK_MODES, Clock, Line, folded_line, line
 from dqlitewire.traffic.views.recorded import record
 from dqlitewire.traffic.views.tree import hexdump, tree
 
@@ -48,7 +51,15 @@ class Display:
     no_time: Annotated[
         bool, typer.Option("--no-time", help="No times and latencies: output that can be compared.")
     ] = False
+    no_fold: Annotated[
+        bool, typer.Option("--no-fold", help="Show each frame of rows, not the first and last of an answer.")
+    ] = False
     columns: WidthOption = None
+
+    @property
+    def folds(self) -> bool:
+        """Whether the frames of one answer are folded: not where a view shows what is in each."""
+        return not (self.no_fold or self.verbose or self.hexadecimal or self.as_json)
 
 
 def command(
@@ -67,19 +78,19 @@ def command(
     inputs: Inputs,
 ) -> Exit:
     """Show dqlite traffic, one line a message."""
-    selection = filters.selection()
+    damage = Damage(filters.selection())
     view = View(display)
     _refuse_own_output(inputs.names, write)
-    damage = Damage()
     quiet = sys.stdout.isatty() or follow
     try:
         for source in inputs.open(follow):
             with source:
-                stream = damage.watch(watched(items(source, redacted=inputs.redact), source, quiet))
+                passed = view.clock.watch(watched(items(source, redacted=inputs.redact), source, quiet))
+                stream = damage.watch(damage.select(passed))
                 if write is not None:
-                    _record(selection(stream), write, inputs.redact)
+                    _record(stream, write, inputs.redact)
                 else:
-                    view.show(selection(stream), follow)
+                    view.show(stream, follow)
                 damage.add(source)
     except KeyboardInterrupt:
         if not follow:
@@ -105,44 +116,51 @@ def _identity(file: str | Path | TextIO | None) -> object:
 
 
 class View:
-    """Writes items to standard output."""
+    """Writes items to standard output.
+
+    Attributes:
+        clock: to be told of all items of a source (`Clock.watch`), before some are left out.
+    """
 
     def __init__(self, display: Display) -> None:
         self._display = display
-        self._clock = Clock("none" if display.no_time else display.times)
+        self.clock = Clock("none" if display.no_time else display.times)
         self._width = width(display.columns)
         self._colour = colourful(sys.stdout)
 
     def show(self, stream: Iterable[Item], at_once: bool = False) -> None:
         """Write all items."""
         times, limit_rows = not self._display.no_time, self._display.limit_rows
-        known: set[Connection] = set()
-        for item in stream:
-            if self._display.as_json:
+        if self._display.as_json:
+            for item in stream:
                 emit_json(json_text(item, limit_rows, times), at_once)
+            return
+        known: set[Connection] = set()
+        for shown in fold(stream) if self._display.folds else stream:
+            if isinstance(shown, Folded):
+                self._emit(folded_line(shown, self.clock), at_once)
                 continue
-            if item.connection not in known:
-                known.add(item.connection)
-                self._introduce(item.connection, at_once)
-            emit(self._painted(line(item, self._clock, self._width, times)), at_once)
-            for text in self._details(item):
+            if shown.connection not in known:
+                known.add(shown.connection)
+                self._introduce(shown.connection, at_once)
+            self._emit(line(shown, self.clock, self._width, times), at_once)
+            for text in self._details(shown):
                 emit(text, at_once)
 
     def _introduce(self, connection: Connection, at_once: bool) -> None:
-        if connection.client or connection.server:
-            started = ", joined in the middle" if connection.midstream else ""
-            text = f"-- connection {connection.number}: {connection.client} > {connection.server}{started}"
-            emit(painted(text, "dim", self._colour), at_once)
+        said = [f"{connection.client} > {connection.server}"] * bool(connection.client or connection.server)
+        said += ["joined in the middle"] * (connection.midstream and bool(said))
+        said += [f"in {connection.source}"] * bool(connection.source)
+        if said:
+            text = f"-- connection {connection.number}: {', '.join(said)}"
+            emit(painted(middle(printable(text), self._width), "dim", self._colour), at_once)
 
-    def _painted(self, shown: Line) -> str:
-        if not self._colour:
-            return str(shown)
-        return joined(
-            painted(f"{shown.time}{shown.place}", "dim", True),
-            painted(shown.type, shown.style, True),
-            f" {shown.text}" if shown.latency else f" {shown.text}".rstrip(),
-            painted(shown.latency, "dim", True),
-        )
+    def _emit(self, shown: Line, at_once: bool) -> None:
+        for row in shown.rows():
+            text = "".join(text for text, _ in row).rstrip()
+            if self._colour:
+                text = joined(*(painted(text, style, True) if style else text for text, style in row))
+            emit(text, at_once)
 
     def _details(self, item: Item) -> Iterator[str]:
         display = self._display

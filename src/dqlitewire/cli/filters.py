@@ -29,11 +29,11 @@ class Filters:
     sql: Annotated[
         str | None,
         typer.Option(
-            "--sql", metavar="TEXT", help="Only requests whose SQL contains this, and their answers."
+            "--sql", metavar="TEXT", help="Only requests whose SQL has this, and their answers; in any case."
         ),
     ] = None
     grep: Annotated[
-        str | None, typer.Option("--grep", metavar="REGEX", help="The same with a regular expression.")
+        str | None, typer.Option("--grep", metavar="REGEX", help="The same with a regular expression; (?-i:..) minds case.")
     ] = None
     min_latency: Annotated[
         float | None,
@@ -76,6 +76,6 @@ def _known_types(names: list[str]) -> frozenset[str]:
 
 def _pattern(text: str | None) -> re.Pattern[str] | None:
     try:
-        return None if text is None else re.compile(text)
+        return None if text is None else re.compile(text, re.IGNORECASE)
     except (re.error, RecursionError, OverflowError) as error:
         fail(f"--grep {text!r}: {error}", Exit.USAGE)

@@ -20,6 +20,7 @@ from dqlitewire.cli.output import fail, warn
 from dqlitewire.conversation import Side
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.item import NO_FRAMES, Item
+from dqlitewire.traffic.select import Selection
 from dqlitewire.traffic.shorten import counted
 from dqlitewire.traffic.sources.direction import guess
 from dqlitewire.traffic.sources.formats import Format, open_source, recognise
@@ -173,19 +174,43 @@ def _more() -> bool:
 
 
 class Damage:
-    """Counts what was no dqlite, for the last line and the exit code.
+    """Counts what was read and what of it was no dqlite, for the last line and the exit code.
+
+    Where something was selected, these speak of the selection: damage elsewhere is none of it.
+
+    Args:
+        selection: what is wanted; everything by default.
 
     Attributes:
         notes: what is to be said on standard error.
         skipped: lines and records that a source could not read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, selection: Selection | None = None) -> None:
+        self._selection = selection or Selection()
+        self._frames = self._connections = self._selected = self._gaps = 0
         self._places = self._bytes = self._undecoded = self.skipped = 0
         self.notes: list[str] = []
 
+    def select(self, stream: Iterable[Item]) -> Iterator[Item]:
+        """Yield what is selected of the items of a source, counting both."""
+        return self._counted(self._selection(self._read(stream)))
+
+    def _read(self, stream: Iterable[Item]) -> Iterator[Item]:
+        for item in stream:
+            self._frames += item.code is not None
+            if item.connection.number > self._connections:
+                self._connections = item.connection.number
+            yield item
+
+    def _counted(self, stream: Iterable[Item]) -> Iterator[Item]:
+        for item in stream:
+            self._selected += 1
+            self._gaps += item.type == "GAP"
+            yield item
+
     def watch(self, stream: Iterable[Item]) -> Iterator[Item]:
-        """Pass items on, counting."""
+        """Pass items on, counting what is no dqlite."""
         for item in stream:
             if item.type in NO_FRAMES:
                 self._places += 1
@@ -201,8 +226,20 @@ class Damage:
 
     @property
     def exit(self) -> Exit:
-        """How the command ends."""
-        return Exit.DAMAGED if self._places or self._undecoded or self.skipped else Exit.OK
+        """How the command ends.
+
+        What was skipped belongs to no connection. It was one of the selection's if that has a gap.
+        """
+        skipped = self.skipped and (self._selection.is_empty or self._gaps)
+        return Exit.DAMAGED if self._places or self._undecoded or skipped else Exit.OK
+
+    @property
+    def nothing(self) -> str:
+        """What is to be said if a selection found nothing; "" if it found something, or there is none."""
+        if self._selected or self._selection.is_empty:
+            return ""
+        where = f"in {counted(self._connections, 'connection')}"
+        return f"nothing matches: {counted(self._frames, 'frame', 'was', 'were', where)} read"
 
     def report(self) -> None:
         """Say it on standard error."""
@@ -211,5 +248,5 @@ class Damage:
             self.notes.append(f"{counted(self._bytes, 'byte', 'is', 'are', where)} no frames")
         if self._undecoded:
             self.notes.append(f"{counted(self._undecoded, 'frame', 'does', 'do')} not decode")
-        for note in self.notes:
+        for note in filter(None, (*self.notes, self.nothing)):
             warn(note)

@@ -126,8 +126,8 @@ def lines(source: AnySource, width: int = 160, time: str = "relative") -> Iterat
 
 
 def _lines(source: AnySource, clock: Clock, width: int) -> Iterator[str]:
-    for item in items(_opened(source)):
-        yield str(line(item, clock, width))
+    for item in clock.watch(items(_opened(source))):
+        yield from str(line(item, clock, width)).split("\n")
 
 
 def _opened(source: AnySource) -> Source:

@@ -48,6 +48,8 @@ class Item:
         schema: the schema of its header; None for what is none.
         time: of its first byte, in nanoseconds since 1970; 0 if unknown.
         last: of its last byte.
+        began: the first time that is known of its source, whatever of it is shown; 0 before `Clock.watch`.
+        before: the time of the item in front of it, shown or not; 0 if none has one.
         offset: of its first byte in the side's byte stream.
         data: its bytes (of a GAP none).
         size: how many there are, or were.
@@ -65,6 +67,8 @@ class Item:
 
     # most items leave most of these as they are: class attributes cost nothing then
     last = 0
+    began = 0
+    before = 0
     code: int | None = None
     schema: int | None = None
     data = b""

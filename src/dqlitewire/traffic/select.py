@@ -29,8 +29,8 @@ class Selection:
     Attributes:
         types: names of message types, either direction.
         connections: their numbers.
-        sql: part of the statement's text, in any case of letters.
-        pattern: found in the statement's text.
+        sql: part of the statement's text; as in SQL, the case of letters makes no difference.
+        pattern: found in the statement's text; its own flags say what case means.
         min_latency: nanoseconds from the end of a request to the end of its answer.
         failures: only what failed, or was never answered; a probe does neither.
 
@@ -48,6 +48,11 @@ class Selection:
     def __post_init__(self) -> None:
         if self.min_latency is not None:
             checked_number("min_latency", self.min_latency, 0)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything is wanted."""
+        return self == Selection()
 
     @property
     def by_exchange(self) -> bool:

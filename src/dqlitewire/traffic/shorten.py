@@ -10,6 +10,19 @@ def elide(text: str, width: int) -> str:
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
 
 
+def middle(text: str, width: int) -> str:
+    """Cut text to a width, in the middle.
+
+    Args:
+        text: any.
+        width: characters that are left, the ellipsis included.
+    """
+    if len(text) <= width:
+        return text
+    head = width // 2
+    return text[:head] + "…" * (width > 0) + text[len(text) - max(0, width - head - 1) :]
+
+
 def one_line(sql: str) -> str:
     """SQL text with its line ends and blanks folded."""
     return sanitize_for_log(" ".join(sql.split()))

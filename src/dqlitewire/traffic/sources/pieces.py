@@ -39,6 +39,7 @@ class Connection:
         midstream: its beginning was not seen.
         bare: it begins with a frame; the handshake was cut off.
         timed: its pieces carry times.
+        source: the name of its source where several are read (`Numbers`), else "".
     """
 
     number: int = 1
@@ -47,6 +48,7 @@ class Connection:
     midstream: bool = field(default=False, kw_only=True)
     bare: bool = field(default=False, kw_only=True)
     timed: bool = field(default=True, kw_only=True)
+    source: str = field(default="", kw_only=True)
 
     def __repr__(self) -> str:
         return f"Connection({self.number}, {self.client!r}, {self.server!r})"

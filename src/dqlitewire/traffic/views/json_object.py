@@ -41,6 +41,8 @@ def json_object(item: Item, limit_rows: int | None = None, show_latency: bool = 
         "size": item.size,
         "exchange": item.exchange,
     }
+    if item.connection.source:
+        out["source"] = item.connection.source
     if item.probe:
         out["probe"] = True
     if show_latency and item.latency is not None and item.connection.timed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from dqlitewire import Message, ResponseType
@@ -11,18 +11,24 @@ from dqlitewire.conversation import Generation, judge_generation
 from dqlitewire.text import printable
 from dqlitewire.traffic.item import TYPES, Item
 from dqlitewire.traffic.shorten import counted, elide, one_line
+from dqlitewire.traffic.views.fold import Folded
 from dqlitewire.traffic.views.summary import summarise
 
 ARROWS = {True: ">", False: "<"}
 TYPE_WIDTH = max(map(len, TYPES))
 SHOWN_BYTES = 16
+MIN_TEXT = 33  # columns for text and latency, below which they get a row of their own
+INDENT = 3  # of that row
 
 
 class Clock:
     """Writes times.
 
+    The time of an item is a fact of the item: `watch` tells it when its source began and when the item before
+    it passed, in front of any selection, so that it is the same whatever else is shown.
+
     Args:
-        mode: "relative" to the first one seen, "utc", "local", "delta" to the one before, or "none".
+        mode: "relative" to the beginning of the source, "utc", "local", "delta" to the item before, or "none".
 
     Raises:
         ValueError: there is no such mode.
@@ -31,25 +37,39 @@ class Clock:
     def __init__(self, mode: str = "relative") -> None:
         if mode not in CLOCK_MODES:
             raise ValueError(f"mode is {mode!r:.40}, one of {', '.join(CLOCK_MODES)}")
-        self._write = CLOCK_MODES[mode]
-        self._base: int | None = None  # the first time that was written, or the one before
+        self._width, self._write = CLOCK_MODES[mode]
+        self._began = self._last = 0
+        self._used = False
+
+    def watch(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Pass the items of one source on; each source has a clock of its own.
+
+        Args:
+            items: all of the source, before any are left out.
+        """
+        self._began = self._last = 0
+        for item in items:
+            self._see(item)
+            yield item
+
+    def blank(self) -> str:
+        """What stands in the column of times where none does, beside lines that have one."""
+        return " " * (self._width + 1) if self._used else ""
+
+    def _see(self, item: Item) -> None:
+        if item.time:
+            self._began = self._began or item.time
+            item.began, item.before = self._began, self._last or item.time
+            self._last = item.time
 
     def __call__(self, item: Item) -> str:
         """The time of an item with a blank behind it; nothing where no times are wanted or known."""
         if self._write is None or not item.connection.timed:
-            return ""
-        return (self._write(self, item.time) if item.time else "-").rjust(12) + " "
-
-    def since_first(self, now: int) -> str:
-        """Seconds since the first time that was written."""
-        if self._base is None:
-            self._base = now
-        return _seconds(now - self._base)
-
-    def since_last(self, now: int) -> str:
-        """Seconds since the time that was written before."""
-        before, self._base = self._base, now
-        return _seconds(0 if before is None else now - before)
+            return self.blank()
+        if not item.began:
+            self._see(item)
+        self._used = True
+        return (self._write(item) if item.time else "-").rjust(self._width) + " "
 
 
 def _seconds(duration: int) -> str:
@@ -58,16 +78,18 @@ def _seconds(duration: int) -> str:
     return f"{sign}{micros // 1_000_000}.{micros % 1_000_000:06d}"
 
 
-def _of_day(convert: Callable[[float], time.struct_time], now: int) -> str:
-    return time.strftime("%H:%M:%S", convert(now // 1_000_000_000)) + f".{now // 1000 % 1_000_000:06d}"
+def _moment(convert: Callable[[float], time.struct_time], now: int, zone: str) -> str:
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", convert(now // 1_000_000_000))
+    return f"{seconds}.{now // 1000 % 1_000_000:06d}{zone}"
 
 
-CLOCK_MODES: dict[str, Callable[[Clock, int], str] | None] = {
-    "relative": Clock.since_first,
-    "utc": lambda _, now: _of_day(time.gmtime, now),
-    "local": lambda _, now: _of_day(time.localtime, now),
-    "delta": Clock.since_last,
-    "none": None,
+#: mode -> columns of a time, and what writes it
+CLOCK_MODES: dict[str, tuple[int, Callable[[Item], str] | None]] = {
+    "relative": (12, lambda item: _seconds(item.time - item.began)),
+    "utc": (27, lambda item: _moment(time.gmtime, item.time, "Z")),
+    "local": (26, lambda item: _moment(time.localtime, item.time, "")),
+    "delta": (12, lambda item: _seconds(item.time - item.before)),
+    "none": (0, None),
 }
 
 
@@ -87,7 +109,7 @@ def duration(nanoseconds: int) -> str:
 
 
 class Line(NamedTuple):
-    """The parts of a line, to be painted apart from each other."""
+    """The parts of a line, to be painted apart from each other; where there is no room, on two rows."""
 
     time: str
     place: str
@@ -95,13 +117,23 @@ class Line(NamedTuple):
     text: str
     latency: str
     style: str
+    narrow: bool = False
+
+    def rows(self) -> list[list[tuple[str, str]]]:
+        """Return what stands in each row: texts, each with the name of its style or ""."""
+        head = [(f"{self.time}{self.place}", "dim"), (self.type, self.style)]
+        text = f" {self.text}" if self.latency else f" {self.text}".rstrip()
+        tail = [(text, ""), (self.latency, "dim")]
+        if not self.narrow:
+            return [[*head, *tail]]
+        return [head, [(" " * INDENT, ""), *tail]] if self.text or self.latency else [head]
 
     def __str__(self) -> str:
-        return f"{self.time}{self.place}{self.type} {self.text}{self.latency}".rstrip()
+        return "\n".join("".join(text for text, _ in row).rstrip() for row in self.rows())
 
 
 def line(item: Item, clock: Clock, width: int = 160, latencies: bool = True) -> Line:
-    """Return an item as a line that fits a width.
+    """Return an item as a line that fits a width, or as two rows where that leaves no room for a statement.
 
     Args:
         item: the item.
@@ -112,14 +144,24 @@ def line(item: Item, clock: Clock, width: int = 160, latencies: bool = True) -> 
     when = clock(item)
     place = f"{item.connection.number:>2} {ARROWS[item.is_request]} "
     kind = item.type.ljust(TYPE_WIDTH)
-    latency = ""
+    room = width - len(when) - len(place) - len(kind) - 1
+    narrow, said, latency = room < MIN_TEXT, "", ""
     if latencies and item.latency is not None and item.connection.timed:
         latency = f"  {duration(item.latency)}"
-    room = width - len(when) - len(place) - len(kind) - 1 - len(latency)
-    text = elide(printable(describe(item, room)), max(8, room))
+    if narrow:
+        kind, room = item.type, width - INDENT - 1
+        if len(when) + len(place) + len(kind) > width:  # then it stands in front of the text
+            kind, said = "", f"{item.type} "
+    room -= len(latency)
+    text = elide(said + printable(describe(item, room - len(said))), max(8, room))
     if latency:
         text = text.ljust(room)
-    return Line(when, place, kind, text, latency, _style(item))
+    return Line(when, place, kind, text, latency, _style(item), narrow)
+
+
+def folded_line(folded: Folded, clock: Clock) -> Line:
+    """Return what tells of frames that were folded, as a line."""
+    return Line(clock.blank(), f"{folded.connection.number:>2} {ARROWS[False]} ", "", str(folded), "", "dim")
 
 
 def describe(item: Item, width: int = 160) -> str:
