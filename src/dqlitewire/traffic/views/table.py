@@ -3,7 +3,7 @@
 A row has figures, which are short, and texts, which are not. How they are laid out depends on what is left of
 a line when the figures stand on it:
 
-    wide       count    total   p50  statement            a text has 30 columns, or all that it needs
+    wide       count    total   p50  statement            a text has 40 columns, or all that it needs
                    4  12.3 ms  3 ms  SELECT a FROM t
 
     stacked    count    total   p50                       the figures fit a line, and nothing else does
@@ -27,7 +27,7 @@ from rich.style import Style
 from dqlitewire.text import Shown, printable
 from dqlitewire.traffic.shorten import apart, one_line
 
-LEAST = 30  # columns of a text beside figures
+LEAST = 40  # columns of a text beside figures
 NARROW = 80  # columns below which a text gets two lines
 GAP = 2
 INDENT = 4
