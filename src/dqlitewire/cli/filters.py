@@ -50,8 +50,11 @@ class Filters:
         bool, typer.Option("--failures", help="Only requests that failed or got no answer.")
     ] = False
 
-    def selection(self) -> Selection:
+    def selection(self, whole: bool = False) -> Selection:
         """Return what picks them out.
+
+        Args:
+            whole: types select requests with all their answers.
 
         Raises:
             SystemExit: a type or a pattern is none.
@@ -63,6 +66,7 @@ class Filters:
             _pattern(self.grep),
             None if self.min_latency is None else round(self.min_latency * 1e6),
             self.failures,
+            whole,
         )
 
 

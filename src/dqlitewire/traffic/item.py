@@ -59,6 +59,7 @@ class Item:
         latency: nanoseconds from the end of the request to the end of this answer.
         sql: the statement's text, for prepared ones too.
         over: the exchanges that end here; they hold what was sent, redacted or not.
+        left_out: how many frames in front of it a selection did not keep, and their bytes.
         redacted: values are hidden in `data`, `message` and `sql`.
         frame: what the observer said of a message, redacted like the rest; None for what is none.
         probe: it asks for the server's generation (`servers.generation`), or answers that. The request does
@@ -78,6 +79,7 @@ class Item:
     latency: int | None = None
     sql: str | None = None
     over: Sequence[Exchange] = ()
+    left_out: tuple[int, int] = (0, 0)
     redacted = False
     frame: Frame | None = None
     probe = False

@@ -4,8 +4,9 @@ What a peer can choose without end (statements, failures, clients) is distinguis
 after that is counted in a row of its own, `OTHERS` or `OTHER_FAILURES`. Connections are remembered
 while they are among the last `repeats.MAX_CONNECTIONS` that said something.
 
-A statement is known by its normalised text (literals folded), a request without SQL by its type. Latency runs
-from the last byte of the request to the last byte of the answer, as the capture saw them.
+A statement is known by its normalised text (literals folded), a request without SQL by its type; of a text
+above `failures.KEY_LENGTH` characters the middle is left out, and a checksum of it tells it from others.
+Latency runs from the last byte of the request to the last byte of the answer, as the capture saw them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from zlib import crc32
 
 from dqlitewire import RequestType, ResponseType
 from dqlitewire.checks import checked_number, checked_option
@@ -24,7 +26,7 @@ from dqlitewire.traffic.failures import KEY_LENGTH, OTHERS, Failure, Failures
 from dqlitewire.traffic.item import NO_FRAMES, Item
 from dqlitewire.traffic.quantiles import Durations
 from dqlitewire.traffic.repeats import Loop, Repeats, Run
-from dqlitewire.traffic.shorten import elide
+from dqlitewire.traffic.shorten import elide, middle
 from dqlitewire.traffic.sources.pieces import Connection
 
 MAX_STATEMENTS = 5000
@@ -156,6 +158,10 @@ class Statistics:
         elif item.type == "GAP":
             self.lost_bytes += item.size
             self.gaps += 1
+        number, size = item.left_out
+        if number:  # only of rows are there so many
+            self.messages["response", _ROWS] += number
+            self.answer_bytes += size
         for exchange in item.over:
             self._exchange(exchange, item, connection)
 
@@ -205,7 +211,7 @@ class Statistics:
 
     def _statement(self, exchange: Exchange, item: Item, type: str) -> Statement:
         sql = item.sql_of(exchange) if type in _STATEMENTS else None
-        key = type if sql is None else normalise(sql[:MAX_SQL], KEY_LENGTH) or EMPTY
+        key = type if sql is None else _key(sql)
         found = self.statements.get(key)
         if found is None:
             if len(self.statements) >= MAX_STATEMENTS:
@@ -225,6 +231,15 @@ class Statistics:
             if len(self.leaders) >= MAX_LEADERS:
                 self.leaders.pop()
             self.leaders.append((int(exchange.last_byte or 0), address))
+
+
+def _key(sql: str) -> str:
+    """The name of a statement. Of a long one the middle is left out, and a number tells it from others."""
+    text = normalise(sql[:MAX_SQL])
+    if len(text) > KEY_LENGTH:
+        mark = f" #{crc32(text.encode('utf-8', 'surrogatepass')):08x}"
+        return middle(text, KEY_LENGTH - len(mark)) + mark
+    return text or EMPTY
 
 
 SORTS: dict[str, Callable[[Statement], int]] = {
