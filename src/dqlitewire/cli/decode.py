@@ -25,7 +25,7 @@ from dqlitewire.traffic.shorten import middle
 from dqlitewire.traffic.sources.inputs import file_id
 from dqlitewire.traffic.sources.pieces import Connection
 from dqlitewire.traffic.sources.transcript_writer import TranscriptWriter
-from dqlitewire.traffic.views.fold import Folded, fold
+from dqlitewire.traffic.views.fold import Folded, fold, unfolded
 from dqlitewire.traffic.views.json_object import json_text
 from dqlitewire.traffic.views.line import CLOCK_MODES, Clock, Line, folded_line, line
 from dqlitewire.traffic.views.recorded import record
@@ -136,7 +136,7 @@ class View:
                 emit_json(json_text(item, limit_rows, times), at_once)
             return
         known: set[Connection] = set()
-        for shown in fold(stream) if self._display.folds else stream:
+        for shown in fold(stream) if self._display.folds else unfolded(stream):
             if isinstance(shown, Folded):
                 self._emit(folded_line(shown, self.clock), at_once)
                 continue

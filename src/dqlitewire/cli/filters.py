@@ -33,7 +33,10 @@ class Filters:
         ),
     ] = None
     grep: Annotated[
-        str | None, typer.Option("--grep", metavar="REGEX", help="The same with a regular expression; (?-i:..) minds case.")
+        str | None,
+        typer.Option(
+            "--grep", metavar="REGEX", help="The same with a regular expression; (?-i:..) minds case."
+        ),
     ] = None
     min_latency: Annotated[
         float | None,

@@ -13,10 +13,11 @@ from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.filters import Filters
 from dqlitewire.cli.live import Live
 from dqlitewire.cli.options import LONGEST, WidthOption, choice, finite
-from dqlitewire.cli.output import colourful, emit, emit_json, painted, width
+from dqlitewire.cli.output import colourful, emit, emit_json, painted, warn, width
 from dqlitewire.cli.progress import watched
 from dqlitewire.cli.sources import Damage, Inputs
 from dqlitewire.traffic.items import items
+from dqlitewire.traffic.select import Selection
 from dqlitewire.traffic.sources.source import Source
 from dqlitewire.traffic.stats import SORTS, Statistics
 from dqlitewire.traffic.views.report import report, report_json
@@ -58,8 +59,7 @@ def command(
 
     Ctrl-C shows what was counted so far.
     """
-    counting = Counting(ranking, every is not None)
-    selection = filters.selection(whole=True)
+    counting = Counting(ranking, filters.selection(whole=True), every is not None)
     quiet = follow or every is not None
     try:
         with Live(every, counting.show) as live:
@@ -67,7 +67,8 @@ def command(
                 with source:
                     counting.source = source
                     found = items(source, redacted=inputs.redact, count_rows=True)
-                    counting.statistics.add_all(live.items(selection(watched(found, source, quiet))))
+                    selected = counting.damage.select(watched(found, source, quiet))
+                    counting.statistics.add_all(live.items(selected))
                 counting.end()
     except KeyboardInterrupt:
         counting.end()
@@ -86,9 +87,9 @@ class Counting:
         source: the one being read.
     """
 
-    def __init__(self, ranking: Ranking, repeated: bool) -> None:
+    def __init__(self, ranking: Ranking, selection: Selection, repeated: bool) -> None:
         self.statistics = Statistics()
-        self.damage = Damage()
+        self.damage = Damage(selection)
         self.source: Source | None = None
         self._ranking = ranking
         self._repeated = repeated
@@ -105,6 +106,8 @@ class Counting:
         self.show()
         if not self._ranking.as_json:
             self.damage.report()
+        elif self.damage.nothing:
+            warn(self.damage.nothing)
 
     def show(self) -> None:
         """Show what was counted so far."""

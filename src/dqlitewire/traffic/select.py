@@ -54,7 +54,7 @@ class Selection:
     @property
     def is_empty(self) -> bool:
         """Whether everything is wanted."""
-        return self == Selection()
+        return self == Selection(whole=self.whole)
 
     @property
     def by_exchange(self) -> bool:

@@ -11,10 +11,10 @@ ends the answer; those between are counted, and the count is told when the run e
     1 <  .. 2 frames like it ..                           told in front of what ends the run
     1 < ROWS       64 rows: a  (382)
 
-Whatever else passes on the connection ends the run, and so does the end of the source, so a count stands where
-its frames stood on their connection. Only a frame that decodes to the columns of the first one is like it: what
-is damaged is shown, and the run begins anew behind it. Nothing is held back but numbers, so that a live stream
-is shown as it comes.
+Whatever else passes on the connection ends the run, and so does the end of the source, so a count stands
+where its frames stood on their connection. Only a frame that decodes to the columns of the first one is like
+it: what is damaged is shown, and the run begins anew behind it. Nothing is held back but numbers, so that a
+live stream is shown as it comes.
 """
 
 from __future__ import annotations
@@ -64,14 +64,16 @@ def fold(items: Iterable[Item]) -> Iterator[Item | Folded]:
     """
     runs: dict[Connection, _Run] = {}
     for item in items:
-        connection = item.connection
-        run, columns = runs.get(connection), _columns(item)
+        connection, columns = item.connection, _columns(item)
+        run = runs.get(connection)
         alike = run is not None and columns is not None and _is_next(run, item, columns)
         if run is not None and alike and not item.over:
             run.count += 1
             continue
-        if run is not None and (not alike or item.over):
-            yield from _told(connection, runs.pop(connection))
+        if run is not None:
+            del runs[connection]
+            run.count += item.left_out[0]
+            yield from _told(connection, run)
         if columns is not None and item.exchange is not None and not item.over:
             if len(runs) >= MAX_RUNS:
                 oldest = next(iter(runs))
@@ -80,6 +82,18 @@ def fold(items: Iterable[Item]) -> Iterator[Item | Folded]:
         yield item
     for connection, run in runs.items():
         yield from _told(connection, run)
+
+
+def unfolded(items: Iterable[Item]) -> Iterator[Item | Folded]:
+    """Yield items, and what a selection did not keep of a very long answer as frames that were folded.
+
+    Args:
+        items: those that are to be shown.
+    """
+    for item in items:
+        if item.left_out[0]:
+            yield Folded(item.connection, item.left_out[0])
+        yield item
 
 
 def _columns(item: Item) -> tuple[str, ...] | None:

@@ -17,7 +17,8 @@ from dqlitewire.traffic.views.summary import summarise
 ARROWS = {True: ">", False: "<"}
 TYPE_WIDTH = max(map(len, TYPES))
 SHOWN_BYTES = 16
-MIN_TEXT = 33  # columns for text and latency, below which they get a row of their own
+LATENCY = 10  # columns of one, with blanks around it
+MIN_TEXT = 24  # columns for text: where there are fewer, one that needs more has a row of its own
 INDENT = 3  # of that row
 
 
@@ -28,7 +29,7 @@ class Clock:
     it passed, in front of any selection, so that it is the same whatever else is shown.
 
     Args:
-        mode: "relative" to the beginning of the source, "utc", "local", "delta" to the item before, or "none".
+        mode: "relative" to the beginning of the source, "utc", "local", "delta" to the item before, "none".
 
     Raises:
         ValueError: there is no such mode.
@@ -133,7 +134,10 @@ class Line(NamedTuple):
 
 
 def line(item: Item, clock: Clock, width: int = 160, latencies: bool = True) -> Line:
-    """Return an item as a line that fits a width, or as two rows where that leaves no room for a statement.
+    """Return an item as a line that fits a width.
+
+    Where that leaves no room for a statement, times are not aligned, and a text that does not fit behind the
+    type has a row of its own.
 
     Args:
         item: the item.
@@ -143,20 +147,28 @@ def line(item: Item, clock: Clock, width: int = 160, latencies: bool = True) -> 
     """
     when = clock(item)
     place = f"{item.connection.number:>2} {ARROWS[item.is_request]} "
-    kind = item.type.ljust(TYPE_WIDTH)
-    room = width - len(when) - len(place) - len(kind) - 1
-    narrow, said, latency = room < MIN_TEXT, "", ""
+    latency = ""
     if latencies and item.latency is not None and item.connection.timed:
         latency = f"  {duration(item.latency)}"
-    if narrow:
-        kind, room = item.type, width - INDENT - 1
-        if len(when) + len(place) + len(kind) > width:  # then it stands in front of the text
-            kind, said = "", f"{item.type} "
-    room -= len(latency)
-    text = elide(said + printable(describe(item, room - len(said))), max(8, room))
-    if latency:
-        text = text.ljust(room)
-    return Line(when, place, kind, text, latency, _style(item), narrow)
+    kind, style = item.type.ljust(TYPE_WIDTH), _style(item)
+    room = width - len(when) - len(place) - len(kind) - 1 - len(latency)
+    own = width - INDENT - 1 - len(latency)  # columns of a row of its own
+    if width - len(when) - len(place) - len(kind) >= MIN_TEXT + LATENCY:
+        return Line(when, place, kind, _fitted(describe(item, room), room, latency), latency, style)
+    room, when = room + len(when), when.lstrip()
+    room -= len(when)
+    text = printable(describe(item, own))
+    if len(text) <= room:
+        return Line(when, place, kind, _fitted(text, room, latency), latency, style)
+    kind = item.type
+    if len(when) + len(place) + len(kind) > width:  # then it stands in front of the text
+        text, kind = f"{kind} {describe(item, own - len(kind) - 1)}", ""
+    return Line(when, place, kind, _fitted(text, own, latency), latency, style, narrow=True)
+
+
+def _fitted(text: str, room: int, latency: str) -> str:
+    shown = elide(printable(text), max(8, room))
+    return shown.ljust(room) if latency else shown
 
 
 def folded_line(folded: Folded, clock: Clock) -> Line:
