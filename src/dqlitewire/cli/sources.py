@@ -1,16 +1,18 @@
 """What the commands about recorded traffic read: their common options, opening what these name, and damage.
 
-Two raw streams of different directions are one connection, whether they are named by `--requests` and
-`--responses` or just one after the other. Everything else is opened by itself, in the order given.
+Raw streams of different directions are the halves of connections, whether they are named by `--requests` and
+`--responses` or just one after the other (`traffic.sources.several` tells which belong together). Everything
+else is opened by itself, in the order given: standard input, whose bytes may be long in coming, too.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from functools import partial
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -24,12 +26,16 @@ from dqlitewire.traffic.select import Selection
 from dqlitewire.traffic.shorten import counted
 from dqlitewire.traffic.sources.direction import guess
 from dqlitewire.traffic.sources.formats import Format, open_source, recognise
-from dqlitewire.traffic.sources.inputs import open_input
+from dqlitewire.traffic.sources.inputs import Input, open_input
 from dqlitewire.traffic.sources.pair import open_pair
+from dqlitewire.traffic.sources.several import Numbers, PairingError, Stream, pairs
 from dqlitewire.traffic.sources.source import Source
 from dqlitewire.traffic.sources.transcript import SIDE_OF
 
 POLL = 0.2  # seconds between looks at a growing file
+
+#: what opens a source; told whether to wait for more at its end
+Opens = Callable[[bool], Source]
 
 
 FormatOption = Annotated[
@@ -96,76 +102,108 @@ class Inputs:
 
         Raises:
             SourceError: one cannot be read as dqlite traffic; it quotes nothing of a redacted one.
+            SystemExit: what is named cannot be read in one go.
         """
         try:
-            yield from self._named(follow)
-            yield from self._others(follow)
+            plan = [*self._named(), *self._others(follow)]
+            if follow and len(plan) > 1:
+                fail(f"--follow reads one source to an end that never comes, got {len(plan)}", Exit.USAGE)
+            numbers = Numbers()
+            for opens in plan:
+                source = opens(follow)
+                yield numbers.give(source) if len(plan) > 1 else source
         except SourceError as error:
             raise (error.without_quotes() if self.redact else error) from None
 
-    def _named(self, follow: bool) -> Iterator[Source]:
+    def _named(self) -> Iterator[Opens]:
         if self.requests is not None and self.responses is not None:
-            yield open_pair(self.requests, self.responses)
+            yield partial(_open_pair, self.requests, self.responses)
         elif self.requests is not None:
-            yield self._opened(self.requests, Side.CLIENT, follow)
+            yield partial(self._open, self.requests, Side.CLIENT)
         elif self.responses is not None:
-            yield self._opened(self.responses, Side.SERVER, follow)
+            yield partial(self._open, self.responses, Side.SERVER)
 
-    def _others(self, follow: bool) -> Iterator[Source]:
+    def _others(self, follow: bool) -> Iterator[Opens]:
+        """What opens each of the sources that are listed, in their order."""
         names, side = self._listed, side_of(self.direction)
         if names == ["-"] and sys.stdin.isatty():
             fail("nothing to decode: name a file, or pipe something in", Exit.USAGE)
-        if (pair := self._as_pair(names, side)) is not None:
-            yield pair
+        if self.names.count("-") > 1:
+            fail("standard input (-) can be read once, it is named more often", Exit.USAGE)
+        if len(names) == 1:
+            yield partial(self._open, names[0], side)
             return
-        read = 0
-        for name in names:
-            if len(names) > 1 and name != "-" and not follow and _empty(name):
-                warn(f"{name}: empty, left out")
+        looks = [_look(name) for name in names]
+        paired = _paired(looks) if side is None and self.format in (None, Format.RAW) else {}
+        partners = {id(look) for pair in paired.values() for look in pair}
+        opened = 0
+        for look in looks:
+            if id(look) in paired:
+                requests, responses = paired[id(look)]
+                yield partial(_open_pair, requests.input, responses.input)
+            elif id(look) in partners:
                 continue
-            read += 1
-            yield self._opened(name, side, follow, self.ports or ())
-        if names and not read:
+            elif look.is_empty and not follow:
+                warn(f"{look.name}: empty, left out")
+                continue
+            else:
+                yield partial(self._open, look.input, side)
+            opened += 1
+        if names and not opened:
             raise SystemExit(int(Exit.INPUT))
 
-    def _opened(self, name: str, side: Side | None, follow: bool, ports: Sequence[int] = ()) -> Source:
+    def _open(self, what: str | Input, side: Side | None, follow: bool) -> Source:
         more = _more if follow else None
-        return open_source(name, format=self.format, side=side, ports=ports, more=more)
+        return open_source(what, format=self.format, side=side, ports=self.ports or (), more=more)
 
-    def _as_pair(self, names: list[str], side: Side | None) -> Source | None:
-        """Open two raw streams as one connection, if that is what they are."""
-        if len(names) != 2 or side is not None or self.format not in (None, Format.RAW) or "-" in names:
-            return None
-        first, second = names
-        sides = _raw_side(first), _raw_side(second)
-        if sides[0] is Side.CLIENT and sides[1] in (Side.SERVER, Format.RAW):
-            return open_pair(first, second)
-        if sides[1] is Side.CLIENT and sides[0] in (Side.SERVER, Format.RAW):
-            return open_pair(second, first)
-        return None
+
+def _open_pair(requests: str | Input, responses: str | Input, _: bool) -> Source:
+    return open_pair(requests, responses)
+
+
+class _Look(NamedTuple):
+    """What an input looks like by its first bytes.
+
+    Attributes:
+        name: as it was given.
+        input: what to open; opened already if it can be read only once.
+        stream: what it is if it is one direction of a connection.
+        is_empty: there are no bytes.
+    """
+
+    name: str
+    input: str | Input
+    stream: Stream | None
+    is_empty: bool = False
+
+
+def _look(name: str) -> _Look:
+    if name == "-":  # not waited for
+        return _Look(name, name, None)
+    input = open_input(name)
+    head = input.head()
+    stays = name if input.size is not None else input
+    if stays is name:
+        input.close()
+    if not head:
+        return _Look(name, stays, Stream(name, None), is_empty=True)
+    is_raw = recognise(head, name) is Format.RAW
+    return _Look(name, stays, Stream(name, guess(head).side) if is_raw else None)
+
+
+def _paired(looks: list[_Look]) -> dict[int, tuple[_Look, _Look]]:
+    """The requests and the answers of each connection of two streams, by the id of what is named first."""
+    raw = [look for look in looks if look.stream is not None]
+    try:
+        found = pairs([look.stream for look in raw if look.stream is not None])
+    except PairingError as error:
+        fail(f"{error}: name one pair a call, as --requests and --responses", Exit.USAGE)
+    return {id(raw[min(asked, answered)]): (raw[asked], raw[answered]) for asked, answered in found}
 
 
 def side_of(direction: str | None) -> Side | None:
     """Return who sends in a direction."""
     return None if direction is None else SIDE_OF[direction]
-
-
-def _empty(name: str) -> bool:
-    input = open_input(name)
-    try:
-        return input.size == 0
-    finally:
-        input.close()
-
-
-def _raw_side(name: str) -> Side | Format | None:
-    """Who sent a raw stream; Format.RAW for an empty one, which may be either; None for anything else."""
-    input = open_input(name)
-    head = input.head()
-    input.close()
-    if not head:
-        return Format.RAW
-    return guess(head).side if recognise(head, name) is Format.RAW else None
 
 
 def _more() -> bool:

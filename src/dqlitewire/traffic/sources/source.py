@@ -71,6 +71,15 @@ class Source:
                 if self.damaged > MAX_NOTES:
                     self.notes.append(f"so are {self.damaged - MAX_NOTES} more places")
 
+    def through(self, change: Callable[[Iterator[Piece]], Iterator[Piece]]) -> None:
+        """Let the traffic pass through a function, before it is read.
+
+        Args:
+            change: is given the pieces, and yields them changed.
+        """
+        before = self._pieces
+        self._pieces = lambda source: change(before(source))
+
     def damage(self, what: str) -> None:
         """Note a place of the input that is left out.
 
