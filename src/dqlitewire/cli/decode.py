@@ -25,9 +25,9 @@ from dqlitewire.traffic.shorten import middle
 from dqlitewire.traffic.sources.inputs import file_id
 from dqlitewire.traffic.sources.pieces import Connection
 from dqlitewire.traffic.sources.transcript_writer import TranscriptWriter
-from dqlitewire.traffic.views.fold import Folded, fold, unfolded
+from dqlitewire.traffic.views.fold import Fold, Folded, folded_line, unfolded
 from dqlitewire.traffic.views.json_object import json_text
-from dqlitewire.traffic.views.line import CLOCK_MODES, Clock, Line, folded_line, line
+from dqlitewire.traffic.views.line import CLOCK_MODES, Clock, Line, line
 from dqlitewire.traffic.views.recorded import record
 from dqlitewire.traffic.views.tree import hexdump, tree
 
@@ -130,20 +130,28 @@ class View:
 
     def show(self, stream: Iterable[Item], at_once: bool = False) -> None:
         """Write all items."""
-        times, limit_rows = not self._display.no_time, self._display.limit_rows
-        if self._display.as_json:
+        display = self._display
+        if display.as_json:
             for item in stream:
-                emit_json(json_text(item, limit_rows, times), at_once)
+                emit_json(json_text(item, display.limit_rows, not display.no_time), at_once)
             return
+        fold = Fold()
+        try:
+            self._show(fold(stream) if display.folds else unfolded(stream), at_once)
+        except KeyboardInterrupt:
+            self._show(fold.rest(), at_once)
+            raise
+
+    def _show(self, stream: Iterable[Item | Folded], at_once: bool) -> None:
         known: set[Connection] = set()
-        for shown in fold(stream) if self._display.folds else unfolded(stream):
+        for shown in stream:
             if isinstance(shown, Folded):
                 self._emit(folded_line(shown, self.clock), at_once)
                 continue
             if shown.connection not in known:
                 known.add(shown.connection)
                 self._introduce(shown.connection, at_once)
-            self._emit(line(shown, self.clock, self._width, times), at_once)
+            self._emit(line(shown, self.clock, self._width, not self._display.no_time), at_once)
             for text in self._details(shown):
                 emit(text, at_once)
 

@@ -27,6 +27,7 @@ from dqlitewire.messages import RowsResponse
 from dqlitewire.traffic.item import Item
 from dqlitewire.traffic.shorten import counted
 from dqlitewire.traffic.sources.pieces import Connection
+from dqlitewire.traffic.views.line import ARROWS, Clock, Line, style_of
 
 MAX_RUNS = 20_000  # connections in the middle of one; of more, the oldest run is told
 
@@ -52,36 +53,59 @@ class _Run:
     """The frames of one answer that are alike, the first of which was shown."""
 
     exchange: int
-    columns: tuple[str, ...]
+    columns: int  # hash of their names, which may be long
     count: int = 0
 
 
-def fold(items: Iterable[Item]) -> Iterator[Item | Folded]:
-    """Yield items, with runs of alike frames folded.
+class Fold:
+    """Folds runs of alike frames of all connections."""
+
+    def __init__(self) -> None:
+        self._runs: dict[Connection, _Run] = {}
+
+    def __call__(self, items: Iterable[Item]) -> Iterator[Item | Folded]:
+        """Yield items, with runs of alike frames folded.
+
+        Args:
+            items: those that are to be shown.
+        """
+        runs = self._runs
+        for item in items:
+            connection, columns = item.connection, _columns(item)
+            run = runs.get(connection)
+            if run is not None and columns is not None and not item.over and _is_next(run, item, columns):
+                run.count += 1
+                continue
+            runs.pop(connection, None)
+            counted = (0 if run is None else run.count) + item.left_out[0]
+            if counted:
+                yield Folded(connection, counted)
+            if columns is not None and item.exchange is not None and not item.over:
+                if len(runs) >= MAX_RUNS:
+                    yield from self._told(next(iter(runs)))
+                runs[connection] = _Run(item.exchange, columns)
+            yield item
+        yield from self.rest()
+
+    def rest(self) -> Iterator[Folded]:
+        """Yield what was counted and is not told yet, as after an interrupt."""
+        for connection in list(self._runs):
+            yield from self._told(connection)
+
+    def _told(self, connection: Connection) -> Iterator[Folded]:
+        run = self._runs.pop(connection)
+        if run.count:
+            yield Folded(connection, run.count)
+
+
+def folded_line(folded: Folded, clock: Clock) -> Line:
+    """Return what tells of frames that were folded, as a line.
 
     Args:
-        items: those that are to be shown.
+        folded: what `fold` gave.
+        clock: that of the lines around it.
     """
-    runs: dict[Connection, _Run] = {}
-    for item in items:
-        connection, columns = item.connection, _columns(item)
-        run = runs.get(connection)
-        alike = run is not None and columns is not None and _is_next(run, item, columns)
-        if run is not None and alike and not item.over:
-            run.count += 1
-            continue
-        if run is not None:
-            del runs[connection]
-            run.count += item.left_out[0]
-            yield from _told(connection, run)
-        if columns is not None and item.exchange is not None and not item.over:
-            if len(runs) >= MAX_RUNS:
-                oldest = next(iter(runs))
-                yield from _told(oldest, runs.pop(oldest))
-            runs[connection] = _Run(item.exchange, columns)
-        yield item
-    for connection, run in runs.items():
-        yield from _told(connection, run)
+    return Line(clock.blank(), f"{folded.connection.number:>2} {ARROWS[False]} ", "", str(folded), "", "dim")
 
 
 def unfolded(items: Iterable[Item]) -> Iterator[Item | Folded]:
@@ -96,16 +120,13 @@ def unfolded(items: Iterable[Item]) -> Iterator[Item | Folded]:
         yield item
 
 
-def _columns(item: Item) -> tuple[str, ...] | None:
-    """The columns of a frame of rows; None of anything else, and of one that does not decode."""
-    message = item.message if item.type == ResponseType.ROWS.name else None
-    return tuple(message.column_names) if isinstance(message, RowsResponse) else None
+def _columns(item: Item) -> int | None:
+    """What tells the columns of a frame of rows with which nothing is wrong; None of anything else."""
+    if item.type != ResponseType.ROWS.name or style_of(item) != "response":
+        return None
+    message = item.message
+    return hash(tuple(message.column_names)) if isinstance(message, RowsResponse) else None
 
 
-def _is_next(run: _Run, item: Item, columns: tuple[str, ...]) -> bool:
+def _is_next(run: _Run, item: Item, columns: int) -> bool:
     return run.exchange == item.exchange and run.columns == columns
-
-
-def _told(connection: Connection, run: _Run) -> Iterator[Folded]:
-    if run.count:
-        yield Folded(connection, run.count)

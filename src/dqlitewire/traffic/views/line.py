@@ -11,7 +11,6 @@ from dqlitewire.conversation import Generation, judge_generation
 from dqlitewire.text import printable
 from dqlitewire.traffic.item import TYPES, Item
 from dqlitewire.traffic.shorten import counted, elide, one_line
-from dqlitewire.traffic.views.fold import Folded
 from dqlitewire.traffic.views.summary import summarise
 
 ARROWS = {True: ">", False: "<"}
@@ -150,7 +149,7 @@ def line(item: Item, clock: Clock, width: int = 160, latencies: bool = True) -> 
     latency = ""
     if latencies and item.latency is not None and item.connection.timed:
         latency = f"  {duration(item.latency)}"
-    kind, style = item.type.ljust(TYPE_WIDTH), _style(item)
+    kind, style = item.type.ljust(TYPE_WIDTH), style_of(item)
     room = width - len(when) - len(place) - len(kind) - 1 - len(latency)
     own = width - INDENT - 1 - len(latency)  # columns of a row of its own
     if width - len(when) - len(place) - len(kind) >= MIN_TEXT + LATENCY:
@@ -169,11 +168,6 @@ def line(item: Item, clock: Clock, width: int = 160, latencies: bool = True) -> 
 def _fitted(text: str, room: int, latency: str) -> str:
     shown = elide(printable(text), max(8, room))
     return shown.ljust(room) if latency else shown
-
-
-def folded_line(folded: Folded, clock: Clock) -> Line:
-    """Return what tells of frames that were folded, as a line."""
-    return Line(clock.blank(), f"{folded.connection.number:>2} {ARROWS[False]} ", "", str(folded), "", "dim")
 
 
 def describe(item: Item, width: int = 160) -> str:
@@ -254,7 +248,8 @@ def _bytes(data: bytes) -> str:
     return data[:SHOWN_BYTES].hex(" ") + (" …" if len(data) > SHOWN_BYTES else "")
 
 
-def _style(item: Item) -> str:
+def style_of(item: Item) -> str:
+    """The name of the style of an item's type: "request" or "response" where nothing is wrong with it."""
     if item.strange or (item.type in ("GAP", "UNANSWERED") and not item.probe):
         return "garbage"
     if item.type == ResponseType.FAILURE.name and not item.probe:
