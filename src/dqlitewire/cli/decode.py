@@ -146,7 +146,7 @@ class View:
         known: set[Connection] = set()
         for shown in stream:
             if isinstance(shown, Folded):
-                self._emit(folded_line(shown, self.clock), at_once)
+                self._emit(folded_line(shown, self.clock, self._width), at_once)
                 continue
             if shown.connection not in known:
                 known.add(shown.connection)

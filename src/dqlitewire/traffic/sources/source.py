@@ -45,7 +45,7 @@ class Source:
         self.notes: list[str] = []
         self.damaged = 0
         self.inputs: list[Input] = []
-        self._pieces = pieces
+        self._pieces: Callable[[Source], Iterator[Piece]] = pieces
 
     @property
     def size(self) -> int | None:

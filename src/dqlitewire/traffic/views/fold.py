@@ -52,7 +52,7 @@ class Folded:
 class _Run:
     """The frames of one answer that are alike, the first of which was shown."""
 
-    exchange: int
+    exchange: int | None  # None of an answer to nothing that was seen
     columns: int  # hash of their names, which may be long
     count: int = 0
 
@@ -80,7 +80,7 @@ class Fold:
             counted = (0 if run is None else run.count) + item.left_out[0]
             if counted:
                 yield Folded(connection, counted)
-            if columns is not None and item.exchange is not None and not item.over:
+            if columns is not None and not item.over:
                 if len(runs) >= MAX_RUNS:
                     yield from self._told(next(iter(runs)))
                 runs[connection] = _Run(item.exchange, columns)
@@ -98,14 +98,18 @@ class Fold:
             yield Folded(connection, run.count)
 
 
-def folded_line(folded: Folded, clock: Clock) -> Line:
+def folded_line(folded: Folded, clock: Clock, width: int = 160) -> Line:
     """Return what tells of frames that were folded, as a line.
 
     Args:
         folded: what `fold` gave.
         clock: that of the lines around it.
+        width: columns that there are.
     """
-    return Line(clock.blank(), f"{folded.connection.number:>2} {ARROWS[False]} ", "", str(folded), "", "dim")
+    when, place, text = clock.blank(), f"{folded.connection.number:>2} {ARROWS[False]} ", str(folded)
+    if len(when) + len(place) + len(text) >= width:
+        when = ""
+    return Line(when, place, "", text, "", "dim")
 
 
 def unfolded(items: Iterable[Item]) -> Iterator[Item | Folded]:
