@@ -164,11 +164,12 @@ class View:
             emit(painted(middle(printable(text), self._width), "dim", self._colour), at_once)
 
     def _emit(self, shown: Line, at_once: bool) -> None:
-        for row in shown.rows():
-            text = "".join(text for text, _ in row).rstrip()
-            if self._colour:
-                text = joined(*(painted(text, style, True) if style else text for text, style in row))
-            emit(text, at_once)
+        if self._colour:
+            for row in shown.rows():
+                emit(joined(*(painted(text, style, True) if style else text for text, style in row)), at_once)
+        else:
+            for text in str(shown).split("\n"):
+                emit(text, at_once)
 
     def _details(self, item: Item) -> Iterator[str]:
         display = self._display

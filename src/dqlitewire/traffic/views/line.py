@@ -129,6 +129,8 @@ class Line(NamedTuple):
         return [head, [(" " * INDENT, ""), *tail]] if self.text or self.latency else [head]
 
     def __str__(self) -> str:
+        if not self.narrow:  # as below, faster
+            return f"{self.time}{self.place}{self.type} {self.text}{self.latency}".rstrip()
         return "\n".join("".join(text for text, _ in row).rstrip() for row in self.rows())
 
 

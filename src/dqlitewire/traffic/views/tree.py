@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import count, groupby, islice
 from typing import Any
 
-from dqlitewire import NodeRole, ValueType
+from dqlitewire import DecodeError, NodeRole, ValueType
 from dqlitewire.conversation import failure_name
 from dqlitewire.explain import Span
 from dqlitewire.text import printable
@@ -45,11 +45,21 @@ def tree(
         else:
             yield elide(f"{printable(label)} {shown}".rstrip(), width)
     if span.error is not None:
-        yield elide(printable(f"{' ' * (2 * digits + 7)}! {span.error}"), width)
+        yield from _wrong(span.error, digits, width)
 
 
 def _wrapped(text: str, indent: str, width: int) -> list[str]:
     return textwrap.wrap(text, max(width, 2 * len(indent)), initial_indent=indent, subsequent_indent=indent)
+
+
+def _wrong(error: DecodeError, digits: int, width: int) -> list[str]:
+    """What is wrong with a frame; the offset as it stands in the ranges above."""
+    said = str(error)
+    if error.offset is not None:
+        said = said.removesuffix(f"at offset {error.offset}") + f"at 0x{error.offset:0{digits}x}"
+    if width < NARROW:
+        return _wrapped(printable(f"! {said}"), "  ", width)
+    return [elide(printable(f"{' ' * (2 * digits + 7)}! {said}"), width)]
 
 
 def _digits(end: int) -> int:
