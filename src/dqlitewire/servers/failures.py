@@ -236,7 +236,7 @@ def explain_failure(
         text = str.__str__(checked_kind("sql", text, str, "text or None"))
     seen = survey(text) if text is not None else None
     meaning, retry, stage = _rule(code, message)
-    if retry is Retry.REOPEN and NO_DATABASE[1] in message and getattr(request, "db_id", 0):
+    if retry is Retry.REOPEN and NO_DATABASE[1] in message and getattr(request, "db_id", None):
         meaning, retry = "no database has this id: OPEN always gives 0", Retry.NO
     if code in _RAFT_CODES and rules_of(generation).raft_codes and kind not in _CONFIGURATION:
         meaning += f", or raft's {_RAFT_CODES[code]} (up to 1.18.1)"
