@@ -60,6 +60,8 @@ class Item:
         left_out: how many frames in front of it a selection did not keep, and their bytes.
         redacted: values are hidden in `data`, `message` and `sql`.
         frame: what the observer said of a message, redacted like the rest; None for what is none.
+        probe: it asks for the server's generation (`servers.generation`), or answers that. The request does
+            not decode and the answer is mostly a FAILURE, and neither says that anything is wrong.
     """
 
     # most items leave most of these as they are: class attributes cost nothing then
@@ -76,6 +78,7 @@ class Item:
     left_out: tuple[int, int] = (0, 0)
     redacted = False
     frame: Frame | None = None
+    probe = False
 
     def __init__(self, connection: Connection, side: Side, type: str, offset: int, time: int) -> None:
         self.connection = connection
@@ -141,5 +144,7 @@ class Item:
 
     @property
     def strange(self) -> bool:
-        """Whether these bytes are no message, or none that decodes."""
-        return self.type in NO_FRAMES or self.error is not None
+        """Whether these bytes are no message, or none that decodes; the request of a probe is neither."""
+        if self.type in NO_FRAMES:
+            return True
+        return self.error is not None and not (self.probe and self.is_request)

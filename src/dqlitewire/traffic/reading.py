@@ -26,6 +26,7 @@ from dqlitewire.conversation import (
     Side,
 )
 from dqlitewire.header import type_name
+from dqlitewire.servers.generation import is_probe
 from dqlitewire.traffic.item import Item
 from dqlitewire.traffic.redact import redact_frame, redact_other, redact_sql, redact_text
 from dqlitewire.traffic.sources.pieces import Connection
@@ -149,6 +150,8 @@ class Reading:
                 item.latency = item.last - _int(exchange.sent)
             item.exchange = self._numbers.get(id(exchange))
             item.sql = exchange.sql
+            if exchange.request is not None and exchange.request.data[5] and is_probe(exchange.request.data):
+                item.probe = True
         if self._redacted:
             self._redact(item, frame)
         return item
@@ -171,7 +174,7 @@ class Reading:
             return None
         item = Item(self.connection, Side.CLIENT, "UNANSWERED", request.offset, _int(request.start))
         item.note, item.exchange, item.sql = request.type_name, number, exchange.sql
-        item.redacted = self._redacted
+        item.redacted, item.probe = self._redacted, is_probe(request.data)
         if self._redacted and item.sql is not None:
             item.sql = redact_text(item.sql, redact_sql)
         item.over = [exchange]

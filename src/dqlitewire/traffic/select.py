@@ -29,10 +29,10 @@ class Selection:
     Attributes:
         types: names of message types, either direction.
         connections: their numbers.
-        sql: part of the statement's text, in any case of letters.
-        pattern: found in the statement's text.
+        sql: part of the statement's text; as in SQL, the case of letters makes no difference.
+        pattern: found in the statement's text; its own flags say what case means.
         min_latency: nanoseconds from the end of a request to the end of its answer.
-        failures: only what failed, or was never answered.
+        failures: only what failed, or was never answered; a probe does neither.
         whole: `types` select requests with all their answers, by the type of any of them.
 
     Raises:
@@ -50,6 +50,11 @@ class Selection:
     def __post_init__(self) -> None:
         if self.min_latency is not None:
             checked_number("min_latency", self.min_latency, 0)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything is wanted."""
+        return self == Selection()
 
     @property
     def by_exchange(self) -> bool:
@@ -73,7 +78,7 @@ class Selection:
         text = item.sql
         if text is None:
             return False
-        if self.sql is not None and self.sql.casefold() not in text.casefold():
+        if self.sql is not None and re.search(re.escape(self.sql), text, re.IGNORECASE) is None:
             return False
         return self.pattern is None or self.pattern.search(text) is not None
 
@@ -109,7 +114,7 @@ class Selection:
         last = group[-1]
         if self.whole and self.types and self.types.isdisjoint(item.type for item in group):
             return False
-        if self.failures and last.type not in _FAILED:
+        if self.failures and (last.probe or last.type not in _FAILED):
             return False
         return self.min_latency is None or (last.latency is not None and last.latency >= self.min_latency)
 

@@ -41,6 +41,8 @@ def json_object(item: Item, limit_rows: int | None = None, show_latency: bool = 
         "size": item.size,
         "exchange": item.exchange,
     }
+    if item.probe:
+        out["probe"] = True
     if show_latency and item.latency is not None and item.connection.timed:
         out["latency_ms"] = round(item.latency / 1e6, 6)
     message = item.message
@@ -51,7 +53,7 @@ def json_object(item: Item, limit_rows: int | None = None, show_latency: bool = 
         if item.is_request and item.sql is not None and not hasattr(message, "sql"):
             out["sql"] = item.sql
         return out
-    if item.error is not None:
+    if item.error is not None and item.strange:
         out["error"] = str(item.error)
     if item.note:
         out["note"] = item.note

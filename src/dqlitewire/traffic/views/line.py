@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from dqlitewire import ResponseType
+from dqlitewire import Message, ResponseType
+from dqlitewire.conversation import Generation, judge_generation
 from dqlitewire.text import printable
 from dqlitewire.traffic.item import TYPES, Item
 from dqlitewire.traffic.shorten import counted, elide, one_line
@@ -129,11 +130,27 @@ def describe(item: Item, width: int = 160) -> str:
         width: columns that there are.
     """
     message = item.message
+    if item.probe:
+        return _probe(item, message)
     if message is not None:
         return summarise(message, width, item.sql if item.is_request else None)
     if item.code is not None:
-        return f"does not decode: {item.error} ({item.size} B) {_bytes(item.data)}"
+        return _undecoded(item)
     return _OTHERS[item.type](item)
+
+
+def _probe(item: Item, message: Message | None) -> str:
+    if item.is_request:
+        return "probe: which generation?" + (" No answer came" if item.type == "UNANSWERED" else "")
+    if message is None:
+        return f"answer to a probe {_undecoded(item)}"
+    generation = judge_generation(message)
+    told = "tells nothing" if generation is Generation.UNKNOWN else f"server {generation.words}"
+    return f"probe: {told}: {summarise(message)}"
+
+
+def _undecoded(item: Item) -> str:
+    return f"does not decode: {item.error} ({item.size} B) {_bytes(item.data)}"
 
 
 def _handshake(item: Item) -> str:
@@ -184,8 +201,8 @@ def _bytes(data: bytes) -> str:
 
 
 def _style(item: Item) -> str:
-    if item.strange or item.type in ("GAP", "UNANSWERED"):
+    if item.strange or (item.type in ("GAP", "UNANSWERED") and not item.probe):
         return "garbage"
-    if item.type == ResponseType.FAILURE.name:
+    if item.type == ResponseType.FAILURE.name and not item.probe:
         return "failure"
     return "request" if item.is_request else "response"
