@@ -113,9 +113,11 @@ class Counting:
         """Show what was counted so far."""
         how = self._ranking
         if how.as_json:
-            notes = self.damage.notes + (self.source.notes if self.source is not None else [])
+            source = self.source
+            notes = self.damage.notes + (source.notes if source is not None else [])
+            skipped = self.damage.skipped + (source.damaged if source is not None else 0)
             now = time.time() if self._repeated else None
-            emit_json(report_json(self.statistics, how.sort, how.top, notes, now), self._repeated)
+            emit_json(report_json(self.statistics, how.sort, how.top, notes, now, skipped), self._repeated)
             return
         room, colour = width(how.columns, through_pipes=True), colourful(sys.stdout)
         if self._repeated:

@@ -98,7 +98,7 @@ class Reading:
             case Frame():
                 return self.of_frame(event)
             case Preamble() | Opaque():
-                return self._other(event, _TYPES[event.kind], event.kind)
+                return self._other(event, PREAMBLES[event.kind], event.kind)
             case Gap():
                 item = Item(self.connection, event.side, "GAP", event.offset, 0)  # its time is unknown
                 item.size = event.size or 0
@@ -117,8 +117,7 @@ class Reading:
                 raise TypeError(f"got {event!r}, no event of an observer")
 
     def _incomplete(self, event: End) -> Item:
-        offset = event.offset - len(event.data)
-        item = Item(self.connection, event.side, "INCOMPLETE", offset, _int(event.time))
+        item = Item(self.connection, event.side, "INCOMPLETE", event.offset, _int(event.time))
         item.data = redact_other(event.data) if self._redacted else event.data
         item.size = len(event.data)
         return item
@@ -182,7 +181,7 @@ class Reading:
 
 
 #: kind of a Preamble or Opaque -> type of its item
-_TYPES = {
+PREAMBLES = {
     "handshake": "HANDSHAKE",
     "legacy handshake": "HANDSHAKE",
     "unknown handshake": "HANDSHAKE",

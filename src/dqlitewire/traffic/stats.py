@@ -4,9 +4,10 @@ What a peer can choose without end (statements, failures, clients) is distinguis
 after that is counted in a row of its own, `OTHERS` or `OTHER_FAILURES`. Connections are remembered
 while they are among the last `repeats.MAX_CONNECTIONS` that said something.
 
-A statement is known by its normalised text (literals folded), a request without SQL by its type; of a text
-above `failures.KEY_LENGTH` characters the middle is left out, and a checksum of it tells it from others.
-Latency runs from the last byte of the request to the last byte of the answer, as the capture saw them.
+A statement is known by its normalised text (literals folded), a request without SQL by its type, a probe as
+one (`Item.probe`: what the server answers to it is neither failure nor damage). Of a text longer than
+`failures.KEY_LENGTH` the middle is left out, and a checksum of all of it tells it from others. Latency runs
+from the last byte of the request to the last byte of the answer, as the capture saw them.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from dqlitewire.traffic.sources.pieces import Connection
 
 MAX_STATEMENTS = 5000
 EMPTY = "(empty statement)"
+PROBE = "(probe of the generation)"
 MAX_SQL = 1 << 20  # characters of a statement that are looked at
 MAX_LEADERS = 20  # changes of the leader that are kept
 
@@ -151,7 +153,7 @@ class Statistics:
             self.messages[way, item.type] += 1
             # rows were counted already, which decodes them; anything else is decoded here
             if item.message is None if item.type != _ROWS else not item.rows and item.error is not None:
-                self.undecoded += 1
+                self.undecoded += item.strange
         elif item.type in NO_FRAMES:
             self.garbage_bytes += item.size
             self.garbage_places += 1
@@ -201,6 +203,8 @@ class Statistics:
         self._failures.watch(connection, statement.key, int(exchange.started or 0))
         if statement.type not in _AROUND_QUERIES:
             self._repeats.add(self._run, statement.key, statement.type in _QUERIES)
+        if item.probe and (exchange.failure is not None or exchange.ending == "unanswered"):
+            return  # which is how most servers tell their generation
         if exchange.ending == "unanswered":
             self.unanswered[statement.key] += 1
         elif exchange.failure is not None:
@@ -211,7 +215,10 @@ class Statistics:
 
     def _statement(self, exchange: Exchange, item: Item, type: str) -> Statement:
         sql = item.sql_of(exchange) if type in _STATEMENTS else None
-        key = type if sql is None else _key(sql)
+        if item.probe:
+            key = PROBE
+        else:
+            key = type if sql is None else _key(sql)
         found = self.statements.get(key)
         if found is None:
             if len(self.statements) >= MAX_STATEMENTS:

@@ -11,6 +11,7 @@ from dqlitewire.traffic.quantiles import Durations
 from dqlitewire.traffic.shorten import apart, counted, one_line
 from dqlitewire.traffic.sources.transcript import seconds
 from dqlitewire.traffic.stats import Statement, Statistics, ranked
+from dqlitewire.traffic.views.json_object import token
 from dqlitewire.traffic.views.line import duration
 from dqlitewire.traffic.views.table import Row, styled, table, wrapped
 
@@ -171,6 +172,7 @@ def report_json(
     top: int | None = None,
     notes: list[str] | None = None,
     now: float | None = None,
+    skipped: int = 0,
 ) -> str:
     """Return the report as one JSON object; docs/traffic.md describes the keys.
 
@@ -180,6 +182,7 @@ def report_json(
         top: how many statements are given; None for all.
         notes: of the sources that were read.
         now: when it was made, in seconds since 1970; None to leave that out.
+        skipped: lines and records that a source could not read.
     """
     timed = statistics.timed
     out: dict[str, Any] = {
@@ -196,7 +199,7 @@ def report_json(
         "latency_ms": _latency(statistics.latency),
         "statements": [_statement(statement) for statement in ranked(statistics, sort, top)],
         "failures": [_failure(failure) for failure in statistics.failures.values()],
-        "retries": dict(statistics.retries),
+        "retries": {token(after): count for after, count in statistics.retries.items()},
         "leaders": [
             {"time": float(seconds(time)) if timed else None, "address": address}
             for time, address in statistics.leaders
@@ -207,6 +210,7 @@ def report_json(
         "garbage": {"bytes": statistics.garbage_bytes, "places": statistics.garbage_places},
         "undecoded": statistics.undecoded,
         "lost": {"bytes": statistics.lost_bytes, "places": statistics.gaps},
+        "skipped": skipped,
         "notes": notes or [],
     }
     return json.dumps(out, ensure_ascii=False)
@@ -245,7 +249,8 @@ def _failure(failure: Failure) -> dict[str, Any]:
         "name": info.name,
         "message": failure.message,
         "meaning": info.meaning,
-        "retry": info.retry.value,
+        "outcome": token(info.outcome.name),
+        "retry": token(info.retry.name),
         "count": failure.count,
         "statements": dict(failure.statements.most_common(10)),
     }
