@@ -43,24 +43,23 @@ def command(
     inputs: Inputs,
 ) -> Exit:
     """Show dqlite traffic, one line a message."""
-    selection = filters.selection()
+    damage = Damage(filters.selection())
     view = View(display)
     _refuse_own_output(inputs.names, write)
     if append and write is None:
         fail("--append goes with --write", Exit.USAGE)
-    damage = Damage()
     quiet = sys.stdout.isatty() or follow
     try:
         for source in inputs.open(follow):
             with source:
-                stream = damage.watch(
-                    watched(items(source, redacted=inputs.redact, all_ends=write is not None), source, quiet)
-                )
+                found = items(source, redacted=inputs.redact, all_ends=write is not None)
+                passed = view.clock.watch(watched(found, source, quiet))
+                stream = damage.watch(damage.select(passed))
                 if write is not None:
-                    _record(selection(stream), write, inputs.redact, append)
+                    _record(stream, write, inputs.redact, append)
                     append = True  # behind what this command has written
                 else:
-                    view.show(selection(stream), follow)
+                    view.show(stream, follow)
                 damage.add(source)
     except KeyboardInterrupt:
         if not follow:

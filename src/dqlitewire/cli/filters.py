@@ -29,11 +29,14 @@ class Filters:
     sql: Annotated[
         str | None,
         typer.Option(
-            "--sql", metavar="TEXT", help="Only requests whose SQL contains this, and their answers."
+            "--sql", metavar="TEXT", help="Only requests whose SQL has this, and their answers; in any case."
         ),
     ] = None
     grep: Annotated[
-        str | None, typer.Option("--grep", metavar="REGEX", help="The same with a regular expression.")
+        str | None,
+        typer.Option(
+            "--grep", metavar="REGEX", help="The same with a regular expression; (?-i:..) minds case."
+        ),
     ] = None
     min_latency: Annotated[
         float | None,
@@ -50,8 +53,11 @@ class Filters:
         bool, typer.Option("--failures", help="Only requests that failed or got no answer.")
     ] = False
 
-    def selection(self) -> Selection:
+    def selection(self, whole: bool = False) -> Selection:
         """Return what picks them out.
+
+        Args:
+            whole: types select requests with all their answers.
 
         Raises:
             SystemExit: a type or a pattern is none.
@@ -63,6 +69,7 @@ class Filters:
             _pattern(self.grep),
             None if self.min_latency is None else round(self.min_latency * 1e6),
             self.failures,
+            whole,
         )
 
 
@@ -76,6 +83,6 @@ def _known_types(names: list[str]) -> frozenset[str]:
 
 def _pattern(text: str | None) -> re.Pattern[str] | None:
     try:
-        return None if text is None else re.compile(text)
+        return None if text is None else re.compile(text, re.IGNORECASE)
     except (re.error, RecursionError, OverflowError) as error:
         fail(f"--grep {text!r}: {error}", Exit.USAGE)

@@ -32,9 +32,9 @@ class Watching:
     """What is shown of the traffic."""
 
     show: Annotated[bool, typer.Option("--show", help="Print messages as they pass, as decode does.")] = False
-    stats: Annotated[
-        bool, typer.Option("--stats", help="Print statistics at the end, and at SIGUSR1.")
-    ] = False
+    stats: Annotated[bool, typer.Option("--stats", help="Print statistics at the end, and at SIGUSR1.")] = (
+        False
+    )
     redact: Annotated[
         bool, typer.Option("--redact", help="Hide values in what is printed, keep their shapes.")
     ] = False

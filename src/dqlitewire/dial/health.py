@@ -96,10 +96,7 @@ class Health:
     @property
     def server(self) -> str:
         """The server's generation in words."""
-        if self.generation is Generation.UNKNOWN:
-            return "unknown"
-        # a lower bound; the oldest is known by the lack of what later ones do
-        return f"{self.generation.release} or {'older' if self.generation is Generation.V1_11 else 'newer'}"
+        return self.generation.words
 
 
 @dataclass(frozen=True, slots=True)

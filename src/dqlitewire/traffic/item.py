@@ -57,6 +57,8 @@ class Item:
         schema: the schema of its header; None for what is none.
         time: of its first byte, in nanoseconds since 1970; 0 if unknown.
         last: of its last byte.
+        began: the first time that is known of its source, whatever of it is shown; 0 before `Clock.watch`.
+        before: the time of the item in front of it, shown or not; 0 if none has one.
         offset: of its first byte in the side's byte stream.
         data: its bytes (of a GAP none).
         size: how many there are, or were.
@@ -69,12 +71,17 @@ class Item:
         sent: what went on in place of `data`, where a proxy changed it; None where it went on as it came.
         made: a proxy has made it in place of an answer: nothing came.
         taken: of a FAULT, which one.
+        left_out: how many frames in front of it a selection did not keep, and their bytes.
         redacted: values are hidden in `data`, `sent`, `message` and `sql`.
         frame: what the observer said of a message, redacted like the rest; None for what is none.
+        probe: it asks for the server's generation (`servers.generation`), or answers that. The request does
+            not decode and the answer is mostly a FAILURE, and neither says that anything is wrong.
     """
 
     # most items leave most of these as they are: class attributes cost nothing then
     last = 0
+    began = 0
+    before = 0
     code: int | None = None
     schema: int | None = None
     data = b""
@@ -87,8 +94,10 @@ class Item:
     sent: bytes | None = None
     made = False
     taken: Taken | None = None
+    left_out: tuple[int, int] = (0, 0)
     redacted = False
     frame: Frame | None = None
+    probe = False
 
     def __init__(self, connection: Connection, side: Side, type: str, offset: int, time: int) -> None:
         self.connection = connection
@@ -172,8 +181,10 @@ class Item:
 
     @property
     def strange(self) -> bool:
-        """Whether these bytes are no message, or none that decodes."""
-        return self.type in NO_FRAMES or self.error is not None
+        """Whether these bytes are no message, or none that decodes; the request of a probe is neither."""
+        if self.type in NO_FRAMES:
+            return True
+        return self.error is not None and not (self.probe and self.is_request)
 
 
 def frame_of(item: Item, sent: bytes) -> LazyFrame | None:

@@ -27,6 +27,7 @@ from dqlitewire.conversation import (
     Side,
 )
 from dqlitewire.header import HEADER, frame_size_at, type_name
+from dqlitewire.servers.generation import is_probe
 from dqlitewire.traffic.item import Item
 from dqlitewire.traffic.redact import HiddenError, redact_frame, redact_other, redact_sql, redact_text
 from dqlitewire.traffic.sources.pieces import Connection, Cut, Taken
@@ -173,7 +174,7 @@ class Reading:
             case Frame():
                 return self.of_frame(event)
             case Preamble() | Opaque():
-                return self._other(event, _TYPES[event.kind], event.kind)
+                return self._other(event, PREAMBLES[event.kind], event.kind)
             case Gap():
                 item = Item(self.connection, event.side, "GAP", event.offset, 0)  # its time is unknown
                 item.size = event.size or 0
@@ -192,8 +193,7 @@ class Reading:
                 raise TypeError(f"got {event!r}, no event of an observer")
 
     def _incomplete(self, event: End) -> Item:
-        offset = event.offset - len(event.data)
-        item = Item(self.connection, event.side, "INCOMPLETE", offset, _int(event.time))
+        item = Item(self.connection, event.side, "INCOMPLETE", event.offset, _int(event.time))
         item.data = redact_other(event.data) if self._redacted else event.data
         item.size = len(event.data)
         if self._changes:
@@ -229,6 +229,8 @@ class Reading:
                 item.latency = item.last - _int(exchange.sent)
             item.exchange = self._numbers.get(id(exchange))
             item.sql = exchange.sql
+            if exchange.request is not None and exchange.request.data[5] and is_probe(exchange.request.data):
+                item.probe = True
         if self._redacted:
             self._redact(item, frame)
         if self._changes:
@@ -254,7 +256,7 @@ class Reading:
             return None
         item = Item(self.connection, Side.CLIENT, "UNANSWERED", request.offset, _int(request.start))
         item.note, item.exchange, item.sql = request.type_name, number, exchange.sql
-        item.redacted = self._redacted
+        item.redacted, item.probe = self._redacted, is_probe(request.data)
         if self._redacted and item.sql is not None:
             item.sql = redact_text(item.sql, redact_sql)
         item.over = [exchange]
@@ -262,7 +264,7 @@ class Reading:
 
 
 #: kind of a Preamble or Opaque -> type of its item
-_TYPES = {
+PREAMBLES = {
     "handshake": "HANDSHAKE",
     "legacy handshake": "HANDSHAKE",
     "unknown handshake": "HANDSHAKE",

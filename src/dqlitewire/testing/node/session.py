@@ -76,7 +76,8 @@ class Session:
         # the conversation is told of the newest generation: it must never refuse what we mean to answer
         self._conversation = ServerConversation(generation=WireGeneration.V1_18_3, limits=_LIMITS)
         self._desk = Dispatcher(shared, member, number, self._interrupted)
-        self._faults = ConnectionFaults(shared.faults, number, {LEADERSHIP_LOST: shared.generation.lost_text})
+        texts = {LEADERSHIP_LOST: shared.generation.lost_text}
+        self._faults = ConnectionFaults(shared.faults, number, texts, member.id)
         self._delayed: tuple[RequestRecord, bytes] | None = None  # a request that a fault lets arrive later
         self._plain = True  # nothing can happen to the answer, and nothing is to be learned from it
         self._unchecked = False  # a fault has the request answered as another one, or by bytes of its own

@@ -63,7 +63,7 @@ class Row(NamedTuple):
 
 
 def open_source(
-    what: str | os.PathLike[str] | bytes | BinaryIO,
+    what: str | os.PathLike[str] | bytes | BinaryIO | Input,
     *,
     format: Format | None = None,
     side: Side | None = None,

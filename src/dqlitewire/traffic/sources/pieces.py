@@ -91,6 +91,7 @@ class Connection:
         bare: it begins with a frame; the handshake was cut off.
         timed: its pieces carry times.
         alone: one direction of it was recorded, and the other one was not.
+        source: the name of its source where several are read (`Numbers`), else "".
     """
 
     number: int = 1
@@ -100,6 +101,7 @@ class Connection:
     bare: bool = field(default=False, kw_only=True)
     timed: bool = field(default=True, kw_only=True)
     alone: bool = field(default=False, kw_only=True)
+    source: str = field(default="", kw_only=True)
 
     def __repr__(self) -> str:
         return f"Connection({self.number}, {self.client!r}, {self.server!r})"
