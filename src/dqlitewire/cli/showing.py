@@ -1,4 +1,4 @@
-"""Messages on the terminal: the options that say how, and what writes them. For decode, and for a live proxy."""
+"""Messages on the terminal: the options that say how, and what writes them; for decode and the proxy."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a proxy shows of the traffic while it passes: decode's lines, and statistics.
 
-Both are made from one stream of items, in the thread of a `Watcher`: what is printed while it runs (the lines;
-the statistics so far, when somebody asks by SIGUSR1) comes from that thread alone.
+Both are made from one stream of items, in the thread of a `Watcher`: what is printed while it runs (the
+lines; the statistics so far, when somebody asks by SIGUSR1) comes from that thread alone.
 """
 
 from __future__ import annotations
@@ -101,11 +101,11 @@ class Live:
         from dqlitewire.traffic.items import items
 
         stream = items(source, redacted=self._wanted.redact, count_rows=self._view is None)
-        wanted = self._counted(self._selection(stream))
         if self._view is not None:
-            self._view.show(wanted, at_once=True)
+            passed = self._view.clock.watch(stream)
+            self._view.show(self._counted(self._selection(passed)), at_once=True)
         else:
-            for _ in wanted:
+            for _ in self._counted(self._selection(stream)):
                 pass
 
     def _counted(self, stream: Iterable[Item]) -> Iterator[Item]:
