@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
 
-from bench import conversation, embedded, frames, guard, linear, process, rows, small, traffic
+from bench import conversation, embedded, frames, guard, linear, process, proxy, rows, small, traffic
 from bench.candidates import OURS, Codec
 from bench.goals import BOUNDS, LINEAR, OLDER_PYTHON, RATIOS, Goal
-from bench.measure import Times, Trial, compare, compare_fresh
+from bench.measure import Times, Trial, Unavailable, compare, compare_fresh
 
 MEGABYTE = 1 << 20
 
@@ -137,6 +137,28 @@ def _embedded_rows(settings: Settings) -> Result:
     return Result({OURS: median(ours) / embedded.ROWS}, {f"node {embedded.KIND}": median(ratios)})
 
 
+def _proxied_rows(name: str, against: str, settings: Settings) -> Result:
+    times = proxy.rows(settings.codecs[0].folder, settings.rounds)
+    if against not in times.rounds:
+        raise Unavailable(f"no {against}")
+    seconds = {other: times.median(other) / proxy.ROWS for other in times.rounds}
+    ratios = times.ratios(against, name)
+    return Result({**seconds, OURS: seconds[name]}, {against: median(ratios)}, {against: ratios})
+
+
+def _proxied_exchange(name: str, settings: Settings) -> Result:
+    times = proxy.exchanges(settings.codecs[0].folder, settings.rounds)
+    pairs = zip(times.rounds[name], times.rounds["direct"], strict=True)
+    more = [(through - direct) * 1e6 for through, direct in pairs]
+    seconds = {other: times.median(other) for other in times.rounds}
+    return Result({**seconds, OURS: seconds[name]}, {"direct": median(more)}, {"direct": more})
+
+
+def _proxied_idle(settings: Settings) -> Result:
+    resident = proxy.idle(settings.codecs[0].folder)
+    return Result({OURS: float(resident)}, {"resident": resident / 1e6})
+
+
 def _works() -> Iterator[tuple[str, str, Callable[[Settings], Result]]]:
     for shape, count in (
         (frames.ITF3, 3400),
@@ -170,6 +192,12 @@ def _works() -> Iterator[tuple[str, str, Callable[[Settings], Result]]]:
     yield "traffic ROWS", "MiB", _traffic_rows
     yield "traffic small messages", "packet", _traffic_small
     yield "traffic memory, 1 GiB capture", "B", _traffic_memory
+    yield "proxy 200 000 rows", "row", partial(_proxied_rows, OURS, "copier")
+    yield "proxy 200 000 rows, socat", "row", partial(_proxied_rows, OURS, "socat")
+    yield "proxy 200 000 rows, recorded", "row", partial(_proxied_rows, "recorded", "copier")
+    yield "proxy small exchange", "exchange", partial(_proxied_exchange, OURS)
+    yield "proxy small exchange, recorded", "exchange", partial(_proxied_exchange, "recorded")
+    yield "proxy 2 000 idle connections", "B", _proxied_idle
     yield "embedded start", "start", _embedded_start
     yield "embedded 100 000 rows", "row", _embedded_rows
     for name in linear.CASES:

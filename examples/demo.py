@@ -89,20 +89,6 @@ def session(client: Client, server: DqliteServer) -> None:
     client.call(LeaderRequest())
 
 
-def shortened(shown: list[str]) -> list[str]:
-    """Leave out all but the first and the last of a run of ROWS frames."""
-    kept: list[str] = []
-    run = 0
-    for line, following in zip(shown, [*shown[1:], ""], strict=True):
-        rows = "< ROWS" in line and "more" in line
-        run = run + 1 if rows else 0
-        if run <= 1 or "< ROWS" not in following:
-            if run > 2:
-                kept.append(f"  .. {run - 2} frames like it ..")
-            kept.append(line)
-    return kept
-
-
 def main() -> None:
     with DqliteServer() as server:
         print(f"embedded dqlite {server.generation.name} on {server.address}")
@@ -112,7 +98,7 @@ def main() -> None:
         except ServerFailure as failure:
             print(failure)
         client.socket.close()
-        for line in shortened(list(lines(client.recording, width=80, time="none"))):
+        for line in lines(client.recording, width=80, time="none", fold=True):
             print(line)
         requests = len(server.requests)
         print(f"{requests} requests, {len(server.hazards)} that a real node would not have survived")

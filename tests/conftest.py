@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import profiles  # noqa: F401  (loads the Hypothesis profile)
+from tests import json_output, profiles  # noqa: F401  (checks all JSON; loads the Hypothesis profile)
 from tests.real.fixtures import (  # noqa: F401  (fixtures are found by name)
     database,
     new_node,

@@ -13,7 +13,7 @@ WITHOUT = shutil.ignore_patterns("__pycache__")
 
 
 class Copy:
-    """A copy of `src` and `tests`.
+    """A copy of `src`, `tests` and `tools`.
 
     Args:
         folder: where it is made.
@@ -21,7 +21,7 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("src", "tests"):
+        for name in ("src", "tests", "tools"):
             shutil.copytree(ROOT / name, folder / name, ignore=WITHOUT)
         shutil.copy(ROOT / "pyproject.toml", folder)
         self.environment = {

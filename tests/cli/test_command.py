@@ -365,7 +365,12 @@ def test_no_time_can_be_compared(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["utc", "local", "delta", "relative", "none"])
 def test_times(mode: str, capture: Path) -> None:
     first = lines("--time", mode, capture)[0].split()[0]
-    expected = {"relative": "0.000000", "delta": "0.000000", "none": "1", "utc": "22:13:20.000300"}
+    expected = {
+        "relative": "0.000000",
+        "delta": "0.000000",
+        "none": "1",
+        "utc": "2023-11-14T22:13:20.000300Z",
+    }
     assert first == expected.get(mode, first)
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 import socket
 import struct
+import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,7 +29,7 @@ from dqlitewire.messages import (
 )
 from tests.real.nodes import Cluster, Node
 from tests.real.raw import RawConnection, text, word
-from tests.traffic.command import on_terminal, run
+from tests.traffic.command import COMMAND, on_terminal, run
 
 
 @contextmanager
@@ -75,22 +79,46 @@ def test_the_command_on_a_healthy_node(real_node: Node) -> None:
     assert found["round_trip_ms"] > 0
 
 
-def test_watching(real_node: Node) -> None:
-    result = run("probe", "--json", "--watch", "0.1", "--count", "3", real_node.address)
-    assert result.code == 0
-    assert [json.loads(line)["status"] for line in result.out.splitlines()] == ["healthy"] * 3
-
-
-def test_watching_on_a_terminal(real_node: Node) -> None:
+def test_watching_what_does_not_change(real_node: Node) -> None:
     watching = ("--watch", "0.1", "--count", "3", real_node.address)
-    screens = on_terminal("probe", *watching, NO_COLOR="1").split("\x1b[H\x1b[2J")
-    assert len(screens) == 3  # drawn once, then over it
-    for screen in screens:
-        assert screen.splitlines()[0] == f"{real_node.address}  healthy"
-        assert f"1  {real_node.address}  voter (leader)" in screen
-        assert "\x1b" not in screen
-    lines = on_terminal("probe", "--json", *watching).splitlines()
-    assert [json.loads(line)["status"] for line in lines] == ["healthy"] * 3
+    result = run("probe", "--json", *watching)
+    assert result.code == 0
+    assert [json.loads(line)["status"] for line in result.out.splitlines()] == ["healthy"]
+    (line,) = on_terminal("probe", *watching, NO_COLOR="1").splitlines()
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ  ", line)
+    assert f"  {real_node.address}  healthy  leader 1 at {real_node.address}  voter  1 voter  " in line
+    assert "\x1b" not in line
+
+
+def test_one_line_a_change(own_node: Callable[..., Node]) -> None:
+    """A node that is killed, started again and given a weight, watched as somebody would from a shell."""
+    node = own_node("1.18.1")
+    command = [*COMMAND, "probe", "--json", "--watch", "0.1", "--timeout", "2", node.address]
+    begin = time.time()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        seen = [json.loads(process.stdout.readline())]
+        node.kill()
+        seen.append(json.loads(process.stdout.readline()))
+        node.start()
+        while seen[-1]["status"] != "healthy":  # while it starts, it may take a connection and close it
+            seen.append(json.loads(process.stdout.readline()))
+        with RawConnection(node.address) as connection:
+            connection.ok(19, word(77))
+        seen.append(json.loads(process.stdout.readline()))
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.read() == ""
+        assert process.wait(20) == 0  # it runs until it is stopped
+    states = [(each["status"], each["weight"]) for each in seen]
+    assert [states[0], states[1], states[-2], states[-1]] == [
+        ("healthy", 0),
+        ("unreachable", None),
+        ("healthy", 0),
+        ("healthy", 77),
+    ]
+    times = [each["time"] for each in seen]
+    assert times == sorted(times)
+    assert begin <= times[0] <= time.time()
 
 
 def test_only_read_only_requests_are_sent(real_node: Node) -> None:
@@ -171,7 +199,7 @@ def test_no_leader(real_cluster: Callable[..., Cluster]) -> None:
         threading.Event().wait(0.05)
     assert result.code == 4
     found = json.loads(result.out)
-    assert (found["status"], found["leader"]) == ("no leader", None)
+    assert (found["status"], found["leader"]) == ("no_leader", None)
     assert len(found["nodes"]) == 3
     assert "no leader (the node knows no leader" in run("probe", leader.address).out
 
@@ -187,10 +215,7 @@ def test_silence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         result = run("probe", "--timeout", "0.2", address)
-    assert (result.code, result.out) == (
-        5,
-        f"{address}  unreachable (connected, but no answer within 0.2 s)\n",
-    )
+    assert (result.code, result.out) == (5, f"{address}  silent (connected, but no answer within 0.2 s)\n")
 
 
 @pytest.mark.parametrize(
@@ -287,6 +312,7 @@ def asked(
     peers = [Peer(clock, *script) for script in connections]
     left = iter(peers)
     monkeypatch.setattr("dqlitewire.dial.probing.dial", lambda address, deadline, options: next(left))
+    monkeypatch.setattr("dqlitewire.dial.probing.what_speaks", lambda address, deadline, options: "")
     begin = clock.now
     health = probe("node:1", 2.0, clock=clock)
     assert clock.now - begin <= 2.0
@@ -304,14 +330,14 @@ def test_a_byte_at_a_time_does_not_prolong_it(number: int, monkeypatch: pytest.M
     health, received = asked(monkeypatch, [*GOOD[:number], slowly])
     assert received <= number + 3
     assert "no answer within 2 s" in health.detail
-    assert health.status is (Status.FAILING if number else Status.UNREACHABLE)
+    assert health.status is (Status.FAILING if number else Status.SILENT)
 
 
 def test_many_bytes_that_end_nothing_do_not_prolong_it(monkeypatch: pytest.MonkeyPatch) -> None:
     huge = (1 << 18).to_bytes(4, "little") + b"\1\0\0\0"
     health, received = asked(monkeypatch, [[huge, *[0.01, bytes(8)] * 1000]])
-    assert received <= 202
-    assert health.status is Status.UNREACHABLE
+    assert received <= 204
+    assert health.status is Status.SILENT
 
 
 ODD: dict[str, list[bytes | float | None]] = {
@@ -336,7 +362,7 @@ def test_a_node_that_answers_leader_alone_is_not_healthy(
     assert health.status is Status.FAILING
     assert health.leader_address == "10.0.0.3:9000"
     assert health.detail.startswith(("CLUSTER: ", "DESCRIBE: ", "LEADER with schema 1: ")[number - 1])
-    monkeypatch.setattr(probe_command, "probe", lambda address, timeout: health)
+    monkeypatch.setattr(probe_command, "probe", lambda *_: health)
     result = run("probe", "node:1")
     assert (result.code, result.err) == (5, "")
     assert result.out.startswith("node:1  failing (")
@@ -364,7 +390,7 @@ def test_a_node_too_old_for_a_question_is_healthy(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("odd", [name for name in ODD if name != "two answers"])
 def test_a_peer_that_does_not_answer_leader(odd: str, monkeypatch: pytest.MonkeyPatch) -> None:
     health, _ = asked(monkeypatch, [ODD[odd]])
-    assert health.status is (Status.UNREACHABLE if odd == "hangs" else Status.NOT_DQLITE)
+    assert health.status is (Status.SILENT if odd == "hangs" else Status.NOT_DQLITE)
     assert health.detail
 
 

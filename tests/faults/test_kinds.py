@@ -522,3 +522,38 @@ def test_the_docstring_of_a_kind_has_the_arguments_of_all() -> None:
     assert lines[:5] == ["Do something.", "", "Args:", "    count: How often.", lines[4]]
     assert lines[4].startswith("    on: ")
     assert lines[-3:] == ["", "Raises:", "    OSError: Never."]
+
+
+# ---------------------------------------------------------------- ids
+
+
+def test_faults_have_ids_and_are_listed_until_they_are_removed() -> None:
+    first, second, third = Fail(5), Hold(times=None), Delay(1, on="OPEN")
+    host = Host()
+    assert [host.faults.order(fault) for fault in (first, second, third)] == [1, 2, 3]
+    host(SELECT)
+    assert host.faults.listed() == [(1, first), (2, second), (3, third)]  # the first one is over
+    assert [(fault.hits, fault.over) for _, fault in host.faults.listed()] == [
+        (1, True),
+        (1, False),
+        (0, False),
+    ]
+    assert host.faults.remove(1) is first
+    assert host.faults.remove(2) is second
+    assert second.over
+    assert host(SELECT, 2) == untouched(SELECT)
+    for gone in (1, 2, 4, 0):
+        with pytest.raises(LookupError, match=f"fault {gone}, must be the id of one that is listed"):
+            host.faults.remove(gone)
+    host.faults.clear()
+    assert host.faults.listed() == []
+    assert third.over
+    assert host.faults.order(Fail(5)) == 4
+
+
+def test_of_faults_that_are_over_the_last_ones_are_listed() -> None:
+    host = Host()
+    for _ in range(1030):
+        host.faults.order(Delay(1))
+    host(SELECT)
+    assert [number for number, _ in host.faults.listed()] == list(range(7, 1031))

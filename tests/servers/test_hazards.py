@@ -286,6 +286,15 @@ def test_what_happens_is_said_of_each() -> None:
     assert sum(Hazard) == Hazard.ALL
 
 
+@pytest.mark.parametrize("hazard", list(Hazard))
+def test_an_error_names_its_hazard(hazard: Hazard) -> None:
+    error = HazardError(hazard)
+    name, _, happens = str(error).partition(": ")
+    assert eval(name) is error.hazard is hazard
+    assert happens == hazards.WHAT_HAPPENS[hazard]
+    assert len(str(error)) < 80
+
+
 def test_error_copies() -> None:
     error = HazardError(Hazard.ADD_ZERO, AddRequest(0, "x"))
     for twin in (copy.deepcopy(error), pickle.loads(pickle.dumps(error))):

@@ -21,9 +21,9 @@ from typing import Any
 
 import pytest
 
+from dqlitewire.dial import listening
 from dqlitewire.testing import DqliteCluster, DqliteServer, folder
 from dqlitewire.testing.script import ScriptedServer, close
-from dqlitewire.dial import listening
 from dqlitewire.testing.serving.acceptor import Acceptor
 from dqlitewire.testing.serving.call_queue import CallQueue
 from tests.real.raw import RawConnection, frame, text, word

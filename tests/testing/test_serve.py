@@ -77,6 +77,16 @@ def test_serve_a_file_read_only(file: Path) -> None:
     assert file.read_bytes() == before
 
 
+def test_serve_with_faults(tmp_path: Path) -> None:
+    orders = tmp_path / "faults.toml"
+    orders.write_text("[[fault]]\nkind = 'fail'\ncode = 1\nmessage = 'from a file'\non = 'LEADER'\n")
+    words = ("--fault", "fail code=5 on=OPEN", "--faults", str(orders), "--seed", "7")
+    with serving(*words) as (_, (address,)), RawConnection(address) as client:
+        assert client.call(0, word(0)).failure == (1, "from a file")
+        assert client.call(3, text("main") + word(0) + text("")).failure == (5, "database is locked")
+        client.open("main")
+
+
 def test_serve_a_cluster() -> None:
     with serving("--nodes", "3", "--generation", "1.11.1") as (_, addresses):
         for address in addresses:
@@ -152,6 +162,12 @@ def test_a_server_that_fails_is_not_waited_for(tmp_path: Path) -> None:
         ([__file__], f"{__file__}: not an SQLite database", 3),
         (["--read-only"], "--read-only without a FILE", 2),
         (["--unix", "/nowhere/socket"], "cannot listen on /nowhere/socket: No such file or directory", 3),
+        (["--faults", "/nowhere/f.toml"], "--faults: /nowhere/f.toml: No such file or directory", 3),
+        (
+            ["--fault", "hold", "--fault", "fail"],
+            "--fault: fault 2 'fail': fail without code, must say code=...",
+            2,
+        ),
     ],
 )
 def test_what_goes_wrong_is_told_in_one_line(words: list[str], message: str, code: int) -> None:

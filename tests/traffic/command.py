@@ -14,6 +14,7 @@ from typing import NamedTuple
 from unittest import mock
 
 from dqlitewire.cli import main
+from tests import json_output  # noqa: F401  (checks all JSON)
 
 COMMAND = [sys.executable, "-m", "dqlitewire.cli"]
 

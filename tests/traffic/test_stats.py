@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dqlitewire.conversation import Side
+from dqlitewire.conversation import Side, probe_generation
 from dqlitewire.messages import (
     DbResponse,
     EmptyResponse,
@@ -298,3 +298,18 @@ def test_no_durations() -> None:
 def test_a_ranking_that_there_is_not(wrong: Any) -> None:
     with pytest.raises((ValueError, TypeError)):
         ranked(Statistics(), **wrong)
+
+
+@pytest.mark.parametrize("frame", [probe_generation(), probe_generation(0)])
+@pytest.mark.parametrize("answer", [FailureResponse(1, "bad version 1"), None])
+def test_a_probe_is_neither_failure_nor_damage(frame: bytes, answer: Any) -> None:
+    recording, now = Recording(), 10**18
+    recording.add(Side.CLIENT, HANDSHAKE + frame, now)
+    if answer is not None:
+        recording.add(Side.SERVER, answer.encode(), now + MS)
+    statistics = Statistics().add_all(items(recording.source(), count_rows=True))
+    assert not statistics.damaged
+    assert (statistics.failures, statistics.unanswered) == ({}, {})
+    assert [(one.key, one.count, one.failures) for one in statistics.statements.values()] == [
+        ("(probe of the generation)", 1, 0)
+    ]

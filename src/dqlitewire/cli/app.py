@@ -20,7 +20,7 @@ from dqlitewire.cli.options import grouped
 from dqlitewire.cli.output import emit, fail
 
 NAME = "dqlite-wire"
-COMMANDS = ("decode", "stats", "explain", "probe", "serve", "replay")  # in the order of the help
+COMMANDS = ("decode", "stats", "explain", "probe", "serve", "proxy", "replay")  # in the order of the help
 
 
 # typer brings a click of its own or uses the one installed: their errors are recognised by their base class

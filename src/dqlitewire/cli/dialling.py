@@ -19,6 +19,8 @@ from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.options import LONGEST, finite
 from dqlitewire.cli.output import fail
 from dqlitewire.dial import AddressError, Deadline, DialOptions, StoreError, Target
+from dqlitewire.dial.sockets import server_name
+from dqlitewire.dial.upgrade import checked_path
 
 TargetArgument = Annotated[
     str,
@@ -94,10 +96,17 @@ class Dialling:
             typer.BadParameter: the options make no sense together.
             SystemExit: a file cannot be used; this was said.
         """
+        if self.upgrade is not None:
+            try:
+                checked_path(self.upgrade)
+            except ValueError as error:
+                raise typer.BadParameter(str(error)) from None
         given = DialOptions(self.cert, self.key, self.ca, self.server_name, self.upgrade)
         options = target.options(given)
         if options.tls:
             try:
+                for address in target.addresses:
+                    server_name(address, options)
                 options.tls_context()
             except OSError as error:
                 said = error.strerror or str(error)

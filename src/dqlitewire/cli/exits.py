@@ -33,7 +33,7 @@ class ProbeExit(_Code):
 
     HEALTHY = 0, "healthy"
     NO_LEADER = 4, "no leader"
-    UNREACHABLE = 5, "unreachable or failing"
+    UNREACHABLE = 5, "unreachable, silent or failing"
     NOT_DQLITE = 6, "not dqlite"
 
 

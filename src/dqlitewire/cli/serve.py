@@ -15,6 +15,7 @@ import typer
 from dqlitewire.cli.ending import missing
 from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.options import choice
+from dqlitewire.cli.ordering import Ordering
 from dqlitewire.cli.output import emit, fail, warn
 from dqlitewire.dial import Address, Kind
 from dqlitewire.servers.releases import ALIASES, DEFAULT_RELEASE, RELEASES
@@ -43,23 +44,33 @@ def command(
         str, choice((*RELEASES, *ALIASES), "--generation", help="The dqlite release to play.")
     ] = DEFAULT_RELEASE,
     read_only: Annotated[bool, typer.Option("--read-only", help="Never write to FILE.")] = False,
+    ordering: Ordering = Ordering(),  # noqa: B008  frozen
 ) -> Exit:
     """Serve a database to dqlite clients until interrupted: for tests, and to look at a dumped file.
 
     FILE is served where it is, under its name with and without the suffix; any other name is a temporary
     database.
     """
-    files = _files(file, read_only)
+    files, faults = _files(file, read_only), ordering.read()
     cluster_class = _cluster_class()
     try:
         cluster = cluster_class(
-            nodes, generation=release, host=host, port=port, unix=unix, files=files, readonly=read_only
+            nodes,
+            generation=release,
+            host=host,
+            port=port,
+            unix=unix,
+            files=files,
+            readonly=read_only,
+            seed=ordering.seed,
         )
     except ValueError as error:
         fail(str(error), Exit.USAGE)
     stopping = _block_signals()
     try:
         cluster.start()
+        for fault in faults:
+            cluster.order(fault)
     except OSError as error:
         where = unix or Address(Kind.TCP, host, port)
         fail(f"cannot listen on {where}: {error.strerror or error}")

@@ -1,16 +1,18 @@
 """What the commands about recorded traffic read: their common options, opening what these name, and damage.
 
-Two raw streams of different directions are one connection, whether they are named by `--requests` and
-`--responses` or just one after the other. Everything else is opened by itself, in the order given.
+Raw streams of different directions are the halves of connections, whether they are named by `--requests` and
+`--responses` or just one after the other (`traffic.sources.several` tells which belong together). Everything
+else is opened by itself, in the order given: standard input, whose bytes may be long in coming, too.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from functools import partial
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -20,16 +22,21 @@ from dqlitewire.cli.output import fail, warn
 from dqlitewire.conversation import Side
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.item import NO_FRAMES, Item
+from dqlitewire.traffic.select import Selection
 from dqlitewire.traffic.shorten import counted
 from dqlitewire.traffic.sources.direction import guess
 from dqlitewire.traffic.sources.formats import Format, open_source, recognise
-from dqlitewire.traffic.sources.inputs import open_input
+from dqlitewire.traffic.sources.inputs import Input, open_input
 from dqlitewire.traffic.sources.pair import open_pair
+from dqlitewire.traffic.sources.several import Numbers, PairingError, Stream, pairs
 from dqlitewire.traffic.sources.source import Source
 from dqlitewire.traffic.sources.transcript import SIDE_OF
 from dqlitewire.traffic.sources.transcript_parts import open_recording, parts_together
 
 POLL = 0.2  # seconds between looks at a growing file
+
+#: what opens a source; told whether to wait for more at its end
+Opens = Callable[[bool], Source]
 
 
 FormatOption = Annotated[
@@ -96,80 +103,118 @@ class Inputs:
 
         Raises:
             SourceError: one cannot be read as dqlite traffic; it quotes nothing of a redacted one.
+            SystemExit: what is named cannot be read in one go.
         """
         try:
-            yield from self._named(follow)
-            yield from self._others(follow)
+            plan = [*self._named(), *self._others(follow)]
+            if follow and len(plan) > 1:
+                fail(f"--follow reads one source to an end that never comes, got {len(plan)}", Exit.USAGE)
+            numbers = Numbers()
+            for opens in plan:
+                source = opens(follow)
+                yield numbers.give(source) if len(plan) > 1 else source
         except SourceError as error:
             raise (error.without_quotes() if self.redact else error) from None
 
-    def _named(self, follow: bool) -> Iterator[Source]:
+    def _named(self) -> Iterator[Opens]:
         if self.requests is not None and self.responses is not None:
-            yield open_pair(self.requests, self.responses)
+            yield partial(_open_pair, self.requests, self.responses)
         elif self.requests is not None:
-            yield self._opened(self.requests, Side.CLIENT, follow)
+            yield partial(self._open, self.requests, Side.CLIENT)
         elif self.responses is not None:
-            yield self._opened(self.responses, Side.SERVER, follow)
+            yield partial(self._open, self.responses, Side.SERVER)
 
-    def _others(self, follow: bool) -> Iterator[Source]:
+    def _others(self, follow: bool) -> Iterator[Opens]:
+        """What opens each of the sources that are listed, in their order."""
         names, side = self._listed, side_of(self.direction)
         if names == ["-"] and sys.stdin.isatty():
             fail("nothing to decode: name a file, or pipe something in", Exit.USAGE)
-        if (pair := self._as_pair(names, side)) is not None:
-            yield pair
+        if self.names.count("-") > 1:
+            fail("standard input (-) can be read once, it is named more often", Exit.USAGE)
+        if len(names) == 1:
+            yield partial(self._open, names[0], side)
             return
-        read = 0
-        for name, *parts in parts_together(names):
-            if parts:
-                read += 1
-                yield open_recording([name, *parts])
+        looks = [_look(*group) for group in parts_together(names)]
+        paired = _paired(looks) if side is None and self.format in (None, Format.RAW) else {}
+        partners = {id(look) for pair in paired.values() for look in pair}
+        opened = 0
+        for look in looks:
+            if id(look) in paired:
+                requests, responses = paired[id(look)]
+                yield partial(_open_pair, requests.input, responses.input)
+            elif id(look) in partners:
                 continue
-            if len(names) > 1 and name != "-" and not follow and _empty(name):
-                warn(f"{name}: empty, left out")
+            elif look.is_empty and not follow:
+                warn(f"{look.name}: empty, left out")
                 continue
-            read += 1
-            yield self._opened(name, side, follow, self.ports or ())
-        if names and not read:
+            elif look.parts:
+                yield partial(_open_parts, look.parts)
+            else:
+                yield partial(self._open, look.input, side)
+            opened += 1
+        if names and not opened:
             raise SystemExit(int(Exit.INPUT))
 
-    def _opened(self, name: str, side: Side | None, follow: bool, ports: Sequence[int] = ()) -> Source:
+    def _open(self, what: str | Input, side: Side | None, follow: bool) -> Source:
         more = _more if follow else None
-        return open_source(name, format=self.format, side=side, ports=ports, more=more)
+        return open_source(what, format=self.format, side=side, ports=self.ports or (), more=more)
 
-    def _as_pair(self, names: list[str], side: Side | None) -> Source | None:
-        """Open two raw streams as one connection, if that is what they are."""
-        if len(names) != 2 or side is not None or self.format not in (None, Format.RAW) or "-" in names:
-            return None
-        first, second = names
-        sides = _raw_side(first), _raw_side(second)
-        if sides[0] is Side.CLIENT and sides[1] in (Side.SERVER, Format.RAW):
-            return open_pair(first, second)
-        if sides[1] is Side.CLIENT and sides[0] in (Side.SERVER, Format.RAW):
-            return open_pair(second, first)
-        return None
+
+def _open_pair(requests: str | Input, responses: str | Input, _: bool) -> Source:
+    return open_pair(requests, responses)
+
+
+def _open_parts(parts: Sequence[str], _: bool) -> Source:
+    return open_recording(parts)
+
+
+class _Look(NamedTuple):
+    """What an input looks like by its first bytes.
+
+    Attributes:
+        name: as it was given.
+        input: what to open; opened already if it can be read only once.
+        stream: what it is if it is one direction of a connection.
+        is_empty: there are no bytes.
+        parts: of a recording in several files, all of them.
+    """
+
+    name: str
+    input: str | Input
+    stream: Stream | None
+    is_empty: bool = False
+    parts: tuple[str, ...] = ()
+
+
+def _look(name: str, *more: str) -> _Look:
+    if more:
+        return _Look(name, name, None, parts=(name, *more))
+    if name == "-":  # not waited for
+        return _Look(name, name, None)
+    input = open_input(name)
+    head = input.head()
+    stays = name if input.size is not None else input
+    if stays is name:
+        input.close()
+    if not head:
+        return _Look(name, stays, Stream(name, None), is_empty=True)
+    is_raw = recognise(head, name) is Format.RAW
+    return _Look(name, stays, Stream(name, guess(head).side) if is_raw else None)
+
+
+def _paired(looks: list[_Look]) -> dict[int, tuple[_Look, _Look]]:
+    """The requests and the answers of each connection of two streams, by the id of what is named first."""
+    raw = [look for look in looks if look.stream is not None]
+    try:
+        found = pairs([look.stream for look in raw if look.stream is not None])
+    except PairingError as error:
+        fail(f"{error}: name one pair a call, as --requests and --responses", Exit.USAGE)
+    return {id(raw[min(asked, answered)]): (raw[asked], raw[answered]) for asked, answered in found}
 
 
 def side_of(direction: str | None) -> Side | None:
     """Return who sends in a direction."""
     return None if direction is None else SIDE_OF[direction]
-
-
-def _empty(name: str) -> bool:
-    input = open_input(name)
-    try:
-        return input.size == 0
-    finally:
-        input.close()
-
-
-def _raw_side(name: str) -> Side | Format | None:
-    """Who sent a raw stream; Format.RAW for an empty one, which may be either; None for anything else."""
-    input = open_input(name)
-    head = input.head()
-    input.close()
-    if not head:
-        return Format.RAW
-    return guess(head).side if recognise(head, name) is Format.RAW else None
 
 
 def _more() -> bool:
@@ -178,19 +223,43 @@ def _more() -> bool:
 
 
 class Damage:
-    """Counts what was no dqlite, for the last line and the exit code.
+    """Counts what was read and what of it was no dqlite, for the last line and the exit code.
+
+    Where something was selected, these speak of the selection: damage elsewhere is none of it.
+
+    Args:
+        selection: what is wanted; everything by default.
 
     Attributes:
         notes: what is to be said on standard error.
         skipped: lines and records that a source could not read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, selection: Selection | None = None) -> None:
+        self._selection = selection or Selection()
+        self._frames = self._connections = self._selected = self._gaps = 0
         self._places = self._bytes = self._undecoded = self.skipped = 0
         self.notes: list[str] = []
 
+    def select(self, stream: Iterable[Item]) -> Iterator[Item]:
+        """Yield what is selected of the items of a source, counting both."""
+        return self._counted(self._selection(self._read(stream)))
+
+    def _read(self, stream: Iterable[Item]) -> Iterator[Item]:
+        for item in stream:
+            self._frames += item.code is not None
+            if item.connection.number > self._connections:
+                self._connections = item.connection.number
+            yield item
+
+    def _counted(self, stream: Iterable[Item]) -> Iterator[Item]:
+        for item in stream:
+            self._selected += 1
+            self._gaps += item.type == "GAP"
+            yield item
+
     def watch(self, stream: Iterable[Item]) -> Iterator[Item]:
-        """Pass items on, counting."""
+        """Pass items on, counting what is no dqlite."""
         for item in stream:
             if item.type in NO_FRAMES:
                 self._places += 1
@@ -206,8 +275,20 @@ class Damage:
 
     @property
     def exit(self) -> Exit:
-        """How the command ends."""
-        return Exit.DAMAGED if self._places or self._undecoded or self.skipped else Exit.OK
+        """How the command ends.
+
+        What was skipped belongs to no connection. It was one of the selection's if that has a gap.
+        """
+        skipped = self.skipped and (self._selection.is_empty or self._gaps)
+        return Exit.DAMAGED if self._places or self._undecoded or skipped else Exit.OK
+
+    @property
+    def nothing(self) -> str:
+        """What is to be said if a selection found nothing; "" if it found something, or there is none."""
+        if self._selected or self._selection.is_empty:
+            return ""
+        where = f"in {counted(self._connections, 'connection')}"
+        return f"nothing matches: {counted(self._frames, 'frame', 'was', 'were', where)} read"
 
     def report(self) -> None:
         """Say it on standard error."""
@@ -216,5 +297,5 @@ class Damage:
             self.notes.append(f"{counted(self._bytes, 'byte', 'is', 'are', where)} no frames")
         if self._undecoded:
             self.notes.append(f"{counted(self._undecoded, 'frame', 'does', 'do')} not decode")
-        for note in self.notes:
+        for note in filter(None, (*self.notes, self.nothing)):
             warn(note)

@@ -15,10 +15,17 @@ from __future__ import annotations
 
 from dqlitewire.dial.addresses import Address, Kind
 from dqlitewire.dial.client import Client
-from dqlitewire.dial.errors import AddressError, StoreError, Unexpected, UpgradeRefusedError
+from dqlitewire.dial.errors import (
+    AddressError,
+    ClosedError,
+    SilentError,
+    StoreError,
+    Unexpected,
+    UpgradeRefusedError,
+)
 from dqlitewire.dial.health import Health, Status
 from dqlitewire.dial.options import DialOptions
-from dqlitewire.dial.probing import probe
+from dqlitewire.dial.probing import probe, probe_all
 from dqlitewire.dial.sockets import Deadline, dial
 from dqlitewire.dial.targets import Store, StoreNode, Target
 
@@ -26,10 +33,12 @@ __all__ = [
     "Address",
     "AddressError",
     "Client",
+    "ClosedError",
     "Deadline",
     "DialOptions",
     "Health",
     "Kind",
+    "SilentError",
     "Status",
     "Store",
     "StoreError",
@@ -39,4 +48,5 @@ __all__ = [
     "UpgradeRefusedError",
     "dial",
     "probe",
+    "probe_all",
 ]

@@ -17,7 +17,12 @@ from dqlitewire.dial.sockets import Deadline, send_all
 
 CLOSED = "the connection was closed without an answer"
 _SIZE = 65536  # bytes read at once
-_HEAD = 16  # bytes kept of an answer, to tell what speaks
+_HEAD = 16  # bytes kept of an answer
+SPOKEN = {
+    "tls": "it speaks TLS",
+    "http": "it speaks HTTP",
+    "dqlite": "it speaks dqlite",
+}
 
 
 class Client:
@@ -33,6 +38,7 @@ class Client:
         self._socket = sock
         self._conversation = conversation
         self._deadline = deadline
+        self._head = b""  # of the answer, to tell what speaks
 
     def __enter__(self) -> Self:
         return self
@@ -54,12 +60,46 @@ class Client:
             TimeoutError: it took too long.
             OSError: the connection failed.
         """
+        self.send(data)
+        return self.answer()
+
+    def send(self, data: bytes) -> None:
+        """Send a request.
+
+        Args:
+            data: what the conversation returned for the request.
+
+        Raises:
+            TimeoutError: it took too long.
+            OSError: the connection failed.
+        """
         send_all(self._socket, data, self._deadline)
-        head = b""
+        self._head = b""
+
+    @property
+    def heard(self) -> bool:
+        """Whether anything of the answer has come."""
+        return bool(self._head)
+
+    def answer(self, deadline: Deadline | None = None) -> Event:
+        """Wait for what ends the request that was sent.
+
+        Args:
+            deadline: for this wait, after which one may wait on; None for that of the client.
+
+        Returns:
+            `Answered`, `Failed` or `Probed`.
+
+        Raises:
+            Unexpected: that is no answer of a dqlite node.
+            TimeoutError: it took too long.
+            OSError: the connection failed.
+        """
+        deadline = deadline or self._deadline
         while True:
-            self._socket.settimeout(self._deadline.left())
+            self._socket.settimeout(deadline.left())
             chunk = self._socket.recv(_SIZE)
-            head = (head + chunk)[:_HEAD]
+            head = self._head = (self._head + chunk)[:_HEAD]
             if not chunk:
                 raise Unexpected(CLOSED, head)
             try:
@@ -73,16 +113,25 @@ class Client:
                 raise Unexpected(repr(events[0]))
 
 
+def spoken_by(head: bytes) -> str:
+    """Return which protocol an answer is of: "tls", "http", or "" if it is another.
+
+    Args:
+        head: its first bytes.
+    """
+    if head.startswith((TLS_ALERT, TLS_HANDSHAKE)):
+        return "tls"
+    return "http" if head.startswith(HTTP_ANSWER) else ""
+
+
 def describe_peer(head: bytes) -> str:
     """Describe in words a peer that is no dqlite node.
 
     Args:
         head: the first bytes of its answer.
     """
-    if head.startswith((TLS_ALERT, TLS_HANDSHAKE)):
-        return "it speaks TLS"
-    if head.startswith(HTTP_ANSWER):
-        return "it speaks HTTP"
+    if spoken := spoken_by(head):
+        return SPOKEN[spoken]
     text = head.decode("latin-1").rstrip("\r\n")
     seen = repr(text) if text.isascii() and text.isprintable() else head.hex(" ")
     return f"it answered {seen}"

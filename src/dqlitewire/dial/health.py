@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from enum import Enum
 
-from dqlitewire import DQLITE_PARSE, NodeInfo
+from dqlitewire import DQLITE_PARSE, NodeInfo, NodeRole
 from dqlitewire.conversation import (
     Answered,
     ClientConversation,
@@ -24,7 +24,8 @@ from dqlitewire.conversation import (
     Probed,
     failure_name,
 )
-from dqlitewire.dial.errors import Unexpected
+from dqlitewire.dial.addresses import Address
+from dqlitewire.dial.errors import AddressError, Unexpected
 from dqlitewire.messages import (
     ClusterRequest,
     DescribeRequest,
@@ -42,6 +43,7 @@ class Status(Enum):
     HEALTHY = "healthy"
     NO_LEADER = "no leader"
     UNREACHABLE = "unreachable"
+    SILENT = "silent"  # it took the connection, and said nothing
     FAILING = "failing"  # it answered LEADER, and then not as a node should
     NOT_DQLITE = "not dqlite"
 
@@ -62,6 +64,8 @@ class Health:
         generation: of the server, as far as the wire tells.
         connected: seconds until the connection stood; None if it never did.
         round_trip: seconds from asking LEADER to its answer; None if there was none.
+        speaks: what it speaks instead, if that is known: "tls", "http", or "dqlite" without TLS or upgrade.
+        node_id: of the node, where somebody knows it; 0 if nobody does: a node does not tell.
     """
 
     address: str
@@ -75,14 +79,24 @@ class Health:
     generation: Generation = Generation.UNKNOWN
     connected: float | None = None
     round_trip: float | None = None
+    speaks: str = ""
+    node_id: int = 0
+
+    @property
+    def role(self) -> NodeRole | None:
+        """What the node is in its cluster; None where it is not known which of the members it is."""
+        if self.node_id:
+            found = [node for node in self.nodes if node.node_id == self.node_id]
+        else:
+            ours = _normalised(self.address)
+            found = [node for node in self.nodes if _normalised(node.address) == ours]
+        found = found or (self.nodes if len(self.nodes) == 1 else [])
+        return found[0].role if found else None
 
     @property
     def server(self) -> str:
         """The server's generation in words."""
-        if self.generation is Generation.UNKNOWN:
-            return "unknown"
-        # a lower bound; the oldest is known by the lack of what later ones do
-        return f"{self.generation.release} or {'older' if self.generation is Generation.V1_11 else 'newer'}"
+        return self.generation.words
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +137,18 @@ def ask_node(
             raise Unexpected(f"LEADER was answered otherwise: {_said(other)}")
     refusals: list[str] = []
     for name, request in (("CLUSTER", ClusterRequest()), ("DESCRIBE", DescribeRequest())):
-        match (yield Question(name, conversation.send(request))):
-            case Answered(_, ServersResponse() as servers):
+        match name, (yield Question(name, conversation.send(request))):
+            case "CLUSTER", Answered(_, ServersResponse() as servers):
                 health.nodes = list(servers.nodes)
-            case Answered(_, MetadataResponse(failure_domain, weight)):
+            case "DESCRIBE", Answered(_, MetadataResponse(failure_domain, weight)):
                 health.failure_domain, health.weight = failure_domain, weight
-            case Failed(_, failure) if failure.code != DQLITE_PARSE:  # that is of one too old for a request
+            case _, Failed(_, failure) if (
+                failure.code != DQLITE_PARSE
+            ):  # that is of one too old for a request
                 refusals.append(f"{name}: {failure.message}")
-            case Failed(_, failure):
+            case _, Failed(_, failure):
                 health.detail = f"{name}: {failure.message}"
-            case other:
+            case _, other:
                 raise _otherwise(other)
     match (yield Question("LEADER with schema 1", conversation.send_probe())):
         case Probed(generation):
@@ -161,6 +177,13 @@ def ask_again(health: Health, conversation: ClientConversation) -> Questions:
         health.leader_address = address
         health.leader_id = next((node.node_id for node in health.nodes if node.address == address), 0)
         health.status, health.detail = Status.HEALTHY, "the node is no voter"
+
+
+def _normalised(address: str) -> str:
+    try:
+        return str(Address.parse(address).normalised())
+    except AddressError:
+        return address
 
 
 def _otherwise(event: Event) -> Unexpected:

@@ -101,11 +101,12 @@ def is_loopback(address: Address) -> bool:
     return all(ipaddress.ip_address(host).is_loopback for host in hosts)
 
 
-def listen(address: Address) -> tuple[Listener, Address]:
+def listen(address: Address, *, mode: int | None = None) -> tuple[Listener, Address]:
     """Listen on an address.
 
     Args:
         address: where; port 0 takes a free one.
+        mode: of the file of a unix socket, before anybody can connect; None for what the umask says.
 
     Returns:
         The listener, and its address with the port that it has.
@@ -119,7 +120,7 @@ def listen(address: Address) -> tuple[Listener, Address]:
     if address.kind is Kind.ABSTRACT:
         return listen_unix(str(address)), address
     path = address.name
-    return listen_unix(f"./{path}" if path.startswith("@") else path), address
+    return listen_unix(f"./{path}" if path.startswith("@") else path, mode=mode), address
 
 
 def listen_tcp(host: str, port: int) -> Listener:
@@ -135,7 +136,7 @@ def listen_tcp(host: str, port: int) -> Listener:
     return listener
 
 
-def listen_unix(address: str) -> Listener:
+def listen_unix(address: str, *, mode: int | None = None) -> Listener:
     """Listen on a path, or on an abstract name behind an "@"; the file of a dead server is replaced.
 
     Raises:
@@ -150,6 +151,8 @@ def listen_unix(address: str) -> Listener:
         path = os.path.abspath(address)
         with _alone_in(os.path.dirname(path)):
             _bind(listener, address)
+            if mode is not None:
+                os.chmod(path, mode)
             listener.listen(_BACKLOG)  # still alone: bound and not listening yet looks dead
             status = os.lstat(path)
         listener.file = path, status.st_dev, status.st_ino

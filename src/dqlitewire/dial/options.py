@@ -86,3 +86,23 @@ def _no_password() -> NoReturn:
 
 
 PLAIN = DialOptions()  # neither TLS nor HTTP
+
+
+def tls_words(error: ssl.SSLError, options: DialOptions) -> str:
+    """Say what went wrong in TLS; empty if it looks as if the other end spoke no TLS at all.
+
+    Args:
+        error: of the handshake, or of the first bytes behind it.
+        options: of the connection.
+    """
+    import ssl
+
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate verify failed: {error.verify_message}"
+    _, alert, said = (error.reason or "").partition("ALERT_")
+    if not alert:
+        return ""
+    said = said.replace("_", " ").lower()
+    if options.cert is None and "certificate" in said:
+        return f"the server wants a client certificate ({said})"
+    return f"the server refuses {'the certificate' if options.cert else 'TLS'} ({said})"

@@ -1,17 +1,9 @@
 """Connect to a node over TCP, a unix or an abstract socket, in TLS, behind an HTTP upgrade, by one deadline.
 
 A daemon that runs dqlite inside itself rarely exposes its port. go-dqlite's `app` puts TLS in front of it,
-with one certificate for both sides (app/proxy.go: proxy). LXD and MicroCloud serve it on their API port: the
-client sends, inside TLS,
-
-    POST /internal/database HTTP/1.1
-    Host: 10.0.0.1:8443
-    Upgrade: dqlite
-    X-Dqlite-Version: 1
-
-is answered with status 101 and `Upgrade: dqlite`, and from there on speaks dqlite on the same connection (LXD
-lxd/cluster/gateway.go: dqliteNetworkDial). So the layers are made one upon the other; TLS and the upgrade may
-each be left out:
+with one certificate for both sides (app/proxy.go: proxy); LXD, MicroCloud and Incus serve it on their API
+port, behind TLS and an HTTP upgrade (`upgrade`). So the layers are made one upon the other; TLS and the
+upgrade may each be left out:
 
     socket   TCP (every address of the host is tried in turn) | unix | abstract
     TLS      wraps the socket                    DialOptions.cert, key, ca, server_name
@@ -32,11 +24,10 @@ from typing import Any
 
 from dqlitewire.conversation.first_bytes import HTTP_END
 from dqlitewire.dial.addresses import Address, Kind
-from dqlitewire.dial.errors import UpgradeRefusedError
+from dqlitewire.dial.errors import ClosedError, SilentError
 from dqlitewire.dial.options import PLAIN, DialOptions
+from dqlitewire.dial.upgrade import MAX_HEAD, check_upgraded, checked_path, upgrade_request
 from dqlitewire.text import shown
-
-_MAX_HEAD = 16 << 10  # bytes of an HTTP answer's head
 
 
 class Deadline:
@@ -66,6 +57,17 @@ class Deadline:
             raise TimeoutError
         return left
 
+    def share(self, parts: int) -> Deadline:
+        """Return a deadline after one of so many equal parts of what is left.
+
+        Args:
+            parts: how many parts there are.
+
+        Raises:
+            TimeoutError: nothing is left.
+        """
+        return Deadline(self.left() / parts, self._clock)
+
 
 def dial(address: Address, deadline: Deadline, options: DialOptions = PLAIN) -> socket.socket:
     """Connect to a node.
@@ -79,6 +81,8 @@ def dial(address: Address, deadline: Deadline, options: DialOptions = PLAIN) -> 
         A connected socket (of TLS an `ssl.SSLSocket`); the caller closes it.
 
     Raises:
+        SilentError: somebody took the connection, and the rest took too long.
+        ClosedError: somebody took the connection and closed it.
         TimeoutError: it took too long.
         socket.gaierror: there is no such host.
         UpgradeRefusedError: the HTTP server did not switch to dqlite.
@@ -88,6 +92,8 @@ def dial(address: Address, deadline: Deadline, options: DialOptions = PLAIN) -> 
     context, name = None, server_name(address, options)
     if options.tls:
         context = options.tls_context()
+    if options.upgrade is not None:
+        checked_path(options.upgrade)
     sock = _connect(address, deadline)
     try:
         if context is not None:
@@ -95,8 +101,12 @@ def dial(address: Address, deadline: Deadline, options: DialOptions = PLAIN) -> 
             sock = context.wrap_socket(sock, server_hostname=name)
         if options.upgrade is not None:
             _upgrade(sock, address, options.upgrade, deadline)
-    except BaseException:
+    except BaseException as error:
         sock.close()
+        if isinstance(error, TimeoutError):
+            raise SilentError from None
+        if isinstance(error, ConnectionResetError | BrokenPipeError):
+            raise ClosedError("the connection was closed") from None
         raise
     return sock
 
@@ -121,10 +131,13 @@ def server_name(address: Address, options: DialOptions) -> str | None:
 def _connect(address: Address, deadline: Deadline) -> socket.socket:
     """Connect to the first of the places that takes it."""
     problem = OSError("no address")
-    for family, kind, protocol, _, where in _places(address, deadline):
+    places = _places(address, deadline)
+    for number, (family, kind, protocol, _, where) in enumerate(places):
         sock = socket.socket(family, kind, protocol)
         try:
-            sock.settimeout(deadline.left())
+            sock.settimeout(
+                deadline.share(len(places) - number).seconds
+            )  # a silent one leaves some to the others
             sock.connect(where)
             return sock
         except OSError as error:
@@ -186,33 +199,13 @@ def send_all(sock: socket.socket, data: bytes, deadline: Deadline) -> None:
 
 
 def _upgrade(sock: socket.socket, address: Address, path: str, deadline: Deadline) -> None:
-    host = str(address) if address.kind is Kind.TCP else "localhost"
-    lines = (
-        f"POST {path} HTTP/1.1",
-        f"Host: {host}",
-        "Connection: Upgrade",
-        "Upgrade: dqlite",
-        "X-Dqlite-Version: 1",
-        "Content-Length: 0",
-    )
-    send_all(sock, "".join(f"{line}\r\n" for line in (*lines, "")).encode(), deadline)
-    status, *headers = _head(sock, deadline).split("\r\n")
-    fields = {
-        name.strip().lower(): value.strip().lower() for name, _, value in (h.partition(":") for h in headers)
-    }
-    if status.split()[1:2] != ["101"]:
-        raise UpgradeRefusedError(f"no upgrade: the server answered {shown(status)}")
-    if fields.get("upgrade") != "dqlite":
-        raise UpgradeRefusedError(f"no upgrade: it is to {shown(fields.get('upgrade', ''))}, not dqlite")
-
-
-def _head(sock: socket.socket, deadline: Deadline) -> str:
-    """Read an HTTP answer up to its empty line; what follows is dqlite's, so not a byte more."""
+    """Ask for the upgrade and read the answer's head; what follows is dqlite's, so not a byte more."""
+    send_all(sock, upgrade_request(address, path), deadline)
     head = b""
-    while not head.endswith(HTTP_END):
+    while not head.endswith(HTTP_END) and len(head) <= MAX_HEAD:
         sock.settimeout(deadline.left())
         byte = sock.recv(1)
         head += byte
-        if not byte or len(head) > _MAX_HEAD:
-            raise UpgradeRefusedError(f"no upgrade: no HTTP answer but {shown(head)}")
-    return head.decode("latin-1")
+        if not byte:
+            break
+    check_upgraded(head)

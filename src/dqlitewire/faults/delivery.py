@@ -270,18 +270,22 @@ class ConnectionFaults:
         faults: Those that are ordered.
         connection: Number of the connection, counted from 1.
         texts: The texts of the node's FAILUREs, by code, where it differs from `FAILURE_TEXTS`.
+        node: Raft id of the node at its other end; 0 if that is not known.
 
     Attributes:
         requests: The direction of the requests.
         responses: The direction of the answers.
     """
 
-    def __init__(self, faults: FaultList, connection: int, texts: dict[int, str] | None = None) -> None:
+    def __init__(
+        self, faults: FaultList, connection: int, texts: dict[int, str] | None = None, node: int = 0
+    ) -> None:
         self._texts = _TEXTS if texts is None else _TEXTS | texts
         self._faults = faults
         self.requests = Delivery(faults, REQUEST, self._texts)
         self.responses = Delivery(faults, RESPONSE, self._texts)
         self._connection = connection
+        self._node = node
         self._count = 0
         self._prepared: dict[int, str | None] = {}
         self._preparing: RequestRecord | None = None
@@ -304,7 +308,7 @@ class ConnectionFaults:
                 self._prepared.pop(_statement_id(body), None)
             else:
                 prepared = self._prepared.get(_statement_id(body))
-        return RequestRecord(self._connection, type_code, schema, body, self._count, prepared)
+        return RequestRecord(self._connection, type_code, schema, body, self._count, prepared, self._node)
 
     def passed(self, type_code: int, schema: int) -> None:
         """Take the next request, of which only the header is known: nothing may strike it.

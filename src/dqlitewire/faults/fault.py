@@ -154,6 +154,7 @@ class Fault(_Words):
         self._pattern = regular_expression("sql", self.sql)
         self._passing = self.after
         self._cancelled = False
+        self._node: int | None = None  # the one node that it was ordered for
         self._random = random.Random(0)
         self._passed: Counter[str] = Counter()
         self.check()
@@ -192,7 +193,8 @@ class Fault(_Words):
         # whether it strikes this request, which is counted; barred: another fault replaces the answer already
         if self.over:
             return False
-        struck = not barred and self._selects(request, direction)
+        here = self._node in (None, request.node)
+        struck = here and not barred and self._selects(request, direction)
         if struck and self._passing > 0:
             self._passing -= 1
             struck = False
@@ -212,6 +214,8 @@ class Fault(_Words):
             name += f" {text[:_SQL_SHOWN]!r}"
         if self.connection is not None:
             name += f" on connection {request.connection}"
+        if self._node is not None:
+            name += f" on node {request.node}"
         if name in self._passed or len(self._passed) < _PASSED_KEPT:
             self._passed[name] += 1
 
@@ -234,6 +238,8 @@ class Fault(_Words):
             said.append(f"sql {self._pattern.pattern!r}")
         if self.connection is not None:
             said.append(f"connection {self.connection}")
+        if self._node is not None:
+            said.append(f"node {self._node}")
         if self.direction != RESPONSE:
             said.append(self.direction)
         if self.probability < 1:

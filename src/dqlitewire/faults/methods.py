@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, TypeVar
 
 from dqlitewire.faults.checks import shown
 from dqlitewire.faults.delivery import FaultList
@@ -14,10 +14,11 @@ from dqlitewire.faults.kinds import Corrupt, Delay, Drop, Fail, Hold, Split
 __all__ = ["FaultMethods"]
 
 P = ParamSpec("P")
+F = TypeVar("F", bound=Fault)
 
 
-def _orders(name: str, kind: Callable[P, Fault]) -> Callable[Concatenate[FaultMethods, P], Fault]:
-    def method(self: FaultMethods, /, *args: P.args, **kwargs: P.kwargs) -> Fault:
+def _orders(name: str, kind: Callable[P, F]) -> Callable[Concatenate[FaultMethods, P], F]:
+    def method(self: FaultMethods, /, *args: P.args, **kwargs: P.kwargs) -> F:
         return self.order(kind(*args, **kwargs))
 
     # the kind's own signature and docstring, for `help` and editors
@@ -42,7 +43,12 @@ class FaultMethods:
         # the list that orders are added to; each class that takes orders has its own
         raise NotImplementedError
 
-    def order(self, fault: Fault) -> Fault:
+    @property
+    def _one_node(self) -> int | None:
+        # the id of the node that orders are for, None for all
+        return None
+
+    def order(self, fault: F) -> F:
         """Order a fault made by hand, of a kind of one's own for example.
 
         Args:
@@ -56,7 +62,9 @@ class FaultMethods:
             raise TypeError(f"fault {shown(fault)}, must be a Fault")
         if not hasattr(fault, "hits"):
             raise TypeError(f"fault of {type(fault).__name__:.40}, must call `Fault.__init__` in its own")
-        self._faults.order(fault)
+        ordered = self._faults
+        fault._node = self._one_node
+        ordered.order(fault)
         return fault
 
     def clear_faults(self) -> None:

@@ -36,6 +36,7 @@ class RequestRecord:
         body: The bytes behind the header.
         index: Number of the request on its connection, counted from 1.
         prepared_sql: The SQL text behind the statement's id, of EXEC and QUERY; None if it is not known.
+        node: Raft id of the node that it came to; 0 if that is not known.
     """
 
     connection: int
@@ -44,6 +45,7 @@ class RequestRecord:
     body: bytes
     index: int = 0
     prepared_sql: str | None = field(default=None, repr=False)
+    node: int = 0
 
     @property
     def sql(self) -> str | None:

@@ -40,7 +40,7 @@ from dqlitewire.faults.checks import shown
 from dqlitewire.faults.fault import Fault, kind_word, kinds
 from dqlitewire.header import type_name
 
-__all__ = ["FaultWordsError", "fault_of", "parse_fault", "parse_faults", "read_faults", "words_of"]
+__all__ = ["FaultWordsError", "fault_of", "parse_fault", "parse_faults", "read_faults", "unknown", "words_of"]
 
 _YES, _NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
 _SIMPLE = (bool, int, float, str)
@@ -55,6 +55,7 @@ _NAMED = {
 _FOREVER = "forever"
 _FLAGS = {re.I: "i", re.M: "m", re.S: "s", re.X: "x", re.A: "a"}
 _MOST_BYTES = 1 << 20  # of a file
+_LONGEST_NAME = 40
 _TABLE = re.compile(r"[ \t]*\[\[[ \t]*(?:fault|\"fault\"|'fault')[ \t]*\]\]")
 
 
@@ -164,7 +165,7 @@ def read_faults(path: str | PathLike[str]) -> list[Fault]:
         raise FaultWordsError(f"not TOML: {shown(str(error))}", name) from None
     for key in document:
         if key != "fault":
-            raise FaultWordsError(_unknown("table", key, ["fault"]), name)
+            raise FaultWordsError(unknown("table", key, ["fault"]), name)
     tables: object = document.get("fault", [])
     if not isinstance(tables, list):
         raise FaultWordsError("fault is no list of tables, must be written [[fault]]", name)
@@ -224,7 +225,7 @@ def _made(words: Mapping[str, object], read: Callable[[str, object, tuple[Any, .
     given: dict[str, Any] = {}
     for word, value in words.items():
         if word not in table:
-            raise FaultWordsError(_unknown("word", word, table, f"{kind_word(kind)} takes"))
+            raise FaultWordsError(unknown("word", word, table, f"{kind_word(kind)} takes"))
         types = _types_of(kind, table[word])
         if not types:
             raise FaultWordsError(f"word {word} of {kind_word(kind)} can be set in Python only")
@@ -241,11 +242,9 @@ def _made(words: Mapping[str, object], read: Callable[[str, object, tuple[Any, .
 
 def _kind(word: object) -> type[Fault]:
     known = kinds()
-    if not isinstance(word, str):
-        raise FaultWordsError(f"kind {shown(word)}, must be one of {', '.join(known)}")
-    kind = known.get(word.lower())
+    kind = known.get(word.lower()) if isinstance(word, str) else None
     if kind is None:
-        raise FaultWordsError(_unknown("kind", word, known))
+        raise FaultWordsError(unknown("kind", word, known))
     return kind
 
 
@@ -290,11 +289,19 @@ def _union(types: tuple[Any, ...]) -> Any:
     return union
 
 
-def _unknown(what: str, got: str, allowed: Iterable[str], before: str = "must be one of") -> str:
-    names = list(allowed)
-    near = get_close_matches(got.lower()[:40], names, 1, 0.5)
-    nearest = f", nearest {near[0]}" if near else ""
-    return f"{what} {shown(got)} unknown{nearest}, {before} {', '.join(names)}"
+def unknown(what: str, got: object, allowed: Iterable[str], before: str = "must be one of") -> str:
+    """Return the text of an error about a name: which one is nearest, and which are allowed.
+
+    Args:
+        what: What it names.
+        got: What was given.
+        allowed: The names that there are.
+        before: What stands before them.
+    """
+    names = {name.lower(): name for name in allowed}
+    near = get_close_matches(got.lower()[:_LONGEST_NAME], names, 1, 0.5) if isinstance(got, str) else []
+    nearest = f", nearest {names[near[0]]}" if near else ""
+    return f"{what} {shown(got)} unknown{nearest}, {before} {', '.join(names.values())}"
 
 
 def _none_word(word: str) -> str:
@@ -355,10 +362,7 @@ def _requests(value: object) -> object:
         raise FaultWordsError(f"on {shown(value)}, must be the name of a request, or several")
     for name in names:
         if isinstance(name, str) and name.upper() not in RequestType.__members__:
-            near = get_close_matches(name.upper()[:40], RequestType.__members__, 1, 0.5)
-            nearest = f", nearest {near[0]}" if near else ""
-            allowed = ", ".join(RequestType.__members__)
-            raise FaultWordsError(f"on {shown(name)} unknown{nearest}, must be one of {allowed}")
+            raise FaultWordsError(unknown("on", name, RequestType.__members__))
     return names
 
 

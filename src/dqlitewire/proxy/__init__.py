@@ -5,9 +5,9 @@
 
 `BlockingProxy` is the same in a thread of its own. docs/proxy.md describes both, and the command.
 
-`pairs` parses LOCAL=REAL, `proxy` listens, `connecting` dials, `relay` is a connection with its two `end`s and
-its two `stream`s. A stream reads along at the `opening`, cuts frames out by `walking`, and changes what is to be
-changed: `mapping`, `faulting`, `hooks`. `recording` and its like are told of what passes.
+`pairs` parses LOCAL=REAL, `proxy` listens, `connecting` dials, `relay` is a connection with its two `end`s
+and its two `stream`s. A stream reads along at the `opening`, cuts frames out by `walking`, and changes what
+is to be changed: `mapping`, `faulting`, `hooks`. `recording` and its like are told of what passes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The proxy for programs without asyncio: a thread with a loop of its own.
 
-    with BlockingProxy({"127.0.0.1:0": node.address}) as proxy:
-        client = connect(proxy.addresses[0])
-        proxy.drop_after(frames=1, on="QUERY_SQL")
+with BlockingProxy({"127.0.0.1:0": node.address}) as proxy:
+    client = connect(proxy.addresses[0])
+    proxy.drop_after(frames=1, on="QUERY_SQL")
 """
 
 from __future__ import annotations
@@ -39,9 +39,7 @@ class BlockingProxy(FaultMethods):
         ValueError: Options make no sense together.
     """
 
-    def __init__(
-        self, pairs: Mapping[str, str] | Iterable[Pair | str], **options: Unpack[Options]
-    ) -> None:
+    def __init__(self, pairs: Mapping[str, str] | Iterable[Pair | str], **options: Unpack[Options]) -> None:
         self._proxy = Proxy(pairs, **options)
         self._strict = options.get("strict", False)
         self._thread: threading.Thread | None = None

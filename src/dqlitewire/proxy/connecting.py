@@ -103,7 +103,9 @@ class Connector:
         check_upgraded(await server.head(HTTP_END, MAX_HEAD))
 
 
-async def _start_tls(end: End, context: ssl.SSLContext, *, server_side: bool, name: str | None = None) -> None:
+async def _start_tls(
+    end: End, context: ssl.SSLContext, *, server_side: bool, name: str | None = None
+) -> None:
     loop = asyncio.get_running_loop()
     plain = end.transport
     try:

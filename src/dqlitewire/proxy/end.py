@@ -16,15 +16,15 @@ from dqlitewire.conversation import Side
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dqlitewire.proxy.protocols import Connection
+    from dqlitewire.proxy.connection import Connection
 
 __all__ = ["ANSWERS", "BUSY", "OTHER", "WAITING", "End"]
 
 OTHER = {Side.CLIENT: Side.SERVER, Side.SERVER: Side.CLIENT}
 
-# why an end is not read: it is not connected through; the other end takes no more; its stream is not done with
-# what it was given; answers that were made here wait, for their turn or for the client to read;
-# requests wait for answers
+# why an end is not read: it is not connected through; the other end takes no more; its stream is not done
+# with what it was given; answers that were made here wait, for their turn or for the client to read; requests
+# wait for answers
 _NOT_CONNECTED, _FULL, BUSY, ANSWERS, _UNREAD, WAITING = 1, 2, 4, 8, 16, 32
 _PATIENCE = 30.0  # seconds that a closed connection may take no byte of what is still to be delivered
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: on, no time
@@ -49,6 +49,7 @@ class End(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_arrived",
+        "_closing",
         "_connection",
         "_early",
         "_unread",
@@ -69,6 +70,7 @@ class End(asyncio.BufferedProtocol):
         self.side = side
         self.transport = None
         self.answered_here = self.tls = self.eof = self.lost = False
+        self._closing = False
         self._unread = _NOT_CONNECTED
         self._early = bytearray()
         self._arrived: asyncio.Event | None = None
@@ -208,8 +210,9 @@ class End(asyncio.BufferedProtocol):
     def close(self) -> None:
         """Close the socket behind what is still to be delivered."""
         self.forward = _discard
-        if self.transport is None or self.lost:
+        if self.transport is None or self.lost or self._closing:
             return
+        self._closing = True  # asyncio's TLS is not to be closed twice
         self.transport.close()
         if waiting := self.transport.get_write_buffer_size():
             self._connection.running.loop.call_later(_PATIENCE, self._give_up, waiting)

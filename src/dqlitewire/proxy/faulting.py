@@ -214,13 +214,11 @@ class ConnectionFaulting:
         return passages
 
     def _interrupts_last(self, kind: int) -> bool:
-        """Whether it is the INTERRUPT of a query that the node has; of two such the second one waits."""
+        """Whether it is the INTERRUPT of a query that the node has."""
         last = self._open[-1] if self._open else None
         if kind != _INTERRUPT or last is None or not last.asked or last.place.is_draining:
             return False
-        return last.place.draining is not None and all(
-            one.delivery is not self._interrupts for one in self._open
-        )
+        return last.place.draining is not None
 
     def _go(self, frame: bytes) -> list[Passage]:
         request = self._faults.asked(frame[4], frame[5], frame[8:])
@@ -231,12 +229,17 @@ class ConnectionFaulting:
 
     def _go_exposed(self, frame: bytes) -> list[Passage]:
         faults = self._faults
-        request = faults.asked(frame[4], frame[5], frame[8:])
         way = faults.requests
+        if way.held:
+            return [Passage(Side.CLIENT, frame, b"")]
+        request = faults.asked(frame[4], frame[5], frame[8:])
         way.begin(request)
         taken = _taken(way, request)
-        sent = b"" if way.closed else way.frame(frame)
+        closed = way.closed  # before a byte of it
+        sent = b"" if closed else way.frame(frame)
         way.end()
+        if way.held and not closed:
+            return [Passage(Side.CLIENT, frame, b"", taken=taken)]
         if way.closed or not sent:
             self._closed = way.closed
             return [_passage(Side.CLIENT, frame, sent, way, taken=taken)]

@@ -1,10 +1,10 @@
 """What a hook is given, and what it may return.
 
-    async def on_frame(frame):
-        if frame.direction == "request" and isinstance(frame.message, ExecSqlRequest):
-            return ExecSqlRequest(0, "SELECT 1").encode()
+async def on_frame(frame):
+    if frame.direction == "request" and isinstance(frame.message, ExecSqlRequest):
+        return ExecSqlRequest(0, "SELECT 1").encode()
 
-    async with Proxy({"127.0.0.1:0": "10.0.0.1:9001"}, on_frame=on_frame) as proxy: ...
+async with Proxy({"127.0.0.1:0": "10.0.0.1:9001"}, on_frame=on_frame) as proxy: ...
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ class Verdict(Enum):
 
 DROP: Final = Verdict.DROP
 """Returned by a hook: the frame does not go on."""
-
 
 
 class Frame:
@@ -91,7 +90,9 @@ class Frame:
         return type_name(self.type, self.direction == "request")
 
     def __repr__(self) -> str:
-        return f"<Frame {self.name}, {self.direction} of connection {self.connection}, {len(self.data)} bytes>"
+        return (
+            f"<Frame {self.name}, {self.direction} of connection {self.connection}, {len(self.data)} bytes>"
+        )
 
 
 Hook = Callable[[Frame], Awaitable["Frame | bytes | Verdict | None"]]

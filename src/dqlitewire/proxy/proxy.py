@@ -4,8 +4,8 @@
         client = await connect(proxy["10.0.0.1:9001"])
         proxy.fail_next(5, on="EXEC_SQL")
 
-Everything runs in the loop of whoever enters it. `BlockingProxy` has a thread with a loop of its own, for tests
-without asyncio; faults are ordered from any thread.
+Everything runs in the loop of whoever enters it. `BlockingProxy` has a thread with a loop of its own, for
+tests without asyncio; faults are ordered from any thread.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Self, TypedDict
 from dqlitewire.dial import AddressError, DialOptions, Kind
 from dqlitewire.dial.listening import Listener, is_loopback, is_wildcard, listen
 from dqlitewire.dial.options import PLAIN
+from dqlitewire.dial.upgrade import checked_path
 from dqlitewire.faults import FaultList, FaultMethods
 from dqlitewire.proxy.connecting import Connector
 from dqlitewire.proxy.faulting import ConnectionFaulting
@@ -125,6 +126,8 @@ class Proxy(FaultMethods):
         self.pairs = pairs_of(pairs)
         if not allow_remote:
             _check_local(self.pairs)
+        if to.upgrade is not None:
+            checked_path(to.upgrade)
         speaks_tls = to_tls or to.tls
         if speaks_tls and to.server_name is None:
             for pair in self.pairs:

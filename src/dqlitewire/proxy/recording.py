@@ -19,7 +19,7 @@ transcript: behind its header stand again the connections that are open, with wh
     {"dqt":1,"by":"dqlite-wire","redacted":false,"recording":"8f0c..","part":1}
     {"time":..,"connection":7,"event":"open",..,"repeated":true}
     {"time":..,"connection":7,"direction":"request","type":"HANDSHAKE","bytes":..,"repeated":true}
-    {"time":..,"connection":7,"event":"gap","direction":"request","lost":null,"repeated":true}
+    {"time":..,"connection":7,"event":"gap","direction":"request","lost":null,..,"repeated":true}
 
 A reader that has the part before skips what is repeated, one that begins here does not, and learns from the
 gap that answers may come whose requests it has not seen. A part ends between frames.
@@ -31,6 +31,7 @@ import base64
 import os
 import re
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from dqlitewire.checks import checked_number
@@ -83,6 +84,7 @@ class Recorder:
         max_size: bytes after which the next part is begun; None for one file. A part has at least as much new
             in it as is repeated, and no part ends inside a frame, so it may become larger.
         by: the name of the program that records.
+        say: told once, in words, that the recording has ended because the file takes no more.
 
     Attributes:
         path: of the part that is written.
@@ -101,10 +103,12 @@ class Recorder:
         append: bool = False,
         max_size: int | None = None,
         by: str = "dqlite-wire",
+        say: Callable[[str], None] | None = None,
     ) -> None:
         if max_size is not None:
             max_size = checked_number("max_size", max_size, 1, kind="an integer or None")
         self.failed: str | None = None
+        self._say = say
         self._first = os.fspath(path)
         self._number = _last_part(self._first)
         if self._number and not append:
@@ -119,6 +123,7 @@ class Recorder:
             "part": 0,
         }
         self._open: dict[int, _Recorded] = {}
+        self._inside: set[tuple[_Recorded, Side]] = set()  # streams whose last line ends inside of a frame
         self._done = False
         self._file = open_to_append(self.path, append)
         self._size = 0  # of the file
@@ -181,9 +186,10 @@ class Recorder:
         type = Streams.type_of(side, data or sent)
         last = max(len(data) - 1, 0) // PIECE * PIECE  # begins the last piece, which has what else was sent
         for at in range(0, last + 1, PIECE):
-            cut = Cut(type, data[at : at + PIECE], time, time, inside=at > 0)
-            on = sent[at : at + PIECE] if at < last else sent[at:]
-            self._write(_line(recorded.places[side], cut, None if on == cut.data else on), cut.inside)
+            cut = Cut(type, data[at : at + PIECE], time, time, more=at < last)
+            on = sent[at : at + PIECE] if cut.more else sent[at:]
+            self._write(_line(recorded.places[side], cut, None if on == cut.data else on))
+            self._note_more(recorded, side, cut)
         recorded.frames = True
 
     def fault(self, connection: int, kind: str, fault: int, on: str, time: int) -> None:
@@ -214,6 +220,7 @@ class Recorder:
             if ending not in recorded.ended:
                 if waited := recorded.streams.rest(ending):
                     self._cuts(recorded, ending, waited)
+                self._inside.discard((recorded, ending))
                 self._event(time, _end(connection, ending))
                 recorded.ended[ending] = time
         if len(recorded.ended) == len(Side):
@@ -251,23 +258,29 @@ class Recorder:
             self._write(together)
         for cut, line in zip(cuts, lines, strict=True):
             if not at_once:
-                self._write(line, cut.inside)
+                self._write(line)
+            self._note_more(recorded, side, cut)
             if cut.preamble:
                 recorded.lines.append(line)
             else:
                 recorded.frames = True
+
+    def _note_more(self, recorded: _Recorded, side: Side, cut: Cut) -> None:
+        if cut.more:
+            self._inside.add((recorded, side))
+        else:
+            self._inside.discard((recorded, side))
 
     def _event(self, time: int, keys: dict[str, Any]) -> None:
         self._write(_json(time, keys))
 
     # ---------------------------------------------------------------- the file
 
-    def _write(self, lines: bytes, inside: bool = False) -> None:
-        """Write lines at once; `inside` if the first of them goes on with a frame."""
+    def _write(self, lines: bytes) -> None:
         if self._done:
             return
         try:
-            if not inside and self._is_full(len(lines)):
+            if self._is_full(len(lines)):
                 self._rotate()
             write_whole(self._file, lines)
             self._size += len(lines)
@@ -275,11 +288,13 @@ class Recorder:
         except (OSError, SourceError) as error:
             self.failed = f"{self.path}: {getattr(error, 'strerror', None) or error}"
             self._stop()
+            if self._say is not None:
+                self._say(f"{self.failed}; the recording ends here, the traffic goes on")
 
     def _is_full(self, more: int) -> bool:
-        if self._max is None or self._size + more <= self._max or self._new <= self._repeated:
+        if self._max is None or self._inside or self._new <= self._repeated:
             return False
-        return not any(recorded.streams.inside for recorded in self._open.values())
+        return self._size + more > self._max
 
     def _rotate(self) -> None:
         file = self._file
@@ -302,7 +317,7 @@ class Recorder:
         for number, recorded in self._open.items():
             lines += map(_repeated, recorded.lines)
             if recorded.frames and not recorded.streams.raw:
-                gap = {"connection": number, "event": "gap", "lost": None}
+                gap = {"connection": number, "event": "gap", "lost": None, "whole": True}
                 lines += (_repeated(_json(None, {**gap, "direction": DIRECTION_OF[side]})) for side in Side)
             lines += (_repeated(_json(time, _end(number, side))) for side, time in recorded.ended.items())
         front = b"".join(lines)

@@ -3,8 +3,8 @@
     client  <--->  End(CLIENT)  -- Stream(CLIENT) -->  End(SERVER)  <--->  node
                                 <-- Stream(SERVER) --
 
-An `End` is the asyncio protocol of a socket. What it reads goes to `forward`, one call a read. With nothing to
-look at or to change, `forward` is the other transport's own `write`; else it is a method of the `Stream`,
+An `End` is the asyncio protocol of a socket. What it reads goes to `forward`, one call a read. With nothing
+to look at or to change, `forward` is the other transport's own `write`; else it is a method of the `Stream`,
 which steps out of the way as soon as the connection turns out to be none of dqlite's, or raft's.
 
 **Back-pressure.** An end is not read while the other one's buffer is full, nor while its stream has something
@@ -226,12 +226,17 @@ class Relay:
             side: Who was at the other end of it.
             error: What has ended it; None if it was closed.
         """
-        if isinstance(error, ssl.SSLError) and not self.closed:
+        if self.closed:
+            self._settle()
+            return
+        if not self._streams:
+            return  # who connects finds out, and says why
+        if isinstance(error, ssl.SSLError):
             who = self.peer if side is Side.CLIENT else str(self.place.pair.real)
             self.running.say(f"connection {self.number}: TLS with {who} failed: {tls_problem(error)}")
         if error is not None:
             self.close(reset=True)
-        elif self.closed or not self._streams or self._streams[side].finished:
+        elif self._streams[side].finished:
             self.close()
         else:
             self._streams[side].end()  # what waits goes on before the other side is closed

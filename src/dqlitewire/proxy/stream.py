@@ -35,7 +35,8 @@ from dqlitewire.proxy.walking import Walk
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from dqlitewire.proxy.protocols import Connection, Faulting
+    from dqlitewire.proxy.connection import Connection
+    from dqlitewire.proxy.protocols import Faulting
 
 __all__ = ["MAX_HELD", "Stream"]
 

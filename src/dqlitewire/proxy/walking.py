@@ -16,11 +16,14 @@ a piece ends with each of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from struct import Struct
 
 from dqlitewire.constants import HEADER_SIZE
 from dqlitewire.header import frame_size_at
 
 __all__ = ["Walk"]
+
+_SIZE_AND_TYPE = Struct("<IB").unpack_from
 
 
 class Walk:
@@ -67,10 +70,12 @@ class Walk:
             yield from self._frame_by_frame(data, self._ends)
             return
         end, types = len(data), self._types
+        last = end - HEADER_SIZE
         start, at = 0, self._skip  # of what passes; of the next header
-        while at + HEADER_SIZE <= end:
-            size = 8 + 8 * int.from_bytes(data[at : at + 4], "little")  # header.frame_size
-            if (types is not None and data[at + 4] not in types) or not self._asks(data[at : at + 8]):
+        while at <= last:
+            words, kind = _SIZE_AND_TYPE(data, at)
+            size = 8 + 8 * words  # header.frame_size, in a loop over all frames
+            if (types and kind not in types) or not self._asks(data[at : at + HEADER_SIZE]):
                 at += size
                 continue
             if at > start:

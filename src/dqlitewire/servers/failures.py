@@ -18,7 +18,7 @@ Each rule names such a `Stage`; what follows from it, and what becomes of rows a
 fails, is told in `aftermath`. From the log on nobody can tell: the entry of a leader that loses leadership
 may have reached enough followers for the next leader to commit it.
 
-Four more things blur the picture, each met in one place of `_stage` or `explain_failure`:
+Five more things blur the picture, each met in one place of `_stage` or `explain_failure`:
 
 * A request that cannot change anything (a SELECT, PREPARE, LEADER) is never UNKNOWN, and where a write would
   need a look it is just sent again.
@@ -26,6 +26,8 @@ Four more things blur the picture, each met in one place of `_stage` or `explain
   "database full" or "canceled", of which the second may commit.
 * From 1.18.2 on QUERY_SQL hides any failure between prepare and step behind "nonempty statement tail"; for a
   text of one statement that text is impossible, so the cause is another one.
+* "no database opened" is the answer to any database id but 0, which is the only one there is (src/gateway.c:
+  LOOKUP_DB): a request with another id fails after OPEN too.
 * "not an error" is what QUERY of a statement without columns gets up to 1.14, and anything else may get when
   raft fails and SQLite is asked for the words.
 
@@ -44,6 +46,7 @@ from ..text import kind_of, sanitize_for_log, shown
 from .aftermath import Stage, has_not_begun, is_undone
 from .codes import NAMES, failure_name, primary_of
 from .generation import Generation, checked_generation
+from .refusals import NO_DATABASE
 from .releases import rules_of
 
 TYPE_CHECKING = False
@@ -233,6 +236,8 @@ def explain_failure(
         text = str.__str__(checked_kind("sql", text, str, "text or None"))
     seen = survey(text) if text is not None else None
     meaning, retry, stage = _rule(code, message)
+    if retry is Retry.REOPEN and NO_DATABASE[1] in message and getattr(request, "db_id", None):
+        meaning, retry = "no database has this id: OPEN always gives 0", Retry.NO
     if code in _RAFT_CODES and rules_of(generation).raft_codes and kind not in _CONFIGURATION:
         meaning += f", or raft's {_RAFT_CODES[code]} (up to 1.18.1)"
         retry = Retry.CHECK

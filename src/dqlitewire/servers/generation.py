@@ -23,7 +23,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..messages import Message
 
-__all__ = ["Generation", "checked_generation", "judge_generation", "probe_generation"]
+__all__ = ["Generation", "checked_generation", "is_probe", "judge_generation", "probe_generation"]
+
+#: the schemas of a probe, which no request of these types has
+LEADER_SCHEMA, STATEMENT_SCHEMA = 1, 2
 
 
 def checked_generation(generation: object) -> Generation:
@@ -43,9 +46,19 @@ def probe_generation(db_id: int | None = None) -> bytes:
         One whole request frame: LEADER in schema 1, or an empty EXEC_SQL in schema 2.
     """
     if db_id is None:
-        return Header(1, RequestType.LEADER, 1).encode() + bytes(8)
+        return Header(1, RequestType.LEADER, LEADER_SCHEMA).encode() + bytes(8)
     body = U64.pack(checked_integer(db_id, 0, 2**64 - 1, "uint64")) + pack_text("", 0, "Text")
-    return Header(len(body) // 8, RequestType.EXEC_SQL, 2).encode() + body
+    return Header(len(body) // 8, RequestType.EXEC_SQL, STATEMENT_SCHEMA).encode() + body
+
+
+def is_probe(request_frame: bytes) -> bool:
+    """Tell whether a request frame asks what `probe_generation` asks, of whichever database."""
+    code, schema = request_frame[4], request_frame[5]
+    if code == RequestType.LEADER:
+        return schema == LEADER_SCHEMA
+    if code != RequestType.EXEC_SQL or schema != STATEMENT_SCHEMA:
+        return False
+    return request_frame == probe_generation(int.from_bytes(request_frame[8:16], "little"))
 
 
 # FAILURE code for a schema that a statement's request does not have -> the first generation that gives it

@@ -142,7 +142,7 @@ class HazardKind(Enum):
     MANY_PARAMS = (
         "parameters in a schema that 1.11 does not know",
         Hazard.MANY_PARAMS,
-        "servers before 1.12 misread schema 1 and bind NULL without a word",
+        "servers before 1.12 misread schema 1 and bind NULL",
         Seen.HEADER,
         RUNS_SQL | RUNS_STATEMENT,
         Generation.V1_12,
@@ -171,25 +171,25 @@ class HazardKind(Enum):
     MEMORY_DATABASE = (
         'a statement on the database "" or ":memory:"',
         Hazard.MEMORY_DATABASE,
-        'a statement on a database named "" or ":memory:" kills the node',
+        'a statement on database "" or ":memory:" kills the node',
         Seen.SESSION,
     )
     LONG_NAME = (
         f"OPEN of a name beyond {LONGEST_NAME} bytes",
         Hazard.LONG_NAME,
-        f"a database name above {LONGEST_NAME} bytes ends the connection, above {_MAX_PATHNAME} kills 1.18.1",
+        f"a name over {LONGEST_NAME} bytes ends the stream, over {_MAX_PATHNAME} kills 1.18.1",
         Seen.FIELDS,
     )
     NAME = (
         "OPEN of a name that is a URI, or that of another database's file",
         Hazard.NAME,
-        "a name like a URI or a WAL kills the node, or names a file of its host",
+        "a name like a URI or WAL kills the node, or is a file of its host",
         Seen.FIELDS,
     )
     STALE_STATEMENT = (
         "a statement id that was finalized, with a later one still there",
         Hazard.VOID_STATEMENT,
-        "a finalized statement's id kills the node while a higher one is open",
+        "a finalized id kills the node while a higher one is open",
         Seen.SESSION,
     )
     COLUMN_TYPE = (
@@ -213,13 +213,13 @@ class HazardKind(Enum):
     OUTSIDE = (
         "a statement that reaches a file, a setting or code outside of its database",
         Hazard.OUTSIDE,
-        "reaches a file, a setting of the process or code outside of the database",
+        "reaches a file, a setting or code outside of the database",
         Seen.SQL,
     )
     OR_FAIL = (
         "a failed statement that has kept rows, outside of a transaction",
         Hazard.OR_FAIL,
-        "OR FAIL kills the node if it fails with rows kept outside of a transaction",
+        "OR FAIL with rows kept kills the node, outside of a transaction",
         Seen.SQL,
         _NO_TYPES,
         None,
@@ -228,7 +228,7 @@ class HazardKind(Enum):
     RAW_WRITE = (
         "a write to sqlite_dbpage or sqlite_schema",
         Hazard.RAW_WRITE,
-        "a write to sqlite_dbpage or sqlite_schema spoils the database for all",
+        "writing sqlite_dbpage or sqlite_schema spoils the database",
         Seen.SQL,
     )
     ENDLESS_ROWS = (
@@ -298,15 +298,15 @@ CHECKED_FIELDS = frozenset(code for kind in HazardKind if kind.seen is Seen.FIEL
 
 
 class HazardError(EncodeError):
-    """A request that was not sent, because of what it would do to the server.
+    """A request that was not sent, because of what it would do to the server; its text names the hazard.
 
     Attributes:
-        hazard: the reason, as to be allowed.
+        hazard: the reason, as `allow` takes it.
         request: the request, or its frame.
     """
 
     def __init__(self, hazard: Hazard, request: object = None) -> None:
-        super().__init__(WHAT_HAPPENS[hazard])
+        super().__init__(f"Hazard.{hazard.name}: {WHAT_HAPPENS[hazard]}")
         self.hazard = hazard
         self.request = request
 

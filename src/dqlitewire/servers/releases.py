@@ -92,6 +92,14 @@ class Generation(IntEnum):
         """The first release of the generation: "1.18.2"."""
         return self.name.removeprefix("V").replace("_", ".")
 
+    @property
+    def words(self) -> str:
+        """For people: "1.12 or newer"; "unknown" for UNKNOWN."""
+        if self is Generation.UNKNOWN:
+            return "unknown"
+        # a lower bound; the oldest is known by the lack of what later ones do
+        return f"{self.release} or {'older' if self is Generation.V1_11 else 'newer'}"
+
 
 class RefusedPragma:
     """How a release refuses a pragma.

@@ -2,11 +2,12 @@
 
     with DqliteCluster(3) as cluster:
         client = connect(cluster.leader.address)
-        cluster.fail_next(5, on="EXEC_SQL")
+        cluster.fail_next(5, on="EXEC_SQL")         # whichever node is asked
+        cluster.nodes[2].delay(0.1, times=None)     # this one alone
         cluster.elect(cluster.nodes[1])
 
-All nodes run in one thread of the process, so blocking and asyncio tests use them alike. Ordered faults
-hold for all nodes; they strike in the order in which they were ordered.
+All nodes run in one thread of the process, so blocking and asyncio tests use them alike. Faults strike in the
+order in which they were ordered, those of one node among those of all.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["DqliteCluster", "Node"]
 
 
-class Node:
-    """One node of the fake cluster, as a test sees it.
+class Node(FaultMethods):
+    """One node of the fake cluster, as a test sees it; faults ordered here strike on this node alone.
 
     Args:
         cluster: The cluster that it belongs to; `DqliteCluster.nodes` has them ready-made.
@@ -91,6 +92,25 @@ class Node:
             OSError: Somebody else listens there by now.
         """
         self._cluster._run_of(self).start_member(self._member)
+
+    @property
+    def _faults(self) -> FaultList:
+        return self._cluster._run_of(self).engine.faults
+
+    @property
+    def _one_node(self) -> int:
+        return self.id
+
+    def clear_faults(self) -> None:
+        """Cancel the faults that were ordered for this node.
+
+        Raises:
+            RuntimeError: The cluster does not run.
+            ValueError: The cluster was started again since, with other nodes.
+        """
+        for fault in list(self._faults.ordered):
+            if fault._node == self.id:
+                fault.cancel()
 
     def __repr__(self) -> str:
         leads = ", leader" if self.is_leader else ""

@@ -1,23 +1,26 @@
 """Fixtures for pytest, registered by entry point; the server is imported when the first of them is used.
 
-`dqlite_server` is an embedded server for one test, `dqlite_cluster` a fake cluster of three nodes.  The
-marker `dqlite(...)` hands them arguments: `@pytest.mark.dqlite("1.11.1", nodes=5)`, the generation by place
-or by name.  `dqlite_recording` plays what was recorded from a node.
+`dqlite_server` is an embedded server for one test, `dqlite_cluster` a fake cluster of three nodes;
+`dqlite_proxy` makes proxies in front of them or of any other nodes, `dqlite_recording` plays what was
+recorded from a node.  The marker `dqlite(...)` hands the first two arguments:
+`@pytest.mark.dqlite("1.11.1", nodes=5)`, the generation by place or by name.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from dqlitewire.proxy import BlockingProxy
     from dqlitewire.testing import DqliteCluster, DqliteServer
     from dqlitewire.testing.recordings import Recordings
 
-__all__ = ["dqlite_cluster", "dqlite_recording", "dqlite_server"]
+__all__ = ["dqlite_cluster", "dqlite_proxy", "dqlite_recording", "dqlite_server"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -80,6 +83,29 @@ def dqlite_cluster(request: pytest.FixtureRequest) -> Iterator[DqliteCluster]:
     with _class("DqliteCluster")(**_options(request)) as cluster:
         yield cluster
         _raise_first(cluster.errors)
+
+
+@pytest.fixture
+def dqlite_proxy() -> Iterator[Callable[..., BlockingProxy]]:
+    """Make proxies: `proxy = dqlite_proxy(server.address)`; `proxy[server.address]` is where clients connect.
+
+    It takes the addresses of nodes, each of which gets a free port of 127.0.0.1 (or pairs LOCAL=REAL[=NAME]),
+    and the options of `Proxy`.  Each proxy ends with the test, which ends with an error if one of its hooks
+    failed (the first exception), and with `strict=True` if a fault never hit.
+    """
+    from dqlitewire.proxy import BlockingProxy
+
+    with ExitStack() as ending:
+        proxies: list[BlockingProxy] = []
+
+        def proxy(*nodes: str, **options: Any) -> BlockingProxy:
+            pairs = [node if "=" in node else f"127.0.0.1:0={node}" for node in nodes]
+            proxies.append(ending.enter_context(BlockingProxy(pairs, **options)))
+            return proxies[-1]
+
+        yield proxy
+        for made in proxies:
+            _raise_first(made.errors)
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from dqlitewire.constants import NodeRole
+from dqlitewire.dial.listening import listen_tcp
 from dqlitewire.faults.checks import check_flag, check_seconds, shown
 from dqlitewire.messages.base import Message
 from dqlitewire.testing.node.cluster import Member
 from dqlitewire.testing.script_session import Close, Expect, Script, ScriptService, Send, Step, Wait
-from dqlitewire.dial.listening import listen_tcp
 from dqlitewire.testing.serving.server_thread import ServerThread
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
 from dqlitewire.dial.addresses import Address, Kind
+from dqlitewire.dial.listening import listen_tcp, listen_unix
 from dqlitewire.faults.checks import check_flag, check_number, check_text, shown
 from dqlitewire.servers.releases import DEFAULT_RELEASE, RELEASES, Release
 from dqlitewire.testing.checks import check_file, check_host, check_release, check_socket
-from dqlitewire.dial.listening import listen_tcp, listen_unix
 
 if TYPE_CHECKING:
     import os

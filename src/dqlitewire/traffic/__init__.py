@@ -16,7 +16,7 @@ rest.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from dqlitewire.checks import checked_number
@@ -33,6 +33,7 @@ from dqlitewire.traffic.sources.pair import open_pair
 from dqlitewire.traffic.sources.pieces import Connection
 from dqlitewire.traffic.sources.source import Recording, Source
 from dqlitewire.traffic.sources.transcript_writer import TranscriptWriter
+from dqlitewire.traffic.views.fold import Fold, Folded, folded_line, unfolded
 from dqlitewire.traffic.views.line import Clock, line
 
 __all__ = [
@@ -108,13 +109,16 @@ def explain(frame: bytes, is_request: bool | None = None) -> Span:
     return _explain(frame, is_request=is_request)
 
 
-def lines(source: AnySource, width: int = 160, time: str = "relative") -> Iterator[str]:
-    """Yield a line for every message, as `dqlite-wire decode` prints it.
+def lines(
+    source: AnySource, width: int = 160, time: str = "relative", *, fold: bool = False
+) -> Iterator[str]:
+    """Yield a line for every message, as `dqlite-wire decode` prints it; two rows where there is no room.
 
     Args:
         source: whatever `open_source` opens, a `Source` or a `Recording`; it is read once, and closed.
         width: columns to fit into.
         time: how to write times: "relative", "utc", "local", "delta" or "none".
+        fold: count the rows of a query in place of showing each frame, as `decode` does.
 
     Raises:
         SourceError: the source cannot be read, or holds no dqlite traffic.
@@ -122,12 +126,15 @@ def lines(source: AnySource, width: int = 160, time: str = "relative") -> Iterat
     """
     clock = Clock(time)
     checked_number("width", width, 1)
-    return _lines(source, clock, width)
+    return _lines(source, clock, width, Fold() if fold else unfolded)
 
 
-def _lines(source: AnySource, clock: Clock, width: int) -> Iterator[str]:
-    for item in items(_opened(source)):
-        yield str(line(item, clock, width))
+def _lines(
+    source: AnySource, clock: Clock, width: int, fold: Callable[[Iterator[Item]], Iterator[Item | Folded]]
+) -> Iterator[str]:
+    for shown in fold(clock.watch(items(_opened(source)))):
+        told = folded_line(shown, clock, width) if isinstance(shown, Folded) else line(shown, clock, width)
+        yield from str(told).split("\n")
 
 
 def _opened(source: AnySource) -> Source:

@@ -14,7 +14,14 @@ from dqlitewire.conversation.frames import LazyFrame
 from dqlitewire.explain import Span, explain
 from dqlitewire.header import HEADER, frame_size_at, type_name
 from dqlitewire.messages import REGISTRY
-from dqlitewire.traffic.redact import hidden_parts, redact_code, redact_message, redact_sql, redact_text
+from dqlitewire.traffic.redact import (
+    HiddenError,
+    hidden_parts,
+    redact_code,
+    redact_message,
+    redact_sql,
+    redact_text,
+)
 from dqlitewire.traffic.sources.pieces import Connection, Taken
 
 #: what passes besides messages: the type of such an item, and what it is
@@ -50,6 +57,8 @@ class Item:
         schema: the schema of its header; None for what is none.
         time: of its first byte, in nanoseconds since 1970; 0 if unknown.
         last: of its last byte.
+        began: the first time that is known of its source, whatever of it is shown; 0 before `Clock.watch`.
+        before: the time of the item in front of it, shown or not; 0 if none has one.
         offset: of its first byte in the side's byte stream.
         data: its bytes (of a GAP none).
         size: how many there are, or were.
@@ -62,12 +71,17 @@ class Item:
         sent: what went on in place of `data`, where a proxy changed it; None where it went on as it came.
         made: a proxy has made it in place of an answer: nothing came.
         taken: of a FAULT, which one.
+        left_out: how many frames in front of it a selection did not keep, and their bytes.
         redacted: values are hidden in `data`, `sent`, `message` and `sql`.
         frame: what the observer said of a message, redacted like the rest; None for what is none.
+        probe: it asks for the server's generation (`servers.generation`), or answers that. The request does
+            not decode and the answer is mostly a FAILURE, and neither says that anything is wrong.
     """
 
     # most items leave most of these as they are: class attributes cost nothing then
     last = 0
+    began = 0
+    before = 0
     code: int | None = None
     schema: int | None = None
     data = b""
@@ -80,8 +94,10 @@ class Item:
     sent: bytes | None = None
     made = False
     taken: Taken | None = None
+    left_out: tuple[int, int] = (0, 0)
     redacted = False
     frame: Frame | None = None
+    probe = False
 
     def __init__(self, connection: Connection, side: Side, type: str, offset: int, time: int) -> None:
         self.connection = connection
@@ -114,7 +130,7 @@ class Item:
         """The bytes of a message with names; None for what is none."""
         if self.frame is None:
             return None
-        if self.redacted and self.frame.error is not None:
+        if isinstance(self.frame.error, HiddenError):
             return hidden_parts(self.data, self.type, self.frame.error)
         return explain(self.data, is_request=self.is_request, version=self.frame.version)
 
@@ -165,8 +181,10 @@ class Item:
 
     @property
     def strange(self) -> bool:
-        """Whether these bytes are no message, or none that decodes."""
-        return self.type in NO_FRAMES or self.error is not None
+        """Whether these bytes are no message, or none that decodes; the request of a probe is neither."""
+        if self.type in NO_FRAMES:
+            return True
+        return self.error is not None and not (self.probe and self.is_request)
 
 
 def frame_of(item: Item, sent: bytes) -> LazyFrame | None:

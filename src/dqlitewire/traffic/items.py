@@ -33,6 +33,7 @@ from dqlitewire.conversation import Frame
 from dqlitewire.limits import checked_cap
 from dqlitewire.traffic.item import Item
 from dqlitewire.traffic.reading import Reading, ReadOptions
+from dqlitewire.traffic.redact import HiddenError
 from dqlitewire.traffic.sources.pieces import Connection, What, feed
 from dqlitewire.traffic.sources.source import Source
 
@@ -44,7 +45,12 @@ _DATA = What.DATA
 
 
 def items(
-    source: Source, *, redacted: bool = False, count_rows: bool = False, keep_answers: int | None = 2
+    source: Source,
+    *,
+    redacted: bool = False,
+    count_rows: bool = False,
+    keep_answers: int | None = 2,
+    all_ends: bool = False,
 ) -> Iterator[Item]:
     """Yield everything that passed.
 
@@ -53,13 +59,14 @@ def items(
         redacted: hide values; see `redact`.
         count_rows: count the rows of each exchange (their ROWS messages are decoded for that).
         keep_answers: how many answers an exchange keeps, None for all.
+        all_ends: yield ENDs whose time is unknown too, which tell when nothing more was waited for.
 
     Raises:
         SourceError: the source cannot be read, or holds no dqlite traffic.
         ValueError: `keep_answers` is below 1.
     """
     checked_cap("keep_answers", keep_answers)
-    return _items(source, ReadOptions(redacted, count_rows, keep_answers))
+    return _items(source, ReadOptions(redacted, count_rows, keep_answers, all_ends))
 
 
 def _items(source: Source, options: ReadOptions) -> Iterator[Item]:
@@ -79,7 +86,7 @@ def _items(source: Source, options: ReadOptions) -> Iterator[Item]:
             found = readings.get(connection)
             if found is None:
                 requests = ended.pop(connection, None)
-                found = Reading(connection, options, source.side is not None, requests)
+                found = Reading(connection, options, source.side is not None or connection.alone, requests)
                 readings[connection] = found
             reading = found
         if what is _DATA:
@@ -90,6 +97,11 @@ def _items(source: Source, options: ReadOptions) -> Iterator[Item]:
             events = reading.observer.receive(side, data, time)
         elif what is What.SENT:
             reading.change(side, data, size)
+            continue
+        elif what is What.CUT:
+            events = reading.receive_cut(side, data, size, time)
+        elif what is What.HIDDEN:
+            reading.refusal = HiddenError.told(data.decode())
             continue
         elif what is What.FAULT:
             yield reading.of_fault(side, data, time)

@@ -27,9 +27,10 @@ from dqlitewire.conversation import (
     Side,
 )
 from dqlitewire.header import HEADER, frame_size_at, type_name
+from dqlitewire.servers.generation import is_probe
 from dqlitewire.traffic.item import Item
-from dqlitewire.traffic.redact import redact_frame, redact_other, redact_sql, redact_text
-from dqlitewire.traffic.sources.pieces import Connection, Taken
+from dqlitewire.traffic.redact import HiddenError, redact_frame, redact_other, redact_sql, redact_text
+from dqlitewire.traffic.sources.pieces import Connection, Cut, Taken
 
 
 class ReadOptions(NamedTuple):
@@ -38,6 +39,7 @@ class ReadOptions(NamedTuple):
     redacted: bool
     count_rows: bool
     keep_answers: int | None
+    all_ends: bool = False
 
 
 _CHANGE = 200  # bytes that a change takes beside its own
@@ -72,6 +74,7 @@ class Reading:
         observer: takes the bytes.
         open: the sides that have not ended.
         requests: how many were seen.
+        refusal: why the frame that comes next does not decode; None if it tells itself.
     """
 
     def __init__(
@@ -88,10 +91,12 @@ class Reading:
         self.requests = requests or 0
         self._one_sided = one_sided
         self._redacted = options.redacted
+        self._all_ends = options.all_ends
         self._numbers: dict[int, int] = {}  # by id() of open exchanges
         # what went on in place of bytes that are in no item yet, by the side that sent them
         self._changes: dict[Side, deque[Change]] = {}
         self._changed = 0  # bytes that these hold
+        self.refusal: HiddenError | None = None  # of the frame that comes next
 
     def items(self, events: list[Event]) -> Iterator[Item]:
         """Yield the items of some events; an exchange goes to the item of the frame that ended it."""
@@ -121,6 +126,12 @@ class Reading:
         change = Change(start, start + (size or len(sent)), sent, not size)
         self._changes.setdefault(side, deque()).append(change)
         self._changed += len(sent) + _CHANGE
+
+    def receive_cut(self, side: Side, data: bytes, size: int, time: int) -> list[Event]:
+        """Take bytes that an observer has cut before; `size` is a packed `Cut`."""
+        refusal, self.refusal = self.refusal, None
+        kind, taken = Cut.unpacked(size)
+        return self.observer.receive_cut(side, kind, data, time, time + taken, refusal=refusal)
 
     @property
     def held(self) -> int:
@@ -163,7 +174,7 @@ class Reading:
             case Frame():
                 return self.of_frame(event)
             case Preamble() | Opaque():
-                return self._other(event, _TYPES[event.kind], event.kind)
+                return self._other(event, PREAMBLES[event.kind], event.kind)
             case Gap():
                 item = Item(self.connection, event.side, "GAP", event.offset, 0)  # its time is unknown
                 item.size = event.size or 0
@@ -172,7 +183,7 @@ class Reading:
                 return self._other(event, "GARBAGE", "")
             case End() if event.data:
                 return self._incomplete(event)
-            case End() if event.time:
+            case End() if event.time or self._all_ends:
                 item = Item(self.connection, event.side, "END", event.offset, _int(event.time))
                 item.note = event.ending.value
                 return item
@@ -182,8 +193,7 @@ class Reading:
                 raise TypeError(f"got {event!r}, no event of an observer")
 
     def _incomplete(self, event: End) -> Item:
-        offset = event.offset - len(event.data)
-        item = Item(self.connection, event.side, "INCOMPLETE", offset, _int(event.time))
+        item = Item(self.connection, event.side, "INCOMPLETE", event.offset, _int(event.time))
         item.data = redact_other(event.data) if self._redacted else event.data
         item.size = len(event.data)
         if self._changes:
@@ -219,6 +229,8 @@ class Reading:
                 item.latency = item.last - _int(exchange.sent)
             item.exchange = self._numbers.get(id(exchange))
             item.sql = exchange.sql
+            if exchange.request is not None and exchange.request.data[5] and is_probe(exchange.request.data):
+                item.probe = True
         if self._redacted:
             self._redact(item, frame)
         if self._changes:
@@ -229,6 +241,7 @@ class Reading:
         sql = None if frame.exchange is None else frame.exchange.sql
         item.data, error = redact_frame(frame.data, frame.is_request, frame.version, sql, frame.error)
         shown = Frame(frame.side, frame.offset, item.data, frame.start, frame.end, frame._reader)
+        shown.damaged = frame.damaged
         shown.version, shown.servers_format = frame.version, frame.servers_format
         if error is not None:
             shown.refuse(error)
@@ -243,7 +256,7 @@ class Reading:
             return None
         item = Item(self.connection, Side.CLIENT, "UNANSWERED", request.offset, _int(request.start))
         item.note, item.exchange, item.sql = request.type_name, number, exchange.sql
-        item.redacted = self._redacted
+        item.redacted, item.probe = self._redacted, is_probe(request.data)
         if self._redacted and item.sql is not None:
             item.sql = redact_text(item.sql, redact_sql)
         item.over = [exchange]
@@ -251,7 +264,7 @@ class Reading:
 
 
 #: kind of a Preamble or Opaque -> type of its item
-_TYPES = {
+PREAMBLES = {
     "handshake": "HANDSHAKE",
     "legacy handshake": "HANDSHAKE",
     "unknown handshake": "HANDSHAKE",

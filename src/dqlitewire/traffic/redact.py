@@ -31,14 +31,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from dqlitewire import DecodeError, NodeRole
+from dqlitewire import DecodeError, NodeRole, ResponseType
 from dqlitewire.explain import Span, explain
-from dqlitewire.header import HEADER
+from dqlitewire.header import HEADER, ROW_MARKERS
 from dqlitewire.messages import REGISTRY
 from dqlitewire.servers.wording import Whose, cut
 from dqlitewire.sql.names import Names, names_of
 
 _PATH = re.compile(r"[\w.\[\]]+", re.ASCII)
+_HIDDEN = "the bytes are hidden"
+_TOLD = re.compile(rf"((?P<path>[\w.\[\]]+): )?{_HIDDEN}(, at offset (?P<at>\d{{1,18}}))?", re.ASCII)
 _WORDS = re.compile(r"[\w$\x80-\xff]+|[^\w$\x80-\xff]", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z_\x80-\xff][\w\x80-\xff]*", re.ASCII)
 _PUNCTUATION = frozenset(" .,()\"'`[]")
@@ -77,6 +79,8 @@ def redact_frame(
     error = error or root.error
     out = bytearray(len(frame))
     out[:6] = frame[:6]
+    if not is_request and frame[4] == ResponseType.ROWS and frame.endswith(ROW_MARKERS):
+        out[-8:] = frame[-8:]  # whether more frames follow: no value, also where the rest does not decode
     if error is None:
         names = None if sql is None else names_of(_bytewise(sql))
         copy = _Copy(frame, out, names, REGISTRY.get((is_request, HEADER.unpack_from(frame)[1])))
@@ -92,9 +96,27 @@ def hidden_parts(frame: bytes, name: str, error: DecodeError) -> Span:
     return Span(name, 0, len(frame), children=[*header, undecoded], error=error)
 
 
+class HiddenError(DecodeError):
+    """Why a redacted frame does not decode: the same place, and no value."""
+
+    @classmethod
+    def told(cls, text: str) -> HiddenError | None:
+        """Return the error that a text tells, None if it is not one of these.
+
+        Args:
+            text: as `str` gives it.
+        """
+        found = _TOLD.fullmatch(text)
+        if found is None:
+            return None
+        return cls(_HIDDEN, path=found["path"], offset=None if found["at"] is None else int(found["at"]))
+
+
 def _without_values(error: DecodeError) -> DecodeError:
+    if isinstance(error, HiddenError):
+        return error
     path = error.path if error.path and _PATH.fullmatch(error.path) else None
-    return DecodeError("the bytes are hidden", path=path, offset=error.offset)
+    return HiddenError(_HIDDEN, path=path, offset=error.offset)
 
 
 def redact_other(data: bytes) -> bytes:

@@ -4,7 +4,9 @@ What a peer can choose without end (statements, failures, clients) is distinguis
 after that is counted in a row of its own, `OTHERS` or `OTHER_FAILURES`. Connections are remembered
 while they are among the last `repeats.MAX_CONNECTIONS` that said something.
 
-A statement is known by its normalised text (literals folded), a request without SQL by its type. Latency runs
+A statement is known by its normalised text (literals folded), a request without SQL by its type, a probe as
+one (`Item.probe`: what the server answers to it is neither failure nor damage). Of a text longer than
+`failures.KEY_LENGTH` the middle is left out, and a checksum of all of it tells it from others. Latency runs
 from the last byte of the request to the last byte of the answer, as the capture saw them.
 """
 
@@ -13,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from zlib import crc32
 
 from dqlitewire import RequestType, ResponseType
 from dqlitewire.checks import checked_number, checked_option
@@ -24,11 +27,12 @@ from dqlitewire.traffic.failures import KEY_LENGTH, OTHERS, Failure, Failures
 from dqlitewire.traffic.item import NO_FRAMES, Item
 from dqlitewire.traffic.quantiles import Durations
 from dqlitewire.traffic.repeats import Loop, Repeats, Run
-from dqlitewire.traffic.shorten import elide
+from dqlitewire.traffic.shorten import elide, middle
 from dqlitewire.traffic.sources.pieces import Connection
 
 MAX_STATEMENTS = 5000
 EMPTY = "(empty statement)"
+PROBE = "(probe of the generation)"
 MAX_SQL = 1 << 20  # characters of a statement that are looked at
 MAX_LEADERS = 20  # changes of the leader that are kept
 
@@ -149,13 +153,17 @@ class Statistics:
             self.messages[way, item.type] += 1
             # rows were counted already, which decodes them; anything else is decoded here
             if item.message is None if item.type != _ROWS else not item.rows and item.error is not None:
-                self.undecoded += 1
+                self.undecoded += item.strange
         elif item.type in NO_FRAMES:
             self.garbage_bytes += item.size
             self.garbage_places += 1
         elif item.type == "GAP":
             self.lost_bytes += item.size
             self.gaps += 1
+        number, size = item.left_out
+        if number:  # only of rows are there so many
+            self.messages["response", _ROWS] += number
+            self.answer_bytes += size
         for exchange in item.over:
             self._exchange(exchange, item, connection)
 
@@ -195,6 +203,8 @@ class Statistics:
         self._failures.watch(connection, statement.key, int(exchange.started or 0))
         if statement.type not in _AROUND_QUERIES:
             self._repeats.add(self._run, statement.key, statement.type in _QUERIES)
+        if item.probe and (exchange.failure is not None or exchange.ending == "unanswered"):
+            return  # which is how most servers tell their generation
         if exchange.ending == "unanswered":
             self.unanswered[statement.key] += 1
         elif exchange.failure is not None:
@@ -205,7 +215,10 @@ class Statistics:
 
     def _statement(self, exchange: Exchange, item: Item, type: str) -> Statement:
         sql = item.sql_of(exchange) if type in _STATEMENTS else None
-        key = type if sql is None else normalise(sql[:MAX_SQL], KEY_LENGTH) or EMPTY
+        if item.probe:
+            key = PROBE
+        else:
+            key = type if sql is None else _key(sql)
         found = self.statements.get(key)
         if found is None:
             if len(self.statements) >= MAX_STATEMENTS:
@@ -225,6 +238,15 @@ class Statistics:
             if len(self.leaders) >= MAX_LEADERS:
                 self.leaders.pop()
             self.leaders.append((int(exchange.last_byte or 0), address))
+
+
+def _key(sql: str) -> str:
+    """The name of a statement. Of a long one the middle is left out, and a number tells it from others."""
+    text = normalise(sql[:MAX_SQL])
+    if len(text) > KEY_LENGTH:
+        mark = f" #{crc32(text.encode('utf-8', 'surrogatepass')):08x}"
+        return middle(text, KEY_LENGTH - len(mark)) + mark
+    return text or EMPTY
 
 
 SORTS: dict[str, Callable[[Statement], int]] = {

@@ -217,7 +217,7 @@ def test_unknown_handshake() -> None:
     capture = named("1.18.1-handshakes-1")
     seen = decoded(as_pcap(segments(capture)))
     assert [item["type"] for item in seen][:2] == ["HANDSHAKE", "LEADER"]
-    assert seen[0]["note"] == "unknown handshake"
+    assert seen[0]["note"] == "unknown_handshake"
 
 
 def test_legacy_answers() -> None:

@@ -40,6 +40,7 @@ from .stream_reader import State, StreamReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ...exceptions import DecodeError
     from ...limits import Limits
     from ..events import Event
 
@@ -159,6 +160,8 @@ class Observer(Guarded):
         data: bytes | bytearray | memoryview,
         start: float = 0.0,
         end: float = 0.0,
+        *,
+        refusal: DecodeError | None = None,
     ) -> list[Event]:
         """Take bytes that an observer has cut before, as a recording has them.
 
@@ -166,10 +169,11 @@ class Observer(Guarded):
 
         Args:
             side: who sent them.
-            kind: what they are: "frame", "garbage", or the kind of a Preamble or Opaque.
+            kind: what they are: one of `stream_events.CUT_KINDS`.
             data: the bytes of one event.
             start: when the first of them came, in the unit that the times of the events shall have.
             end: when the last of them came.
+            refusal: why a frame does not decode, whatever its bytes are; None if they tell.
 
         Returns:
             As `receive`.
@@ -179,17 +183,20 @@ class Observer(Guarded):
             PoisonedError: an earlier call was interrupted.
         """
         checked_option("kind", kind, CUT_KINDS)
-        self._stream(side).receive_cut(kind, whole_bytes(data), start, end)
+        self._stream(side).receive_cut(kind, whole_bytes(data), start, end, refusal)
         return self._drained()
 
     @guarded
-    def receive_gap(self, side: Side, size: int | None = None, time: float = 0.0) -> list[Event]:
+    def receive_gap(
+        self, side: Side, size: int | None = None, time: float = 0.0, *, whole_frames: bool = False
+    ) -> list[Event]:
         """Note that bytes of one side were lost before they could be received.
 
         Args:
             side: who sent them.
             size: how many, None if that is not known.
             time: when that was noticed.
+            whole_frames: the next byte begins what it would begin without the loss.
 
         Returns:
             A Gap, and whatever it ends.
@@ -201,7 +208,7 @@ class Observer(Guarded):
         stream = self._stream(side)
         if size is not None:
             size = checked_number("size", size, 0, kind="an integer or None")
-        stream.receive_gap(size, time)
+        stream.receive_gap(size, time, whole_frames)
         return self._drained()
 
     @guarded
@@ -339,7 +346,8 @@ class Observer(Guarded):
         if kind == ResponseType.LEADER and self.version == PROTOCOL_VERSION_LEGACY:
             frame.version = PROTOCOL_VERSION_LEGACY
         elif kind == ResponseType.SERVERS and exchange.request is not None:
-            frame.servers_format = 0 if is_roleless(exchange.request.data) else 1
+            request = exchange.request
+            frame.servers_format = 0 if is_roleless(request.data) and request.error is None else 1
         elif kind == ResponseType.ROWS and self._count_rows and exchange.row_count is not None:
             exchange.row_count += frame.rows
         exchange.add(frame, self._keep)

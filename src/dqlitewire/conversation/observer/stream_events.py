@@ -13,8 +13,9 @@ __all__ = ["CUT_KINDS", "Bytes", "End", "Gap", "Garbage", "Opaque", "Preamble"]
 
 PREAMBLES = ("handshake", "legacy handshake", "unknown handshake", "http request", "http response")
 OPAQUES = ("raft", "tls", "http")
-#: what the bytes of a stream may be: a frame, garbage, or the kind of a Preamble or Opaque
-CUT_KINDS = ("frame", "garbage", *PREAMBLES, *OPAQUES)
+#: what bytes of a stream may be: a frame, what there is of a frame of which bytes were lost, what is left at
+#: the end of the stream, garbage, or the kind of a Preamble or Opaque
+CUT_KINDS = ("frame", "damaged frame", "rest", "garbage", *PREAMBLES, *OPAQUES)
 
 
 @record

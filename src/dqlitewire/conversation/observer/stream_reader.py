@@ -31,12 +31,13 @@ from ..first_bytes import HTTP_ANSWER, HTTP_END, HTTP_METHODS, MAX_HTTP_HEAD, TL
 from ..frames import FrameReader
 from .exchange import Frame
 from .resync import Resync
-from .stream_events import PREAMBLES, Gap, Garbage, Opaque, Preamble
+from .stream_events import OPAQUES, PREAMBLES, Gap, Garbage, Opaque, Preamble
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ...exceptions import DecodeError
     from ...limits import Limits
 
 __all__ = ["State", "StreamReader"]
@@ -81,6 +82,7 @@ class StreamReader:
         "_parts",
         "_position",
         "_reader",
+        "_rest",
         "_resync",
         "_skip",
         "_state",
@@ -121,6 +123,7 @@ class StreamReader:
         self._first = 0.0  # when the first byte that waits came
         self._time = 0.0
         self._skip = 0  # bytes of a damaged frame still to come
+        self._rest = b""  # what is left at the end, as another reader has said
         self._resync = Resync(side, self._max)
         self._flushing = False
 
@@ -132,7 +135,7 @@ class StreamReader:
     @property
     def received(self) -> int:
         """How many bytes came, lost ones included where their number is known."""
-        return self.offset + self._have
+        return self.offset + self._have + len(self._rest)
 
     def make_opaque(self, kind: str) -> None:
         """Stop looking for frames: "raft", "tls" or "http" from here on."""
@@ -142,6 +145,8 @@ class StreamReader:
     def receive(self, data: bytes, time: float) -> None:
         """Take bytes that came at a time, and emit what they complete."""
         self._time = time
+        if self._rest:
+            data, self._rest = self._rest + bytes(data), b""
         if not self._have:
             self._first = time
         self._parts.append(bytes(data))
@@ -149,7 +154,9 @@ class StreamReader:
         if self._have >= self._need or (self._tail is not None and self._ends_head(data)):
             self._run()
 
-    def receive_cut(self, kind: str, data: bytes, start: float, end: float) -> None:
+    def receive_cut(
+        self, kind: str, data: bytes, start: float, end: float, refusal: DecodeError | None = None
+    ) -> None:
         """Take bytes of which another reader has said what they are, and emit that.
 
         What it may have been wrong about, or what does not go on from what waits here, is read as any bytes.
@@ -161,10 +168,17 @@ class StreamReader:
         self._time = end
         bytes_ = self.side, self.offset, data, start, end
         self.offset += len(data)
-        if kind == "frame":
+        if kind == "rest":
+            self.offset -= len(data)
+            self._rest = data
+        elif kind in ("frame", "damaged frame"):
             self.lossy = self.lossy or (self._state is State.START and self.side is Side.CLIENT)
             self._state, self._skip = State.FRAMES, 0
-            self._emit(Frame(*bytes_, self._reader))
+            frame = Frame(*bytes_, self._reader)
+            frame.damaged = kind != "frame"
+            if refusal is not None:
+                frame.refuse(refusal)
+            self._emit(frame)
         elif kind == "garbage":
             if not self._skip:
                 self._lose()
@@ -181,10 +195,15 @@ class StreamReader:
 
     def _believes(self, kind: str, data: bytes) -> bool:
         """Whether such bytes can be what they are said to be, here."""
+        if self._rest:
+            return False
         if kind.endswith("handshake"):
             return self.side is Side.CLIENT and len(data) == 8
-        if self._state is State.OPAQUE:
-            return kind not in ("frame", "garbage")
+        if self._state is State.OPAQUE and (self._opaque_kind != "http" or not kind.endswith("frame")):
+            return kind in OPAQUES
+        # frames behind an HTTP answer: it did upgrade, though it may be redacted
+        if kind == "damaged frame":
+            return HEADER_SIZE <= len(data) < frame_size_at(data) <= self._max
         return kind != "frame" or HEADER_SIZE < len(data) == frame_size_at(data) <= self._max
 
     def _begin_behind(self, preamble: Preamble) -> None:
@@ -349,9 +368,16 @@ class StreamReader:
 
     # ------------------------------------------------------------------ losses and the end
 
-    def receive_gap(self, size: int | None, time: float) -> None:
+    def receive_gap(self, size: int | None, time: float, whole_frames: bool = False) -> None:
         """Note that bytes were lost; a loss inside one frame costs that frame and no more."""
+        if self._rest:
+            self.receive(b"", time)
         self._time = time
+        if whole_frames and not self._have and not self._skip:
+            self._emit(Gap(self.side, self.offset, size, time))
+            self.offset += size or 0
+            self.lossy = True
+            return
         missing = self._skip
         if self._state is State.FRAMES and not missing and self._have >= HEADER_SIZE:
             self._data = b"".join(self._parts)
@@ -382,8 +408,10 @@ class StreamReader:
     def finish(self) -> bytes:
         """Emit what can still be found in the bytes that wait, and return what is left of them."""
         self._flushing = True
-        self._run()
-        left = b"".join(self._parts)
+        if not self._rest:
+            self._run()
+        left = self._rest or b"".join(self._parts)
+        self._rest = b""
         self._parts, self._have, self._need = [], 0, 0
         self.offset += len(left)
         self.ended = True

@@ -76,7 +76,8 @@ class Session:
         # the conversation is told of the newest generation: it must never refuse what we mean to answer
         self._conversation = ServerConversation(generation=WireGeneration.V1_18_3, limits=_LIMITS)
         self._desk = Dispatcher(shared, member, number, self._interrupted)
-        self._faults = ConnectionFaults(shared.faults, number, {LEADERSHIP_LOST: shared.generation.lost_text})
+        texts = {LEADERSHIP_LOST: shared.generation.lost_text}
+        self._faults = ConnectionFaults(shared.faults, number, texts, member.id)
         self._delayed: tuple[RequestRecord, bytes] | None = None  # a request that a fault lets arrive later
         self._plain = True  # nothing can happen to the answer, and nothing is to be learned from it
         self._unchecked = False  # a fault has the request answered as another one, or by bytes of its own
@@ -237,6 +238,8 @@ class Session:
         if back.replacement is not None and (answer is not None or not back.executed):
             if isinstance(answer, RowBatches):
                 answer.abandon()
+            elif isinstance(answer, bytes) and request.type == RequestType.PREPARE:
+                self._faults.learn(request, answer)  # the statement is there, whatever the client is told
             return self._send_last(back.replacement)
         if answer is None and not back.executed:
             self._conversation.abandon()  # a fault of somebody's own leaves it without an answer

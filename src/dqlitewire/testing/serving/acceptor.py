@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from dqlitewire.testing.node.cluster import Member
     from dqlitewire.dial.listening import Listener
+    from dqlitewire.testing.node.cluster import Member
 
 __all__ = ["Acceptor"]
 

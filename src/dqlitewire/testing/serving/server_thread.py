@@ -52,8 +52,8 @@ from dqlitewire.testing.serving.connection import Connection
 from dqlitewire.testing.serving.connections import ConnectionTable
 
 if TYPE_CHECKING:
-    from dqlitewire.testing.node.cluster import Member
     from dqlitewire.dial.listening import Listener
+    from dqlitewire.testing.node.cluster import Member
     from dqlitewire.testing.serving.protocols import Service
 
 __all__ = ["ServerThread"]

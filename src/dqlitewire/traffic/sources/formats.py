@@ -63,7 +63,7 @@ class Row(NamedTuple):
 
 
 def open_source(
-    what: str | os.PathLike[str] | bytes | BinaryIO,
+    what: str | os.PathLike[str] | bytes | BinaryIO | Input,
     *,
     format: Format | None = None,
     side: Side | None = None,
@@ -142,7 +142,7 @@ def _open_pasted(input: Input, hints: Hints) -> Source:
 
 
 def _one_direction(blocks: Iterator[bytes], begins: Beginning) -> Iterator[Piece]:
-    connection = Connection(timed=False, bare=begins.bare)
+    connection = Connection(timed=False, bare=begins.bare, alone=True)
     for data in blocks:
         yield Piece(connection, begins.side, What.DATA, data)
     yield Piece(connection, begins.side, What.END)

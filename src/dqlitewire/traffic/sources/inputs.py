@@ -101,17 +101,19 @@ class _Raw(io.RawIOBase):
 
 
 def open_input(
-    what: str | os.PathLike[str] | bytes | BinaryIO, more: Callable[[], bool] | None = None
+    what: str | os.PathLike[str] | bytes | BinaryIO | Input, more: Callable[[], bool] | None = None
 ) -> Input:
     """Open a path ("-" is standard input), bytes, or a binary file.
 
     Args:
-        what: one of these.
+        what: one of these, or what this has returned, which is returned again.
         more: for a growing file: asked at its end whether to read on.
 
     Raises:
         SourceError: there is nothing to read.
     """
+    if isinstance(what, Input):
+        return what
     if isinstance(what, (bytes, bytearray, memoryview)):
         found = Input(io.BytesIO(what), "bytes", len(what))
     elif isinstance(what, (str, os.PathLike)):

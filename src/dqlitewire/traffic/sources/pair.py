@@ -28,7 +28,8 @@ MAX_FRAME = 1 << 26
 
 
 def open_pair(
-    requests: str | os.PathLike[str] | bytes | BinaryIO, responses: str | os.PathLike[str] | bytes | BinaryIO
+    requests: str | os.PathLike[str] | bytes | BinaryIO | Input,
+    responses: str | os.PathLike[str] | bytes | BinaryIO | Input,
 ) -> Source:
     """Open the two byte streams of one connection, recorded apart from each other.
 

@@ -25,11 +25,12 @@ class What(IntEnum):
     """What a piece is."""
 
     DATA = 0
-    GAP = 1  # `size` bytes were lost, an unknown number of them if it is 0
+    GAP = 1  # `size` bytes were lost, an unknown number of them if it is 0, of whole frames if it is below
     END = 2  # of this direction
     CUT = 3  # data that an observer has cut before; `size` says what it is, see `Cut`
     SENT = 4  # what went on in place of the `size` bytes that come next; of 0 bytes that a proxy made `data`
-    FAULT = 5  # a fault struck: `data` names it, see `Taken`
+    HIDDEN = 5  # why what comes next does not decode, as text: it was redacted
+    FAULT = 6  # a fault struck: `data` names it, see `Taken`
 
 
 class Cut(NamedTuple):
@@ -89,6 +90,8 @@ class Connection:
         midstream: its beginning was not seen.
         bare: it begins with a frame; the handshake was cut off.
         timed: its pieces carry times.
+        alone: one direction of it was recorded, and the other one was not.
+        source: the name of its source where several are read (`Numbers`), else "".
     """
 
     number: int = 1
@@ -97,6 +100,8 @@ class Connection:
     midstream: bool = field(default=False, kw_only=True)
     bare: bool = field(default=False, kw_only=True)
     timed: bool = field(default=True, kw_only=True)
+    alone: bool = field(default=False, kw_only=True)
+    source: str = field(default="", kw_only=True)
 
     def __repr__(self) -> str:
         return f"Connection({self.number}, {self.client!r}, {self.server!r})"
@@ -130,11 +135,11 @@ def feed(
         case What.DATA:
             return observer.receive(side, data, time)
         case What.GAP:
-            return observer.receive_gap(side, size or None, time)
+            return observer.receive_gap(side, size if size > 0 else None, time, whole_frames=size < 0)
         case What.END:
             return observer.receive_eof(side, time)
         case What.CUT:
             kind, taken = Cut.unpacked(size)
             return observer.receive_cut(side, kind, data, time, time + taken)
-        case What.SENT | What.FAULT:
+        case What.SENT | What.HIDDEN | What.FAULT:
             return []  # about the traffic, no part of it

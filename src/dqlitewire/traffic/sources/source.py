@@ -45,7 +45,7 @@ class Source:
         self.notes: list[str] = []
         self.damaged = 0
         self.inputs: list[Input] = []
-        self._pieces = pieces
+        self._pieces: Callable[[Source], Iterator[Piece]] = pieces
 
     @property
     def size(self) -> int | None:
@@ -70,6 +70,15 @@ class Source:
             finally:
                 if self.damaged > MAX_NOTES:
                     self.notes.append(f"so are {self.damaged - MAX_NOTES} more places")
+
+    def through(self, change: Callable[[Iterator[Piece]], Iterator[Piece]]) -> None:
+        """Let the traffic pass through a function, before it is read.
+
+        Args:
+            change: is given the pieces, and yields them changed.
+        """
+        before = self._pieces
+        self._pieces = lambda source: change(before(source))
 
     def damage(self, what: str) -> None:
         """Note a place of the input that is left out.

@@ -43,7 +43,7 @@ def seconds(time: int) -> str:
 def json_line(time: int | None, fields: Mapping[str, Any], last: int | None = None) -> str:
     """One JSON object on a line, beginning with its time, and with when it was over if that is another."""
     shown = "null" if time is None else seconds(time)
-    if time is not None and last is not None and last > time:
+    if time is not None and last is not None and last != time:
         shown += f',"last":{seconds(last)}'
     text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
     return f'{{"time":{shown},' + printable_json(text[1:])

@@ -41,7 +41,7 @@ class Cut(NamedTuple):
         first: when the first of them came, in nanoseconds since 1970.
         last: when the last of them came.
         preamble: it stands before the frames, or ends them: without it, what follows is not understood.
-        inside: it goes on with the frame whose beginning stands on the line before.
+        more: the frame goes on on the stream's next line.
     """
 
     type: str
@@ -49,7 +49,7 @@ class Cut(NamedTuple):
     first: int
     last: int
     preamble: bool = False
-    inside: bool = False
+    more: bool = False
 
 
 class Streams:
@@ -91,11 +91,6 @@ class Streams:
         """Return the name of a frame's type."""
         return type_name(frame[4], side is Side.CLIENT) if len(frame) >= HEADER_SIZE else ""
 
-    @property
-    def inside(self) -> bool:
-        """Whether a piece of a frame was returned, and not yet the last one."""
-        return any(stream.left for stream in self._streams.values())
-
 
 class _Stream:
     def __init__(self, both: Streams, side: Side) -> None:
@@ -131,10 +126,7 @@ class _Stream:
     def rest(self) -> list[Cut]:
         data = b"".join(self._parts)
         self._parts, self._have, self._need = [], 0, 0
-        inside = self.left > 0
-        return (
-            [Cut(self._type if inside else "", data, self._first, self._last, inside=inside)] if data else []
-        )
+        return [Cut(self._type if self.left else "", data, self._first, self._last)] if data else []
 
     def skip(self, frame: bytes) -> list[Cut]:
         waited = self.rest()
@@ -172,7 +164,7 @@ class _Stream:
             elif size > PIECE:
                 self.left, self._type = size - PIECE, type
             preamble = starts or (not inside and self._after(cut))
-            cuts.append(Cut(type, cut, time if at else first, time, preamble, inside))
+            cuts.append(Cut(type, cut, time if at else first, time, preamble, self.left > 0))
             at += len(cut)
         return at
 

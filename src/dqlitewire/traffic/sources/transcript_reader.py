@@ -180,7 +180,7 @@ class _Recorded:
             return
         event = _value(line, "event", str, default=None)
         names = _name(line, "client"), _name(line, "server")
-        begins = {key: _value(line, key, bool, default=False) for key in ("midstream", "bare")}
+        begins = {key: _value(line, key, bool, default=False) for key in _BEGINS}
         said = _said(line, event, time or 0, self._view, self._settled)
         connection = self._now.get(number)
         if connection is None:
@@ -222,14 +222,12 @@ class _Recorded:
             yield from self._forget()
 
     def _open(
-        self, number: int, client: str = "", server: str = "", *, midstream: bool = False, bare: bool = False
+        self, number: int, client: str = "", server: str = "", **begins: bool
     ) -> Generator[Piece, None, Connection]:
         if len(self._now) >= MAX_CONNECTIONS:
             yield from self._forget()
         self.count += 1
-        connection = self._now[number] = Connection(
-            self.count, client, server, midstream=midstream, bare=bare, timed=False
-        )
+        connection = self._now[number] = Connection(self.count, client, server, timed=False, **begins)
         for side in Side:
             self._told[connection, side] = self._losses
         return connection
@@ -249,6 +247,7 @@ class _Recorded:
             yield Piece(connection, side, What.GAP)
 
 
+_BEGINS = ("midstream", "bare", "alone")  # what is said of a connection where it appears
 _CONNECTION = re.compile(rb'"connection"\s*:\s*(\d{1,18})\b')
 _DIRECTION = re.compile(rb'"direction"\s*:\s*"(request|response)"')
 
@@ -265,7 +264,7 @@ def _said(line: Mapping[str, Any], event: str | None, time: int, view: View, set
 def _said_bytes(line: Mapping[str, Any], time: int, view: View, settled: bool) -> list[_Said]:
     side = _side(line)
     data = base64.b64decode(_value(line, "bytes", str), validate=True)
-    last = max(time, _time(line, "last") or 0)
+    last = _time(line, "last") or time
     out: list[_Said] = []
     sent = data
     if "sent" in line:
@@ -279,8 +278,10 @@ def _said_bytes(line: Mapping[str, Any], time: int, view: View, settled: bool) -
         return out
     kind = _kind(line) if settled else None
     if kind is not None:
+        if isinstance(line.get("error"), str):
+            out.append((side, What.HIDDEN, line["error"].encode("utf-8", "replace"), 0, time))
         out.append((side, What.CUT, data, Cut(kind, last - time).packed(), time))
-    elif last > time and len(data) > 1:
+    elif last != time and len(data) > 1:
         out += ((side, What.DATA, data[:-1], 0, time), (side, What.DATA, data[-1:], 0, last))
     else:
         out.append((side, What.DATA, data, 0, last))
@@ -288,12 +289,12 @@ def _said_bytes(line: Mapping[str, Any], time: int, view: View, settled: bool) -
 
 
 #: types of lines that say nothing of how their bytes are cut, or not enough
-_KINDS = {"GARBAGE": "garbage", "INCOMPLETE": None, "HANDSHAKE": "", "HTTP": "", "TLS": "", "RAFT": ""}
+_KINDS = {"GARBAGE": "garbage", "INCOMPLETE": "rest", "HANDSHAKE": "", "HTTP": "", "TLS": "", "RAFT": ""}
 
 
 def _kind(line: Mapping[str, Any]) -> str | None:
     """What an observer said of the bytes of a line; None if it is to be asked again."""
-    kind = _KINDS.get(_value(line, "type", str), "frame")
+    kind = _KINDS.get(_value(line, "type", str), "damaged frame" if line.get("damaged") is True else "frame")
     if kind == "":
         note = line.get("note")
         return note if isinstance(note, str) and note in CUT_KINDS else None
@@ -301,7 +302,8 @@ def _kind(line: Mapping[str, Any]) -> str | None:
 
 
 def _said_gap(line: Mapping[str, Any], time: int, _: View) -> list[_Said]:
-    return [(_side(line), What.GAP, b"", _value(line, "lost", int, type(None)) or 0, time)]
+    lost = _value(line, "lost", int, type(None)) or 0
+    return [(_side(line), What.GAP, b"", lost or -(line.get("whole") is True), time)]
 
 
 def _said_end(line: Mapping[str, Any], time: int, _: View) -> list[_Said]:

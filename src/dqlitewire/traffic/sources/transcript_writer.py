@@ -179,6 +179,8 @@ class TranscriptWriter(Guarded):
                 "midstream": connection.midstream,
                 "bare": connection.bare,
             }
+            if connection.alone:
+                about["alone"] = True
             lines.insert(0, json_line(time, about))
         self._write("\n".join(lines))
         self._known.add(number)

@@ -4,6 +4,9 @@ The fields of a message have the names and the order of its constructor, so what
 library would take. Text and numbers stand for themselves, a BLOB is `{"blob": HEX}`, a float JSON cannot
 write is `{"float": "nan"}`, text that is not UTF-8 keeps its bytes as `\\xNN`, a node's role is its name. A
 message whose fields are better written another way has a function in `_FIELDS`.
+
+What a program decides by is a token: lower case, letters and underscores (`token`). docs/schema has all of
+them; tools/schema.py draws it.
 """
 
 from __future__ import annotations
@@ -14,8 +17,10 @@ from enum import Enum
 from typing import Any
 
 from dqlitewire import Message, NodeInfo, ValueType, messages
+from dqlitewire.conversation import Ending
 from dqlitewire.traffic.failures import explain_answer
 from dqlitewire.traffic.item import Item, frame_of
+from dqlitewire.traffic.reading import PREAMBLES
 from dqlitewire.traffic.sources.transcript import DIRECTION_OF, json_line
 from dqlitewire.traffic.views.literals import fields_of
 
@@ -41,6 +46,10 @@ def json_object(item: Item, limit_rows: int | None = None, show_latency: bool = 
         "size": item.size,
         "exchange": item.exchange,
     }
+    if item.connection.source:
+        out["source"] = item.connection.source
+    if item.probe:
+        out["probe"] = True
     if show_latency and item.latency is not None and item.connection.timed:
         out["latency_ms"] = round(item.latency / 1e6, 6)
     if item.taken is not None:
@@ -57,10 +66,10 @@ def json_object(item: Item, limit_rows: int | None = None, show_latency: bool = 
         if item.is_request and item.sql is not None and not hasattr(message, "sql"):
             out["sql"] = item.sql
         return out
-    if item.error is not None:
+    if item.error is not None and item.strange:
         out["error"] = str(item.error)
     if item.note:
-        out["note"] = item.note
+        out["note"] = _NOTES.get(item.note, item.note)
     if item.type == "UNANSWERED" and item.sql is not None:
         out["sql"] = item.sql
     if item.data:
@@ -84,9 +93,25 @@ def _meaning(item: Item, failure: messages.FailureResponse) -> dict[str, str]:
     return {
         "name": info.name,
         "meaning": info.meaning,
-        "outcome": info.outcome.value,
-        "retry": info.retry.value,
+        "outcome": token(info.outcome.name),
+        "retry": token(info.retry.name),
     }
+
+
+def token(words: str) -> str:
+    """Return some words of this package as a token.
+
+    Args:
+        words: the name of a member of an enum, or a fixed text.
+    """
+    return words.lower().replace(" ", "_")
+
+
+#: notes that are no tokens themselves: kinds of preamble, and how a side closed
+_NOTES = {
+    **{kind: token(kind) for kind in PREAMBLES},
+    **{ending.value: token(ending.name) for ending in Ending},
+}
 
 
 def json_text(item: Item, limit_rows: int | None = None, show_time: bool = True) -> str:

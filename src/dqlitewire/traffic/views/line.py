@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from dqlitewire import ResponseType
+from dqlitewire import Message, ResponseType
+from dqlitewire.conversation import Generation, judge_generation
 from dqlitewire.text import printable
 from dqlitewire.traffic.item import TYPES, Item, frame_of
 from dqlitewire.traffic.shorten import counted, elide, one_line
@@ -16,13 +17,19 @@ from dqlitewire.traffic.views.summary import summarise
 ARROWS = {True: ">", False: "<"}
 TYPE_WIDTH = max(map(len, TYPES))
 SHOWN_BYTES = 16
+LATENCY = 10  # columns of one, with blanks around it
+MIN_TEXT = 24  # columns for text: where there are fewer, one that needs more has a row of its own
+INDENT = 3  # of that row
 
 
 class Clock:
     """Writes times.
 
+    The time of an item is a fact of the item: `watch` tells it when its source began and when the item before
+    it passed, in front of any selection, so that it is the same whatever else is shown.
+
     Args:
-        mode: "relative" to the first one seen, "utc", "local", "delta" to the one before, or "none".
+        mode: "relative" to the beginning of the source, "utc", "local", "delta" to the item before, "none".
 
     Raises:
         ValueError: there is no such mode.
@@ -31,25 +38,39 @@ class Clock:
     def __init__(self, mode: str = "relative") -> None:
         if mode not in CLOCK_MODES:
             raise ValueError(f"mode is {mode!r:.40}, one of {', '.join(CLOCK_MODES)}")
-        self._write = CLOCK_MODES[mode]
-        self._base: int | None = None  # the first time that was written, or the one before
+        self._width, self._write = CLOCK_MODES[mode]
+        self._began = self._last = 0
+        self._used = False
+
+    def watch(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Pass the items of one source on; each source has a clock of its own.
+
+        Args:
+            items: all of the source, before any are left out.
+        """
+        self._began = self._last = 0
+        for item in items:
+            self._see(item)
+            yield item
+
+    def blank(self) -> str:
+        """What stands in the column of times where none does, beside lines that have one."""
+        return " " * (self._width + 1) if self._used else ""
+
+    def _see(self, item: Item) -> None:
+        if item.time:
+            self._began = self._began or item.time
+            item.began, item.before = self._began, self._last or item.time
+            self._last = item.time
 
     def __call__(self, item: Item) -> str:
         """The time of an item with a blank behind it; nothing where no times are wanted or known."""
         if self._write is None or not item.connection.timed:
-            return ""
-        return (self._write(self, item.time) if item.time else "-").rjust(12) + " "
-
-    def since_first(self, now: int) -> str:
-        """Seconds since the first time that was written."""
-        if self._base is None:
-            self._base = now
-        return _seconds(now - self._base)
-
-    def since_last(self, now: int) -> str:
-        """Seconds since the time that was written before."""
-        before, self._base = self._base, now
-        return _seconds(0 if before is None else now - before)
+            return self.blank()
+        if not item.began:
+            self._see(item)
+        self._used = True
+        return (self._write(item) if item.time else "-").rjust(self._width) + " "
 
 
 def _seconds(duration: int) -> str:
@@ -58,16 +79,18 @@ def _seconds(duration: int) -> str:
     return f"{sign}{micros // 1_000_000}.{micros % 1_000_000:06d}"
 
 
-def _of_day(convert: Callable[[float], time.struct_time], now: int) -> str:
-    return time.strftime("%H:%M:%S", convert(now // 1_000_000_000)) + f".{now // 1000 % 1_000_000:06d}"
+def _moment(convert: Callable[[float], time.struct_time], now: int, zone: str) -> str:
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", convert(now // 1_000_000_000))
+    return f"{seconds}.{now // 1000 % 1_000_000:06d}{zone}"
 
 
-CLOCK_MODES: dict[str, Callable[[Clock, int], str] | None] = {
-    "relative": Clock.since_first,
-    "utc": lambda _, now: _of_day(time.gmtime, now),
-    "local": lambda _, now: _of_day(time.localtime, now),
-    "delta": Clock.since_last,
-    "none": None,
+#: mode -> columns of a time, and what writes it
+CLOCK_MODES: dict[str, tuple[int, Callable[[Item], str] | None]] = {
+    "relative": (12, lambda item: _seconds(item.time - item.began)),
+    "utc": (27, lambda item: _moment(time.gmtime, item.time, "Z")),
+    "local": (26, lambda item: _moment(time.localtime, item.time, "")),
+    "delta": (12, lambda item: _seconds(item.time - item.before)),
+    "none": (0, None),
 }
 
 
@@ -87,7 +110,7 @@ def duration(nanoseconds: int) -> str:
 
 
 class Line(NamedTuple):
-    """The parts of a line, to be painted apart from each other."""
+    """The parts of a line, to be painted apart from each other; where there is no room, on two rows."""
 
     time: str
     place: str
@@ -95,13 +118,28 @@ class Line(NamedTuple):
     text: str
     latency: str
     style: str
+    narrow: bool = False
+
+    def rows(self) -> list[list[tuple[str, str]]]:
+        """Return what stands in each row: texts, each with the name of its style or ""."""
+        head = [(f"{self.time}{self.place}", "dim"), (self.type, self.style)]
+        text = f" {self.text}" if self.latency else f" {self.text}".rstrip()
+        tail = [(text, ""), (self.latency, "dim")]
+        if not self.narrow:
+            return [[*head, *tail]]
+        return [head, [(" " * INDENT, ""), *tail]] if self.text or self.latency else [head]
 
     def __str__(self) -> str:
-        return f"{self.time}{self.place}{self.type} {self.text}{self.latency}".rstrip()
+        if not self.narrow:  # as below, faster
+            return f"{self.time}{self.place}{self.type} {self.text}{self.latency}".rstrip()
+        return "\n".join("".join(text for text, _ in row).rstrip() for row in self.rows())
 
 
 def line(item: Item, clock: Clock, width: int = 160, latencies: bool = True) -> Line:
     """Return an item as a line that fits a width.
+
+    Where that leaves no room for a statement, times are not aligned, and a text that does not fit behind the
+    type has a row of its own.
 
     Args:
         item: the item.
@@ -112,15 +150,28 @@ def line(item: Item, clock: Clock, width: int = 160, latencies: bool = True) -> 
     when = clock(item)
     arrow = "!" if item.type == "FAULT" else ARROWS[item.is_request]
     place = f"{item.connection.number:>2} {arrow} "
-    kind = item.type.ljust(TYPE_WIDTH)
     latency = ""
     if latencies and item.latency is not None and item.connection.timed:
         latency = f"  {duration(item.latency)}"
+    kind, style = item.type.ljust(TYPE_WIDTH), style_of(item)
     room = width - len(when) - len(place) - len(kind) - 1 - len(latency)
-    text = elide(printable(describe(item, room)), max(8, room))
-    if latency:
-        text = text.ljust(room)
-    return Line(when, place, kind, text, latency, _style(item))
+    own = width - INDENT - 1 - len(latency)  # columns of a row of its own
+    if width - len(when) - len(place) - len(kind) >= MIN_TEXT + LATENCY:
+        return Line(when, place, kind, _fitted(describe(item, room), room, latency), latency, style)
+    room, when = room + len(when), when.lstrip()
+    room -= len(when)
+    text = printable(describe(item, own))
+    if len(text) <= room:
+        return Line(when, place, kind, _fitted(text, room, latency), latency, style)
+    kind = item.type
+    if len(when) + len(place) + len(kind) > width:  # then it stands in front of the text
+        text, kind = f"{kind} {describe(item, own - len(kind) - 1)}", ""
+    return Line(when, place, kind, _fitted(text, own, latency), latency, style, narrow=True)
+
+
+def _fitted(text: str, room: int, latency: str) -> str:
+    shown = elide(printable(text), max(8, room))
+    return shown.ljust(room) if latency else shown
 
 
 def describe(item: Item, width: int = 160) -> str:
@@ -136,11 +187,27 @@ def describe(item: Item, width: int = 160) -> str:
 
 def _told(item: Item, width: int) -> str:
     message = item.message
+    if item.probe:
+        return _probe(item, message)
     if message is not None:
         return summarise(message, width, item.sql if item.is_request else None)
     if item.code is not None:
-        return f"does not decode: {item.error} ({item.size} B) {_bytes(item.data)}"
+        return _undecoded(item)
     return _OTHERS[item.type](item)
+
+
+def _probe(item: Item, message: Message | None) -> str:
+    if item.is_request:
+        return "probe: which generation?" + (" No answer came" if item.type == "UNANSWERED" else "")
+    if message is None:
+        return f"answer to a probe {_undecoded(item)}"
+    generation = judge_generation(message)
+    told = "tells nothing" if generation is Generation.UNKNOWN else f"server {generation.words}"
+    return f"probe: {told}: {summarise(message)}"
+
+
+def _undecoded(item: Item) -> str:
+    return f"does not decode: {item.error} ({item.size} B) {_bytes(item.data)}"
 
 
 def _handshake(item: Item) -> str:
@@ -222,9 +289,12 @@ def _bytes(data: bytes) -> str:
     return data[:SHOWN_BYTES].hex(" ") + (" …" if len(data) > SHOWN_BYTES else "")
 
 
-def _style(item: Item) -> str:
-    if item.strange or item.change or item.type in ("GAP", "UNANSWERED", "FAULT"):
+def style_of(item: Item) -> str:
+    """The name of the style of an item's type: "request" or "response" where nothing is wrong with it."""
+    if item.strange or item.change or item.type == "FAULT":
         return "garbage"
-    if item.type == ResponseType.FAILURE.name:
+    if item.type in ("GAP", "UNANSWERED") and not item.probe:
+        return "garbage"
+    if item.type == ResponseType.FAILURE.name and not item.probe:
         return "failure"
     return "request" if item.is_request else "response"

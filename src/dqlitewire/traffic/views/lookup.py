@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from string import hexdigits
 from typing import Any
 
 from dqlitewire import RequestType, ResponseType
 from dqlitewire.conversation import explain_failure, failure_name
 from dqlitewire.declare.fields import BODY
 from dqlitewire.messages import REGISTRY
-from dqlitewire.servers.codes import codes_named, primary_of
+from dqlitewire.servers.codes import NAMES, codes_named, primary_of
 
 #: longest number that is taken for a code, not for hex digits
 CODE_DIGITS = 15
+_BARE_DIGITS = 8  # of a hex number without 0x
+_LONGEST_WORD = 64  # that may be a name with a mistake in it
+_PREFIXES = ("SQLITE", "DQLITE")  # which make any two names alike
+_NEAR = 0.75  # how much of a word must be a name's
 
 
 def explain_code(code: int) -> list[str]:
     """Say what a failure code means."""
     info = explain_failure(code)
+    name = f": {info.name}" if code in NAMES else ""
     lines = [
-        f"failure code {code} (0x{code:x}): {info.name}",
+        f"failure code {code} (0x{code:x}){name}",
         f"  {info.meaning}",
         f"  retry: {info.retry.value}",
     ]
     primary = primary_of(code)
-    if code > 0xFF and primary is not None:
-        lines.append(f"  extended code {code >> 8} of {primary} ({failure_name(primary)})")
+    if code > 0xFF and primary in NAMES:
+        unused = "" if code in NAMES else ", by a number that SQLite does not use"
+        lines.append(f"  extends {failure_name(primary)}{unused}: {primary} + {code >> 8} * 256")
     return lines
 
 
@@ -60,10 +68,12 @@ def explain_word(word: str) -> list[list[str]]:
     """Say what a number or name may mean; empty if it is neither a code nor a type.
 
     Args:
-        word: a failure code (decimal, or hex with 0x), the name of one, or the number or name of a message
-            type.
+        word: a failure code (decimal, or hex with 0x; without it where the code has a name), the name of one,
+            or the number or name of a message type.
     """
     number = _number(word)
+    if number is None and (bare := _bare_hex(word)) in NAMES:
+        return [explain_code(bare)]
     if number is not None:
         return [
             explain_code(number),
@@ -72,6 +82,40 @@ def explain_word(word: str) -> list[list[str]]:
     name = word.upper().replace("-", "_")
     found = [explain_type(kind) for kind in _types(lambda kind: kind.name == name)]
     return found + [explain_code(code) for code in codes_named(word)]
+
+
+def nearest(word: str) -> list[str]:
+    """Return what may have been meant by a word that is neither a code nor a type; at most three, best first.
+
+    Args:
+        word: as it was given.
+    """
+    if len(word) > _LONGEST_WORD:
+        return []
+    if (bare := _bare_hex(word)) is not None:
+        return [f"0x{bare:x}"]
+    wanted = word.upper().replace("-", "_")
+    names = {name: name for name in (*NAMES.values(), *(kind.name for kind in _types(lambda _: True)))}
+    for name in NAMES.values():  # whose first words may be left out
+        parts = name.split("_")
+        for first in range(1, len(parts)):
+            names.setdefault("_".join(parts[first:]), name)
+    attempts = [(wanted, names)]
+    prefix, _, rest = wanted.partition("_")
+    if prefix in _PREFIXES:
+        family = {name.partition("_")[2]: name for name in NAMES.values() if name.startswith(prefix)}
+        attempts = [(rest, family), (rest, names), (wanted, names)]
+    for each, known in attempts:
+        if found := get_close_matches(each, known, n=3, cutoff=_NEAR):
+            return list(dict.fromkeys(known[name] for name in found))
+    return []
+
+
+def _bare_hex(word: str) -> int | None:
+    """A number in hex without 0x: too short for a frame, and with a letter that makes it no decimal one."""
+    if not 1 < len(word) <= _BARE_DIGITS or word[0] == "0" or word.isdigit():
+        return None
+    return int(word, 16) if set(word) <= set(hexdigits) else None
 
 
 def _number(word: str) -> int | None:

@@ -32,6 +32,8 @@ def record(writer: TranscriptWriter, item: Item) -> None:
         writer.fault(item.connection, kind, fault, on, time)
     elif item.type != "UNANSWERED":
         beside = {key: told for key, told in json_object(item).items() if key in BESIDE}
+        if item.frame is not None and item.frame.damaged:
+            beside["damaged"] = True
         data, sent = (b"", item.data) if item.made else (item.data, item.sent)
         writer.frame(item.connection, item.side, data, time, beside, last=item.last, sent=sent)
         if item.type == "INCOMPLETE":

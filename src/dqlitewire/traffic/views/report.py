@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from dqlitewire.text import Shown, printable
 from dqlitewire.traffic.failures import Failure
 from dqlitewire.traffic.quantiles import Durations
-from dqlitewire.traffic.shorten import counted, elide, one_line
+from dqlitewire.traffic.shorten import apart, counted, one_line
 from dqlitewire.traffic.sources.transcript import seconds
 from dqlitewire.traffic.stats import Statement, Statistics, ranked
+from dqlitewire.traffic.views.json_object import token
 from dqlitewire.traffic.views.line import duration
+from dqlitewire.traffic.views.table import Row, styled, table, wrapped
 
 BAR = 40
+FAILURE_LINES = 4  # of the text of one
 
 
 def size(number: int) -> str:
@@ -43,19 +40,18 @@ def report(
         width: columns that lines fit into.
         colour: whether titles are bold, and so on, as a terminal shows them.
     """
-    yield from _overview(statistics, width)
-    for table in (_statements(statistics, sort, top, width), _loops(statistics), _unanswered(statistics)):
-        if table.row_count:
-            yield ""
-            yield from _lines(table, width, colour)
-    yield from _failures(statistics, width)
+    for text in _overview(statistics):
+        yield from wrapped(text, width, 14)
+    yield from _statements(statistics, sort, top, width, colour)
+    yield from _loops(statistics, width, colour)
+    yield from _unanswered(statistics, width, colour)
+    yield from _failures(statistics, width, colour)
     if statistics.latency.count:
-        yield ""
-        yield "latency of all requests"
+        yield from ("", styled("latency of all requests", "bold", colour))
         yield from histogram(statistics.latency, width)
 
 
-def _overview(statistics: Statistics, width: int) -> Iterator[str]:
+def _overview(statistics: Statistics) -> Iterator[str]:
     requests = sum(count for (way, _), count in statistics.messages.items() if way == "request")
     answers = sum(count for (way, _), count in statistics.messages.items() if way == "response")
     yield f"connections   {statistics.connections}"
@@ -67,7 +63,7 @@ def _overview(statistics: Statistics, width: int) -> Iterator[str]:
     if statistics.leaders:
         named = ", ".join(address for _, address in statistics.leaders)
         changes = f" ({statistics.leader_changes} changes)" if statistics.leader_changes else ""
-        yield elide(f"leaders       {named}{changes}", width)
+        yield f"leaders       {one_line(named)}{changes}"
     if statistics.retries:
         yield "retries       " + ", ".join(
             f"{count} after {kind}" for kind, count in sorted(statistics.retries.items())
@@ -82,56 +78,33 @@ def _overview(statistics: Statistics, width: int) -> Iterator[str]:
         yield f"no dqlite     {', '.join(damage)}"
 
 
-def _cell(text: str) -> Text:
-    # a Text, since a str would be read for markup; printable, since what rich has drawn is taken as it is
-    return Text(printable(one_line(text)))
-
-
-def _table(title: str) -> Table:
-    return Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        header_style="dim",
-        box=None,
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-        expand=True,
-    )
-
-
-def _statements(statistics: Statistics, sort: str, top: int, width: int) -> Table:
+def _statements(statistics: Statistics, sort: str, top: int, width: int, colour: bool) -> Iterator[str]:
+    shown = ranked(statistics, sort, top)
+    if not shown:
+        return
     timed = statistics.timed
     total = max(1, statistics.latency.total)
     order = sort if timed or sort not in ("total", "p50", "p95", "p99") else "count"
-    shown = ranked(statistics, sort, top)
     more = len(statistics.statements) - len(shown)
-    table = _table(f"statements by {order}" + (f", {more} more not shown" if more > 0 else ""))
-    numbers = ["count", *(["total", "%", "p50", "p95", "p99"] if timed else []), "rows", "frames", "failed"]
-    if width < 110:
-        numbers.remove("frames")
-    if width < 110 and timed:
-        numbers.remove("p99")
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("statement", no_wrap=True, overflow="ellipsis", ratio=1)
-    for statement in shown:
-        cells = _cells(statement, total)
-        table.add_row(*(cells[name] for name in numbers), _cell(statement.key))
-    return table
+    title = f"statements by {order}" + (f", {more} more not shown" if more > 0 else "")
+    yield ""
+    rows = [Row(_cells(one, total, timed), {"statement": one.key}) for one in shown]
+    yield from table(title, rows, width, colour)
 
 
-def _cells(statement: Statement, total: int) -> dict[str, str]:
+def _cells(statement: Statement, total: int, timed: bool) -> dict[str, str]:
     latency = statement.latency
-    quantiles = {
-        f"p{share}": duration(latency.quantile(share / 100)) if latency.count else "-"
-        for share in (50, 95, 99)
+    times = {
+        "total": duration(latency.total) if latency.count else "-",
+        "%": f"{100 * latency.total / total:.0f}",
+        **{
+            f"p{share}": duration(latency.quantile(share / 100)) if latency.count else "-"
+            for share in (50, 95, 99)
+        },
     }
     return {
         "count": str(statement.count),
-        "total": duration(latency.total) if latency.count else "-",
-        "%": f"{100 * latency.total / total:.0f}",
-        **quantiles,
+        **(times if timed else {}),
         "rows": _each(statement.rows, statement.count),
         "frames": _each(statement.frames, statement.count),
         "failed": str(statement.failures or ""),
@@ -144,43 +117,43 @@ def _each(number: int, count: int) -> str:
     return (f"{each:.0f}" if each >= 100 else f"{each:.3g}") if number else ""
 
 
-def _failures(statistics: Statistics, width: int) -> Iterator[str]:
+def _failures(statistics: Statistics, width: int, colour: bool) -> Iterator[str]:
     found = sorted(statistics.failures.values(), key=lambda f: (-f.count, f.code, f.message, f.info.meaning))
-    if found:
-        yield from ("", "failures")
-    for failure in found:
-        info = failure.info
-        name = f"{failure.code} {info.name}" if failure.code else "0"
-        yield elide(f"{failure.count:>5}  {name}: {one_line(failure.message)}", width)
-        yield elide(f"       {info.meaning}; retry: {info.retry.value}", width)
+    if not found:
+        return
+    yield from ("", styled("failures", "bold", colour))
+    said = [_said(failure) for failure in found]
+    for failure, text in zip(found, apart(said, FAILURE_LINES * (width - 7) - 7), strict=True):
+        yield from wrapped(f"{failure.count:>5}  {text}", width, 7)
+        meaning = f"{failure.info.meaning}; retry: {failure.info.retry.value}"
+        yield from wrapped(f"{'':7}{meaning}", width, 7)
 
 
-def _loops(statistics: Statistics) -> Table:
-    table = _table("queries repeated in a row (N+1)")
-    for name in ("runs", "queries", "longest"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("statement", ratio=3, no_wrap=True, overflow="ellipsis")
-    table.add_column("after", ratio=2, no_wrap=True, overflow="ellipsis")
-    for loop in sorted(statistics.loops.values(), key=lambda entry: -entry.queries):
-        numbers = (str(loop.runs), str(loop.queries), str(loop.longest))
-        table.add_row(*numbers, _cell(loop.key), _cell(loop.after))
-    return table
+def _said(failure: Failure) -> str:
+    name = f"{failure.code} {failure.info.name}" if failure.code else "0"
+    return f"{name}: {one_line(failure.message)}"
 
 
-def _unanswered(statistics: Statistics) -> Table:
-    table = _table("requests without an answer")
-    table.add_column("count", justify="right")
-    table.add_column("statement", ratio=1, no_wrap=True, overflow="ellipsis")
-    for key, count in statistics.unanswered.most_common():
-        table.add_row(str(count), _cell(key))
-    return table
+def _loops(statistics: Statistics, width: int, colour: bool) -> Iterator[str]:
+    rows = [
+        Row(
+            {"runs": str(loop.runs), "queries": str(loop.queries), "longest": str(loop.longest)},
+            {"statement": loop.key, "after": loop.after or "-"},
+        )
+        for loop in sorted(statistics.loops.values(), key=lambda entry: -entry.queries)
+    ]
+    if rows:
+        yield ""
+        yield from table("queries repeated in a row (N+1)", rows, width, colour)
 
 
-def _lines(table: Table, width: int, colour: bool) -> Iterator[str]:
-    out = io.StringIO()
-    console = Console(file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False)
-    console.print(table)
-    yield from (Shown(text.rstrip()) for text in out.getvalue().splitlines())
+def _unanswered(statistics: Statistics, width: int, colour: bool) -> Iterator[str]:
+    rows = [
+        Row({"count": str(count)}, {"statement": key}) for key, count in statistics.unanswered.most_common()
+    ]
+    if rows:
+        yield ""
+        yield from table("requests without an answer", rows, width, colour)
 
 
 def histogram(durations: Durations, width: int = 100) -> Iterator[str]:
@@ -194,7 +167,12 @@ def histogram(durations: Durations, width: int = 100) -> Iterator[str]:
 
 
 def report_json(
-    statistics: Statistics, sort: str = "total", top: int | None = None, notes: list[str] | None = None
+    statistics: Statistics,
+    sort: str = "total",
+    top: int | None = None,
+    notes: list[str] | None = None,
+    now: float | None = None,
+    skipped: int = 0,
 ) -> str:
     """Return the report as one JSON object; docs/traffic.md describes the keys.
 
@@ -203,9 +181,12 @@ def report_json(
         sort: what statements are ranked by, one of stats.SORTS.
         top: how many statements are given; None for all.
         notes: of the sources that were read.
+        now: when it was made, in seconds since 1970; None to leave that out.
+        skipped: lines and records that a source could not read.
     """
     timed = statistics.timed
     out: dict[str, Any] = {
+        **({} if now is None else {"time": round(now, 3)}),
         "connections": statistics.connections,
         "messages": {
             way: {name: count for (side, name), count in sorted(statistics.messages.items()) if side == way}
@@ -218,7 +199,7 @@ def report_json(
         "latency_ms": _latency(statistics.latency),
         "statements": [_statement(statement) for statement in ranked(statistics, sort, top)],
         "failures": [_failure(failure) for failure in statistics.failures.values()],
-        "retries": dict(statistics.retries),
+        "retries": {token(after): count for after, count in statistics.retries.items()},
         "leaders": [
             {"time": float(seconds(time)) if timed else None, "address": address}
             for time, address in statistics.leaders
@@ -229,6 +210,7 @@ def report_json(
         "garbage": {"bytes": statistics.garbage_bytes, "places": statistics.garbage_places},
         "undecoded": statistics.undecoded,
         "lost": {"bytes": statistics.lost_bytes, "places": statistics.gaps},
+        "skipped": skipped,
         "notes": notes or [],
     }
     return json.dumps(out, ensure_ascii=False)
@@ -267,7 +249,8 @@ def _failure(failure: Failure) -> dict[str, Any]:
         "name": info.name,
         "message": failure.message,
         "meaning": info.meaning,
-        "retry": info.retry.value,
+        "outcome": token(info.outcome.name),
+        "retry": token(info.retry.name),
         "count": failure.count,
         "statements": dict(failure.statements.most_common(10)),
     }

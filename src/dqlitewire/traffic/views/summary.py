@@ -13,7 +13,7 @@ from typing import Any
 from dqlitewire import Message, messages, sanitize_for_log
 from dqlitewire.conversation import failure_name
 from dqlitewire.messages import requests
-from dqlitewire.traffic.shorten import counted, elide, one_line
+from dqlitewire.traffic.shorten import counted, middle, one_line
 from dqlitewire.traffic.views.literals import ITEMS, fields_of, value, values
 
 
@@ -33,13 +33,13 @@ def summarise(message: Message, width: int = 160, sql: str | None = None) -> str
 
 def _declared(message: Any, width: int, sql: str | None) -> str:
     shown = [
-        elide(one_line(held), max(16, width // 2))
+        middle(one_line(held), max(16, width // 2))
         if name == "sql" and isinstance(held, str)
         else f"{name} {value(held)}"
         for name, held in fields_of(message)
     ]
     if sql is not None and not hasattr(message, "sql"):
-        shown.append(elide(one_line(sql), max(16, width // 2)))
+        shown.append(middle(one_line(sql), max(16, width // 2)))
     return ", ".join(shown)
 
 
@@ -50,14 +50,14 @@ def _database(message: Any) -> str:
 def _text(message: Any, width: int, _: str | None) -> str:
     params = f"  {values(message.params)}" if getattr(message, "params", None) else ""
     room = max(width // 2, width - len(params) - 1)  # parameters are worth more than the end of a long text
-    return _database(message) + elide(one_line(message.sql), room) + params
+    return _database(message) + middle(one_line(message.sql), room) + params
 
 
 def _prepared(message: Any, width: int, sql: str | None) -> str:
     params = f"  {values(message.params)}" if getattr(message, "params", None) else ""
     label = f"{_database(message)}stmt {message.stmt_id}"
     if sql is not None:
-        label += ": " + elide(one_line(sql), max(width // 2, width - len(params) - 1) - len(label) - 2)
+        label += ": " + middle(one_line(sql), max(width // 2, width - len(params) - 1) - len(label) - 2)
     return label + params
 
 

@@ -1,0 +1,348 @@
+"""`dqlite-wire proxy`: stand in the path between clients and nodes, record, and spoil frames on order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dqlitewire.cli.exits import Exit
+from dqlitewire.cli.filters import Filters
+from dqlitewire.cli.options import LONGEST, finite
+from dqlitewire.cli.ordering import Ordering
+from dqlitewire.cli.output import fail, tell, warn
+from dqlitewire.cli.showing import Display
+from dqlitewire.cli.watching import Live, Watching
+from dqlitewire.dial import Address, AddressError, DialOptions, Kind, StoreError, Target
+
+if TYPE_CHECKING:
+    from dqlitewire.faults import FaultList
+    from dqlitewire.proxy import ClientTls, Pair, Proxy
+    from dqlitewire.proxy.control import ControlServer
+    from dqlitewire.proxy.recording import Recorder
+
+EXITS = (Exit.OK, Exit.INPUT, Exit.REFUSED)
+_STORE = ".yaml"
+_MOST_DESCRIPTORS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where it listens, and what clients are told."""
+
+    listen: Annotated[
+        str | None,
+        typer.Option("--listen", metavar="HOST:0", help="With a store: listen there (default: loopback)."),
+    ] = None
+    allow_remote: Annotated[bool, typer.Option("--allow-remote", help="Listen beyond loopback too.")] = False
+    no_map: Annotated[bool, typer.Option("--no-map", help="Leave the nodes' own addresses in answers.")] = (
+        False
+    )
+    tls_cert: Annotated[
+        str | None, typer.Option("--tls-cert", metavar="FILE", help="TLS with clients: certificate (PEM).")
+    ] = None
+    tls_key: Annotated[
+        str | None, typer.Option("--tls-key", metavar="FILE", help="TLS with clients: its key.")
+    ] = None
+    tls_ca: Annotated[
+        str | None,
+        typer.Option("--tls-ca", metavar="FILE", help="TLS with clients: require a certificate by these."),
+    ] = None
+
+    def tls(self) -> ClientTls | None:
+        """Return how clients are met; None for no TLS."""
+        from dqlitewire.proxy import ClientTls
+
+        if self.tls_cert is not None:
+            return ClientTls(self.tls_cert, self.tls_key, self.tls_ca)
+        for name, given in (("--tls-key", self.tls_key), ("--tls-ca", self.tls_ca)):
+            if given is not None:
+                fail(f"{name} without --tls-cert", Exit.USAGE)
+        return None
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """How nodes are dialled."""
+
+    to_tls: Annotated[bool, typer.Option("--to-tls", help="Speak TLS with nodes.")] = False
+    to_ca: Annotated[
+        str | None,
+        typer.Option("--to-ca", metavar="FILE", help="TLS with nodes: certificates to trust."),
+    ] = None
+    to_cert: Annotated[
+        str | None, typer.Option("--to-cert", metavar="FILE", help="TLS with nodes: certificate to show.")
+    ] = None
+    to_key: Annotated[
+        str | None, typer.Option("--to-key", metavar="FILE", help="TLS with nodes: its key.")
+    ] = None
+    to_name: Annotated[
+        str | None,
+        typer.Option("--to-name", metavar="NAME", help="TLS with nodes: their name (default: the host)."),
+    ] = None
+    upgrade: Annotated[
+        str | None,
+        typer.Option("--upgrade", metavar="PATH", help="Switch to dqlite over HTTP: /internal/database."),
+    ] = None
+    timeout: Annotated[
+        float,
+        typer.Option(
+            "--timeout",
+            min=0.05,
+            max=LONGEST,
+            metavar="SECONDS",
+            callback=finite,
+            help="Time until a connection to a node must stand.",
+        ),
+    ] = 10.0
+
+    def options(self) -> DialOptions:
+        """Return what nodes are dialled with."""
+        return DialOptions(self.to_cert, self.to_key, self.to_ca, self.to_name, self.upgrade)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is kept of the traffic."""
+
+    record: Annotated[
+        Path | None, typer.Option("--record", metavar="FILE.dqt", help="Record into a new transcript.")
+    ] = None
+    append: Annotated[
+        bool, typer.Option("--append", help="With --record: continue a transcript that is there.")
+    ] = False
+    max_size: Annotated[
+        str | None,
+        typer.Option(
+            "--max-size", metavar="BYTES", help="With --record: go on in FILE.1.dqt after so many (k, M, G)."
+        ),
+    ] = None
+
+    def recorder(self) -> Recorder | None:
+        """Open the transcript; None if nothing is recorded."""
+        if self.record is None:
+            for name, given in (("--append", self.append), ("--max-size", self.max_size is not None)):
+                if given:
+                    fail(f"{name} without --record", Exit.USAGE)
+            return None
+        from dqlitewire.proxy.recording import Recorder, size_in_bytes
+        from dqlitewire.traffic.errors import FileExistsAlready
+
+        try:
+            most = None if self.max_size is None else size_in_bytes(self.max_size)
+        except ValueError as error:
+            fail(f"--max-size: {error}", Exit.USAGE)
+        try:
+            return Recorder(self.record, append=self.append, max_size=most, say=warn)
+        except FileExistsAlready as error:
+            fail(str(error), Exit.REFUSED)
+
+
+@dataclass(frozen=True)
+class Spoiling(Ordering):
+    """Faults."""
+
+    control: Annotated[
+        str | None,
+        typer.Option("--control", metavar="unix:PATH", help="Take orders for faults while it runs."),
+    ] = None
+
+    def ordered(self) -> FaultList | None:
+        """Return the list with all that was ordered; None if there is none and none can come."""
+        orders = self.read()
+        if not (orders or self.control):
+            return None
+        from dqlitewire.faults import FaultList
+
+        found = FaultList(self.seed)
+        for one in orders:
+            found.order(one)
+        return found
+
+    def controller(self, ordered: FaultList | None) -> ControlServer | None:
+        """Return what takes orders while the proxy runs; None if nothing does."""
+        if self.control is None or ordered is None:
+            return None
+        from dqlitewire.proxy.control import ControlServer
+
+        try:
+            return ControlServer(self.control, ordered)
+        except AddressError as error:
+            fail(f"--control: {error}", Exit.USAGE)
+
+
+def command(
+    pairs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="LOCAL=REAL",
+            help="Listen on LOCAL for the node at REAL; =NAME behind it if the node calls itself otherwise."
+            " Or a cluster store, FILE.yaml.",
+            show_default=False,
+        ),
+    ],
+    listening: Listening,
+    upstream: Upstream,
+    keeping: Record,
+    spoiling: Spoiling,
+    watching: Watching,
+    display: Display,
+    filters: Filters,
+) -> Exit:
+    """Stand in the path between clients and nodes until interrupted: pass, record, spoil.
+
+    Every byte goes on as it came, but for the nodes' addresses in LEADER and SERVERS, which become those of
+    the proxy, and what faults were ordered for. LOCAL and REAL are HOST:PORT, [IPv6]:PORT, unix:PATH, @NAME.
+    """
+    found, options = _pairs(pairs, listening, upstream)
+    ordered = spoiling.ordered()
+    controller = spoiling.controller(ordered)
+    with ExitStack() as closing:
+        recorder = keeping.recorder()
+        if recorder is not None:
+            closing.callback(recorder.close)
+        live = watching.live(display, filters)
+        if live is not None:
+            closing.callback(live.close)
+            if watching.redact and recorder is not None:
+                warn("--redact hides values in what is printed; the recording holds them")
+        lookers: list[Any] = [recorder] if recorder is not None else []
+        lookers += [live.watcher] if live is not None else []
+        proxy = _proxy(found, listening, upstream, options, ordered, lookers)
+        if listening.allow_remote:
+            _warn_of_remote(proxy.pairs)
+        _raise_descriptor_limit()
+        asyncio.run(_serve(proxy, controller, live))
+    return Exit.OK
+
+
+def _pairs(texts: list[str], listening: Listening, upstream: Upstream) -> tuple[list[Pair], DialOptions]:
+    """The pairs of the arguments, and what to dial with; a store brings its certificate."""
+    from dqlitewire.proxy import Pair, PairError
+
+    options = upstream.options()
+    if len(texts) == 1 and texts[0].endswith(_STORE) and "=" not in texts[0]:
+        target = _target(texts[0])
+        local = _listen(listening.listen)
+        return [Pair(local, address) for address in target.addresses], target.options(options)
+    if listening.listen is not None:
+        fail("--listen is for a cluster store", Exit.USAGE)
+    try:
+        return [Pair.parse(text) for text in texts], options
+    except PairError as error:
+        fail(str(error), Exit.USAGE)
+
+
+def _target(text: str) -> Target:
+    from dqlitewire.cli.ending import missing
+
+    try:
+        return Target.parse(text)
+    except StoreError as error:
+        fail(str(error), Exit.INPUT)
+    except ImportError as error:
+        missing(error, "cli")
+
+
+def _listen(text: str | None) -> Address:
+    from dqlitewire.dial.listening import parse_local
+
+    try:
+        address = parse_local("127.0.0.1:0" if text is None else text)
+    except AddressError as error:
+        fail(f"--listen: {error}", Exit.USAGE)
+    if address.kind is not Kind.TCP or address.port:
+        fail(f"--listen {text}: HOST:0 is needed, a free port for each node", Exit.USAGE)
+    return address
+
+
+def _proxy(
+    pairs: list[Pair],
+    listening: Listening,
+    upstream: Upstream,
+    options: DialOptions,
+    ordered: FaultList | None,
+    lookers: list[Any],
+) -> Proxy:
+    from dqlitewire.proxy import Proxy, RemoteListenError
+
+    try:
+        return Proxy(
+            pairs,
+            map_addresses=not listening.no_map,
+            tls=listening.tls(),
+            to=options,
+            to_tls=upstream.to_tls,
+            allow_remote=listening.allow_remote,
+            faults=ordered or False,
+            lookers=lookers,
+            say=warn,
+            timeout=upstream.timeout,
+        )
+    except RemoteListenError as error:
+        fail(f"{error}: --allow-remote allows it", Exit.REFUSED)
+    except ValueError as error:
+        fail(str(error), Exit.USAGE)
+    except OSError as error:
+        said = error.strerror or str(error)
+        fail(f"{error.filename}: {said}" if error.filename else said)
+
+
+def _warn_of_remote(pairs: tuple[Pair, ...]) -> None:
+    from dqlitewire.dial.listening import is_loopback
+
+    for pair in pairs:
+        if not is_loopback(pair.local):
+            warn(f"{pair.local} can be reached from other machines; recordings hold what they send")
+
+
+def _raise_descriptor_limit() -> None:
+    """Allow as many descriptors as the system lets us: a connection takes two."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+async def _serve(proxy: Proxy, controller: ControlServer | None, live: Live | None) -> None:
+    """Serve until a signal comes."""
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for number in _stopping():
+        loop.add_signal_handler(number, stopped.set)
+    if live is not None:
+        loop.add_signal_handler(signal.SIGUSR1, live.report)
+    loop.set_exception_handler(_say_exception)
+    async with AsyncExitStack() as closing:
+        try:
+            if controller is not None:
+                await closing.enter_async_context(controller)
+            await proxy.start()
+        except OSError as error:
+            fail(error.strerror or str(error))
+        closing.push_async_callback(proxy.close)
+        for pair, address in zip(proxy.pairs, proxy.addresses, strict=True):
+            tell(f"listening on {address} for {pair.real}")
+        await stopped.wait()
+
+
+def _stopping() -> Iterator[signal.Signals]:
+    yield from (signal.SIGINT, signal.SIGTERM)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # who ignores hang-ups for us means it
+        yield signal.SIGHUP
+
+
+def _say_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # asyncio's own words for what it cannot tell anybody: descriptors used up, for example
+    error = context.get("exception")
+    warn(f"{context.get('message', 'asyncio')}{f': {error}' if error is not None else ''}")

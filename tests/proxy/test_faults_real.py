@@ -1,0 +1,145 @@
+"""Every fault between a real node and the blocking example: what the client reports, and what the node did.
+
+The promise of an outcome is held against the node's table: what was NOT_EXECUTED is not there, what was DONE
+is, and of UNKNOWN the fault itself says which of both it was.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any, NamedTuple
+
+import pytest
+
+from dqlitewire.conversation import Outcome
+from dqlitewire.faults import kinds
+from dqlitewire.faults.words import parse_fault, words_of
+from dqlitewire.proxy import BlockingProxy
+from tests.conversation.test_examples import example
+from tests.real.nodes import Node, wait_for
+
+SERIES = "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 3000) SELECT i FROM r"
+DONE, NOT_EXECUTED, UNKNOWN = Outcome.DONE, Outcome.NOT_EXECUTED, Outcome.UNKNOWN
+PATIENCE = 0.25  # seconds that the client waits for an answer that does not come
+
+
+class Case(NamedTuple):
+    """What a fault makes of `INSERT INTO t VALUES (n)`.
+
+    Attributes:
+        words: The fault.
+        outcome: What the client reports.
+        done: The node has done it; None where a node may or may not.
+        open: The connection goes on.
+    """
+
+    words: str
+    outcome: Outcome
+    done: bool | None
+    open: bool = True
+
+
+CASES = [
+    Case("fail code=5", NOT_EXECUTED, False),
+    Case("fail code=10250", NOT_EXECUTED, False),
+    Case("fail code=10506", UNKNOWN, False),
+    Case("fail code=10506 executed=yes", UNKNOWN, True),
+    Case("drop", UNKNOWN, True, False),
+    Case("drop bytes=9 reset", UNKNOWN, True, False),
+    Case("drop executed=no", UNKNOWN, False, False),
+    Case("drop executed=no reset", UNKNOWN, False, False),
+    Case("drop frames=1", DONE, True, False),
+    Case("drop direction=request", UNKNOWN, False, False),
+    Case("drop bytes=20 direction=request reset", UNKNOWN, False, False),
+    Case("drop frames=1 direction=request", UNKNOWN, None, False),
+    Case("delay seconds=0.02", DONE, True),
+    Case("delay seconds=0.02 direction=request", DONE, True),
+    Case("split size=3 pause=0.002", DONE, True),
+    Case("split size=5 pause=0.002 direction=request", DONE, True),
+    Case("corrupt at=4", UNKNOWN, True, False),
+    Case("corrupt at=0 xor=1", UNKNOWN, True, False),
+    Case("corrupt at=16 xor=1 direction=request", NOT_EXECUTED, False),  # HNSERT
+    Case("corrupt at=0 xor=4 direction=request", UNKNOWN, False, False),  # a longer frame, which never comes
+    Case("hold", UNKNOWN, True, False),
+    Case("hold direction=request", UNKNOWN, False, False),
+]
+
+
+def test_every_kind_is_tried_both_ways() -> None:
+    ways = {(kind, way) for kind, cls in _package_kinds().items() for way in cls.directions}
+    assert {(words_of(fault)["kind"], fault.direction) for fault in map(parse_fault, _texts())} == ways
+
+
+def _package_kinds() -> dict[str, Any]:
+    return {kind: cls for kind, cls in kinds().items() if cls.__module__ == "dqlitewire.faults.kinds"}
+
+
+def _texts() -> list[str]:
+    return [case.words for case in CASES]
+
+
+def numbers(client: Any) -> set[int]:
+    return {row[0] for row in client.query("SELECT a FROM t")}
+
+
+def test_every_fault(real_node: Node, database: str) -> None:
+    module = example("blocking_client")
+    with (
+        closing(module.connect(real_node.address, database)) as direct,
+        BlockingProxy({"127.0.0.1:0": real_node.address}, strict=True) as proxy,
+    ):
+        direct.execute("CREATE TABLE t (a INTEGER PRIMARY KEY)")
+        for number, case in enumerate(CASES, 1):
+            fault = parse_fault(f"{case.words} on=EXEC_SQL")
+            with closing(module.connect(proxy.addresses[0], database)) as client:
+                proxy.order(fault)
+                if case.words.startswith("hold") or "at=0" in case.words:
+                    client.socket.settimeout(PATIENCE)
+                outcome, said = reported(module, client, number)
+                assert outcome is case.outcome, (case, said)
+                if case.words.startswith("hold"):
+                    assert said == "timed out"  # it stays open, and says nothing
+                assert fault.hits == 1, case
+                if case.open:
+                    assert (number in numbers(client)) is case.done, case
+                else:
+                    with pytest.raises(module.RequestFailed):
+                        numbers(client)
+            if case.done:
+                wait_for(lambda number=number: number in numbers(direct), 5, f"row of {case}")
+        expected = {number for number, case in enumerate(CASES, 1) if case.done}
+        maybe = {number for number, case in enumerate(CASES, 1) if case.done is None}
+        assert numbers(direct) - maybe == expected
+        read_under_faults(module, proxy, database)
+        assert proxy.errors == []
+        direct.execute("DROP TABLE t")
+
+
+def reported(module: Any, client: Any, number: int) -> tuple[Outcome, str]:
+    """What the client says became of an INSERT."""
+    try:
+        client.execute(f"INSERT INTO t VALUES ({number})")
+    except module.RequestFailed as failed:
+        return failed.outcome, str(failed)
+    return DONE, ""
+
+
+def read_under_faults(module: Any, proxy: BlockingProxy, database: str) -> None:
+    """Read 3000 rows: whatever happens, nothing was changed, and what comes is the beginning of them."""
+    for words, least, most in [
+        ("fail code=10506 executed=yes", 0, 0),
+        ("drop frames=2 bytes=100", 1, 2999),
+        ("split size=100", 3000, 3000),
+        ("delay seconds=0.01 sql=RECURSIVE", 3000, 3000),
+    ]:
+        proxy.order(parse_fault(f"{words} on=QUERY_SQL"))
+        found: list[int] = []
+        with closing(module.connect(proxy.addresses[0], database)) as client:
+            try:
+                found.extend(row[0] for row in client.query(SERIES))
+                outcome = DONE
+            except module.RequestFailed as failed:
+                outcome = failed.outcome
+        assert outcome is (DONE if most == 3000 else NOT_EXECUTED), words
+        assert least <= len(found) <= most, words
+        assert found == list(range(1, len(found) + 1)), words

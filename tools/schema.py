@@ -1,0 +1,320 @@
+"""Draw the JSON Schemas of what the commands print with --json, from declarations, enums and tables.
+
+    python tools/schema.py docs/schema
+
+writes decode.schema.json (a line of `decode --json`), stats.schema.json (a line of `stats --json`) and
+probe.schema.json (a line of `probe --json`); the package must be importable. The fields of messages come from
+their declarations, and tokens from their enums. The keys of a view are told here, and `additionalProperties:
+false` makes a key that is not a fault: tests/json_output.py holds whatever the suite makes against this.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from dqlitewire import NodeRole, ValueType, constants, messages
+from dqlitewire.conversation import Ending, Outcome, Retry
+from dqlitewire.dial import Status
+from dqlitewire.header import type_name
+from dqlitewire.messages import REGISTRY
+from dqlitewire.traffic.item import OTHER_TYPES, TYPES
+from dqlitewire.traffic.reading import PREAMBLES
+from dqlitewire.traffic.sources.transcript import SIDE_OF
+from dqlitewire.traffic.views.json_object import PREVIEW, token
+from dqlitewire.traffic.views.literals import fields_of
+
+__all__ = ["SCHEMAS", "decode", "drawn", "probe", "requests", "stats"]
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+NUMBER: Schema = {"type": "number"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+BOOL: Schema = {"type": "boolean"}
+NULL: Schema = {"type": "null"}
+HEX: Schema = {"type": "string", "pattern": "^([0-9a-f]{2})*$"}
+UNKNOWN_TYPE: Schema = {"type": "string", "pattern": "^type [0-9]+$"}
+
+
+def said(schema: Schema, words: str) -> Schema:
+    """Return a schema with a description."""
+    return {**schema, "description": words}
+
+
+def ref(name: str) -> Schema:
+    """Return a reference to a definition of the page."""
+    return {"$ref": f"#/$defs/{name}"}
+
+
+def one_of(words: Iterable[str]) -> Schema:
+    """Return the schema of a token, or another word out of a fixed set."""
+    return {"enum": list(words)}
+
+
+def tokens(kind: type[Enum]) -> Schema:
+    """Return the schema of the tokens of an enum."""
+    return one_of(token(member.name) for member in kind)
+
+
+def maybe(schema: Schema) -> Schema:
+    """Return the schema of something that may be null."""
+    if isinstance(schema.get("type"), str):
+        return {**schema, "type": [schema["type"], "null"]}
+    return {"anyOf": [schema, NULL]}
+
+
+def array(items: Schema) -> Schema:
+    """Return the schema of a list."""
+    return {"type": "array", "items": items}
+
+
+def counts(of: Schema = TEXT) -> Schema:
+    """Return the schema of numbers by name."""
+    return {"type": "object", "propertyNames": of, "additionalProperties": COUNT}
+
+
+def record(required: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
+    """Return the schema of an object that has these keys and no other."""
+    return {
+        "type": "object",
+        "properties": {**required, **(optional or {})},
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def page(title: str, schema: Schema, definitions: dict[str, Schema]) -> Schema:
+    """Return a whole schema."""
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title}
+    return {**head, **schema, "$defs": definitions}
+
+
+# ---------------------------------------------------------------- decode
+
+VALUE = said(
+    {
+        "anyOf": [
+            {"type": ["null", "boolean", "integer", "number", "string"]},
+            record({"blob": HEX}),
+            record({"float": one_of(("nan", "inf", "-inf"))}),
+        ]
+    },
+    "a parameter or cell; a blob in hex, a float that JSON cannot write by its name",
+)
+NODE = record({"node_id": COUNT, "address": TEXT, "role": one_of(role.name for role in NodeRole)})
+SIMPLE: dict[str, Schema] = {
+    "int": {"type": "integer"},
+    "str": TEXT,
+    "bool": BOOL,
+    "float": NUMBER,
+    "None": NULL,
+    "bytes": record({"blob": HEX}),
+    "NodeInfo": ref("node"),
+    "Any": ref("value"),
+    "WireValue": ref("value"),
+    "WireInput": ref("value"),
+}
+
+
+def annotated(annotation: str) -> Schema:
+    """Return the schema of a field, by its annotation.
+
+    Raises:
+        ValueError: the annotation is none that JSON is known for.
+    """
+    parts = annotation.split(" | ")
+    if len(parts) > 1:
+        found = [annotated(part) for part in parts if part != "None"]
+        found = [found[0] if len(found) == 1 else {"anyOf": found}]
+        return maybe(found[0]) if "None" in parts else found[0]
+    if annotation in SIMPLE:
+        return SIMPLE[annotation]
+    if listed := re.fullmatch(r"(?:list|Sequence)\[(.*)\]", annotation):
+        return array(annotated(listed[1]))
+    kind = getattr(constants, annotation, None)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return one_of(member.name for member in kind)
+    raise ValueError(f"annotation {annotation!r}: say in tools/schema.py what JSON it becomes")
+
+
+#: messages whose fields json_object writes another way
+BY_HAND: dict[type, Schema] = {
+    messages.RowsResponse: record(
+        {
+            "column_names": array(TEXT),
+            "column_types": array(one_of(kind.name for kind in ValueType)),
+            "rows": array(array(ref("value"))),
+            "has_more": BOOL,
+        },
+        {"rows_left_out": COUNT},
+    ),
+    messages.FilesResponse: record({"files": array(record({"name": TEXT, "size": COUNT}))}),
+}
+
+
+def message_fields(message: Any) -> Schema:
+    """Return the schema of the fields of a message."""
+    if message in BY_HAND:
+        return BY_HAND[message]
+    annotations: dict[str, str] = {}
+    for kind in reversed(message.__mro__):
+        annotations |= inspect.get_annotations(kind)
+    return record({name: annotated(annotations[name]) for name, _ in fields_of(message)})
+
+
+def decode() -> Schema:
+    """Return the schema of a line of `decode --json`."""
+    definitions: dict[str, Schema] = {"value": VALUE, "node": NODE}
+    rules: list[Schema] = []
+    for (is_request, code), message in sorted(REGISTRY.items()):
+        name, way = type_name(code, is_request), "request" if is_request else "response"
+        definitions[f"{way}_{name}"] = message_fields(message)
+        rules.append(
+            {
+                "if": {"properties": {"direction": {"const": way}, "type": {"const": name}}},
+                "then": {"properties": {"fields": maybe(ref(f"{way}_{name}")), "code": {"const": code}}},
+            }
+        )
+    rules.append(
+        {
+            "if": {"properties": {"type": {"anyOf": [one_of(OTHER_TYPES), UNKNOWN_TYPE]}}},
+            "then": {"properties": {"fields": NULL}},
+        }
+    )
+    notes = [*dict.fromkeys(map(token, PREAMBLES)), *(token(ending.name) for ending in Ending), *requests()]
+    meaning = {"name": TEXT, "meaning": TEXT, "outcome": tokens(Outcome), "retry": tokens(Retry)}
+    required = {
+        "time": said(maybe(NUMBER), "seconds since 1970; null where nobody knows"),
+        "connection": {"type": "integer", "minimum": 1},
+        "direction": one_of(SIDE_OF),
+        "type": {"anyOf": [one_of(sorted(TYPES)), UNKNOWN_TYPE]},
+        "schema": said(maybe(COUNT), "of the header; null for what is no message"),
+        "fields": said({}, "of the message; null for what is no message or does not decode"),
+        "code": said(maybe(COUNT), "of the header; null for what is no message"),
+        "offset": said(COUNT, "place in the byte stream of its direction"),
+        "size": said(COUNT, "bytes"),
+        "exchange": said(maybe(COUNT), "number of the request in its connection, also of an answer"),
+    }
+    optional = {
+        "source": said(TEXT, "where the connection was read, if several sources are"),
+        "probe": said({"const": True}, "it asks for the server's generation, or answers that"),
+        "latency_ms": said(NUMBER, "of an answer: since the last byte of the request"),
+        "meaning": said(record(meaning), "of a FAILURE"),
+        "sql": said(TEXT, "of EXEC, QUERY, FINALIZE: the prepared text; of UNANSWERED: that of the request"),
+        "error": said(TEXT, "why a frame does not decode"),
+        "note": said(
+            {"anyOf": [one_of(notes), UNKNOWN_TYPE]},
+            "kind of preamble; how a side closed; type of a request without an answer",
+        ),
+        "bytes": said({**HEX, "maxLength": 2 * PREVIEW}, "the first ones of what is no message"),
+    }
+    return page("dqlite-wire decode --json", {**record(required, optional), "allOf": rules}, definitions)
+
+
+def requests() -> list[str]:
+    """Return the names of all requests."""
+    return [type_name(code, is_request) for is_request, code in sorted(REGISTRY) if is_request]
+
+
+# ---------------------------------------------------------------- stats
+
+
+def stats() -> Schema:
+    """Return the schema of a line of `stats --json`."""
+    latency = record({"count": COUNT, **dict.fromkeys(("total", "p50", "p95", "p99", "max"), NUMBER)})
+    statement = {
+        "statement": said(TEXT, "normalised text; the type of a request without SQL"),
+        "type": {"anyOf": [one_of(requests()), UNKNOWN_TYPE]},
+        "count": COUNT,
+        "latency_ms": maybe(ref("latency")),
+        **dict.fromkeys(("rows", "frames", "request_bytes", "response_bytes", "failures"), COUNT),
+    }
+    failure = {
+        "code": COUNT,
+        "name": TEXT,
+        "message": TEXT,
+        "meaning": TEXT,
+        "outcome": tokens(Outcome),
+        "retry": tokens(Retry),
+        "count": COUNT,
+        "statements": counts(),
+    }
+    loop = {"key": TEXT, "after": TEXT, "runs": COUNT, "queries": COUNT, "longest": COUNT}
+    places = record({"bytes": COUNT, "places": COUNT})
+    types = counts({"anyOf": [one_of(sorted(TYPES - set(OTHER_TYPES))), UNKNOWN_TYPE]})
+    required = {
+        "connections": COUNT,
+        "messages": record({"request": types, "response": types}),
+        "request_bytes": COUNT,
+        "response_bytes": COUNT,
+        "first_time": said(maybe(NUMBER), "seconds since 1970; null where nobody knows"),
+        "last_time": said(maybe(NUMBER), "seconds since 1970; null where nobody knows"),
+        "latency_ms": maybe(ref("latency")),
+        "statements": array(record(statement)),
+        "failures": array(record(failure)),
+        "retries": said(
+            counts(one_of(("busy", "not_leader"))), "by what the statement had failed with before"
+        ),
+        "leaders": array(record({"time": maybe(NUMBER), "address": TEXT})),
+        "leader_changes": COUNT,
+        "unanswered": counts(),
+        "repeated": array(record(loop)),
+        "garbage": said(places, "bytes that are no frame"),
+        "undecoded": said(COUNT, "frames that do not decode"),
+        "lost": said(places, "bytes that were not captured"),
+        "skipped": said(COUNT, "lines and records that a source could not read"),
+        "notes": said(array(TEXT), "what is said of the sources, for people"),
+    }
+    optional = {"time": said(NUMBER, "with --every: when it was made, in seconds since 1970")}
+    return page("dqlite-wire stats --json", record(required, optional), {"latency": latency})
+
+
+# ---------------------------------------------------------------- probe
+
+
+def probe() -> Schema:
+    """Return the schema of a line of `probe --json`."""
+    milliseconds = maybe({"type": "number", "minimum": 0})
+    required = {
+        "time": said(NUMBER, "seconds since 1970"),
+        "address": TEXT,
+        "status": tokens(Status),
+        "detail": said(maybe(TEXT), "why, for people"),
+        "leader": maybe(record({"node_id": COUNT, "address": TEXT})),
+        "nodes": array(ref("node")),
+        "failure_domain": maybe(COUNT),
+        "weight": maybe(COUNT),
+        "server": TEXT,
+        "connect_ms": milliseconds,
+        "round_trip_ms": milliseconds,
+    }
+    return page("dqlite-wire probe --json", record(required), {"node": NODE})
+
+
+SCHEMAS: dict[str, Callable[[], Schema]] = {"decode": decode, "stats": stats, "probe": probe}
+
+
+def drawn(name: str) -> str:
+    """Return the text of a schema's file.
+
+    Args:
+        name: one of SCHEMAS.
+    """
+    return json.dumps(SCHEMAS[name](), indent=1) + "\n"
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for name in SCHEMAS:
+        (folder / f"{name}.schema.json").write_text(drawn(name), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
