@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -13,11 +14,11 @@ import typer
 from dqlitewire.cli.dialling import Dialling, target_of
 from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.options import LONGEST, finite
-from dqlitewire.cli.output import colourful, emit, fail, painted, tell, warn
+from dqlitewire.cli.output import colourful, emit, fail, painted, tell, warn, width
 from dqlitewire.dial import Address, AddressError
 from dqlitewire.dial.listening import is_loopback, listen, parse_local
-from dqlitewire.text import Shown
-from dqlitewire.traffic.shorten import counted
+from dqlitewire.text import printable
+from dqlitewire.traffic.shorten import counted, elide
 
 if TYPE_CHECKING:
     from dqlitewire.conversation import Generation
@@ -248,11 +249,10 @@ def _words(error: OSError, deadline: Deadline) -> str:
 
 
 def _show(lines: list[str]) -> None:
-    import sys
-
-    colour = colourful(sys.stdout)
-    emit(lines[0], at_once=False)
-    for line in lines[1:]:
-        style = _STYLES.get(line[:1])
-        shown: Shown | str = painted(f"  {line}", style, colour) if style else f"  {line}"
-        emit(shown)
+    colour, columns = colourful(sys.stdout), width() if sys.stdout.isatty() else None
+    for number, line in enumerate(lines):
+        shown = printable(f"  {line}" if number else line)
+        if columns is not None:
+            shown = elide(shown, columns)
+        style = _STYLES.get(line[:1]) if number else None
+        emit(painted(shown, style, colour) if style else shown)

@@ -226,8 +226,7 @@ class RecordedConnection:
     @property
     def name(self) -> str:
         """What people call it."""
-        between = f" ({self.client} to {self.server})" if self.client and self.server else ""
-        return f"connection {self.number}{between}"
+        return f"connection {self.number}"
 
     @property
     def needed(self) -> int:
