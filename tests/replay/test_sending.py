@@ -16,7 +16,9 @@ from dqlitewire.proxy.recording import Recorder
 from dqlitewire.replay.checking import hazards, writes
 from dqlitewire.replay.recording import Recording, View
 from dqlitewire.replay.sending import Sending
+from dqlitewire.replay.server import ReplayServer
 from dqlitewire.testing import DqliteServer
+from dqlitewire.traffic.errors import SourceError
 from tests.real.raw import RawConnection, frame, text, word
 
 SERIES = "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < {})"
@@ -220,3 +222,28 @@ def test_a_node_that_goes_away_is_a_difference(server: DqliteServer, tmp_path: P
     sending, told = send(path, server)
     assert told[0][-1] == "+ the node closed the connection"
     assert sending.skipped == 5
+
+
+def test_the_parts_of_a_rotated_recording_are_one(server: DqliteServer, tmp_path: Path) -> None:
+    prepared(server)
+    recorder = Recorder(tmp_path / "s.dqt", max_size=4000)
+    with BlockingProxy([f"127.0.0.1:0={server.address}"], lookers=[recorder]) as proxy:
+        for _ in range(3):
+            read_only(proxy.addresses[0])
+    recorder.close()
+    parts = sorted(tmp_path.iterdir(), reverse=True)
+    assert len(parts) > 2
+    with ReplayServer(parts) as replay:
+        for _ in range(3):
+            read_only(replay.address)
+    assert replay.problems == []
+    later = next(part for part in parts if part.name == "s.1.dqt")
+    assert "its beginning was not recorded" in words_of(later)
+
+
+def words_of(path: Path) -> str:
+    try:
+        with Recording.load([path]) as recording:
+            return " ".join(recording.notes)
+    except SourceError as error:
+        return str(error)

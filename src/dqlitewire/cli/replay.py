@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 EXITS = (Exit.OK, Exit.DAMAGED, Exit.INPUT, Exit.REFUSED)
 TIMEOUT = 60.0  # seconds, unless somebody says otherwise
+LOOK = 5.0  # seconds that a node has to say what it is
 NAMED = 5  # refused requests that are named
 _STYLES = {"-": "failure", "+": "response"}
 
@@ -198,8 +199,11 @@ def _node(target: Target, options: DialOptions, deadline: Deadline) -> Address:
 
     if len(target.addresses) == 1:
         return target.addresses[0]
-    found = (probe(str(address), deadline.left(), options).leader_address for address in target.addresses)
-    leader = next(filter(None, found), None)
+    answers = (
+        probe(str(address), min(LOOK, deadline.left()), options).leader_address
+        for address in target.addresses
+    )
+    leader = next(filter(None, answers), None)
     if leader is None:
         fail(f"{target.text}: no node names a leader")
     return Address.parse(leader)
@@ -214,7 +218,7 @@ def _checked(recording: Recording, address: Address, options: DialOptions, deadl
     found = list(hazards(recording, Generation.UNKNOWN))
     generation = Generation.UNKNOWN
     if found:  # some harm old servers only: which one is it?
-        generation = probe(str(address), min(5.0, deadline.left()), options).generation
+        generation = probe(str(address), min(LOOK, deadline.left()), options).generation
         found = list(hazards(recording, generation))
     if found:
         _refuse(f"refused, and nothing was sent: {counted(len(found), 'request')} would harm the node", found)

@@ -183,7 +183,6 @@ class RecordedConnection:
 
     Attributes:
         number: counts from 1 over all that was read.
-        client: the endpoint of the client, "" if unknown.
         server: the endpoint of the server, "" if unknown.
         version: of the client's handshake; that of today where none was recorded.
         bare: its handshake was not recorded.
@@ -202,7 +201,7 @@ class RecordedConnection:
 
     def __init__(self, source: Connection, spool: Spool) -> None:
         self.number = source.number
-        self.client, self.server = source.client, source.server
+        self.server = source.server
         self.version = PROTOCOL_VERSION
         self.bare = source.bare
         self.requests, self.answers = Track(spool), Track(spool)

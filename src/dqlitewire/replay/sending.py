@@ -100,15 +100,16 @@ class Sending:
                 timetable.wait(moments[0])
                 connection = self._opened(moments[0])
                 if connection is not None:
-                    thread = threading.Thread(target=self._timed, args=(connection, moments, timetable))
+                    # a daemon: who interrupts the program does not wait for the node
+                    arguments = connection, moments, timetable
+                    thread = threading.Thread(target=self._timed, args=arguments, daemon=True)
                     thread.start()
                     threads.append(thread)
         except TimeoutError:
             if not self.connections:
                 raise
-        finally:
-            for thread in threads:
-                thread.join()
+        for thread in threads:
+            thread.join()
 
     def _timed(self, connection: LiveConnection, moments: list[Moment], timetable: _Timetable) -> None:
         try:
