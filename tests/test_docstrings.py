@@ -25,6 +25,7 @@ PUBLIC = [
     "dqlitewire.limits",
     "dqlitewire.messages",
     "dqlitewire.messages.base",
+    "dqlitewire.replay",
     "dqlitewire.sql.survey",
     "dqlitewire.testing",
     "dqlitewire.testing.script",

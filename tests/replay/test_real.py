@@ -12,13 +12,14 @@ import pytest
 from dqlitewire.proxy import BlockingProxy
 from dqlitewire.proxy.recording import Recorder
 from dqlitewire.replay.server import ReplayServer
-from tests.downstream import published
+from tests.downstream import published, shells
 from tests.real.nodes import Node
 from tests.real.raw import RawConnection, frame, text, word
 from tests.traffic.command import COMMAND, run
 
 DEEP = os.environ.get("DQLITE_WIRE_DEEP") == "1"
 DBAPI = "dbapi"
+SHELL = "go-dqlite 3.0.4"
 GENERATION = published.GENERATIONS[-1]
 SERIES = "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < {})"
 
@@ -51,6 +52,25 @@ def test_a_session_of_the_published_client(
     assert run("replay", path, "--to", node.address).code == 4
     fresh = own_node(node_kind)
     result = run("replay", path, "--to", fresh.address, "--write")
+    assert (result.code, result.out) == (0, ""), result.out
+
+
+@pytest.mark.parametrize("shell", shells.SHELLS)
+def test_a_session_of_a_go_shell(shell: str, own_node: Callable[..., Node], tmp_path: Path) -> None:
+    if not DEEP and shell != SHELL:
+        pytest.skip("each shell: DQLITE_WIRE_DEEP=1")
+    shells.require_shell(shell)
+
+    def session(address: str) -> list[str]:
+        return shells.say(shell, address, tmp_path, [line.text for line in shells.LINES])
+
+    path = tmp_path / "s.dqt"
+    seen = record(own_node("1.18.7"), path, session)
+    for match in (False, True):
+        with ReplayServer(path, match=match) as server:
+            assert session(server.address) == seen
+        assert server.problems == []
+    result = run("replay", path, "--to", own_node("1.18.7").address, "--write")
     assert (result.code, result.out) == (0, ""), result.out
 
 
