@@ -227,7 +227,9 @@ class _Recorded:
         if len(self._now) >= MAX_CONNECTIONS:
             yield from self._forget()
         self.count += 1
-        connection = self._now[number] = Connection(self.count, client, server, timed=False, **begins)
+        connection = self._now[number] = Connection(self.count, client, server, timed=False)
+        for key, said in begins.items():
+            setattr(connection, key, said)
         for side in Side:
             self._told[connection, side] = self._losses
         return connection
@@ -296,8 +298,8 @@ def _kind(line: Mapping[str, Any]) -> str | None:
     """What an observer said of the bytes of a line; None if it is to be asked again."""
     kind = _KINDS.get(_value(line, "type", str), "damaged frame" if line.get("damaged") is True else "frame")
     if kind == "":
-        note = line.get("note")
-        return note if isinstance(note, str) and note in CUT_KINDS else None
+        kind = line.get("kind")
+        return kind if isinstance(kind, str) and kind in CUT_KINDS else None
     return kind
 
 
