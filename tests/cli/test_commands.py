@@ -51,4 +51,6 @@ def test_help_fits_a_terminal(command: str, columns: int, monkeypatch: pytest.Mo
     monkeypatch.setenv("COLUMNS", str(columns))
     shown = run(*([command] if command else []), "--help").out
     assert max(map(len, shown.splitlines())) <= columns
-    assert "..." not in shown.replace("[SOURCE]...", "").replace("{WHAT}...", "").replace("[ARGS]...", "")
+    assert "..." not in shown.replace("[SOURCE]...", "").replace("{WHAT}...", "").replace(
+        "[ARGS]...", ""
+    ).replace("{LOCAL=REAL}...", "")

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dqlitewire.cli.exits import Exit
+from dqlitewire.cli.filters import Filters
 from dqlitewire.cli.options import LONGEST, finite
 from dqlitewire.cli.ordering import Ordering
 from dqlitewire.cli.output import fail, tell, warn
+from dqlitewire.cli.showing import Display
+from dqlitewire.cli.watching import Live, Watching
 from dqlitewire.dial import Address, AddressError, DialOptions, Kind, StoreError, Target
 
 if TYPE_CHECKING:
@@ -136,7 +139,7 @@ class Record:
         except ValueError as error:
             fail(f"--max-size: {error}", Exit.USAGE)
         try:
-            return Recorder(self.record, append=self.append, max_size=most)
+            return Recorder(self.record, append=self.append, max_size=most, say=warn)
         except FileExistsAlready as error:
             fail(str(error), Exit.REFUSED)
 
@@ -178,7 +181,7 @@ def command(
     pairs: Annotated[
         list[str],
         typer.Argument(
-            metavar="LOCAL=REAL...",
+            metavar="LOCAL=REAL",
             help="Listen on LOCAL for the node at REAL; =NAME behind it if the node calls itself otherwise."
             " Or a cluster store, FILE.yaml.",
             show_default=False,
@@ -188,6 +191,9 @@ def command(
     upstream: Upstream,
     keeping: Record,
     spoiling: Spoiling,
+    watching: Watching,
+    display: Display,
+    filters: Filters,
 ) -> Exit:
     """Stand in the path between clients and nodes until interrupted: pass, record, spoil.
 
@@ -201,12 +207,18 @@ def command(
         recorder = keeping.recorder()
         if recorder is not None:
             closing.callback(recorder.close)
+        live = watching.live(display, filters)
+        if live is not None:
+            closing.callback(live.close)
+            if watching.redact and recorder is not None:
+                warn("--redact hides values in what is printed; the recording holds them")
         lookers: list[Any] = [recorder] if recorder is not None else []
+        lookers += [live.watcher] if live is not None else []
         proxy = _proxy(found, listening, upstream, options, ordered, lookers)
         if listening.allow_remote:
             _warn_of_remote(proxy.pairs)
         _raise_descriptor_limit()
-        asyncio.run(_serve(proxy, controller))
+        asyncio.run(_serve(proxy, controller, live))
     return Exit.OK
 
 
@@ -302,12 +314,14 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def _serve(proxy: Proxy, controller: ControlServer | None) -> None:
+async def _serve(proxy: Proxy, controller: ControlServer | None, live: Live | None) -> None:
     """Serve until a signal comes."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     for number in _stopping():
         loop.add_signal_handler(number, stopped.set)
+    if live is not None:
+        loop.add_signal_handler(signal.SIGUSR1, live.report)
     loop.set_exception_handler(_say_exception)
     async with AsyncExitStack() as closing:
         try:

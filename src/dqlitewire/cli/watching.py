@@ -1,124 +1,140 @@
-"""`--show` and `--stats` of a proxy: decode's lines and the statistics of what passes, while it passes.
+"""What a proxy shows of the traffic while it passes: decode's lines, and statistics.
 
-All of it runs in the thread of the watcher, one item after the other, and what it prints leaves through
-`output` as what any command prints. What ends a command ends the watching: a reader that has gone away ends
-it quietly, an output that takes no more with one line.
+Both are made from one stream of items, in the thread of a `Watcher`: what is printed while it runs (the
+lines; the statistics so far, when somebody asks by SIGUSR1) comes from that thread alone.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dqlitewire.cli.decode import Display, View
 from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.filters import Filters
-from dqlitewire.cli.output import ReaderGone, colourful, emit, emit_json, fail, finish, warn, width
-from dqlitewire.traffic.item import Item
-from dqlitewire.traffic.items import items
-from dqlitewire.traffic.shorten import counted
-from dqlitewire.traffic.sources.source import Source
-from dqlitewire.traffic.stats import Statistics
-from dqlitewire.traffic.views.report import report, report_json
+from dqlitewire.cli.output import ReaderGone, colourful, emit, emit_json, fail, warn, width
+from dqlitewire.cli.showing import Display, View
 
 if TYPE_CHECKING:
     from dqlitewire.proxy.watching import Watcher
+    from dqlitewire.traffic.item import Item
+    from dqlitewire.traffic.sources.source import Source
+    from dqlitewire.traffic.stats import Statistics
 
-TOP = 20  # statements that are shown
+_TOP = 20  # statements
 
 
 @dataclass(frozen=True)
-class Showing:
-    """What is shown of the traffic while it passes."""
+class Watching:
+    """What is shown of the traffic."""
 
-    show: Annotated[bool, typer.Option("--show", help="Show what passes, as decode does.")] = False
-    stats: Annotated[bool, typer.Option("--stats", help="Show statistics at the end, and on SIGUSR1.")] = (
+    show: Annotated[bool, typer.Option("--show", help="Print messages as they pass, as decode does.")] = False
+    stats: Annotated[bool, typer.Option("--stats", help="Print statistics at the end, and at SIGUSR1.")] = (
         False
     )
-    redact: Annotated[bool, typer.Option("--redact", help="With --show and --stats: hide values.")] = False
+    redact: Annotated[
+        bool, typer.Option("--redact", help="Hide values in what is printed, keep their shapes.")
+    ] = False
 
-    def watching(self, display: Display, filters: Filters) -> Watching | None:
-        """Return what shows it; None if nothing is shown.
+    def live(self, display: Display, filters: Filters) -> Live | None:
+        """Begin to show; None if nothing is shown.
 
         Args:
             display: how messages are shown.
-            filters: which of them are; statistics count all.
+            filters: which are wanted.
 
         Raises:
-            SystemExit: options say how, and nothing is shown.
+            SystemExit: options of what is shown stand there, and nothing is.
         """
-        if not self.show and not self.stats:
-            if self.redact or display != Display() or filters != Filters():
-                fail("options of decode without --show", Exit.USAGE)
-            return None
-        return Watching(self, display, filters)
+        if self.show or self.stats:
+            return Live(self, display, filters)
+        for group in (self, display, filters):
+            for field in fields(group):
+                if getattr(group, field.name) != field.default:
+                    fail(f"{_option(group, field.name)} without --show or --stats", Exit.USAGE)
+        return None
 
 
-class Watching:
-    """Shows what passes a proxy.
+class Live:
+    """Shows what a watcher takes.
+
+    Args:
+        wanted: what is shown.
+        display: how messages are shown.
+        filters: which are wanted.
 
     Attributes:
-        watcher: is told what passes.
+        watcher: is told of everything that passes.
     """
 
-    def __init__(self, showing: Showing, display: Display, filters: Filters) -> None:
+    def __init__(self, wanted: Watching, display: Display, filters: Filters) -> None:
         from dqlitewire.proxy.watching import Watcher
+        from dqlitewire.traffic.stats import Statistics
 
-        self._showing, self._display = showing, display
+        self._wanted = wanted
+        self._display = display
         self._selection = filters.selection()
-        self._view = View(display)
-        self._statistics = Statistics()
+        self._view = View(display) if wanted.show else None
+        self._statistics: Statistics | None = Statistics() if wanted.stats else None
         self.watcher: Watcher = Watcher(self._consume)
 
     def report(self) -> None:
-        """Show the statistics so far, between two items."""
-        if self._showing.stats:
+        """Have the statistics so far printed, behind what passed before."""
+        if self._statistics is not None:
             self.watcher.between(self._report)
 
     def close(self) -> None:
-        """Show what waits, and the statistics of all of it."""
-        watcher = self.watcher
-        watcher.close()
-        if watcher.dropped:
-            lost = counted(watcher.dropped, "byte", "was", "were")
-            warn(f"{lost} not shown: the output did not take them in time")
-
-    def _consume(self, source: Source) -> None:
-        try:
-            self._show(source)
-        except (ReaderGone, SystemExit):
-            raise  # the first is quiet, the second has been told
-        except Exception as error:
-            warn(f"nothing more is shown: {type(error).__name__}: {error}")
-            raise
-
-    def _show(self, source: Source) -> None:
-        stats = self._showing.stats
-        passed = items(source, redacted=self._showing.redact, count_rows=stats)
-        seen = self._view.clock.watch(self._count(passed) if stats else passed)
-        if self._showing.show:
-            self._view.show(self._selection(seen), at_once=True)
-        else:
-            for _ in seen:
-                pass
-        if stats:
-            self._statistics.next_source()
+        """Show the rest, and the statistics."""
+        self.watcher.close()
+        if self.watcher.dropped:
+            warn(f"{self.watcher.dropped} bytes were not shown: nobody took the output")
+        error = self.watcher.error
+        if error is not None and not isinstance(error, (ReaderGone, SystemExit)):
+            warn(f"what passes was shown until {type(error).__name__}: {error}")
+        if error is None:
             self._report()
 
-    def _count(self, passed: Iterable[Item]) -> Iterator[Item]:
-        for item in passed:
-            self._statistics.add(item)
+    def _consume(self, source: Source) -> None:
+        from dqlitewire.traffic.items import items
+
+        stream = items(source, redacted=self._wanted.redact, count_rows=self._view is None)
+        if self._view is not None:
+            passed = self._view.clock.watch(stream)
+            self._view.show(self._counted(self._selection(passed)), at_once=True)
+        else:
+            for _ in self._counted(self._selection(stream)):
+                pass
+
+    def _counted(self, stream: Iterable[Item]) -> Iterator[Item]:
+        for item in stream:
+            if self._statistics is not None:
+                self._statistics.add(item)
             yield item
 
     def _report(self) -> None:
+        from dqlitewire.traffic.views.report import report, report_json
+
+        statistics = self._statistics
+        if statistics is None:
+            return
         if self._display.as_json:
-            emit_json(report_json(self._statistics, "total", TOP, []), at_once=True)
+            emit_json(report_json(statistics, "total", _TOP, []), at_once=True)
             return
         room = width(self._display.columns, through_pipes=True)
-        for text in report(self._statistics, "total", TOP, room, colourful(sys.stdout)):
-            emit(text)
-        finish()
+        for text in report(statistics, "total", _TOP, room, colourful(sys.stdout)):
+            emit(text, at_once=True)
+
+
+def _option(group: Any, name: str) -> str:
+    """The longest name of the option of a field."""
+    from typing import get_type_hints
+
+    hint = get_type_hints(type(group), include_extras=True)[name]
+    for said in hint.__metadata__:
+        declared = getattr(said, "param_decls", None)
+        if declared:
+            return str(max(declared, key=len))
+    return f"--{name.replace('_', '-')}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from typing import cast
 
 from dqlitewire.dial import Address, AddressError, Kind
 from dqlitewire.dial.listening import parse_local
@@ -86,8 +87,11 @@ def pairs_of(pairs: Mapping[str, str] | Iterable[Pair | str]) -> tuple[Pair, ...
         PairError: One is no pair; there is none; or two listen on one address.
     """
     if isinstance(pairs, Mapping):
-        pairs = [f"{local}={real}" for local, real in pairs.items()]
-    found = tuple(pair if isinstance(pair, Pair) else Pair.parse(pair) for pair in pairs)
+        named = cast("Mapping[str, str]", pairs)
+        listed: Iterable[Pair | str] = [f"{local}={real}" for local, real in named.items()]
+    else:
+        listed = pairs
+    found = tuple(pair if isinstance(pair, Pair) else Pair.parse(pair) for pair in listed)
     if not found:
         raise PairError("got no pair, at least one is needed")
     for one, other in combinations(found, 2):

@@ -63,6 +63,7 @@ class Watcher:
         self._taken = 0  # pieces that the consumer has taken
         self._closed = self._gone = self._stuck = False
         self._open: dict[int, Connection] = {}
+        self._ended: set[tuple[int, Side]] = set()  # directions of open connections
         self._seen: set[int] = set()  # connections of which pieces were passed on
         self._lost: dict[tuple[int, Side], int] = {}  # bytes that were dropped while it was stuck
         self._thread = threading.Thread(target=self._run, name="watching", daemon=True)
@@ -124,8 +125,11 @@ class Watcher:
             time: when, in nanoseconds since 1970.
         """
         for ending in Side if side is None else (side,):
-            self._put(connection, ending, [(What.END, b"", 0)], time)
+            if (connection, ending) not in self._ended:
+                self._ended.add((connection, ending))
+                self._put(connection, ending, [(What.END, b"", 0)], time)
         if side is None:
+            self._ended.difference_update((connection, ending) for ending in Side)
             with self._changed:
                 self._open.pop(connection, None)
                 self._seen.discard(connection)
