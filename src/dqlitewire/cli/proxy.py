@@ -18,7 +18,7 @@ from dqlitewire.cli.options import LONGEST, finite
 from dqlitewire.cli.ordering import Ordering
 from dqlitewire.cli.output import fail, tell, warn
 from dqlitewire.cli.showing import Display
-from dqlitewire.cli.watching import Showing, Watching
+from dqlitewire.cli.watching import Live, Watching
 from dqlitewire.dial import Address, AddressError, DialOptions, Kind, StoreError, Target
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def command(
     upstream: Upstream,
     keeping: Record,
     spoiling: Spoiling,
-    showing: Showing,
+    watching: Watching,
     display: Display,
     filters: Filters,
 ) -> Exit:
@@ -207,18 +207,18 @@ def command(
         recorder = keeping.recorder()
         if recorder is not None:
             closing.callback(recorder.close)
-        watching = showing.watching(display, filters)
-        if watching is not None:
-            closing.callback(watching.close)
-            if showing.redact and recorder is not None:
+        live = watching.live(display, filters)
+        if live is not None:
+            closing.callback(live.close)
+            if watching.redact and recorder is not None:
                 warn("--redact hides values in what is printed; the recording holds them")
         lookers: list[Any] = [recorder] if recorder is not None else []
-        lookers += [watching.watcher] if watching is not None else []
+        lookers += [live.watcher] if live is not None else []
         proxy = _proxy(found, listening, upstream, options, ordered, lookers)
         if listening.allow_remote:
             _warn_of_remote(proxy.pairs)
         _raise_descriptor_limit()
-        asyncio.run(_serve(proxy, controller, watching))
+        asyncio.run(_serve(proxy, controller, live))
     return Exit.OK
 
 
@@ -314,14 +314,14 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-async def _serve(proxy: Proxy, controller: ControlServer | None, watching: Watching | None) -> None:
+async def _serve(proxy: Proxy, controller: ControlServer | None, live: Live | None) -> None:
     """Serve until a signal comes."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     for number in _stopping():
         loop.add_signal_handler(number, stopped.set)
-    if watching is not None:
-        loop.add_signal_handler(signal.SIGUSR1, watching.report)
+    if live is not None:
+        loop.add_signal_handler(signal.SIGUSR1, live.report)
     loop.set_exception_handler(_say_exception)
     async with AsyncExitStack() as closing:
         try:
