@@ -44,6 +44,7 @@ CHECKED: dict[str, Callable[[Any], object]] = {
     ),
     "TranscriptWriter.fault.fault": lambda n: written(lambda w: w.fault(Connection(), "fail", n, "", 1)),
     "TranscriptWriter.fault.time": lambda n: written(lambda w: w.fault(Connection(), "fail", 1, "", n)),
+    "TranscriptWriter.unanswered.time": lambda n: written(lambda w: w.unanswered(Connection(), n, {})),
     "TranscriptWriter.end.time": lambda n: written(lambda w: w.end(Connection(), Side.CLIENT, n)),
 }
 #: what tells of bytes that passed, codes that somebody else chose, and what is encoded and checked there
