@@ -19,7 +19,7 @@ from dqlitewire.traffic.views.line import CLOCK_MODES, Clock, describe, duration
 from dqlitewire.traffic.views.tree import hexdump, tree
 from tests.traffic import wire
 from tests.traffic.captured import ALL, as_pcap, clean, named, segments
-from tests.traffic.command import on_terminal, run
+from tests.traffic.command import run
 from tests.wire_data import Capture
 
 HANDSHAKE = bytes([1, *bytes(7)])
@@ -238,7 +238,7 @@ ANSWERS: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("database", [None, 0, 7])
+@pytest.mark.parametrize("database", [None, 7])
 @pytest.mark.parametrize("name", ANSWERS)
 def test_a_probe_taints_nothing(name: str, database: int | None, tmp_path: Path) -> None:
     paths = [tmp_path / "a.c2s", tmp_path / "a.s2c"]
@@ -368,14 +368,11 @@ def _pair(name: str) -> list[str]:
 
 @pytest.mark.parametrize("columns", ["40", "80", "132"])
 def test_colours_add_nothing_but_colours(columns: str, two: Path) -> None:
-    arguments = ("decode", "-v", "--sql", "insert", two)
-    coloured = on_terminal(*arguments, COLUMNS=columns)
-    plain = on_terminal(*arguments, COLUMNS=columns, NO_COLOR="1")
+    arguments = ("decode", "-v", "--width", columns, "--sql", "insert", two)
+    coloured = run(*arguments, terminal=True).out
+    plain = run(*arguments).out
     assert "\x1b[" in coloured
     assert "\x1b[" not in plain
-    assert [
-        line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", coloured).splitlines()
-    ] == plain.splitlines()
-    assert not re.search(
-        r"\x1b\[[0-9;]*(?:3[07]|9[07]|4\d)m", coloured
-    )  # neither black, white nor a background
+    without = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
+    assert [text.rstrip() for text in without.splitlines()] == plain.splitlines()
+    assert not re.search(r"\x1b\[[0-9;]*(?:3[07]|9[07]|4\d)m", coloured)  # seen on light and on dark
