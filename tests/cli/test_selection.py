@@ -66,7 +66,12 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @cache
 def everything(path: Path, *arguments: str) -> list[str]:
-    return [line for line in run("decode", *arguments, path).out.splitlines() if not line.startswith("--")]
+    return messages(run("decode", *arguments, path).out)
+
+
+def messages(out: str) -> list[str]:
+    """The lines of an output without those that introduce connections."""
+    return [text for text in out.splitlines() if not re.match(r"-- connection| {3}\S", text)]
 
 
 @pytest.mark.parametrize("mode", CLOCK_MODES)
@@ -74,11 +79,8 @@ def everything(path: Path, *arguments: str) -> list[str]:
 def test_a_frame_has_one_time_whatever_else_is_shown(name: str, mode: str, two: Path) -> None:
     view = {"utc": ["-v"], "delta": ["-x"], "local": ["--width", "40"]}.get(mode, [])
     arguments = "--no-fold", "--time", mode, *view
-    every, shown = (
-        everything(two, *arguments),
-        run("decode", *arguments, *FILTERS[name], two).out.splitlines(),
-    )
-    some = [line for line in shown if not line.startswith("--")]
+    every = everything(two, *arguments)
+    some = messages(run("decode", *arguments, *FILTERS[name], two).out)
     assert some
     assert set(some) <= set(every)
     if name not in ("latency", "failures", "several"):  # these are shown when they are over

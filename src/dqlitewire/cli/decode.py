@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,6 @@ from dqlitewire.cli.sources import Damage, Inputs
 from dqlitewire.text import printable
 from dqlitewire.traffic.item import Item
 from dqlitewire.traffic.items import items
-from dqlitewire.traffic.shorten import middle
 from dqlitewire.traffic.sources.inputs import file_id
 from dqlitewire.traffic.sources.pieces import Connection
 from dqlitewire.traffic.sources.transcript_writer import TranscriptWriter
@@ -161,7 +161,8 @@ class View:
         said += [f"in {connection.source}"] * bool(connection.source)
         if said:
             text = f"-- connection {connection.number}: {', '.join(said)}"
-            emit(painted(middle(printable(text), self._width), "dim", self._colour), at_once)
+            for row in textwrap.wrap(printable(text), self._width, subsequent_indent="   "):
+                emit(painted(row, "dim", self._colour), at_once)
 
     def _emit(self, shown: Line, at_once: bool) -> None:
         if self._colour:
