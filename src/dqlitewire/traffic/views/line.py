@@ -23,6 +23,10 @@ ROWS = 3  # at most so many
 INDENT = 4  # of them
 
 
+#: what a message of these types says at its end says more than its middle
+_BY_THE_END = frozenset({ResponseType.FAILURE.name, "UNANSWERED"})
+
+
 class Clock:
     """Writes times.
 
@@ -164,8 +168,8 @@ def line(item: Item, clock: Clock, width: int = 160, latencies: bool = True) -> 
         text = printable(describe(item, ROWS * width))
         if len(text) > room:
             return _narrow(item, (when, place, latency, style), width)
-    if len(text) > room:  # the end of a failure says more than its middle
-        text = (middle if item.type == ResponseType.FAILURE.name else elide)(text, max(8, room))
+    if len(text) > room:
+        text = (middle if item.type in _BY_THE_END else elide)(text, max(8, room))
     return Line(when, place, kind, text.ljust(room) if latency else text, latency, style)
 
 
