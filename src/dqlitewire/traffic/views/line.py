@@ -180,9 +180,10 @@ def _narrow(item: Item, parts: tuple[str, str, str, str], width: int) -> Line:
     text = printable(describe(item, (ROWS - 1) * room - len(latency)))
     if len(when) + len(place) + len(kind) > width:  # then it stands in front of the text
         text, kind = f"{kind} {text}", ""
-    rows = textwrap.wrap(middle(text, ROWS * room - room // 2), room, break_on_hyphens=False) or [""]
+    text = middle(text, ROWS * room - len(latency))
+    rows = textwrap.wrap(text, room, break_on_hyphens=False) or [""]
     if len(rows) > ROWS:
-        rows[ROWS - 1 :] = [elide(" ".join(rows[ROWS - 1 :]), room - len(latency))]
+        rows = [text[at : at + room] for at in range(0, len(text), room)]
     if latency:
         if len(rows[-1]) + len(latency) > room:
             rows.append("")
