@@ -23,10 +23,6 @@ ROWS = 3  # at most so many
 INDENT = 4  # of them
 
 
-#: what a message of these types says at its end says more than its middle
-_BY_THE_END = frozenset({ResponseType.FAILURE.name, "UNANSWERED"})
-
-
 class Clock:
     """Writes times.
 
@@ -169,7 +165,7 @@ def line(item: Item, clock: Clock, width: int = 160, latencies: bool = True) -> 
         if len(text) > room:
             return _narrow(item, (when, place, latency, style), width)
     if len(text) > room:
-        text = (middle if item.type in _BY_THE_END else elide)(text, max(8, room))
+        text = _cut(item, text, max(8, room))
     return Line(when, place, kind, text.ljust(room) if latency else text, latency, style)
 
 
@@ -180,7 +176,7 @@ def _narrow(item: Item, parts: tuple[str, str, str, str], width: int) -> Line:
     text = printable(describe(item, (ROWS - 1) * room - len(latency)))
     if len(when) + len(place) + len(kind) > width:  # then it stands in front of the text
         text, kind = f"{kind} {text}", ""
-    text = middle(text, ROWS * room - len(latency))
+    text = _cut(item, text, ROWS * room - len(latency))
     rows = textwrap.wrap(text, room, break_on_hyphens=False) or [""]
     if len(rows) > ROWS:
         rows = [text[at : at + room] for at in range(0, len(text), room)]
@@ -189,6 +185,11 @@ def _narrow(item: Item, parts: tuple[str, str, str, str], width: int) -> Line:
             rows.append("")
         rows[-1] = rows[-1].ljust(room - len(latency))
     return Line(when, place, kind, elide(text, room), latency, style, tuple(rows))
+
+
+def _cut(item: Item, text: str, width: int) -> str:
+    """Cut a text; SQL in it is short already, and the end of a failure says more than its middle."""
+    return (middle if item.type == ResponseType.FAILURE.name else elide)(text, width)
 
 
 def describe(item: Item, width: int = 160) -> str:
@@ -205,7 +206,10 @@ def describe(item: Item, width: int = 160) -> str:
         return summarise(message, width, item.sql if item.is_request else None)
     if item.code is not None:
         return _undecoded(item)
-    return _OTHERS[item.type](item)
+    text = _OTHERS[item.type](item)
+    if item.sql:  # of a request without an answer
+        text += f": {middle(one_line(item.sql), max(16, width - len(text) - 2))}"
+    return text
 
 
 def _probe(item: Item, message: Message | None) -> str:
@@ -241,7 +245,7 @@ def _gap(item: Item) -> str:
 
 
 def _unanswered(item: Item) -> str:
-    return f"{item.note} got no answer" + (f": {one_line(item.sql)}" if item.sql else "")
+    return f"{item.note} got no answer"
 
 
 def _no_frame(item: Item) -> str:
