@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated
@@ -14,7 +15,6 @@ from dqlitewire.cli.output import colourful, emit, emit_json, joined, painted, w
 from dqlitewire.explain import Span
 from dqlitewire.text import printable
 from dqlitewire.traffic.item import Item
-from dqlitewire.traffic.shorten import middle
 from dqlitewire.traffic.sources.pieces import Connection
 from dqlitewire.traffic.views.fold import Fold, Folded, folded_line, unfolded
 from dqlitewire.traffic.views.json_object import json_text
@@ -96,7 +96,8 @@ class View:
         said += [f"in {connection.source}"] * bool(connection.source)
         if said:
             text = f"-- connection {connection.number}: {', '.join(said)}"
-            emit(painted(middle(printable(text), self._width), "dim", self._colour), at_once)
+            for row in textwrap.wrap(printable(text), self._width, subsequent_indent="   "):
+                emit(painted(row, "dim", self._colour), at_once)
 
     def _emit(self, shown: Line, at_once: bool) -> None:
         if self._colour:

@@ -92,6 +92,8 @@ PAIRS = {
 CAPTURED = {
     "pcap": (["decode", "--width", "100"], "1.18.1-members-0", ""),
     "pcap-80": (["decode", "--width", "80", "--time", "utc"], "1.18.1-basics-0", ""),
+    "pcap-40": (["decode", "--width", "40"], "1.18.1-failures-0", ""),
+    "pcap-verbose-40": (["decode", "-v", "--width", "40", "-c", "1"], "1.18.1-members-0", ""),
     "pcap-loss": (["decode", "--width", "100"], "1.18.1-basics-0", "loss"),
     "pcap-middle": (["decode", "--width", "100", "--time", "delta"], "1.18.1-basics-0", "middle"),
     "pcap-no-time": (["decode", "--width", "100", "--no-time"], "1.18.1-members-0", ""),

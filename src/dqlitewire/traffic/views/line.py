@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from dqlitewire import Message, ResponseType
 from dqlitewire.conversation import Generation, judge_generation
 from dqlitewire.text import printable
 from dqlitewire.traffic.item import TYPES, Item, frame_of
-from dqlitewire.traffic.shorten import counted, elide, one_line
+from dqlitewire.traffic.shorten import counted, elide, middle, one_line
 from dqlitewire.traffic.sources.pieces import Taken
 from dqlitewire.traffic.views.summary import summarise
 
@@ -18,8 +19,9 @@ ARROWS = {True: ">", False: "<"}
 TYPE_WIDTH = max(map(len, TYPES))
 SHOWN_BYTES = 16
 LATENCY = 10  # columns of one, with blanks around it
-MIN_TEXT = 24  # columns for text: where there are fewer, one that needs more has a row of its own
-INDENT = 3  # of that row
+MIN_TEXT = 30  # columns for text: where there are fewer, one that needs more has rows of its own
+ROWS = 3  # at most so many
+INDENT = 4  # of them
 
 
 class Clock:
@@ -113,7 +115,7 @@ def duration(nanoseconds: int) -> str:
 
 
 class Line(NamedTuple):
-    """The parts of a line, to be painted apart from each other; where there is no room, on two rows."""
+    """The parts of a line, to be painted apart from each other; `below` is the text where it has own rows."""
 
     time: str
     place: str
@@ -121,19 +123,20 @@ class Line(NamedTuple):
     text: str
     latency: str
     style: str
-    narrow: bool = False
+    below: tuple[str, ...] = ()
 
     def rows(self) -> list[list[tuple[str, str]]]:
         """Return what stands in each row: texts, each with the name of its style or ""."""
         head = [(f"{self.time}{self.place}", "dim"), (self.type, self.style)]
-        text = f" {self.text}" if self.latency else f" {self.text}".rstrip()
-        tail = [(text, ""), (self.latency, "dim")]
-        if not self.narrow:
-            return [[*head, *tail]]
-        return [head, [(" " * INDENT, ""), *tail]] if self.text or self.latency else [head]
+        if not self.below:
+            text = f" {self.text}" if self.latency else f" {self.text}".rstrip()
+            return [[*head, (text, ""), (self.latency, "dim")]]
+        rows = [[(" " * INDENT + text, "")] for text in self.below]
+        rows[-1].append((self.latency, "dim"))
+        return [head, *rows]
 
     def __str__(self) -> str:
-        if not self.narrow:  # as below, faster
+        if not self.below:  # as below, faster
             return f"{self.time}{self.place}{self.type} {self.text}{self.latency}".rstrip()
         return "\n".join("".join(text for text, _ in row).rstrip() for row in self.rows())
 
@@ -142,7 +145,7 @@ def line(item: Item, clock: Clock, width: int = 160, latencies: bool = True) -> 
     """Return an item as a line that fits a width.
 
     Where that leaves no room for a statement, times are not aligned, and a text that does not fit behind the
-    type has a row of its own.
+    type has rows of its own.
 
     Args:
         item: the item.
@@ -157,24 +160,41 @@ def line(item: Item, clock: Clock, width: int = 160, latencies: bool = True) -> 
     if latencies and item.latency is not None and item.connection.timed:
         latency = f"  {duration(item.latency)}"
     kind, style = item.type.ljust(TYPE_WIDTH), style_of(item)
-    room = width - len(when) - len(place) - len(kind) - 1 - len(latency)
-    own = width - INDENT - 1 - len(latency)  # columns of a row of its own
-    if width - len(when) - len(place) - len(kind) >= MIN_TEXT + LATENCY:
-        return Line(when, place, kind, _fitted(describe(item, room), room, latency), latency, style)
-    room, when = room + len(when), when.lstrip()
-    room -= len(when)
-    text = printable(describe(item, own))
-    if len(text) <= room:
-        return Line(when, place, kind, _fitted(text, room, latency), latency, style)
-    kind = item.type
+    room = width - len(when) - len(place) - len(kind) - len(latency) - 1
+    if room + len(latency) >= MIN_TEXT + LATENCY:
+        text = printable(describe(item, room))
+    else:
+        room, when = room + len(when), when.lstrip()
+        room -= len(when)
+        text = printable(describe(item, ROWS * width))
+        if len(text) > room:
+            return _narrow(item, (when, place, latency, style), width)
+    if len(text) > room:
+        text = _cut(item, text, max(8, room))
+    return Line(when, place, kind, text.ljust(room) if latency else text, latency, style)
+
+
+def _narrow(item: Item, parts: tuple[str, str, str, str], width: int) -> Line:
+    """A line whose text has rows of its own."""
+    when, place, latency, style = parts
+    room, kind = max(8, width - INDENT), item.type
+    text = printable(describe(item, (ROWS - 1) * room - len(latency)))
     if len(when) + len(place) + len(kind) > width:  # then it stands in front of the text
-        text, kind = f"{kind} {describe(item, own - len(kind) - 1)}", ""
-    return Line(when, place, kind, _fitted(text, own, latency), latency, style, narrow=True)
+        text, kind = f"{kind} {text}", ""
+    text = _cut(item, text, ROWS * room - len(latency))
+    rows = textwrap.wrap(text, room, break_on_hyphens=False) or [""]
+    if len(rows) > ROWS:
+        rows = [text[at : at + room] for at in range(0, len(text), room)]
+    if latency:
+        if len(rows[-1]) + len(latency) > room:
+            rows.append("")
+        rows[-1] = rows[-1].ljust(room - len(latency))
+    return Line(when, place, kind, elide(text, room), latency, style, tuple(rows))
 
 
-def _fitted(text: str, room: int, latency: str) -> str:
-    shown = elide(printable(text), max(8, room))
-    return shown.ljust(room) if latency else shown
+def _cut(item: Item, text: str, width: int) -> str:
+    """Cut a text; SQL in it is short already, and the end of a failure says more than its middle."""
+    return (middle if item.type == ResponseType.FAILURE.name else elide)(text, width)
 
 
 def describe(item: Item, width: int = 160) -> str:
@@ -196,7 +216,10 @@ def _told(item: Item, width: int) -> str:
         return summarise(message, width, item.sql if item.is_request else None)
     if item.code is not None:
         return _undecoded(item)
-    return _OTHERS[item.type](item)
+    text = _OTHERS[item.type](item)
+    if item.sql:  # of a request without an answer
+        text += f": {middle(one_line(item.sql), max(16, width - len(text) - 2))}"
+    return text
 
 
 def _probe(item: Item, message: Message | None) -> str:
@@ -232,7 +255,7 @@ def _gap(item: Item) -> str:
 
 
 def _unanswered(item: Item) -> str:
-    return f"{item.note} got no answer" + (f": {one_line(item.sql)}" if item.sql else "")
+    return f"{item.note} got no answer"
 
 
 def _no_frame(item: Item) -> str:
