@@ -87,8 +87,8 @@ class Counting:
     """
 
     def __init__(self, ranking: Ranking, repeated: bool) -> None:
-        self.statistics = Statistics()
-        self.damage = Damage()
+        self.statistics: Statistics = Statistics()
+        self.damage: Damage = Damage()
         self.source: Source | None = None
         self._ranking = ranking
         self._repeated = repeated

@@ -194,7 +194,7 @@ class Request(_DeclaredMessage):
     """
 
     __slots__ = ()
-    IS_REQUEST = True
+    IS_REQUEST: ClassVar[bool] = True
     if TYPE_CHECKING:
         ANSWERS: ClassVar[tuple[int, ...]]
 
@@ -203,7 +203,7 @@ class Response(_DeclaredMessage):
     """A message from server to client."""
 
     __slots__ = ()
-    IS_REQUEST = False
+    IS_REQUEST: ClassVar[bool] = False
 
 
 def framed(code: int, parts: list[bytes]) -> bytes:

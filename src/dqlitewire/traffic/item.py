@@ -65,7 +65,7 @@ class Item:
     """
 
     # most items leave most of these as they are: class attributes cost nothing then
-    last = 0
+    last: int = 0
     code: int | None = None
     schema: int | None = None
     data = b""

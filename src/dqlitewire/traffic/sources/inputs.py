@@ -36,7 +36,7 @@ class Input:
         self._file = file  # kept alive, and closed with us
         self.name = name
         self.size = size
-        self.position = 0
+        self.position: int = 0
 
     def read(self, size: int) -> bytes:
         """Return at most `size` bytes, b"" at the end."""
@@ -136,9 +136,9 @@ class ByteReader:
     def __init__(self, read: Callable[[int], bytes], head: bytes = b"") -> None:
         self._read = read
         self._ended = False
-        self.buffer = head
-        self.position = 0
-        self.offset = 0  # of buffer[0] in the input
+        self.buffer: bytes = head
+        self.position: int = 0
+        self.offset: int = 0  # of buffer[0] in the input
 
     def need(self, size: int) -> bool:
         """Make `size` bytes available at `position`; false if the input ends before."""
