@@ -59,6 +59,9 @@ check-types: $(VENV)/.installed-dev
 	$(VENV)/bin/mypy
 check-public: $(VENV)/.installed-dev
 	$(VENV)/bin/pyright --pythonpath $(PY)
+	$(PY) tools/public_types.py
+	$(PY) tools/snippets.py build/snippets
+	$(VENV)/bin/pyright --pythonpath $(PY) build/snippets
 check-imports: $(VENV)/.installed-dev
 	$(VENV)/bin/lint-imports --no-logo
 	$(VENV)/bin/lint-imports --no-logo import-circles.toml

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from ..checks import checked_integer, checked_items
 from ..declare.fields import DERIVED, HEADER, Field, field, move_to
-from .base import Request
+from .base import Answer, Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class Form(Field):
         return cursor.schema | bool(values["empty_header"]) << 1
 
 
-class ParamsRequest(Request, shared=True):
+class ParamsRequest(Request[Answer], shared=True):
     """A request with parameters, which it declares as its last field."""
 
     schema: int = field(ParamsSchema, default=None, kw_only=True)

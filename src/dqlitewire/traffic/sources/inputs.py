@@ -36,7 +36,7 @@ class Input:
         self._file = file  # kept alive, and closed with us
         self.name = name
         self.size = size
-        self.position: int = 0
+        self.position = 0
 
     def read(self, size: int) -> bytes:
         """Return at most `size` bytes, b"" at the end."""
@@ -137,7 +137,7 @@ class ByteReader:
         self._read = read
         self._ended = False
         self.buffer: bytes = head
-        self.position: int = 0
+        self.position = 0
         self.offset: int = 0  # of buffer[0] in the input
 
     def need(self, size: int) -> bool:
