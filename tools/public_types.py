@@ -2,8 +2,8 @@
 
     python tools/public_types.py [PERCENT]
 
-It is pyright that tells (`--verifytypes`): a name is known if its type needs no inference. Below the bound, what
-is not known is listed with the reason.
+It is pyright that tells (`--verifytypes`): a name is known if its type needs no inference. Below the bound,
+what is not known is listed with the reason.
 """
 
 from __future__ import annotations
