@@ -79,9 +79,9 @@ class Item:
     """
 
     # most items leave most of these as they are: class attributes cost nothing then
-    last = 0
-    began = 0
-    before = 0
+    last: int = 0
+    began: int = 0
+    before: int = 0
     code: int | None = None
     schema: int | None = None
     data = b""
