@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
 PYTHON = [code for language, code in BLOCKS if language == "python"]
-COMMANDS = [line[2:] for language, text in BLOCKS if language == "console" for line in text.splitlines()]
+CONSOLE = [line[2:] for language, text in BLOCKS if language == "console" for line in text.splitlines()]
+SERVE = "dqlite-wire serve"  # which runs until it is stopped
+COMMANDS = [command for command in CONSOLE if command != SERVE]
 
 
 def run(code: str, **environment: str) -> str:
@@ -36,6 +39,24 @@ def test_exchange_with_a_real_node(real_node: object) -> None:
     printed = run(code, DQLITE_ADDRESS=real_node.address)  # type: ignore[attr-defined]
     assert printed.splitlines()[0].startswith("LeaderResponse(node_id=1, address='127.0.0.1:")
     assert printed.splitlines()[-1] == "[(1, 'one')]"
+
+
+def test_exchange_with_the_server_that_the_readme_starts() -> None:
+    assert CONSOLE.count(SERVE) == 1
+    (code,) = (code for code in PYTHON if "DQLITE_ADDRESS" in code)
+    assert '"127.0.0.1:9001"' in code  # where the command listens unless told otherwise
+    command = [sys.executable, "-m", "dqlitewire.cli", *shlex.split(SERVE)[1:], "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().partition(" on ")[2].strip().removesuffix(", leader")
+        printed = run(code, DQLITE_ADDRESS=address)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    assert printed.splitlines() == [
+        f"LeaderResponse(node_id=1, address='{address}')",
+        "ResultResponse(last_insert_id=1, rows_affected=1)",
+        "[(1, 'one')]",
+    ]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -15,6 +15,9 @@ import pytest
 from typer.testing import CliRunner
 
 from dqlitewire.cli.app import app
+from dqlitewire.dial import Address, probe
+from dqlitewire.dial.sockets import is_wildcard
+from dqlitewire.testing import DqliteCluster, DqliteServer
 from tests.real.raw import RawConnection, frame, text, word
 
 ROOT = Path(__file__).parent.parent.parent
@@ -24,13 +27,14 @@ COMMAND = [sys.executable, "-c", HEARS_HANG_UPS + "from dqlitewire.cli import ma
 
 
 @contextmanager
-def serving(*words: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
-    """Run the command until the block ends; its process and the addresses it says."""
+def serving(*words: str, lines: int | None = None) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """Run the command until the block ends; its process and the addresses it says, if they are to be read."""
     with subprocess.Popen(
         [*COMMAND, "--port", "0", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         nodes = int(words[words.index("--nodes") + 1]) if "--nodes" in words else 1
+        nodes = nodes if lines is None else lines
         addresses = [
             process.stdout.readline().split(" on ")[-1].strip().removesuffix(", leader") for _ in range(nodes)
         ]
@@ -39,6 +43,95 @@ def serving(*words: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(20)
+
+
+def started(process: subprocess.Popen[str], nodes: int = 1) -> list[tuple[str, str]]:
+    """Where each node says that it listens, and the address that it goes by."""
+    assert process.stdout is not None
+    lines = [process.stdout.readline().strip().removesuffix(", leader") for _ in range(nodes)]
+    words = [line.partition(" on ")[2].split(" as ") for line in lines]
+    return [(each[0], each[-1]) for each in words]
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::", 0))
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "0", *["::"] * has_ipv6()])
+def test_a_wildcard_is_not_what_clients_are_told(host: str) -> None:
+    with serving("--host", host, "--nodes", "2", lines=0) as (process, _):
+        bound, told = zip(*started(process, 2), strict=True)
+        for address in told:
+            assert not is_wildcard(Address.parse(address).name)
+            for dialled in (address, f"127.0.0.1:{Address.parse(address).port}"):
+                assert probe(dialled).leader_address == told[0]
+        assert [Address.parse(each).port for each in bound] == [Address.parse(each).port for each in told]
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=20)
+    name = Address.parse(told[0]).name
+    said = (
+        f"listening on every interface: clients are told {name}; --advertise HOST:PORT tells another address"
+    )
+    assert (process.returncode, errors) == (0, f"dqlite-wire: {said}\n")
+
+
+@pytest.mark.parametrize(
+    ("advertise", "told"),
+    [
+        ("db.example:7000", ["db.example:7000", "db.example:7001"]),
+        ("[2001:db8::5]:7000", ["[2001:db8::5]:7000", "[2001:db8::5]:7001"]),
+        ("db.example", ["db.example:{0}", "db.example:{1}"]),
+        ("2001:db8::5", ["[2001:db8::5]:{0}", "[2001:db8::5]:{1}"]),
+    ],
+)
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_clients_are_told_what_is_advertised(host: str, advertise: str, told: list[str]) -> None:
+    with serving("--host", host, "--advertise", advertise, "--nodes", "2", lines=0) as (process, _):
+        found = started(process, 2)
+        ports = [Address.parse(bound).port for bound, _ in found]
+        expected = [each.format(*ports) for each in told]
+        assert [known for _, known in found] == expected
+        with RawConnection(f"127.0.0.1:{ports[1]}") as client:
+            assert client.leader() == (1, expected[0])
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_a_node_comes_back_where_it_listened() -> None:
+    with DqliteCluster(2, advertise="db.example:7000") as cluster:
+        node = cluster.nodes[1]
+        assert (node.address, Address.parse(node.listens_at).name) == ("db.example:7001", "127.0.0.1")
+        node.stop()
+        node.start()
+        with RawConnection(node.listens_at) as client:
+            assert client.leader() == (1, "db.example:7000")
+
+
+def test_the_port_of_a_server_is_the_one_it_listens_on() -> None:
+    with (
+        DqliteServer(advertise="db.example:7000") as server,
+        RawConnection(f"127.0.0.1:{server.port}") as client,
+    ):
+        assert client.leader() == (1, server.address) == (1, "db.example:7000")
+
+
+@pytest.mark.parametrize("value", ["x:0", "x:99999", "@x", "unix:/x", "a b", "", ":1", "x:65535"])
+def test_what_cannot_be_advertised(value: str) -> None:
+    with pytest.raises(ValueError, match="advertise "):
+        DqliteCluster(2, advertise=value)
+
+
+def test_a_host_alone_needs_a_port(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="must be HOST:PORT where nothing listens on a port"):
+        DqliteServer(unix=tmp_path / "x", advertise="db.example")
+    with DqliteServer(unix=tmp_path / "x", advertise="db.example:7000") as server:
+        assert server.address == "db.example:7000"
 
 
 @pytest.fixture

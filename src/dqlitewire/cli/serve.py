@@ -18,6 +18,7 @@ from dqlitewire.cli.options import choice
 from dqlitewire.cli.ordering import Ordering
 from dqlitewire.cli.output import emit, fail, warn
 from dqlitewire.dial import Address, Kind
+from dqlitewire.dial.sockets import is_wildcard, own_host
 from dqlitewire.servers.releases import ALIASES, DEFAULT_RELEASE, RELEASES
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ def command(
     port: Annotated[
         int, typer.Option(min=0, max=65535, metavar="PORT", help="Port; 0 for a free one.")
     ] = 9001,
+    advertise: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Address that clients are told (default: HOST:PORT)."),
+    ] = None,
     unix: Annotated[str | None, typer.Option(metavar="PATH", help="Listen on a unix socket instead.")] = None,
     nodes: Annotated[
         int, typer.Option(min=1, max=99, metavar="N", help="Nodes of a fake cluster, on ports in a row.")
@@ -59,6 +64,7 @@ def command(
             generation=release,
             host=host,
             port=port,
+            advertise=advertise or (None if unix else _dialable(host)),
             unix=unix,
             files=files,
             readonly=read_only,
@@ -80,6 +86,17 @@ def command(
     return Exit.DAMAGED if cluster.errors else Exit.OK
 
 
+def _dialable(host: str) -> str | None:
+    """Return what to tell clients instead of a wildcard, which nobody can dial; None for any other host."""
+    if not is_wildcard(host):
+        return None
+    told = own_host(ipv6=":" in host)
+    warn(
+        f"listening on every interface: clients are told {told}; --advertise HOST:PORT tells another address"
+    )
+    return told
+
+
 def _block_signals() -> set[signal.Signals]:
     """Block the signals that end the command, and return them.
 
@@ -95,7 +112,8 @@ def _block_signals() -> set[signal.Signals]:
 def _served(cluster: DqliteCluster, file: Path | None, read_only: bool) -> Iterator[str]:
     """Say what is served where, a line each."""
     for node in cluster.nodes:
-        yield f"{cluster.generation.title} on {node.address}{', leader' if node.is_leader else ''}"
+        known = f" as {node.address}" if node.address != node.listens_at else ""
+        yield f"{cluster.generation.title} on {node.listens_at}{known}{', leader' if node.is_leader else ''}"
     if file is not None:
         yield f"database {file.name}{' (read-only)' if read_only else ''}"
 

@@ -16,6 +16,7 @@ reader for ever. A `Deadline` is set once, and each call gets what is left of it
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import threading
 import time
@@ -109,6 +110,44 @@ def dial(address: Address, deadline: Deadline, options: DialOptions = PLAIN) -> 
             raise ClosedError("the connection was closed") from None
         raise
     return sock
+
+
+def is_wildcard(host: str) -> bool:
+    """Whether a host stands for every interface, so that nobody can dial it from elsewhere.
+
+    Args:
+        host: name or number of an interface.
+    """
+    try:
+        if socket.inet_aton(host) == bytes(4):  # takes 0 and 0.0 as well, as bind does
+            return True
+    except OSError:
+        pass
+    try:
+        number = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return number.is_unspecified or bool(getattr(number, "ipv4_mapped", None) == ipaddress.IPv4Address(0))
+
+
+def own_host(ipv6: bool = False) -> str:
+    """Return an IP address by which other machines can reach this one: that of its way out.
+
+    Args:
+        ipv6: prefer one of IPv6.
+
+    Returns:
+        An IP address; that of the loopback interface where there is no other.
+    """
+    # connecting sends nothing; both are addresses for documentation
+    for family, anywhere in ((socket.AF_INET6, "2001:db8::1"), (socket.AF_INET, "192.0.2.1"))[not ipv6 :]:
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as sock:
+                sock.connect((anywhere, 9))
+                return str(sock.getsockname()[0])
+        except OSError:
+            continue
+    return "::1" if ipv6 else "127.0.0.1"
 
 
 def server_name(address: Address, options: DialOptions) -> str | None:

@@ -60,6 +60,11 @@ class Node(FaultMethods):
         return self._member.address
 
     @property
+    def listens_at(self) -> str:
+        """Where it listens: its address, unless another one is advertised."""
+        return self._cluster._started_run.bound[self._member.id]
+
+    @property
     def role(self) -> NodeRole:
         """Role in the configuration."""
         return self._member.role

@@ -34,6 +34,7 @@ class Run:
         engine: What the nodes share.
         thread: What serves them.
         members: The nodes in the order of their numbers.
+        bound: Where each node listens, by its id.
 
     Raises:
         OSError: It cannot listen there, or make its folder; nothing stays open.
@@ -53,6 +54,7 @@ class Run:
             undo.callback(self.engine.close)
             self.thread: ServerThread = ServerThread(self.engine)
             undo.callback(self.thread.stop)
+            self.bound: dict[int, str] = {}
             self.members: list[Member] = [self._join(number) for number in range(settings.nodes)]
             self.engine.cluster.set_leader(self.members[0])
             atexit.register(self.thread.stop)
@@ -61,8 +63,9 @@ class Run:
             undo.pop_all()
 
     def _join(self, number: int) -> Member:
-        listener, address = self._settings.listen(number)
-        member = Member(number + 1, address, NodeRole.VOTER, live=True)
+        listener, bound = self._settings.listen(number)
+        member = Member(number + 1, self._settings.named(number, bound), NodeRole.VOTER, live=True)
+        self.bound[member.id] = bound
         self.engine.cluster.join(member)
         self.thread.listen(listener, member)
         return member
@@ -169,7 +172,7 @@ class Run:
         def run() -> None:
             if member.live:
                 return
-            self.thread.listen(self._settings.listen_again(member.address), member)
+            self.thread.listen(self._settings.listen_again(self.bound[member.id]), member)
             member.live = True
             if cluster.leader is None and cluster.voters() == [member]:
                 cluster.set_leader(member)

@@ -56,11 +56,12 @@ class DqliteServer(DqliteCluster):
 
     @property
     def port(self) -> int:
-        """The TCP port.
+        """The TCP port that it listens on.
 
         Raises:
             RuntimeError: The server was not started, or listens on a unix socket.
         """
         if self._settings.unix is not None:
             raise RuntimeError("a unix socket has no port")
-        return Address.parse(self.address).port
+        self.address  # noqa: B018  (says so if it was not started)
+        return Address.parse(self._nodes[0].listens_at).port

@@ -7,9 +7,10 @@ default) and a row of `_CHECKS`.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
@@ -40,6 +41,8 @@ class Options(TypedDict, total=False):
             row; by default that of Debian's stable release.
         host: Interface to listen on.
         port: Port of the first node, others follow; 0 for free ones.
+        advertise: HOST:PORT that clients are told as the first node's address, instead of where it listens;
+            further nodes have the ports that follow. HOST alone goes with the ports they listen on.
         folder: Where databases are kept; by default a temporary folder that goes with the server.
         files: Database files to serve where they are, by name.
         readonly: Open those for reading only.
@@ -53,6 +56,7 @@ class Options(TypedDict, total=False):
     generation: str | Release
     host: str
     port: int
+    advertise: str | None
     folder: str | os.PathLike[str] | None
     files: Mapping[str, str | os.PathLike[str]] | None
     readonly: bool
@@ -70,6 +74,7 @@ class Settings:
     generation: Release = RELEASES[DEFAULT_RELEASE]
     host: str = "127.0.0.1"
     port: int = 0
+    advertise: Address | None = None
     folder: str | None = None
     files: dict[str, str] = field(default_factory=dict[str, str])
     readonly: bool = False
@@ -94,10 +99,13 @@ class Settings:
         for name in options:
             if name not in _CHECKS:
                 raise TypeError(f"argument {name!r:.40}, must be one of {', '.join(_CHECKS)}")
-        return cls(nodes, **{name: _CHECKS[name](value, nodes) for name, value in options.items()})
+        settings = cls(nodes, **{name: _CHECKS[name](value, nodes) for name, value in options.items()})
+        if settings.unix is not None and settings.advertise is not None and not settings.advertise.port:
+            raise ValueError("advertise a host alone, must be HOST:PORT where nothing listens on a port")
+        return settings
 
     def listen(self, number: int) -> tuple[Listener, str]:
-        """Listen for a node, counted from 0; returns the listener and its address.
+        """Listen for a node, counted from 0; returns the listener and where it listens.
 
         Raises:
             OSError: That is not possible there.
@@ -108,8 +116,16 @@ class Settings:
         listener = listen_tcp(self.host, self.port + number if self.port else 0)
         return listener, str(Address(Kind.TCP, self.host, listener.getsockname()[1]))
 
+    def named(self, number: int, bound: str) -> str:
+        """Return the address that a node goes by, counted from 0, which listens at another one perhaps."""
+        if self.advertise is None:
+            return bound
+        first = self.advertise.port
+        port = first + number if first else Address.parse(bound).port
+        return str(replace(self.advertise, port=port))
+
     def listen_again(self, address: str) -> Listener:
-        """Listen at the address that a node had before.
+        """Listen where a node listened before.
 
         Raises:
             OSError: Somebody else listens there by now.
@@ -170,6 +186,30 @@ def _port(value: Any, nodes: int) -> int:
     return int(value)
 
 
+def _is_host(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+        return True
+    except ValueError:
+        return re.fullmatch(r"[\w.-]+", text) is not None
+
+
+def _advertise(value: Any, nodes: int) -> Address | None:
+    if value is None:
+        return None
+    check_text("advertise", value)
+    try:
+        # a host alone may be an IPv6 address, whose last part is no port
+        address = Address(Kind.TCP, value, 0) if _is_host(value) else Address.parse(value)
+    except ValueError:
+        address = None
+    if address is None or address.kind is not Kind.TCP:
+        raise ValueError(f"advertise {shown(value)}, must be HOST:PORT or HOST")
+    if address.port + nodes - 1 > _LAST_PORT:
+        raise ValueError(f"advertise {shown(value)}, must leave ports for {nodes} nodes")
+    return address
+
+
 def _seed(value: Any, _: int) -> int:
     check_number("seed", value, 0)
     return int(value)
@@ -192,6 +232,7 @@ _CHECKS: dict[str, Callable[[Any, int], Any]] = {
     "generation": lambda value, _: check_release(value),
     "host": _host,
     "port": _port,
+    "advertise": _advertise,
     "folder": lambda value, _: None if value is None else check_file("folder", value),
     "files": _files,
     "readonly": _flag("readonly"),
