@@ -39,7 +39,7 @@ from __future__ import annotations
 
 from bisect import insort
 
-from dqlitewire.traffic.sources.packets import ACK, FIN, RST, SYN, Segment
+from dqlitewire.traffic.sources.layers import ACK, FIN, RST, SYN, Segment
 from dqlitewire.traffic.sources.pieces import What, new_tuple
 from dqlitewire.traffic.sources.tcp_flows import HALF, MASK, Delivery, Flow, FlowTable, Half, ahead, earliest
 

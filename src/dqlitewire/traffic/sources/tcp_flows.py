@@ -17,7 +17,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from dqlitewire.traffic.sources.packets import ACK, Segment
+from dqlitewire.traffic.sources.layers import ACK, Segment
 from dqlitewire.traffic.sources.pieces import What
 
 MASK = 0xFFFF_FFFF
