@@ -142,11 +142,14 @@ class Reading:
         item.data, item.frame, item.size = data, frame, len(data)
         exchange = frame.exchange
         if exchange is not None:
+            if not frame.start or not frame.end:
+                exchange.doubtful = True  # 0 is no time
             if frame.is_request:
                 self.requests += 1
                 self._numbers[id(exchange)] = self.requests
-            elif exchange.sent is not None:
-                item.latency = item.last - _int(exchange.sent)
+            else:
+                latency = exchange.latency_of(frame)
+                item.latency = None if latency is None else int(latency)
             item.exchange = self._numbers.get(id(exchange))
             item.sql = exchange.sql
         if self._redacted:

@@ -188,8 +188,8 @@ class Statistics:
         statement.answer_bytes += exchange.answer_bytes
         statement.frames += exchange.answer_count
         statement.rows += exchange.row_count or 0
-        if connection.timed and exchange.last_byte is not None and exchange.sent is not None:
-            taken = int(exchange.last_byte) - int(exchange.sent)
+        if connection.timed and (latency := exchange.latency) is not None:
+            taken = int(latency)
             statement.latency.add(taken)
             self.latency.add(taken)
         self._failures.watch(connection, statement.key, int(exchange.started or 0))

@@ -107,12 +107,14 @@ class Exchange(Event):
         answer_bytes: bytes of them all, headers included.
         row_count: rows of them all, None where they were not counted.
         first_byte: when the answer began, None without one.
-        last_byte: when the last byte of the answer came, None without one.
+        last_byte: when the last byte of the answer came, None without one, and where it was lost.
         ending: "open" until it is over, then "done", "failure", "interrupted", "unanswered", "raft", "orphan"
             (an answer to no request) or "wrong" (an answer that the request cannot get).
         sql: the SQL text of the request, None where there is none or it was not seen; of a prepared statement
             the text of its PREPARE.
         place: where the request stands in the table.
+        doubtful: the times do not tell how long it took: bytes were lost, so that an answer may be that of
+            another request, or the answer is seen to come before the request was there.
     """
 
     request: Frame | None
@@ -124,6 +126,7 @@ class Exchange(Event):
     first_byte: float | None
     last_byte: float | None
     ending: str
+    doubtful: bool
     _sql: str | None
 
     __match_args__ = ("request", "answers", "ending")
@@ -138,6 +141,7 @@ class Exchange(Event):
         self.first_byte = None
         self.last_byte = None
         self.ending = "open"
+        self.doubtful = False
         self._sql = None
 
     def __eq__(self, other: object) -> bool:
@@ -186,17 +190,34 @@ class Exchange(Event):
 
     @property
     def sent(self) -> float | None:
-        """When the last byte of the request came, None if no request was seen."""
-        return None if self.request is None else self.request.end
+        """When the last byte of the request came, None if it was not seen."""
+        return None if self.request is None or self.request.damaged else self.request.end
+
+    @property
+    def latency(self) -> float | None:
+        """The time between the request's last byte and the answer's last; None if that is not known."""
+        return (
+            None
+            if self.doubtful or self.sent is None or self.last_byte is None
+            else self.last_byte - self.sent
+        )
+
+    def latency_of(self, answer: Frame) -> float | None:
+        """Return the time between the request's last byte and that of an answer, None if it is not known.
+
+        Args:
+            answer: a frame of the answer; of the last one it is `latency`.
+        """
+        return None if self.doubtful or self.sent is None or answer.damaged else answer.end - self.sent
 
     @property
     def duration(self) -> float | None:
         """The time between the request's first byte and the answer's last.
 
         In the unit of the times that the observer was given: seconds for everything in `dqlitewire.traffic`.
-        None if there was no request, or no answer yet.
+        None if there was no request, or no answer yet, or if it cannot be told.
         """
-        if self.request is None or self.last_byte is None:
+        if self.request is None or self.last_byte is None or self.doubtful:
             return None
         return self.last_byte - self.request.start
 
@@ -237,7 +258,10 @@ class Exchange(Event):
         frame.exchange = self
         if self.first_byte is None:
             self.first_byte = frame.start
-        self.last_byte = frame.end
+        self.last_byte = None if frame.damaged else frame.end
+        request = self.request
+        if request is not None and min(frame.start, frame.end) < max(request.start, request.end):
+            self.doubtful = True
         self.answer_count += 1
         if keep is not None and (len(self.answers) >= keep or self.answer_bytes > MAX_KEPT):
             del self.answers[-1:]

@@ -301,13 +301,13 @@ class StreamReader:
 
     def receive_gap(self, size: int | None, time: float) -> None:
         """Note that bytes were lost; a loss inside one frame costs that frame and no more."""
-        self._time = time
         missing = self._skip
         if self._state is State.FRAMES and not missing and self._have >= HEADER_SIZE:
             self._data = b"".join(self._parts)
             missing = frame_size_at(self._data) - self._have
         inside = size is not None and 0 < size <= missing
         self._give_up_waiting(as_frame=inside and not self._skip)
+        self._time = time
         self._emit(Gap(self.side, self.offset, size, time))
         self.offset += size or 0
         self._resync.miss(size or 0)

@@ -1,7 +1,7 @@
 """A packet capture as a source: records -> TCP segments -> byte streams -> the connections that are dqlite.
 
-Each step is a module: `pcap` frames the records, `packets` reads one packet, `tcp` puts the streams together, `flows` tells
-which of them are dqlite. Here they are joined, and what was left out is put into words.
+Each step is a module: `pcap` frames the records, `packets` reads one packet, `tcp` puts the streams together,
+`flows` tells which of them are dqlite. Here they are joined, and what was left out is put into words.
 """
 
 from __future__ import annotations

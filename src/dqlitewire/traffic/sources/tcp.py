@@ -229,6 +229,9 @@ class Reassembler:
             del half.held[place]
             self._held -= len(segment.payload) + SEGMENT
             half.since = half.held[0][1] if half.held else None
+        if time is not None:  # bytes can be read when all before them are there
+            time = max(time, half.latest)
+        half.latest = (time or half.latest) if half.held else 0
         if half.ended:
             return
         if data:
