@@ -25,10 +25,13 @@ from dqlitewire.conversation import (
     Preamble,
     Side,
 )
+from dqlitewire.conversation.observer.exchange import LARGE
 from dqlitewire.header import type_name
 from dqlitewire.traffic.item import Item
 from dqlitewire.traffic.redact import redact_frame, redact_other, redact_sql, redact_text
 from dqlitewire.traffic.sources.pieces import Connection
+
+TOO_LARGE = f"above {LARGE >> 20} MiB, not decoded"
 
 
 class ReadOptions(NamedTuple):
@@ -139,7 +142,9 @@ class Reading:
         )
         item.last = _int(frame.end)
         item.code, item.schema = code, data[5]
-        item.data, item.frame, item.size = data, frame, len(data)
+        item.data, item.frame, item.size = data, frame, frame.size
+        if frame.left_out:
+            item.note = TOO_LARGE
         exchange = frame.exchange
         if exchange is not None:
             if not frame.start or not frame.end:
@@ -161,6 +166,7 @@ class Reading:
         item.data, error = redact_frame(frame.data, frame.is_request, frame.version, sql, frame.error)
         shown = Frame(frame.side, frame.offset, item.data, frame.start, frame.end, frame._reader)
         shown.version, shown.servers_format = frame.version, frame.servers_format
+        shown.left_out, shown.damaged = frame.left_out, frame.damaged
         if error is not None:
             shown.refuse(error)
         item.frame = shown

@@ -140,15 +140,15 @@ class Statistics:
             if item.last > self.last:
                 self.last = item.last
         if item.is_request:
-            self.request_bytes += len(item.data)
+            self.request_bytes += len(item.data) if item.code is None else item.size
             way = "request"
         else:
-            self.answer_bytes += len(item.data)
+            self.answer_bytes += len(item.data) if item.code is None else item.size
             way = "response"
         if item.code is not None:
             self.messages[way, item.type] += 1
             # rows were counted already, which decodes them; anything else is decoded here
-            if item.message is None if item.type != _ROWS else not item.rows and item.error is not None:
+            if not (item.type == _ROWS and item.rows) and item.error is not None:
                 self.undecoded += 1
         elif item.type in NO_FRAMES:
             self.garbage_bytes += item.size

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from ...constants import PROTOCOL_VERSION, RequestType, ResponseType
 from ...exceptions import DecodeError
+from ...limits import DEFAULT_MAX_MESSAGE_SIZE
 from ...messages import FailureResponse
 from ...rows.count import count_rows
 from ...servers.failures import Outcome, changes_something, explain_failure
 from ...servers.refusals import RUNS_STATEMENT
 from ...sql.survey import survey
 from ..events import Event, Side
-from ..frames import STRICT, FrameReader, LazyFrame, statement_id
+from ..frames import STRICT, FrameReader, LazyFrame, answer_key, statement_id
 from ..table import FIRST, UNKNOWN_REQUEST, Place
 
 TYPE_CHECKING = False
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Exchange", "Frame"]
 
+LARGE = DEFAULT_MAX_MESSAGE_SIZE  # bytes of a frame, above which only its beginning is kept
 MAX_KEPT = 32 << 20  # bytes of an answer, after which only its last frame is kept besides
 
 
@@ -37,6 +39,8 @@ class Frame(LazyFrame, Event):
         end: when its last byte came.
         exchange: the exchange it belongs to, None until the observer has found it.
         damaged: bytes of it were lost; `data` is what there is of it.
+        left_out: bytes behind `data` that were counted and not kept, for the frame is above `LARGE`.
+        tail: of such a frame the last eight bytes.
         version: the handshake of its connection, where that changes how it is read.
         servers_format: for SERVERS, the format that CLUSTER asked for.
         reader: what decodes it.
@@ -48,6 +52,8 @@ class Frame(LazyFrame, Event):
     end: float
     exchange: Exchange | None
     damaged: bool
+    left_out: int
+    tail: bytes
     version: int
     servers_format: int
     _reader: FrameReader
@@ -71,20 +77,34 @@ class Frame(LazyFrame, Event):
         self.end = end
         self.exchange = None
         self.damaged = False
+        self.left_out = 0
         self.servers_format = 1
         self.version = PROTOCOL_VERSION
+
+    @property
+    def size(self) -> int:
+        """Bytes, header included."""
+        return len(self.data) + self.left_out
+
+    @property
+    def key(self) -> int:
+        """What the table knows a response frame by: its type, or PART."""
+        return answer_key(self.data + self.tail if self.left_out else self.data)
 
     @property
     def rows(self) -> int:
         """How many rows a ROWS frame has, 0 for any other and for one that cannot be read."""
         if self._rows < 0:
-            is_rows = self.data[4] == ResponseType.ROWS and not self.is_request
+            is_rows = self.data[4] == ResponseType.ROWS and not (self.is_request or self.left_out)
             self._rows = max(count_rows(self.data), 0) if is_rows else 0
         return self._rows
 
     def _decoded(self) -> Message:
         if self.damaged:
             raise DecodeError("bytes of the frame are missing", path=self.type_name)
+        if self.left_out:
+            problem = f"got {self.size} bytes, at most {LARGE} are kept"
+            raise DecodeError(problem, path=self.type_name, limit=LARGE)
         return self._reader.read(self.data, self.is_request, self.version, self.servers_format)
 
     def __eq__(self, other: object) -> bool:
@@ -265,5 +285,5 @@ class Exchange(Event):
         self.answer_count += 1
         if keep is not None and (len(self.answers) >= keep or self.answer_bytes > MAX_KEPT):
             del self.answers[-1:]
-        self.answer_bytes += len(frame.data)
+        self.answer_bytes += frame.size
         self.answers.append(frame)

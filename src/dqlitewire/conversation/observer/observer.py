@@ -19,7 +19,8 @@ answer precedes its request. No bytes (b"") are not the end of a stream: `receiv
 
 What is held is bounded, whatever is sent and whichever side is silent:
 
-* of each side, one frame that is not complete;
+* of each side, one frame that is not complete; of a frame above 64 MiB, the first bytes: it comes out when it
+  has passed, with its header and its size (with `limits` of the caller, larger frames are garbage);
 * `MAX_OPEN` requests without an answer, or twice `MAX_OPEN_BYTES` of them; then the oldest comes out
   unanswered;
 * `prepared.MAX_STATEMENTS` texts of prepared statements, or `prepared.MAX_TEXTS` characters of them; then the
@@ -214,7 +215,8 @@ class Observer(Guarded):
         stream = self._stream(side)
         if not stream.ended:
             left = stream.finish()
-            self._events.append(End(side, self._ending(side, left), left, stream.offset - len(left), time))
+            ending = Ending.MID_FRAME if stream.cut_short else self._ending(side, left)
+            self._events.append(End(side, ending, left, stream.offset - len(left), time))
         if self._streams[Side.SERVER].ended:
             self._close_all()
 
@@ -309,7 +311,7 @@ class Observer(Guarded):
             self._end(self._queue.popleft(), "unanswered")
 
     def _answer(self, frame: Frame) -> None:
-        key = answer_key(frame.data)
+        key = frame.key if frame.left_out else answer_key(frame.data)
         if self._orphan is not None:
             self._continue_orphan(frame, key)
             return

@@ -33,9 +33,10 @@ from __future__ import annotations
 from ...constants import HEADER_SIZE, ResponseType
 from ...exceptions import DecodeError
 from ...header import ROW_MARKERS, frame_size_at
+from ...limits import Limits
 from ...messages import REQUESTS, RESPONSES
 from ..events import Side
-from ..frames import STRICT
+from ..frames import STRICT, FrameReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,6 +110,27 @@ class Resync:
         if kind == ResponseType.ROWS and data[end - 8 : end] not in ROW_MARKERS:
             return False
         return len(data) - end < HEADER_SIZE or self.announced(data, end) > 0
+
+    def opens_large(self, head: bytes, offset: int) -> bool:
+        """Tell whether a frame above all caps begins with these bytes, as far as that can be seen.
+
+        What is there is decoded as if it were all, and once more without the last word: a frame that is only
+        cut off ends elsewhere the second time, and what is wrong in itself stays the same.
+        """
+        cls: Any = (REQUESTS if self._is_request else RESPONSES).get(head[4])
+        if cls is None or any(head[6:8]) or head[5] not in cls.SCHEMAS or not self.pays(2 * len(head), offset):
+            return False
+        caps = Limits(max_text_value_size=None, max_blob_size=None, max_file_content_size=None)
+        reader = FrameReader(caps, tolerant=True)
+        return self._problem(reader, head) != self._problem(reader, head[:-8])
+
+    def _problem(self, reader: FrameReader, head: bytes) -> str | None:
+        words = (len(head) - HEADER_SIZE) // 8
+        try:
+            reader.read(words.to_bytes(4, "little") + head[4:], self._is_request)
+        except DecodeError as error:
+            return str(error)
+        return None
 
     def pays(self, size: int, offset: int) -> bool:
         """Pay for a guess about so many bytes at a place of the stream; False if there is no credit."""

@@ -131,6 +131,8 @@ def describe(item: Item, width: int = 160) -> str:
     message = item.message
     if message is not None:
         return summarise(message, width, item.sql if item.is_request else None)
+    if item.code is not None and item.error is None:
+        return f"{counted(item.size, 'byte')}, {item.note}: {_bytes(item.data)}"
     if item.code is not None:
         return f"does not decode: {item.error} ({item.size} B) {_bytes(item.data)}"
     return _OTHERS[item.type](item)
