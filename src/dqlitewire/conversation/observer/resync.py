@@ -118,7 +118,12 @@ class Resync:
         cut off ends elsewhere the second time, and what is wrong in itself stays the same.
         """
         cls: Any = (REQUESTS if self._is_request else RESPONSES).get(head[4])
-        if cls is None or any(head[6:8]) or head[5] not in cls.SCHEMAS or not self.pays(2 * len(head), offset):
+        if (
+            cls is None
+            or any(head[6:8])
+            or head[5] not in cls.SCHEMAS
+            or not self.pays(2 * len(head), offset)
+        ):
             return False
         caps = Limits(max_text_value_size=None, max_blob_size=None, max_file_content_size=None)
         reader = FrameReader(caps, tolerant=True)

@@ -37,21 +37,29 @@ def pieces(input: Input, ports: Collection[int], source: Source) -> Iterator[Pie
     flows = DqliteFlows(ports)
     packets, segments, known, parse = 0, False, ETHERNET, LINKS[ETHERNET]
     left_out: Counter[int] = Counter()  # packets of link types that cannot be read
-    for time, link, packet in records(ByteReader(input.read), source.notes.append, source.damage):
-        packets += 1
-        if link != known:
-            if link not in LINKS:
-                left_out[link] += 1
-                continue
-            known, parse = link, LINKS[link]
-        segment = parse(packet)
-        if segment is not None:
-            segments = True
-            if done := flows.add(segment, time):
-                yield from done
+    damaged: SourceError | None = None  # from where on nothing can be read
+    try:
+        for time, link, packet in records(ByteReader(input.read), source.notes.append, source.damage):
+            packets += 1
+            if link != known:
+                if link not in LINKS:
+                    left_out[link] += 1
+                    continue
+                known, parse = link, LINKS[link]
+            segment = parse(packet)
+            if segment is not None:
+                segments = True
+                if done := flows.add(segment, time):
+                    yield from done
+    except SourceError as error:
+        damaged = error
     yield from flows.flush()
+    if damaged is not None and not flows.connections:
+        raise damaged
     if not flows.connections:
         raise _nothing(input.name, packets, flows, ports, left_out, None if segments else known)
+    if damaged is not None:
+        source.damage(str(damaged))
     if left_out:
         source.notes.append(_strange(left_out))
     _note_losses(source, flows)
@@ -87,9 +95,9 @@ def _nothing(
     if not packets:
         return SourceError(f"{name}: a capture without packets", "was the filter right?")
     if packets == left_out.total():
-        return SourceError(f"{name}: {link_name(left_out.most_common(1)[0][0])}", LINK_HINT)
+        return SourceError(link_name(left_out.most_common(1)[0][0]), LINK_HINT)
     if without_tcp in ENCRYPTED:
-        return SourceError(f"{name}: {link_name(without_tcp)} without TCP in the clear", LINK_HINT)
+        return SourceError(link_name(without_tcp), LINK_HINT)
     error = _no_dqlite(name, packets, flows, forced)
     return SourceError(error.seen, "; ".join(filter(None, (error.hint, _strange(left_out)))))
 

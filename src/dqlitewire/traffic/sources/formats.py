@@ -21,7 +21,7 @@ from dqlitewire.conversation.first_bytes import HTTP_ANSWER, TLS_HANDSHAKE
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.sources import capture, pasted, pcap, transcript_reader
 from dqlitewire.traffic.sources.direction import Beginning, guess
-from dqlitewire.traffic.sources.inputs import Input, open_input
+from dqlitewire.traffic.sources.inputs import Input, open_input, packed_damage
 from dqlitewire.traffic.sources.opening import HTTP_METHODS, is_upgrade
 from dqlitewire.traffic.sources.pieces import Connection, Piece, What
 from dqlitewire.traffic.sources.source import Source
@@ -92,6 +92,8 @@ def open_source(
     try:
         head = input.head()
         if not head:
+            if input.damage:
+                raise packed_damage(input.name)
             raise SourceError(f"{input.name}: empty")
         found = format or recognise(head, input.name)
         source = _OPENERS[found](input, Hints(format, side, ports))
