@@ -41,6 +41,7 @@ from ...guard import Guarded, guarded
 from ...limits import checked_cap
 from ...text import shown
 from ..events import Ending, Side
+from ..first_bytes import is_interim
 from ..frames import FrameReader, answer_key, is_roleless
 from ..table import DONE, PART, Turn
 from .exchange import Exchange, Frame
@@ -258,7 +259,7 @@ class Observer(Guarded):
         return self._answers_lost or (self._requests_lost and self._pipelines)
 
     def _preamble(self, preamble: Preamble) -> None:
-        if preamble.kind == "http response" and not preamble.upgrades:
+        if preamble.kind == "http response" and not (preamble.upgrades or is_interim(preamble.data)):
             self._client.make_opaque("http")
         elif preamble.kind == "tls":
             self._streams[Side.SERVER].make_opaque("tls")

@@ -28,7 +28,15 @@ from ...constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
 from ...header import frame_size_at
 from ...limits import DEFAULT_MAX_MESSAGE_SIZE
 from ..events import Event, Side
-from ..first_bytes import HTTP_ANSWER, HTTP_END, HTTP_METHODS, MAX_HTTP_HEAD, TLS_HANDSHAKE
+from ..first_bytes import (
+    HTTP_ANSWER,
+    HTTP_END,
+    HTTP_METHODS,
+    MAX_HTTP_HEAD,
+    TLS_HANDSHAKE,
+    body_size,
+    is_interim,
+)
 from ..frames import FrameReader
 from .exchange import Frame
 from .resync import Resync
@@ -220,9 +228,16 @@ class StreamReader:
         if end < 0:
             self._lose()
             return True
+        size = end + len(HTTP_END) - self._position
+        head = self._data[self._position : self._position + size]
+        if self.side is Side.CLIENT and (body := body_size(head)) and body <= MAX_HTTP_HEAD:
+            size += body
+            if size > len(self._data) - self._position and not self._flushing:
+                self._need = size
+                return False
         kind = "http request" if self.side is Side.CLIENT else "http response"
-        preamble = Preamble(*self._take(end + len(HTTP_END) - self._position), kind)
-        if self.side is Side.SERVER:
+        preamble = Preamble(*self._take(min(size, len(self._data) - self._position)), kind)
+        if self.side is Side.SERVER and not is_interim(head):
             self._state = State.FRAMES
             if not preamble.upgrades:
                 self.make_opaque("http")

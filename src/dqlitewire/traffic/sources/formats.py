@@ -17,7 +17,7 @@ from typing import BinaryIO, NamedTuple
 
 from dqlitewire.checks import checked_number
 from dqlitewire.conversation import Side
-from dqlitewire.conversation.first_bytes import HTTP_ANSWER, TLS_HANDSHAKE
+from dqlitewire.conversation.first_bytes import HTTP_ANSWER, HTTP_END, MAX_HTTP_HEAD, TLS_HANDSHAKE
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.sources import capture, pasted, pcap, transcript_reader
 from dqlitewire.traffic.sources.direction import Beginning, guess
@@ -95,6 +95,8 @@ def open_source(
             if input.damage:
                 raise packed_damage(input.name)
             raise SourceError(f"{input.name}: empty")
+        if head.startswith(_HTTP):  # what it asks for may stand behind what came first
+            head = input.head(MAX_HTTP_HEAD, HTTP_END)
         found = format or recognise(head, input.name)
         source = _OPENERS[found](input, Hints(format, side, ports))
     except BaseException:

@@ -51,9 +51,16 @@ class Input:
         data, self._ahead = self._ahead[:size], self._ahead[size:]
         return data or self._next(size)
 
-    def head(self) -> bytes:
-        """Return what is there, without taking it: `ENOUGH` bytes, or more, or all."""
-        while len(self._ahead) < ENOUGH and (data := self._next(1 << 16)):
+    def head(self, size: int = ENOUGH, until: bytes | None = None) -> bytes:
+        """Return what is there, without taking it: so many bytes, or more, or all.
+
+        Args:
+            size: how many are enough.
+            until: fewer are, with these among them.
+        """
+        while len(self._ahead) < size and (until is None or until not in self._ahead):
+            if not (data := self._next(1 << 16)):
+                break
             self._ahead += data
         return self._ahead
 

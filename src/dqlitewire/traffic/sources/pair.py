@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from dqlitewire import ResponseType
 from dqlitewire.conversation import Side
-from dqlitewire.conversation.first_bytes import HTTP_ANSWER, HTTP_END, MAX_HTTP_HEAD
+from dqlitewire.conversation.first_bytes import HTTP_ANSWER, HTTP_END, MAX_HTTP_HEAD, body_size
 from dqlitewire.header import HEADER, ROW_PART, frame_size_at
 from dqlitewire.traffic.sources.direction import guess
 from dqlitewire.traffic.sources.inputs import ByteReader, Input, open_input
@@ -58,8 +58,9 @@ def _pair(requests: Input, responses: Input) -> Iterator[Piece]:
     asked, answered = ByteReader(requests.read), ByteReader(responses.read)
     if not begins.bare and (preamble := _preamble(asked)):
         yield Piece(connection, Side.CLIENT, What.DATA, preamble)
-        if preamble[:4] in HTTP_METHODS:  # then its answer and the handshake
-            yield Piece(connection, Side.SERVER, What.DATA, _preamble(answered))
+        if preamble[:4] in HTTP_METHODS:  # then its answers and the handshake
+            while head := _preamble(answered, (HTTP_ANSWER,)):
+                yield Piece(connection, Side.SERVER, What.DATA, head)
             yield Piece(connection, Side.CLIENT, What.DATA, _preamble(asked))
     while (request := _Passing(asked)).is_frame:
         for data in request.blocks():
@@ -76,15 +77,17 @@ def _pair(requests: Input, responses: Input) -> Iterator[Piece]:
         yield Piece(connection, side, What.END)
 
 
-def _preamble(reader: ByteReader) -> bytes:
-    """The handshake, or the head of an HTTP message, if the stream stands at one."""
-    if not reader.need(8):
+def _preamble(reader: ByteReader, begins: tuple[bytes, ...] = (b"",)) -> bytes:
+    """The handshake, or the head of an HTTP message, if the stream stands at one that begins so."""
+    if not reader.need(8) or not reader.buffer.startswith(begins, reader.position):
         return b""
     size = 8
     if reader.buffer.startswith((*HTTP_METHODS, HTTP_ANSWER), reader.position):
         reader.need(MAX_HTTP_HEAD)
         end = reader.buffer.find(HTTP_END, reader.position, reader.position + MAX_HTTP_HEAD)
         size = end + len(HTTP_END) - reader.position if end >= 0 else 0
+        size += min(MAX_HTTP_HEAD, body_size(reader.buffer[reader.position : reader.position + size]))
+        reader.need(size)
     data = reader.buffer[reader.position : reader.position + size]
     reader.position += len(data)
     return data
