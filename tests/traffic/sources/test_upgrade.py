@@ -1,4 +1,4 @@
-"""The HTTP upgrade in front of dqlite is known in every form that HTTP allows; nothing else is taken for it."""
+"""The HTTP upgrade in front of dqlite is known in every form that HTTP allows; nothing else passes for it."""
 
 from __future__ import annotations
 
