@@ -236,12 +236,13 @@ WRITTEN: dict[str, Callable[[bytes], str]] = {
         f"sendto(5, {c_string(data, True)}, {len(data)}, MSG_NOSIGNAL, NULL, 0) = {len(data)}"
     ),
     "strace -f -tt -yy": lambda data: (
-        f"[pid 77] 10:00:00.123456 write(5<TCP:[10.0.0.1:1->10.0.0.2:9001]>, {c_string(data[:9], True)}, 9)"
-        f" = {len(data[:9])}\n[pid 77] 10:00:00.2 write(5<TCP:[a->b]>, {c_string(data[9:], True)}, 999) = {len(data[9:])}\n"
+        f"[pid 77] 10:00:00.12 write(5<TCP:[10.0.0.1:1->10.0.0.2:9001]>, {c_string(data[:9], True)}, 9)"
+        f" = {len(data[:9])}\n"
+        f"[pid 77] 10:00:00.2 write(5<TCP:[a->b]>, {c_string(data[9:], True)}, 999) = {len(data[9:])}\n"
     ),
     "strace writev": lambda data: (
-        f"writev(5, [{{iov_base={c_string(data[:5], False)}, iov_len=5}}, {{iov_base={c_string(data[5:], False)}, "
-        f"iov_len=9}}], 2) = {len(data)}"
+        f"writev(5, [{{iov_base={c_string(data[:5], False)}, iov_len=5}}, "
+        f"{{iov_base={c_string(data[5:], False)}, iov_len=9}}], 2) = {len(data)}"
     ),
     "Node.js": lambda data: f"<Buffer {data.hex(' ')}>",
 }

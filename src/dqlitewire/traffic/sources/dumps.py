@@ -7,9 +7,9 @@
 
 What the numbers mean is not written anywhere, so all of them must add up: a text is a dump if its lines
 begin with offsets that grow evenly in one of the `BASES`, and it is read if the `READERS` that find as many
-bytes in each line as lie between its offset and the next agree. Words are not read: whether they are swapped
-depends on the machine that printed them, and 0001 looks the same either way. They are refused, with their name
-and with what to print instead; so is everything else that has offsets and does not add up, for otherwise it
+bytes in each line as lie between its offset and the next agree. Words are not read: whether they are
+swapped depends on the machine that printed them, and 0001 looks the same either way. They are refused, with
+their name and with what to print instead; so is everything else that has offsets and does not add up, for it
 would be read as hex that has the offsets inside.
 
 Work is linear in the text: a line is at most `MAX_LINE` characters, and is read a fixed number of times.
@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import pairwise, product
 from typing import NamedTuple
 
 from dqlitewire.traffic.errors import SourceError
@@ -74,20 +76,21 @@ def read(text: str) -> bytes | None:
     bases = [] if rows is None else [base for base in BASES if _grows(rows, base)]
     if rows is None or not bases:
         return None
-    found: set[bytes] = set()
-    for base in bases:
-        for reader in READERS:
-            if base not in _bases(rows[0], reader):
-                continue
-            try:
-                found.add(_join(rows, base, reader))
-            except ValueError:
-                continue
-    if len(found) == 1:
-        return found.pop()
-    if found:
-        raise SourceError("a dump whose offsets may be octal, decimal or hex", ADVICE)
+    for readers in (READERS, STRIPPED):
+        found = set(_readings(rows, bases, readers))
+        if len(found) == 1:
+            return found.pop()
+        if found:
+            raise SourceError("a dump whose offsets may be octal, decimal or hex", ADVICE)
     raise _refusal(rows, bases)
+
+
+def _readings(rows: Sequence[_Row], bases: Sequence[int], readers: Sequence[_Reader]) -> Iterator[bytes]:
+    """All that a dump may stand for."""
+    for base, reader in product(bases, readers):
+        if base in _bases(rows[0], reader):
+            with suppress(ValueError):
+                yield _join(rows, base, reader)
 
 
 def _bases(row: _Row, reader: _Reader) -> tuple[int, ...]:
@@ -124,7 +127,7 @@ def _grows(rows: Sequence[_Row], base: int) -> bool:
         return False
     if len(rows) == 1:
         return rows[0].colon or rows[0].rest[:2].isspace() or rows[0].repeats or _is_alone(rows[0])
-    steps = [other - one for one, other in zip(offsets, offsets[1:], strict=False)]
+    steps = [other - one for one, other in pairwise(offsets)]
     if min(steps) <= 0:
         return False
     plain = [step for row, step in zip(rows[:-2], steps, strict=False) if not row.repeats]
@@ -169,7 +172,7 @@ def _join(rows: Sequence[_Row], base: int, reader: _Reader) -> bytes:
             if room < len(data) or (room % len(data) and number < len(rows) - 2):
                 raise ValueError("offsets that do not add up")
             out += (data * -(-room // len(data)))[: room - len(data)]
-    if reader in (_octals, _characters):
+    if reader in (_octals, _characters, _stripped):
         _check_certain(rows)
     return bytes(out)
 
@@ -231,7 +234,7 @@ def _groups(row: _Row, place: _Place) -> bytes:
     text = row.rest.strip(" \t")[len(column) :].rstrip()
     size = place.group
     turned = b"".join(data[at : at + size][::-1] for at in range(0, len(data), size))
-    swapped = swapped or (size > 1 and text and turned != data and _says(turned, row.rest))
+    swapped = swapped or (size > 1 and bool(text) and turned != data and _says(turned, row.rest))
     straight = not text or _says(data, row.rest)
     if not straight or (swapped and size in (2, 4, 8) and (size > 2 or row.rest[:3].isspace())):
         raise SourceError(
@@ -274,10 +277,16 @@ def _octals(row: _Row, place: _Place) -> bytes:
 
 def _characters(row: _Row, place: _Place) -> bytes:
     """Four columns a byte, as `od -c` prints them: a character, an escape, or three octal digits."""
-    cells = row.rest if place.room is None else row.rest.rstrip().ljust(4 * place.room)
-    if row.colon or len(cells) % 4 or (place.room and len(row.rest.rstrip()) <= 4 * place.room - 64):
+    cells = row.rest if place.room is None else row.rest[: 4 * place.room]
+    if row.colon or len(cells) % 4 or row.rest[len(cells) :].strip():
         raise ValueError("no columns of four")
     return bytes(_character(cells[at : at + 4]) for at in range(0, len(cells), 4))
+
+
+def _stripped(row: _Row, place: _Place) -> bytes:
+    """The same where the blanks at the end of a line, which may be bytes, have been stripped."""
+    room = place.room or -(-len(row.rest) // 4)
+    return _characters(row._replace(rest=row.rest.ljust(4 * min(room, 16))), place)
 
 
 def _character(cell: str) -> int:
@@ -305,6 +314,7 @@ def _check_certain(rows: Sequence[_Row]) -> None:
 
 _Reader = Callable[[_Row, _Place], bytes]
 READERS: tuple[_Reader, ...] = (_pairs, _bits, _groups, _octals, _characters)
+STRIPPED: tuple[_Reader, ...] = (_stripped,)
 
 
 class _Words(NamedTuple):
