@@ -230,13 +230,14 @@ def _groups(row: _Row, place: _Place) -> bytes:
     if _is_bits(row) and len(groups) == (place.room or len(groups)):
         raise ValueError("bits")
     data = bytes.fromhex("".join(groups))
-    swapped = len(row.rest) - len(row.rest.lstrip(" ")) > 2  # the words of a short line stand on the right
+    aside = row.rest.startswith("   ")  # the words of a short line stand on the right
     text = row.rest.strip(" \t")[len(column) :].rstrip()
     size = place.group
     turned = b"".join(data[at : at + size][::-1] for at in range(0, len(data), size))
-    swapped = swapped or (size > 1 and bool(text) and turned != data and _says(turned, row.rest))
+    swapped = size > 1 and bool(text) and turned != data and _says(turned, row.rest)
     straight = not text or _says(data, row.rest)
-    if not straight or (swapped and size in (2, 4, 8) and (size > 2 or row.rest[:3].isspace())):
+    beside = not straight and _GROUP.fullmatch(text.split()[0]) and "  " in text.strip()  # more words
+    if aside or beside or (swapped and (not straight or size in (4, 8))):
         raise SourceError(
             "a dump of words, or with another text than its bytes (`xxd -e`)", "print bytes: `xxd -g1`"
         )
@@ -317,30 +318,23 @@ READERS: tuple[_Reader, ...] = (_pairs, _bits, _groups, _octals, _characters)
 STRIPPED: tuple[_Reader, ...] = (_stripped,)
 
 
-class _Words(NamedTuple):
-    """How words look: what each of them matches, and what prints them with offsets in octal or in hex."""
-
-    cell: re.Pattern[str]
-    octal: str
-    hexadecimal: str
-
-
+#: how words look, and what prints them with offsets in octal, and in hex
 _WORDS = (
-    _Words(re.compile(r"[0-7]{6}"), "od", "hexdump -o"),
-    _Words(re.compile(r"[0-9a-fA-F]{4}"), "od -x", "hexdump"),
-    _Words(re.compile(r"[0-9]{5}"), "od -d", "hexdump -d"),
-    _Words(re.compile(r"[0-9a-fA-F]{8}"), "od -tx4", "od -Ax -tx4"),
-    _Words(re.compile(r"[0-9a-fA-F]{16}"), "od -tx8", "od -Ax -tx8"),
-    _Words(re.compile(r"-?[0-9]{1,5}"), "od -d`, `od -tu1", "od -Ax -tu1"),
-    _Words(re.compile(r"[a-z]{2,3}|[0-9a-z]{3}|\S"), "od -a", "od -Ax -a"),
+    (re.compile(r"[0-7]{6}"), "od", "hexdump -o"),
+    (re.compile(r"[0-9a-fA-F]{4}"), "od -x", "hexdump"),
+    (re.compile(r"[0-9]{5}"), "od -d", "hexdump -d"),
+    (re.compile(r"[0-9a-fA-F]{8}"), "od -tx4", "od -Ax -tx4"),
+    (re.compile(r"[0-9a-fA-F]{16}"), "od -tx8", "od -Ax -tx8"),
+    (re.compile(r"-?[0-9]{1,5}"), "od -d`, `od -tu1", "od -Ax -tu1"),
+    (re.compile(r"[a-z]{2,3}|[0-9a-z]{3}|\S"), "od -a", "od -Ax -a"),
 )
 
 
 def _refusal(rows: Sequence[_Row], bases: Sequence[int]) -> SourceError:
     cells = [cell for row in rows for cell in row.rest.split() if not cell.startswith(">")]
-    for words in _WORDS:
-        if cells and not rows[0].colon and all(map(words.cell.fullmatch, cells)):
-            name = words.octal if 8 in bases else words.hexadecimal
+    for word, octal, hexadecimal in _WORDS:
+        if cells and not rows[0].colon and all(map(word.fullmatch, cells)):
+            name = octal if 8 in bases else hexadecimal
             wide = name == "hexdump" and rows[0].rest.startswith("   ")
             return SourceError(
                 f"words whose bytes cannot be told (`{'hexdump -x' if wide else name}`)", ADVICE
