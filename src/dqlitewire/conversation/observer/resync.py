@@ -30,7 +30,7 @@ forward and decodes what it waits for when that is complete, so no frame is deco
 
 from __future__ import annotations
 
-from ...constants import HEADER_SIZE, ResponseType
+from ...constants import HEADER_SIZE, RequestType, ResponseType
 from ...exceptions import DecodeError
 from ...header import ROW_MARKERS, frame_size_at
 from ...limits import Limits
@@ -117,13 +117,12 @@ class Resync:
         What is there is decoded as if it were all, and once more without the last word: a frame that is only
         cut off ends elsewhere the second time, and what is wrong in itself stays the same.
         """
-        cls: Any = (REQUESTS if self._is_request else RESPONSES).get(head[4])
-        if (
-            cls is None
-            or any(head[6:8])
-            or head[5] not in cls.SCHEMAS
-            or not self.pays(2 * len(head), offset)
-        ):
+        kind, schema = head[4], head[5]
+        kinds = _LARGE_REQUESTS if self._is_request else _LARGE_RESPONSES
+        messages: Any = REQUESTS if self._is_request else RESPONSES
+        if kind not in kinds or any(head[6:8]) or schema not in messages[kind].SCHEMAS:
+            return False
+        if not self.pays(2 * len(head), offset):
             return False
         caps = Limits(max_text_value_size=None, max_blob_size=None, max_file_content_size=None)
         reader = FrameReader(caps, tolerant=True)
@@ -195,6 +194,11 @@ def _header(is_request: bool) -> re.Pattern[bytes]:
 _REQUEST_WORDS = _words(REQUESTS.values())
 _RESPONSE_WORDS = _words(RESPONSES.values())
 _HEADERS: dict[bool, re.Pattern[bytes]] = {}
+# What holds contents of any size: parameters, cells, SQL, files.
+_LARGE_REQUESTS = frozenset(
+    {RequestType.PREPARE, RequestType.EXEC, RequestType.QUERY, RequestType.EXEC_SQL, RequestType.QUERY_SQL}
+)
+_LARGE_RESPONSES = frozenset({ResponseType.ROWS, ResponseType.FILES})
 _MAX_CODE = 1 << 16
 # The bytes that are not 0 in a frame that decodes without a warning.
 _NOT_ZERO: dict[int | None, slice] = {
