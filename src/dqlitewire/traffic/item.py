@@ -123,8 +123,11 @@ class Item:
 
     @property
     def error(self) -> DecodeError | None:
-        """Why a message does not decode."""
-        return None if self.frame is None or self.frame.message is not None else self.frame.error
+        """Why a message does not decode; None of one that does, and of one that is too large to be kept."""
+        frame = self.frame
+        if frame is None or frame.message is not None or (frame.left_out and not frame.damaged):
+            return None
+        return frame.error
 
     def spans(self) -> Span | None:
         """The bytes of a message with names; None for what is none."""

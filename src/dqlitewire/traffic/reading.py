@@ -26,11 +26,14 @@ from dqlitewire.conversation import (
     Preamble,
     Side,
 )
+from dqlitewire.conversation.observer.exchange import LARGE
 from dqlitewire.header import HEADER, frame_size_at, type_name
 from dqlitewire.servers.generation import is_probe
 from dqlitewire.traffic.item import Item
 from dqlitewire.traffic.redact import HiddenError, redact_frame, redact_other, redact_sql, redact_text
 from dqlitewire.traffic.sources.pieces import Connection, Cut, Taken
+
+TOO_LARGE = f"above {LARGE >> 20} MiB, not decoded"
 
 
 class ReadOptions(NamedTuple):
@@ -239,14 +242,19 @@ class Reading:
         )
         item.last = _int(frame.end)
         item.code, item.schema = code, data[5]
-        item.data, item.frame, item.size = data, frame, len(data)
+        item.data, item.frame, item.size = data, frame, frame.size
+        if frame.left_out:
+            item.note = TOO_LARGE
         exchange = frame.exchange
         if exchange is not None:
+            if not frame.start or not frame.end:
+                exchange.doubtful = True  # 0 is no time
             if frame.is_request:
                 self.requests += 1
                 self._numbers[id(exchange)] = self.requests
-            elif exchange.sent is not None:
-                item.latency = item.last - _int(exchange.sent)
+            else:
+                latency = exchange.latency_of(frame)
+                item.latency = None if latency is None else int(latency)
             item.exchange = self._numbers.get(id(exchange))
             item.sql = exchange.sql
             if exchange.request is not None and exchange.request.data[5] and is_probe(exchange.request.data):
@@ -265,6 +273,7 @@ class Reading:
         shown = Frame(frame.side, frame.offset, item.data, frame.start, frame.end, frame._reader)
         shown.damaged = frame.damaged
         shown.version, shown.servers_format = frame.version, frame.servers_format
+        shown.left_out = frame.left_out
         if error is not None:
             shown.refuse(error)
         item.frame = shown

@@ -144,15 +144,15 @@ class Statistics:
             if item.last > self.last:
                 self.last = item.last
         if item.is_request:
-            self.request_bytes += len(item.data)
+            self.request_bytes += len(item.data) if item.code is None else item.size
             way = "request"
         else:
-            self.answer_bytes += len(item.data)
+            self.answer_bytes += len(item.data) if item.code is None else item.size
             way = "response"
         if item.code is not None:
             self.messages[way, item.type] += 1
             # rows were counted already, which decodes them; anything else is decoded here
-            if item.message is None if item.type != _ROWS else not item.rows and item.error is not None:
+            if not (item.type == _ROWS and item.rows) and item.error is not None:
                 self.undecoded += item.strange
         elif item.type in NO_FRAMES:
             self.garbage_bytes += item.size
@@ -196,8 +196,8 @@ class Statistics:
         statement.answer_bytes += exchange.answer_bytes
         statement.frames += exchange.answer_count
         statement.rows += exchange.row_count or 0
-        if connection.timed and exchange.last_byte is not None and exchange.sent is not None:
-            taken = int(exchange.last_byte) - int(exchange.sent)
+        if connection.timed and (latency := exchange.latency) is not None:
+            taken = int(latency)
             statement.latency.add(taken)
             self.latency.add(taken)
         self._failures.watch(connection, statement.key, int(exchange.started or 0))

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from ...constants import PROTOCOL_VERSION, RequestType, ResponseType
 from ...exceptions import DecodeError
+from ...limits import DEFAULT_MAX_MESSAGE_SIZE
 from ...messages import FailureResponse
 from ...rows.count import count_rows
 from ...servers.failures import Outcome, changes_something, explain_failure
 from ...servers.refusals import RUNS_STATEMENT
 from ...sql.survey import survey
 from ..events import Event, Side
-from ..frames import STRICT, FrameReader, LazyFrame, statement_id
+from ..frames import STRICT, FrameReader, LazyFrame, answer_key, statement_id
 from ..table import FIRST, UNKNOWN_REQUEST, Place
 
 TYPE_CHECKING = False
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Exchange", "Frame"]
 
+LARGE = DEFAULT_MAX_MESSAGE_SIZE  # bytes of a frame, above which only its beginning is kept
 MAX_KEPT = 32 << 20  # bytes of an answer, after which only its last frame is kept besides
 
 
@@ -37,6 +39,8 @@ class Frame(LazyFrame, Event):
         end: when its last byte came.
         exchange: the exchange it belongs to, None until the observer has found it.
         damaged: bytes of it were lost; `data` is what there is of it.
+        left_out: bytes behind `data` that were counted and not kept, for the frame is above `LARGE`.
+        tail: of such a frame the last eight bytes.
         version: the handshake of its connection, where that changes how it is read.
         servers_format: for SERVERS, the format that CLUSTER asked for.
         reader: what decodes it.
@@ -48,6 +52,8 @@ class Frame(LazyFrame, Event):
     end: float
     exchange: Exchange | None
     damaged: bool
+    left_out: int
+    tail: bytes
     version: int
     servers_format: int
     _reader: FrameReader
@@ -71,20 +77,34 @@ class Frame(LazyFrame, Event):
         self.end = end
         self.exchange = None
         self.damaged = False
+        self.left_out = 0
         self.servers_format = 1
         self.version = PROTOCOL_VERSION
+
+    @property
+    def size(self) -> int:
+        """Bytes, header included."""
+        return len(self.data) + self.left_out
+
+    @property
+    def key(self) -> int:
+        """What the table knows a response frame by: its type, or PART."""
+        return answer_key(self.data + self.tail if self.left_out else self.data)
 
     @property
     def rows(self) -> int:
         """How many rows a ROWS frame has, 0 for any other and for one that cannot be read."""
         if self._rows < 0:
-            is_rows = self.data[4] == ResponseType.ROWS and not self.is_request
+            is_rows = self.data[4] == ResponseType.ROWS and not (self.is_request or self.left_out)
             self._rows = max(count_rows(self.data), 0) if is_rows else 0
         return self._rows
 
     def _decoded(self) -> Message:
         if self.damaged:
             raise DecodeError("bytes of the frame are missing", path=self.type_name)
+        if self.left_out:
+            problem = f"got {self.size} bytes, at most {LARGE} are kept"
+            raise DecodeError(problem, path=self.type_name, limit=LARGE)
         return self._reader.read(self.data, self.is_request, self.version, self.servers_format)
 
     def __eq__(self, other: object) -> bool:
@@ -107,12 +127,14 @@ class Exchange(Event):
         answer_bytes: bytes of them all, headers included.
         row_count: rows of them all, None where they were not counted.
         first_byte: when the answer began, None without one.
-        last_byte: when the last byte of the answer came, None without one.
+        last_byte: when the last byte of the answer came, None without one, and where it was lost.
         ending: "open" until it is over, then "done", "failure", "interrupted", "unanswered", "raft", "orphan"
             (an answer to no request) or "wrong" (an answer that the request cannot get).
         sql: the SQL text of the request, None where there is none or it was not seen; of a prepared statement
             the text of its PREPARE.
         place: where the request stands in the table.
+        doubtful: the times do not tell how long it took: bytes were lost, so that an answer may be that of
+            another request, or the answer is seen to come before the request was there.
     """
 
     request: Frame | None
@@ -124,6 +146,7 @@ class Exchange(Event):
     first_byte: float | None
     last_byte: float | None
     ending: str
+    doubtful: bool
     _sql: str | None
 
     __match_args__ = ("request", "answers", "ending")
@@ -138,6 +161,7 @@ class Exchange(Event):
         self.first_byte = None
         self.last_byte = None
         self.ending = "open"
+        self.doubtful = False
         self._sql = None
 
     def __eq__(self, other: object) -> bool:
@@ -186,17 +210,34 @@ class Exchange(Event):
 
     @property
     def sent(self) -> float | None:
-        """When the last byte of the request came, None if no request was seen."""
-        return None if self.request is None else self.request.end
+        """When the last byte of the request came, None if it was not seen."""
+        return None if self.request is None or self.request.damaged else self.request.end
+
+    @property
+    def latency(self) -> float | None:
+        """The time between the request's last byte and the answer's last; None if that is not known."""
+        return (
+            None
+            if self.doubtful or self.sent is None or self.last_byte is None
+            else self.last_byte - self.sent
+        )
+
+    def latency_of(self, answer: Frame) -> float | None:
+        """Return the time between the request's last byte and that of an answer, None if it is not known.
+
+        Args:
+            answer: a frame of the answer; of the last one it is `latency`.
+        """
+        return None if self.doubtful or self.sent is None or answer.damaged else answer.end - self.sent
 
     @property
     def duration(self) -> float | None:
         """The time between the request's first byte and the answer's last.
 
         In the unit of the times that the observer was given: seconds for everything in `dqlitewire.traffic`.
-        None if there was no request, or no answer yet.
+        None if there was no request, or no answer yet, or if it cannot be told.
         """
-        if self.request is None or self.last_byte is None:
+        if self.request is None or self.last_byte is None or self.doubtful:
             return None
         return self.last_byte - self.request.start
 
@@ -237,9 +278,12 @@ class Exchange(Event):
         frame.exchange = self
         if self.first_byte is None:
             self.first_byte = frame.start
-        self.last_byte = frame.end
+        self.last_byte = None if frame.damaged else frame.end
+        request = self.request
+        if request is not None and min(frame.start, frame.end) < max(request.start, request.end):
+            self.doubtful = True
         self.answer_count += 1
         if keep is not None and (len(self.answers) >= keep or self.answer_bytes > MAX_KEPT):
             del self.answers[-1:]
-        self.answer_bytes += len(frame.data)
+        self.answer_bytes += frame.size
         self.answers.append(frame)

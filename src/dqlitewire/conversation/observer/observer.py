@@ -5,12 +5,22 @@ cannot get ends the request as "wrong"; an answer to no request is an exchange o
 after bytes were lost may an answer skip requests that cannot have got it; those come out "unanswered".
 Nothing that the bytes say raises an error.
 
+Lost bytes may have been whole frames, so which request an answer belongs to may be unknown behind them:
+
+    request 1   request 2      (lost: answer 1)   an answer   is it that of 1 or of 2?
+
+A client that has never been seen to send a request before the last one was answered is taken not to do so:
+its next request tells that those before it were answered, unseen; they come out unanswered. Of any other
+client the pairing is in doubt (`Exchange.doubtful`): after lost answers until an answer leaves no request
+open, for then none was missing; after lost requests for good.
+
 A Frame comes out before the Exchange it ends. Bytes of both sides may come in any interleaving in which no
 answer precedes its request. No bytes (b"") are not the end of a stream: `receive_eof` says that.
 
 What is held is bounded, whatever is sent and whichever side is silent:
 
-* of each side, one frame that is not complete;
+* of each side, one frame that is not complete; of a frame above 64 MiB, the first bytes: it comes out when it
+  has passed, with its header and its size (with `limits` of the caller, larger frames are garbage);
 * `MAX_OPEN` requests without an answer, or twice `MAX_OPEN_BYTES` of them; then the oldest comes out
   unanswered;
 * `prepared.MAX_STATEMENTS` texts of prepared statements, or `prepared.MAX_TEXTS` characters of them; then the
@@ -31,11 +41,12 @@ from ...guard import Guarded, guarded
 from ...limits import checked_cap
 from ...text import shown
 from ..events import Ending, Side
+from ..first_bytes import is_interim
 from ..frames import FrameReader, answer_key, is_roleless
 from ..table import DONE, PART, Turn
 from .exchange import Exchange, Frame
 from .prepared import PreparedTexts
-from .stream_events import CUT_KINDS, End, Preamble
+from .stream_events import CUT_KINDS, End, Gap, Garbage, Preamble
 from .stream_reader import State, StreamReader
 
 TYPE_CHECKING = False
@@ -90,6 +101,9 @@ class Observer(Guarded):
         self._orphan: Exchange | None = None  # an answer of several frames to no request
         self._request_bytes = 0  # bytes of requests that came since the open ones were counted
         self._prepared = PreparedTexts()
+        self._pipelines = False  # a request came while another was open
+        self._answers_lost = False  # while requests were open
+        self._requests_lost = False
 
     @property
     def version(self) -> int | None:
@@ -248,7 +262,8 @@ class Observer(Guarded):
         stream = self._stream(side)
         if not stream.ended:
             left = stream.finish()
-            self._events.append(End(side, self._ending(side, left), left, stream.offset - len(left), time))
+            ending = Ending.MID_FRAME if stream.cut_short else self._ending(side, left)
+            self._events.append(End(side, ending, left, stream.offset - len(left), time))
         if self._streams[Side.SERVER].ended:
             self._close_all()
 
@@ -276,9 +291,21 @@ class Observer(Guarded):
                 self._answer(event)
         elif isinstance(event, Preamble):
             self._preamble(event)
+        elif isinstance(event, (Gap, Garbage)):
+            self._lost(event.side)
+
+    def _lost(self, side: Side) -> None:
+        if side is Side.CLIENT:
+            self._requests_lost = True
+        self._answers_lost = self._answers_lost or bool(self._queue)
+
+    @property
+    def _in_doubt(self) -> bool:
+        """Whether an answer may be that of another request than the next one in the queue."""
+        return self._answers_lost or (self._requests_lost and self._pipelines)
 
     def _preamble(self, preamble: Preamble) -> None:
-        if preamble.kind == "http response" and not preamble.upgrades:
+        if preamble.kind == "http response" and not (preamble.upgrades or is_interim(preamble.data)):
             self._client.make_opaque("http")
         elif preamble.kind == "tls":
             self._streams[Side.SERVER].make_opaque("tls")
@@ -297,6 +324,8 @@ class Observer(Guarded):
         if kind == RequestType.INTERRUPT and self._queue:
             last = self._queue[-1]
             last.place = last.place.draining or last.place
+        elif self._queue:
+            self._sent_ahead()
         statement = exchange.runs_statement
         if statement is not None:
             exchange.sql = self._prepared.get(statement)
@@ -304,6 +333,15 @@ class Observer(Guarded):
         self._request_bytes += len(frame.data)
         if self._request_bytes > MAX_OPEN_BYTES or len(self._queue) > MAX_OPEN:
             self._drop_oldest()
+
+    def _sent_ahead(self) -> None:
+        """Take note that a request comes while others are open."""
+        if self._answers_lost and not self._pipelines:
+            self._answers_lost = False
+            while self._queue:
+                self._end(self._queue.popleft(), "unanswered")
+        else:
+            self._pipelines = True
 
     def _drop_oldest(self) -> None:
         """End the oldest requests unanswered until what is open is within its bounds.
@@ -315,11 +353,12 @@ class Observer(Guarded):
         held, most = self._open_bytes, MAX_OPEN if len(self._queue) <= MAX_OPEN else MAX_OPEN * 7 // 8
         while len(self._queue) > most or (held > MAX_OPEN_BYTES and len(self._queue) > 1):
             self._client.lossy = True  # an answer may belong to a request that has been given up
+            self._requests_lost = True
             held -= self._queue[0].request_bytes
             self._end(self._queue.popleft(), "unanswered")
 
     def _answer(self, frame: Frame) -> None:
-        key = answer_key(frame.data)
+        key = frame.key if frame.left_out else answer_key(frame.data)
         if self._orphan is not None:
             self._continue_orphan(frame, key)
             return
@@ -340,6 +379,8 @@ class Observer(Guarded):
             self._end(interrupt, "done")
         else:
             self._end(exchange, "failure" if key == _FAILURE else "done")
+        if not self._queue:
+            self._answers_lost = False
 
     def _add(self, exchange: Exchange, frame: Frame, key: int) -> None:
         kind = frame.data[4]
@@ -350,6 +391,8 @@ class Observer(Guarded):
             frame.servers_format = 0 if is_roleless(request.data) and request.error is None else 1
         elif kind == ResponseType.ROWS and self._count_rows and exchange.row_count is not None:
             exchange.row_count += frame.rows
+        if self._answers_lost or self._requests_lost:
+            exchange.doubtful = exchange.doubtful or self._in_doubt
         exchange.add(frame, self._keep)
         if key == _EMPTY and exchange.place is exchange.place.draining:
             # One EMPTY ends the query and the INTERRUPT behind it; it is counted as the INTERRUPT's answer.

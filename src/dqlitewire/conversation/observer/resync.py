@@ -30,12 +30,13 @@ forward and decodes what it waits for when that is complete, so no frame is deco
 
 from __future__ import annotations
 
-from ...constants import HEADER_SIZE, ResponseType
+from ...constants import HEADER_SIZE, RequestType, ResponseType
 from ...exceptions import DecodeError
 from ...header import ROW_MARKERS, frame_size_at
+from ...limits import Limits
 from ...messages import REQUESTS, RESPONSES
 from ..events import Side
-from ..frames import STRICT
+from ..frames import STRICT, FrameReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,6 +111,31 @@ class Resync:
             return False
         return len(data) - end < HEADER_SIZE or self.announced(data, end) > 0
 
+    def opens_large(self, head: bytes, offset: int) -> bool:
+        """Tell whether a frame above all caps begins with these bytes, as far as that can be seen.
+
+        What is there is decoded as if it were all, and once more without the last word: a frame that is only
+        cut off ends elsewhere the second time, and what is wrong in itself stays the same.
+        """
+        kind, schema = head[4], head[5]
+        kinds = _LARGE_REQUESTS if self._is_request else _LARGE_RESPONSES
+        messages: Any = REQUESTS if self._is_request else RESPONSES
+        if kind not in kinds or any(head[6:8]) or schema not in messages[kind].SCHEMAS:
+            return False
+        if not self.pays(2 * len(head), offset):
+            return False
+        caps = Limits(max_text_value_size=None, max_blob_size=None, max_file_content_size=None)
+        reader = FrameReader(caps, tolerant=True)
+        return self._problem(reader, head) != self._problem(reader, head[:-8])
+
+    def _problem(self, reader: FrameReader, head: bytes) -> str | None:
+        words = (len(head) - HEADER_SIZE) // 8
+        try:
+            reader.read(words.to_bytes(4, "little") + head[4:], self._is_request)
+        except DecodeError as error:
+            return str(error)
+        return None
+
     def pays(self, size: int, offset: int) -> bool:
         """Pay for a guess about so many bytes at a place of the stream; False if there is no credit."""
         earned = EARNED * offset
@@ -168,6 +194,11 @@ def _header(is_request: bool) -> re.Pattern[bytes]:
 _REQUEST_WORDS = _words(REQUESTS.values())
 _RESPONSE_WORDS = _words(RESPONSES.values())
 _HEADERS: dict[bool, re.Pattern[bytes]] = {}
+# What holds contents of any size: parameters, cells, SQL, files.
+_LARGE_REQUESTS = frozenset(
+    {RequestType.PREPARE, RequestType.EXEC, RequestType.QUERY, RequestType.EXEC_SQL, RequestType.QUERY_SQL}
+)
+_LARGE_RESPONSES = frozenset({ResponseType.ROWS, ResponseType.FILES})
 _MAX_CODE = 1 << 16
 # The bytes that are not 0 in a frame that decodes without a warning.
 _NOT_ZERO: dict[int | None, slice] = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ...record import record
 from ..events import Ending, Event, Side
+from ..first_bytes import answers_upgrade
 
 __all__ = ["CUT_KINDS", "Bytes", "End", "Gap", "Garbage", "Opaque", "Preamble"]
 
@@ -65,7 +66,7 @@ class Preamble(Bytes):
     @property
     def upgrades(self) -> bool:
         """Whether it is the answer that lets dqlite's frames follow an HTTP head."""
-        return self.data.split(None, 2)[1:2] == [b"101"]
+        return answers_upgrade(self.data)
 
 
 class Garbage(Bytes):

@@ -1,10 +1,11 @@
 """Cut the stream of one side into what it is made of: preambles, frames, and bytes that are neither.
 
-Nothing here raises on bytes. A reader is in one of four states, and each state has one step, which takes what
+Nothing here raises on bytes. A reader is in one of five states, and each state has one step, which takes what
 it can from the bytes that wait:
 
     START    a handshake, an HTTP head or a TLS record       -> FRAMES or OPAQUE, LOST if nothing fits
-    FRAMES   frame behind frame; any header is believed that announces a body within the cap  -> LOST
+    FRAMES   frame behind frame; any header is believed that announces a body within the cap  -> LOST, LARGE
+    LARGE    the rest of a frame above the cap, which is counted and not kept  -> FRAMES
     LOST     search for a place where frames go on (`resync.py`)  -> FRAMES
     OPAQUE   bytes of another protocol: raft behind CONNECT, TLS, plain HTTP
 
@@ -27,7 +28,15 @@ from ...constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
 from ...header import frame_size_at
 from ...limits import DEFAULT_MAX_MESSAGE_SIZE
 from ..events import Event, Side
-from ..first_bytes import HTTP_ANSWER, HTTP_END, HTTP_METHODS, MAX_HTTP_HEAD, TLS_HANDSHAKE
+from ..first_bytes import (
+    HTTP_ANSWER,
+    HTTP_END,
+    HTTP_METHODS,
+    MAX_HTTP_HEAD,
+    TLS_HANDSHAKE,
+    body_size,
+    is_interim,
+)
 from ..frames import FrameReader
 from .exchange import Frame
 from .resync import Resync
@@ -42,6 +51,8 @@ if TYPE_CHECKING:
 
 __all__ = ["State", "StreamReader"]
 
+LARGE_HEAD = 512  # bytes of a large frame that are kept
+
 _HANDSHAKES = {PROTOCOL_VERSION: "handshake", PROTOCOL_VERSION_LEGACY: "legacy handshake"}
 
 
@@ -52,6 +63,7 @@ class State(Enum):
     FRAMES = "frames, one behind the other"
     LOST = "a place where frames go on"
     OPAQUE = "nothing"
+    LARGE = "the end of a frame of which only the beginning is kept"
 
 
 class StreamReader:
@@ -68,6 +80,7 @@ class StreamReader:
         version: that of the client's handshake, None before it or without one.
         lossy: bytes were lost or made no sense, so that a frame may be missing.
         ended: the side has ended its stream.
+        cut_short: it ended inside a frame whose beginning has come out.
     """
 
     __slots__ = (
@@ -76,6 +89,8 @@ class StreamReader:
         "_first",
         "_flushing",
         "_have",
+        "_large",
+        "_left",
         "_max",
         "_need",
         "_opaque_kind",
@@ -88,6 +103,7 @@ class StreamReader:
         "_state",
         "_tail",
         "_time",
+        "cut_short",
         "ended",
         "lossy",
         "offset",
@@ -108,10 +124,13 @@ class StreamReader:
         self.version: int | None = None
         self.lossy: bool = begin is State.LOST
         self.ended: bool = False
+        self.cut_short: bool = False
         self._emit = emit
         self._reader = reader
         cap = DEFAULT_MAX_MESSAGE_SIZE if limits is None else limits.max_message_size
         self._max = cap or 1 << 32
+        self._large: Frame | None = None  # one above the cap; None also where a caller has set the cap
+        self._left = 0 if limits is None else -1  # bytes of it still to come; -1: there are no such frames
         self._state = begin
         self._opaque_kind = ""
         self._tail: bytes | None = None  # while an HTTP head waits for its end: the last bytes of it
@@ -211,7 +230,7 @@ class StreamReader:
         if preamble.kind.endswith("handshake"):
             self.version = int.from_bytes(preamble.data, "little")
             self._state = State.FRAMES
-        elif self.side is Side.SERVER:
+        elif self.side is Side.SERVER and not is_interim(preamble.data):
             self._state = State.FRAMES
             if not preamble.upgrades:
                 self.make_opaque("http")
@@ -281,8 +300,15 @@ class StreamReader:
         if end < 0:
             self._lose()
             return True
+        size = end + len(HTTP_END) - self._position
+        head = self._data[self._position : self._position + size]
+        if self.side is Side.CLIENT and (body := body_size(head)) and body <= MAX_HTTP_HEAD:
+            size += body
+            if size > len(self._data) - self._position and not self._flushing:
+                self._need = size
+                return False
         kind = "http request" if self.side is Side.CLIENT else "http response"
-        preamble = Preamble(*self._take(end + len(HTTP_END) - self._position), kind)
+        preamble = Preamble(*self._take(min(size, len(self._data) - self._position)), kind)
         self._begin_behind(preamble)
         self._emit(preamble)
         return True
@@ -297,13 +323,53 @@ class StreamReader:
                 return False
             size = 8 + 8 * int.from_bytes(data[position : position + 4], "little")  # header.frame_size_at
             if size == HEADER_SIZE or size > self._max or self._is_odd(position, size):
-                self._lose()
-                return True
+                return self._doubted(position, size)
             if size_of_data - position < size:
                 self._need = size
                 return False
             emit(self._frame(size))
         return True
+
+    def _doubted(self, position: int, size: int) -> bool:
+        """Take a header that no ordinary frame has: a large frame begins, or the stream makes no sense."""
+        if size > self._max and not self._left:
+            head = self._data[position : position + LARGE_HEAD]
+            if len(head) < LARGE_HEAD and not self._flushing:
+                self._need = LARGE_HEAD
+                return False
+            if len(head) == LARGE_HEAD and self._resync.opens_large(head, self.offset):
+                self._large = self._frame(LARGE_HEAD)
+                self._large.left_out, self._large.tail = size - LARGE_HEAD, b""
+                self._left = size - LARGE_HEAD
+                self._state = State.LARGE
+                return True
+        self._lose()
+        return True
+
+    def _pass_large(self) -> bool:
+        frame = self._large
+        assert frame is not None
+        size = min(self._left, len(self._data) - self._position)
+        if not size:
+            return False
+        end = self._position + size
+        frame.tail = (frame.tail + self._data[max(self._position, end - 8) : end])[-8:]
+        self._position = end
+        self.offset += size
+        frame.end = self._time
+        self._left -= size
+        if not self._left:
+            self._end_large(lost=0)
+        return True
+
+    def _end_large(self, lost: int) -> None:
+        """Emit the large frame; of its end so many bytes are missing."""
+        frame, self._large, self._left = self._large, None, 0
+        assert frame is not None
+        frame.left_out -= lost
+        frame.damaged = frame.damaged or lost > 0
+        self._state = State.FRAMES
+        self._emit(frame)
 
     def _is_odd(self, position: int, size: int) -> bool:
         # The two reserved bytes of a header are 0 from every known peer, and no answer has a schema above 1.
@@ -364,6 +430,7 @@ class StreamReader:
         State.FRAMES: _frames,
         State.LOST: _search,
         State.OPAQUE: _pass,
+        State.LARGE: _pass_large,
     }
 
     # ------------------------------------------------------------------ losses and the end
@@ -372,18 +439,20 @@ class StreamReader:
         """Note that bytes were lost; a loss inside one frame costs that frame and no more."""
         if self._rest:
             self.receive(b"", time)
-        self._time = time
         if whole_frames and not self._have and not self._skip:
             self._emit(Gap(self.side, self.offset, size, time))
             self.offset += size or 0
             self.lossy = True
             return
         missing = self._skip
+        if self._large is not None and self._miss_large(size, time):
+            return
         if self._state is State.FRAMES and not missing and self._have >= HEADER_SIZE:
             self._data = b"".join(self._parts)
             missing = frame_size_at(self._data) - self._have
         inside = size is not None and 0 < size <= missing
         self._give_up_waiting(as_frame=inside and not self._skip)
+        self._time = time
         self._emit(Gap(self.side, self.offset, size, time))
         self.offset += size or 0
         self._resync.miss(size or 0)
@@ -392,6 +461,21 @@ class StreamReader:
             self._skip = missing - size if inside and size is not None else 0
             if not inside:
                 self._state = State.LOST
+
+    def _miss_large(self, size: int | None, time: float) -> bool:
+        """Note that bytes were lost inside a large frame: of those that are not kept, it can spare any."""
+        if size is None or size > self._left:
+            self._end_large(lost=self._left)
+            return False
+        self.lossy = True
+        self._left -= size
+        assert self._large is not None
+        self._large.tail = b""
+        if not self._left:
+            self._end_large(lost=size)
+        self._emit(Gap(self.side, self.offset, size, time))
+        self.offset += size
+        return True
 
     def _give_up_waiting(self, as_frame: bool) -> None:
         self._data = b"".join(self._parts)
@@ -410,6 +494,9 @@ class StreamReader:
         self._flushing = True
         if not self._rest:
             self._run()
+        if self._large is not None:
+            self._end_large(lost=self._left)
+            self.cut_short = True
         left = self._rest or b"".join(self._parts)
         self._rest = b""
         self._parts, self._have, self._need = [], 0, 0

@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 
 from dqlitewire.conversation import Frame, Garbage, Observer, Side
 from dqlitewire.conversation.first_bytes import HTTP_ANSWER
-from dqlitewire.traffic.sources.opening import MAX_OPENING, opening
+from dqlitewire.traffic.sources.opening import MAX_OPENING, is_upgrade, opening
 from dqlitewire.traffic.sources.packets import Segment, endpoints
 from dqlitewire.traffic.sources.pieces import Connection, Piece, What, feed, new_tuple
 from dqlitewire.traffic.sources.tcp import Reassembler
@@ -152,7 +152,7 @@ class DqliteFlows:
             if begins and (found := opening(begins)) not in (None, "other", "frames"):
                 return half if found == "dqlite" else found
             if begins and begins.startswith(HTTP_ANSWER):
-                return "HTTP"
+                return half.peer if is_upgrade(begins) else "HTTP"
         return self._try(flow, waiting)
 
     def _is_full(self, flow: Flow, waiting: _Waiting) -> bool:
@@ -187,7 +187,8 @@ class DqliteFlows:
         self.connections += 1
         source, destination = endpoints(client.key)
         begins = waiting.first(client)
-        midstream = begins is None or not (client.initiator or opening(begins) == "dqlite")
+        greeted = (waiting.first(client.peer) or b"").startswith(HTTP_ANSWER)
+        midstream = not greeted and (begins is None or not (client.initiator or opening(begins) == "dqlite"))
         connection = flow.owner = Connection(self.connections, source, destination, midstream=midstream)
         client.tag, client.peer.tag = Side.CLIENT, Side.SERVER
         if len(self._servers) >= MAX_SERVERS:

@@ -17,11 +17,11 @@ from typing import BinaryIO, NamedTuple
 
 from dqlitewire.checks import checked_number
 from dqlitewire.conversation import Side
-from dqlitewire.conversation.first_bytes import HTTP_ANSWER, TLS_HANDSHAKE
+from dqlitewire.conversation.first_bytes import HTTP_ANSWER, HTTP_END, MAX_HTTP_HEAD, TLS_HANDSHAKE
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.sources import capture, pasted, pcap, transcript_reader
 from dqlitewire.traffic.sources.direction import Beginning, guess
-from dqlitewire.traffic.sources.inputs import Input, open_input
+from dqlitewire.traffic.sources.inputs import Input, open_input, packed_damage
 from dqlitewire.traffic.sources.opening import HTTP_METHODS, is_upgrade
 from dqlitewire.traffic.sources.pieces import Connection, Piece, What
 from dqlitewire.traffic.sources.source import Source
@@ -92,7 +92,11 @@ def open_source(
     try:
         head = input.head()
         if not head:
+            if input.damage:
+                raise packed_damage(input.name)
             raise SourceError(f"{input.name}: empty")
+        if head.startswith(_HTTP):  # what it asks for may stand behind what came first
+            head = input.head(MAX_HTTP_HEAD, HTTP_END)
         found = format or recognise(head, input.name)
         source = _OPENERS[found](input, Hints(format, side, ports))
     except BaseException:

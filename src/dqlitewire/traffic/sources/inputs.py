@@ -25,6 +25,13 @@ class Input:
         name: for messages.
         size: bytes in all, for progress; None if unknown.
         more: asked at the end of the file; true if reading again makes sense (it should wait a little first).
+
+    Attributes:
+        name: for messages.
+        size: bytes in all; None if unknown.
+        position: bytes read so far.
+        damage: why what was read is not all, None if it is: of packed data that is cut off or damaged, what
+            comes out before is read.
     """
 
     def __init__(
@@ -37,24 +44,38 @@ class Input:
         self.name = name
         self.size = size
         self.position = 0
+        self.damage: str | None = None
 
     def read(self, size: int) -> bytes:
         """Return at most `size` bytes, b"" at the end."""
         data, self._ahead = self._ahead[:size], self._ahead[size:]
         return data or self._next(size)
 
-    def head(self) -> bytes:
-        """Return what is there, without taking it: `ENOUGH` bytes, or more, or all."""
-        while len(self._ahead) < ENOUGH and (data := self._next(1 << 16)):
+    def head(self, size: int = ENOUGH, until: bytes | None = None) -> bytes:
+        """Return what is there, without taking it: so many bytes, or more, or all.
+
+        Args:
+            size: how many are enough.
+            until: fewer are, with these among them.
+        """
+        while len(self._ahead) < size and (until is None or until not in self._ahead):
+            if not (data := self._next(1 << 16)):
+                break
             self._ahead += data
         return self._ahead
 
     def _next(self, size: int) -> bytes:
+        if self.damage is not None:
+            return b""
         try:
             while not (data := self._read(size) or b"") and self._more is not None and self._more():
                 pass
-        except (EOFError, zlib.error, gzip.BadGzipFile):
-            raise SourceError(f"{self.name}: damaged gzip data", "copy the file again") from None
+        except EOFError:
+            self.damage = "the gzip data is cut off"
+            return b""
+        except (zlib.error, gzip.BadGzipFile) as error:
+            self.damage = f"the gzip data is damaged ({_GZIP.get(str(error)[:5], 'no more comes out of it')})"
+            return b""
         except (OSError, ValueError) as error:  # ValueError: it was closed meanwhile
             raise SourceError(f"{self.name}: {getattr(error, 'strerror', None) or error}") from None
         self.position += len(data)
@@ -64,6 +85,10 @@ class Input:
         """Close the file, except standard input."""
         if self._file is not getattr(sys.stdin, "buffer", None):
             self._file.close()
+
+
+#: how an error of the gzip module begins -> what it says to those who read
+_GZIP = {"CRC c": "its checksum is another", "Incor": "its length is another", "Not a": "other bytes follow"}
 
 
 class _Unzipped(Input):
@@ -125,6 +150,15 @@ def open_input(
     except SourceError:
         found.close()
         raise
+
+
+def packed_damage(name: str) -> SourceError:
+    """Return the error of packed data of which nothing can be made.
+
+    Args:
+        name: of the input.
+    """
+    return SourceError(f"{name}: damaged gzip data", "copy the file again")
 
 
 class ByteReader:

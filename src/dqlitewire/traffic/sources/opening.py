@@ -17,7 +17,14 @@ from __future__ import annotations
 from dqlitewire.checks import VERSIONS
 from dqlitewire.constants import WORD_SIZE
 from dqlitewire.conversation import first_bytes
-from dqlitewire.conversation.first_bytes import HTTP_END, TLS_HANDSHAKE
+from dqlitewire.conversation.first_bytes import (
+    HTTP_ANSWER,
+    HTTP_END,
+    TLS_HANDSHAKE,
+    answers_upgrade,
+    asks_upgrade,
+    is_interim,
+)
 from dqlitewire.header import HEADER
 from dqlitewire.messages import REGISTRY
 
@@ -25,14 +32,16 @@ HANDSHAKES = tuple(version.to_bytes(WORD_SIZE, "little") for version in VERSIONS
 MAX_VERSION = 255  # a first word above this is no version, except the legacy one
 #: how the methods begin, four bytes of each; the last one is that of HTTP/2
 HTTP_METHODS = (*(method[:4] for method in first_bytes.HTTP_METHODS), b"PRI ")
-MAX_OPENING = 4096  # bytes that tell what a client opens with
+MAX_OPENING = 16 << 10  # bytes that tell what a client opens with
 
 _SCHEMAS = frozenset(schema for message in REGISTRY.values() for schema in message.SCHEMAS)
 
 
 def is_upgrade(head: bytes) -> bool:
-    """Whether the head of an HTTP request asks to upgrade to dqlite."""
-    return b"upgrade: dqlite" in head.lower()
+    """Whether an HTTP message asks to upgrade to dqlite, or says that it follows."""
+    while head.startswith(HTTP_ANSWER) and is_interim(head):
+        head = head.partition(HTTP_END)[2]
+    return answers_upgrade(head) if head.startswith(HTTP_ANSWER) else asks_upgrade(head)
 
 
 def is_version(word: bytes) -> bool:
@@ -60,7 +69,7 @@ def opening(data: bytes) -> str | None:
         return "TLS"
     if data[:4] in HTTP_METHODS:
         head = data[:MAX_OPENING].partition(HTTP_END)
-        if is_upgrade(head[0]):
+        if asks_upgrade(data[:MAX_OPENING]):
             return "dqlite"
         return "HTTP" if head[1] or len(data) >= MAX_OPENING else None
     if len(data) < 8:

@@ -1,10 +1,7 @@
-"""One captured packet in, its TCP segment out.
+"""One captured packet in, its TCP segment out: the link layers of captures, by the number of their type.
 
-IPv4 without options and IPv6 without extension headers over Ethernet (VLAN tags included), Linux cooked,
-loopback and raw IP are read by one `struct` each, because every packet of a large capture passes here; IP
-options, extension headers, PPPoE and MPLS take a few steps more. What is no such packet is no segment.
-Checksums are not looked at: with offloading the sender's are wrong in every capture taken on its own machine.
-IP fragments other than whole packets are not put together.
+What stands behind them is in `layers`. `LINKS` has a reader for each type that can carry IP and that people
+capture; `NAMES` says what the others are. https://www.tcpdump.org/linktypes.html describes them all.
 """
 
 from __future__ import annotations
@@ -12,208 +9,225 @@ from __future__ import annotations
 import ipaddress
 import struct
 from collections.abc import Callable
-from typing import NamedTuple
 
 from dqlitewire.traffic.errors import SourceError
-from dqlitewire.traffic.sources.pieces import new_tuple
+from dqlitewire.traffic.sources.layers import Segment, by_ethertype, ethernet, internet, llc, ppp
 
-FIN, SYN, RST, ACK = 1, 2, 4, 16
+__all__ = ["ETHERNET", "LINKS", "Segment", "endpoints", "link_name", "parser"]
 
+ETHERNET = 1
 
-class Segment(NamedTuple):
-    """A TCP segment.
-
-    Attributes:
-        key: source and destination address, then both ports, as they stand in the packet.
-        sequence: the sequence number of its first byte.
-        acknowledged: of the byte that its sender waits for.
-        flags: FIN, SYN, RST, ACK and others.
-        payload: the bytes.
-        missing: payload bytes that were on the wire but not captured (a short snap length).
-    """
-
-    key: bytes
-    sequence: int
-    acknowledged: int
-    flags: int
-    payload: bytes
-    missing: int
+Parser = Callable[[bytes], "Segment | None"]
 
 
-# version and length, total, fragment, protocol; sequence, acknowledged, offset, flags
-_IPV4_TCP = struct.Struct(">BxHxxHxB14xIIBB")
-# version, payload length, next header; sequence, acknowledged, offset, flags
-_IPV6_TCP = struct.Struct(">B3xHB37xIIBB")
-_TCP = struct.Struct(">4xIIBB")
-_ETHERTYPE = struct.Struct(">H")
-
-IPV4, IPV6 = 0x0800, 0x86DD
-VLAN = (0x8100, 0x88A8, 0x9100)
-TCP = 6
-
-
-def _ipv4(packet: bytes, at: int) -> Segment | None:
-    try:
-        version, total, fragment, protocol, sequence, acknowledged, offset, flags = _IPV4_TCP.unpack_from(
-            packet, at
-        )
-    except struct.error:
-        return None  # too short for TCP
-    if protocol != TCP or fragment & 0x3FFF:
-        return None
-    if version != 0x45:
-        return _slow_ipv4(packet, at)
-    start = at + 20 + (offset >> 2 & 0x3C)
-    end = at + total if total else len(packet)  # total is 0 in packets that segmentation offload will cut up
-    payload = packet[start:end]
-    missing = end - start - len(payload) if end > len(packet) else 0
-    return new_tuple(Segment, (packet[at + 12 : at + 24], sequence, acknowledged, flags, payload, missing))
-
-
-def _ipv6(packet: bytes, at: int) -> Segment | None:
-    try:
-        version, length, following, sequence, acknowledged, offset, flags = _IPV6_TCP.unpack_from(packet, at)
-    except struct.error:
-        return None
-    if following != TCP:
-        return None if version >> 4 != 6 else _slow_ipv6(packet, at)
-    start = at + 40 + (offset >> 2 & 0x3C)
-    end = at + 40 + length if length else len(packet)
-    payload = packet[start:end]
-    missing = end - start - len(payload) if end > len(packet) else 0
-    return new_tuple(Segment, (packet[at + 8 : at + 44], sequence, acknowledged, flags, payload, missing))
-
-
-def _slow_ipv4(packet: bytes, at: int) -> Segment | None:
-    """With options; it was unpacked before, so that all of the fixed header is here."""
-    version, size = packet[at] >> 4, 4 * (packet[at] & 15)
-    if version != 4 or size < 20:
-        return None
-    total = _ETHERTYPE.unpack_from(packet, at + 2)[0]
-    return _tcp(packet, at + size, packet[at + 12 : at + 20], at + total if total else len(packet))
-
-
-#: extension header -> (unit of its length in bytes, units that the length leaves out)
-_EXTENSIONS = {0: (8, 1), 43: (8, 1), 44: (8, 1), 51: (4, 2), 60: (8, 1), 135: (8, 1), 139: (8, 1)}
-_FRAGMENT = 44
-
-
-def _slow_ipv6(packet: bytes, at: int) -> Segment | None:
-    """With extension headers (RFC 8200, section 4)."""
-    length, following = _ETHERTYPE.unpack_from(packet, at + 4)[0], packet[at + 6]
-    place = at + 40
-    while following != TCP:
-        if following not in _EXTENSIONS or place + 8 > len(packet):
-            return None
-        unit, more = _EXTENSIONS[following]
-        count = packet[place + 1] + more
-        if following == _FRAGMENT:
-            count = 1  # its second byte is reserved
-            if _ETHERTYPE.unpack_from(packet, place + 2)[0] & 0xFFF9:
-                return None
-        following = packet[place]
-        place += unit * count
-    return _tcp(packet, place, packet[at + 8 : at + 40], at + 40 + length if length else len(packet))
-
-
-def _tcp(packet: bytes, at: int, addresses: bytes, end: int) -> Segment | None:
-    try:
-        sequence, acknowledged, offset, flags = _TCP.unpack_from(packet, at)
-    except struct.error:
-        return None
-    start = at + (offset >> 2 & 0x3C)
-    payload = packet[start:end]
-    missing = end - start - len(payload) if end > len(packet) else 0
-    key = addresses + packet[at : at + 4]
-    return new_tuple(Segment, (key, sequence, acknowledged, flags, payload, missing))
-
-
-def _internet(packet: bytes, at: int) -> Segment | None:
-    if len(packet) <= at:
-        return None
-    return _ipv4(packet, at) if packet[at] >> 4 == 4 else _ipv6(packet, at)
-
-
-def _pppoe(packet: bytes, at: int) -> Segment | None:
-    kind = packet[at + 6 : at + 8]
-    return _internet(packet, at + 8) if kind in (b"\x00\x21", b"\x00\x57") else None
-
-
-def _mpls(packet: bytes, at: int) -> Segment | None:
-    while at + 4 <= len(packet):
-        at += 4
-        if packet[at - 2] & 1:  # the bottom of the stack
-            return _internet(packet, at)
-    return None
-
-
-def _by_ethertype(packet: bytes, at: int) -> Segment | None:
-    try:
-        kind = _ETHERTYPE.unpack_from(packet, at)[0]
-        while kind in VLAN:
-            at += 4
-            kind = _ETHERTYPE.unpack_from(packet, at)[0]
-    except struct.error:
-        return None
-    inside = _ETHERTYPES.get(kind)
-    return None if inside is None else inside(packet, at + 2)
-
-
-_ETHERTYPES: dict[int, Callable[[bytes, int], Segment | None]] = {
-    IPV4: _ipv4,
-    IPV6: _ipv6,
-    0x8847: _mpls,
-    0x8864: _pppoe,
-}
-
-
-def _ethernet(packet: bytes) -> Segment | None:
-    return _ipv4(packet, 14) if packet[12:14] == b"\x08\x00" else _by_ethertype(packet, 12)
-
-
-def _cooked(packet: bytes) -> Segment | None:
-    return _by_ethertype(packet, 14)
+def _at(size: int, layer: Callable[[bytes, int], Segment | None]) -> Parser:
+    """What reads a layer behind a header of a fixed size."""
+    return lambda packet: layer(packet, size)
 
 
 def _cooked2(packet: bytes) -> Segment | None:
-    kind = packet[:2]
-    return _internet(packet, 20) if kind in (b"\x08\x00", b"\x86\xdd") else None
+    return by_ethertype(packet, 0, 0, 18)  # the ethertype comes first, its packet behind the whole header
 
 
-def _loopback(packet: bytes) -> Segment | None:
-    return _internet(packet, 4)  # the family word differs between systems; the version nibble does not
+def _ipoib(packet: bytes) -> Segment | None:
+    return by_ethertype(packet, 20, 0, 2)
 
 
-def _raw(packet: bytes) -> Segment | None:
-    return _internet(packet, 0)
+def _relayed(packet: bytes, at: int) -> Segment | None:
+    """Frame relay (RFC 2427): an address, then a number of what follows, or SNAP."""
+    while at < len(packet) and not packet[at] & 1:
+        at += 1
+    at += 1
+    if packet[at : at + 2] in (b"\x03\xcc", b"\x03\x8e"):
+        return internet(packet, at + 2)
+    if packet[at : at + 1] == b"\x03":
+        at += 1 + (packet[at + 1 : at + 2] == b"\0")  # a pad
+        if packet[at : at + 4] == b"\x80\0\0\0":
+            return by_ethertype(packet, at + 4)
+        return None
+    return by_ethertype(packet, at)  # as Cisco's routers do
 
 
-#: https://www.tcpdump.org/linktypes.html
-LINKS: dict[int, Callable[[bytes], Segment | None]] = {
+def _token_ring(packet: bytes) -> Segment | None:
+    route = packet[14] & 0x1F if len(packet) > 14 and packet[8] & 0x80 else 0
+    return llc(packet, 14 + route)
+
+
+def _wireless(packet: bytes, at: int = 0) -> Segment | None:
+    """A data frame of IEEE 802.11 that is not encrypted."""
+    if at + 24 > len(packet):
+        return None
+    kind, flags = packet[at], packet[at + 1]
+    if kind & 0x0C != 0x08 or kind & 0x40 or flags & 0x40:
+        return None  # no data frame, an empty one, or encrypted
+    size = 24 + 6 * (flags & 3 == 3) + 2 * (kind & 0x80 != 0)
+    if kind & 0x80 and flags & 0x80:
+        size += 4  # high throughput control
+    return llc(packet, at + size)
+
+
+def _radiotap(packet: bytes) -> Segment | None:
+    return _wireless(packet, int.from_bytes(packet[2:4], "little"))
+
+
+def _avs(packet: bytes) -> Segment | None:
+    return _wireless(packet, int.from_bytes(packet[4:8], "big"))
+
+
+def _prism(packet: bytes) -> Segment | None:
+    """Behind the header of a Prism card, or that of AVS, or none."""
+    mark = packet[:4]
+    if mark in (b"\x44\0\0\0", b"\x41\0\0\0", b"\0\0\0\x44", b"\0\0\0\x41"):
+        return _wireless(packet, 144)
+    return _avs(packet) if mark[:2] == b"\x80\x21" else _wireless(packet)
+
+
+def _clip(packet: bytes) -> Segment | None:
+    return llc(packet, 0) if packet[:1] == b"\xaa" else internet(packet, 0)
+
+
+def _inner(packet: bytes, link: int, at: int) -> Segment | None:
+    """A packet whose header names the type of what is inside."""
+    parse = LINKS.get(link)
+    return parse(packet[at:]) if parse is not None and parse not in _NAMED_INSIDE else None
+
+
+def _ppi(packet: bytes) -> Segment | None:
+    if len(packet) < 8:
+        return None
+    size, link = struct.unpack_from("<HI", packet, 2)
+    return _inner(packet, link, size)
+
+
+def _pktap(packet: bytes) -> Segment | None:
+    if len(packet) < 12:
+        return None
+    size, _, link = struct.unpack_from("<III", packet)
+    return _inner(packet, link, size)
+
+
+_NAMED_INSIDE: tuple[Parser, ...] = (_ppi, _pktap)
+
+
+def _pflog(packet: bytes) -> Segment | None:
+    return internet(packet, packet[0] + 3 & ~3) if packet else None
+
+
+def _nflog(packet: bytes) -> Segment | None:
+    """Attributes; one of them is the packet."""
+    at = 4
+    while at + 4 <= len(packet):
+        size, kind = struct.unpack_from("<HH", packet, at)
+        if kind & 0x7FFF == 9:
+            return internet(packet[: at + size], at + 4)
+        at += max(4, size + 3 & ~3)
+    return None
+
+
+def _erf(packet: bytes) -> Segment | None:
+    """Endace's records: a header, extensions of it, two bytes, an Ethernet frame."""
+    if len(packet) < 16 or packet[8] & 0x7F not in (2, 11, 16, 20):
+        return None
+    at, more = 16, packet[8] & 0x80
+    while more and at + 8 <= len(packet):
+        more = packet[at] & 0x80
+        at += 8
+    return ethernet(packet, at + 2)
+
+
+_llc_at_start = _at(0, llc)
+_raw = _at(0, internet)
+_loopback = _at(4, internet)  # the family word differs between systems; the version nibble does not
+
+LINKS: dict[int, Parser] = {
     0: _loopback,
-    1: _ethernet,
+    ETHERNET: ethernet,
+    6: _token_ring,
+    9: _at(0, ppp),
+    10: _at(13, llc),  # FDDI
     12: _raw,
     14: _raw,
+    11: _llc_at_start,  # ATM
+    13: _at(12, internet),  # OpenBSD's enc
+    19: _clip,
+    50: _at(0, ppp),
+    51: _at(6, ppp),  # behind a header of PPPoE
+    100: _llc_at_start,  # ATM, RFC 2684
     101: _raw,
+    104: _at(2, by_ethertype),  # Cisco HDLC
+    105: _wireless,
+    106: _clip,
+    107: lambda packet: _relayed(packet, 0),
     108: _loopback,
-    113: _cooked,
+    109: _at(12, internet),
+    113: _at(14, by_ethertype),  # Linux cooked
+    117: _pflog,
+    119: _prism,
+    122: _at(16, llc),  # Fibre Channel
+    127: _radiotap,
+    138: _at(16, by_ethertype),  # Apple's IEEE 1394
+    149: _pktap,  # of macOS before it had a number
+    163: _avs,
+    166: _at(1, ppp),  # pppd, with the direction
+    192: _ppi,
+    197: _erf,
+    204: _at(1, ppp),  # with the direction; so are the next two
+    205: _at(3, by_ethertype),
+    206: lambda packet: _relayed(packet, 1),
+    226: _at(24, internet),  # Solaris
     228: _raw,
     229: _raw,
+    239: _nflog,
+    240: _at(4, ethernet),  # netANALYZER
+    242: _ipoib,
+    258: _pktap,
     276: _cooked2,
 }
 
-_NAMES = {
+ENCRYPTED = frozenset({105, 119, 127, 163})  # as they nearly always are
+
+NAMES = {
+    7: "ARCNET",
+    8: "SLIP",
     105: "IEEE 802.11",
-    127: "802.11 radiotap",
+    114: "LocalTalk",
+    119: "IEEE 802.11",
+    127: "IEEE 802.11 with radiotap",
+    129: "ARCNET",
+    143: "DOCSIS",
+    147: "private use 0",
+    163: "IEEE 802.11",
+    177: "LAPD",
+    187: "Bluetooth",
     189: "USB",
-    220: "USB",
+    190: "CAN",
+    195: "IEEE 802.15.4",
     201: "Bluetooth",
+    220: "USB",
+    227: "CAN",
+    230: "IEEE 802.15.4",
+    231: "D-Bus",
+    249: "USB",
+    251: "Bluetooth LE",
+    252: "exported PDUs",
     253: "netlink",
+    254: "Bluetooth",
+    271: "vsock",
+    272: "nRF Sniffer",
 }
 
 
-def parser(link: int) -> Callable[[bytes], Segment | None]:
-    """Return the function that parses packets of a link type.
+def link_name(link: int) -> str:
+    """Return how a link type is called in messages.
+
+    Args:
+        link: as in a capture's header.
+    """
+    return f"link type {link} ({NAMES[link]})" if link in NAMES else f"link type {link}"
+
+
+def parser(link: int) -> Parser:
+    """Return the function that reads packets of a link type.
 
     Args:
         link: as in a capture's header.
@@ -224,11 +238,7 @@ def parser(link: int) -> Callable[[bytes], Segment | None]:
     try:
         return LINKS[link]
     except KeyError:
-        name = f" ({_NAMES[link]})" if link in _NAMES else ""
-        raise SourceError(
-            f"link type {link}{name}",
-            "capture on an Ethernet or loopback interface, or with `tcpdump -i any`",
-        ) from None
+        raise SourceError(link_name(link)) from None
 
 
 def endpoints(key: bytes) -> tuple[str, str]:

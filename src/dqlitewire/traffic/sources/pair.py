@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from dqlitewire import ResponseType
 from dqlitewire.conversation import Side
-from dqlitewire.conversation.first_bytes import HTTP_ANSWER, HTTP_END, MAX_HTTP_HEAD
+from dqlitewire.conversation.first_bytes import HTTP_ANSWER, HTTP_END, MAX_HTTP_HEAD, body_size
 from dqlitewire.header import HEADER, ROW_PART, frame_size_at
 from dqlitewire.traffic.sources.direction import guess
 from dqlitewire.traffic.sources.inputs import ByteReader, Input, open_input
@@ -59,15 +59,18 @@ def _pair(requests: Input, responses: Input) -> Iterator[Piece]:
     asked, answered = ByteReader(requests.read), ByteReader(responses.read)
     if not begins.bare and (preamble := _preamble(asked)):
         yield Piece(connection, Side.CLIENT, What.DATA, preamble)
-        if preamble[:4] in HTTP_METHODS:  # then its answer and the handshake
-            yield Piece(connection, Side.SERVER, What.DATA, _preamble(answered))
+        if preamble[:4] in HTTP_METHODS:  # then its answers and the handshake
+            while head := _preamble(answered, (HTTP_ANSWER,)):
+                yield Piece(connection, Side.SERVER, What.DATA, head)
             yield Piece(connection, Side.CLIENT, What.DATA, _preamble(asked))
-    while request := _frame(asked):
-        yield Piece(connection, Side.CLIENT, What.DATA, request)
+    while (request := _Passing(asked)).is_frame:
+        for data in request.blocks():
+            yield Piece(connection, Side.CLIENT, What.DATA, data)
         more = True
-        while more and (answer := _frame(answered)):
-            yield Piece(connection, Side.SERVER, What.DATA, answer)
-            more = HEADER.unpack_from(answer)[1] == ResponseType.ROWS and answer.endswith(ROW_PART)
+        while more and (answer := _Passing(answered)).is_frame:
+            for data in answer.blocks():
+                yield Piece(connection, Side.SERVER, What.DATA, data)
+            more = answer.more
     for side, reader in ((Side.CLIENT, asked), (Side.SERVER, answered)):
         while reader.need(1):
             yield Piece(connection, side, What.DATA, reader.buffer[reader.position :])
@@ -75,27 +78,50 @@ def _pair(requests: Input, responses: Input) -> Iterator[Piece]:
         yield Piece(connection, side, What.END)
 
 
-def _preamble(reader: ByteReader) -> bytes:
-    """The handshake, or the head of an HTTP message, if the stream stands at one."""
-    if not reader.need(8):
+def _preamble(reader: ByteReader, begins: tuple[bytes, ...] = (b"",)) -> bytes:
+    """The handshake, or the head of an HTTP message, if the stream stands at one that begins so."""
+    if not reader.need(8) or not reader.buffer.startswith(begins, reader.position):
         return b""
     size = 8
     if reader.buffer.startswith((*HTTP_METHODS, HTTP_ANSWER), reader.position):
         reader.need(MAX_HTTP_HEAD)
         end = reader.buffer.find(HTTP_END, reader.position, reader.position + MAX_HTTP_HEAD)
         size = end + len(HTTP_END) - reader.position if end >= 0 else 0
+        size += min(MAX_HTTP_HEAD, body_size(reader.buffer[reader.position : reader.position + size]))
+        reader.need(size)
     data = reader.buffer[reader.position : reader.position + size]
     reader.position += len(data)
     return data
 
 
-def _frame(reader: ByteReader) -> bytes:
-    """The next frame; b"" if the rest holds none."""
-    if not reader.need(HEADER.size):
-        return b""
-    size = frame_size_at(reader.buffer, reader.position)
-    if size > MAX_FRAME or not reader.need(size):
-        return b""
-    data = reader.buffer[reader.position : reader.position + size]
-    reader.position += size
-    return data
+class _Passing:
+    """The next frame of a stream, in blocks, so that its size does not matter.
+
+    Attributes:
+        is_frame: whether there is one: a header that an ordinary frame has, and all of it, or one of a type
+            and size that only a large frame has.
+        more: once it has passed, whether it is a ROWS frame with more to come.
+    """
+
+    def __init__(self, reader: ByteReader) -> None:
+        self._reader = reader
+        self._left = 0
+        self._code = -1
+        self.more = False
+        if reader.need(HEADER.size):
+            self._left = frame_size_at(reader.buffer, reader.position)
+            self._code = reader.buffer[reader.position + 4]
+        large = self._left > MAX_FRAME and not any(reader.buffer[reader.position + 6 : reader.position + 8])
+        self.is_frame = large or (0 < self._left <= MAX_FRAME and reader.need(self._left))
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield its bytes."""
+        reader, tail = self._reader, b""
+        while self._left and reader.need(1):
+            end = reader.position + self._left
+            data = reader.buffer[reader.position : end]
+            reader.position += len(data)
+            self._left -= len(data)
+            tail = (tail + data)[-8:] if len(data) < 8 else data[-8:]
+            yield data
+        self.more = self._code == ResponseType.ROWS and tail == ROW_PART

@@ -1,12 +1,13 @@
 """Bytes that a person pasted: hex, dumps, Python literals, base64.
 
 `parse` tries what the text looks like, in an order in which the stricter form comes first: a dump has offsets
-that must add up, a literal must be Python, hex has only hex digits; what is left may be base64.
+that must add up (`dumps`), a literal must be Python or one of `listings`, hex has only hex digits, in whole
+bytes; what is left may be base64. A form that is known and not read is refused with its name and with what to
+print instead, so that it is not taken for another one.
 
 A text is at most `MAX_TEXT` characters, and no more than so many bytes come out of it: the `*` of a dump
-stand for `MAX_REPEATED` bytes at most, because a short text must not be much work. Each form is read in time
-and memory linear in the text: no list of its characters, words or lines is made, and what is handed to
-Python's parser is small.
+stand for `dumps.MAX_REPEATED` bytes at most, because a short text must not be much work. Each form is read in
+time linear in the text, and what is handed to Python's parser is small.
 """
 
 from __future__ import annotations
@@ -20,17 +21,13 @@ import warnings
 from collections.abc import Callable, Iterator
 
 from dqlitewire.traffic.errors import SourceError
+from dqlitewire.traffic.sources import dumps, listings
 
 MAX_TEXT = 64 << 20
-MAX_REPEATED = 1 << 16
-MAX_LINE = 4096  # characters of a line of a dump
 MAX_PYTHON = 4 << 20  # characters of a Python literal
 MAX_PARTS = 100_000  # of a Python literal: each takes a kilobyte while it is parsed
 
-_LINE = re.compile(r"[^\r\n]+")
 _WORD = re.compile(r"\S+")
-_DUMP_LINE = re.compile(r"^\s*(?:0[xX])?([0-9a-fA-F]{4,16})(:\s|\s\s|\t|\s|$)\s*(.*)$")
-_BYTES = re.compile(r"[0-9a-fA-F]{2}(?:[0-9a-fA-F]{2})*(?:[ :-][0-9a-fA-F]{2}(?:[0-9a-fA-F]{2})*)*")
 _QUOTED = re.compile(r"\"\"\".*?\"\"\"|'''.*?'''|\"(?:[^\"\\]|\\.)*+\"|'(?:[^'\\]|\\.)*+'", re.DOTALL)
 _AROUND = re.compile(  # what may stand around them
     r"(?:bytes\.fromhex|bytearray|bytes|memoryview|[bBrR]|0[xX][0-9a-fA-F]++|[0-9]++|[\s,+()\[\]]++)*+"
@@ -65,88 +62,14 @@ def parse(text: str, form: str | None = None) -> tuple[str, bytes]:
     raise SourceError("text that is no bytes", "expected hex, a hex dump, a Python literal or base64", shown)
 
 
-_Line = tuple[int, str]  # a line of a dump: its offset, and the text behind it
-_STAR: _Line = (-1, "*")
-
-
 def _dump(text: str) -> bytes | None:
-    try:
-        return _join(_dump_lines(text))
-    except ValueError:
-        return None
+    found = dumps.read_gdb(text)
+    return dumps.read(text) if found is None else found
 
 
-def _dump_lines(text: str) -> Iterator[_Line]:
-    """The lines of a dump.
-
-    Raises:
-        ValueError: this is no dump.
-    """
-    count = 0
-    marked = True  # offsets are set off from the bytes, not just the first of several groups of digits
-    for found in _LINE.finditer(text):
-        line = found[0]
-        if len(line) > MAX_LINE:
-            raise ValueError("a long line")
-        if not line.strip():
-            continue
-        count += 1
-        if line.strip() == "*":
-            yield _STAR
-        elif match := _DUMP_LINE.match(line):
-            marked &= match[2] != " "
-            yield int(match[1], 16), match[3]
-        else:
-            raise ValueError("another line")
-    if count < 1 + (not marked):
-        raise ValueError("one line that may be digits alone")
-
-
-def _join(lines: Iterator[_Line]) -> bytes:
-    """The bytes of a dump; `*` stands for the row before it, repeated up to the next offset.
-
-    Raises:
-        ValueError: the offsets do not add up.
-        SourceError: they stand for more bytes than are read.
-    """
-    out, row = bytearray(), b""
-    line: _Line | None = next(lines, _STAR)
-    if line is _STAR:
-        raise ValueError("no offset")
-    first, repeats, left = line[0] if line else 0, False, MAX_REPEATED
-    while line:
-        offset, rest = line[0] - first, line[1]
-        if repeats and row and offset > len(out):
-            left -= offset - len(out)
-            if left < 0:
-                raise SourceError(f"a dump whose * stand for more than {MAX_REPEATED >> 10} KiB")
-            out += row * -(-(offset - len(out)) // len(row))
-        if offset != len(out) or (repeats and not row):
-            raise ValueError("offsets that do not add up")
-        following = next(lines, None)
-        room = following[0] - line[0] if following and following[0] > line[0] else None
-        row = _row(rest, room)
-        out += row
-        repeats = following is _STAR
-        line = next(lines, _STAR) if repeats else following
-        if line is _STAR:
-            raise ValueError("no offset behind *")
-    return bytes(out)
-
-
-def _row(rest: str, room: int | None) -> bytes:
-    """The bytes of one line of a dump; `room` is how many the next offset leaves, if there is one."""
-    rest = re.sub(r"\s\|.*$", "", rest.rstrip())
-    row = b""
-    for column in re.split(r"\s{2,}|\t", rest.strip()):
-        match = _BYTES.fullmatch(column)
-        if match is None or (row and room is None and len(column) == len(row) > 2):
-            break  # the text beside the bytes
-        data = bytes.fromhex(re.sub(r"[ :-]", "", column))
-        if room is not None and len(row) + len(data) > room:
-            break
-        row += data
-    return row
+def _literal(text: str) -> bytes | None:
+    found = _python(text)
+    return listings.read(text) if found is None else found
 
 
 def _python(text: str) -> bytes | None:
@@ -199,11 +122,22 @@ def _digits(text: str) -> bytes:
     return digits.translate(None, _SEPARATORS)
 
 
+_WORDS = re.compile(r"(?: [0-9a-fA-F]{4})++|(?: [0-9a-fA-F]{8})++|(?: [0-9a-fA-F]{16})++")
+_ODD = re.compile(r"(?<![^\s,:;-])(?:0[xX])?[0-9a-fA-F](?:[0-9a-fA-F]{2})*+(?![^\s,:;-])")
+_SHORT = 16  # hex digits of a line that is wrapped, at least
+
+
 def _hex(text: str) -> bytes | None:
+    if (first := text.lstrip("\r\n").partition("\n")[0].rstrip()) and _WORDS.fullmatch(first):
+        raise SourceError("words of several bytes, which may be swapped (`od -An -x`)", dumps.ADVICE)
     try:
-        return binascii.unhexlify(_digits(text))
+        data = binascii.unhexlify(_digits(text))
     except ValueError:
         return None
+    odd = _ODD.search(text.strip().strip("\"'"))
+    if odd is not None and (len(odd[0]) < _SHORT or text[: 1 << 16].split("\n", 1)[0].strip().count(" ")):
+        raise SourceError(f"{odd[0][:20]!r} among the hex digits is no whole number of bytes")
+    return data
 
 
 def _nearly_hex(text: str) -> None:
@@ -238,7 +172,7 @@ def _base64(text: str) -> bytes | None:
 
 FORMS: dict[str, Callable[[str], bytes | None]] = {
     "xxd": _dump,
-    "python": _python,
+    "python": _literal,
     "hex": _hex,
     "base64": _base64,
 }

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 
 from dqlitewire.checks import checked_number
 from dqlitewire.conversation import Side
-from dqlitewire.traffic.sources.inputs import Input
+from dqlitewire.traffic.errors import SourceError
+from dqlitewire.traffic.sources.inputs import Input, packed_damage
 from dqlitewire.traffic.sources.pieces import MAX_TIME, Connection, Piece, What
 
 MAX_NOTES = 20  # about single places of one source
@@ -67,7 +68,13 @@ class Source:
         with self:
             try:
                 yield from self._pieces(self)
+            except SourceError:
+                if any(input.damage for input in self.inputs):
+                    raise packed_damage(self.name) from None
+                raise
             finally:
+                for what in filter(None, (input.damage for input in self.inputs)):
+                    self.damage(what)
                 if self.damaged > MAX_NOTES:
                     self.notes.append(f"so are {self.damaged - MAX_NOTES} more places")
 

@@ -39,7 +39,7 @@ from __future__ import annotations
 
 from bisect import insort
 
-from dqlitewire.traffic.sources.packets import ACK, FIN, RST, SYN, Segment
+from dqlitewire.traffic.sources.layers import ACK, FIN, RST, SYN, Segment
 from dqlitewire.traffic.sources.pieces import What, new_tuple
 from dqlitewire.traffic.sources.tcp_flows import HALF, MASK, Delivery, Flow, FlowTable, Half, ahead, earliest
 
@@ -229,6 +229,9 @@ class Reassembler:
             del half.held[place]
             self._held -= len(segment.payload) + SEGMENT
             half.since = half.held[0][1] if half.held else None
+        if time is not None:  # bytes can be read when all before them are there
+            time = max(time, half.latest)
+        half.latest = (time or half.latest) if half.held else 0
         if half.ended:
             return
         if data:

@@ -17,7 +17,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from dqlitewire.traffic.sources.packets import ACK, Segment
+from dqlitewire.traffic.sources.layers import ACK, Segment
 from dqlitewire.traffic.sources.pieces import What
 
 MASK = 0xFFFF_FFFF
@@ -50,6 +50,7 @@ class Half:
         acked: of the first byte the other side does not say it has.
         held: segments that wait, in order of their sequence numbers, with their times.
         since: when the waiting began.
+        latest: of what waited, the time of the latest segment that was delivered; 0 when nothing waits.
         initiator: it sent the SYN.
         ended: no more bytes are delivered of it.
     """
@@ -63,6 +64,7 @@ class Half:
     acked: int | None = None
     held: list[tuple[Segment, int | None]] = field(default_factory=list[tuple[Segment, "int | None"]])
     since: int | None = None
+    latest: int = 0
     initiator: bool = False
     ended: bool = False
 

@@ -214,6 +214,8 @@ def _told(item: Item, width: int) -> str:
         return _probe(item, message)
     if message is not None:
         return summarise(message, width, item.sql if item.is_request else None)
+    if item.code is not None and item.error is None:
+        return f"{counted(item.size, 'byte')}, {item.note}: {_bytes(item.data)}"
     if item.code is not None:
         return _undecoded(item)
     text = _OTHERS[item.type](item)
