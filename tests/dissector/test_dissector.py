@@ -7,15 +7,12 @@ import os
 import random
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dqlitewire import Message, MessageDecoder, NodeInfo
-from dqlitewire.conversation import Side
-from dqlitewire.conversation.table import PART
 from dqlitewire.declare.fields import BODY
 from dqlitewire.dissector import dissector
 from dqlitewire.header import type_name
@@ -97,6 +94,10 @@ def comparable(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
+# the legacy answer to LEADER has no id, ASSIGN of one word no role; the decoder puts these in their place
+LEFT_OUT = (("leader.node_id", ["0"]), ("assign.role", ["0"]))
+
+
 def check(item: Item, shown: Shown) -> None:
     where = f"{item.type} at {item.offset}, packet {shown.packet}: {shown.title}"
     assert shown.one("type_name") == item.type, where
@@ -108,8 +109,8 @@ def check(item: Item, shown: Shown) -> None:
         return
     assert "damaged" not in shown.fields, where
     for name, values in expected_fields(item).items():
-        if name == "leader.node_id" and values == ["0"] and name not in shown.fields:
-            continue  # the legacy answer has no id
+        if name not in shown.fields and (name, values) in LEFT_OUT:
+            continue
         got = [comparable(one) for one in shown.fields.get(name, [])]
         assert got == [comparable(one) for one in values], f"{where}: {name}"
 
@@ -147,14 +148,18 @@ SMALL = [capture for capture in ALL if len(capture.s2c) < 100_000]
 @pytest.mark.parametrize("disturbance", DISTURBED)
 def test_fields_agree_in_disturbed_captures(disturbance: str, folder: Path) -> None:
     capture = random.Random(disturbance).choice(SMALL)
-    packets = DISTURBED[disturbance](segments(capture, mss=random.Random(disturbance).choice([7, 60, 1448])), 3)
-    compare(as_pcap(packets), folder, "-o", "tcp.reassemble_out_of_order:TRUE")
+    packets = DISTURBED[disturbance](
+        segments(capture, mss=random.Random(disturbance).choice([7, 60, 1448])), 3
+    )
+    port = ["-d", "tcp.port==9001,dqlite"]  # the handshake may not be the first segment that comes
+    compare(as_pcap(packets), folder, *port, "-o", "tcp.reassemble_out_of_order:TRUE")
 
 
 @pytest.mark.parametrize("mss", [1, 3, 8, 13, 100])
 def test_fields_agree_whatever_the_segments(mss: int, folder: Path) -> None:
     capture = next(one for one in ALL if one.name == "1.18.7-members-0")
-    compare(as_pcap(segments(capture, mss=mss)), folder)
+    port = ["-d", "tcp.port==9001,dqlite"] if mss < 8 else []  # the handshake tells, if a segment holds it
+    compare(as_pcap(segments(capture, mss=mss)), folder, *port)
 
 
 def test_requests_and_answers_refer_to_each_other_in_two_passes(folder: Path) -> None:
@@ -195,7 +200,9 @@ def raft_chunks(told: dict[str, Any]) -> list[wire.Chunk]:
 
 @pytest.mark.parametrize("told", INDEX["connections"], ids=lambda told: told["file"])
 @pytest.mark.parametrize("start", ["whole", "in the middle"])
-def test_messages_between_nodes_agree_with_the_decoder(told: dict[str, Any], start: str, folder: Path) -> None:
+def test_messages_between_nodes_agree_with_the_decoder(
+    told: dict[str, Any], start: str, folder: Path
+) -> None:
     chunks, expected = raft_chunks(told), told["messages"]
     if start != "whole":
         behind = told["connect"][0] + 8 + told["connect"][3]
@@ -223,7 +230,9 @@ def test_messages_between_nodes_agree_with_the_decoder(told: dict[str, Any], sta
         if isinstance(message, InstallSnapshot):
             databases = message.snapshot.databases
             assert one.fields["raft.database.name"] == [database.name for database in databases]
-            assert one.fields["raft.database.main_size"] == [str(len(database.main)) for database in databases]
+            assert one.fields["raft.database.main_size"] == [
+                str(len(database.main)) for database in databases
+            ]
 
 
 def check_entries(message: AppendEntries, one: Shown) -> None:
@@ -246,7 +255,9 @@ def mutated_chunks(count: int, seed: int) -> Iterator[wire.Chunk]:
     frames = [
         (is_request, data)
         for capture in SMALL
-        for is_request, data in ((item.is_request, bytes(item.data)) for item in frames_of(as_pcap(segments(capture))))
+        for is_request, data in (
+            (item.is_request, bytes(item.data)) for item in frames_of(as_pcap(segments(capture)))
+        )
         if len(data) < 2000
     ]
     yield True, (1).to_bytes(8, "little")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,8 +80,3 @@ def _units(root: ET.Element) -> Iterator[Shown]:
                     if name.startswith("dqlite."):
                         shown.fields.setdefault(name[7:], []).append(one.get("show", ""))
                 yield shown
-
-
-def packets_of(shown: Sequence[Shown]) -> list[int]:
-    """Return the packets in which units end."""
-    return [one.packet for one in shown]

@@ -129,7 +129,7 @@ local function fail(problem) error(setmetatable({problem = problem}, Damage), 0)
 
 local function take(c, size, what)
   if size < 0 or c.pos + size > c.stop then
-    fail(string.format("%s: %d bytes are needed, %d are left", what, size, math.max(c.stop - c.pos, 0)))
+    fail(string.format("%s: %.0f bytes are needed, %.0f are left", what, size, math.max(c.stop - c.pos, 0)))
   end
   local range = c.tvb(c.pos, size)
   c.pos = c.pos + size
@@ -198,7 +198,7 @@ end
 
 local function read_text(c, abbr, what, aligned, most)
   local size, whole = find_text(c, what, aligned)
-  if most and size > most then fail(string.format("%s: got %d bytes, at most %d", what, size, most)) end
+  if most and size > most then fail(string.format("%s: got %.0f bytes, at most %.0f", what, size, most)) end
   local text = size > 0 and utf8_text(c.tvb(c.pos, size):raw()) or ""
   local range = c.tvb(c.pos, whole)
   if abbr and c.tree then c.tree:add(F[abbr], range, text) end
@@ -235,7 +235,7 @@ end
 -- ---------------------------------------------------------------------------------------------------------
 -- Values of rows and parameters
 
-local MAX_SHOWN_BLOB = 65536  -- bytes of a blob that are written as hex
+local MAX_SHOWN_BLOB = 4194304  -- bytes of a blob that are written as hex
 
 -- Read a value of a type; add it below the cursor's tree as `where`.value and its siblings.
 local function read_value(c, where, code)
@@ -251,7 +251,7 @@ local function read_value(c, where, code)
     local size = number(take(c, 8, "blob"))
     local padded = math.floor((size + 7) / 8) * 8
     if size > c.stop - c.pos or padded > c.stop - c.pos then
-      fail(string.format("blob: got %d bytes, %d are left", size, c.stop - c.pos))
+      fail(string.format("blob: got %.0f bytes, %.0f are left", size, c.stop - c.pos))
     end
     if tree then
       local shown = math.min(size, MAX_SHOWN_BLOB)
@@ -310,15 +310,16 @@ local function read_number(c, field, name)
   add(c, name .. "." .. field.name, range)
   local value = number(range)
   if field.least and value < field.least then
-    fail(string.format("%s: got %.0f, at least %d", field.name, value, field.least))
+    fail(string.format("%s: got %.0f, at least %.0f", field.name, value, field.least))
   end
   if field.most and value > field.most then
-    fail(string.format("%s: got %.0f, at most %d", field.name, value, field.most))
+    fail(string.format("%s: got %.0f, at most %.0f", field.name, value, field.most))
   end
   return value
 end
 
-for _, kind in ipairs({"u64", "u32", "u16", "u8", "role", "raft_role", "flag"}) do READ[kind] = read_number end
+READ.u64, READ.u32, READ.u16, READ.u8 = read_number, read_number, read_number, read_number
+READ.role, READ.raft_role, READ.flag = read_number, read_number, read_number
 
 function READ.text(c, field, name) return read_text(c, name .. "." .. field.name, field.name, true, field.most) end
 READ.raft_text = READ.text
@@ -350,11 +351,15 @@ function READ.params(c)
   take(c, padded - size - count, "types")
   local outer = c.tree
   if outer then
-    c.tree = outer:add(dqlite, c.tvb(start, c.stop - start), string.format("Parameters: %d", count))
+    c.tree = outer:add(dqlite, c.tvb(start, c.stop - start), string.format("Parameters: %.0f", count))
     c.tree:add_le(F["params.count"], c.tvb(start, size))
   end
   local codes = types:len() > 0 and types:raw() or ""
-  for i = 1, count do read_value(c, "params", codes:byte(i)) end
+  for i = 1, count do
+    local kind = VALUES[codes:byte(i)]
+    if kind and not kind.in_params then fail("parameters cannot be of the type " .. kind.name) end
+    read_value(c, "params", codes:byte(i))
+  end
   c.tree = outer
 end
 
@@ -367,7 +372,7 @@ end
 -- ROWS: `names` reads the columns, `rows` everything behind them
 function READ.names(c)
   c.columns = number(add_count(c, "rows"))
-  if c.columns * 8 > c.stop - c.pos then fail(string.format("columns: got %d", c.columns)) end
+  if c.columns * 8 > c.stop - c.pos then fail(string.format("columns: got %.0f", c.columns)) end
   c.names = {}
   for i = 1, c.columns do c.names[i] = read_text(c, "rows.column", "column", true) end
 end
@@ -385,7 +390,7 @@ function READ.rows(c)
     row = row + 1
     local start = c.pos
     local codes = nibbles(take(c, header, "types"), c.columns)
-    if outer then c.tree = outer:add(dqlite, c.tvb(start, 8), string.format("Row %d", row)) end
+    if outer then c.tree = outer:add(dqlite, c.tvb(start, 8), string.format("Row %.0f", row)) end
     for i = 1, c.columns do read_value(c, "rows", codes[i]) end
     if outer then c.tree:set_len(c.pos - start) end
   end
@@ -399,7 +404,7 @@ end
 
 function READ.nodes(c)
   local count = number(add_count(c, "servers"))
-  if count * 16 > c.stop - c.pos then fail(string.format("nodes: got %d", count)) end
+  if count * 16 > c.stop - c.pos then fail(string.format("nodes: got %.0f", count)) end
   local with_roles = c.format ~= 0
   for _ = 1, count do
     add(c, "servers.node_id", take(c, 8, "node_id"))
@@ -410,13 +415,13 @@ end
 
 function READ.files(c)
   local count = number(add_count(c, "files"))
-  if count * 16 > c.stop - c.pos then fail(string.format("files: got %d", count)) end
+  if count * 16 > c.stop - c.pos then fail(string.format("files: got %.0f", count)) end
   for _ = 1, count do
     read_text(c, "files.name", "name", true)
     local range = take(c, 8, "size")
     add(c, "files.size", range)
     local size = number(range)
-    if size > c.stop - c.pos then fail(string.format("size: got %d, %d are left", size, c.stop - c.pos)) end
+    if size > c.stop - c.pos then fail(string.format("size: got %.0f, %.0f are left", size, c.stop - c.pos)) end
     if size > 0 then add(c, "files.content", take(c, size, "content")) end
   end
 end
@@ -459,7 +464,7 @@ end
 
 -- A cursor over a part of the same unit, with a tree of its own.
 local function inner(c, size, title)
-  if size > c.stop - c.pos then fail(string.format("%s: got %d bytes, %d are left", title, size, c.stop - c.pos)) end
+  if size > c.stop - c.pos then fail(string.format("%s: got %.0f bytes, %.0f are left", title, size, c.stop - c.pos)) end
   local made = {tvb = c.tvb, pos = c.pos, stop = c.pos + size, header_end = c.pos + size, words = {},
     schema = 0, version = c.version, sizes = {}}
   if c.tree and size > 0 then made.tree = c.tree:add(dqlite, c.tvb(c.pos, size), title) end
@@ -487,7 +492,7 @@ function READ.entry_heads(c)
   local range = take(c, 8, "entries")
   add(c, "raft.entry.count", range)
   local count = number(range)
-  if count * 16 > c.header_end - c.pos then fail(string.format("entries: got %d", count)) end
+  if count * 16 > c.header_end - c.pos then fail(string.format("entries: got %.0f", count)) end
   c.heads = {}
   for i = 1, count do c.heads[i] = take(c, 16, "entry") end
 end
@@ -504,7 +509,7 @@ function READ.entries(c)
       entry.tree:add_le(F["raft.entry.size"], head(12, 4))
     end
     if ENTRIES[code] == "COMMAND" then
-      if size < 8 then fail(string.format("command: got %d bytes", size)) end
+      if size < 8 then fail(string.format("command: got %.0f bytes", size)) end
       local command = COMMANDS[entry.tvb(entry.pos + 1, 1):le_uint()]
       if not command or entry.tvb(entry.pos, 1):le_uint() ~= 1 then fail("command: unknown format or type") end
       if entry.tree then
@@ -519,7 +524,7 @@ function READ.entries(c)
     else
       fail("entry type " .. code)
     end
-    if entry.pos ~= entry.stop then fail(string.format("entry: %d bytes behind the last field", entry.stop - entry.pos)) end
+    if entry.pos ~= entry.stop then fail(string.format("entry: %.0f bytes behind the last field", entry.stop - entry.pos)) end
   end
 end
 
@@ -536,7 +541,7 @@ end
 
 function READ.page_numbers(c, field, name)
   if c.page_count * (8 + c.page_size) ~= c.stop - c.pos then
-    fail(string.format("pages: got %d of %d bytes, %d are left", c.page_count, c.page_size, c.stop - c.pos))
+    fail(string.format("pages: got %.0f of %.0f bytes, %.0f are left", c.page_count, c.page_size, c.stop - c.pos))
   end
   for _ = 1, c.page_count do add(c, name .. "." .. field.name, take(c, 8, field.name)) end
 end
@@ -631,12 +636,26 @@ local function stream_of(pinfo)
   return stream
 end
 
-local HANDSHAKES = {[VERSIONS.current] = "1", [VERSIONS.legacy] = "legacy"}
-
 -- Whether a frame's header may begin at an offset, of a request or of an answer.
 local function is_header(tvb, at, types)
-  return types[tvb(at + 4, 1):le_uint()] ~= nil and tvb(at + 5, 1):le_uint() <= 1
-    and tvb(at + 6, 2):le_uint() == 0 and tvb(at, 4):le_uint() > 0 and tvb(at, 4):le_uint() < 2 ^ 27
+  local words, code = tvb(at, 4):le_uint(), tvb(at + 4, 1):le_uint()
+  if types == REQUESTS and code == SPECIAL.leader_request and words ~= 1 then return false end
+  return types[code] ~= nil and tvb(at + 5, 1):le_uint() <= 1 and tvb(at + 6, 2):le_uint() == 0
+    and words > 0 and words < 2 ^ 27
+end
+
+local HANDSHAKES = {[VERSIONS.current] = "1", [VERSIONS.legacy] = "legacy"}
+
+-- The version in the handshake that begins at an offset, nil if there is none. Other versions than the two are
+-- small numbers; as a header they would be that of a LEADER of two words or more, which nobody sends. What
+-- tells a handshake from the type word of a message between nodes is what follows.
+local function version_at(tvb, at, stop)
+  local known = HANDSHAKES[tvb(at, 8):bytes():tohex(true)]
+  local number_ = tvb(at, 1):le_uint()
+  local small = number_ > 0 and number_ <= 64 and tvb(at + 1, 3):le_uint() == 0 and tvb(at + 4, 4):le_uint() == 0
+  if not known and not small then return nil end
+  if stop - at >= 16 and not is_header(tvb, at + 8, REQUESTS) then return nil end
+  return known or string.format("%d", number_)
 end
 
 local function ports_have(port)
@@ -780,7 +799,7 @@ local function summary(message, unit, tvb, at, size)
       read_body(c, {name = message.name, fields = {}}, unit, size)
       code = number(c.tvb(c.pos, 8))
     end)
-    if code then text = string.format("%s %d %s", text, code, CODES[code] or ""):gsub(" $", "") end
+    if code then text = string.format("%s %.0f %s", text, code, CODES[code] or ""):gsub(" $", "") end
   end
   return text
 end
@@ -811,7 +830,7 @@ local function draw_frame(tvb, at, size, tree, pinfo, unit)
   end
   local whole = guarded(c, message.name, item, function()
     read_body(c, message, unit, size)
-    if c.pos ~= c.stop then fail(string.format("%d bytes behind the last field", c.stop - c.pos)) end
+    if c.pos ~= c.stop then fail(string.format("%.0f bytes behind the last field", c.stop - c.pos)) end
   end)
   if not unit.request and unit.code == SPECIAL.failure and whole then
     local name = text:match("FAILURE %d+ (.+)$")
@@ -825,7 +844,7 @@ local function draw_raft(tvb, at, size, tree, pinfo, unit)
   local range = tvb(at, size)
   local message = RAFT[range(0, 1):le_uint()]
   local count = message.name == "APPEND_ENTRIES" and number(range(48, 8)) or 0
-  local text = count > 0 and string.format("%s (%d)", message.name, count) or message.name
+  local text = count > 0 and string.format("%s (%.0f)", message.name, count) or message.name
   if not tree then return text end
   local item = tree:add(dqlite, range, "dqlite raft " .. text)
   item:add_le(F["raft.type"], range(0, 1))
@@ -836,7 +855,7 @@ local function draw_raft(tvb, at, size, tree, pinfo, unit)
     version = range(2, 1):le_uint(), header_end = 16 + number(range(8, 8))}
   guarded(c, message.name, item, function()
     raft_fields(c, "raft." .. message.name:lower(), message.fields)
-    if c.pos ~= c.stop then fail(string.format("%d bytes behind the last field", c.stop - c.pos)) end
+    if c.pos ~= c.stop then fail(string.format("%.0f bytes behind the last field", c.stop - c.pos)) end
   end)
   return text
 end
@@ -853,7 +872,7 @@ local function unit_at(stream, tvb, at, stop, pinfo)
   if stop - at < 8 then return nil, 8 - (stop - at) end
   local raft = stream.raft and from == stream.client
   if not raft and not stream.seen[from] and not (stream.client and from ~= stream.client) then
-    local version = HANDSHAKES[tvb(at, 8):bytes():tohex(true)]
+    local version = version_at(tvb, at, stop)
     if version then
       return {kind = "handshake", size = 8, version = version, from = from}
     end
@@ -862,8 +881,7 @@ local function unit_at(stream, tvb, at, stop, pinfo)
   if not raft and not stream.seen[from] and from == stream.client and not stream.handshake then
     -- in the middle of a connection between nodes?
     local size = raft_size(tvb, at, stop)
-    if size and (stop - at < size + 16 or raft_size(tvb, at + size, stop) ~= false)
-      and not is_header(tvb, at, REQUESTS) then
+    if size and (stop - at < size + 16 or raft_size(tvb, at + size, stop) ~= false) then
       raft, stream.raft = true, true
     end
   end
@@ -946,9 +964,7 @@ end
 -- A connection is dqlite if its first bytes are a handshake, alone or before the header of a request.
 local function heuristic(tvb, pinfo, tree)
   if tvb:captured_len() < 8 then return false end
-  if not HANDSHAKES[tvb(0, 8):bytes():tohex(true)] then return false end
-  local rest = tvb:captured_len() - 8
-  if rest >= 8 and not is_header(tvb, 8, REQUESTS) then return false end
+  if not version_at(tvb, 0, tvb:captured_len()) then return false end
   local stream = stream_of(pinfo)
   if stream.client and not pinfo.visited then return false end
   pinfo.conversation = dqlite
