@@ -26,6 +26,7 @@ from ..exceptions import DecodeError
 from ..text import abbreviate, shown
 from .fields import (
     Field,
+    bits,
     by_hand,
     field,
     ignored,
@@ -70,6 +71,7 @@ REGISTRY: dict[tuple[bool, int], type[Any]] = {}  # (is a request, type code) ->
         padding,
         ignored,
         schema_byte,
+        bits,
         by_hand,
         field,
     ),

@@ -37,6 +37,7 @@ __all__ = [
     "DERIVED",
     "HEADER",
     "MISSING",
+    "Bits",
     "ByHand",
     "Field",
     "Fixed",
@@ -44,6 +45,7 @@ __all__ = [
     "Role",
     "SchemaByte",
     "Text",
+    "bits",
     "by_hand",
     "field",
     "ignored",
@@ -467,6 +469,37 @@ class SchemaByte(Field):
         return of.st.sampled_from([0, 1])
 
 
+class Bits(Field):
+    """Some bits of another field, None where that is missing or the version of the message has others.
+
+    Attributes:
+        of: that field's name.
+        shift: the number of the lowest bit.
+        size: how many there are.
+        versions: the versions of the message that have them, None for all.
+    """
+
+    kind, place, largest = "bits", DERIVED, 0
+    is_attribute = is_stored = False
+    shows = True
+    of: str
+    shift: int
+    size: int
+    versions: tuple[int, ...] | None
+
+    def attribute(self) -> object:
+        of, shift, mask, versions = self.of, self.shift, (1 << self.size) - 1, self.versions
+
+        def value(message: Any) -> int | None:
+            word: int | None = getattr(message, of)
+            if word is None or (versions is not None and message.version not in versions):
+                return None
+            found = word >> shift & mask
+            return found if mask > 1 else bool(found)
+
+        return property(value)
+
+
 class ByHand(Field):
     """A field that its message reads and writes by hand."""
 
@@ -559,3 +592,10 @@ def ignored(*, init: Literal[False] = False) -> Any:
 def schema_byte(*, default: Any = 0) -> Any:
     """Declare the header's schema byte as an argument of the constructor."""
     return SchemaByte(default=default)
+
+
+def bits(
+    of: str, shift: int, size: int, *, versions: tuple[int, ...] | None = None, init: bool = False
+) -> Any:
+    """Declare some bits of another field; for the arguments see `Bits`."""
+    return Bits(of=of, shift=shift, size=size, versions=versions)

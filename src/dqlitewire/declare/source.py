@@ -104,7 +104,8 @@ def setters(cls: Any) -> dict[str, Any]:
 
 def constructor(cls: Any) -> Callable[..., None]:
     """Generate the `__init__` of a declared class."""
-    fields: list[Field] = [f for f in cls.FIELDS if f.is_attribute]
+    # arguments by keyword stand behind the others, wherever their fields are on the wire
+    fields: list[Field] = sorted((f for f in cls.FIELDS if f.is_attribute), key=lambda f: f.keyword)
     names = setters(cls)
     arguments = ["$self"]
     body: list[str] = []
