@@ -60,6 +60,11 @@ FAULTS = [
     ["drop frames=2 on=EXEC"],
     ["drop executed=no on=EXEC"],
     ["drop frames=3 bytes=12 direction=request"],
+    ["delay seconds=0.05 times=forever", "drop bytes=9 direction=request on=PREPARE"],
+    ["delay seconds=0.05 times=forever", "drop frames=1 direction=request on=PREPARE"],
+    ["delay seconds=0.05 times=forever", "drop executed=no on=PREPARE"],
+    ["delay seconds=0.05 direction=request times=forever", "drop executed=no on=EXEC"],
+    ["split size=9 pause=0.005 on=EXEC_SQL", "drop direction=request on=PREPARE"],
     ["drop on=LEADER", "delay seconds=0.001 times=forever", "split size=5000 times=forever"],
 ]
 
