@@ -24,6 +24,7 @@ from dqlitewire.conversation import Ending, Outcome, Retry
 from dqlitewire.dial import Status
 from dqlitewire.header import type_name
 from dqlitewire.messages import REGISTRY
+from dqlitewire.servers.releases import RELEASES
 from dqlitewire.traffic.item import OTHER_TYPES, TYPES
 from dqlitewire.traffic.reading import PREAMBLES
 from dqlitewire.traffic.sources.transcript import SIDE_OF
@@ -287,11 +288,14 @@ def probe() -> Schema:
         "address": TEXT,
         "status": tokens(Status),
         "detail": said(maybe(TEXT), "why, for people"),
+        "speaks": said(maybe(one_of(("tls", "http", "dqlite"))), "what it speaks instead, if that is known"),
         "leader": maybe(record({"node_id": COUNT, "address": TEXT})),
+        "role": maybe(one_of(role.name for role in NodeRole)),
         "nodes": array(ref("node")),
         "failure_domain": maybe(COUNT),
         "weight": maybe(COUNT),
-        "server": TEXT,
+        "generation": said(maybe(one_of(RELEASES)), "the least release that it can be"),
+        "server": said(TEXT, "its generation in words"),
         "connect_ms": milliseconds,
         "round_trip_ms": milliseconds,
     }
