@@ -122,7 +122,7 @@ class Counting:
         room, colour = width(how.columns, through_pipes=True), colourful(sys.stdout)
         if self._repeated:
             clock = time.strftime("%H:%M:%S")
-            emit(painted(f"-- {clock}, after {time.monotonic() - self._began:.0f} s", "dim", colour))
+            emit(painted(f"-- {clock}, after {time.monotonic() - self._began:.1f} s", "dim", colour))
         for text in report(self.statistics, how.sort, how.top, room, colour):
             emit(text)
         if self._repeated:
