@@ -262,7 +262,7 @@ class RecordedConnection:
         if not self._over:
             self._client_ended = True  # a server that closes now does so because the recording ends
             self._take(self._observer.finish(), order)
-        self.unanswered = list(self._open.values())
+        self.unanswered += self._open.values()
         del self._observer
 
     def _take(self, events: list[Event], order: list[Moment]) -> None:
@@ -349,10 +349,12 @@ class RecordedConnection:
             self.addresses.add(address)
 
     def _exchange(self, exchange: Exchange, order: list[Moment]) -> None:
-        unit = self._open.get(id(exchange))
-        if unit is None or exchange.ending == "unanswered":
+        unit = self._open.pop(id(exchange), None)
+        if unit is None:
             return
-        del self._open[id(exchange)]
+        if exchange.ending == "unanswered":
+            self.unanswered.append(unit)
+            return
         if exchange.runs_statement is not None and exchange.sql is not None:
             self.texts[unit] = exchange.sql
         order.append(Moment(self, unit, Step.ANSWERED))
