@@ -1,4 +1,4 @@
-"""Real clusters and the proxy: a client that stays behind it through a failover, nodes that meet through it."""
+"""Real clusters and the proxy: clients stay behind it through a failover, and nodes meet through it."""
 
 from __future__ import annotations
 

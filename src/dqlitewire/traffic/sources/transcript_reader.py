@@ -179,7 +179,7 @@ class _Recorded:
         if self._goes_on and line.get("repeated") is True and number in self._now:
             return
         event = _value(line, "event", str, default=None)
-        names = _name(line, "client"), _name(line, "server")
+        names = [_name(line, key) for key in ("client", "server", "source")]
         begins = {key: _value(line, key, bool, default=False) for key in _BEGINS}
         said = _said(line, event, time or 0, self._view, self._settled)
         connection = self._now.get(number)
@@ -222,12 +222,15 @@ class _Recorded:
             yield from self._forget()
 
     def _open(
-        self, number: int, client: str = "", server: str = "", **begins: bool
+        self, number: int, client: str = "", server: str = "", source: str = "", **begins: bool
     ) -> Generator[Piece, None, Connection]:
         if len(self._now) >= MAX_CONNECTIONS:
             yield from self._forget()
         self.count += 1
-        connection = self._now[number] = Connection(self.count, client, server, timed=False, **begins)
+        connection = self._now[number] = Connection(self.count, client, server, timed=False)
+        connection.source = source
+        for key, said in begins.items():
+            setattr(connection, key, said)
         for side in Side:
             self._told[connection, side] = self._losses
         return connection
@@ -295,10 +298,10 @@ _KINDS = {"GARBAGE": "garbage", "INCOMPLETE": "rest", "HANDSHAKE": "", "HTTP": "
 def _kind(line: Mapping[str, Any]) -> str | None:
     """What an observer said of the bytes of a line; None if it is to be asked again."""
     kind = _KINDS.get(_value(line, "type", str), "damaged frame" if line.get("damaged") is True else "frame")
-    if kind == "":
-        note = line.get("note")
-        return note if isinstance(note, str) and note in CUT_KINDS else None
-    return kind
+    if kind != "":
+        return kind
+    told = line.get("kind")
+    return told if isinstance(told, str) and told in CUT_KINDS else None
 
 
 def _said_gap(line: Mapping[str, Any], time: int, _: View) -> list[_Said]:

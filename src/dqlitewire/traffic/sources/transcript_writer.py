@@ -181,6 +181,8 @@ class TranscriptWriter(Guarded):
             }
             if connection.alone:
                 about["alone"] = True
+            if connection.source:
+                about["source"] = connection.source
             lines.insert(0, json_line(time, about))
         self._write("\n".join(lines))
         self._known.add(number)

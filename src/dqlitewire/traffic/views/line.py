@@ -40,6 +40,7 @@ class Clock:
             raise ValueError(f"mode is {mode!r:.40}, one of {', '.join(CLOCK_MODES)}")
         self._width, self._write = CLOCK_MODES[mode]
         self._began = self._last = 0
+        self._source = ""
         self._used = False
 
     def watch(self, items: Iterable[Item]) -> Iterator[Item]:
@@ -58,6 +59,8 @@ class Clock:
         return " " * (self._width + 1) if self._used else ""
 
     def _see(self, item: Item) -> None:
+        if item.connection.source != self._source:  # in a transcript that was written from several
+            self._source, self._began, self._last = item.connection.source, 0, 0
         if item.time:
             self._began = self._began or item.time
             item.began, item.before = self._began, self._last or item.time

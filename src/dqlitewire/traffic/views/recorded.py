@@ -8,6 +8,7 @@ from dqlitewire.traffic.views.json_object import json_object
 
 #: the keys of `decode --json` that stand beside the bytes
 BESIDE = frozenset({"type", "schema", "fields", "note", "error"})
+_KINDS = frozenset({"HANDSHAKE", "HTTP", "TLS", "RAFT"})  # types that do not say all; their notes do
 
 
 def record(writer: TranscriptWriter, item: Item) -> None:
@@ -32,6 +33,8 @@ def record(writer: TranscriptWriter, item: Item) -> None:
         writer.fault(item.connection, kind, fault, on, time)
     elif item.type != "UNANSWERED":
         beside = {key: told for key, told in json_object(item).items() if key in BESIDE}
+        if item.type in _KINDS:
+            beside["kind"] = item.note
         if item.frame is not None and item.frame.damaged:
             beside["damaged"] = True
         data, sent = (b"", item.data) if item.made else (item.data, item.sent)
