@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from dqlitewire.cli.exits import Exit
-from dqlitewire.proxy import BlockingProxy
+from dqlitewire.proxy import BlockingProxy, ClientTls
 from dqlitewire.proxy.recording import Recorder
-from dqlitewire.testing import DqliteServer
+from dqlitewire.testing import DqliteCluster, DqliteServer
 from tests.real.raw import RawConnection, frame, text, word
 from tests.replay.transcripts import CLIENT, SERVER, Said, write
 from tests.traffic.command import COMMAND, run
@@ -184,3 +184,49 @@ def test_hazards_are_never_sent(server: DqliteServer, tmp_path: Path) -> None:
     assert result.code == Exit.REFUSED
     assert "nothing was sent: 1 request would harm the node" in result.err
     assert "DESCRIBE" in result.err
+
+
+def test_a_node_behind_tls(server: DqliteServer, tmp_path: Path) -> None:
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    files = {name: str(tmp_path / f"{name}.pem") for name in ("ca", "cert")}
+    authority.cert_pem.write_to_path(files["ca"])
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(files["cert"])
+    path = recorded(server, tmp_path / "s.dqt", "BEGIN")
+    with BlockingProxy([f"127.0.0.1:0={server.address}"], tls=ClientTls(files["cert"])) as proxy:
+        address = proxy.addresses[0]
+        result = run("replay", path, "--to", address, "--ca", files["ca"])
+        assert (result.code, result.out) == (Exit.OK, ""), result
+        assert (
+            run("replay", path, "--to", address, "--ca", files["cert"], "--server-name", "x").code
+            == Exit.INPUT
+        )
+        plain = run("replay", path, "--to", address, "--timeout", "3")
+        assert plain.code == Exit.DAMAGED
+        assert "+ " in plain.out
+
+
+def test_a_store_means_its_leader(tmp_path: Path) -> None:
+    with DqliteCluster(3) as cluster:
+        addresses = [node.address for node in cluster.nodes]
+        leader = next(node for node in cluster.nodes if node.is_leader)
+        cluster.run_sql("db", "CREATE TABLE t (a)")
+        recorder = Recorder(tmp_path / "s.dqt")
+        with (
+            BlockingProxy([f"127.0.0.1:0={leader.address}"], lookers=[recorder]) as proxy,
+            RawConnection(proxy.addresses[0]) as client,
+        ):
+            client.leader()
+            client.open("db")
+            client.query_sql("SELECT * FROM t")
+        recorder.close()
+        store = tmp_path / "cluster.yaml"
+        others = [address for address in addresses if address != leader.address]
+        store.write_text(
+            "".join(
+                f"- Address: {address}\n  ID: {number}\n  Role: 0\n"
+                for number, address in enumerate(["127.0.0.1:1", *others, leader.address], 1)
+            )
+        )
+        result = run("replay", tmp_path / "s.dqt", "--to", store)
+        assert (result.code, result.out) == (Exit.OK, ""), result

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from dqlitewire.constants import ResponseType
 from dqlitewire.replay.library import Library
 from dqlitewire.replay.players import AnyOrder, InOrder, Player
-from dqlitewire.replay.recording import RecordedConnection, Recording
+from dqlitewire.replay.recorded import RecordedConnection
+from dqlitewire.replay.recording import Recording
 from tests.real.raw import frame, text, word
 from tests.replay.transcripts import CLIENT, SERVER, Said, said_of, write
 from tests.wire_data import Capture, captures, frames, pieces

@@ -4,10 +4,11 @@
         run_client(server.address)
     assert not server.problems
 
-`recording` is what is played, read from transcripts. As the node: `players` decide what is said to one
-client, without I/O; `serving` has the sockets, `server` a thread around them. As the clients: `sending` has
-the order, `live` one connection, `answers` compares, `checking` refuses. `sameness` and `difference` say
-whether two messages are the same, and what differs. docs/replay.md describes both, and the command.
+`recording` is what is played, read from transcripts; `recorded` is one connection of it, `tracks` its bytes.
+As the node: `players` decide what is said to one client, without I/O; `serving` has the sockets, `server` a
+thread around them. As the clients: `sending` has the order, `live` one connection, `answers` compares,
+`checking` refuses. `sameness` and `difference` say whether two messages are the same, and what differs.
+docs/replay.md describes both, and the command.
 """
 
 from __future__ import annotations

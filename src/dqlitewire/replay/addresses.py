@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dqlitewire.constants import HEADER_SIZE, WORD_SIZE
 from dqlitewire.header import HEADER
-from dqlitewire.replay.recording import Mapped
+from dqlitewire.replay.tracks import Mapped
 
 __all__ = ["renamed"]
 

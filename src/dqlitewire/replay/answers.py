@@ -18,7 +18,7 @@ from typing import Any
 from dqlitewire import Message, messages
 from dqlitewire.header import type_name
 from dqlitewire.replay.difference import pair, shown_frame
-from dqlitewire.replay.recording import RecordedConnection
+from dqlitewire.replay.recorded import RecordedConnection
 from dqlitewire.replay.sameness import decoded
 from dqlitewire.text import printable
 from dqlitewire.traffic.shorten import counted

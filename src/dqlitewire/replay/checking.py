@@ -19,7 +19,8 @@ from dqlitewire.conversation.outcomes import RUNS, failed
 from dqlitewire.conversation.table import FIRST
 from dqlitewire.messages import FailureResponse
 from dqlitewire.replay.difference import shown_frame
-from dqlitewire.replay.recording import RecordedConnection, Recording, Step
+from dqlitewire.replay.recorded import RecordedConnection, Step
+from dqlitewire.replay.recording import Recording
 from dqlitewire.replay.sameness import decoded
 from dqlitewire.servers.failures import changes_something
 from dqlitewire.servers.refusals import RUNS_STATEMENT

@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 from dqlitewire.constants import RequestType
 from dqlitewire.replay.difference import shown_frame
-from dqlitewire.replay.recording import Kind, RecordedConnection, Recording
+from dqlitewire.replay.recorded import RecordedConnection
+from dqlitewire.replay.recording import Recording
 from dqlitewire.replay.sameness import key_of, same_http
+from dqlitewire.replay.tracks import Kind
 
 __all__ = ["Library", "Place"]
 

@@ -30,8 +30,9 @@ from dqlitewire.dial.sockets import Deadline, send_all
 from dqlitewire.messages import DbResponse, StmtResponse
 from dqlitewire.replay.answers import AnswerComparison
 from dqlitewire.replay.difference import shown_frame
-from dqlitewire.replay.recording import RecordedConnection, Unit
+from dqlitewire.replay.recorded import RecordedConnection
 from dqlitewire.replay.sameness import decoded
+from dqlitewire.replay.tracks import Unit
 from dqlitewire.text import printable
 from dqlitewire.traffic.shorten import elide, one_line
 

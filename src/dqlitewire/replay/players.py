@@ -21,8 +21,9 @@ from dqlitewire.messages import EmptyResponse, PrepareRequest
 from dqlitewire.replay.addresses import renamed
 from dqlitewire.replay.difference import bytes_lines, frame_lines, shown_frame
 from dqlitewire.replay.library import Library, Place
-from dqlitewire.replay.recording import Kind, Mapped, RecordedConnection
+from dqlitewire.replay.recorded import RecordedConnection
 from dqlitewire.replay.sameness import decoded, key_of, same_http, same_request
+from dqlitewire.replay.tracks import Kind, Mapped
 from dqlitewire.text import printable
 from dqlitewire.traffic.shorten import counted
 

@@ -1,6 +1,7 @@
-"""When a request is the recorded one: the same message, ids of CLIENT and padding apart.
+"""When a request is the recorded one: the same message, what clients draw anew and padding apart.
 
-The published client draws its id at random, and what stands in the padding behind a text is up to its writer.
+The published client draws the id in CLIENT at random, HEARTBEAT holds a clock's time, and what stands in the
+padding behind a text is up to its writer.
 Addresses that a client learnt from a replay are compared as those of the recording.
 """
 
@@ -19,6 +20,7 @@ __all__ = ["TOLERANT", "canonical", "decoded", "key_of", "same_http", "same_requ
 
 TOLERANT = FrameReader(tolerant=True)
 _STATEMENT_ID = slice(HEADER_SIZE + 4, HEADER_SIZE + 8)  # behind the database's, in EXEC, QUERY and FINALIZE
+_DRAWN = frozenset({RequestType.CLIENT, RequestType.HEARTBEAT})  # all that they say is drawn anew
 _OF_THE_HOST = frozenset({b"host", b"user-agent"})  # headers that say where and by whom it is dialled
 
 
@@ -51,7 +53,7 @@ def same_request(recorded: bytes, got: bytes, addresses: Collection[str] = (), l
         return True
     if recorded[4:6] != got[4:6]:
         return False
-    if recorded[4] == RequestType.CLIENT:
+    if recorded[4] in _DRAWN:
         return len(recorded) == len(got)
     if canonical(recorded) == canonical(got):
         return True
@@ -81,7 +83,7 @@ def key_of(frame: bytes, text: str | None) -> bytes:
         frame: the request.
         text: of the prepared statement that it names; None if it names none, or an unknown one.
     """
-    if frame[4] == RequestType.CLIENT:
+    if frame[4] in _DRAWN:
         return bytes([frame[4], frame[5]])
     plain = canonical(frame)
     said = b""

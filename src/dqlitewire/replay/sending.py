@@ -19,7 +19,8 @@ from collections.abc import Callable
 from dqlitewire.conversation import Generation
 from dqlitewire.dial.sockets import Deadline
 from dqlitewire.replay.live import LiveConnection, in_words
-from dqlitewire.replay.recording import Moment, RecordedConnection, Recording, Step
+from dqlitewire.replay.recorded import Moment, RecordedConnection, Step
+from dqlitewire.replay.recording import Recording
 
 __all__ = ["Sending"]
 

@@ -20,7 +20,8 @@ from dqlitewire.dial.addresses import Address, Kind
 from dqlitewire.dial.listening import Listener, is_wildcard
 from dqlitewire.replay.library import Library
 from dqlitewire.replay.players import AnyOrder, InOrder, Player
-from dqlitewire.replay.recording import RecordedConnection, Recording
+from dqlitewire.replay.recorded import RecordedConnection
+from dqlitewire.replay.recording import Recording
 from dqlitewire.traffic.shorten import counted
 
 __all__ = ["ReplayService"]
