@@ -41,7 +41,7 @@ OTHER_TYPES = {
 #: those of them whose bytes are no dqlite
 NO_FRAMES = frozenset({"GARBAGE", "INCOMPLETE"})
 
-#: what a proxy may have done with an item: it made it, or something else, a beginning or nothing of it went on
+#: what a proxy may have done: it made an item, or something else, a beginning or nothing of it went on
 CHANGES = ("made", "replaced", "cut", "withheld")
 
 #: the types of all items, but for `type N` of unknown codes
