@@ -561,9 +561,15 @@ SCENES: dict[type[Any], dict[str, list[tuple[Callable[[], Any], Callable[[Any], 
             (observer(INSERT), lambda o: o.receive("server", b"")),
         ],
         "receive_gap": [(observer(INSERT, SELECT), lambda o: o.receive_gap(Side.SERVER, 3))],
+        "receive_cut": [
+            (observer(INSERT, SELECT), lambda o: o.receive_cut(Side.SERVER, "frame", sent(RESULT))),
+            (observer(INSERT), lambda o: o.receive_cut(Side.SERVER, "garbage", b"x")),
+            (observer(INSERT), lambda o: o.receive_cut(Side.SERVER, "no kind", b"x")),
+        ],
         "receive_eof": [(observer(INSERT, SELECT), lambda o: o.receive_eof(Side.SERVER))],
         "finish": [(observer(INSERT, SELECT), Observer.finish)],
         "offset": [(observer(INSERT), lambda o: o.offset(Side.CLIENT))],
+        "received": [(observer(INSERT), lambda o: o.received(Side.CLIENT))],
     },
     TranscriptWriter: {
         "frame": [
@@ -573,6 +579,8 @@ SCENES: dict[type[Any], dict[str, list[tuple[Callable[[], Any], Callable[[Any], 
         ],
         "gap": [(Script.make, lambda w: w.gap(CONNECTION, Side.SERVER, 3, 2))],
         "end": [(recording, lambda w: w.end(CONNECTION, Side.SERVER, 2))],
+        "unanswered": [(recording, lambda w: w.unanswered(CONNECTION, 2, FIELDS))],
+        "fault": [(recording, lambda w: w.fault(CONNECTION, "fail", 1, "EXEC", 2))],
         "close": [(recording, TranscriptWriter.close)],
     },
 }
@@ -583,7 +591,7 @@ CASES = [
     for name, cases in scenes.items()
     for number, (make, call) in enumerate(cases)
 ]
-READS_ONLY = {"has_message", "available", "decode_bytes", "getvalue", "offset", "poison"}
+READS_ONLY = {"has_message", "available", "decode_bytes", "getvalue", "offset", "poison", "received"}
 
 
 @pytest.mark.parametrize("kind", KINDS)

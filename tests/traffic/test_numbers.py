@@ -39,6 +39,12 @@ CHECKED: dict[str, Callable[[Any], object]] = {
     ),
     "TranscriptWriter.gap.size": lambda n: written(lambda w: w.gap(Connection(), Side.CLIENT, n, 1)),
     "TranscriptWriter.gap.time": lambda n: written(lambda w: w.gap(Connection(), Side.CLIENT, 1, n)),
+    "TranscriptWriter.frame.last": lambda n: written(
+        lambda w: w.frame(Connection(), Side.CLIENT, b"", 1, {}, last=n)
+    ),
+    "TranscriptWriter.fault.fault": lambda n: written(lambda w: w.fault(Connection(), "fail", n, "", 1)),
+    "TranscriptWriter.fault.time": lambda n: written(lambda w: w.fault(Connection(), "fail", 1, "", n)),
+    "TranscriptWriter.unanswered.time": lambda n: written(lambda w: w.unanswered(Connection(), n, {})),
     "TranscriptWriter.end.time": lambda n: written(lambda w: w.end(Connection(), Side.CLIENT, n)),
 }
 #: what tells of bytes that passed, codes that somebody else chose, and what is encoded and checked there

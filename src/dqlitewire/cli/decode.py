@@ -43,7 +43,8 @@ def command(
     inputs: Inputs,
 ) -> Exit:
     """Show dqlite traffic, one line a message."""
-    damage = Damage(filters.selection())
+    selection = filters.selection()
+    damage = Damage(selection)
     view = View(display)
     _refuse_own_output(inputs.names, write)
     if append and write is None:
@@ -56,7 +57,7 @@ def command(
                 passed = view.clock.watch(watched(found, source, quiet))
                 stream = damage.watch(damage.select(passed))
                 if write is not None:
-                    _record(stream, write, inputs.redact, append)
+                    _record(stream, write, inputs.redact, append, not selection.by_connection)
                     append = True  # behind what this command has written
                 else:
                     view.show(stream, follow)
@@ -84,10 +85,10 @@ def _identity(file: str | Path | TextIO | None) -> object:
     return file_id(file)
 
 
-def _record(stream: Iterable[Item], path: Path, redacted: bool, append: bool) -> None:
+def _record(stream: Iterable[Item], path: Path, redacted: bool, append: bool, picked: bool) -> None:
     try:
-        with TranscriptWriter(path, redacted=redacted, append=append, settled=True) as writer:
+        with TranscriptWriter(path, redacted=redacted, append=append, settled=True, picked=picked) as writer:
             for item in stream:
-                record(writer, item)
+                record(writer, item, picked)
     except OSError as error:  # of the writer: sources have an error of their own
         fail(f"{path}: {error.strerror or error}")

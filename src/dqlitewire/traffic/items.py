@@ -26,6 +26,7 @@ all that they complete at once, and a frame decoded takes many times its bytes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -100,6 +101,9 @@ def _items(source: Source, options: ReadOptions) -> Iterator[Item]:
             continue
         elif what is What.CUT:
             events = reading.receive_cut(side, data, size, time)
+        elif what is What.TOLD:
+            yield from reading.tell(json.loads(data), time)
+            continue
         elif what is What.HIDDEN:
             reading.refusal = HiddenError.told(data.decode())
             continue

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dqlitewire.conversation import (
     End,
@@ -97,6 +97,7 @@ class Reading:
         self._changes: dict[Side, deque[Change]] = {}
         self._changed = 0  # bytes that these hold
         self.refusal: HiddenError | None = None  # of the frame that comes next
+        self._told: dict[str, Any] = {}  # of the item that comes next
 
     def items(self, events: list[Event]) -> Iterator[Item]:
         """Yield the items of some events; an exchange goes to the item of the frame that ended it."""
@@ -137,6 +138,23 @@ class Reading:
     def held(self) -> int:
         """About how many bytes of memory are held for what is not over."""
         return self.observer.held + self._changed
+
+    def tell(self, told: dict[str, Any], time: int) -> Iterator[Item]:
+        """Note what is known of the item that comes next; a request without an answer is one itself."""
+        self._told = told
+        if "request" in told:
+            item = Item(self.connection, Side.CLIENT, "UNANSWERED", 0, time)
+            item.note, item.redacted = told["request"], self._redacted
+            self._apply(item)
+            yield item
+
+    def _apply(self, item: Item) -> None:
+        told, self._told = self._told, {}
+        item.offset = told.get("offset", item.offset)
+        item.exchange = told.get("exchange", item.exchange)
+        item.latency = told.get("latency", item.latency)
+        text = told.get("text", item.sql)
+        item.sql = redact_text(text, redact_sql) if self._redacted and text is not None else text
 
     def of_fault(self, side: Side, data: bytes, time: int) -> Item:
         """Return the item of a fault that struck."""
@@ -208,6 +226,8 @@ class Reading:
         item.size, item.note = event.size, note
         if self._changes:
             self._mark(item, event.data)
+        if self._told:
+            self._apply(item)
         return item
 
     def of_frame(self, frame: Frame) -> Item:
@@ -235,6 +255,8 @@ class Reading:
             self._redact(item, frame)
         if self._changes:
             self._mark(item, data)
+        if self._told:
+            self._apply(item)
         return item
 
     def _redact(self, item: Item, frame: Frame) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dqlitewire import ResponseType
 from dqlitewire.checks import checked_number
@@ -55,6 +55,11 @@ class Selection:
     def is_empty(self) -> bool:
         """Whether everything is wanted."""
         return self == Selection(whole=self.whole)
+
+    @property
+    def by_connection(self) -> bool:
+        """Whether of a connection everything is wanted, or nothing."""
+        return replace(self, connections=frozenset()).is_empty
 
     @property
     def by_exchange(self) -> bool:

@@ -121,3 +121,37 @@ def test_damaged_captures(seed: int, tmp_path: Path) -> None:
     pcap.write_bytes(damaged(random.Random(seed)))
     for options in ((), ("--redact",), ("--port", "9001"), ("-c", "1")):
         check(tmp_path, pcap, options=options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--type", "QUERY_SQL,PREPARE"),
+        ("--type", "ROWS,FAILURE"),
+        ("--type", "UNANSWERED"),
+        ("--failures",),
+        ("--failures", "--redact"),
+        ("--sql", "select"),
+        ("--sql", "select", "--type", "ROWS"),
+        ("--min-latency", "0.3"),
+        ("--grep", "no such text"),
+    ],
+    ids=str,
+)
+def test_what_was_picked(options: tuple[str, ...], tmp_path: Path) -> None:
+    pcap = tmp_path / "a.pcap"
+    packets = segments(named("1.18.1-failures-0"))
+    pcap.write_bytes(as_pcap(wire.lose(packets, [30, 31, 60])))
+    check(tmp_path, pcap, options=options, views=[["--time", "utc"], ["--no-time", "-v"]])
+
+
+def test_several_at_once(tmp_path: Path) -> None:
+    sources = []
+    for number, name in enumerate(("1.18.1-members-0", "cowsql-members-0")):
+        sources.append(tmp_path / f"{number}.pcap")
+        sources[-1].write_bytes(as_pcap(segments(named(name), start=(number + 1) * 10**18)))
+    check(tmp_path, *sources, views=[[], *VIEWS])
+    capture = named("1.18.1-failures-0")
+    (tmp_path / "c").write_bytes(capture.c2s)
+    (tmp_path / "s").write_bytes(capture.s2c)
+    check(tmp_path, sources[0], tmp_path / "c", tmp_path / "s", views=[[], *VIEWS])

@@ -30,7 +30,8 @@ class What(IntEnum):
     CUT = 3  # data that an observer has cut before; `size` says what it is, see `Cut`
     SENT = 4  # what went on in place of the `size` bytes that come next; of 0 bytes that a proxy made `data`
     HIDDEN = 5  # why what comes next does not decode, as text: it was redacted
-    FAULT = 6  # a fault struck: `data` names it, see `Taken`
+    TOLD = 6  # what is known of what comes next, or of a request without an answer: a JSON object
+    FAULT = 7  # a fault struck: `data` names it, see `Taken`
 
 
 class Cut(NamedTuple):
@@ -141,5 +142,5 @@ def feed(
         case What.CUT:
             kind, taken = Cut.unpacked(size)
             return observer.receive_cut(side, kind, data, time, time + taken)
-        case What.SENT | What.HIDDEN | What.FAULT:
+        case What.SENT | What.HIDDEN | What.FAULT | What.TOLD:
             return []  # about the traffic, no part of it

@@ -159,7 +159,7 @@ class _Recorded:
         self._view = view
         self._part: tuple[str, int] | None = None  # of which recording what is read is which part
         self._goes_on = False  # the part before it was read
-        self._settled = False
+        self._settled = self._picked = False
         self._now: OrderedDict[int, Connection] = OrderedDict()
         self._losses = 0  # lines whose connection is unknown
         self._told: dict[tuple[Connection, Side], int] = {}  # how many of them each stream has had a gap for
@@ -182,6 +182,10 @@ class _Recorded:
         names = [_name(line, key) for key in ("client", "server", "source")]
         begins = {key: _value(line, key, bool, default=False) for key in _BEGINS}
         said = _said(line, event, time or 0, self._view, self._settled)
+        if self._picked:
+            begins["alone"] = True  # what is unanswered is told
+            if event in (None, "unanswered"):
+                said.insert(0, (_side(line), What.TOLD, _told(line, event), 0, time or 0))
         connection = self._now.get(number)
         if connection is None:
             connection = yield from self._open(number, *names, **begins)
@@ -198,6 +202,7 @@ class _Recorded:
         before, self._part = self._part, part
         self._goes_on = part is not None and before == (part[0], part[1] - 1)
         self._settled = line.get("settled") is True
+        self._picked = self._settled and line.get("picked") is True
         if not self._goes_on:
             yield from self.end()
 
@@ -289,6 +294,15 @@ def _said_bytes(line: Mapping[str, Any], time: int, view: View, settled: bool) -
     else:
         out.append((side, What.DATA, data, 0, last))
     return out
+
+
+def _told(line: Mapping[str, Any], event: str | None) -> bytes:
+    """What a line tells of an item that was picked out of others."""
+    told = {key: line[key] for key in ("offset", "exchange", "latency") if type(line.get(key)) is int}
+    told |= {"text": line["text"]} if isinstance(line.get("text"), str) else {}
+    if event is not None:
+        told["request"] = _name(line, "type")
+    return json.dumps(told).encode()
 
 
 #: types of lines that say nothing of how their bytes are cut, or not enough

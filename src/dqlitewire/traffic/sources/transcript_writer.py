@@ -31,6 +31,7 @@ class TranscriptWriter(Guarded):
         append: continue a file that is there.
         settled: what is written was cut by an observer, and is of the type that `fields` says: whoever reads
             it need not find that out again.
+        picked: what is written was picked out of more, so that `fields` has what does not follow from it.
 
     Raises:
         FileExistsAlready: the file is there, and `append` is false; a SourceError.
@@ -45,12 +46,15 @@ class TranscriptWriter(Guarded):
         *,
         append: bool = True,
         settled: bool = False,
+        picked: bool = False,
     ) -> None:
         super().__init__()
         self._file = open_to_append(os.fspath(path), append)
         self._known: set[int] = set()
         try:
             header = {"by": by, "redacted": redacted, **({"settled": True} if settled else {})}
+            if picked:
+                header["picked"] = True
             write_whole(self._file, header_of(self._file, header))
         except BaseException:
             self._file.close()
@@ -130,6 +134,21 @@ class TranscriptWriter(Guarded):
         """
         fault = checked_number("fault", fault, 0)
         self._tell(connection, time, {"event": "fault", "kind": kind, "fault": fault, "on": on})
+
+    @guarded
+    def unanswered(self, connection: Connection, time: int | None, fields: Mapping[str, Any]) -> None:
+        """Write that a request got no answer, where that does not follow from what else is written.
+
+        Args:
+            connection: where.
+            time: when the request came, in nanoseconds since 1970; None if unknown.
+            fields: what tells of the request.
+
+        Raises:
+            ValueError: a time below 0, or from 2**63.
+            PoisonedError: an earlier call was interrupted, or failed at the file.
+        """
+        self._tell(connection, time, {"event": "unanswered", "direction": "request", **fields})
 
     @guarded
     def end(self, connection: Connection, side: Side, time: int | None) -> None:

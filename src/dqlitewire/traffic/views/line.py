@@ -245,9 +245,11 @@ def _replaced(item: Item) -> str:
     message = None if frame is None else frame.message
     if frame is None:
         return f"went on as {counted(len(sent), 'byte')}: {_bytes(sent)}"
-    if message is None or frame.type == item.code:
-        return f"went on changed, {counted(_differing(item.data, sent), 'byte')} of {len(sent)}"
-    return f"went on as {frame.type_name}: {elide(summarise(message, 60, None), 60)}"
+    told = "" if message is None else elide(summarise(message, 60, None), 60)
+    name = "" if frame.type == item.code else f" {frame.type_name}"
+    if told and (name or item.message is None or told != elide(summarise(item.message, 60, None), 60)):
+        return f"went on as{name}: {told}"
+    return f"went on changed, {counted(_differing(item.data, sent), 'byte')} of {len(sent)}"
 
 
 def _differing(data: bytes, sent: bytes) -> int:
