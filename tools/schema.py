@@ -3,9 +3,10 @@
     python tools/schema.py docs/schema
 
 writes decode.schema.json (a line of `decode --json`), stats.schema.json (a line of `stats --json`) and
-probe.schema.json (a line of `probe --json`); the package must be importable. The fields of messages come from
-their declarations, and tokens from their enums. The keys of a view are told here, and `additionalProperties:
-false` makes a key that is not a fault: tests/json_output.py holds whatever the suite makes against this.
+probe.schema.json (a line of `probe --json`), and transcript.schema.json (a line of a .dqt file); the package
+must be importable. The fields of messages come from their declarations, and tokens from their enums. The keys
+of a view are told here, and `additionalProperties: false` makes a key that is not a fault:
+tests/json_output.py holds whatever the suite makes against this.
 """
 
 from __future__ import annotations
@@ -21,17 +22,18 @@ from typing import Any
 
 from dqlitewire import NodeRole, ValueType, constants, messages
 from dqlitewire.conversation import Ending, Outcome, Retry
+from dqlitewire.conversation.observer.stream_events import CUT_KINDS
 from dqlitewire.dial import Status
 from dqlitewire.header import type_name
 from dqlitewire.messages import REGISTRY
 from dqlitewire.servers.releases import RELEASES
-from dqlitewire.traffic.item import OTHER_TYPES, TYPES
+from dqlitewire.traffic.item import CHANGES, OTHER_TYPES, TYPES
 from dqlitewire.traffic.reading import PREAMBLES
-from dqlitewire.traffic.sources.transcript import SIDE_OF
+from dqlitewire.traffic.sources.transcript import SIDE_OF, VERSION
 from dqlitewire.traffic.views.json_object import PREVIEW, token
 from dqlitewire.traffic.views.literals import fields_of
 
-__all__ = ["SCHEMAS", "decode", "drawn", "probe", "requests", "stats"]
+__all__ = ["SCHEMAS", "decode", "drawn", "probe", "requests", "stats", "transcript"]
 
 Schema = dict[str, Any]
 
@@ -203,7 +205,14 @@ def decode() -> Schema:
         "size": said(COUNT, "bytes"),
         "exchange": said(maybe(COUNT), "number of the request in its connection, also of an answer"),
     }
+    sent = {"type": maybe(TEXT), "size": COUNT}
     optional = {
+        "fault": said(record({"kind": TEXT, "fault": COUNT, "on": TEXT}), "of a FAULT: kind, id, request"),
+        "change": said(one_of(CHANGES), "what a proxy did with it"),
+        "sent": said(
+            record(sent, {"fields": {"type": "object"}, "bytes": {**HEX, "maxLength": 2 * PREVIEW}}),
+            "what went on instead; the type is null if it is no whole frame",
+        ),
         "source": said(TEXT, "where the connection was read, if several sources are"),
         "probe": said({"const": True}, "it asks for the server's generation, or answers that"),
         "latency_ms": said(NUMBER, "of an answer: since the last byte of the request"),
@@ -302,7 +311,60 @@ def probe() -> Schema:
     return page("dqlite-wire probe --json", record(required), {"node": NODE})
 
 
-SCHEMAS: dict[str, Callable[[], Schema]] = {"decode": decode, "stats": stats, "probe": probe}
+# ---------------------------------------------------------------- transcript
+
+BASE64: Schema = {"type": "string", "pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}(==|[A-Za-z0-9+/]=))?$"}
+
+
+def transcript() -> Schema:
+    """Return the schema of a line of a transcript; keys that it does not name may be added."""
+    time, number = maybe({**NUMBER, "minimum": 0}), COUNT
+    where = {"time": time, "connection": number}
+    way = {"direction": one_of(SIDE_OF)}
+    begins = {"client": TEXT, "server": TEXT, "midstream": BOOL, "bare": BOOL}
+    picked = {"offset": COUNT, "exchange": COUNT, "latency": {"type": "integer"}, "text": TEXT}
+    again = {"repeated": said({"const": True}, "it stands in the part before too")}
+    part = {"settled": {"const": True}, "picked": {"const": True}, "recording": TEXT, "part": COUNT}
+    passed = {
+        "last": said(time, "when the last byte passed"),
+        "sent": said(BASE64, "what went on instead"),
+        "type": TEXT,
+        "fields": maybe({"type": "object"}),
+        "error": TEXT,
+        "kind": said(one_of(CUT_KINDS), "of what is no frame"),
+        "damaged": said({"const": True}, "bytes of the frame were lost"),
+        **picked,
+    }
+    lines = [
+        record({"dqt": {"const": VERSION}, "by": TEXT, "redacted": BOOL}, part),
+        record({**where, **way, "bytes": BASE64}, {**passed, **again}),
+        _event("open", {**where, **begins}, {"alone": {"const": True}, "source": TEXT}),
+        _event("gap", {**where, **way, "lost": maybe(COUNT)}, {"whole": {"const": True}}),
+        _event("end", {**where, **way}),
+        _event("fault", {**where, "kind": TEXT, "fault": COUNT, "on": TEXT}),
+        _event("unanswered", {**where, **way, "type": TEXT}, picked),
+    ]
+    return page("a line of a transcript (.dqt)", {"oneOf": [_open(line) for line in lines]}, {})
+
+
+def _event(name: str, required: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
+    again = {"repeated": said({"const": True}, "it stands in the part before too")}
+    return record({**required, "event": {"const": name}}, {**(optional or {}), **again})
+
+
+def _open(line: Schema) -> Schema:
+    """The schema of a line to which keys may be added, but not those that make it another line."""
+    del line["additionalProperties"]
+    others = {"dqt", "bytes", "event"} - set(line["properties"])
+    return {**line, "not": {"anyOf": [{"required": [key]} for key in sorted(others)]}}
+
+
+SCHEMAS: dict[str, Callable[[], Schema]] = {
+    "decode": decode,
+    "stats": stats,
+    "probe": probe,
+    "transcript": transcript,
+}
 
 
 def drawn(name: str) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from dqlitewire.conversation import Side
 from dqlitewire.messages import (
@@ -38,6 +39,7 @@ from dqlitewire.traffic.views.json_object import json_object
 from tests.traffic.captured import ALL, chunks, clean, told
 from tests.traffic.command import run
 from tests.wire_data import Capture
+from tools.schema import SCHEMAS
 
 NOW = 1_700_000_000_000_000_000
 HELLO = bytes([1, *bytes(7)])
@@ -444,3 +446,19 @@ def test_sizes(text: str, size: int) -> None:
 def test_no_sizes(text: str) -> None:
     with pytest.raises(ValueError, match="a number above 0 with k, M or G is needed"):
         size_in_bytes(text)
+
+
+def test_every_line_fits_the_schema(tmp_path: Path) -> None:
+    validator = Draft202012Validator(SCHEMAS["transcript"]())
+    changed_session(Recorder(tmp_path / "changed.dqt"))
+    interleaved(Recorder(tmp_path / "parts.dqt", max_size=20_000), 5)
+    for number, options in enumerate(((), ("--redact",), ("--type", "FAULT,LEADER,UNANSWERED"))):
+        run("decode", *options, "-w", tmp_path / f"{number}.dqt", tmp_path / "changed.dqt")
+        run("decode", *options, "-w", tmp_path / f"{number}parts.dqt", *tmp_path.glob("parts*.dqt"))
+    files = list(tmp_path.iterdir())
+    assert len(files) > 8
+    for path in files:
+        for line in lines_of(path)[:400]:
+            assert validator.is_valid(line), line
+    for bad in ({"dqt": 2}, {"time": 1, "connection": 1}, {**lines_of(files[0])[0], "event": "end"}):
+        assert not validator.is_valid(bad)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -253,7 +254,39 @@ def test_a_peer_that_is_silent_in_the_handshake_is_given_up(files: Files) -> Non
             assert read_all(sock) == b""
             wait_for(lambda: not proxy.open_connections)
     assert "TLS failed: no handshake within 0.1 s" in said[0]
-    assert "no connection within 0.1 s" in said[1]
+    assert len(said) == 2
+    assert f"cannot reach {peer.address}: no connection within 0.1 s" in said[1]
+
+
+def test_the_proxy_may_end_in_the_middle_of_a_handshake(files: Files) -> None:
+    said: list[str] = []
+    begun = threading.Event()
+
+    def silent(sock: socket.socket) -> None:
+        begun.set()
+        with suppress(OSError):
+            read_all(sock)
+
+    options: list[dict[str, Any]] = [
+        {"tls": ClientTls(files.server, files.server_key)},
+        {"to": DialOptions(ca=files.ca)},
+        {"to": DialOptions(upgrade="/x")},
+    ]
+    with Peer(silent) as peer:
+        for option in options:
+            with (
+                BlockingProxy({LOCAL: peer.address}, say=said.append, **option) as proxy,
+                connect(proxy.addresses[0]) as sock,
+            ):
+                wait_for(lambda: proxy.open_connections == 1)
+                if "to" in option:
+                    assert begun.wait(10)
+                    begun.clear()
+                proxy.stop()
+                with suppress(ConnectionResetError):
+                    assert read_all(sock) == b""
+            assert not proxy.open_connections
+    assert said == []
 
 
 def test_files_that_are_none_are_named(files: Files, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ class Connector:
 
     Attributes:
         names: Returns what a client is told in place of the nodes' addresses.
-        timeout: Seconds for all of it.
+        timeout: Seconds for TLS with a client, and for all that is done with a node.
         tls: What clients are met with; None for no TLS.
         to_tls: What nodes are dialled with; None for no TLS.
         to_name: Whom a node's certificate must name; None for the host that is dialled.
@@ -43,10 +43,10 @@ class Connector:
             relay: The connection.
         """
         real = relay.place.pair.real
+        if not await self._meet_client(relay):
+            return
         try:
             async with asyncio.timeout(self.timeout):
-                if not await self._meet_client(relay):
-                    return
                 await self._dial(relay, real)
                 if self.upgrade is not None:
                     await self._upgrade(relay.server, real, self.upgrade)
@@ -69,20 +69,19 @@ class Connector:
         if self.tls is None:
             return True
         try:
-            await _start_tls(relay.client, self.tls, server_side=True)
-        except (OSError, asyncio.CancelledError, TimeoutError) as error:
-            if not isinstance(error, OSError) or isinstance(error, TimeoutError):
-                problem = f"no handshake within {self.timeout:g} s"
-            elif isinstance(error, ssl.SSLError):
-                problem = tls_problem(error)
-            else:
-                problem = error.strerror or "the client has gone"
-            relay.running.say(f"connection {relay.number} from {relay.peer}: TLS failed: {problem}")
-            relay.unconnected()
-            if isinstance(error, asyncio.CancelledError):
-                raise
-            return False
-        return True
+            async with asyncio.timeout(self.timeout):
+                await _start_tls(relay.client, self.tls, server_side=True)
+        except TimeoutError:
+            problem = f"no handshake within {self.timeout:g} s"
+        except ssl.SSLError as error:
+            problem = tls_problem(error)
+        except OSError as error:
+            problem = error.strerror or "the client has gone"
+        else:
+            return True
+        relay.running.say(f"connection {relay.number} from {relay.peer}: TLS failed: {problem}")
+        relay.unconnected()
+        return False
 
     async def _dial(self, relay: Relay, real: Address) -> None:
         loop = relay.running.loop

@@ -27,10 +27,10 @@ gap that answers may come whose requests it has not seen. A part ends between fr
 
 from __future__ import annotations
 
-import base64
 import os
 import re
 import secrets
+from binascii import b2a_base64
 from collections.abc import Callable
 from typing import Any
 
@@ -43,6 +43,8 @@ from dqlitewire.traffic.sources.transcript_file import header_of, open_to_append
 
 __all__ = ["Recorder", "size_in_bytes"]
 
+_END = b'"}\n'
+_AT_ONCE = 64 << 10  # bytes that are written in one go: more would be taken from the system each time
 _UNITS = {"": 1, "k": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -251,19 +253,34 @@ class Recorder:
 
     def _cuts(self, recorded: _Recorded, side: Side, cuts: list[Cut]) -> None:
         place = recorded.places[side]
-        lines = [_line(place, cut) for cut in cuts]
-        together = b"".join(lines)
-        at_once = self._max is None or self._size + len(together) <= self._max
-        if at_once:
-            self._write(together)
-        for cut, line in zip(cuts, lines, strict=True):
-            if not at_once:
-                self._write(line)
+        if self._max is None:  # only then nobody asks again what was written
+            self._write_all(place, cuts)
+            return
+        for cut in cuts:
+            line = _line(place, cut)
+            self._write(line)
             self._note_more(recorded, side, cut)
             if cut.preamble:
                 recorded.lines.append(line)
             else:
                 recorded.frames = True
+
+    def _write_all(self, place: bytes, cuts: list[Cut]) -> None:
+        """Write lines together, those of equal beginnings without making these again."""
+        parts: list[bytes] = []
+        size, before, head = 0, None, b""
+        for cut in cuts:
+            if cut[0] != before or cut.first != cut.last:
+                head = _head(place, cut)
+                before = cut.type if cut.first == cut.last and cut.last == cuts[-1].last else None
+            packed = b2a_base64(cut.data, newline=False)
+            parts += (head, packed, _END)
+            size += len(packed)
+            if size > _AT_ONCE:
+                self._write(b"".join(parts))
+                parts, size = [], 0
+        if parts:
+            self._write(b"".join(parts))
 
     def _note_more(self, recorded: _Recorded, side: Side, cut: Cut) -> None:
         if cut.more:
@@ -345,16 +362,18 @@ def _json(time: int | None, keys: dict[str, Any]) -> bytes:
 
 def _line(place: bytes, cut: Cut, sent: bytes | None = None) -> bytes:
     """The line of some bytes. By hand: it stands in the path of the traffic, and nothing needs escaping."""
-    type, data, first, last, _, _ = cut
-    head = f'{{"time":{seconds(first)}'.encode() + place
-    if type:
-        head += f',"type":"{type}"'.encode()
-    if first != last:
-        head += f',"last":{seconds(last)}'.encode()
-    packed = base64.b64encode(data)
+    packed = b2a_base64(cut.data, newline=False)
     if sent is None:
-        return b'%b,"bytes":"%b"}\n' % (head, packed)
-    return b'%b,"bytes":"%b","sent":"%b"}\n' % (head, packed, base64.b64encode(sent))
+        return b"".join((_head(place, cut), packed, _END))
+    return b'%b%b","sent":"%b"}\n' % (_head(place, cut), packed, b2a_base64(sent, newline=False))
+
+
+def _head(place: bytes, cut: Cut) -> bytes:
+    """What stands in front of the bytes on a line."""
+    type, _, first, last, _, _ = cut
+    named = f',"type":"{type}"' if type else ""
+    until = f',"last":{seconds(last)}' if first != last else ""
+    return b'{"time":%b%b%b,"bytes":"' % (seconds(first).encode(), place, (named + until).encode())
 
 
 def _repeated(line: bytes) -> bytes:

@@ -123,7 +123,15 @@ class Relay:
         """
         if side is Side.CLIENT:
             self.running.open.add(self)
-            self._task = self.running.spawn(self._connect(self))
+            self._task = self.running.spawn(self._connecting())
+
+    async def _connecting(self) -> None:
+        try:
+            await self._connect(self)
+        finally:
+            self._task = None
+            if self.closed:
+                self._settle()
 
     def connected(self, names: Mapping[str, str]) -> None:
         """Let the bytes flow; both sockets are there.

@@ -41,6 +41,9 @@ OTHER_TYPES = {
 #: those of them whose bytes are no dqlite
 NO_FRAMES = frozenset({"GARBAGE", "INCOMPLETE"})
 
+#: what a proxy may have done: it made an item, or something else, a beginning or nothing of it went on
+CHANGES = ("made", "replaced", "cut", "withheld")
+
 #: the types of all items, but for `type N` of unknown codes
 TYPES = frozenset({*OTHER_TYPES, *(type_name(code, is_request) for is_request, code in REGISTRY)})
 

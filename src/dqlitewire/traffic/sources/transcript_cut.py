@@ -27,6 +27,7 @@ from dqlitewire.conversation.first_bytes import (
     TLS_HANDSHAKE,
 )
 from dqlitewire.header import HEADER, type_name
+from dqlitewire.traffic.sources.pieces import new_tuple
 
 PIECE = 1 << 20  # bytes of a line; a frame above it stands in pieces
 _CONNECT = int(RequestType.CONNECT)
@@ -108,16 +109,22 @@ class _Stream:
 
     def take(self, data: bytes, time: int) -> list[Cut]:
         self._last = time
-        if self._have:
-            self._parts.append(data)
-            self._have += len(data)
-            if self._have < self._need:
-                return []
-            data, first = b"".join(self._parts), self._first
-        else:
-            first = time
         cuts: list[Cut] = []
-        at = self._cut(data, first, time, cuts)
+        first, start = time, 0
+        if self._have:
+            missing = self._need - self._have
+            if len(data) < missing:
+                self._parts.append(data)
+                self._have += len(data)
+                return []
+            first = self._first
+            if self._need > HEADER_SIZE and self._begun:  # the frame that waits alone: the rest is not copied
+                whole = b"".join((*self._parts, data[:missing]))
+                start = self._cut(whole, first, time, cuts) - len(whole) + missing  # all of it is taken
+                first = time
+            else:
+                data = b"".join((*self._parts, data))
+        at = self._cut(data, first, time, cuts, start)
         self._have = len(data) - at
         self._parts = [data[at:]] if self._have else []
         self._first = time if at else first
@@ -134,9 +141,9 @@ class _Stream:
         self._after(frame)
         return waited
 
-    def _cut(self, data: bytes, first: int, time: int, cuts: list[Cut]) -> int:
-        """Cut what is whole; return where the rest begins, of which `_need` bytes are needed."""
-        at, end = 0, len(data)
+    def _cut(self, data: bytes, first: int, time: int, cuts: list[Cut], at: int = 0) -> int:
+        """Cut what is whole from a place on; return where the rest begins, of which `_need` bytes are needed."""
+        end = len(data)
         while at < end:
             if self._raw or self._both.raw:
                 cuts += (
@@ -144,6 +151,10 @@ class _Stream:
                     for start in range(at, end, PIECE)
                 )
                 return end
+            if self._begun and not self.left:
+                at = self._whole_frames(data, at, first, time, cuts)
+                if at == end or self._both.raw:
+                    continue
             inside, starts = self.left > 0, not self._begun
             if starts:
                 size, type = self._opening(data, at)
@@ -166,6 +177,26 @@ class _Stream:
             preamble = starts or (not inside and self._after(cut))
             cuts.append(Cut(type, cut, time if at else first, time, preamble, self.left > 0))
             at += len(cut)
+        return at
+
+    def _whole_frames(self, data: bytes, at: int, first: int, time: int, cuts: list[Cut]) -> int:
+        """Cut frames that are whole, while nothing else comes; return where that is. The common case."""
+        end, is_request = len(data), self._is_request
+        while end - at >= HEADER_SIZE:
+            words, code, _, reserved = HEADER.unpack_from(data, at)
+            size = 8 + 8 * words  # header.frame_size
+            if reserved or not words or size > PIECE or end - at < size or (is_request and code == _CONNECT):
+                break
+            cut = (
+                type_name(code, is_request),
+                data[at : at + size],
+                time if at else first,
+                time,
+                False,
+                False,
+            )
+            cuts.append(new_tuple(Cut, cut))
+            at += size
         return at
 
     def _header(self, data: bytes, at: int) -> tuple[int, str]:
