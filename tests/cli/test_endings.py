@@ -19,6 +19,7 @@ import typer
 
 import dqlitewire.cli
 from dqlitewire.cli import probe as probe_command
+from dqlitewire.cli import proxy as proxy_command
 from dqlitewire.cli import serve as serve_command
 from dqlitewire.cli.app import app
 from dqlitewire.cli.exits import Exit, ProbeExit
@@ -90,11 +91,16 @@ def parameters() -> Iterator[tuple[str, str, bool]]:
             yield name, option, not getattr(parameter, "is_flag", False)
 
 
+async def not_served(*_: object) -> None:
+    """A proxy that is stopped before it listens."""
+
+
 @pytest.fixture
 def calm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder with a recording, where nothing waits, listens or connects; returns the recording."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(serve_command, "_cluster_class", lambda: StrangeCluster)
+    monkeypatch.setattr(proxy_command, "_serve", not_served)
     monkeypatch.setattr(serve_command.signal, "sigwait", lambda signals: None)
     monkeypatch.setattr(serve_command.signal, "pthread_sigmask", lambda how, signals: None)
     monkeypatch.setattr(probe_command, "probe", lambda address, *_: Health(address, Status.UNREACHABLE))
@@ -107,7 +113,12 @@ def calm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_every_option_with_hostile_values(calm: Path) -> None:
     tried = 0
     for command, option, valued in parameters():
-        others = {"probe": ["127.0.0.1:1"], "serve": [], "explain": ["5"]}.get(command, [str(calm)])
+        others = {
+            "probe": ["127.0.0.1:1"],
+            "serve": [],
+            "explain": ["5"],
+            "proxy": ["127.0.0.1:0=127.0.0.1:1"],
+        }.get(command, [str(calm)])
         endless = ["--count", "2"] if option == "--watch" else []
         if option == "--follow":
             continue
@@ -402,5 +413,5 @@ def test_the_package_runs_as_the_command(
 
 
 def test_the_survey_sees_every_command() -> None:
-    assert {name for name, _, _ in parameters()} == {"decode", "stats", "explain", "probe", "serve"}
+    assert {name for name, _, _ in parameters()} == {"decode", "stats", "explain", "probe", "serve", "proxy"}
     assert len(list(parameters())) > 40

@@ -8,7 +8,7 @@ import re
 import shlex
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Literal, Optional
 
 import pytest
 from hypothesis import given
@@ -294,10 +294,27 @@ class Rename(Fault):
     old: Optional[float] = 0.5  # noqa: UP045  as a user may write it
     loud: bool = False
     where: PurePath | None = None
+    several: list[str] | None = None
 
     def check(self) -> None:
         if not self.to:
             raise ValueError("to is empty, must be a name")
+
+
+class Types(Fault):
+    """A kind whose types are all known."""
+
+    several: list[str] | None = None
+    one: Literal["a", "b"] = "a"
+    either: int | str = 1
+
+
+def test_types_that_words_cannot_say() -> None:
+    with pytest.raises(FaultWordsError, match="several of types can be set in Python only"):
+        parse_fault("types several=a")
+    fault = parse_fault("types one=b either=0x10")
+    assert isinstance(fault, Types)
+    assert (fault.one, fault.either) == ("b", 16)
 
 
 def test_a_kind_of_ones_own() -> None:
@@ -311,8 +328,12 @@ def test_a_kind_of_ones_own() -> None:
         ("rename", "rename without to, must say to=..."),
         ("rename to=", "to is empty, must be a name"),
         ("rename to=x where=/", "word where of rename can be set in Python only"),
+        ("rename to=x several=y", "word several of rename can be set in Python only"),
         ("rename to=x limit=x", "limit 'x', must be an int or none"),
-        ("rename tp=x", "word 'tp' unknown, nearest to, rename takes to, limit, old, loud, where, on"),
+        (
+            "rename tp=x",
+            "word 'tp' unknown, nearest to, rename takes to, limit, old, loud, where, several, on",
+        ),
     ]:
         with pytest.raises(FaultWordsError, match=re.escape(said)):
             parse_fault(text)

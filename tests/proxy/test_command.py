@@ -214,3 +214,64 @@ def test_descriptors_are_raised_to_what_the_system_allows() -> None:
             sock.close()
         process.terminate()
         assert process.wait(20) == 0
+
+
+def test_what_passes_is_shown_with_the_options_of_decode(tmp_path: Path) -> None:
+    shown: list[str] = []
+    for words in (["--show", "--no-time"], ["--show", "--json", "--type", "LEADER"], ["--stats", "--redact"]):
+        with (
+            DqliteServer() as server,
+            running(f"{LOCAL}={server.address}", *words) as (process, (address,), _rest),
+        ):
+            with RawConnection(address) as client:
+                client.open("main")
+                client.leader()
+                client.exec_sql("CREATE TABLE secret (a)")
+                client.query_sql("SELECT 'secret'")
+            process.terminate()
+            shown.append(process.communicate(timeout=20)[0])
+    lines, json, stats = shown
+    assert lines.splitlines()[1:5] == [
+        " 1 > HANDSHAKE  version 1",
+        " 1 > OPEN       main",
+        " 1 < DB         db 0",
+        " 1 > LEADER",
+    ]
+    assert "went on changed" in lines
+    assert len(lines.splitlines()) == 12  # each direction ends once
+    assert ['"type":"LEADER"' in line for line in json.splitlines()] == [True, True]
+    assert re.search(r"^requests +4 ", stats, re.MULTILINE)
+    assert "'secret'" not in stats
+
+
+def test_statistics_come_at_a_signal_too() -> None:
+    with (
+        DqliteServer() as server,
+        running(f"{LOCAL}={server.address}", "--stats") as (process, (address,), _rest),
+        RawConnection(address) as client,
+    ):
+        client.leader()
+        process.send_signal(signal.SIGUSR1)
+        assert process.stdout is not None
+        assert process.stdout.readline().split() == ["connections", "1"]
+
+
+def test_a_reader_that_goes_away_ends_the_showing_alone() -> None:
+    with (
+        DqliteServer() as server,
+        running(f"{LOCAL}={server.address}", "--show") as (process, (address,), rest),
+    ):
+        assert process.stdout is not None
+        process.stdout.close()
+        process.stdout = None
+        for _ in range(3):
+            with RawConnection(address) as client:
+                assert client.leader() == (1, address)
+    assert rest == [""]
+
+
+def test_options_of_showing_want_something_to_be_shown() -> None:
+    for words in (["-v"], ["--redact"], ["--type", "LEADER"], ["--json"]):
+        result = run("proxy", "127.0.0.1:0=h:1", *words)
+        assert result.code == 2
+        assert "without --show" in result.err

@@ -52,23 +52,26 @@ def test_faults_come_and_go_and_are_recorded(tmp_path: Path) -> None:
     orders.write_text("[[fault]]\nkind = 'fail'\ncode = 1\nmessage = 'from a file'\non = 'CLIENT'\n")
     words = ["--fault", "fail code=5 on=OPEN", "--faults", str(orders)]
     words += ["--control", f"unix:{control}", "--record", str(record)]
-    with DqliteServer() as server, proxied(server.address, *words) as (process, address):
-        with RawConnection(address) as client:
-            assert client.call(1, word(0)).failure == (1, "from a file")
-            assert client.call(3, text("main") + word(0) + text("")).failure == (5, "database is locked")
-            fault = {"kind": "fail", "code": 10250, "times": "forever"}
-            assert ask(control, op="add", fault=fault) == {"ok": True, "id": 3}
-            for _ in range(2):
-                assert client.call(3, text("main") + word(0) + text("")).failure == (10250, "not leader")
-            listed = ask(control, op="list")["faults"]
-            assert [(one["id"], one["hits"], one["over"]) for one in listed] == [
-                (1, 1, True),
-                (2, 1, True),
-                (3, 2, False),
-            ]
-            assert ask(control, op="remove", id=3) == {"ok": True}
-            assert client.leader() == (1, address)
-            assert [request.type for request in server.requests] == [0]  # the others never came
+    with (
+        DqliteServer() as server,
+        proxied(server.address, *words) as (process, address),
+        RawConnection(address) as client,
+    ):
+        assert client.call(1, word(0)).failure == (1, "from a file")
+        assert client.call(3, text("main") + word(0) + text("")).failure == (5, "database is locked")
+        fault = {"kind": "fail", "code": 10250, "times": "forever"}
+        assert ask(control, op="add", fault=fault) == {"ok": True, "id": 3}
+        for _ in range(2):
+            assert client.call(3, text("main") + word(0) + text("")).failure == (10250, "not leader")
+        listed = ask(control, op="list")["faults"]
+        assert [(one["id"], one["hits"], one["over"]) for one in listed] == [
+            (1, 1, True),
+            (2, 1, True),
+            (3, 2, False),
+        ]
+        assert ask(control, op="remove", id=3) == {"ok": True}
+        assert client.leader() == (1, address)
+        assert [request.type for request in server.requests] == [0]  # the others never came
     assert process.returncode == 0
     assert not control.exists()
     lines = [json.loads(line) for line in record.read_text().splitlines()]

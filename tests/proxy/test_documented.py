@@ -78,7 +78,7 @@ def test_the_table_has_every_word_of_every_kind() -> None:
 
 
 def test_the_command_line() -> None:
-    texts = re.findall(r"--fault '?([^'\n]*)'?", block("console"))
+    texts = re.findall(r"--fault '?([^'\n]*)'?", block("console", 1))
     assert [parse_fault(text.strip(" \\")).__class__.__name__.lower() for text in texts] == [
         "fail",
         "drop",

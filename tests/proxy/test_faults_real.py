@@ -6,6 +6,7 @@ is, and of UNKNOWN the fault itself says which of both it was.
 
 from __future__ import annotations
 
+import struct
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -17,9 +18,11 @@ from dqlitewire.faults.words import parse_fault, words_of
 from dqlitewire.proxy import BlockingProxy
 from tests.conversation.test_examples import example
 from tests.real.nodes import Node, wait_for
+from tests.real.raw import PART, RawConnection, frame, text, word
 
 SERIES = "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 3000) SELECT i FROM r"
 DONE, NOT_EXECUTED, UNKNOWN = Outcome.DONE, Outcome.NOT_EXECUTED, Outcome.UNKNOWN
+LEADER, PREPARE, EXEC, EXEC_SQL, QUERY_SQL, INTERRUPT = 0, 4, 5, 8, 9, 10
 PATIENCE = 0.25  # seconds that the client waits for an answer that does not come
 
 
@@ -111,6 +114,8 @@ def test_every_fault(real_node: Node, database: str) -> None:
         maybe = {number for number, case in enumerate(CASES, 1) if case.done is None}
         assert numbers(direct) - maybe == expected
         read_under_faults(module, proxy, database)
+        send_ahead(proxy, database)
+        assert {row for row in numbers(direct) if row >= 1000} == {1001, 1003, 1005, 1006}
         assert proxy.errors == []
         direct.execute("DROP TABLE t")
 
@@ -122,6 +127,37 @@ def reported(module: Any, client: Any, number: int) -> tuple[Outcome, str]:
     except module.RequestFailed as failed:
         return failed.outcome, str(failed)
     return DONE, ""
+
+
+def insert(number: int) -> bytes:
+    return frame(EXEC_SQL, word(0) + text(f"INSERT INTO t VALUES ({number})"))
+
+
+def send_ahead(proxy: BlockingProxy, database: str) -> None:
+    """Answers to requests sent ahead keep their order, statements keep their ids, INTERRUPT works."""
+    with RawConnection(proxy.addresses[0]) as client:
+        client.open(database)
+        proxy.order(parse_fault("fail code=5 on=EXEC_SQL after=1"))
+        proxy.order(parse_fault("delay seconds=0.01 on=EXEC_SQL after=2"))
+        client.send(insert(1001) + insert(1002) + insert(1003) + frame(LEADER, word(0)))
+        assert [client.frame().kind for _ in range(4)] == [6, 0, 6, 1]
+        proxy.order(parse_fault("fail code=5 on=PREPARE"))
+        proxy.order(parse_fault("fail code=5 on=EXEC sql=1004"))
+        proxy.order(parse_fault("fail code=10506 executed=yes on=EXEC sql=1005"))
+        for sql, answers in [(1004, [0, 5, 0]), (1005, [5, 0]), (1006, [5, 6])]:
+            preparing = frame(PREPARE, word(0) + text(f"INSERT INTO t VALUES ({sql})"))
+            running = frame(EXEC, struct.pack("<II", 0, sql - 1004))
+            client.send(preparing * (len(answers) - 1) + running)
+            assert [client.frame().kind for _ in answers] == answers, sql
+        proxy.order(parse_fault("delay seconds=0.01 on=INTERRUPT"))
+        proxy.order(parse_fault("split size=3000 on=QUERY_SQL"))
+        client.send(frame(QUERY_SQL, word(0) + text(SERIES)))  # which no node stops in the middle
+        assert client.frame().body.endswith(PART)
+        client.send(frame(INTERRUPT, word(0)) + insert(1001))
+        while (answer := client.frame()).kind == 7:
+            pass
+        assert answer.kind == 8
+        assert client.frame().failure[0] == 1555  # it is there
 
 
 def read_under_faults(module: Any, proxy: BlockingProxy, database: str) -> None:

@@ -344,14 +344,14 @@ def test_many_connections_at_once() -> None:
             sock.close()
 
 
-def test_the_end_is_bounded_though_nobody_reads(way: dict[str, Any]) -> None:
+def test_the_end_is_bounded_though_nobody_reads() -> None:
     def node(sock: socket.socket) -> None:
         read(sock, 8)
         with suppress(OSError):
             sock.sendall(frame(7, bytes(1 << 20)) * 20)
 
     with Peer(node) as peer:
-        proxy = BlockingProxy({LOCAL: peer.address}, **way)
+        proxy = BlockingProxy({LOCAL: peer.address})
         proxy.start()
         with connect(proxy.addresses[0]) as sock:
             sock.sendall(HANDSHAKE)

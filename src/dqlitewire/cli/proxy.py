@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack
@@ -22,6 +21,8 @@ from dqlitewire.cli.watching import Live, Watching
 from dqlitewire.dial import Address, AddressError, DialOptions, Kind, StoreError, Target
 
 if TYPE_CHECKING:
+    import asyncio
+
     from dqlitewire.faults import FaultList
     from dqlitewire.proxy import ClientTls, Pair, Proxy
     from dqlitewire.proxy.control import ControlServer
@@ -200,6 +201,8 @@ def command(
     Every byte goes on as it came, but for the nodes' addresses in LEADER and SERVERS, which become those of
     the proxy, and what faults were ordered for. LOCAL and REAL are HOST:PORT, [IPv6]:PORT, unix:PATH, @NAME.
     """
+    import asyncio  # which no other command needs to wait for
+
     found, options = _pairs(pairs, listening, upstream)
     ordered = spoiling.ordered()
     controller = spoiling.controller(ordered)
@@ -316,6 +319,8 @@ def _raise_descriptor_limit() -> None:
 
 async def _serve(proxy: Proxy, controller: ControlServer | None, live: Live | None) -> None:
     """Serve until a signal comes."""
+    import asyncio
+
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     for number in _stopping():

@@ -5,10 +5,11 @@ Needs neither apsw nor typer, does no I/O, and never waits.
 
 from __future__ import annotations
 
-from dqlitewire.faults.delivery import ConnectionFaults, Delivery, FaultList, UnusedFaultError
+from dqlitewire.faults.delivery import ConnectionFaults, Delivery
 from dqlitewire.faults.fault import Fault, kinds
 from dqlitewire.faults.kinds import Corrupt, Delay, Drop, Fail, Hold, Split
 from dqlitewire.faults.methods import FaultMethods
+from dqlitewire.faults.ordered import FaultList, UnusedFaultError
 from dqlitewire.faults.strike import Effects, RequestRecord, Strike
 
 __all__ = [

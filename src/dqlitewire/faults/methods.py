@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 from dqlitewire.faults.checks import shown
-from dqlitewire.faults.delivery import FaultList
 from dqlitewire.faults.fault import Fault
 from dqlitewire.faults.kinds import Corrupt, Delay, Drop, Fail, Hold, Split
+from dqlitewire.faults.ordered import FaultList
 
 __all__ = ["FaultMethods"]
 

@@ -13,11 +13,11 @@
 Kinds are those of `faults.kinds()`, and the words of a kind are the fields of its class, so that a class of
 one's own has its words as soon as it is defined. What a word takes follows from the type of its field:
 
-    bool     yes or no; on the command line the bare word is yes
-    int      0x17 as well
-    float    a number; seconds, where it is a time
-    str      any text
-    ... | None   "forever" for `times`, "none" for any other
+    bool        yes or no; on the command line the bare word is yes
+    int         0x17 as well
+    float       a number; seconds, where it is a time
+    str         any text
+    int | None  "forever" for `times`, "none" for any other
 
 A field of any other type (`change` of Corrupt is a function) can be set in Python only. `words_of` is the way
 back.
@@ -30,54 +30,27 @@ import shlex
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, fields
-from difflib import get_close_matches
 from os import PathLike, fspath
-from types import NoneType
-from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+from typing import Any, cast
 
-from dqlitewire.constants import RequestType
 from dqlitewire.faults.checks import shown
 from dqlitewire.faults.fault import Fault, kind_word, kinds
+from dqlitewire.faults.values import (
+    SIMPLE,
+    FaultWordsError,
+    from_text,
+    from_value,
+    none_word,
+    types_of,
+    unknown,
+)
 from dqlitewire.header import type_name
 
-__all__ = ["FaultWordsError", "fault_of", "parse_fault", "parse_faults", "read_faults", "unknown", "words_of"]
+__all__ = ["FaultWordsError", "fault_of", "parse_fault", "parse_faults", "read_faults", "words_of"]
 
-_YES, _NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
-_SIMPLE = (bool, int, float, str)
-_NAMED = {
-    list: "one request or several",
-    bool: "yes or no",
-    int: "an int",
-    float: "a number",
-    str: "a str",
-    NoneType: "none",
-}
-_FOREVER = "forever"
 _FLAGS = {re.I: "i", re.M: "m", re.S: "s", re.X: "x", re.A: "a"}
 _MOST_BYTES = 1 << 20  # of a file
-_LONGEST_NAME = 40
 _TABLE = re.compile(r"[ \t]*\[\[[ \t]*(?:fault|\"fault\"|'fault')[ \t]*\]\]")
-
-
-class FaultWordsError(ValueError):
-    """Words that order no fault.
-
-    Args:
-        problem: What is wrong, and what is allowed.
-        where: Which fault it is: its text, or file, line and number.
-
-    Attributes:
-        problem: As given.
-        where: As given.
-    """
-
-    def __init__(self, problem: str, where: str = "") -> None:
-        super().__init__(problem, where)
-        self.problem = problem
-        self.where = where
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.problem}" if self.where else self.problem
 
 
 # ---- what there is to say
@@ -100,7 +73,7 @@ def parse_fault(text: str) -> Fault:
             if word in words:
                 raise FaultWordsError(f"word {shown(word)} twice, must be there once")
             words[word] = value if equals else None
-        return _made(words, _from_text)
+        return _made(words, from_text)
     except FaultWordsError as error:
         raise FaultWordsError(error.problem, f"fault {shown(text)}") from None
     except ValueError as error:  # of shlex
@@ -134,7 +107,7 @@ def fault_of(table: Mapping[str, object]) -> Fault:
     Raises:
         FaultWordsError: It orders none.
     """
-    return _made(table, _from_value)
+    return _made(table, from_value)
 
 
 def read_faults(path: str | PathLike[str]) -> list[Fault]:
@@ -209,8 +182,8 @@ def _value_of(word: str, value: object) -> object:
         flags = "".join(letter for flag, letter in _FLAGS.items() if pattern.flags & flag)
         return f"(?{flags}){pattern.pattern}" if flags else pattern.pattern
     if value is None:
-        return _none_word(word)
-    if isinstance(value, _SIMPLE):
+        return none_word(word)
+    if isinstance(value, SIMPLE):
         return value
     return getattr(value, "__name__", type(value).__name__)
 
@@ -226,7 +199,7 @@ def _made(words: Mapping[str, object], read: Callable[[str, object, tuple[Any, .
     for word, value in words.items():
         if word not in table:
             raise FaultWordsError(unknown("word", word, table, f"{kind_word(kind)} takes"))
-        types = _types_of(kind, table[word])
+        types = types_of(kind, table[word])
         if not types:
             raise FaultWordsError(f"word {word} of {kind_word(kind)} can be set in Python only")
         given[word] = read(word, value, types)
@@ -253,121 +226,3 @@ def _words(kind: type[Fault]) -> dict[str, Field[Any]]:
     common = {one.name for one in fields(Fault)}
     listed = sorted(fields(kind), key=lambda one: one.name in common)
     return {one.name: one for one in listed if one.init}
-
-
-def _types_of(kind: type[Fault], word: Field[Any]) -> tuple[Any, ...]:
-    """The types of a word's values, as far as words can say them; none if it can be set in Python only."""
-    if word.name == "on":
-        return (list, str, NoneType)
-    hint = _hint(kind, word)
-    if get_origin(hint) is Literal:
-        return (str,)
-    hints = get_args(hint) or (hint,)
-    return tuple(one for one in hints if one in _SIMPLE or one is NoneType) if _sayable(hints) else ()
-
-
-def _sayable(hints: tuple[Any, ...]) -> bool:
-    return any(one in _SIMPLE for one in hints)
-
-
-def _hint(kind: type[Fault], word: Field[Any]) -> Any:
-    if not isinstance(word.type, str):
-        return word.type
-    try:
-        return get_type_hints(kind)[word.name]
-    except Exception:  # a name that is there for type checkers only, of some other word perhaps
-        names = {one.__name__: one for one in _SIMPLE} | {"None": NoneType}
-        said = [part.strip() for part in word.type.split("|")]
-        found = tuple(names[part] for part in said if part in names)
-        return found[0] if len(said) == 1 and found else (_union(found) if len(found) == len(said) else None)
-
-
-def _union(types: tuple[Any, ...]) -> Any:
-    union = types[0]
-    for one in types[1:]:
-        union = union | one
-    return union
-
-
-def unknown(what: str, got: object, allowed: Iterable[str], before: str = "must be one of") -> str:
-    """Return the text of an error about a name: which one is nearest, and which are allowed.
-
-    Args:
-        what: What it names.
-        got: What was given.
-        allowed: The names that there are.
-        before: What stands before them.
-    """
-    names = {name.lower(): name for name in allowed}
-    near = get_close_matches(got.lower()[:_LONGEST_NAME], names, 1, 0.5) if isinstance(got, str) else []
-    nearest = f", nearest {names[near[0]]}" if near else ""
-    return f"{what} {shown(got)} unknown{nearest}, {before} {', '.join(names.values())}"
-
-
-def _none_word(word: str) -> str:
-    return _FOREVER if word == "times" else "none"
-
-
-# ---- one value
-
-
-def _from_text(word: str, value: object, types: tuple[Any, ...]) -> object:
-    if value is None:  # the bare word
-        if bool in types:
-            return True
-        raise FaultWordsError(f"word {word} without a value, must be {word}=..., {_allowed(word, types)}")
-    text = cast("str", value)
-    if word == "on":
-        return _requests(text)
-    if NoneType in types and text.lower() == _none_word(word) and str not in types:
-        return None
-    for kind in (bool, int, float):
-        if kind in types and (said := _number(kind, text)) is not None:
-            return said
-    if str in types:
-        return text
-    raise FaultWordsError(f"{word} {shown(text)}, must be {_allowed(word, types)}")
-
-
-def _number(kind: type, text: str) -> bool | int | float | None:
-    if kind is bool:
-        return True if text.lower() in _YES else False if text.lower() in _NO else None
-    try:
-        return int(text, 0) if kind is int else float(text)
-    except ValueError:
-        return None
-
-
-def _from_value(word: str, value: object, types: tuple[Any, ...]) -> object:
-    if word == "on":
-        return _requests(value)
-    if value == _none_word(word) and NoneType in types and str not in types:
-        return None
-    if type(value) is int and float in types and int not in types:
-        return value
-    if type(value) in types:
-        return value
-    raise FaultWordsError(f"{word} {shown(value)}, must be {_allowed(word, types)}")
-
-
-def _requests(value: object) -> object:
-    """What `on` names: one request or several, by name."""
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    if isinstance(value, str):
-        names: list[object] = [part.strip() for part in value.split(",")]
-    elif isinstance(value, list):
-        names = cast("list[object]", value)
-    else:
-        raise FaultWordsError(f"on {shown(value)}, must be the name of a request, or several")
-    for name in names:
-        if isinstance(name, str) and name.upper() not in RequestType.__members__:
-            raise FaultWordsError(unknown("on", name, RequestType.__members__))
-    return names
-
-
-def _allowed(word: str, types: tuple[Any, ...]) -> str:
-    said = [_NAMED[one] for one in types if one is not NoneType and not (one is str and list in types)]
-    if NoneType in types and str not in types:
-        said.append(_none_word(word))
-    return " or ".join(said)

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from dqlitewire.dial import Address, AddressError, Kind
 from dqlitewire.dial.listening import listen
 from dqlitewire.faults.checks import shown
-from dqlitewire.faults.words import FaultWordsError, fault_of, unknown, words_of
+from dqlitewire.faults.values import FaultWordsError, unknown
+from dqlitewire.faults.words import fault_of, words_of
 
 if TYPE_CHECKING:
     from dqlitewire.faults import FaultList

@@ -72,9 +72,6 @@ class _Open:
     asked: bool = True
 
 
-_NOTHING = _Open(UNKNOWN_REQUEST)  # what an answer belongs to that nobody asked for
-
-
 class ConnectionFaulting:
     """Both directions of one connection, without sockets.
 
@@ -116,7 +113,7 @@ class ConnectionFaulting:
         if side is Side.CLIENT:
             wanted = header[4] in _NAMES_STATEMENT or self._may_strike(header[4])
         else:
-            first = self._open[0] if self._open else _NOTHING
+            first = self._first()
             ends = self._open[1] if first.place.is_draining else first  # with `first`, by one EMPTY
             wanted = first.delivery is not None or ends.delivery is not None or first.preparing is not None
         return wanted and frame_size_at(header) <= MAX_HELD
@@ -285,6 +282,10 @@ class ConnectionFaulting:
 
     # ---- answers
 
+    def _first(self) -> _Open:
+        # an answer that nobody asked for belongs to none
+        return self._open[0] if self._open else _Open(UNKNOWN_REQUEST)
+
     def _answered(self, key: int) -> tuple[_Open, ...]:
         """Let an answer move the first request on, and return the requests that it ends."""
         if not self._open or not self._open[0].asked:
@@ -298,7 +299,7 @@ class ConnectionFaulting:
         return tuple(self._open.popleft() for _ in range(1 + both))
 
     def _answer(self, frame: bytes) -> list[Passage]:
-        first = self._open[0] if self._open else _NOTHING
+        first = self._first()
         ended = self._answered(answer_key(frame))
         if first.preparing is not None:
             self._faults.learn(first.preparing, frame)

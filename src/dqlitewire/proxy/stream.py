@@ -327,7 +327,7 @@ class Stream:
         if passage.sent:
             self._out.transport.write(passage.sent)
         if passage.closed:
-            self._connection.close(reset=passage.reset)
+            self._close(reset=passage.reset)
 
     def _tell(self, passage: Passage) -> None:
         number = self._connection.number
@@ -355,7 +355,14 @@ class Stream:
                 await asyncio.sleep(passage.write_pause)
             transport.write(data[at : at + size])
         if passage.closed:
-            self._connection.close(reset=passage.reset)
+            self._close(reset=passage.reset)
+
+    def _close(self, *, reset: bool) -> None:
+        """End the connection; behind answers to earlier requests that still wait."""
+        if self.side is Side.CLIENT:
+            self._connection.put(Passage(Side.SERVER, b"", b"", closed=True, reset=reset))
+        else:
+            self._connection.close(reset=reset)
 
     # ---- the queue
 
