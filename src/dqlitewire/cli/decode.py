@@ -22,6 +22,7 @@ from dqlitewire.cli.sources import Damage, Inputs
 from dqlitewire.text import printable
 from dqlitewire.traffic.item import Item
 from dqlitewire.traffic.items import items
+from dqlitewire.traffic.shorten import middle
 from dqlitewire.traffic.sources.inputs import file_id
 from dqlitewire.traffic.sources.pieces import Connection
 from dqlitewire.traffic.sources.transcript_writer import TranscriptWriter
@@ -29,7 +30,7 @@ from dqlitewire.traffic.views.fold import Fold, Folded, folded_line, unfolded
 from dqlitewire.traffic.views.json_object import json_text
 from dqlitewire.traffic.views.line import CLOCK_MODES, Clock, Line, line
 from dqlitewire.traffic.views.recorded import record
-from dqlitewire.traffic.views.tree import hexdump, tree
+from dqlitewire.traffic.views.tree import NARROW, hexdump, tree
 
 EXITS = (Exit.OK, Exit.DAMAGED, Exit.INPUT)
 
@@ -161,7 +162,12 @@ class View:
         said += [f"in {connection.source}"] * bool(connection.source)
         if said:
             text = f"-- connection {connection.number}: {', '.join(said)}"
-            for row in textwrap.wrap(printable(text), self._width, subsequent_indent="   "):
+            room = self._width
+            if room < NARROW:
+                rows = textwrap.wrap(printable(text), room, subsequent_indent="   ")
+            else:
+                rows = [middle(printable(text), room)]
+            for row in rows:
                 emit(painted(row, "dim", self._colour), at_once)
 
     def _emit(self, shown: Line, at_once: bool) -> None:
