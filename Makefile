@@ -41,11 +41,11 @@ test-pythons: $(VENV)/.installed-test ## the suite without real servers and clie
 plan-demo:
 	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' testing"
 plan-test:
-	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' test" "tools/packages --plan tcpdump tshark" \
+	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' test" "tools/packages --plan tcpdump tshark socat" \
 		"tests/real/setup-nodes --plan" "tests/downstream/setup-clients --plan $(PY)"
 
 nodes: $(VENV)/.installed-test ## unpack the real servers and the published clients into the cache folder
-	@tools/packages tcpdump tshark
+	@tools/packages tcpdump tshark socat
 	@tests/real/setup-nodes
 	@tests/downstream/setup-clients $(PY)
 
@@ -59,6 +59,9 @@ check-types: $(VENV)/.installed-dev
 	$(VENV)/bin/mypy
 check-public: $(VENV)/.installed-dev
 	$(VENV)/bin/pyright --pythonpath $(PY)
+	$(PY) tools/public_types.py
+	$(PY) tools/snippets.py build/snippets
+	$(VENV)/bin/pyright --pythonpath $(PY) build/snippets
 check-imports: $(VENV)/.installed-dev
 	$(VENV)/bin/lint-imports --no-logo
 	$(VENV)/bin/lint-imports --no-logo import-circles.toml

@@ -13,13 +13,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from dqlitewire import ProtocolError
-from dqlitewire.conversation import ClientConversation, Event, Failed, Interrupted, Lost, Rows
+from dqlitewire import Message, ProtocolError, messages
+from dqlitewire.conversation import Answered, ClientConversation, Event, Failed, Interrupted, Lost, Rows
 from dqlitewire.dial import Address
-from dqlitewire.messages import ExecSqlRequest, InterruptRequest, OpenRequest, QuerySqlRequest, ResultResponse
 from dqlitewire.sql.survey import survey
+
+A = TypeVar("A", bound=Message)
 
 
 class RequestFailed(Exception):
@@ -70,17 +71,17 @@ class Client:
         finally:
             del self.waiting[id(request)]
 
-    async def call(self, request: Any) -> Any:
-        (message,) = [event.message async for event in self.ask(request)]
-        return message
+    async def call(self, request: messages.Request[A]) -> A:
+        (event,) = [event async for event in self.ask(request)]
+        assert isinstance(event, Answered)
+        return event.answer(request)
 
-    async def execute(self, sql: str, params: Sequence[Any] = ()) -> ResultResponse:
-        result: ResultResponse = await self.call(ExecSqlRequest(0, sql, params))
-        return result
+    async def execute(self, sql: str, params: Sequence[Any] = ()) -> messages.ResultResponse:
+        return await self.call(messages.ExecSqlRequest(0, sql, params))
 
     async def query(self, sql: str, params: Sequence[Any] = ()) -> AsyncIterator[tuple[Any, ...]]:
         """Yield the rows of a result; a caller that stops early should call `interrupt`."""
-        async for event in self.ask(QuerySqlRequest(0, sql, params)):
+        async for event in self.ask(messages.QuerySqlRequest(0, sql, params)):
             if isinstance(event, Interrupted):
                 return
             for row in event.message.rows:
@@ -88,7 +89,7 @@ class Client:
 
     async def interrupt(self) -> None:
         """Give up the query sent last and wait until the connection is free."""
-        await self.call(InterruptRequest())
+        await self.call(messages.InterruptRequest())
 
     async def close(self) -> None:
         self.writer.close()
@@ -98,7 +99,7 @@ class Client:
 async def connect(address: str, database: str) -> Client:
     where = Address.parse(address)
     client = Client(*await asyncio.open_connection(where.name, where.port))
-    await client.call(OpenRequest(database))
+    await client.call(messages.OpenRequest(database))
     return client
 
 

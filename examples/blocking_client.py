@@ -12,13 +12,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from typing import Any
+from typing import Any, TypeVar
 
-from dqlitewire import ProtocolError
-from dqlitewire.conversation import ClientConversation, Event, Failed, Lost, Outcome, Rows
+from dqlitewire import Message, ProtocolError, messages
+from dqlitewire.conversation import Answered, ClientConversation, Event, Failed, Lost, Outcome, Rows
 from dqlitewire.dial import Address, Deadline, dial
-from dqlitewire.messages import ExecSqlRequest, InterruptRequest, LeaderRequest, OpenRequest, QuerySqlRequest
 from dqlitewire.sql.survey import survey
+
+A = TypeVar("A", bound=Message)
 
 
 class RequestFailed(Exception):
@@ -62,32 +63,32 @@ class Client:
             if not self.conversation.idle or self.conversation.error is not None:
                 self.close()
 
-    def call(self, request: Any) -> Any:
+    def call(self, request: messages.Request[A]) -> A:
         """Send a request that is answered by one message, and return that."""
         *_, last = self.ask(request)
-        return last.message  # type: ignore[attr-defined]
+        assert isinstance(last, Answered)
+        return last.answer(request)
 
     def leader(self) -> str:
         """Ask for the leader's address; empty if there is none."""
-        address: str = self.call(LeaderRequest()).address
-        return address
+        return self.call(messages.LeaderRequest()).address
 
     def open(self, database: str) -> None:
-        self.call(OpenRequest(database))
+        self.call(messages.OpenRequest(database))
 
-    def execute(self, sql: str, params: Sequence[Any] = ()) -> Any:
-        return self.call(ExecSqlRequest(0, sql, params))
+    def execute(self, sql: str, params: Sequence[Any] = ()) -> messages.ResultResponse:
+        return self.call(messages.ExecSqlRequest(0, sql, params))
 
     def query(self, sql: str, params: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a result; a caller that stops early interrupts the query."""
-        with closing(self.ask(QuerySqlRequest(0, sql, params))) as events:
+        with closing(self.ask(messages.QuerySqlRequest(0, sql, params))) as events:
             try:
                 for event in events:
                     if isinstance(event, Rows):
                         yield from event.message.rows
             except GeneratorExit:
                 if not self.conversation.idle:
-                    self.call(InterruptRequest())
+                    self.call(messages.InterruptRequest())
                 raise
 
 

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from dqlitewire.constants import RequestType
 from dqlitewire.conversation.table import ANSWER_NAMES, FIRST, TABLE, Turn
-from dqlitewire.servers.failures import RULES
+from dqlitewire.servers.failures import RULES, Retry
 from dqlitewire.servers.hazards import HazardKind
 from dqlitewire.servers.releases import RELEASES, Generation, Release
 from dqlitewire.servers.sql_hazards import ACTS, PRAGMAS, SqlHazard
 
-__all__ = ["diagram", "failures", "hazards", "pragmas", "redrawn", "steps", "survey"]
+__all__ = ["diagram", "failures", "hazards", "pragmas", "redrawn", "retries", "steps", "survey"]
 
 
 def steps() -> str:
@@ -115,10 +115,15 @@ def _servers(since: Generation, before: Generation | None) -> str:
 def failures() -> str:
     """Return the rules by which failures are explained as Markdown, in the order in which they are tried."""
     lines = [
-        (", ".join(map(str, codes)), part and f"{part!r}", meaning, retry.value, stage.value)
+        (", ".join(map(str, codes)), part and f"{part!r}", meaning, f"`{retry.name}`", stage.value)
         for codes, part, meaning, retry, stage in RULES
     ]
-    return _markdown(("code", "message has", "meaning", "send again", "how far it came"), lines)
+    return _markdown(("code", "message has", "meaning", "retry", "how far it came"), lines)
+
+
+def retries() -> str:
+    """Return the members of `Retry` as Markdown."""
+    return _markdown(("`Retry`", "may it be sent again?"), [(f"`{one.name}`", one.value) for one in Retry])
 
 
 def releases() -> str:
@@ -165,6 +170,7 @@ PARTS = {
     "hazards": hazards,
     "pragmas": pragmas,
     "failures": failures,
+    "retries": retries,
     "releases": releases,
     "survey": survey,
 }

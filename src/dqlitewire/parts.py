@@ -57,10 +57,10 @@ class Span:
         error: DecodeError | None = None,
         source: tuple[Parts, str] | None = None,
     ) -> None:
-        self.name = name
-        self.start = start
-        self.end = end
-        self.error = error
+        self.name: str = name
+        self.start: int = start
+        self.end: int = end
+        self.error: DecodeError | None = error
         self._value = value
         self._children = children
         self._source = source
@@ -99,7 +99,7 @@ class Parts(Sequence[Span]):
         self.data = data
         self.options = options
         self.schema = schema
-        self.end = 0
+        self.end: int = 0
         self._starts = array("Q")
         self._which = array("B")  # of each part: its number in
         self._kinds: list[tuple[str, str, int | None]] = []  # name, kind, which part has the index 0

@@ -23,7 +23,7 @@ from .generated import define
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, ClassVar, TypeVar, dataclass_transform
+    from typing import Any, TypeVar, dataclass_transform
 
     T = TypeVar("T")
 else:
@@ -64,9 +64,7 @@ class RecordType(type):
 class Record(metaclass=RecordType):
     """An object with a slot for each annotation, shown by the fields that `match` sees."""
 
-    if TYPE_CHECKING:
-        __match_args__: ClassVar[tuple[str, ...]]
-    else:
+    if not TYPE_CHECKING:  # for type checkers each class has its own, of its own type
         __match_args__ = ()
 
     def __repr__(self) -> str:
@@ -76,7 +74,8 @@ class Record(metaclass=RecordType):
 
 def matched(thing: Record) -> list[object]:
     """Return the values of the fields that `match` sees by position."""
-    return [getattr(thing, name) for name in thing.__match_args__]
+    names: tuple[str, ...] = getattr(thing, "__match_args__")  # noqa: B009  (see `Record`)
+    return [getattr(thing, name) for name in names]
 
 
 @dataclass_transform(eq_default=False)

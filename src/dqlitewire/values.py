@@ -87,7 +87,7 @@ class Kind:
         self.sent_for = sent_for
         self.in_params = in_params
         self.cap = cap
-        self.bits = 8 * calcsize(f"<{form.strip('x0123456789')}") if python in (int, float) else 0
+        self.bits: int = 8 * calcsize(f"<{form.strip('x0123456789')}") if python in (int, float) else 0
 
     @property
     def bounds(self) -> tuple[int, int]:

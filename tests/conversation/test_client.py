@@ -657,3 +657,15 @@ def test_the_fast_path_agrees_with_the_general_one(data: bytes, limits: Limits |
         return [*said, conversation.phase, conversation.unanswered]
 
     assert told((0,)) == told((0, 7)) == told((0, len(data) - 1))
+
+
+def test_an_event_gives_the_answer_to_its_request_alone() -> None:
+    request, other = LeaderRequest(), LeaderRequest()
+    answered = Answered(request, LeaderResponse(1, "a:1"))
+    assert answered.answer(request).address == "a:1"
+    query = QuerySqlRequest(0, "SELECT 1")
+    frame = RowsResponse(["a"], rows=[(1,)])
+    assert Rows(query, frame, True).answer(query).rows == [(1,)]
+    for event in (answered, Rows(query, frame, True)):
+        with pytest.raises(ValueError, match="this answers"):
+            event.answer(other)

@@ -88,8 +88,8 @@ class Counting:
     """
 
     def __init__(self, ranking: Ranking, selection: Selection, repeated: bool) -> None:
-        self.statistics = Statistics()
-        self.damage = Damage(selection)
+        self.statistics: Statistics = Statistics()
+        self.damage: Damage = Damage(selection)
         self.source: Source | None = None
         self._ranking = ranking
         self._repeated = repeated

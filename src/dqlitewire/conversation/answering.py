@@ -45,8 +45,8 @@ class AnsweringHalf(Guarded):
         self, generation: Generation, limits: Limits | None, page_size: int, frame_log: bool | None
     ) -> None:
         super().__init__()
-        self.generation = checked_generation(generation)
-        self.page_size = checked_number("page_size", page_size, 1)
+        self.generation: Generation = checked_generation(generation)
+        self.page_size: int = checked_number("page_size", page_size, 1)
         self.version: int | None = None
         self.current: Any = None
         self._encoder = MessageEncoder(limits=limits)

@@ -285,7 +285,7 @@ class ClientConversation(SendingHalf):
         if place.is_draining:
             self._drained(entry, kind, message, events)
         elif type(request) is Probe:
-            self.generation = max(self.generation, judge_generation(message))
+            self.generation: Generation = max(self.generation, judge_generation(message))
             events.append(Probed(self.generation, message, request))
         elif kind == FAILURE:
             events += failed(entry, message, self.session, self.generation)

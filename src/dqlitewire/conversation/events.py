@@ -10,10 +10,14 @@ from enum import Enum
 
 from ..record import Record, matched, record
 from ..servers.failures import explain_failure
+from ..text import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ..messages import FailureResponse, Message, RowsResponse
+    from ..messages.base import Answer, Request
     from ..servers.failures import FailureInfo, Outcome
     from ..servers.generation import Generation
 
@@ -69,6 +73,23 @@ class Event(Record):
         return matched(self) == matched(other)
 
 
+def answer_to(request: Request[Answer], event: Answered | Rows) -> Answer:
+    """Return the message of an event, if it answers a request.
+
+    Args:
+        request: the one that was sent.
+        event: with the answer.
+
+    Raises:
+        ValueError: another request is answered here.
+    """
+    if event.request is not request:
+        raise ValueError(f"got {shown(request)}, this answers {shown(event.request)}")
+    message: Any = event.message  # the conversation has refused what the table does not allow
+    answer: Answer = message
+    return answer
+
+
 @record
 class Answered(Event):
     """The whole answer of a request that is answered by one frame.
@@ -80,6 +101,17 @@ class Answered(Event):
 
     request: Message
     message: Message
+
+    def answer(self, request: Request[Answer]) -> Answer:
+        """Return the answer to a request, of the type that this request is answered by.
+
+        Args:
+            request: the one that was sent.
+
+        Raises:
+            ValueError: another request is answered here.
+        """
+        return answer_to(request, self)
 
 
 @record
@@ -95,6 +127,17 @@ class Rows(Event):
     request: Message
     message: RowsResponse
     last: bool
+
+    def answer(self, request: Request[Answer]) -> Answer:
+        """Return this frame of the answer to a request, of the type that this request is answered by.
+
+        Args:
+            request: the one that was sent.
+
+        Raises:
+            ValueError: another request is answered here.
+        """
+        return answer_to(request, self)
 
 
 @record
@@ -140,7 +183,7 @@ class Interrupted(Event):
 
     Attributes:
         request: the query.
-        discarded: how many frames of its answer came and were dropped.
+        discarded: how many frames of its answer came behind the INTERRUPT and were dropped.
         outcome: whether it was executed.
     """
 

@@ -48,8 +48,8 @@ class SendingHalf(Guarded):
     ) -> None:
         super().__init__()
         self.version = version
-        self.generation = checked_generation(generation)
-        self.session = Session()
+        self.generation: Generation = checked_generation(generation)
+        self.session: Session = Session()
         self._phase = Phase.NEW
         self._encoder = MessageEncoder(version, limits=limits)
         self._options = self._encoder._options

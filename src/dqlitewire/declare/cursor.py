@@ -48,13 +48,13 @@ class Cursor:
         schema: int = 0,
         parts: Parts | None = None,
     ) -> None:
-        self.data = data
-        self.pos = pos
-        self.end = end
-        self.options = options
-        self.path = path
-        self.schema = schema
-        self.parts = parts
+        self.data: bytes = data
+        self.pos: int = pos
+        self.end: int = end
+        self.options: Options = options
+        self.path: str = path
+        self.schema: int = schema
+        self.parts: Parts | None = parts
 
     def error(
         self, name: str, problem: str, offset: int | None = None, limit: int | None = None

@@ -203,7 +203,10 @@ class Fixed(Field):
 class Reserved(Fixed):
     """A word that must be 0."""
 
-    kind, format, smallest, largest = "reserved", "Q", 8, 8
+    kind: str = "reserved"
+    format: str = "Q"
+    smallest: int = 8
+    largest: int | None = 8
 
     def conditions(self) -> list[str]:
         return [f"{self.name} == 0"]
@@ -217,13 +220,19 @@ class Reserved(Fixed):
 class Padding(Fixed):
     """Four bytes that are ignored."""
 
-    kind, format, smallest, largest = "padding", "4x", 4, 4
+    kind: str = "padding"
+    format: str = "4x"
+    smallest: int = 4
+    largest: int | None = 4
 
 
 class Ignored(Fixed):
     """A word that is ignored."""
 
-    kind, format, smallest, largest = "ignored", "8x", 8, 8
+    kind: str = "ignored"
+    format: str = "8x"
+    smallest: int = 8
+    largest: int | None = 8
 
 
 def over(value: int, limit: int, path: str) -> EncodeError:
@@ -308,14 +317,20 @@ class Integer(Field):
 class U32(Integer):
     """Four bytes; two of them make a word."""
 
-    kind, format, smallest, largest = "u32", "I", 4, 4
+    kind: str = "u32"
+    format: str = "I"
+    smallest: int = 4
+    largest: int | None = 4
     high = 2**32 - 1
 
 
 class U64(Integer):
     """A word."""
 
-    kind, format, smallest, largest = "u64", "Q", 8, 8
+    kind: str = "u64"
+    format: str = "Q"
+    smallest: int = 8
+    largest: int | None = 8
     high = 2**64 - 1
 
 
@@ -326,9 +341,12 @@ def checked_role(value: object, path: str) -> NodeRole:
 class Role(Integer):
     """A node's role, a word."""
 
-    kind, format, smallest, largest = "role", "Q", 8, 8
+    kind: str = "role"
+    format: str = "Q"
+    smallest: int = 8
+    largest: int | None = 8
     high = len(NodeRole) - 1
-    uses = (type, NodeRole, checked_role)
+    uses: tuple[Any, ...] = (type, NodeRole, checked_role)
 
     def names(self) -> dict[str, object]:
         return super().names() | {"$roles": tuple(NodeRole)}
@@ -364,8 +382,10 @@ class Text(Field):
         plain_if_empty: whether an empty text is left to the plain decoder.
     """
 
-    kind, smallest, largest = "text", 8, None
-    uses = (type, str, len, UnicodeEncodeError, checked_text, pack_text, refuse_empty)
+    kind: str = "text"
+    smallest: int = 8
+    largest: int | None = None
+    uses: tuple[Any, ...] = (type, str, len, UnicodeEncodeError, checked_text, pack_text, refuse_empty)
 
     low: int = 0
     plain_if_empty: bool = False
@@ -421,8 +441,10 @@ class Text(Field):
 class SchemaByte(Field):
     """The header's schema byte, as an argument of the constructor."""
 
-    kind, place, needed_name = "schema", HEADER, "schema"
-    uses = (type, int, checked_integer)
+    kind: str = "schema"
+    place: str = HEADER
+    needed_name: str = "schema"
+    uses: tuple[Any, ...] = (type, int, checked_integer)
 
     def check(self, path: str) -> list[str]:
         name = self.name

@@ -170,7 +170,7 @@ def _request_type(one: object) -> int:
             return one
         case str() if one.upper() in RequestType.__members__:
             return RequestType[one.upper()]
-        case type() if issubclass(one, Request) and hasattr(one, "MSG_TYPE"):
+        case type() if issubclass(one, Request) and hasattr(one, "MSG_TYPE"):  # pyright: ignore
             return one.MSG_TYPE
         case int() if not isinstance(one, bool) and one in RequestType.__members__.values():
             return one

@@ -131,7 +131,7 @@ class Delivery(Effects):
         self._direction: Direction = direction
         self._texts = texts
         self._active: list[tuple[Fault, Strike]] = []
-        self.touched = False
+        self.touched: bool = False
 
     def begin(self, request: RequestRecord) -> None:
         """Begin a request, or its answer: find out what strikes it, and let that begin.
@@ -201,8 +201,8 @@ class ConnectionFaults:
     ) -> None:
         self._texts = _TEXTS if texts is None else _TEXTS | texts
         self._faults = faults
-        self.requests = Delivery(faults, REQUEST, self._texts)
-        self.responses = Delivery(faults, RESPONSE, self._texts)
+        self.requests: Delivery = Delivery(faults, REQUEST, self._texts)
+        self.responses: Delivery = Delivery(faults, RESPONSE, self._texts)
         self._connection = connection
         self._node = node
         self._count = 0

@@ -149,7 +149,7 @@ class Fault(_Words):
         check_number("after", self.after, 0)
         check_probability("probability", self.probability)
         choice("direction", self.direction, self.directions)
-        self.hits = 0
+        self.hits: int = 0
         self._types = request_types(self.on)
         self._pattern = regular_expression("sql", self.sql)
         self._passing = self.after

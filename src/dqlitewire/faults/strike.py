@@ -101,9 +101,9 @@ class Strike:
     __slots__ = ("_effects", "_texts", "frames", "request", "sql", "state")
 
     def __init__(self, request: RequestRecord, effects: Effects, texts: dict[int, str]) -> None:
-        self.request = request
-        self.sql = request.prepared_sql or request.sql
-        self.frames = 0
+        self.request: RequestRecord = request
+        self.sql: str | None = request.prepared_sql or request.sql
+        self.frames: int = 0
         self.state: Any = None
         self._effects = effects
         self._texts = texts

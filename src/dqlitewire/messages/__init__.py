@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..declare.declared import REGISTRY as REGISTRY
 from . import requests, responses  # they fill the registry
-from .base import Header, Message
+from .base import Header, Message, Request, Response
 from .requests import *  # noqa: F403
 from .responses import *  # noqa: F403
 
@@ -16,9 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .base import Request, Response
-
-__all__ = ["Header", "Message"]
+__all__ = ["Header", "Message", "Request", "Response"]
 __all__ += requests.__all__
 __all__ += responses.__all__
 

@@ -18,7 +18,9 @@ from ..limits import DEFAULT_OPTIONS, Options
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, ClassVar, Self, TypeVar
+    from typing import Any, ClassVar, Generic, Self
+
+    from typing_extensions import TypeVar  # with `default`; type checkers bring it
 
     from ..declare.cursor import Cursor
     from ..declare.fields import Field
@@ -186,24 +188,40 @@ class _DeclaredMessage(Value, Message):
         return (cls._read,)
 
 
-class Request(_DeclaredMessage):
+if TYPE_CHECKING:
+    Answer = TypeVar("Answer", bound=Message, default=Message, covariant=True)
+
+    class _Asking(_DeclaredMessage, Generic[Answer]):
+        pass
+else:  # `Generic` would import `typing`
+    Answer = None
+    _Asking = {Answer: _DeclaredMessage}
+
+
+class Request(_Asking[Answer]):
     """A message from client to server.
+
+    For type checkers it is generic: `Request[LeaderResponse]` is a request that a LEADER answers.
 
     Attributes:
         ANSWERS: the responses that may come instead of a FAILURE; none if it is never answered.
     """
 
     __slots__ = ()
-    IS_REQUEST = True
+    IS_REQUEST: ClassVar[bool] = True  # pyright: ignore[reportIncompatibleVariableOverride]
     if TYPE_CHECKING:
         ANSWERS: ClassVar[tuple[int, ...]]
+    else:
+
+        def __class_getitem__(cls, answer: object) -> type:
+            return cls
 
 
 class Response(_DeclaredMessage):
     """A message from server to client."""
 
     __slots__ = ()
-    IS_REQUEST = False
+    IS_REQUEST: ClassVar[bool] = False  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
 def framed(code: int, parts: list[bytes]) -> bytes:

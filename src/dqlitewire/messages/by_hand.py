@@ -152,7 +152,9 @@ _set_names, _set_types, _set_row_types, _set_rows, _set_more = (
 class Nodes(ByHand):
     """A count of nodes, then id, address and in format 1 the role of each."""
 
-    kind, smallest, cap = "nodes", 8, "max_node_count"
+    kind: str = "nodes"
+    smallest: int = 8
+    cap: str | None = "max_node_count"
 
     def strategy(self, of: Any) -> Any:
         def id_of(node: NodeInfo) -> int:
@@ -164,7 +166,9 @@ class Nodes(ByHand):
 class Format(ByHand):
     """The format that CLUSTER asked for, which does not stand in the answer."""
 
-    kind, place, largest = "format", DERIVED, 0
+    kind: str = "format"
+    place: str = DERIVED
+    largest: int | None = 0
 
     def strategy(self, of: Any) -> Any:
         return of.st.just(1)
@@ -173,7 +177,9 @@ class Format(ByHand):
 class Files(ByHand):
     """A count of files, then name, size and content of each."""
 
-    kind, smallest, cap = "files", 8, "max_file_count"
+    kind: str = "files"
+    smallest: int = 8
+    cap: str | None = "max_file_count"
 
     def strategy(self, of: Any) -> Any:
         def whole_words(data: bytes) -> bytes:

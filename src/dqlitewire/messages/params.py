@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from ..checks import checked_integer, checked_items
 from ..declare.fields import DERIVED, HEADER, Field, field, move_to
-from .base import Request
+from .base import Answer, Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,11 +30,13 @@ __all__ = ["Params", "ParamsRequest"]
 class Params(Field):
     """The parameters, whose types follow from the values."""
 
-    kind, needed_name = "params", "params"
-    smallest, largest = 0, None
+    kind: str = "params"
+    needed_name: str = "params"
+    smallest: int = 0
+    largest: int | None = None
     is_packed = False
-    uses = (type, list, tuple, len, checked_items)
-    cap = "max_param_count"
+    uses: tuple[Any, ...] = (type, list, tuple, len, checked_items)
+    cap: str | None = "max_param_count"
 
     def encoder_names(self) -> dict[str, object]:
         from ..rows.params import write_params  # not before the first request with parameters
@@ -96,9 +98,11 @@ class Params(Field):
 class ParamsSchema(Field):
     """The header's schema byte: 0 for at most 255 parameters, else 1, unless given."""
 
-    kind, place, needed_name = "params_schema", DERIVED, "schema"
+    kind: str = "params_schema"
+    place: str = DERIVED
+    needed_name: str = "schema"
     is_stored = False
-    uses = (len, checked_integer)
+    uses: tuple[Any, ...] = (len, checked_integer)
     compared = False
 
     def check(self, path: str) -> list[str]:
@@ -119,9 +123,11 @@ class ParamsSchema(Field):
 class EmptyHeader(Field):
     """Whether a request without parameters carries an empty parameter tuple."""
 
-    kind, place, needed_name = "empty_header", DERIVED, "empty_header"
+    kind: str = "empty_header"
+    place: str = DERIVED
+    needed_name: str = "empty_header"
     is_stored = False
-    uses = (bool,)
+    uses: tuple[Any, ...] = (bool,)
     compared = False
 
     def check(self, path: str) -> list[str]:
@@ -137,7 +143,9 @@ class EmptyHeader(Field):
 class Form(Field):
     """Where schema and empty header are kept."""
 
-    kind, place, needed_name = "form", HEADER, "_form"
+    kind: str = "form"
+    place: str = HEADER
+    needed_name: str = "_form"
     is_attribute = False
     compared = False
 
@@ -152,7 +160,7 @@ class Form(Field):
         return cursor.schema | bool(values["empty_header"]) << 1
 
 
-class ParamsRequest(Request, shared=True):
+class ParamsRequest(Request[Answer], shared=True):
     """A request with parameters, which it declares as its last field."""
 
     schema: int = field(ParamsSchema, default=None, kw_only=True)

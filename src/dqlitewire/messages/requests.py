@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 
     from ..declare.cursor import Cursor
     from ..types import WireInput
+    from .responses import (  # noqa: F401  (what requests are answered by, in quotes)
+        DbResponse,
+        EmptyResponse,
+        FilesResponse,
+        LeaderResponse,
+        MetadataResponse,
+        ResultResponse,
+        RowsResponse,
+        ServersResponse,
+        StmtResponse,
+        WelcomeResponse,
+    )
 
 __all__ = [
     "AddRequest",
@@ -45,13 +57,13 @@ __all__ = [
 _MAX_PARAM_COUNT = MAX_PARAM_COUNT
 
 
-class LeaderRequest(Request, code=RequestType.LEADER, answers=(ResponseType.LEADER,)):
+class LeaderRequest(Request["LeaderResponse"], code=RequestType.LEADER, answers=(ResponseType.LEADER,)):
     """Ask any node for the leader's id and address."""
 
     unused: None = reserved()
 
 
-class ClientRequest(Request, code=RequestType.CLIENT, answers=(ResponseType.WELCOME,)):
+class ClientRequest(Request["WelcomeResponse"], code=RequestType.CLIENT, answers=(ResponseType.WELCOME,)):
     """Announce a client's id, which servers store and do not use.
 
     Args:
@@ -71,7 +83,7 @@ class HeartbeatRequest(Request, code=RequestType.HEARTBEAT):
     timestamp: int = u64()
 
 
-class OpenRequest(Request, code=RequestType.OPEN, answers=(ResponseType.DB,)):
+class OpenRequest(Request["DbResponse"], code=RequestType.OPEN, answers=(ResponseType.DB,)):
     """Open the one database of this connection.
 
     Args:
@@ -85,7 +97,9 @@ class OpenRequest(Request, code=RequestType.OPEN, answers=(ResponseType.DB,)):
     vfs: str = text(default="", cap="max_filename_size", shows=True)
 
 
-class PrepareRequest(Request, code=RequestType.PREPARE, schemas=(0, 1), answers=(ResponseType.STMT,)):
+class PrepareRequest(
+    Request["StmtResponse"], code=RequestType.PREPARE, schemas=(0, 1), answers=(ResponseType.STMT,)
+):
     """Prepare a statement.
 
     Args:
@@ -102,7 +116,9 @@ class PrepareRequest(Request, code=RequestType.PREPARE, schemas=(0, 1), answers=
     schema: int = schema_byte(default=0)
 
 
-class ExecRequest(ParamsRequest, code=RequestType.EXEC, schemas=(0, 1), answers=(ResponseType.RESULT,)):
+class ExecRequest(
+    ParamsRequest["ResultResponse"], code=RequestType.EXEC, schemas=(0, 1), answers=(ResponseType.RESULT,)
+):
     """Run a prepared statement that yields no rows.
 
     Args:
@@ -122,7 +138,9 @@ class ExecRequest(ParamsRequest, code=RequestType.EXEC, schemas=(0, 1), answers=
     params: Sequence[WireInput] = field(Params, default=())
 
 
-class QueryRequest(ParamsRequest, code=RequestType.QUERY, schemas=(0, 1), answers=(ResponseType.ROWS,)):
+class QueryRequest(
+    ParamsRequest["RowsResponse"], code=RequestType.QUERY, schemas=(0, 1), answers=(ResponseType.ROWS,)
+):
     """Run a prepared statement that yields rows.
 
     Args:
@@ -142,7 +160,7 @@ class QueryRequest(ParamsRequest, code=RequestType.QUERY, schemas=(0, 1), answer
     params: Sequence[WireInput] = field(Params, default=())
 
 
-class FinalizeRequest(Request, code=RequestType.FINALIZE, answers=(ResponseType.EMPTY,)):
+class FinalizeRequest(Request["EmptyResponse"], code=RequestType.FINALIZE, answers=(ResponseType.EMPTY,)):
     """Drop a prepared statement; its id may be given to the next one.
 
     Args:
@@ -155,7 +173,7 @@ class FinalizeRequest(Request, code=RequestType.FINALIZE, answers=(ResponseType.
 
 
 class ExecSqlRequest(
-    ParamsRequest, code=RequestType.EXEC_SQL, schemas=(0, 1), answers=(ResponseType.RESULT,)
+    ParamsRequest["ResultResponse"], code=RequestType.EXEC_SQL, schemas=(0, 1), answers=(ResponseType.RESULT,)
 ):
     """Run SQL text, statement after statement; the answer is that of the last one.
 
@@ -177,7 +195,7 @@ class ExecSqlRequest(
 
 
 class QuerySqlRequest(
-    ParamsRequest, code=RequestType.QUERY_SQL, schemas=(0, 1), answers=(ResponseType.ROWS,)
+    ParamsRequest["RowsResponse"], code=RequestType.QUERY_SQL, schemas=(0, 1), answers=(ResponseType.ROWS,)
 ):
     """Run one SQL statement that yields rows.
 
@@ -198,7 +216,7 @@ class QuerySqlRequest(
     params: Sequence[WireInput] = field(Params, default=())
 
 
-class InterruptRequest(Request, code=RequestType.INTERRUPT, answers=(ResponseType.EMPTY,)):
+class InterruptRequest(Request["EmptyResponse"], code=RequestType.INTERRUPT, answers=(ResponseType.EMPTY,)):
     """Stop the query that is running; the stream of its answers ends at the next EMPTY.
 
     Args:
@@ -220,7 +238,7 @@ class ConnectRequest(Request, code=RequestType.CONNECT):
     address: str = text(cap="max_address_size", shows=True)
 
 
-class AddRequest(Request, code=RequestType.ADD, answers=(ResponseType.EMPTY,)):
+class AddRequest(Request["EmptyResponse"], code=RequestType.ADD, answers=(ResponseType.EMPTY,)):
     """Add a node to the cluster as a spare.
 
     Args:
@@ -232,7 +250,7 @@ class AddRequest(Request, code=RequestType.ADD, answers=(ResponseType.EMPTY,)):
     address: str = text(cap="max_address_size", shows=True)
 
 
-class AssignRequest(Request, code=RequestType.ASSIGN, answers=(ResponseType.EMPTY,)):
+class AssignRequest(Request["EmptyResponse"], code=RequestType.ASSIGN, answers=(ResponseType.EMPTY,)):
     """Give a node a role; the body of one word that old clients send makes it a voter.
 
     Args:
@@ -254,7 +272,7 @@ class AssignRequest(Request, code=RequestType.ASSIGN, answers=(ResponseType.EMPT
         return super()._read(cursor)
 
 
-class RemoveRequest(Request, code=RequestType.REMOVE, answers=(ResponseType.EMPTY,)):
+class RemoveRequest(Request["EmptyResponse"], code=RequestType.REMOVE, answers=(ResponseType.EMPTY,)):
     """Remove a node from the cluster.
 
     Args:
@@ -264,7 +282,7 @@ class RemoveRequest(Request, code=RequestType.REMOVE, answers=(ResponseType.EMPT
     node_id: int = u64()
 
 
-class DumpRequest(Request, code=RequestType.DUMP, answers=(ResponseType.FILES,)):
+class DumpRequest(Request["FilesResponse"], code=RequestType.DUMP, answers=(ResponseType.FILES,)):
     """Ask for the files of a database.
 
     Args:
@@ -274,7 +292,7 @@ class DumpRequest(Request, code=RequestType.DUMP, answers=(ResponseType.FILES,))
     name: str = text(cap="max_dump_filename_size", shows=True)
 
 
-class ClusterRequest(Request, code=RequestType.CLUSTER, answers=(ResponseType.SERVERS,)):
+class ClusterRequest(Request["ServersResponse"], code=RequestType.CLUSTER, answers=(ResponseType.SERVERS,)):
     """Ask for the nodes of the cluster.
 
     Args:
@@ -288,7 +306,7 @@ class ClusterRequest(Request, code=RequestType.CLUSTER, answers=(ResponseType.SE
             raise EncodeError(f"got {self.format}, only 1 is encoded", path="ClusterRequest.format")
 
 
-class TransferRequest(Request, code=RequestType.TRANSFER, answers=(ResponseType.EMPTY,)):
+class TransferRequest(Request["EmptyResponse"], code=RequestType.TRANSFER, answers=(ResponseType.EMPTY,)):
     """Hand leadership to a voter.
 
     Args:
@@ -298,7 +316,9 @@ class TransferRequest(Request, code=RequestType.TRANSFER, answers=(ResponseType.
     target_node_id: int = u64()
 
 
-class DescribeRequest(Request, code=RequestType.DESCRIBE, answers=(ResponseType.METADATA,)):
+class DescribeRequest(
+    Request["MetadataResponse"], code=RequestType.DESCRIBE, answers=(ResponseType.METADATA,)
+):
     """Ask a node for its metadata.
 
     Args:
@@ -330,7 +350,7 @@ class DescribeRequest(Request, code=RequestType.DESCRIBE, answers=(ResponseType.
         return fill(cls, (cursor.unsigned("format", 8),))
 
 
-class WeightRequest(Request, code=RequestType.WEIGHT, answers=(ResponseType.EMPTY,)):
+class WeightRequest(Request["EmptyResponse"], code=RequestType.WEIGHT, answers=(ResponseType.EMPTY,)):
     """Set a node's weight, which it keeps in memory only.
 
     Args:

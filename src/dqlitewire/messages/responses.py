@@ -101,7 +101,7 @@ _MAX_TAIL_OFFSET = MAX_TAIL_OFFSET
 class FailureText(Text):
     """The message of a FAILURE: printable ASCII is certainly right, all else is read plainly."""
 
-    cap = "max_failure_message_size"
+    cap: str | None = "max_failure_message_size"
 
     def conditions(self) -> list[str]:
         return [*super().conditions(), f"{self.name}.isascii()", f"{self.name}.isprintable()"]
@@ -241,9 +241,11 @@ def check_tail_offset(schema: object, tail_offset: int | None, path: str) -> int
 class StmtSchema(Field):
     """The header's schema byte: 1 with a tail offset, else 0; given as 1 it stands for the tail offset 0."""
 
-    kind, place, needed_name = "stmt_schema", DERIVED, "schema"
+    kind: str = "stmt_schema"
+    place: str = DERIVED
+    needed_name: str = "schema"
     is_stored = False
-    uses = (check_tail_offset,)
+    uses: tuple[Any, ...] = (check_tail_offset,)
     compared = False
 
     def check(self, path: str) -> list[str]:

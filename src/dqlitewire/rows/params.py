@@ -106,8 +106,8 @@ def read_params(
 
 # ---- fast
 
-params_shapes = (Shapes(), Shapes())  # by schema: Python types -> writer
-chunk_shapes = Shapes()  # Python types -> (type codes, writer), of some of many parameters
+params_shapes: tuple[Shapes, Shapes] = (Shapes(), Shapes())  # by schema: Python types -> writer
+chunk_shapes: Shapes = Shapes()  # Python types -> (type codes, writer), of some of many parameters
 
 
 # One value, looked up by its exact type:

@@ -139,8 +139,9 @@ class PlainRows:
         self._header = b""
         self._codes: list[int] = []
         self.types: Types = ()
-        self.start = self.pos = pos
-        self.more = False
+        self.start: int = pos
+        self.pos: int = pos
+        self.more: bool = False
 
     def next(self) -> Row | None:
         """Read a row; None at the marker."""

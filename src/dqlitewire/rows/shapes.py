@@ -54,9 +54,9 @@ class Shape:
     __slots__ = ("codes", "header", "uses")  # there may be a thousand
 
     def __init__(self, header: bytes, codes: Sequence[int]) -> None:
-        self.header = header
-        self.codes = bytes(codes)
-        self.uses = 0
+        self.header: bytes = header
+        self.codes: bytes = bytes(codes)
+        self.uses: int = 0
 
 
 class Shapes:
@@ -67,7 +67,7 @@ class Shapes:
         self.compiled: Cache[Any, Any] = Cache(MAX_COMPILED, WRITER_SIZE)
         self.find = self.compiled.get
         self.cold: Cache[Any, Shape] = Cache(MAX_COLD, COLD_SIZE)
-        self.credit = Credit(MAX_CREDIT, USES_PER_CREDIT)
+        self.credit: Credit = Credit(MAX_CREDIT, USES_PER_CREDIT)
 
     def earns(self, shape: Shape) -> bool:
         """Count a use of a cold shape; tell whether a writer is to be made for it."""

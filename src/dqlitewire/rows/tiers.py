@@ -84,11 +84,11 @@ class Cold:
     __slots__ = ("codes", "header", "may_compile", "rows", "types")  # there may be thousands
 
     def __init__(self, header: bytes, types: Types) -> None:
-        self.header = header
-        self.types = types
-        self.codes = encoded_as(types)  # plain integers: an enum's members compare slowly
-        self.rows = 0
-        self.may_compile = len(types) <= MAX_COMPILED_COLUMNS  # compiling very wide rows takes long
+        self.header: bytes = header
+        self.types: Types = types
+        self.codes: bytes = encoded_as(types)  # plain integers: an enum's members compare slowly
+        self.rows: int = 0
+        self.may_compile: bool = len(types) <= MAX_COMPILED_COLUMNS  # compiling very wide rows takes long
 
 
 class Compiled:
@@ -118,12 +118,12 @@ class Tiers:
 
     def __init__(self, heat: int = HEAT) -> None:
         self.heat = heat
-        self.compiled = [Compiled(), Compiled()]
+        self.compiled: list[Compiled] = [Compiled(), Compiled()]
         self.cold: tuple[Cache[tuple[int, Key], Cold], ...] = (
             Cache(MAX_COLD, _cold_size(NARROW)),
             Cache(MAX_WIDE_COLD, _cold_size(MAX_COMPILED_COLUMNS)),
         )
-        self.credit = Credit(MAX_CREDIT, ROWS_PER_CREDIT)
+        self.credit: Credit = Credit(MAX_CREDIT, ROWS_PER_CREDIT)
 
     def see(self, key: Key, header: bytes, count: int) -> Cold:
         """Return what is known of a cold signature."""
@@ -163,7 +163,7 @@ def _cold_size(count: int) -> int:
     return 500 + 10 * count
 
 
-tiers = Tiers()
+tiers: Tiers = Tiers()
 _NO_READERS: Mapping[Key, RowReader] = {}
 
 

@@ -52,7 +52,7 @@ __all__ = ["write_row_plainly", "write_rows"]
 
 _NULL = CODES[type(None)]
 
-row_shapes = Shapes()  # (type codes that were declared, or None, Python types) -> writer
+row_shapes: Shapes = Shapes()  # (type codes that were declared, or None, Python types) -> writer
 # (type codes that were declared, or None, columns) -> a writer that rows with them were written with
 favourites: Cache[tuple[bytes | None, int], RowWriter] = Cache(MAX_COMPILED, WRITER_SIZE)
 
@@ -125,7 +125,7 @@ class Declared:
                 ]
             )
         self.types: Types | None = types
-        self.codes = None if types is None else bytes(types)
+        self.codes: bytes | None = None if types is None else bytes(types)
         self.count = count
         self.writers: dict[Any, RowWriter] = {}
         self.others: dict[Any, Shape | None] = {}

@@ -103,12 +103,12 @@ class FailureInfo:
     def __init__(
         self, code: int, name: str, message: str, meaning: str, retry: Retry, outcome: Outcome
     ) -> None:
-        self.code = code
-        self.name = name
-        self.message = message
-        self.meaning = meaning
-        self.retry = retry
-        self.outcome = outcome
+        self.code: int = code
+        self.name: str = name
+        self.message: str = message
+        self.meaning: str = meaning
+        self.retry: Retry = retry
+        self.outcome: Outcome = outcome
 
     def __str__(self) -> str:
         said = f" {sanitize_for_log(self.message)!r}" if self.message else ""

@@ -123,11 +123,11 @@ class RefusedPragma:
         temp: bool = False,
         exact: bool = False,
     ) -> None:
-        self.exact = exact
-        self.failure = failure
-        self.reads = reads
-        self.allowed = allowed
-        self.temp = temp
+        self.exact: bool = exact
+        self.failure: Failure = failure
+        self.reads: bool = reads
+        self.allowed: str | None = allowed
+        self.temp: bool = temp
 
     def hits(self, value: str | None) -> bool:
         """Tell whether the pragma is refused with this value, None for no value."""

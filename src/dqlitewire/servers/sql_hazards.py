@@ -144,16 +144,16 @@ class SqlHazard:
         begun: bool = False,
         capitals: bool | None = None,
     ) -> None:
-        self.kind = kind
-        self.acts = acts
-        self.since = since
-        self.before = before
-        self.reading = reading
+        self.kind: HazardKind = kind
+        self.acts: frozenset[RequestType] = acts
+        self.since: Generation = since
+        self.before: Generation | None = before
+        self.reading: bool = reading
         self.spares = spares
-        self.temp = temp
-        self.at_once = at_once
-        self.begun = begun
-        self.capitals = capitals
+        self.temp: bool = temp
+        self.at_once: bool = at_once
+        self.begun: bool = begun
+        self.capitals: bool | None = capitals
 
     @property
     def compiles(self) -> bool:

@@ -61,12 +61,12 @@ class Names:
     def __init__(self, sql: str) -> None:
         tokens = list(tokenize(sql))
         trusted = _trusted(tokens)
-        self.in_doubt = trusted < len(tokens)
+        self.in_doubt: bool = trusted < len(tokens)
         del tokens[trusted:]
         solid = [token for token in tokens if token.kind is not Kind.SPACE and token.kind is not Kind.COMMENT]
         certain = _certain(solid)
         self._values = _values(solid)
-        self.names = {
+        self.names: set[str] = {
             _unquoted(token).lower()
             for token in solid
             if token.kind is Kind.WORD or (token.kind is Kind.NAME and token.start in certain)
@@ -74,7 +74,7 @@ class Names:
         }
         self.literals: set[str] = set()
         hidden = "".join([self._hidden(token) for token in tokens])
-        self.hidden = hidden + "x" * (len(sql) - len(hidden))
+        self.hidden: str = hidden + "x" * (len(sql) - len(hidden))
 
     def _hidden(self, token: Token) -> str:
         kind, text = token.kind, token.text

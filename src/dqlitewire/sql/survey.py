@@ -56,16 +56,17 @@ class Pragma:
     __slots__ = ("begun", "explained", "name", "schema", "value", "written")
 
     def __init__(self, tokens: list[Token], *, explained: bool, begun: bool) -> None:
-        self.explained = explained
-        self.begun = begun
-        self.schema, at = "", 1
+        self.explained: bool = explained
+        self.begun: bool = begun
+        self.schema: str = ""
+        at = 1
         if len(tokens) > 3 and tokens[2].text == ".":
             self.schema, at = _identifier(tokens[1:]), 3
-        self.written = _unquoted(tokens[at:])
-        self.name = fold(self.written)
+        self.written: str = _unquoted(tokens[at:])
+        self.name: str = fold(self.written)
         argument = [token for token in tokens[at + 2 :] if token.text != ")"]
         signs = "".join(token.text for token in argument[:-1] if token.text == "-")
-        self.value = signs + _identifier(argument[-1:]) if len(tokens) > at + 1 else None
+        self.value: str | None = signs + _identifier(argument[-1:]) if len(tokens) > at + 1 else None
 
     def __repr__(self) -> str:
         return f"<Pragma {self.schema}.{self.name}={self.value!r}>"
@@ -94,13 +95,13 @@ class Survey:
     def __init__(self, statements: list[list[Token]]) -> None:
         found = [_verb(statement) for statement in statements]
         words = [[keyword(token) for token in statement] for statement in statements]
-        self.verbs = tuple(verb for verb, _ in found)
-        self.names = tuple(name for _, name in found)
-        self.returning = any("RETURNING" in found and found[0] != "EXPLAIN" for found in words)
-        self.or_rollback = any(map(_rolls_back, words))
-        self.pragmas = tuple(_pragmas(statements, self.verbs))
-        self.acts = tuple(_acts(statements, words, self.verbs))
-        self.plain = not (
+        self.verbs: tuple[str, ...] = tuple(verb for verb, _ in found)
+        self.names: tuple[str, ...] = tuple(name for _, name in found)
+        self.returning: bool = any("RETURNING" in found and found[0] != "EXPLAIN" for found in words)
+        self.or_rollback: bool = any(map(_rolls_back, words))
+        self.pragmas: tuple[Pragma, ...] = tuple(_pragmas(statements, self.verbs))
+        self.acts: tuple[str, ...] = tuple(_acts(statements, words, self.verbs))
+        self.plain: bool = not (
             self.returning
             or self.or_rollback
             or self.pragmas

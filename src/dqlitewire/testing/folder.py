@@ -33,7 +33,7 @@ class TemporaryFolder:
         _remove_abandoned(tempfile.gettempdir())
         self._lock = -1
         for _ in range(_TRIES):
-            self.path = os.path.abspath(tempfile.mkdtemp(prefix=_PREFIX))
+            self.path: str = os.path.abspath(tempfile.mkdtemp(prefix=_PREFIX))
             try:
                 self._lock = lock(self.path)
             except (BlockingIOError, FileNotFoundError):

@@ -42,7 +42,7 @@ class Run:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         with ExitStack() as undo:
-            self.engine = Engine(
+            self.engine: Engine = Engine(
                 settings.generation,
                 settings.folder,
                 settings.files,
@@ -51,9 +51,9 @@ class Run:
                 seed=settings.seed,
             )
             undo.callback(self.engine.close)
-            self.thread = ServerThread(self.engine)
+            self.thread: ServerThread = ServerThread(self.engine)
             undo.callback(self.thread.stop)
-            self.members = [self._join(number) for number in range(settings.nodes)]
+            self.members: list[Member] = [self._join(number) for number in range(settings.nodes)]
             self.engine.cluster.set_leader(self.members[0])
             atexit.register(self.thread.stop)
             undo.callback(atexit.unregister, self.thread.stop)

@@ -137,7 +137,7 @@ class ScriptedServer:
                     raise TypeError(f"step {shown(step)}, must be one of expect, send, wait and close")
         self._service = ScriptService([single] if single else several)
         self._thread: ServerThread | None = None
-        self.address = ""
+        self.address: str = ""
 
     def start(self) -> None:
         """Begin to accept connections.

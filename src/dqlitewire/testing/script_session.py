@@ -82,12 +82,14 @@ class ScriptSession:
     def __init__(self, script: Script, number: int, member: Member) -> None:
         self.member = member
         self.number = number
-        self.closed = self.reset = self.busy = False
-        self.pause = 0.0
+        self.closed: bool = False
+        self.reset: bool = False
+        self.busy: bool = False
+        self.pause: float = 0.0
         self.write_size: int | None = None
-        self.write_pause = 0.0
+        self.write_pause: float = 0.0
         self.abandoned_at: float | None = None
-        self.problem = ""
+        self.problem: str = ""
         self._script = script
         self._next = 0
         self._buffer = ReadBuffer(None)
@@ -172,7 +174,7 @@ class ScriptService:
     """Hands each connection the next script."""
 
     def __init__(self, scripts: Sequence[Script]) -> None:
-        self.scripts = list(scripts)
+        self.scripts: list[Script] = list(scripts)
         self.sessions: list[ScriptSession] = []
         self.stopping = False
         self.breathe: Callable[[], None] = lambda: None

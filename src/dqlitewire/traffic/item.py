@@ -67,9 +67,9 @@ class Item:
     """
 
     # most items leave most of these as they are: class attributes cost nothing then
-    last = 0
-    began = 0
-    before = 0
+    last: int = 0
+    began: int = 0
+    before: int = 0
     code: int | None = None
     schema: int | None = None
     data = b""
@@ -82,7 +82,7 @@ class Item:
     left_out: tuple[int, int] = (0, 0)
     redacted = False
     frame: Frame | None = None
-    probe = False
+    probe: bool = False
 
     def __init__(self, connection: Connection, side: Side, type: str, offset: int, time: int) -> None:
         self.connection = connection

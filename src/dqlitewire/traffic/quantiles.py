@@ -25,10 +25,10 @@ class Durations:
     def __init__(self) -> None:
         self._values: list[int] | None = []
         self._buckets: array[int] = array("Q")
-        self.count = 0
-        self.total = 0
-        self.highest = 0
-        self.lowest = 0
+        self.count: int = 0
+        self.total: int = 0
+        self.highest: int = 0
+        self.lowest: int = 0
 
     def add(self, value: int) -> None:
         """Take one more; a negative one (clocks that ran back) counts as 0."""

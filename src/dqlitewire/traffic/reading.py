@@ -59,14 +59,14 @@ class Reading:
         self, connection: Connection, options: ReadOptions, one_sided: bool, requests: int | None
     ) -> None:
         self.connection = connection
-        self.observer = Observer(
+        self.observer: Observer = Observer(
             count_rows=options.count_rows,
             keep_answers=options.keep_answers,
             midstream=connection.midstream or requests is not None,
             handshake=not connection.bare,
         )
-        self.open = {Side.CLIENT, Side.SERVER}
-        self.requests = requests or 0
+        self.open: set[Side] = {Side.CLIENT, Side.SERVER}
+        self.requests: int = requests or 0
         self._one_sided = one_sided
         self._redacted = options.redacted
         self._numbers: dict[int, int] = {}  # by id() of open exchanges

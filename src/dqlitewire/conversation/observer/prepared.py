@@ -30,7 +30,7 @@ class PreparedTexts:
 
     def __init__(self) -> None:
         self._texts: OrderedDict[int, str] = OrderedDict()
-        self.size = 0
+        self.size: int = 0
 
     def __len__(self) -> int:
         return len(self._texts)

@@ -101,11 +101,11 @@ class StreamReader:
         limits: Limits | None,
         begin: State = State.START,
     ) -> None:
-        self.side = side
-        self.offset = 0  # of the next byte, in the stream
+        self.side: Side = side
+        self.offset: int = 0  # of the next byte, in the stream
         self.version: int | None = None
-        self.lossy = begin is State.LOST
-        self.ended = False
+        self.lossy: bool = begin is State.LOST
+        self.ended: bool = False
         self._emit = emit
         self._reader = reader
         cap = DEFAULT_MAX_MESSAGE_SIZE if limits is None else limits.max_message_size

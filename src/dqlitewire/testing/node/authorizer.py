@@ -85,8 +85,10 @@ class Authorizer:
 
     def begin(self) -> None:
         """Forget what was said of earlier statements."""
-        self.verdict = FREE
-        self.compiled, self.plain, self.sets = False, True, False
+        self.verdict: Verdict = FREE
+        self.compiled: bool = False
+        self.plain: bool = True
+        self.sets: bool = False
 
     def authorize(
         self, action: int, first: str | None, second: str | None, third: str | None, _inner: str | None

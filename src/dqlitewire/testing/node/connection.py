@@ -55,7 +55,7 @@ class Connection:
         self._release = release
         self._authorizer = Authorizer(release)
         self._cache = StatementCache()
-        self.message = _NO_ERROR
+        self.message: str = _NO_ERROR
         self.peers: set[Connection] = {self}
         self.report: Callable[[HazardKind, str], None] = lambda _kind, _detail: None
         try:

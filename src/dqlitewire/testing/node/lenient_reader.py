@@ -44,9 +44,9 @@ class Params:
 
     def __init__(self, body: bytes, at: int, schema: int) -> None:
         self._body = body
-        self.broken = False
-        self.types = b""
-        self.count = 0
+        self.broken: bool = False
+        self.types: bytes = b""
+        self.count: int = 0
         width = 4 if schema == 1 else 1
         if at + width <= len(body):
             self.count = int.from_bytes(body[at : at + width], "little")

@@ -46,7 +46,7 @@ class RowBatches:
         self._kinds: list[int] = []
         self._by_types: dict[tuple[type, ...], Encoder] = {}
         self.partial: list[bytes] = []
-        self.done = False
+        self.done: bool = False
         self._name_columns()
 
     def abandon(self) -> None:
@@ -81,7 +81,7 @@ class RowBatches:
 
     def _name_columns(self) -> None:
         self._columns = columns = self._shape.columns
-        self.head = struct.pack("<Q", len(columns)) + b"".join(map(encode_text, columns))
+        self.head: bytes = struct.pack("<Q", len(columns)) + b"".join(map(encode_text, columns))
         self._by_types.clear()
 
     def _encoder(self, row: Row) -> Encoder:

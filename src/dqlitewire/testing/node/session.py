@@ -68,8 +68,11 @@ class Session:
     ) -> None:
         self.member = member
         self.number = number
-        self.closed = self.reset = self.silent = self.busy = False
-        self.pause = 0.0
+        self.closed: bool = False
+        self.reset: bool = False
+        self.silent: bool = False
+        self.busy: bool = False
+        self.pause: float = 0.0
         self.abandoned_at: float | None = None
         self._shared = shared
         self._forget = forget

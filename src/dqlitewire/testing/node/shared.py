@@ -55,9 +55,9 @@ class Shared:
     ) -> None:
         self.generation = generation
         self.clean_failures = clean_failures
-        self.store = Store(generation, folder, files, readonly=readonly)
-        self.cluster = Cluster(generation.not_found_text)
-        self.faults = FaultList(seed)
+        self.store: Store = Store(generation, folder, files, readonly=readonly)
+        self.cluster: Cluster = Cluster(generation.not_found_text)
+        self.faults: FaultList = FaultList(seed)
         self.hazards: list[Hazard] = []
         self.requests: deque[RequestRecord] = deque()
         self.breathe: Callable[[], None] = lambda: None

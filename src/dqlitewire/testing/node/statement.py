@@ -60,11 +60,14 @@ class Statement:
     def __init__(
         self, sql: str, offset: int, parameters: int, readonly: bool, described: Description
     ) -> None:
-        self.sql = sql
-        self.offset = offset
-        self.parameters = parameters
-        self.readonly = readonly
-        self.plain = self.told = self.kept = self.ended = False
+        self.sql: str = sql
+        self.offset: int = offset
+        self.parameters: int = parameters
+        self.readonly: bool = readonly
+        self.plain: bool = False
+        self.told: bool = False
+        self.kept: bool = False
+        self.ended: bool = False
         self.bindings: list[Any] = [None] * parameters
         self.described: Description | None = None
         self.describe(described)

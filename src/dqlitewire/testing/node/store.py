@@ -58,7 +58,7 @@ class Store:
         self._temporary: TemporaryFolder | None = None
         if folder is None:
             self._temporary = TemporaryFolder()
-            self.folder = self._temporary.path
+            self.folder: str = self._temporary.path
         else:
             self.folder = os.path.abspath(folder)
         self._files = {name: os.path.abspath(path) for name, path in (files or {}).items()}

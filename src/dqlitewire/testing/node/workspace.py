@@ -50,9 +50,11 @@ class Script:
     __slots__ = ("at", "blocked", "count", "sql", "values")
 
     def __init__(self, sql: str, at: int, values: Iterator[Any], count: int, blocked: Statement) -> None:
-        self.sql, self.at = sql, at
-        self.values, self.count = values, count
-        self.blocked = blocked
+        self.sql: str = sql
+        self.at: int = at
+        self.values: Iterator[Any] = values
+        self.count: int = count
+        self.blocked: Statement = blocked
 
 
 class Blocked(Exception):

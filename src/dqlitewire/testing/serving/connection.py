@@ -41,13 +41,13 @@ class Connection:
     __slots__ = ("ended", "events", "held", "output", "session", "socket", "wake_at")
 
     def __init__(self, sock: socket.socket, session: ServiceSession) -> None:
-        self.socket = sock
-        self.session = session
-        self.output = bytearray()
+        self.socket: socket.socket = sock
+        self.session: ServiceSession = session
+        self.output: bytearray = bytearray()
         self.held: bytes | None = None
         self.wake_at: float | None = None
-        self.ended = False
-        self.events = 0
+        self.ended: bool = False
+        self.events: int = 0
 
     def wanted_events(self) -> int:
         """Return what the selector should watch the socket for."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ConnectionTable"]
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 
 class ConnectionTable:

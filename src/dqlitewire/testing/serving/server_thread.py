@@ -63,7 +63,7 @@ T = TypeVar("T")
 _TURN_EVERY = 0.005  # seconds of one statement between turns for the others
 _DEPTH = 8
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 
 class ServerThread(threading.Thread):

@@ -83,8 +83,8 @@ class DqliteFlows:
         self._servers: set[bytes] = set()
         self._waiting = 0
         self._out: list[Delivery] = []
-        self.reassembler = Reassembler()
-        self.connections = 0
+        self.reassembler: Reassembler = Reassembler()
+        self.connections: int = 0
         self.others: Counter[str] = Counter()
         self.other_ports: Counter[str] = Counter()
 

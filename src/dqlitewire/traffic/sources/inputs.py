@@ -138,9 +138,9 @@ class ByteReader:
     def __init__(self, read: Callable[[int], bytes], head: bytes = b"") -> None:
         self._read = read
         self._ended = False
-        self.buffer = head
+        self.buffer: bytes = head
         self.position = 0
-        self.offset = 0  # of buffer[0] in the input
+        self.offset: int = 0  # of buffer[0] in the input
 
     def need(self, size: int) -> bool:
         """Make `size` bytes available at `position`; false if the input ends before."""

@@ -43,7 +43,7 @@ class Source:
         self.format = format
         self.side = side
         self.notes: list[str] = []
-        self.damaged = 0
+        self.damaged: int = 0
         self.inputs: list[Input] = []
         self._pieces: Callable[[Source], Iterator[Piece]] = pieces
 
@@ -122,7 +122,7 @@ class Recording:
     """
 
     def __init__(self, client: str = "", server: str = "") -> None:
-        self.connection = Connection(1, client, server, timed=False)
+        self.connection: Connection = Connection(1, client, server, timed=False)
         self._pieces: list[Piece] = []
 
     def add(self, side: Side, data: bytes, time: int | None = None) -> None:

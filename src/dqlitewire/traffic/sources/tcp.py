@@ -66,8 +66,8 @@ class Reassembler:
         self._table = FlowTable()
         self._halves = self._table.halves
         self._held = 0
-        self.gaps = 0
-        self.lost = 0
+        self.gaps: int = 0
+        self.lost: int = 0
 
     def add(self, segment: Segment, time: int | None, out: list[Delivery]) -> None:
         """Take one segment; append to `out` what can be delivered now."""

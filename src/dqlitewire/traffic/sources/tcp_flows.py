@@ -75,9 +75,10 @@ class Flow:
     def __init__(self, key: bytes) -> None:
         size = (len(key) - 4) // 2
         back = key[size : 2 * size] + key[:size] + key[-2:] + key[-4:-2]
-        one, other = self.halves = Half(self, key), Half(self, back)
+        one, other = Half(self, key), Half(self, back)
+        self.halves: tuple[Half, Half] = one, other
         one.peer, other.peer = other, one
-        self.ignored = False
+        self.ignored: bool = False
         self.owner: object = None
         self.seen: tuple[int | None, int | None] = None, None  # how far it was when looked at
 
