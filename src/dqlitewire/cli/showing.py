@@ -15,11 +15,12 @@ from dqlitewire.cli.output import colourful, emit, emit_json, joined, painted, w
 from dqlitewire.explain import Span
 from dqlitewire.text import printable
 from dqlitewire.traffic.item import Item
+from dqlitewire.traffic.shorten import middle
 from dqlitewire.traffic.sources.pieces import Connection
 from dqlitewire.traffic.views.fold import Fold, Folded, folded_line, unfolded
 from dqlitewire.traffic.views.json_object import json_text
 from dqlitewire.traffic.views.line import CLOCK_MODES, Clock, Line, line
-from dqlitewire.traffic.views.tree import hexdump, tree
+from dqlitewire.traffic.views.tree import NARROW, hexdump, tree
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,12 @@ class View:
         said += [f"in {connection.source}"] * bool(connection.source)
         if said:
             text = f"-- connection {connection.number}: {', '.join(said)}"
-            for row in textwrap.wrap(printable(text), self._width, subsequent_indent="   "):
+            room = self._width
+            if room < NARROW:
+                rows = textwrap.wrap(printable(text), room, subsequent_indent="   ")
+            else:
+                rows = [middle(printable(text), room)]
+            for row in rows:
                 emit(painted(row, "dim", self._colour), at_once)
 
     def _emit(self, shown: Line, at_once: bool) -> None:

@@ -100,7 +100,7 @@ class Item:
     left_out: tuple[int, int] = (0, 0)
     redacted = False
     frame: Frame | None = None
-    probe = False
+    probe: bool = False
 
     def __init__(self, connection: Connection, side: Side, type: str, offset: int, time: int) -> None:
         self.connection = connection
