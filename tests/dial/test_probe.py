@@ -199,7 +199,7 @@ def test_no_leader(real_cluster: Callable[..., Cluster]) -> None:
         threading.Event().wait(0.05)
     assert result.code == 4
     found = json.loads(result.out)
-    assert (found["status"], found["leader"]) == ("no leader", None)
+    assert (found["status"], found["leader"]) == ("no_leader", None)
     assert len(found["nodes"]) == 3
     assert "no leader (the node knows no leader" in run("probe", leader.address).out
 

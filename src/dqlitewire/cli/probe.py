@@ -127,7 +127,7 @@ def as_dict(health: Health) -> dict[str, Any]:
     return {
         "time": time.time(),
         "address": health.address,
-        "status": health.status.value,
+        "status": health.status.name.lower(),
         "detail": health.detail or None,
         "speaks": health.speaks or None,
         "leader": {"node_id": health.leader_id, "address": health.leader_address}
