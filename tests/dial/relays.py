@@ -1,4 +1,4 @@
-"""What stands in front of a node in production, made in a test: a unix or abstract socket, TLS, an HTTP upgrade.
+"""What stands in front of a node in production, made in a test: a unix socket, TLS, an HTTP upgrade.
 
     with Relay(node.address, unix="@name") as relay: ...       # relay.address is what to dial
 

@@ -75,15 +75,15 @@ def check_healthy(result: Result, node: Node) -> None:
 
 
 @pytest.mark.parametrize("kind", ["tcp", "host", "ipv6", "unix", "abstract"])
-def test_every_kind_of_address(kind: str, new_node: Node, tmp_path: Path) -> None:
+def test_every_kind_of_address(kind: str, old_node: Node, tmp_path: Path) -> None:
     if kind in ("tcp", "host"):
-        address = new_node.address
+        address = old_node.address
         address = address.replace("127.0.0.1", "localhost") if kind == "host" else address
-        check_healthy(run("probe", "--json", address), new_node)
+        check_healthy(run("probe", "--json", address), old_node)
         return
     unix = {"unix": str(tmp_path / "x"), "abstract": f"@dqlite-wire-test-{os.getpid()}"}.get(kind)
-    with Relay(new_node.address, unix=unix, host="::1" if kind == "ipv6" else "127.0.0.1") as relay:
-        check_healthy(run("probe", "--json", relay.address), new_node)
+    with Relay(old_node.address, unix=unix, host="::1" if kind == "ipv6" else "127.0.0.1") as relay:
+        check_healthy(run("probe", "--json", relay.address), old_node)
 
 
 # ---------------------------------------------------------------- TLS
@@ -115,10 +115,10 @@ def test_tls(real_node: Node, files: Certificates) -> None:
     ],
 )
 def test_wrong_certificates_are_refused_in_words(
-    options: list[str], told: str, new_node: Node, files: Certificates
+    options: list[str], told: str, old_node: Node, files: Certificates
 ) -> None:
     words = [files[word] if Path(files[word]).exists() else word for word in options]
-    with Relay(new_node.address, tls=files.context(files.server, True)) as relay:
+    with Relay(old_node.address, tls=files.context(files.server, True)) as relay:
         result = run("probe", relay.address, *words)
     assert result.code == 5
     assert result.out.startswith(f"{relay.address}  unreachable ({told}"), result.out
@@ -157,23 +157,23 @@ def test_an_encrypted_key_asks_nobody(files: Certificates, tmp_path: Path) -> No
     assert "the key is encrypted" in result.err
 
 
-def test_tls_on_a_unix_socket_needs_a_name(files: Certificates, new_node: Node, tmp_path: Path) -> None:
-    with Relay(new_node.address, unix=str(tmp_path / "x"), tls=files.context(files.server, False)) as relay:
+def test_tls_on_a_unix_socket_needs_a_name(files: Certificates, old_node: Node, tmp_path: Path) -> None:
+    with Relay(old_node.address, unix=str(tmp_path / "x"), tls=files.context(files.server, False)) as relay:
         result = run("probe", relay.address, "--ca", files["ca"])
         assert (result.code, "needs the name of the server" in result.err) == (2, True)
         named = ("--server-name", "node.example")
-        check_healthy(run("probe", "--json", relay.address, "--ca", files["ca"], *named), new_node)
+        check_healthy(run("probe", "--json", relay.address, "--ca", files["ca"], *named), old_node)
 
 
 # ---------------------------------------------------------------- the upgrade
 
 
 @pytest.mark.parametrize("path", ["/internal/database", "/core/internal/database"])
-def test_behind_an_http_upgrade(path: str, new_node: Node, files: Certificates) -> None:
+def test_behind_an_http_upgrade(path: str, real_node: Node, files: Certificates) -> None:
     """As LXD and Incus (the first path) and MicroCloud (the second) have it."""
     pair = ("--cert", files["client.crt"], "--key", files["client.key"], "--ca", files["ca"])
-    with Relay(new_node.address, tls=files.context(files.server, True), path=path) as relay:
-        check_healthy(run("probe", "--json", relay.address, "--upgrade", path, *pair), new_node)
+    with Relay(real_node.address, tls=files.context(files.server, True), path=path) as relay:
+        check_healthy(run("probe", "--json", relay.address, "--upgrade", path, *pair), real_node)
         result = run("probe", relay.address, "--upgrade", "/other", *pair)
         assert result.code == 5
         assert "unreachable (no upgrade: the server answered 'HTTP/1.1 404 Not Found')" in result.out
@@ -185,8 +185,8 @@ def test_behind_an_http_upgrade(path: str, new_node: Node, files: Certificates) 
 # ---------------------------------------------------------------- what else speaks there
 
 
-def test_a_tls_port_is_called_so(new_node: Node, files: Certificates) -> None:
-    with Relay(new_node.address, tls=files.context(files.server, True)) as relay:
+def test_a_tls_port_is_called_so(old_node: Node, files: Certificates) -> None:
+    with Relay(old_node.address, tls=files.context(files.server, True)) as relay:
         result = run("probe", "--json", relay.address)
     found = json.loads(result.out)
     assert (result.code, found["status"], found["speaks"]) == (6, "not_dqlite", "tls")
@@ -260,37 +260,37 @@ def store(folder: Path, *nodes: tuple[str, int]) -> Path:
     return path
 
 
-def test_a_store(new_node: Node, tmp_path: Path) -> None:
-    path = store(tmp_path, (new_node.address, 1))
-    check_healthy(run("probe", "--json", path), new_node)
+def test_a_store(old_node: Node, tmp_path: Path) -> None:
+    path = store(tmp_path, (old_node.address, 1))
+    check_healthy(run("probe", "--json", path), old_node)
 
 
 def test_a_store_with_the_certificate_of_the_cluster_beside_it(
-    new_node: Node, files: Certificates, tmp_path: Path
+    old_node: Node, files: Certificates, tmp_path: Path
 ) -> None:
     for name in ("cluster.crt", "cluster.key"):
         (tmp_path / name).write_bytes(Path(files[name]).read_bytes())
-    with Relay(new_node.address, tls=files.context(files.shared, True)) as relay:
+    with Relay(old_node.address, tls=files.context(files.shared, True)) as relay:
         path = store(tmp_path, (relay.address, 1))
-        check_healthy(run("probe", "--json", path), new_node)  # whose name is none of the address
+        check_healthy(run("probe", "--json", path), old_node)  # whose name is none of the address
         wrong = run("probe", path, "--server-name", "other.example")
         assert "certificate verify failed: Hostname mismatch" in wrong.out
-    with Relay(new_node.address, tls=files.context(files.server, True)) as relay:
+    with Relay(old_node.address, tls=files.context(files.server, True)) as relay:
         wrong = run("probe", store(tmp_path, (relay.address, 1)))
         assert "unreachable (certificate verify failed" in wrong.out  # only the one beside it is trusted
 
 
-def test_each_node_of_a_store_is_asked_beside_the_others(new_node: Node, tmp_path: Path) -> None:
+def test_each_node_of_a_store_is_asked_beside_the_others(old_node: Node, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, socket.create_server(("127.0.0.1", 0)) as closed:
         quiet, gone = (f"127.0.0.1:{each.getsockname()[1]}" for each in (silent, closed))
         closed.close()
-        path = store(tmp_path, (quiet, 2), (new_node.address, 1), (gone, 3))
+        path = store(tmp_path, (quiet, 2), (old_node.address, 1), (gone, 3))
         begin = time.monotonic()
         result = run("probe", "--json", "--timeout", "1", path)
         assert time.monotonic() - begin < 10
         text = run("probe", "--timeout", "1", path)
     found = [json.loads(line) for line in result.out.splitlines()]
-    assert [each["address"] for each in found] == [quiet, new_node.address, gone]
+    assert [each["address"] for each in found] == [quiet, old_node.address, gone]
     assert [each["status"] for each in found] == ["silent", "healthy", "unreachable"]
     assert (result.code, text.code) == (5, 5)
     assert [block.splitlines()[0].split()[1] for block in text.out.split("\n\n")] == [
