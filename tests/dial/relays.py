@@ -2,12 +2,13 @@
 
     with Relay(node.address, unix="@name") as relay: ...       # relay.address is what to dial
 
-Bytes are copied both ways in threads of their own; everything is over when the block is.
+Each connection has a thread of its own; everything is over when the block is.
 """
 
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import threading
@@ -97,9 +98,7 @@ class Relay:
                 return
             node = socket.create_connection((self._node.name, self._node.port))
             self._open.append(node)
-            self._start(self._copy, node, client)
             self._copy(client, node)
-            return
         client.close()
 
     def _upgraded(self, client: socket.socket) -> bool:
@@ -117,9 +116,14 @@ class Relay:
         return good
 
     @staticmethod
-    def _copy(source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-        with contextlib.suppress(OSError):
-            sink.shutdown(socket.SHUT_RDWR)
+    def _copy(client: socket.socket, node: socket.socket) -> None:
+        """Copy both ways until a side closes, in one thread: TLS is not to be read and written at a time."""
+        with node:
+            while True:
+                waiting = isinstance(client, ssl.SSLSocket) and client.pending()
+                ready = [client] if waiting else select.select([client, node], [], [], 20)[0]
+                for sock in ready:
+                    data = sock.recv(65536)
+                    if not data:
+                        return
+                    (node if sock is client else client).sendall(data)
