@@ -10,7 +10,7 @@ import pytest
 
 import dqlitewire
 import dqlitewire.cli as cli
-from dqlitewire.cli.app import COMMANDS
+from dqlitewire.cli.app import COMMANDS, _group
 from dqlitewire.cli.exits import Exit, ProbeExit
 from tests.traffic.command import run
 
@@ -52,3 +52,13 @@ def test_help_fits_a_terminal(command: str, columns: int, monkeypatch: pytest.Mo
     shown = run(*([command] if command else []), "--help").out
     assert max(map(len, shown.splitlines())) <= columns
     assert "..." not in re.sub(r"[\[{][A-Z=]+[\]}]\.\.\.", "", shown)  # [SOURCE]... and its like
+    assert not re.search(r"list\[|<(?:str|path|int|float|text)>|\\", shown), "a type, and no name"
+
+
+def test_every_option_says_what_it_is_for() -> None:
+    for name in COMMANDS:
+        for parameter in _group().commands[name].params:
+            assert parameter.help, f"{name}: {parameter.name}"
+            takes_value = not getattr(parameter, "is_flag", False)
+            if takes_value and parameter.name != "format":  # whose words typer takes from its type
+                assert re.fullmatch(r"[A-Z:]+|<.*>", parameter.metavar or ""), f"{name}: {parameter.name}"

@@ -347,7 +347,7 @@ class StrangeCluster:
     """A cluster whose every word is strange."""
 
     def __init__(self, *_: object, **__: object) -> None:
-        node = type("Node", (), {"address": MARK, "is_leader": True})
+        node = type("Node", (), {"address": MARK, "listens_at": ESCAPED, "is_leader": True})
         hazard = type("Hazard", (), {"detail": MARK, "kind": Status.HEALTHY})
         self.nodes, self.hazards, self.errors = [node], [hazard], [MARK]
         self.generation = type("Release", (), {"title": MARK})

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from dqlitewire import PROTOCOL_VERSION_LEGACY, NodeInfo, NodeRole
+from dqlitewire import PROTOCOL_VERSION_LEGACY, NodeInfo, NodeRole, ProtocolError
 from dqlitewire.conversation import ClientConversation, Generation
 from dqlitewire.dial import Health, Status, Unexpected
 from dqlitewire.dial.health import Questions, ask_again, ask_node
 from dqlitewire.messages import (
+    REGISTRY,
+    DbResponse,
+    EmptyResponse,
     FailureResponse,
+    FilesResponse,
     LeaderResponse,
     MetadataResponse,
+    ResultResponse,
+    RowsResponse,
     ServersResponse,
+    StmtResponse,
+    WelcomeResponse,
 )
+from dqlitewire.messages.base import Response
 
 NODES = ServersResponse([NodeInfo(3, "10.0.0.3:9000", NodeRole.VOTER)]).encode()
 ABOUT = MetadataResponse(1, 2).encode()
@@ -66,3 +75,69 @@ def test_another_answer_to_leader() -> None:
     with pytest.raises(Unexpected, match="LEADER was answered otherwise: FAILURE 1 SQLITE_ERROR: go away"):
         drive(questions, conversation, FailureResponse(1, "go away").encode())
     assert (health.status, health.round_trip) == (Status.UNREACHABLE, None)
+
+
+EVERY = [
+    FailureResponse(1, "x"),
+    LeaderResponse(3, "10.0.0.3:9000"),
+    WelcomeResponse(1),
+    ServersResponse([NodeInfo(3, "10.0.0.3:9000", NodeRole.VOTER)]),
+    DbResponse(0),
+    StmtResponse(0, 1, 2),
+    ResultResponse(1, 2),
+    RowsResponse(["a"], rows=[(1,)]),
+    EmptyResponse(),
+    FilesResponse({"a": b""}),
+    MetadataResponse(1, 2),
+]
+RIGHT = [LeaderResponse, ServersResponse, MetadataResponse, FailureResponse]
+
+
+def test_every_kind_of_answer_is_tried() -> None:
+    assert {type(message) for message in EVERY} == {
+        message for (is_request, _), message in REGISTRY.items() if not is_request
+    }
+
+
+@pytest.mark.parametrize("message", EVERY, ids=lambda message: type(message).__name__)
+@pytest.mark.parametrize("number", range(3))
+def test_an_answer_to_another_question_is_not_healthy(number: int, message: Response) -> None:
+    """Each answer to each of LEADER, CLUSTER and DESCRIBE: healthy with the one that belongs to it alone."""
+    health, conversation, questions = node()
+    answers = [LeaderResponse(3, "10.0.0.3:9000").encode(), NODES, ABOUT, OLD]
+    answers[number] = message.encode()
+    if type(message) is RIGHT[number]:
+        drive(questions, conversation, *answers)
+        assert health.status is Status.HEALTHY
+        return
+    if type(message) is FailureResponse and number:
+        drive(questions, conversation, *answers)
+        assert health.status is Status.FAILING
+        return
+    with pytest.raises((Unexpected, ProtocolError)):
+        drive(questions, conversation, *answers)
+    assert health.status is Status.UNREACHABLE  # as it was: the one who asks says what it is
+
+
+def members(*nodes: tuple[int, str]) -> list[NodeInfo]:
+    return [NodeInfo(number, address, NodeRole(number % 3)) for number, address in nodes]
+
+
+@pytest.mark.parametrize(
+    ("address", "node_id", "nodes", "role"),
+    [
+        ("10.0.0.1:1", 0, [(1, "10.0.0.1:1"), (2, "10.0.0.2:1")], NodeRole.STANDBY),
+        ("[0:0::1]:5", 0, [(1, "[::1]:5"), (2, "10.0.0.2:1")], NodeRole.STANDBY),
+        ("HOST:1", 0, [(1, "a:1"), (2, "host:1")], NodeRole.SPARE),
+        ("relay:1", 0, [(1, "a:1"), (2, "b:1")], None),
+        ("relay:1", 2, [(1, "a:1"), (2, "b:1")], NodeRole.SPARE),
+        ("a:1", 2, [(1, "a:1"), (2, "b:1")], NodeRole.SPARE),
+        ("unix:/relay", 0, [(3, "a:1")], NodeRole.VOTER),  # there is no other
+        ("a:1", 0, [], None),
+        ("1", 0, [(1, "1"), (2, "0")], NodeRole.STANDBY),  # what LXD calls its first node
+    ],
+)
+def test_the_role_of_the_node_itself(
+    address: str, node_id: int, nodes: list[tuple[int, str]], role: NodeRole | None
+) -> None:
+    assert Health(address, Status.HEALTHY, nodes=members(*nodes), node_id=node_id).role == role

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -457,3 +458,44 @@ def test_an_unknown_host(monkeypatch: pytest.MonkeyPatch) -> None:
         "no-such-host.invalid:9000  unreachable (no such host (Name or service not known))\n",
         "",
     )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_watching_ends_well_when_it_is_stopped(number: signal.Signals) -> None:
+    command = [*COMMAND, "probe", "--watch", "0.1", "--timeout", "1", "127.0.0.1:1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        process.send_signal(number)
+        out, errors = process.communicate(timeout=20)
+    assert re.fullmatch(r"\S+ \S+Z  127.0.0.1:1  unreachable \(Connection refused\)\n", line)
+    assert (process.returncode, out, errors) == (0, "", "")
+
+
+def test_watching_a_store_tells_of_the_nodes_that_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = iter(
+        [
+            [Health("a:1", Status.HEALTHY, leader_address="a:1"), Health("b:1", Status.HEALTHY)],
+            [
+                Health("a:1", Status.HEALTHY, leader_address="a:1", round_trip=9.0),
+                Health("b:1", Status.SILENT),
+            ],
+            [Health("a:1", Status.HEALTHY, leader_address="b:1"), Health("b:1", Status.SILENT)],
+        ]
+    )
+    monkeypatch.setattr(probe_command, "probe_all", lambda *_: next(rounds))
+    path = tmp_path / "x.yaml"
+    path.write_text("[{Address: a:1, ID: 1}, {Address: b:1, ID: 2}]")
+    result = run("probe", "--json", "--watch", "0.1", "--count", "3", path)
+    seen = [(each["address"], each["status"]) for each in map(json.loads, result.out.splitlines())]
+    assert seen == [("a:1", "healthy"), ("b:1", "healthy"), ("b:1", "silent"), ("a:1", "healthy")]
+    assert result.code == 5
+
+
+def test_every_exit_code_is_in_the_help() -> None:
+    shown = " ".join(run("probe", "--help").out.partition("Exit code: ")[2].split())
+    assert [int(code) for code in re.findall(r"(?:^|; )(\d+) ", shown)] == [0, 2, 3, 4, 5, 6, 130]
+    assert {int(code) for code in probe_command.CODES.values()} <= {0, 4, 5, 6}
+    assert set(probe_command.CODES) == set(Status)

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from functools import cache, partial
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from dqlitewire import __version__
-from dqlitewire.cli import exits
+from dqlitewire.cli import completion, exits
 from dqlitewire.cli.exits import Exit
-from dqlitewire.cli.options import grouped
+from dqlitewire.cli.options import choice, grouped
 from dqlitewire.cli.output import emit, fail
 
 NAME = "dqlite-wire"
 COMMANDS = ("decode", "stats", "explain", "probe", "serve", "proxy", "replay")  # in the order of the help
 
+
+_T = TypeVar("_T")
 
 # typer brings a click of its own or uses the one installed: their errors are recognised by their base class
 _UsageError: type[Exception] = next(
@@ -46,6 +48,29 @@ def _application() -> typer.Typer:
     return app
 
 
+@cache
+def _group() -> Any:
+    """Return the command as it is run, with arguments as a person names them.
+
+    Typer puts types into the help (`<list[str]>`), and its releases differ in how; each argument of ours has
+    a name that tells what it takes.
+    """
+    group = typer.main.get_command(app)
+    for command in group.commands.values():  # type: ignore[attr-defined]
+        for parameter in command.params:
+            if parameter.param_type_name == "argument":
+                shown = parameter.metavar if parameter.required else f"[{parameter.metavar}]"
+                shown += "..." if parameter.nargs == -1 else ""
+                parameter.make_metavar = partial(_always, shown)
+                parameter.get_usage_pieces = partial(_always, [shown])
+                parameter.get_help_record = partial(_always, (parameter.metavar, parameter.help))
+    return group
+
+
+def _always(value: _T, *_: object, **__: object) -> _T:
+    return value
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         emit(f"{NAME} {__version__}")
@@ -56,12 +81,20 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
+    completion: Annotated[
+        str | None,
+        choice(
+            completion.SHELLS,
+            "--show-completion",
+            help="Print what makes a shell complete our words.",
+            then=completion.show,
+        ),
+    ] = None,
 ) -> None:
     """See dqlite traffic: decode it, count it, explain it, ask a node."""
 
 
 app = _application()
-_group = cache(partial(typer.main.get_command, app))
 
 
 def run(arguments: list[str]) -> int:
@@ -72,6 +105,8 @@ def run(arguments: list[str]) -> int:
     Returns:
         The exit code.
     """
+    if completion.wanted():
+        return completion.complete(_group(), NAME)
     try:
         with _group().make_context(NAME, list(arguments or ["--help"])) as context:
             code = context.command.invoke(context)

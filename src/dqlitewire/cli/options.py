@@ -34,22 +34,35 @@ def finite(value: float | None) -> float | None:
     return value
 
 
-def choice(words: Iterable[str], *names: str, help: str) -> Any:
+def choice(words: Iterable[str], *names: str, help: str, then: Callable[[str], None] | None = None) -> Any:
     """Return an option that takes one of some words, as a str.
 
     Args:
         words: those that may be given, in the order of the help.
         names: of the option; by default that of the parameter.
         help: what is chosen.
+        then: called with the word before any other option is looked at.
     """
     known = tuple(words)
 
     def check(value: str | None) -> str | None:
         if value is not None and value not in known:
             raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, known))}.")
+        if value is not None and then is not None:
+            then(value)
         return value
 
-    return typer.Option(*names, metavar=f"<{'|'.join(known)}>", callback=check, help=help)
+    def completed(incomplete: str) -> list[str]:
+        return [word for word in known if word.startswith(incomplete)]
+
+    return typer.Option(
+        *names,
+        metavar=f"<{'|'.join(known)}>",
+        callback=check,
+        help=help,
+        is_eager=then is not None,
+        autocompletion=completed,
+    )
 
 
 def _address(value: str) -> str:

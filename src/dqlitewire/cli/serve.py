@@ -39,7 +39,7 @@ def command(
     ] = 9001,
     advertise: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Address that clients are told (default: HOST:PORT)."),
+        typer.Option(metavar="HOST:PORT", help="Address that clients are told (default: where it listens)."),
     ] = None,
     unix: Annotated[str | None, typer.Option(metavar="PATH", help="Listen on a unix socket instead.")] = None,
     nodes: Annotated[

@@ -182,7 +182,9 @@ class _Probe:
             other = "" if error.is_http else self._recognise()
             self._failed(f"no upgrade: {other}" if other else str(error), Status.UNREACHABLE)
         elif said is not None or isinstance(error, ClosedError):
-            self._failed(f"no TLS: {self._recognise() or 'the connection was closed'}", Status.UNREACHABLE)
+            missing = "TLS" if self.options.tls else "upgrade"
+            other = self._recognise() or "the connection was closed"
+            self._failed(f"no {missing}: {other}", Status.UNREACHABLE)
         else:
             self._failed(error.strerror or str(error), Status.UNREACHABLE)
 
