@@ -398,7 +398,7 @@ class StreamReader:
         assert self._large is not None
         self._large.tail = b""
         if not self._left:
-            self._end_large(lost=size)
+            self._end_large(lost=0)
         self._emit(Gap(self.side, self.offset, size, time))
         self.offset += size
         return True

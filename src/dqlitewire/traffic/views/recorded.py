@@ -29,5 +29,5 @@ def record(writer: TranscriptWriter, item: Item) -> None:
     elif item.type != "UNANSWERED":
         beside = {key: told for key, told in json_object(item).items() if key in BESIDE}
         writer.frame(item.connection, item.side, item.data, time, beside)
-        if item.frame is not None and item.frame.left_out:  # what was not kept, so that the rest stays in step
+        if item.frame is not None and item.frame.left_out:  # was not kept
             writer.gap(item.connection, item.side, item.frame.left_out, None)
