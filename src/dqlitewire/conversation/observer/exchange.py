@@ -78,6 +78,7 @@ class Frame(LazyFrame, Event):
         self.exchange = None
         self.damaged = False
         self.left_out = 0
+        self.tail = b""
         self.servers_format = 1
         self.version = PROTOCOL_VERSION
 
@@ -85,6 +86,11 @@ class Frame(LazyFrame, Event):
     def size(self) -> int:
         """Bytes, header included."""
         return len(self.data) + self.left_out
+
+    @property
+    def end_unseen(self) -> bool:
+        """Whether its last bytes may be missing, so that `end` is not when it ended."""
+        return self.damaged or (self.left_out > 0 and not self.tail)
 
     @property
     def key(self) -> int:
@@ -211,7 +217,7 @@ class Exchange(Event):
     @property
     def sent(self) -> float | None:
         """When the last byte of the request came, None if it was not seen."""
-        return None if self.request is None or self.request.damaged else self.request.end
+        return None if self.request is None or self.request.end_unseen else self.request.end
 
     @property
     def latency(self) -> float | None:
@@ -228,7 +234,7 @@ class Exchange(Event):
         Args:
             answer: a frame of the answer; of the last one it is `latency`.
         """
-        return None if self.doubtful or self.sent is None or answer.damaged else answer.end - self.sent
+        return None if self.doubtful or self.sent is None or answer.end_unseen else answer.end - self.sent
 
     @property
     def duration(self) -> float | None:
@@ -278,7 +284,7 @@ class Exchange(Event):
         frame.exchange = self
         if self.first_byte is None:
             self.first_byte = frame.start
-        self.last_byte = None if frame.damaged else frame.end
+        self.last_byte = None if frame.end_unseen else frame.end
         request = self.request
         if request is not None and min(frame.start, frame.end) < max(request.start, request.end):
             self.doubtful = True

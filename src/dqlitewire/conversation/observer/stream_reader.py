@@ -130,15 +130,17 @@ class StreamReader:
         cap = DEFAULT_MAX_MESSAGE_SIZE if limits is None else limits.max_message_size
         self._max = cap or 1 << 32
         self._large: Frame | None = None  # one above the cap; None also where a caller has set the cap
-        self._left = 0 if limits is None else -1  # bytes of it still to come; -1: there are no such frames
+        self._left: int = (
+            0 if limits is None else -1
+        )  # bytes of it still to come; -1: there are no such frames
         self._state = begin
         self._opaque_kind = ""
         self._tail: bytes | None = None  # while an HTTP head waits for its end: the last bytes of it
         self._parts: list[bytes] = []  # the bytes that wait
-        self._have = 0  # how many they are
-        self._need = 0  # how many of them another step needs
+        self._have: int = 0  # how many they are
+        self._need: int = 0  # how many of them another step needs
         self._data = b""  # the bytes that wait while steps are taken, in one piece
-        self._position = 0  # of the next byte, in `_data`
+        self._position: int = 0  # of the next byte, in `_data`
         self._first = 0.0  # when the first byte that waits came
         self._time = 0.0
         self._skip = 0  # bytes of a damaged frame still to come
@@ -472,7 +474,7 @@ class StreamReader:
         assert self._large is not None
         self._large.tail = b""
         if not self._left:
-            self._end_large(lost=size)
+            self._end_large(lost=0)
         self._emit(Gap(self.side, self.offset, size, time))
         self.offset += size
         return True

@@ -201,9 +201,20 @@ class Foreign(NamedTuple):
     hint: str
 
 
+CONVERT = "convert it: `editcap -F pcap IN OUT`"
+
 FOREIGN = (
-    Foreign(b"snoop\0\0\0", "a snoop capture", "convert it: `editcap -F pcap IN OUT`"),
-    Foreign(b"\x34\xcd\xb2\xa1", "a modified pcap", "convert it: `editcap -F pcap IN OUT`"),
+    Foreign(b"snoop\0\0\0", "a snoop capture", CONVERT),
+    Foreign((b"RTSS", b"GMBU"), "a Network Monitor capture", CONVERT),
+    Foreign(b"TRSNIFF data", "a Sniffer capture", CONVERT),
+    Foreign(b"XCP\0", "a NetXray capture", CONVERT),
+    Foreign(b"TR\0\x64\0", "a nettl capture", CONVERT),
+    Foreign(b"ObserverPktBuffe", "an Observer capture", CONVERT),
+    Foreign(b"\x05VNF", "a Visual Networks capture", CONVERT),
+    Foreign(b"\xaa\xaa\xaa\xaa\x20", "a 5View capture", CONVERT),
+    Foreign(b"+---------+-------", "a K12 text file", CONVERT),
+    Foreign(b"btsnoop\0", "a Bluetooth capture", "capture on an IP interface"),
+    Foreign(b"\x04\x22\x4d\x18", "lz4-compressed data", "unpack it first: `lz4 -d FILE`"),
     Foreign(
         b"SQLite format 3\0",
         "an SQLite database",

@@ -29,10 +29,6 @@ def _cooked2(packet: bytes) -> Segment | None:
     return by_ethertype(packet, 0, 0, 18)  # the ethertype comes first, its packet behind the whole header
 
 
-def _ipoib(packet: bytes) -> Segment | None:
-    return by_ethertype(packet, 20, 0, 2)
-
-
 def _relayed(packet: bytes, at: int) -> Segment | None:
     """Frame relay (RFC 2427): an address, then a number of what follows, or SNAP."""
     while at < len(packet) and not packet[at] & 1:
@@ -179,7 +175,6 @@ LINKS: dict[int, Parser] = {
     229: _raw,
     239: _nflog,
     240: _at(4, ethernet),  # netANALYZER
-    242: _ipoib,
     258: _pktap,
     276: _cooked2,
 }
@@ -207,6 +202,7 @@ NAMES = {
     227: "CAN",
     230: "IEEE 802.15.4",
     231: "D-Bus",
+    242: "InfiniBand",
     249: "USB",
     251: "Bluetooth LE",
     252: "exported PDUs",

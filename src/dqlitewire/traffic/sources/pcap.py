@@ -30,7 +30,13 @@ PCAP_MAGICS = {  # first four bytes -> byte order, nanoseconds in one unit of th
     b"\xa1\xb2\xc3\xd4": (">", 1000),
     b"\x4d\x3c\xb2\xa1": ("<", 1),
     b"\xa1\xb2\x3c\x4d": (">", 1),
+    b"\x34\xcd\xb2\xa1": ("<", 1000),
+    b"\xa1\xb2\xcd\x34": (">", 1000),
 }
+#: bytes of a packet's header: as it is, in captures of Nokia's routers, and with what a patch of 1997 added;
+#: its magic number came later than the patch
+HEADER_SIZES = 16, 24, 20, 28
+TRIED = 4  # packets that tell which it is
 PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
 
 
@@ -71,7 +77,8 @@ def _pcap(reader: ByteReader, note: Callable[[str], None], order: str, unit: int
     reader.position += 24
     header = struct.Struct(order + "IIII")
     unpack, need = header.unpack_from, reader.need
-    while len(reader.buffer) - reader.position >= 16 or need(16):
+    head = next((size for size in HEADER_SIZES if _chains(reader, header, size)), HEADER_SIZES[0])
+    while len(reader.buffer) - reader.position >= head or need(head):
         buffer, start = reader.buffer, reader.position
         seconds, fraction, size, _ = unpack(buffer, start)
         if size > MAX_PACKET:
@@ -79,16 +86,29 @@ def _pcap(reader: ByteReader, note: Callable[[str], None], order: str, unit: int
                 f"a packet of {size} bytes at offset {reader.offset + start}",
                 "the capture is damaged from there on; `pcapfix` may mend it",
             )
-        end = start + 16 + size
+        end = start + head + size
         if end > len(buffer):
-            if not need(16 + size):
+            if not need(head + size):
                 break
             buffer, start = reader.buffer, reader.position
-            end = start + 16 + size
+            end = start + head + size
         reader.position = end
-        yield seconds * 1_000_000_000 + fraction * unit, link, buffer[start + 16 : end]
+        yield seconds * 1_000_000_000 + fraction * unit, link, buffer[start + head : end]
     if reader.rest:
         note(f"the capture ends inside a packet ({reader.rest} bytes left over)")
+
+
+def _chains(reader: ByteReader, header: struct.Struct, size: int) -> bool:
+    """Whether the first packets, as far as they are here, follow each other with headers of so many bytes."""
+    at = reader.position
+    for _ in range(TRIED):
+        if at + size > len(reader.buffer):
+            break
+        _, fraction, captured, original = header.unpack_from(reader.buffer, at)
+        if fraction >= 1_000_000_000 or captured > min(MAX_PACKET, original):
+            return False
+        at += size + captured
+    return at > reader.position or size == HEADER_SIZES[0]
 
 
 SECTION, INTERFACE, OLD_PACKET, SIMPLE_PACKET, PACKET = 0x0A0D0D0A, 1, 2, 3, 6

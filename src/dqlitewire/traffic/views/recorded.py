@@ -47,6 +47,8 @@ def record(writer: TranscriptWriter, item: Item, picked: bool = False) -> None:
             beside |= _told(item)
         data, sent = (b"", item.data) if item.made else (item.data, item.sent)
         writer.frame(item.connection, item.side, data, time, beside, last=item.last, sent=sent)
+        if item.frame is not None and item.frame.left_out:  # was not kept
+            writer.gap(item.connection, item.side, item.frame.left_out, time)
         if item.type == "INCOMPLETE":
             writer.end(item.connection, item.side, time)
 
