@@ -15,7 +15,6 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from dqlitewire.cli.output import MAX_WIDTH
-from dqlitewire.dial import Address, AddressError
 
 LONGEST = 86_400.0  # seconds that an option may name
 
@@ -65,26 +64,6 @@ def choice(words: Iterable[str], *names: str, help: str, then: Callable[[str], N
     )
 
 
-def _address(value: str) -> str:
-    try:
-        Address.parse(value)
-    except AddressError as error:
-        raise typer.BadParameter(str(error)) from None
-    return value
-
-
-AddressArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="ADDRESS", callback=_address, help="HOST:PORT, [IPv6]:PORT, unix:PATH or @NAME (abstract)."
-    ),
-]
-TimeoutOption = Annotated[
-    float,
-    typer.Option(
-        "--timeout", min=0.05, max=LONGEST, metavar="SECONDS", callback=finite, help="Time that all may take."
-    ),
-]
 WidthOption = Annotated[
     int | None,
     typer.Option("--width", min=40, max=MAX_WIDTH, metavar="N", help="Columns to fit lines into."),
