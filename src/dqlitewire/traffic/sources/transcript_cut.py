@@ -142,7 +142,7 @@ class _Stream:
         return waited
 
     def _cut(self, data: bytes, first: int, time: int, cuts: list[Cut], at: int = 0) -> int:
-        """Cut what is whole from a place on; return where the rest begins, of which `_need` bytes are needed."""
+        """Cut what is whole; return where the rest begins, of which `_need` bytes are needed."""
         end = len(data)
         while at < end:
             if self._raw or self._both.raw:
