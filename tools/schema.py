@@ -26,7 +26,7 @@ from dqlitewire.conversation.observer.stream_events import CUT_KINDS
 from dqlitewire.dial import Status
 from dqlitewire.header import type_name
 from dqlitewire.messages import REGISTRY
-from dqlitewire.servers.releases import RELEASES
+from dqlitewire.servers.releases import Generation
 from dqlitewire.traffic.item import CHANGES, OTHER_TYPES, TYPES
 from dqlitewire.traffic.reading import PREAMBLES
 from dqlitewire.traffic.sources.transcript import SIDE_OF, VERSION
@@ -303,7 +303,9 @@ def probe() -> Schema:
         "nodes": array(ref("node")),
         "failure_domain": maybe(COUNT),
         "weight": maybe(COUNT),
-        "generation": said(maybe(one_of(RELEASES)), "the least release that it can be"),
+        "generation": said(
+            maybe(one_of(g.release for g in Generation if g)), "the first release that it can be"
+        ),
         "server": said(TEXT, "its generation in words"),
         "connect_ms": milliseconds,
         "round_trip_ms": milliseconds,

@@ -179,9 +179,8 @@ def _pasted(text: str) -> bytes:
     try:
         form, data = pasted.parse(text)
     except SourceError as error:
-        return (
-            b"" if error.quoted else bytes(WORD_SIZE)
-        )  # nearly bytes: the error says what is wrong with them
+        # nearly bytes: the error says what is wrong with them; so few digits are no word of a frame
+        return b"" if error.quoted or len(text) < 2 * WORD_SIZE else bytes(WORD_SIZE)
     return b"" if form == Format.BASE64.value else data
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -55,7 +57,7 @@ class Connector:
         except ssl.SSLError as error:
             problem = f"TLS failed: {tls_problem(error)}"
         except OSError as error:
-            problem = error.strerror or str(error)
+            problem = _problem(error)
         except (ValueError, UnicodeError) as error:  # a host that is no name
             problem = str(error)
         else:
@@ -100,6 +102,14 @@ class Connector:
     async def _upgrade(self, server: End, real: Address, path: str) -> None:
         server.transport.write(upgrade_request(real, path))
         check_upgraded(await server.head(HTTP_END, MAX_HEAD))
+
+
+def _problem(error: OSError) -> str:
+    """What is wrong, in the system's words; asyncio puts the address into them, which was said."""
+    numbers = re.findall(r"\[Errno (\d+)\]", str(error))  # of each address of a host that was tried
+    if numbers:
+        return ", ".join(dict.fromkeys(os.strerror(int(number)) for number in numbers))
+    return error.strerror or str(error)
 
 
 async def _start_tls(

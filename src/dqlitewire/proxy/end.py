@@ -43,6 +43,7 @@ class End(asyncio.BufferedProtocol):
         forward: Takes what has been read.
         answered_here: Faults may answer this client in the node's place.
         tls: TLS is spoken, which has no half-close in asyncio.
+        heard: Something has come from the peer.
         eof: The peer has ended its direction.
         lost: The socket is closed.
     """
@@ -56,6 +57,7 @@ class End(asyncio.BufferedProtocol):
         "answered_here",
         "eof",
         "forward",
+        "heard",
         "lost",
         "side",
         "tls",
@@ -69,7 +71,7 @@ class End(asyncio.BufferedProtocol):
         self._connection = connection
         self.side = side
         self.transport = None
-        self.answered_here = self.tls = self.eof = self.lost = False
+        self.answered_here = self.tls = self.heard = self.eof = self.lost = False
         self._closing = False
         self._unread = _NOT_CONNECTED
         self._early = bytearray()
@@ -107,6 +109,7 @@ class End(asyncio.BufferedProtocol):
         Args:
             nbytes: How many bytes that is.
         """
+        self.heard = True
         self.forward(bytes(self._connection.running.buffer[:nbytes]))
 
     def eof_received(self) -> bool:

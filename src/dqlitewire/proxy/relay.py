@@ -239,9 +239,12 @@ class Relay:
             return
         if not self._streams:
             return  # who connects finds out, and says why
+        end = self.end_of(side)
         if isinstance(error, ssl.SSLError):
-            who = self.peer if side is Side.CLIENT else str(self.place.pair.real)
-            self.running.say(f"connection {self.number}: TLS with {who} failed: {tls_problem(error)}")
+            self._say_tls_failed(side, tls_problem(error))
+        elif error is not None and end.tls and not end.heard:
+            # a peer that refuses our certificate may close before we have read why
+            self._say_tls_failed(side, "it was reset before an answer")
         if error is not None:
             self.close(reset=True)
         elif self._streams[side].finished:
@@ -249,6 +252,10 @@ class Relay:
         else:
             self._streams[side].end()  # what waits goes on before the other side is closed
         self._settle()
+
+    def _say_tls_failed(self, side: Side, problem: str) -> None:
+        who = self.peer if side is Side.CLIENT else str(self.place.pair.real)
+        self.running.say(f"connection {self.number}: TLS with {who} failed: {problem}")
 
     def _settle(self) -> None:
         """Take leave when both sockets are closed."""

@@ -388,7 +388,7 @@ class Observer(Guarded):
             frame.version = PROTOCOL_VERSION_LEGACY
         elif kind == ResponseType.SERVERS and exchange.request is not None:
             request = exchange.request
-            frame.servers_format = 0 if is_roleless(request.data) and request.error is None else 1
+            frame.servers_format = 0 if is_roleless(request.data) and not request.damaged else 1
         elif kind == ResponseType.ROWS and self._count_rows and exchange.row_count is not None:
             exchange.row_count += frame.rows
         if self._answers_lost or self._requests_lost:
