@@ -237,7 +237,7 @@ def test_what_passes_is_shown_with_the_options_of_decode(tmp_path: Path) -> None
         " 1 < DB         db 0",
         " 1 > LEADER",
     ]
-    assert "went on changed" in lines
+    assert "[went on as: 1 at 127.0.0.1:" in lines
     assert len(lines.splitlines()) == 12  # each direction ends once
     assert ['"type":"LEADER"' in line for line in json.splitlines()] == [True, True]
     assert re.search(r"^requests +4 ", stats, re.MULTILINE)
