@@ -61,4 +61,6 @@ def test_every_option_says_what_it_is_for() -> None:
             assert parameter.help, f"{name}: {parameter.name}"
             takes_value = not getattr(parameter, "is_flag", False)
             if takes_value and parameter.name != "format":  # whose words typer takes from its type
-                assert re.fullmatch(r"(unix:)?[A-Z][A-Z:=0-9]*(\.[a-z]+)?|<.*>", parameter.metavar or ""), f"{name}: {parameter.name}"
+                assert re.fullmatch(r"(unix:)?[A-Z][A-Z:=0-9]*(\.[a-z]+)?|<.*>", parameter.metavar or ""), (
+                    f"{name}: {parameter.name}"
+                )
