@@ -144,7 +144,8 @@ def test_permission_denied() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["decode", "--type", "SELECT", "x"], "unknown type SELECT"),
+        (["decode", "--type", "SELECT", "x"], "unknown type SELECT: ADD, ASSIGN, CLIENT"),
+        (["stats", "--type", "rows,leadr", "x"], "unknown type LEADR: did you mean LEADER?"),
         (["decode", "--grep", "(", "x"], "--grep '('"),
     ],
 )
