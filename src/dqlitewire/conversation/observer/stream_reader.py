@@ -459,7 +459,7 @@ class StreamReader:
         missing = self._skip
         if self._large is not None and unkept and size == self._left:
             self._large.tail, self._large.end = unkept[-8:], time
-            self.offset += size
+            self.offset += self._left
             self._end_large(lost=0)
             return
         if self._large is not None and self._miss_large(size, time):
