@@ -234,7 +234,10 @@ class Exchange(Event):
         Args:
             answer: a frame of the answer; of the last one it is `latency`.
         """
-        return None if self.doubtful or self.sent is None or answer.end_unseen else answer.end - self.sent
+        request = self.request
+        if request is None or self.doubtful or request.end_unseen or answer.end_unseen:
+            return None
+        return answer.end - request.end
 
     @property
     def duration(self) -> float | None:
