@@ -12,18 +12,25 @@ anew, since two recorded connections may have used one id for two statements.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import heappop, heappush
 
-from dqlitewire.constants import HEADER_SIZE, RequestType, ResponseType
+from dqlitewire.constants import (
+    HEADER_SIZE,
+    PROTOCOL_VERSION,
+    PROTOCOL_VERSION_LEGACY,
+    RequestType,
+    ResponseType,
+)
 from dqlitewire.conversation.first_bytes import HTTP_END, HTTP_METHODS, MAX_HTTP_HEAD
 from dqlitewire.conversation.frames import statement_id
+from dqlitewire.dial.naming import with_addresses
 from dqlitewire.header import frame_size_at, type_name
 from dqlitewire.messages import EmptyResponse, PrepareRequest
-from dqlitewire.replay.addresses import renamed
 from dqlitewire.replay.difference import bytes_lines, frame_lines, shown_frame
 from dqlitewire.replay.library import Library, Place
 from dqlitewire.replay.recorded import RecordedConnection
 from dqlitewire.replay.sameness import decoded, key_of, same_http, same_request
-from dqlitewire.replay.tracks import Kind, Mapped
+from dqlitewire.replay.tracks import Kind, Mapped, Unit
 from dqlitewire.text import printable
 from dqlitewire.traffic.shorten import counted
 
@@ -31,6 +38,7 @@ __all__ = ["AnyOrder", "InOrder", "Player"]
 
 MAX_SHOWN = 1 << 20  # bytes of an unexpected request that are waited for
 _SHOWN = 16
+_VERSIONS = {Mapped.NAMED: PROTOCOL_VERSION, Mapped.LEGACY: PROTOCOL_VERSION_LEGACY}
 _STATEMENT = slice(HEADER_SIZE + 4, HEADER_SIZE + 8)
 
 
@@ -71,6 +79,12 @@ class Player:
     def _step(self) -> bool:
         """Take one unit of what waits; False if that needs more bytes, or is not possible."""
         raise NotImplementedError
+
+    def _renamed(self, piece: Unit) -> bytes:
+        """What is said of a piece: with our address where it names nodes."""
+        if piece.kind == Mapped.NONE:
+            return piece.data
+        return with_addresses(piece.data, _VERSIONS[Mapped(piece.kind)], lambda _: self._local)
 
     def _frame_size(self) -> int:
         """The size of the frame that waits, 0 until its header is there."""
@@ -132,7 +146,7 @@ class InOrder(Player):
         while self._said < len(answers) and answers.gate(self._said) <= self._came:
             piece = answers[self._said]
             self._said += 1
-            yield renamed(piece.data, Mapped(piece.kind), self._local)
+            yield self._renamed(piece)
         if not self.left and self._said == len(answers) and self._connection.closes:
             self.closing = True
 
@@ -143,8 +157,13 @@ class InOrder(Player):
             return self._greet()
         if self._came == len(self._connection.requests):
             return self._beyond()
-        steps = {Kind.FRAME: self._frame, Kind.HTTP: self._http}
-        return steps.get(Kind(self._connection.requests.kind(self._came)), self._bytes)()
+        match Kind(self._connection.requests.kind(self._came)):
+            case Kind.FRAME:
+                return self._frame()
+            case Kind.HTTP:
+                return self._http()
+            case Kind.HANDSHAKE | Kind.OTHER | Kind.PART:
+                return self._bytes()
 
     def _greet(self) -> bool:
         # the recording begins behind the handshake: any will do
@@ -245,6 +264,7 @@ class AnyOrder(Player):
         self._library = library
         self._version: int | None = None
         self._texts: dict[int, str] = {}  # of prepared statements, by the ids that this client knows
+        self._free: list[int] = []  # a heap of the ids below the largest that are free again
         self._ready: list[Iterator[bytes]] = []
         self._held: list[tuple[RecordedConnection, int]] = []  # pieces of a query that wait for an INTERRUPT
 
@@ -278,6 +298,8 @@ class AnyOrder(Player):
         if self._buffer and self._looks_like_http():
             head = self._head()
             if head is None:
+                if len(self._buffer) > MAX_HTTP_HEAD:
+                    self._differ("an HTTP request without an end", f"got      {_hex(self._buffer)}")
                 return False
             answer = self._library.http_answer(head)
             if answer is None:
@@ -306,22 +328,23 @@ class AnyOrder(Player):
                 self._held.append((connection, piece))
                 continue
             found = connection.answers[piece]
-            yield self._followed(frame, renamed(found.data, Mapped(found.kind), self._local))
+            yield self._followed(frame, self._renamed(found))
         # a last request that was not answered ends the connection; behind others the node was deaf
         self.closing = not connection.answer_count[unit] and unit + 1 >= connection.needed
 
     def _followed(self, frame: bytes, answer: bytes) -> bytes:
         """An answer with the id of a statement as this client shall know it."""
         if answer[4] == ResponseType.STMT and frame[4] == RequestType.PREPARE:
-            statement = next(number for number in range(len(self._texts) + 1) if number not in self._texts)
-            match decoded(frame):
-                case PrepareRequest(sql=sql):
-                    self._texts[statement] = sql
-                case _:
-                    return answer
+            message = decoded(frame)
+            if not isinstance(message, PrepareRequest):
+                return answer
+            statement = heappop(self._free) if self._free else len(self._texts)  # the smallest, as a node
+            self._texts[statement] = message.sql
             return answer[: _STATEMENT.start] + statement.to_bytes(4, "little") + answer[_STATEMENT.stop :]
         if answer[4] == ResponseType.EMPTY and frame[4] == RequestType.FINALIZE:
-            self._texts.pop(statement_id(frame) or 0, None)
+            statement = statement_id(frame) or 0
+            if self._texts.pop(statement, None) is not None:
+                heappush(self._free, statement)
         return answer
 
     def _unknown(self, frame: bytes) -> None:
