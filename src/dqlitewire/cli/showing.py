@@ -111,9 +111,11 @@ class View:
         if self._colour:
             for row in shown.rows():
                 emit(joined(*(painted(text, style, True) if style else text for text, style in row)), at_once)
-        else:
+        elif shown.below:
             for text in str(shown).split("\n"):
                 emit(text, at_once)
+        else:
+            emit(str(shown), at_once)
 
     def _details(self, item: Item) -> Iterator[str]:
         for data, span, title in (

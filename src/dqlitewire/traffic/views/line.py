@@ -205,8 +205,9 @@ def describe(item: Item, width: int = 160) -> str:
         item: the item.
         width: columns that there are.
     """
-    change = item.change
-    return f"[{_CHANGES[change](item)}] {_told(item, width)}" if change else _told(item, width)
+    if item.sent is None and not item.made:  # as most, so that `Item.change` need not be worked out
+        return _told(item, width)
+    return f"[{_CHANGES[item.change](item)}] {_told(item, width)}"
 
 
 def _told(item: Item, width: int) -> str:
@@ -321,7 +322,7 @@ def _bytes(data: bytes) -> str:
 
 def style_of(item: Item) -> str:
     """The name of the style of an item's type: "request" or "response" where nothing is wrong with it."""
-    if item.strange or item.change or item.type == "FAULT":
+    if item.strange or item.sent is not None or item.made or item.type == "FAULT":
         return "garbage"
     if item.type in ("GAP", "UNANSWERED") and not item.probe:
         return "garbage"
