@@ -18,8 +18,10 @@ from collections.abc import AsyncIterator, Callable
 
 from dqlitewire.dial.addresses import Address, Kind
 from dqlitewire.dial.listening import Listener, is_wildcard
+from dqlitewire.replay.any_order import AnyOrder
+from dqlitewire.replay.in_order import InOrder
 from dqlitewire.replay.library import Library
-from dqlitewire.replay.players import AnyOrder, InOrder, Player
+from dqlitewire.replay.players import Player
 from dqlitewire.replay.recorded import RecordedConnection
 from dqlitewire.replay.recording import Recording
 from dqlitewire.traffic.shorten import counted
