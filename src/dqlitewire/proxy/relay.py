@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Relay"]
 
-_MOST_WAITING = 1 << 16  # bytes of requests that wait for answers, after which no more are read
-
 
 class Relay:
     """One connection.
@@ -167,7 +165,7 @@ class Relay:
     def answered(self) -> None:
         """Look again at requests that were waiting for answers, and at the end behind them."""
         stream = self._streams[Side.CLIENT]
-        if stream.waiting_bytes > _MOST_WAITING:
+        if stream.full:
             self.client.pause(WAITING)
         else:
             self.client.resume(WAITING)

@@ -183,6 +183,11 @@ class Stream:
         """Bytes of requests that wait for the answers to those before them."""
         return self._faulting.waiting_bytes if self.side is Side.CLIENT and self._faulting else 0
 
+    @property
+    def full(self) -> bool:
+        """So much waits for answers that no more should be read."""
+        return self.side is Side.CLIENT and self._faulting is not None and self._faulting.full
+
     def look_again(self, *, at_last: bool = False) -> None:
         """Pass the end on, if it has come and nothing waits before it.
 
