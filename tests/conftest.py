@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -27,6 +28,12 @@ from tests.real.raw import RawConnection
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dqlitewire.testing import DqliteServer
+
+# Commands that the tests start inherit what is ignored, and must end by these signals: whoever runs the suite
+# may ignore them for it (nohup, a shell's background job).
+for number, action in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, action)
 
 NODE_FIXTURES = {"real_node", "real_nodes", "old_node", "new_node", "own_node", "real_cluster"}
 

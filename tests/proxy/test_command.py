@@ -46,7 +46,10 @@ def running(
             yield process, found, rest
         finally:
             process.send_signal(end)
-            rest.append(process.communicate(timeout=20)[1])
+            try:
+                rest.append(process.communicate(timeout=20)[1])
+            finally:
+                process.kill()
     assert process.returncode == 0, rest
 
 

@@ -156,6 +156,7 @@ class _Recorded:
 
     def __init__(self, view: View) -> None:
         self.count = 0
+        self._before = 0  # the highest number in front of those that the file numbers
         self._view = view
         self._part: tuple[str, int] | None = None  # of which recording what is read is which part
         self._goes_on = False  # the part before it was read
@@ -205,6 +206,8 @@ class _Recorded:
         self._picked = self._settled and line.get("picked") is True
         if not self._goes_on:
             yield from self.end()
+            if line.get("continued") is not True:
+                self._before = self.count
 
     def lose(self, raw: bytes) -> Iterator[Piece]:
         """What a damaged line costs."""
@@ -231,8 +234,10 @@ class _Recorded:
     ) -> Generator[Piece, None, Connection]:
         if len(self._now) >= MAX_CONNECTIONS:
             yield from self._forget()
-        self.count += 1
-        connection = self._now[number] = Connection(self.count, client, server, timed=False)
+        # what `decode -w` wrote keeps its numbers: there may be connections between of which it had nothing
+        shown = self._before + number if self._settled else self.count + 1
+        self.count = max(self.count, shown)
+        connection = self._now[number] = Connection(shown, client, server, timed=False)
         connection.source = source
         for key, said in begins.items():
             setattr(connection, key, said)

@@ -31,6 +31,7 @@ class TranscriptWriter(Guarded):
         settled: what is written was cut by an observer, and is of the type that `fields` says: whoever reads
             it need not find that out again.
         picked: what is written was picked out of more, so that `fields` has what does not follow from it.
+        continued: connections are numbered behind those of the writer before, which wrote the same file.
 
     Raises:
         FileExistsAlready: the file is there, and `append` is false; a SourceError.
@@ -46,14 +47,15 @@ class TranscriptWriter(Guarded):
         append: bool = True,
         settled: bool = False,
         picked: bool = False,
+        continued: bool = False,
     ) -> None:
         super().__init__()
         self._file = open_to_append(os.fspath(path), append)
         self._known: set[int] = set()
         try:
-            header = {"by": by, "redacted": redacted, **({"settled": True} if settled else {})}
-            if picked:
-                header["picked"] = True
+            header: dict[str, Any] = {"by": by, "redacted": redacted}
+            said = {"settled": settled, "picked": picked, "continued": continued}
+            header |= {key: True for key, so in said.items() if so}
             write_whole(self._file, header_of(self._file, header))
         except BaseException:
             self._file.close()
