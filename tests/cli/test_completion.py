@@ -83,8 +83,9 @@ def test_words_are_completed(name: str, home: Path) -> None:
         ready = f'{PREPARE[name]}eval "$(dqlite-wire --show-completion {name})"; echo rea""dy\n'
         shell.typed(ready, "ready")
         shell.typed("dqlite-wire expl\t", "explain")
-        shell.typed("\x15dqlite-wire probe --time\t", "--timeout")
-        shell.typed("\x15dqlite-wire serve --generation cow\t", "cowsql")
+        if name == "bash":  # which words are offered does not depend on the shell
+            shell.typed("\x15dqlite-wire probe --time\t", "--timeout")
+            shell.typed("\x15dqlite-wire serve --generation cow\t", "cowsql")
         (home / "trace-of-mine.pcap").touch()
         shell.typed("\x15dqlite-wire decode trace-o\t", "trace-of-mine.pcap")
     finally:

@@ -36,6 +36,7 @@ from dqlitewire.messages import (
     RowsResponse,
 )
 from dqlitewire.messages.base import Message
+from dqlitewire.proxy import faulting
 from dqlitewire.proxy.faulting import MAX_HELD
 from dqlitewire.proxy.passage import Passage, TakenFault
 from dqlitewire.servers.releases import RELEASES
@@ -518,3 +519,18 @@ def test_a_frame_too_large_to_be_held_passes() -> None:
     header = (MAX_HELD // 8).to_bytes(4, "little") + bytes([RequestType.PREPARE, 0, 0, 0])
     assert not path.faulting.holds(CLIENT, header)
     assert path.faulting.holds(CLIENT, PrepareRequest(0, "x").encode()[:8])
+
+
+def test_requests_that_a_node_does_not_answer_are_not_kept_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(faulting, "_MOST_OPEN", 3)
+    path = relay()
+    feed(path, (CLIENT, INSERT.encode() * 3))
+    assert not path.faulting.full
+    feed(path, (CLIENT, INSERT.encode()))
+    assert path.faulting.full
+    feed(path, (SERVER, RESULT))
+    assert not path.faulting.full
+    feed(path, (CLIENT, INSERT.encode() + ConnectRequest(1, "a:1").encode()))
+    assert not path.faulting.full  # it is raft's from here on

@@ -110,6 +110,8 @@ def test_every_fault(real_node: Node, database: str) -> None:
                         numbers(client)
             if case.done:
                 wait_for(lambda number=number: number in numbers(direct), 5, f"row of {case}")
+            wait_for(lambda: not proxy.open_connections, 5, f"end of {case}")
+            wait_for(lambda: is_free(module, direct), 5, f"end of the statement of {case}")
         expected = {number for number, case in enumerate(CASES, 1) if case.done}
         maybe = {number for number, case in enumerate(CASES, 1) if case.done is None}
         assert numbers(direct) - maybe == expected
@@ -127,6 +129,16 @@ def reported(module: Any, client: Any, number: int) -> tuple[Outcome, str]:
     except module.RequestFailed as failed:
         return failed.outcome, str(failed)
     return DONE, ""
+
+
+def is_free(module: Any, client: Any) -> bool:
+    """Whether nobody writes: a node may still run the statement of a client that has gone."""
+    try:
+        client.execute("BEGIN IMMEDIATE")
+    except module.RequestFailed:
+        return False
+    client.execute("COMMIT")
+    return True
 
 
 def insert(number: int) -> bytes:

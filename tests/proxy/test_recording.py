@@ -45,6 +45,8 @@ NOW = 1_700_000_000_000_000_000
 HELLO = bytes([1, *bytes(7)])
 ASK, ANSWER = LeaderRequest().encode(), LeaderResponse(1, "a:1").encode()
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
@@ -213,6 +215,7 @@ def test_bytes_that_are_no_frames_are_written_as_they_came(tmp_path: Path) -> No
     sessions: list[list[tuple[Side, bytes]]] = [
         [(Side.CLIENT, HELLO + connect + b"raft\1\2"), (Side.SERVER, b"raft too"), (Side.CLIENT, b"more")],
         [(Side.CLIENT, http[0]), (Side.SERVER, http[1]), (Side.CLIENT, HELLO + ASK), (Side.SERVER, ANSWER)],
+        [(Side.CLIENT, http[0]), (Side.SERVER, CONTINUE + http[1] + ANSWER), (Side.CLIENT, HELLO + ASK)],
         [(Side.CLIENT, refused[0]), (Side.SERVER, refused[1]), (Side.CLIENT, b"x")],
         [(Side.CLIENT, b"\x16\x03\x01\x02\x00rest"), (Side.SERVER, b"\x16\x03\x03zz")],
         [(Side.CLIENT, HELLO + b"\xff" * 40), (Side.SERVER, b"\xfe" * 9), (Side.CLIENT, ASK)],
@@ -352,7 +355,8 @@ def interleaved(recorder: Recorder, seed: int) -> None:
     raft = HELLO + ConnectRequest(1, "a:1").encode()
     sessions.append([(True, raft), *((n % 2 == 0, b"raft %d" % n) for n in range(30))])
     upgrade = b"GET /x HTTP/1.1\r\nUpgrade: dqlite\r\n\r\n"
-    sessions.append([(True, upgrade), (False, b"HTTP/1.1 101 Switching\r\n\r\n"), *chunks(captures[0])])
+    switched = CONTINUE + b"HTTP/1.1 101 Switching\r\n\r\n"
+    sessions.append([(True, upgrade), (False, switched), *chunks(captures[0])])
     streams = [
         (n, [(way, p) for way, data in s for p in pieces_of(data, rng)]) for n, s in enumerate(sessions)
     ]

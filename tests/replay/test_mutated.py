@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from dqlitewire.conversation import Generation
+from dqlitewire.replay.any_order import AnyOrder
 from dqlitewire.replay.checking import hazards, writes
+from dqlitewire.replay.in_order import InOrder
 from dqlitewire.replay.library import Library
-from dqlitewire.replay.players import AnyOrder, InOrder, Player
+from dqlitewire.replay.players import Player
 from dqlitewire.replay.recording import Recording, View
 from dqlitewire.traffic.errors import SourceError
 from tests.replay.transcripts import said_of, write

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dqlitewire.constants import ResponseType
+from dqlitewire.replay.any_order import AnyOrder
+from dqlitewire.replay.in_order import InOrder
 from dqlitewire.replay.library import Library
-from dqlitewire.replay.players import AnyOrder, InOrder, Player
+from dqlitewire.replay.players import Player
 from dqlitewire.replay.recorded import RecordedConnection
 from dqlitewire.replay.recording import Recording
 from tests.real.raw import frame, text, word

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from dqlitewire.cli.app import app
 from dqlitewire.dial import Address, probe
-from dqlitewire.dial.sockets import is_wildcard
+from dqlitewire.dial.listening import is_wildcard
 from dqlitewire.testing import DqliteCluster, DqliteServer
 from tests.real.raw import RawConnection, frame, text, word
 

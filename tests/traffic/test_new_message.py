@@ -152,7 +152,9 @@ def test_tree_and_hexdump(tree: Tree) -> None:
     shown = tree.tool("decode", "-v", "-x", "--width", "120", *tree.streams)
     for field in ("db_id 7", "name 'main'", "mode 3", "pages 12", f"reason 'because {SECRET}'"):
         assert re.search(rf"0x[0-9a-f]{{4}}  +{re.escape(field)}", shown), field  # in the tree
-        assert re.search(rf"  0\d{{4}}  [0-9a-f ]{{23}} .*{re.escape(field)}", shown), field  # in the margin
+        assert re.search(rf"  0x[0-9a-f]{{4}}  [0-9a-f ]{{23}} .*{re.escape(field)}", shown), (
+            field
+        )  # in the margin
 
 
 def test_json(tree: Tree) -> None:

@@ -10,7 +10,7 @@ A command takes `Dialling` as a group (`options.grouped`) and a TARGET as `Targe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,7 +29,20 @@ TargetArgument = Annotated[
         help="HOST:PORT, [IPv6]:PORT, unix:PATH, @NAME (abstract), or a cluster store: FILE.yaml.",
     ),
 ]
+UpgradeOption = Annotated[
+    str | None,
+    typer.Option("--upgrade", metavar="PATH", help="Switch to dqlite over HTTP: /internal/database."),
+]
 TIMEOUT = 5.0  # seconds, unless somebody says otherwise
+
+
+def timeout_option(help: str) -> Any:
+    """Return what declares `--timeout`.
+
+    Args:
+        help: what must be over by then.
+    """
+    return typer.Option("--timeout", min=0.05, max=LONGEST, metavar="SECONDS", callback=finite, help=help)
 
 
 def target_of(text: str) -> Target:
@@ -70,21 +83,8 @@ class Dialling:
         str | None,
         typer.Option("--server-name", metavar="NAME", help="TLS: name of the server (default: the host)."),
     ] = None
-    upgrade: Annotated[
-        str | None,
-        typer.Option("--upgrade", metavar="PATH", help="Switch to dqlite over HTTP: /internal/database."),
-    ] = None
-    timeout: Annotated[
-        float,
-        typer.Option(
-            "--timeout",
-            min=0.05,
-            max=LONGEST,
-            metavar="SECONDS",
-            callback=finite,
-            help="Time that all may take.",
-        ),
-    ] = TIMEOUT
+    upgrade: UpgradeOption = None
+    timeout: Annotated[float, timeout_option("Time that all may take.")] = TIMEOUT
 
     def options(self, target: Target) -> DialOptions:
         """Return what to dial the nodes of a target with.

@@ -78,6 +78,13 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
+def ending_signals() -> set[signal.Signals]:
+    """Return the signals that end a command which serves until then."""
+    found = {signal.SIGINT, signal.SIGTERM}
+    # who ignores hang-ups for us (nohup) means it
+    return found if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else found | {signal.SIGHUP}
+
+
 def missing(error: ImportError, extra: str) -> NoReturn:
     """End a command because a package that an extra brings is missing.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,26 +10,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dqlitewire.cli.dialling import UpgradeOption, target_of, timeout_option
 from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.filters import Filters
-from dqlitewire.cli.options import LONGEST, finite
 from dqlitewire.cli.ordering import Ordering
 from dqlitewire.cli.output import fail, tell, warn
 from dqlitewire.cli.showing import Display
 from dqlitewire.cli.watching import Live, Watching
-from dqlitewire.dial import Address, AddressError, DialOptions, Kind, StoreError, Target
+from dqlitewire.dial import Address, AddressError, DialOptions, Kind
+from dqlitewire.dial.targets import SUFFIX
 
 if TYPE_CHECKING:
-    import asyncio
-
     from dqlitewire.faults import FaultList
     from dqlitewire.proxy import ClientTls, Pair, Proxy
     from dqlitewire.proxy.control import ControlServer
     from dqlitewire.proxy.recording import Recorder
 
 EXITS = (Exit.OK, Exit.INPUT, Exit.REFUSED)
-_STORE = ".yaml"
-_MOST_DESCRIPTORS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -87,21 +83,8 @@ class Upstream:
         str | None,
         typer.Option("--to-name", metavar="NAME", help="TLS with nodes: their name (default: the host)."),
     ] = None
-    upgrade: Annotated[
-        str | None,
-        typer.Option("--upgrade", metavar="PATH", help="Switch to dqlite over HTTP: /internal/database."),
-    ] = None
-    timeout: Annotated[
-        float,
-        typer.Option(
-            "--timeout",
-            min=0.05,
-            max=LONGEST,
-            metavar="SECONDS",
-            callback=finite,
-            help="Time until a connection to a node must stand.",
-        ),
-    ] = 10.0
+    upgrade: UpgradeOption = None
+    timeout: Annotated[float, timeout_option("Time until a connection to a node must stand.")] = 10.0
 
     def options(self) -> DialOptions:
         """Return what nodes are dialled with."""
@@ -220,7 +203,6 @@ def command(
         proxy = _proxy(found, listening, upstream, options, ordered, lookers)
         if listening.allow_remote:
             _warn_of_remote(proxy.pairs)
-        _raise_descriptor_limit()
         asyncio.run(_serve(proxy, controller, live))
     return Exit.OK
 
@@ -230,8 +212,8 @@ def _pairs(texts: list[str], listening: Listening, upstream: Upstream) -> tuple[
     from dqlitewire.proxy import Pair, PairError
 
     options = upstream.options()
-    if len(texts) == 1 and texts[0].endswith(_STORE) and "=" not in texts[0]:
-        target = _target(texts[0])
+    if len(texts) == 1 and texts[0].endswith(SUFFIX) and "=" not in texts[0]:
+        target = target_of(texts[0])
         local = _listen(listening.listen)
         return [Pair(local, address) for address in target.addresses], target.options(options)
     if listening.listen is not None:
@@ -240,17 +222,6 @@ def _pairs(texts: list[str], listening: Listening, upstream: Upstream) -> tuple[
         return [Pair.parse(text) for text in texts], options
     except PairError as error:
         fail(str(error), Exit.USAGE)
-
-
-def _target(text: str) -> Target:
-    from dqlitewire.cli.ending import missing
-
-    try:
-        return Target.parse(text)
-    except StoreError as error:
-        fail(str(error), Exit.INPUT)
-    except ImportError as error:
-        missing(error, "cli")
 
 
 def _listen(text: str | None) -> Address:
@@ -305,29 +276,16 @@ def _warn_of_remote(pairs: tuple[Pair, ...]) -> None:
             warn(f"{pair.local} can be reached from other machines; recordings hold what they send")
 
 
-def _raise_descriptor_limit() -> None:
-    """Allow as many descriptors as the system lets us: a connection takes two."""
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
 async def _serve(proxy: Proxy, controller: ControlServer | None, live: Live | None) -> None:
     """Serve until a signal comes."""
     import asyncio
 
-    loop = asyncio.get_running_loop()
+    from dqlitewire.cli import service
+
     stopped = asyncio.Event()
-    for number in _stopping():
-        loop.add_signal_handler(number, stopped.set)
+    service.prepare(stopped.set)
     if live is not None:
-        loop.add_signal_handler(signal.SIGUSR1, live.report)
-    loop.set_exception_handler(_say_exception)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, live.report)
     async with AsyncExitStack() as closing:
         try:
             if controller is not None:
@@ -339,15 +297,3 @@ async def _serve(proxy: Proxy, controller: ControlServer | None, live: Live | No
         for pair, address in zip(proxy.pairs, proxy.addresses, strict=True):
             tell(f"listening on {address} for {pair.real}")
         await stopped.wait()
-
-
-def _stopping() -> Iterator[signal.Signals]:
-    yield from (signal.SIGINT, signal.SIGTERM)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # who ignores hang-ups for us means it
-        yield signal.SIGHUP
-
-
-def _say_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    # asyncio's own words for what it cannot tell anybody: descriptors used up, for example
-    error = context.get("exception")
-    warn(f"{context.get('message', 'asyncio')}{f': {error}' if error is not None else ''}")

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import signal
-import socket
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dqlitewire.cli.dialling import Dialling, target_of
+from dqlitewire.cli.dialling import Dialling, target_of, timeout_option
 from dqlitewire.cli.exits import Exit
-from dqlitewire.cli.options import LONGEST, finite
 from dqlitewire.cli.output import colourful, emit, fail, painted, tell, warn, width
 from dqlitewire.dial import Address, AddressError
 from dqlitewire.dial.listening import is_loopback, listen, parse_local
@@ -37,17 +34,7 @@ _STYLES = {"-": "failure", "+": "response"}
 class ReplayDialling(Dialling):
     """How the node is reached; a recording takes longer than a question."""
 
-    timeout: Annotated[
-        float,
-        typer.Option(
-            "--timeout",
-            min=0.05,
-            max=LONGEST,
-            metavar="SECONDS",
-            callback=finite,
-            help="With --to: time that all may take.",
-        ),
-    ] = TIMEOUT
+    timeout: Annotated[float, timeout_option("With --to: time that all may take.")] = TIMEOUT
 
 
 def command(
@@ -123,7 +110,7 @@ def _serve(files: list[str], local: Address, match: bool) -> Exit:
         try:
             listener, address = listen(local)
         except OSError as error:
-            fail(f"cannot listen on {local}: {error.strerror or error}")
+            fail(error.strerror or str(error))
         service = ReplayService(recording, listener, address, match, _warn_lines)
         asyncio.run(_served(service, address))
         left = service.leftovers()
@@ -134,10 +121,10 @@ def _serve(files: list[str], local: Address, match: bool) -> Exit:
 async def _served(service: ReplayService, address: Address) -> None:
     import asyncio
 
-    loop = asyncio.get_running_loop()
+    from dqlitewire.cli.service import prepare
+
+    prepare(service.stop)
     serving = asyncio.ensure_future(service.run())
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, service.stop)
     await asyncio.sleep(0)  # now it serves, and can be stopped
     tell(f"listening on {address}")
     await serving
@@ -157,6 +144,8 @@ def _warn_lines(lines: list[str]) -> None:
 
 
 def _send(files: list[str], target: Target, dialling: Dialling, timing: bool, write: bool) -> Exit:
+    from dqlitewire.dial import dial
+    from dqlitewire.replay.live import in_words
     from dqlitewire.replay.recording import Recording, View
     from dqlitewire.replay.sending import Sending
 
@@ -168,29 +157,17 @@ def _send(files: list[str], target: Target, dialling: Dialling, timing: bool, wr
         deadline = dialling.deadline()
         address = _node(target, options, deadline)
         generation = _checked(recording, address, options, deadline)
-        sending = Sending(recording, _dialler(address, options, deadline), deadline, generation, _show)
+        sending = Sending(recording, partial(dial, address, deadline, options), deadline, generation, _show)
         try:
             (sending.timed if timing else sending.in_order)()
         except OSError as error:
-            fail(f"{address}: {_words(error, deadline)}")
+            fail(f"{address}: {in_words(error, deadline)}")
     skipped = f", {sending.skipped} not sent" if sending.skipped else ""
     tell(
         f"{counted(sending.sent, 'request')} on {counted(sending.connections, 'connection')}{skipped}: "
         + (counted(sending.differences, "difference") if sending.differences else "no difference")
     )
     return Exit.DAMAGED if sending.differences else Exit.OK
-
-
-def _dialler(address: Address, options: DialOptions, deadline: Deadline) -> Callable[[], socket.socket]:
-    from dqlitewire.dial import dial
-
-    def connect() -> socket.socket:
-        sock = dial(address, deadline, options)
-        if sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return sock
-
-    return connect
 
 
 def _node(target: Target, options: DialOptions, deadline: Deadline) -> Address:
@@ -244,12 +221,6 @@ def _refuse(why: str, found: list[str]) -> None:
     if len(found) > NAMED:
         warn(f"  and {len(found) - NAMED} more")
     raise SystemExit(int(Exit.REFUSED))
-
-
-def _words(error: OSError, deadline: Deadline) -> str:
-    if isinstance(error, TimeoutError):
-        return f"no answer within {deadline.seconds:g} s"
-    return error.strerror or str(error)
 
 
 def _show(lines: list[str]) -> None:

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dqlitewire.cli.ending import missing
+from dqlitewire.cli.ending import ending_signals, missing
 from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.options import choice
 from dqlitewire.cli.ordering import Ordering
 from dqlitewire.cli.output import emit, fail, warn
 from dqlitewire.dial import Address, Kind
-from dqlitewire.dial.sockets import is_wildcard, own_host
+from dqlitewire.dial.listening import is_wildcard
+from dqlitewire.dial.sockets import own_host
 from dqlitewire.servers.releases import ALIASES, DEFAULT_RELEASE, RELEASES
 
 if TYPE_CHECKING:
     from dqlitewire.testing import DqliteCluster
 
 EXITS = (Exit.OK, Exit.DAMAGED, Exit.INPUT)
-_STOPPING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 def command(
@@ -102,9 +102,7 @@ def _block_signals() -> set[signal.Signals]:
 
     Before any thread starts: all inherit it, so that only sigwait takes them, however many come.
     """
-    # who ignores hang-ups for us (nohup) means it; blocked, they would arrive all the same
-    ignored = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else set[signal.Signals]()
-    stopping = _STOPPING - ignored
+    stopping = ending_signals()  # a hang-up that is ignored for us would arrive all the same, blocked
     signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
     return stopping
 

@@ -80,6 +80,7 @@ class View:
 
     def _show(self, stream: Iterable[Item | Folded], at_once: bool) -> None:
         known: set[Connection] = set()
+        detailed = self._display.verbose or self._display.hexadecimal
         for shown in stream:
             if isinstance(shown, Folded):
                 self._emit(folded_line(shown, self.clock, self._width), at_once)
@@ -88,8 +89,9 @@ class View:
                 known.add(shown.connection)
                 self._introduce(shown.connection, at_once)
             self._emit(line(shown, self.clock, self._width, not self._display.no_time), at_once)
-            for text in self._details(shown):
-                emit(text, at_once)
+            if detailed:
+                for text in self._details(shown):
+                    emit(text, at_once)
 
     def _introduce(self, connection: Connection, at_once: bool) -> None:
         said = [f"{connection.client} > {connection.server}"] * bool(connection.client or connection.server)
@@ -109,13 +111,13 @@ class View:
         if self._colour:
             for row in shown.rows():
                 emit(joined(*(painted(text, style, True) if style else text for text, style in row)), at_once)
-        else:
+        elif shown.below:
             for text in str(shown).split("\n"):
                 emit(text, at_once)
+        else:
+            emit(str(shown), at_once)
 
     def _details(self, item: Item) -> Iterator[str]:
-        if not (self._display.verbose or self._display.hexadecimal):
-            return
         for data, span, title in (
             (item.data, item.spans(), ""),
             (item.sent, item.sent_spans(), "    went on as:"),

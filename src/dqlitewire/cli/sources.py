@@ -242,7 +242,9 @@ class Damage:
         self.notes: list[str] = []
 
     def select(self, stream: Iterable[Item]) -> Iterator[Item]:
-        """Yield what is selected of the items of a source, counting both."""
+        """Yield what is selected of the items of a source, counting both if anything is."""
+        if self._selection.is_empty:  # then nobody asks for the counts
+            return iter(stream)
         return self._counted(self._selection(self._read(stream)))
 
     def _read(self, stream: Iterable[Item]) -> Iterator[Item]:

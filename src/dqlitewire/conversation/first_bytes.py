@@ -26,6 +26,7 @@ __all__ = [
     "asks_upgrade",
     "body_size",
     "is_interim",
+    "upgrades_to",
 ]
 
 HTTP_METHODS = (b"GET ", b"POST ", b"PUT ", b"PATCH ", b"CONNECT ", b"OPTIONS ", b"HEAD ", b"DELETE ")
@@ -53,9 +54,18 @@ def answers_upgrade(head: bytes) -> bool:
     Args:
         head: from the status line on.
     """
+    names = upgrades_to(head)
+    return names is not None and (not names or not UPGRADES.isdisjoint(names))
+
+
+def upgrades_to(head: bytes) -> set[bytes] | None:
+    """Return the protocols that an HTTP answer switches to, in lower case; None if it is no 101.
+
+    Args:
+        head: from the status line on.
+    """
     status, *fields = _lines(head)
-    names = _protocols(fields)
-    return status.split(None, 2)[1:2] == [b"101"] and (not names or not UPGRADES.isdisjoint(names))
+    return _protocols(fields) if status.split(None, 2)[1:2] == [b"101"] else None
 
 
 def is_interim(head: bytes) -> bool:
@@ -64,7 +74,7 @@ def is_interim(head: bytes) -> bool:
     Args:
         head: from the status line on.
     """
-    status = head.split(None, 2)[1:2]
+    status = head.split(None, 2)[1:2] if head.startswith(HTTP_ANSWER) else []
     return bool(status) and status[0][:1] == b"1" and status[0] != b"101"
 
 

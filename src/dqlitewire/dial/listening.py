@@ -73,11 +73,21 @@ def parse_local(text: str) -> Address:
 
 
 def is_wildcard(host: str) -> bool:
-    """Return whether a host means every interface, which nobody can dial."""
+    """Whether a host stands for every interface, so that nobody can dial it from elsewhere.
+
+    Args:
+        host: name or number of an interface.
+    """
     try:
-        return ipaddress.ip_address(host).is_unspecified
+        if socket.inet_aton(host) == bytes(4):  # takes 0 and 0.0 as well, as bind does
+            return True
+    except OSError:
+        pass
+    try:
+        number = ipaddress.ip_address(host)
     except ValueError:
         return False
+    return number.is_unspecified or bool(getattr(number, "ipv4_mapped", None) == ipaddress.IPv4Address(0))
 
 
 def is_loopback(address: Address) -> bool:
@@ -112,8 +122,16 @@ def listen(address: Address, *, mode: int | None = None) -> tuple[Listener, Addr
         The listener, and its address with the port that it has.
 
     Raises:
-        OSError: somebody listens there, or it cannot be had.
+        OSError: somebody listens there, or it cannot be had; its words name the address.
     """
+    try:
+        return _listen(address, mode)
+    except OSError as error:
+        problem = f"cannot listen on {address}: {error.strerror or error}"
+        raise OSError(error.errno, problem) from error
+
+
+def _listen(address: Address, mode: int | None) -> tuple[Listener, Address]:
     if address.kind is Kind.TCP:
         listener = listen_tcp(address.name, address.port)
         return listener, replace(address, port=listener.getsockname()[1])

@@ -55,29 +55,66 @@ class DialOptions:
             raise ValueError("a key without its certificate")
         if self.any_name and self.ca is None:
             raise ValueError("a certificate of any name needs the file that it is checked against")
-        for path in (self.ca, self.cert, self.key):
-            if path is not None:
-                os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))  # the errors of ssl name no file
+        check_readable(self.ca, self.cert, self.key)
         try:
             context = ssl.create_default_context(cafile=self.ca)
         except ssl.SSLError:
             raise ssl.SSLError(ssl.SSL_ERROR_SSL, f"{self.ca}: no certificate in it") from None
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        judge_as_go(context)
         context.check_hostname = not self.any_name
         if self.cert is not None:
-            try:
-                context.load_cert_chain(self.cert, self.key, password=_no_password)
-            except ssl.SSLError as error:
-                raise ssl.SSLError(ssl.SSL_ERROR_SSL, self._bad_pair(error)) from None
+            load_pair(context, self.cert, self.key)
         return context
 
-    def _bad_pair(self, error: ssl.SSLError) -> str:
+
+def check_readable(*paths: str | None) -> None:
+    """Check that the files of TLS can be read: the errors of ssl name none.
+
+    Args:
+        paths: of the files; None for what was not given.
+
+    Raises:
+        OSError: one cannot be read; it names the file.
+    """
+    for path in paths:
+        if path is not None:
+            os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+
+
+def judge_as_go(context: ssl.SSLContext) -> None:
+    """Trust every certificate of the given ones as it stands, and apply no rules that Go does not have.
+
+    Args:
+        context: what connections are made or accepted with.
+    """
+    import ssl
+
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+
+
+def load_pair(context: ssl.SSLContext, cert: str, key: str | None) -> None:
+    """Load the certificate to show and its key.
+
+    Args:
+        context: takes them.
+        cert: file of the certificate.
+        key: file of its key; None if it stands in `cert`.
+
+    Raises:
+        ssl.SSLError: they are none, or do not belong together; it names the files.
+        ValueError: the key is encrypted.
+    """
+    import ssl
+
+    try:
+        context.load_cert_chain(cert, key, password=_no_password)
+    except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            return f"{self.key or self.cert}: not the key of {self.cert}"
-        if self.key is None:
-            return f"{self.cert}: not a certificate and its key"
-        return f"{self.cert}, {self.key}: not a certificate and its key"
+            problem = f"{key or cert}: not the key of {cert}"
+        else:
+            problem = f"{cert}{'' if key is None else f', {key}'}: not a certificate and its key"
+        raise ssl.SSLError(ssl.SSL_ERROR_SSL, problem) from None
 
 
 def _no_password() -> NoReturn:

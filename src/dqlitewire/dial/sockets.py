@@ -16,14 +16,13 @@ reader for ever. A `Deadline` is set once, and each call gets what is left of it
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
-from dqlitewire.conversation.first_bytes import HTTP_END
+from dqlitewire.conversation.first_bytes import HTTP_END, is_interim
 from dqlitewire.dial.addresses import Address, Kind
 from dqlitewire.dial.errors import ClosedError, SilentError
 from dqlitewire.dial.options import PLAIN, DialOptions
@@ -112,24 +111,6 @@ def dial(address: Address, deadline: Deadline, options: DialOptions = PLAIN) -> 
     return sock
 
 
-def is_wildcard(host: str) -> bool:
-    """Whether a host stands for every interface, so that nobody can dial it from elsewhere.
-
-    Args:
-        host: name or number of an interface.
-    """
-    try:
-        if socket.inet_aton(host) == bytes(4):  # takes 0 and 0.0 as well, as bind does
-            return True
-    except OSError:
-        pass
-    try:
-        number = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return number.is_unspecified or bool(getattr(number, "ipv4_mapped", None) == ipaddress.IPv4Address(0))
-
-
 def own_host(ipv6: bool = False) -> str:
     """Return an IP address by which other machines can reach this one: that of its way out.
 
@@ -178,6 +159,8 @@ def _connect(address: Address, deadline: Deadline) -> socket.socket:
                 deadline.share(len(places) - number).seconds
             )  # a silent one leaves some to the others
             sock.connect(where)
+            if family != socket.AF_UNIX:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return sock
         except OSError as error:
             sock.close()
@@ -240,6 +223,13 @@ def send_all(sock: socket.socket, data: bytes, deadline: Deadline) -> None:
 def _upgrade(sock: socket.socket, address: Address, path: str, deadline: Deadline) -> None:
     """Ask for the upgrade and read the answer's head; what follows is dqlite's, so not a byte more."""
     send_all(sock, upgrade_request(address, path), deadline)
+    head = _http_head(sock, deadline)
+    while is_interim(head):
+        head = _http_head(sock, deadline)
+    check_upgraded(head)
+
+
+def _http_head(sock: socket.socket, deadline: Deadline) -> bytes:
     head = b""
     while not head.endswith(HTTP_END) and len(head) <= MAX_HEAD:
         sock.settimeout(deadline.left())
@@ -247,4 +237,4 @@ def _upgrade(sock: socket.socket, address: Address, path: str, deadline: Deadlin
         head += byte
         if not byte:
             break
-    check_upgraded(head)
+    return head

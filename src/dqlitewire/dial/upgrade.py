@@ -18,7 +18,7 @@ the files of its cluster editor. Only the path differs:
 
 from __future__ import annotations
 
-from dqlitewire.conversation.first_bytes import HTTP_END
+from dqlitewire.conversation.first_bytes import HTTP_END, UPGRADES, upgrades_to
 from dqlitewire.dial.addresses import Address, Kind
 from dqlitewire.dial.errors import UpgradeRefusedError
 from dqlitewire.text import shown
@@ -75,13 +75,12 @@ def check_upgraded(head: bytes) -> None:
     """
     if not head:
         raise UpgradeRefusedError("no upgrade: the server closed the connection without an answer")
-    status, *lines = head.decode("latin-1").split("\r\n")
     if not head.endswith(HTTP_END):
         raise UpgradeRefusedError(f"no upgrade: no HTTP answer but {shown(head)}")
-    if status.split()[1:2] != ["101"]:
+    names = upgrades_to(head)
+    if names is None:
+        status = head.split(b"\r\n", 1)[0].decode("latin-1")
         raise UpgradeRefusedError(f"no upgrade: the server answered {shown(status, 48)}", is_http=True)
-    fields = {name.strip().lower(): value.strip() for name, _, value in (h.partition(":") for h in lines)}
-    protocols = fields.get("upgrade", "")
-    if PROTOCOL not in (protocol.strip().lower() for protocol in protocols.split(",")):
-        told = f"no upgrade: it is to {shown(protocols)}, not {PROTOCOL}"
-        raise UpgradeRefusedError(told, is_http=True)
+    if UPGRADES.isdisjoint(names):
+        to = b", ".join(sorted(names)).decode("latin-1")
+        raise UpgradeRefusedError(f"no upgrade: it is to {shown(to)}, not {PROTOCOL}", is_http=True)

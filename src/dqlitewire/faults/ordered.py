@@ -15,6 +15,7 @@ from dqlitewire.faults.strike import RequestRecord
 __all__ = ["FaultList", "UnusedFaultError"]
 
 _KEPT = 1024  # faults that are over and still listed
+_MOST_UNUSED = 1 << 16  # faults that have not hit, of which `check_used` would tell
 
 
 class UnusedFaultError(AssertionError):
@@ -35,7 +36,7 @@ class FaultList:
         self._lock = threading.Lock()
         self.ordered: list[Fault] = []
         self._over: deque[Fault] = deque(maxlen=_KEPT)
-        self._unused: list[Fault] = []
+        self._unused: dict[int, Fault] = {}  # by their ids; cancelled ones included
         self._seed = seed
         self._count = 0
 
@@ -54,7 +55,9 @@ class FaultList:
             fault._random = random.Random(f"{self._seed} {self._count}")
             fault._id = self._count
             self.ordered.append(fault)
-            self._unused.append(fault)
+            self._unused[fault._id] = fault
+            if len(self._unused) > _MOST_UNUSED:
+                del self._unused[next(iter(self._unused))]
             return self._count
 
     def listed(self) -> list[tuple[int, Fault]]:
@@ -94,7 +97,7 @@ class FaultList:
     def check_used(self) -> None:
         """Raise UnusedFaultError if one that was ordered has never hit, cancelled ones included."""
         with self._lock:
-            unused = [fault for fault in self._unused if not fault.hits]
+            unused = [fault for fault in self._unused.values() if not fault.hits]
             self._unused.clear()
         if unused:
             lines = [f"\n  {fault!r}, {fault.came()}" for fault in unused]
@@ -142,7 +145,8 @@ class FaultList:
                 if fault._strikes(request, direction, barred=barred):
                     struck.append(fault)
                     replaced = replaced or fault.replaces_answer
+            for fault in struck:
+                self._unused.pop(fault._id, None)
             self._over.extend(fault for fault in self.ordered if fault.over)
             self.ordered = [fault for fault in self.ordered if not fault.over]
-            self._unused = [fault for fault in self._unused if not fault.hits]
         return struck

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from dqlitewire.conversation.first_bytes import HTTP_END
+from dqlitewire.conversation.first_bytes import HTTP_END, is_interim
 from dqlitewire.dial import Address, Kind
 from dqlitewire.dial.upgrade import MAX_HEAD, check_upgraded, upgrade_request
 from dqlitewire.proxy.end import End
@@ -101,7 +101,10 @@ class Connector:
 
     async def _upgrade(self, server: End, real: Address, path: str) -> None:
         server.transport.write(upgrade_request(real, path))
-        check_upgraded(await server.head(HTTP_END, MAX_HEAD))
+        head = await server.head(HTTP_END, MAX_HEAD)
+        while is_interim(head):
+            head = await server.head(HTTP_END, MAX_HEAD)
+        check_upgraded(head)
 
 
 def _problem(error: OSError) -> str:

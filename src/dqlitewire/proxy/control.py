@@ -147,11 +147,7 @@ class ControlServer:
         Raises:
             OSError: Somebody listens there, or the path is that of something else.
         """
-        try:
-            listener, _ = listen(self.address, mode=_ONLY_OWNER)
-        except OSError as error:
-            problem = f"cannot listen on {self.address}: {error.strerror or error}"
-            raise OSError(error.errno, problem) from error
+        listener, _ = listen(self.address, mode=_ONLY_OWNER)
         try:
             self._server = await asyncio.start_server(self._accepted, sock=listener, limit=MAX_LINE)
         except BaseException:

@@ -24,8 +24,9 @@ so that they wait here as they would in its socket, and each is struck as the em
     client --> waiting --> open --> node        `open` has what the node owes an answer for; a request of
     client <-- first of open    <-- node        which faults make the answer stands there without the node
 
-Only an INTERRUPT goes after the query that it is meant for, into the middle of its answer. `waiting_bytes`
-tells the relay when to stop reading from the client, and that the end of the client's stream has to wait.
+Only an INTERRUPT goes after the query that it is meant for, into the middle of its answer. `full`
+tells the relay when to stop reading from the client, `waiting_bytes` that the end of the client's stream has
+to wait.
 
 Behind CONNECT the connection is raft's, and behind a request that a fault has made into something else than
 whole frames nobody can say what the node reads: from there on nothing is held.
@@ -50,6 +51,8 @@ __all__ = ["ConnectionFaulting"]
 _PREPARE, _FINALIZE, _INTERRUPT = RequestType.PREPARE, RequestType.FINALIZE, RequestType.INTERRUPT
 _NAMES_STATEMENT = frozenset({int(_PREPARE), int(_FINALIZE)})  # held, for `sql` of a later fault
 _EMPTY = int(ResponseType.EMPTY)
+_MOST_WAITING = 1 << 16  # bytes of requests that wait for answers, after which no more are read
+_MOST_OPEN = 1 << 16  # requests that the node has and has not answered; it reads them one at a time
 MAX_HELD = 256 << 20  # bytes of a frame above which it passes, unless nothing may
 
 
@@ -96,6 +99,11 @@ class ConnectionFaulting:
         self._closed = False
 
     # ---- what the relay calls
+
+    @property
+    def full(self) -> bool:
+        """So much waits for answers that no more should be read from the client."""
+        return not self._free and (self.waiting_bytes > _MOST_WAITING or len(self._open) > _MOST_OPEN)
 
     def holds(self, side: Side, header: bytes) -> bool:
         """Tell whether a frame must be held until it is whole.

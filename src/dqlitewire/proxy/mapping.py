@@ -7,29 +7,20 @@ proxy, each address that a pair stands for is replaced by one that this client c
   network, and one that came over TCP on another machine, where there is no such socket;
 * where a LOCAL is a wildcard, with the host that the client's own connection was accepted on.
 
-Where the pairs name none of these, the address stays what it is. Everything else in the frame stays byte for
-byte; the frame is read by `explain`, from the declarations of the messages, so the layouts before 1.0 and
-without roles come by themselves. A body that does not decode goes on as it came.
+Where the pairs name none of these, the address stays what it is; `dial.naming` writes the frame.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dqlitewire.constants import ResponseType
 from dqlitewire.dial import Address, AddressError, Kind
-from dqlitewire.explain import Span, explain
-from dqlitewire.header import HEADER
+from dqlitewire.dial.naming import with_addresses
 from dqlitewire.proxy.pairs import Pair
 
-__all__ = ["MAPPED", "Place", "local_names", "rewritten"]
-
-MAPPED = frozenset({int(ResponseType.LEADER), int(ResponseType.SERVERS)})
-_ADDRESS = "address"  # of the fields that are mapped
-_WORD = 8
+__all__ = ["Place", "local_names", "rewritten"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,35 +102,8 @@ def rewritten(frame: bytes, names: Mapping[str, str], version: int) -> bytes:
     """Return an answer with other addresses; the same object if there is nothing to replace.
 
     Args:
-        frame: A whole frame of one of the `MAPPED` types.
+        frame: A whole frame of one of the types in `naming.NAMING`.
         names: What to put in place of an address, by its one spelling.
         version: Of the client's handshake, which decides about the layout of LEADER.
     """
-    if not names:
-        return frame
-    root = explain(frame, is_request=False, version=version)
-    if root.error is not None:
-        return frame
-    parts: list[bytes] = []
-    behind = HEADER.size
-    for span, local in _replaced(root.children, names):
-        parts += frame[behind : span.start], _text(local)
-        behind = span.end
-    if not parts:
-        return frame
-    body = b"".join((*parts, frame[behind:]))
-    _, code, schema, reserved = HEADER.unpack_from(frame)
-    return HEADER.pack(len(body) // _WORD, code, schema, reserved) + body
-
-
-def _replaced(spans: Iterable[Span], names: Mapping[str, str]) -> Iterable[tuple[Span, str]]:
-    for span in spans:
-        if span.name == _ADDRESS and isinstance(span.value, str):
-            local = names.get(spelling(span.value))
-            if local is not None and local != span.value:
-                yield span, local
-
-
-def _text(text: str) -> bytes:
-    data = os.fsencode(text)
-    return data + bytes(_WORD - len(data) % _WORD)
+    return with_addresses(frame, version, lambda address: names.get(spelling(address))) if names else frame

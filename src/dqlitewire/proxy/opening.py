@@ -10,14 +10,18 @@ bytes is ever held.
 
 from __future__ import annotations
 
-from dqlitewire.constants import PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
+from dqlitewire.constants import PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY, WORD_SIZE
 from dqlitewire.conversation import Side
-from dqlitewire.conversation.first_bytes import HTTP_END, HTTP_METHODS, MAX_HTTP_HEAD
+from dqlitewire.conversation.first_bytes import (
+    HTTP_END,
+    HTTP_METHODS,
+    MAX_HTTP_HEAD,
+    answers_upgrade,
+    body_size,
+    is_interim,
+)
 
 __all__ = ["Opening"]
-
-_WORD = 8
-_SWITCHED = b"101"
 
 
 class Opening:
@@ -28,13 +32,14 @@ class Opening:
         strange: It is not dqlite as far as this was understood.
     """
 
-    __slots__ = ("_client", "_http", "_in_head", "_server", "_switched", "strange", "version")
+    __slots__ = ("_body", "_client", "_http", "_in_head", "_server", "_switched", "strange", "version")
 
     def __init__(self) -> None:
         self.version = 0
         self.strange = False
         self._http = False  # the client began with a request
         self._in_head = False  # which has not ended
+        self._body = 0  # bytes of its body that are still to come
         self._switched = False  # the server has said yes to it
         self._client, self._server = bytearray(), bytearray()  # read of what is under way
 
@@ -59,11 +64,16 @@ class Opening:
                     return None
                 at += end
                 self._in_head = False
+                self._body = body_size(bytes(seen))
                 seen.clear()
-            taken = data[at : at + _WORD - len(seen)]
+            if self._body:
+                skipped = min(self._body, len(data) - at)
+                self._body -= skipped
+                at += skipped
+            taken = data[at : at + WORD_SIZE - len(seen)]
             seen += taken
             at += len(taken)
-            if len(seen) < _WORD:
+            if len(seen) < WORD_SIZE:
                 return None
             version = int.from_bytes(seen, "little")
             if version in (PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY):
@@ -83,14 +93,18 @@ class Opening:
 
     def _of_server(self, data: bytes) -> int | None:
         if self._http and not self._switched:
-            at = self._head(self._server, data)
-            if not at:
-                return None
-            if self._server.split(None, 2)[1:2] != [_SWITCHED]:
+            at, head = 0, b"HTTP/1.1 100 "
+            while is_interim(head):
+                end = self._head(self._server, data[at:])
+                if not end:
+                    return None
+                at += end
+                head = bytes(self._server)[: self._server.find(HTTP_END) + len(HTTP_END)]
+                self._server.clear()
+            if not answers_upgrade(head):
                 self.strange = True
                 return None
             self._switched = True
-            self._server.clear()
             if at == len(data):
                 return at if self.version else None
         else:

@@ -76,6 +76,11 @@ class Faulting(Protocol):
 
     waiting_bytes: int
 
+    @property
+    def full(self) -> bool:
+        """So much waits for answers that no more should be read from the client."""
+        ...
+
     def holds(self, side: Side, header: bytes) -> bool:
         """Return whether a frame must be held whole.
 

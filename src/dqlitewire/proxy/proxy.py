@@ -47,23 +47,7 @@ class RemoteListenError(ValueError):
 
 
 class Options(TypedDict, total=False):
-    """What a proxy does beyond passing bytes.
-
-    Args:
-        map_addresses: Replace the nodes' addresses in LEADER and SERVERS by those of the proxy.
-        tls: How clients are met; None for no TLS.
-        to: What nodes are dialled with: TLS, HTTP upgrade.
-        to_tls: Speak TLS with nodes, also where no option of `to` asks for it.
-        allow_remote: Listen beyond loopback too.
-        faults: The list that faults are ordered in; True for one of its own; False if none will ever be
-            ordered, so that frames need not be followed.
-        on_frame: Called for each frame; see `dqlitewire.proxy.hooks`.
-        lookers: Recorders and their like, which are told of everything that passes.
-        say: Takes what people should know, such as a node that cannot be reached, a line each; by default it
-            is logged.
-        timeout: Seconds until a connection to a node must stand, TLS and upgrade included.
-        strict: Let the end of the proxy raise an error if a fault was ordered that never hit.
-    """
+    """The keywords of `Proxy`, which describes them."""
 
     map_addresses: bool
     tls: ClientTls | None
@@ -171,17 +155,14 @@ class Proxy(FaultMethods):
         with ExitStack() as undo:
             places: list[tuple[Place, Listener]] = []
             for pair in self.pairs:
-                try:
-                    listener, local = listen(pair.local)
-                except OSError as error:
-                    problem = f"cannot listen on {pair.local}: {error.strerror or error}"
-                    raise OSError(error.errno, problem) from error
+                listener, local = listen(pair.local)
                 undo.callback(listener.close)
                 wildcard = local.kind is Kind.TCP and is_wildcard(listener.getsockname()[0])
                 places.append((Place(pair, local, wildcard), listener))
             self._places = tuple(place for place, _ in places)
             self._running = Running(self._lookers, self._on_frame, self._maker(), self._say)
             undo.callback(setattr, self, "_running", None)
+            undo.callback(self._servers.clear)
             for place, listener in places:
                 server = await loop.create_server(
                     lambda place=place: self._relay(place).client,  # type: ignore[misc]

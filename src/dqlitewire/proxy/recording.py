@@ -44,6 +44,7 @@ __all__ = ["Recorder", "size_in_bytes"]
 
 _END = b'"}\n'
 _AT_ONCE = 64 << 10  # bytes that are written in one go: more would be taken from the system each time
+_MOST_REPEATED = 16  # lines of a connection; more HTTP heads stand in front of no frame
 _UNITS = {"": 1, "k": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -259,7 +260,7 @@ class Recorder:
             line = _line(place, cut)
             self._write(line)
             self._note_more(recorded, side, cut)
-            if cut.preamble:
+            if cut.preamble and len(recorded.lines) < _MOST_REPEATED:
                 recorded.lines.append(line)
             else:
                 recorded.frames = True

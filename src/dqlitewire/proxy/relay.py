@@ -26,7 +26,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dqlitewire.conversation import Side
-from dqlitewire.dial import Kind
+from dqlitewire.dial import Address, Kind
 from dqlitewire.proxy.end import OTHER, WAITING, End
 from dqlitewire.proxy.opening import Opening
 from dqlitewire.proxy.stream import Stream
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from dqlitewire.proxy.running import Running
 
 __all__ = ["Relay"]
-
-_MOST_WAITING = 1 << 16  # bytes of requests that wait for answers, after which no more are read
 
 
 class Relay:
@@ -110,8 +108,7 @@ class Relay:
         name = self.client.transport and self.client.transport.get_extra_info("peername")
         if self.place.local.kind is not Kind.TCP or not name:
             return self.place.local.kind.value
-        host, port = name[:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return str(Address(Kind.TCP, *name[:2]))
 
     # ---- beginning
 
@@ -128,6 +125,9 @@ class Relay:
     async def _connecting(self) -> None:
         try:
             await self._connect(self)
+        except Exception:  # a fault of ours, which is told where the task ends
+            self.close()
+            raise
         finally:
             self._task = None
             if self.closed:
@@ -165,7 +165,7 @@ class Relay:
     def answered(self) -> None:
         """Look again at requests that were waiting for answers, and at the end behind them."""
         stream = self._streams[Side.CLIENT]
-        if stream.waiting_bytes > _MOST_WAITING:
+        if stream.full:
             self.client.pause(WAITING)
         else:
             self.client.resume(WAITING)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from dataclasses import dataclass
-from typing import NoReturn
+
+from dqlitewire.dial.options import check_readable, judge_as_go, load_pair
 
 __all__ = ["ClientTls"]
 
@@ -31,27 +31,14 @@ class ClientTls:
             OSError: A file cannot be read, or is no certificate or key (`ssl.SSLError`); it names the file.
             ValueError: The key is encrypted.
         """
-        for path in (self.cert, self.key, self.ca):
-            if path is not None:
-                os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))  # the errors of ssl name no file
+        check_readable(self.cert, self.key, self.ca)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        try:
-            context.load_cert_chain(self.cert, self.key, password=_no_password)
-        except ssl.SSLError:
-            files = self.cert if self.key is None else f"{self.cert}, {self.key}"
-            raise ssl.SSLError(ssl.SSL_ERROR_SSL, f"{files}: not a certificate and its key") from None
+        load_pair(context, self.cert, self.key)
         if self.ca is not None:
             try:
                 context.load_verify_locations(self.ca)
             except ssl.SSLError:
                 raise ssl.SSLError(ssl.SSL_ERROR_SSL, f"{self.ca}: no certificate in it") from None
             context.verify_mode = ssl.CERT_REQUIRED
-            # as Go judges: a certificate that is trusted may be a leaf, such as the one that a cluster shares
-            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+            judge_as_go(context)
         return context
-
-
-def _no_password() -> NoReturn:
-    """Instead of asking on the terminal, which is what OpenSSL does."""
-    raise ValueError("the key is encrypted")

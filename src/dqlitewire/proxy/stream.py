@@ -25,10 +25,11 @@ from typing import TYPE_CHECKING
 
 from dqlitewire.constants import HEADER_SIZE, RequestType
 from dqlitewire.conversation import Side
+from dqlitewire.dial.naming import NAMING
 from dqlitewire.header import frame_size_at
 from dqlitewire.proxy.end import ANSWERS, OTHER
 from dqlitewire.proxy.hooks import DROP, Frame
-from dqlitewire.proxy.mapping import MAPPED, rewritten
+from dqlitewire.proxy.mapping import rewritten
 from dqlitewire.proxy.passage import Passage
 from dqlitewire.proxy.walking import Walk
 
@@ -122,7 +123,7 @@ class Stream:
     def _new_walk(self) -> Walk:
         if self._hook is not None or self._faulting is not None:
             return Walk(self._asks, ends=None if self._faulting is None else self._passed)
-        return Walk(self._asks, _RAFT if self.side is Side.CLIENT else MAPPED)
+        return Walk(self._asks, _RAFT if self.side is Side.CLIENT else NAMING)
 
     def _asks(self, header: bytes) -> bool:
         """Whether a frame must be held whole."""
@@ -144,7 +145,7 @@ class Stream:
         return False
 
     def _maps(self, header: bytes) -> bool:
-        return bool(self._names) and self.side is Side.SERVER and header[4] in MAPPED
+        return bool(self._names) and self.side is Side.SERVER and header[4] in NAMING
 
     def _walked(self, data: bytes) -> None:
         walk = self._walk
@@ -181,6 +182,11 @@ class Stream:
     def waiting_bytes(self) -> int:
         """Bytes of requests that wait for the answers to those before them."""
         return self._faulting.waiting_bytes if self.side is Side.CLIENT and self._faulting else 0
+
+    @property
+    def full(self) -> bool:
+        """So much waits for answers that no more should be read."""
+        return self.side is Side.CLIENT and self._faulting is not None and self._faulting.full
 
     def look_again(self, *, at_last: bool = False) -> None:
         """Pass the end on, if it has come and nothing waits before it.
@@ -306,7 +312,7 @@ class Stream:
         elif self._lookers:
             self._told(data)
         else:
-            self._out.transport.write(data)
+            self._send(data)
 
     def _told(self, data: bytes) -> None:
         if self._queue:
@@ -314,18 +320,24 @@ class Stream:
             return
         self._tell_and_write(data)
 
+    def _send(self, data: bytes) -> None:
+        # a socket that has failed is told of in the next turn of the loop; asyncio logs writes into it
+        transport = self._out.transport
+        if not transport.is_closing():
+            transport.write(data)
+
     async def _told_later(self, data: bytes) -> None:
         self._tell_and_write(data)
 
     def _tell_and_write(self, data: bytes) -> None:
         for looker in self._lookers:
             looker.passed(self._connection.number, self.side, data, time.time_ns())
-        self._out.transport.write(data)
+        self._send(data)
 
     def _write(self, passage: Passage) -> None:
         self._tell(passage)
         if passage.sent:
-            self._out.transport.write(passage.sent)
+            self._send(passage.sent)
         if passage.closed:
             self._close(reset=passage.reset)
 
@@ -349,11 +361,11 @@ class Stream:
             self._write(passage)
             return
         self._tell(passage)
-        transport, data = self._out.transport, passage.sent
+        data = passage.sent
         for at in range(0, len(data), size):
             if at:
                 await asyncio.sleep(passage.write_pause)
-            transport.write(data[at : at + size])
+            self._send(data[at : at + size])
         if passage.closed:
             self._close(reset=passage.reset)
 
@@ -382,6 +394,9 @@ class Stream:
                 await self._queue[0]()
                 if self._queue:
                     self._queue.popleft()
+        except Exception:  # a fault of ours or of a looker, which is told where the task ends
+            self._connection.close()
+            raise
         finally:
             self._task = None
             self._in.resume()

@@ -5,9 +5,10 @@
     assert not server.problems
 
 `recording` is what is played, read from transcripts; `recorded` is one connection of it, `tracks` its bytes.
-As the node: `players` decide what is said to one client, without I/O; `serving` has the sockets, `server` a
-thread around them. As the clients: `sending` has the order, `live` one connection, `answers` compares,
-`checking` refuses. `sameness` and `difference` say whether two messages are the same, and what differs.
+As the node: players (`in_order`, `any_order`) decide what is said to one client, without I/O; `serving` has
+the sockets, `server` a thread around them. As the clients: `sending` has the order, `live` one connection,
+`answers` compares, `checking` refuses. `sameness` and `difference` say whether two messages are the same, and
+what differs.
 docs/replay.md describes both, and the command.
 """
 

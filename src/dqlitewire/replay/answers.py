@@ -130,9 +130,6 @@ class AnswerComparison:
         compared = _COMPARED.get(type(message), _all)
         self._fields(compared(was), compared(message))
 
-    def interrupted(self) -> None:
-        """Take the end that an INTERRUPT made: nothing more is compared."""
-
     def failed(self, why: str) -> None:
         """Take that no answer came.
 

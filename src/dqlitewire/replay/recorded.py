@@ -20,6 +20,7 @@ from dqlitewire.conversation import (
     Side,
 )
 from dqlitewire.conversation.frames import statement_id
+from dqlitewire.dial.naming import NAMING
 from dqlitewire.messages import LeaderResponse, ServersResponse
 from dqlitewire.replay.tracks import Kind, Mapped, Spool, Track
 from dqlitewire.traffic.sources.pieces import Connection, Piece, feed
@@ -185,17 +186,17 @@ class RecordedConnection:
         self.answers.add(frame.data, self._mapped(frame), gate, unit, int(frame.start))
 
     def _mapped(self, frame: Frame) -> Mapped:
-        if frame.type not in (ResponseType.LEADER, ResponseType.SERVERS):
+        if frame.type not in NAMING:
             return Mapped.NONE
         match frame.message:
             case LeaderResponse(_, address):
                 self._know(address)
                 legacy = frame.version == PROTOCOL_VERSION_LEGACY
-                return Mapped.LEGACY_LEADER if legacy else Mapped.LEADER
+                return Mapped.LEGACY if legacy else Mapped.NAMED
             case ServersResponse(nodes=nodes):
                 for node in nodes:
                     self._know(node.address)
-                return Mapped.SERVERS if frame.servers_format else Mapped.ROLELESS_SERVERS
+                return Mapped.NAMED
             case _:
                 return Mapped.NONE
 

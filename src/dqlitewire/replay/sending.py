@@ -56,6 +56,7 @@ class Sending:
         self._tell = tell
         self._lock = threading.Lock()
         self._refused: set[RecordedConnection] = set()
+        self._failures: list[Exception] = []  # faults of ours, in threads
 
     def in_order(self) -> None:
         """Send everything, each request where the recording has it.
@@ -111,6 +112,8 @@ class Sending:
                 raise
         for thread in threads:
             thread.join()
+        if self._failures:
+            raise self._failures[0]
 
     def _timed(self, connection: LiveConnection, moments: list[Moment], timetable: _Timetable) -> None:
         try:
@@ -120,6 +123,8 @@ class Sending:
                 self._step(connection, moment)
         except TimeoutError as error:
             connection.fail(in_words(error, self._deadline))
+        except Exception as error:  # raised where the others have ended
+            self._failures.append(error)
         finally:
             self._close(connection)
 

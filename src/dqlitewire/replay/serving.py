@@ -18,8 +18,10 @@ from collections.abc import AsyncIterator, Callable
 
 from dqlitewire.dial.addresses import Address, Kind
 from dqlitewire.dial.listening import Listener, is_wildcard
+from dqlitewire.replay.any_order import AnyOrder
+from dqlitewire.replay.in_order import InOrder
 from dqlitewire.replay.library import Library
-from dqlitewire.replay.players import AnyOrder, InOrder, Player
+from dqlitewire.replay.players import Player
 from dqlitewire.replay.recorded import RecordedConnection
 from dqlitewire.replay.recording import Recording
 from dqlitewire.traffic.shorten import counted
@@ -66,11 +68,14 @@ class ReplayService:
         self._accepted = 0
         self._addresses = frozenset(recording.addresses)
         self._stopping: asyncio.Event | None = None
+        self._stopped = False  # perhaps before the loop was there
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self) -> None:
         """Serve until all is played and every client has left, or `stop` is called."""
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        if self._stopped:
+            self._stopping.set()
         self._listener.setblocking(False)
         self._loop.add_reader(self._listener, self._accept)
         try:
@@ -85,6 +90,7 @@ class ReplayService:
 
     def stop(self) -> None:
         """End `run`; may be called from any thread, and from a signal's handler."""
+        self._stopped = True
         if self._loop is not None and self._stopping is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(self._stopping.set)

@@ -22,13 +22,11 @@ class Kind(IntEnum):
 
 
 class Mapped(IntEnum):
-    """Which addresses stand in a piece of the server's stream."""
+    """Whether addresses of nodes stand in a piece of the server's stream, and in which layout."""
 
     NONE = 0
-    LEADER = 1
-    LEGACY_LEADER = 2
-    SERVERS = 3
-    ROLELESS_SERVERS = 4
+    NAMED = 1
+    LEGACY = 2  # in the layout of before 1.0
 
 
 class Unit(NamedTuple):

@@ -158,7 +158,7 @@ class Recordings:
                 raise SourceError(recorder.failed)
             Recording.load([new]).close()  # it can be played
             new.replace(path)
-        except SourceError as error:
+        except (SourceError, OSError) as error:
             self._problems.append(f"{path} was not recorded: {error}")
             new.unlink(missing_ok=True)
 

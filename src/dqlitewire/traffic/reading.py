@@ -242,9 +242,9 @@ class Reading:
         )
         item.last = _int(frame.end)
         item.code, item.schema = code, data[5]
-        item.data, item.frame, item.size = data, frame, frame.size
+        item.data, item.frame, item.size = data, frame, len(data)
         if frame.left_out:
-            item.note = TOO_LARGE
+            item.size, item.note = frame.size, TOO_LARGE
         exchange = frame.exchange
         if exchange is not None:
             if not frame.start or not frame.end:

@@ -242,7 +242,14 @@ class Exchange(Event):
         Args:
             answer: a frame of the answer; of the last one it is `latency`.
         """
-        return None if self.doubtful or self.sent is None or answer.end_unseen else answer.end - self.sent
+        request = self.request
+        if request is None or self.doubtful:
+            return None
+        if (request.damaged or request.left_out) and request.end_unseen:
+            return None
+        if (answer.damaged or answer.left_out) and answer.end_unseen:
+            return None
+        return answer.end - request.end
 
     @property
     def duration(self) -> float | None:
@@ -292,12 +299,15 @@ class Exchange(Event):
         frame.exchange = self
         if self.first_byte is None:
             self.first_byte = frame.start
-        self.last_byte = None if frame.end_unseen else frame.end
+        # by hand, here and below, what properties of frames tell: this is done for each frame
+        self.last_byte = None if frame.damaged or (frame.left_out and not frame.tail) else frame.end
         request = self.request
-        if request is not None and min(frame.start, frame.end) < max(request.start, request.end):
-            self.doubtful = True
+        if request is not None:
+            first = frame.start if frame.start < frame.end else frame.end
+            if first < request.start or first < request.end:
+                self.doubtful = True
         self.answer_count += 1
         if keep is not None and (len(self.answers) >= keep or self.answer_bytes > MAX_KEPT):
             del self.answers[-1:]
-        self.answer_bytes += frame.size
+        self.answer_bytes += len(frame.data) + frame.left_out
         self.answers.append(frame)

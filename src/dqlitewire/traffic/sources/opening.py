@@ -39,7 +39,7 @@ _SCHEMAS = frozenset(schema for message in REGISTRY.values() for schema in messa
 
 def is_upgrade(head: bytes) -> bool:
     """Whether an HTTP message asks to upgrade to dqlite, or says that it follows."""
-    while head.startswith(HTTP_ANSWER) and is_interim(head):
+    while is_interim(head):
         head = head.partition(HTTP_END)[2]
     return answers_upgrade(head) if head.startswith(HTTP_ANSWER) else asks_upgrade(head)
 

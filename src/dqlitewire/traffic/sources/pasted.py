@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Callable, Iterator
 
 from dqlitewire.traffic.errors import SourceError
-from dqlitewire.traffic.sources import dumps, listings
+from dqlitewire.traffic.sources import dumps, gdb, listings
 
 MAX_TEXT = 64 << 20
 MAX_PYTHON = 4 << 20  # characters of a Python literal
@@ -63,7 +63,7 @@ def parse(text: str, form: str | None = None) -> tuple[str, bytes]:
 
 
 def _dump(text: str) -> bytes | None:
-    found = dumps.read_gdb(text)
+    found = gdb.read_gdb(text)
     return dumps.read(text) if found is None else found
 
 

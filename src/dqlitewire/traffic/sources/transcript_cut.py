@@ -25,6 +25,8 @@ from dqlitewire.conversation.first_bytes import (
     HTTP_METHODS,
     MAX_HTTP_HEAD,
     TLS_HANDSHAKE,
+    answers_upgrade,
+    is_interim,
 )
 from dqlitewire.header import HEADER, type_name
 from dqlitewire.traffic.sources.pieces import new_tuple
@@ -233,9 +235,9 @@ class _Stream:
     def _begin(self, type: str, data: bytes) -> None:
         if type == "HANDSHAKE":
             self._begun = True
-        elif self._side is Side.SERVER:
+        elif self._side is Side.SERVER and not is_interim(data):
             self._begun = True
-            if data.split(None, 2)[1:2] != [b"101"]:  # no upgrade
+            if not answers_upgrade(data):
                 self._both.raw = "HTTP"
 
     def _after(self, frame: bytes) -> bool:

@@ -29,6 +29,7 @@ from dqlitewire.traffic.shorten import counted
 from dqlitewire.traffic.sources.pieces import Connection
 from dqlitewire.traffic.views.line import ARROWS, Clock, Line, style_of
 
+_ROWS = ResponseType.ROWS.name  # which an enum works out anew each time
 MAX_RUNS = 20_000  # connections in the middle of one; of more, the oldest run is told
 
 
@@ -73,6 +74,9 @@ class Fold:
         for item in items:
             connection, columns = item.connection, _columns(item)
             run = runs.get(connection)
+            if run is None and columns is None and not item.left_out[0]:
+                yield item  # as most are
+                continue
             if run is not None and columns is not None and not item.over and _is_next(run, item, columns):
                 run.count += 1
                 continue
@@ -126,7 +130,7 @@ def unfolded(items: Iterable[Item]) -> Iterator[Item | Folded]:
 
 def _columns(item: Item) -> int | None:
     """What tells the columns of a frame of rows with which nothing is wrong; None of anything else."""
-    if item.type != ResponseType.ROWS.name or style_of(item) != "response":
+    if item.type != _ROWS or style_of(item) != "response":
         return None
     message = item.message
     return hash(tuple(message.column_names)) if isinstance(message, RowsResponse) else None

@@ -22,6 +22,7 @@ LATENCY = 10  # columns of one, with blanks around it
 MIN_TEXT = 30  # columns for text: where there are fewer, one that needs more has rows of its own
 ROWS = 3  # at most so many
 INDENT = 4  # of them
+_FAILURE = ResponseType.FAILURE.name  # which an enum works out anew each time
 
 
 class Clock:
@@ -194,7 +195,7 @@ def _narrow(item: Item, parts: tuple[str, str, str, str], width: int) -> Line:
 
 def _cut(item: Item, text: str, width: int) -> str:
     """Cut a text; SQL in it is short already, and the end of a failure says more than its middle."""
-    return (middle if item.type == ResponseType.FAILURE.name else elide)(text, width)
+    return (middle if item.type == _FAILURE else elide)(text, width)
 
 
 def describe(item: Item, width: int = 160) -> str:
@@ -204,8 +205,9 @@ def describe(item: Item, width: int = 160) -> str:
         item: the item.
         width: columns that there are.
     """
-    mark = _CHANGES[item.change](item)
-    return f"[{mark}] {_told(item, width)}" if mark else _told(item, width)
+    if item.sent is None and not item.made:  # as most, so that `Item.change` need not be worked out
+        return _told(item, width)
+    return f"[{_CHANGES[item.change](item)}] {_told(item, width)}"
 
 
 def _told(item: Item, width: int) -> str:
@@ -284,7 +286,6 @@ def _differing(data: bytes, sent: bytes) -> int:
 
 #: what a proxy did to an item (`Item.change`) -> the mark on its line
 _CHANGES: dict[str, Callable[[Item], str]] = {
-    "": lambda _: "",
     "made": lambda _: "made by the proxy",
     "withheld": lambda _: "withheld",
     "cut": lambda item: f"cut to {len(item.sent or b'')} of {counted(item.size, 'byte')}",
@@ -321,10 +322,10 @@ def _bytes(data: bytes) -> str:
 
 def style_of(item: Item) -> str:
     """The name of the style of an item's type: "request" or "response" where nothing is wrong with it."""
-    if item.strange or item.change or item.type == "FAULT":
+    if item.strange or item.sent is not None or item.made or item.type == "FAULT":
         return "garbage"
     if item.type in ("GAP", "UNANSWERED") and not item.probe:
         return "garbage"
-    if item.type == ResponseType.FAILURE.name and not item.probe:
+    if item.type == _FAILURE and not item.probe:
         return "failure"
     return "request" if item.is_request else "response"
