@@ -306,7 +306,7 @@ class Stream:
         elif self._lookers:
             self._told(data)
         else:
-            self._out.transport.write(data)
+            self._send(data)
 
     def _told(self, data: bytes) -> None:
         if self._queue:
@@ -320,12 +320,17 @@ class Stream:
     def _tell_and_write(self, data: bytes) -> None:
         for looker in self._lookers:
             looker.passed(self._connection.number, self.side, data, time.time_ns())
-        self._out.transport.write(data)
+        self._send(data)
+
+    def _send(self, data: bytes) -> None:
+        transport = self._out.transport
+        if not transport.is_closing():  # else asyncio logs a warning for each frame but the first five
+            transport.write(data)
 
     def _write(self, passage: Passage) -> None:
         self._tell(passage)
         if passage.sent:
-            self._out.transport.write(passage.sent)
+            self._send(passage.sent)
         if passage.closed:
             self._close(reset=passage.reset)
 
@@ -349,11 +354,11 @@ class Stream:
             self._write(passage)
             return
         self._tell(passage)
-        transport, data = self._out.transport, passage.sent
+        data = passage.sent
         for at in range(0, len(data), size):
             if at:
                 await asyncio.sleep(passage.write_pause)
-            transport.write(data[at : at + size])
+            self._send(data[at : at + size])
         if passage.closed:
             self._close(reset=passage.reset)
 
