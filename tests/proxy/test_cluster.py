@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,12 +10,13 @@ import pytest
 
 from dqlitewire.conversation import Side
 from dqlitewire.proxy import BlockingProxy
+from tests.profiles import DEEP
 from tests.real.fixtures import require_server
 from tests.real.nodes import KINDS, Cluster, Node, free_port, wait_for
 from tests.real.raw import RawConnection, word
 
 # one of the lineages in the suite, all of them in a deep run
-SOME = KINDS if os.environ.get("DQLITE_WIRE_DEEP") else ("1.18.7",)
+SOME = KINDS if DEEP else ("1.18.7",)
 TIMEOUT = 30.0
 
 

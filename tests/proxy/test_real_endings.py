@@ -5,7 +5,6 @@ One server in the suite, each with DQLITE_WIRE_DEEP=1.
 
 from __future__ import annotations
 
-import os
 import resource
 import struct
 import threading
@@ -20,6 +19,7 @@ from dqlitewire.proxy import BlockingProxy
 from dqlitewire.proxy.recording import Recorder
 from dqlitewire.traffic.sources.transcript_parts import View
 from tests.downstream.tap import Tap, streams_of
+from tests.profiles import DEEP
 from tests.proxy.both_sides import recorded_streams
 from tests.proxy.peers import connect, nothing_left, read_all, reset, wait_for
 from tests.proxy.test_command_faults import proxied
@@ -30,7 +30,6 @@ from tests.traffic.command import run
 
 pytestmark = pytest.mark.real
 
-DEEP = os.environ.get("DQLITE_WIRE_DEEP") == "1"
 SOME = KINDS if DEEP else ("1.18.7",)
 SERIES = "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 200000) SELECT i FROM r"
 # a session that names addresses, prepares, writes, reads, ends a statement and interrupts nothing

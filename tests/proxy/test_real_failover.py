@@ -18,12 +18,12 @@ from dqlitewire.proxy import BlockingProxy
 from dqlitewire.proxy.recording import Recorder
 from dqlitewire.traffic.sources.transcript_parts import View
 from tests.downstream import published, shells
+from tests.profiles import DEEP
 from tests.proxy.both_sides import recorded_streams
 from tests.real.nodes import KINDS, Cluster, clean_environment, suite_command
 
 pytestmark = [pytest.mark.real, pytest.mark.downstream]
 
-DEEP = os.environ.get("DQLITE_WIRE_DEEP") == "1"
 SOME_KINDS = KINDS if DEEP else ("1.18.7",)
 SOME = [*shells.SHELLS, *published.GENERATIONS] if DEEP else ["go-dqlite 3.0.4", published.GENERATIONS[-1]]
 PATIENCE = 20.0

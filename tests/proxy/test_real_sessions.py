@@ -5,7 +5,6 @@ One session of each kind a server in the suite; each with each server, both ways
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import closing
 from itertools import cycle
@@ -18,6 +17,7 @@ from dqlitewire.proxy.recording import Recorder
 from dqlitewire.traffic.sources.transcript_parts import View
 from tests.downstream import published, shells
 from tests.downstream.tap import Tap, streams_of
+from tests.profiles import DEEP
 from tests.proxy.both_sides import advertising, between_taps, recorded_streams
 from tests.proxy.peers import nothing_left
 from tests.real.fixtures import require_server
@@ -25,7 +25,6 @@ from tests.real.nodes import KINDS, Node
 
 pytestmark = [pytest.mark.real, pytest.mark.downstream]
 
-DEEP = os.environ.get("DQLITE_WIRE_DEEP") == "1"
 LINES = [line.text for line in shells.LINES]
 CLIENTS = [
     (kind, generation, one)

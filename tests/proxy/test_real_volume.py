@@ -22,6 +22,7 @@ from dqlitewire.messages import (
 )
 from dqlitewire.proxy import BlockingProxy
 from dqlitewire.proxy.recording import Recorder
+from tests.profiles import DEEP
 from tests.proxy.both_sides import advertising, between_taps
 from tests.real.fixtures import require_server
 from tests.real.nodes import KINDS, Cluster
@@ -29,7 +30,6 @@ from tests.real.session import Session
 
 pytestmark = pytest.mark.real
 
-DEEP = os.environ.get("DQLITE_WIRE_DEEP") == "1"
 BLOB_KINDS = KINDS if DEEP else ("1.18.7",)
 BLOB = 60 << 20
 ROWS = 200_000
