@@ -5,6 +5,7 @@ One server in the suite, each with DQLITE_WIRE_DEEP=1.
 
 from __future__ import annotations
 
+import asyncio
 import resource
 import struct
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from socket import SHUT_WR, socket
+from typing import Any
 
 import pytest
 
@@ -47,22 +49,43 @@ SESSION = (
 )
 
 
-@pytest.mark.parametrize("end", [socket.close, reset], ids=["closed", "reset"])
+async def looks(frame: object) -> None:
+    """A hook that changes nothing, for which each frame is held and waited for."""
+
+
+VANISHING: dict[str, tuple[Callable[[socket], None], dict[str, Any]]] = {
+    "closed": (socket.close, {}),
+    "reset while all is held": (reset, {"on_frame": looks}),
+    "reset": (reset, {}),
+    "closed while all is held": (socket.close, {"on_frame": looks}),
+}
+
+
+def tasks_of(proxy: BlockingProxy) -> int:
+    assert proxy._loop is not None
+    return len(asyncio.all_tasks(proxy._loop))
+
+
+@pytest.mark.parametrize("how", VANISHING if DEEP else [*VANISHING][:2])
 @pytest.mark.parametrize("kind", SOME)
 def test_clients_vanish_at_every_byte_of_a_session(
     kind: str,
-    end: Callable[[socket], None],
+    how: str,
     real_nodes: Callable[[str], Node],
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     node, path = real_nodes(kind), tmp_path / "s.dqt"
+    end, options = VANISHING[how]
     with (
         nothing_left(),
         closing(Recorder(path)) as recorder,
         Tap("127.0.0.1:0", node.address) as behind,
-        BlockingProxy([f"127.0.0.1:0={behind.address}={node.address}"], lookers=[recorder]) as proxy,
+        BlockingProxy(
+            [f"127.0.0.1:0={behind.address}={node.address}"], lookers=[recorder], **options
+        ) as proxy,
     ):
+        tasks = tasks_of(proxy)
         for size in range(1, len(SESSION) + 1):
             sock = connect(proxy.addresses[0])
             sock.sendall(SESSION[:size])
@@ -75,6 +98,7 @@ def test_clients_vanish_at_every_byte_of_a_session(
             sock.shutdown(SHUT_WR)
             assert proxy.addresses[0].encode() in read_all(sock)
         wait_for(lambda: not proxy.open_connections)
+        wait_for(lambda: tasks_of(proxy) == tasks)
     assert node.alive()
     assert recorder.failed is None
     assert not caplog.messages  # asyncio complains of writes behind an error

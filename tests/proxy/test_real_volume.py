@@ -1,13 +1,12 @@
 """Much at once through the proxy from real servers: 200 000 rows, blobs of 60 MiB, INTERRUPT, slow readers.
 
-One server for the blobs in the suite, each server, and clusters of three, with DQLITE_WIRE_DEEP=1.
+One server for the blobs in the suite, each server with DQLITE_WIRE_DEEP=1; `test_cluster.py` has clusters.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,12 +19,10 @@ from dqlitewire.messages import (
     ResultResponse,
     RowsResponse,
 )
-from dqlitewire.proxy import BlockingProxy
-from dqlitewire.proxy.recording import Recorder
 from tests.profiles import DEEP
 from tests.proxy.both_sides import advertising, between_taps
 from tests.real.fixtures import require_server
-from tests.real.nodes import KINDS, Cluster
+from tests.real.nodes import KINDS
 from tests.real.session import Session
 
 pytestmark = pytest.mark.real
@@ -105,18 +102,3 @@ def there_and_back(session: Session, blob: bytes) -> None:
     result = session.call(ExecSqlRequest(0, "INSERT INTO b VALUES (?)", [blob]))
     assert isinstance(result, ResultResponse), result
     assert session.row("SELECT a FROM b") == (blob,)
-
-
-@pytest.mark.skipif(not DEEP, reason="three nodes with the library's own timers: DQLITE_WIRE_DEEP=1")
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_blob_of_60_mib_in_a_cluster(kind: str, tmp_path: Path) -> None:
-    require_server(kind)
-    with closing(Recorder(tmp_path / "s.dqt")) as recorder, Cluster(kind, latency=None) as cluster:
-        pairs = [f"127.0.0.1:0={node.address}" for node in cluster.nodes]
-        with (
-            BlockingProxy(pairs, lookers=[recorder]) as proxy,
-            Session(proxy[cluster.leader().address], "db") as session,
-        ):
-            there_and_back(session, os.urandom(1 << 20) * (BLOB >> 20))
-        assert not proxy.errors
-        assert recorder.failed is None
