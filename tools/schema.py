@@ -326,7 +326,8 @@ def transcript() -> Schema:
     begins = {"client": TEXT, "server": TEXT, "midstream": BOOL, "bare": BOOL}
     picked = {"offset": COUNT, "exchange": COUNT, "latency": {"type": "integer"}, "text": TEXT}
     again = {"repeated": said({"const": True}, "it stands in the part before too")}
-    part = {"settled": {"const": True}, "picked": {"const": True}, "recording": TEXT, "part": COUNT}
+    true = {"const": True}
+    part = {"settled": true, "picked": true, "continued": true, "recording": TEXT, "part": COUNT}
     passed = {
         "last": said(time, "when the last byte passed"),
         "sent": said(BASE64, "what went on instead"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TextIO
 
@@ -17,6 +18,7 @@ from dqlitewire.cli.output import fail
 from dqlitewire.cli.progress import watched
 from dqlitewire.cli.showing import Display, View
 from dqlitewire.cli.sources import Damage, Inputs
+from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.item import Item
 from dqlitewire.traffic.items import items
 from dqlitewire.traffic.sources.inputs import file_id
@@ -50,6 +52,7 @@ def command(
     if append and write is None:
         fail("--append goes with --write", Exit.USAGE)
     quiet = sys.stdout.isatty() or follow
+    written = False  # by this command
     try:
         for source in inputs.open(follow):
             with source:
@@ -57,8 +60,14 @@ def command(
                 passed = view.clock.watch(watched(found, source, quiet))
                 stream = damage.watch(damage.select(passed))
                 if write is not None:
-                    _record(stream, write, inputs.redact, append, not selection.by_connection)
-                    append = True  # behind what this command has written
+                    picked = not selection.by_connection
+                    opens = partial(
+                        TranscriptWriter, write, redacted=inputs.redact, settled=True, picked=picked
+                    )
+                    _record(
+                        stream, write, partial(opens, append=append or written, continued=written), picked
+                    )
+                    written = True
                 else:
                     view.show(stream, follow)
                 damage.add(source)
@@ -85,10 +94,15 @@ def _identity(file: str | Path | TextIO | None) -> object:
     return file_id(file)
 
 
-def _record(stream: Iterable[Item], path: Path, redacted: bool, append: bool, picked: bool) -> None:
+def _record(stream: Iterable[Item], path: Path, opens: Callable[[], TranscriptWriter], picked: bool) -> None:
+    is_new, item = not os.path.lexists(path), None
     try:
-        with TranscriptWriter(path, redacted=redacted, append=append, settled=True, picked=picked) as writer:
+        with opens() as writer:
             for item in stream:
                 record(writer, item, picked)
     except OSError as error:  # of the writer: sources have an error of their own
         fail(f"{path}: {error.strerror or error}")
+    except SourceError:
+        if is_new and item is None:  # nothing was read: no file either
+            path.unlink(missing_ok=True)
+        raise

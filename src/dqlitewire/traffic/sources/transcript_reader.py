@@ -14,7 +14,6 @@ A gap keeps the observer from pairing answers with the wrong requests. Memory is
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections import OrderedDict
@@ -31,6 +30,7 @@ from dqlitewire.traffic.sources.pieces import MAX_TIME, Connection, Cut, Piece, 
 from dqlitewire.traffic.sources.transcript import (
     MAX_HEADER,
     SIDE_OF,
+    b64decode,
     check_header,
     check_version,
     is_readable,
@@ -156,6 +156,7 @@ class _Recorded:
 
     def __init__(self, view: View) -> None:
         self.count = 0
+        self._before = 0  # the highest number in front of those that the file numbers
         self._view = view
         self._part: tuple[str, int] | None = None  # of which recording what is read is which part
         self._goes_on = False  # the part before it was read
@@ -205,6 +206,8 @@ class _Recorded:
         self._picked = self._settled and line.get("picked") is True
         if not self._goes_on:
             yield from self.end()
+            if line.get("continued") is not True:
+                self._before = self.count
 
     def lose(self, raw: bytes) -> Iterator[Piece]:
         """What a damaged line costs."""
@@ -231,8 +234,10 @@ class _Recorded:
     ) -> Generator[Piece, None, Connection]:
         if len(self._now) >= MAX_CONNECTIONS:
             yield from self._forget()
-        self.count += 1
-        connection = self._now[number] = Connection(self.count, client, server, timed=False)
+        # what `decode -w` wrote keeps its numbers: there may be connections between of which it had nothing
+        shown = self._before + number if self._settled else self.count + 1
+        self.count = max(self.count, shown)
+        connection = self._now[number] = Connection(shown, client, server, timed=False)
         connection.source = source
         for key, said in begins.items():
             setattr(connection, key, said)
@@ -271,12 +276,12 @@ def _said(line: Mapping[str, Any], event: str | None, time: int, view: View, set
 
 def _said_bytes(line: Mapping[str, Any], time: int, view: View, settled: bool) -> list[_Said]:
     side = _side(line)
-    data = base64.b64decode(_value(line, "bytes", str), validate=True)
+    data = b64decode(_value(line, "bytes", str), validate=True)
     last = _time(line, "last") or time
     out: list[_Said] = []
     sent = data
     if "sent" in line:
-        sent = base64.b64decode(_value(line, "sent", str), validate=True)
+        sent = b64decode(_value(line, "sent", str), validate=True)
     if view is not View.CAME:
         data = data if (view is View.CLIENT) is (side is Side.CLIENT) else sent
     elif sent != data:

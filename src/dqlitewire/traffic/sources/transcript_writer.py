@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +11,7 @@ from dqlitewire.conversation import Side
 from dqlitewire.guard import Guarded, even_broken, guarded
 from dqlitewire.text import kind_of, shown
 from dqlitewire.traffic.sources.pieces import MAX_TIME, Connection
-from dqlitewire.traffic.sources.transcript import DIRECTION_OF, is_readable, json_line
+from dqlitewire.traffic.sources.transcript import DIRECTION_OF, b64encode, is_readable, json_line
 from dqlitewire.traffic.sources.transcript_file import header_of, open_to_append, write_whole
 
 __all__ = ["TranscriptWriter"]
@@ -32,6 +31,7 @@ class TranscriptWriter(Guarded):
         settled: what is written was cut by an observer, and is of the type that `fields` says: whoever reads
             it need not find that out again.
         picked: what is written was picked out of more, so that `fields` has what does not follow from it.
+        continued: connections are numbered behind those of the writer before, which wrote the same file.
 
     Raises:
         FileExistsAlready: the file is there, and `append` is false; a SourceError.
@@ -47,14 +47,15 @@ class TranscriptWriter(Guarded):
         append: bool = True,
         settled: bool = False,
         picked: bool = False,
+        continued: bool = False,
     ) -> None:
         super().__init__()
         self._file = open_to_append(os.fspath(path), append)
         self._known: set[int] = set()
         try:
-            header = {"by": by, "redacted": redacted, **({"settled": True} if settled else {})}
-            if picked:
-                header["picked"] = True
+            header: dict[str, Any] = {"by": by, "redacted": redacted}
+            said = {"settled": settled, "picked": picked, "continued": continued}
+            header |= {key: True for key, so in said.items() if so}
             write_whole(self._file, header_of(self._file, header))
         except BaseException:
             self._file.close()
@@ -211,7 +212,7 @@ class TranscriptWriter(Guarded):
 
 
 def _packed(data: bytes | bytearray | memoryview) -> str:
-    return base64.b64encode(whole_bytes(data)).decode()
+    return b64encode(whole_bytes(data)).decode()
 
 
 def _direction(side: Side) -> str:
