@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from dqlitewire.faults.words import parse_fault
 from dqlitewire.proxy import BlockingProxy
 from dqlitewire.proxy.recording import Recorder
 from dqlitewire.traffic.sources.transcript_parts import View
@@ -111,6 +112,39 @@ def test_clients_vanish_at_every_byte_of_a_session(
         assert all(asked[one].startswith(answers) for one, answers in recorded.items())
     else:
         assert all(SESSION.startswith(one) for one in [*asked, *recorded])
+
+
+SPOILED = [
+    ["delay seconds=0.02 times=forever"],
+    ["split size=3 pause=0.002 times=forever"],
+    ["hold times=forever on=QUERY_SQL"],
+    ["drop frames=1 bytes=9 times=forever"],
+    [
+        "delay seconds=0.02 times=forever direction=request",
+        "fail code=5 times=forever on=EXEC_SQL",
+        "split size=2 pause=0.001 times=forever direction=request",
+    ],
+]
+
+
+@pytest.mark.skipif(not DEEP, reason="each kind of fault: DQLITE_WIRE_DEEP=1")
+@pytest.mark.parametrize("how", VANISHING)
+@pytest.mark.parametrize("words", SPOILED, ids=lambda words: words[0])
+def test_clients_vanish_under_faults(words: list[str], how: str, real_nodes: Callable[[str], Node]) -> None:
+    node = real_nodes("1.18.7")
+    end, options = VANISHING[how]
+    with nothing_left(), BlockingProxy([f"127.0.0.1:0={node.address}"], **options) as proxy:
+        for one in words:
+            proxy.order(parse_fault(one))
+        tasks = tasks_of(proxy)
+        for size in range(1, len(SESSION) + 1):
+            sock = connect(proxy.addresses[0])
+            sock.sendall(SESSION[:size])
+            end(sock)
+            wait_for(lambda: proxy.open_connections < 60)
+        wait_for(lambda: not proxy.open_connections and tasks_of(proxy) == tasks)
+        assert not proxy.errors
+    assert node.alive()
 
 
 def test_a_node_dies_in_the_middle_and_comes_back(tmp_path: Path) -> None:
