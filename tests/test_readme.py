@@ -74,6 +74,29 @@ def test_command(command: str) -> None:
     assert done.stdout
 
 
+def anchor(heading: str) -> str:
+    """What a heading is linked by, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+
+
+def test_links() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    linked = set()
+    for page in pages:
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            if link.startswith("https:"):
+                continue
+            name, _, heading = link.partition("#")
+            other = (page.parent / name).resolve() if name else page
+            assert other.exists(), (page.name, link)
+            if heading:
+                headings = re.findall(r"^#+ (.*)$", other.read_text(), re.MULTILINE)
+                assert heading in map(anchor, headings), (page.name, link)
+            if other != page:
+                linked.add(other)
+    assert set(pages) - linked == {ROOT / "README.md"}  # every other page is found from some page
+
+
 def test_there_is_something_to_run() -> None:
     assert len(PYTHON) >= 6
     assert len(COMMANDS) >= 4

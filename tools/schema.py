@@ -30,7 +30,7 @@ from dqlitewire.servers.releases import Generation
 from dqlitewire.traffic.item import CHANGES, OTHER_TYPES, TYPES
 from dqlitewire.traffic.reading import PREAMBLES
 from dqlitewire.traffic.sources.transcript import SIDE_OF, VERSION
-from dqlitewire.traffic.views.json_object import PREVIEW, token
+from dqlitewire.traffic.views.json_object import LARGE, PREVIEW, token
 from dqlitewire.traffic.views.literals import fields_of
 
 __all__ = ["SCHEMAS", "decode", "drawn", "probe", "requests", "stats", "transcript"]
@@ -191,7 +191,8 @@ def decode() -> Schema:
             "then": {"properties": {"fields": NULL}},
         }
     )
-    notes = [*dict.fromkeys(map(token, PREAMBLES)), *(token(ending.name) for ending in Ending), *requests()]
+    notes = [LARGE, *dict.fromkeys(map(token, PREAMBLES)), *(token(ending.name) for ending in Ending)]
+    notes += requests()
     meaning = {"name": TEXT, "meaning": TEXT, "outcome": tokens(Outcome), "retry": tokens(Retry)}
     required = {
         "time": said(maybe(NUMBER), "seconds since 1970; null where nobody knows"),
@@ -221,7 +222,7 @@ def decode() -> Schema:
         "error": said(TEXT, "why a frame does not decode"),
         "note": said(
             {"anyOf": [one_of(notes), UNKNOWN_TYPE]},
-            "kind of preamble; how a side closed; type of a request without an answer",
+            "kind of preamble; how a side closed; type of a request without an answer; too large to be kept",
         ),
         "bytes": said({**HEX, "maxLength": 2 * PREVIEW}, "the first ones of what is no message"),
     }
@@ -338,11 +339,12 @@ def transcript() -> Schema:
         "damaged": said({"const": True}, "bytes of the frame were lost"),
         **picked,
     }
+    gaps = {"whole": {"const": True}, "more": said(BOOL, "a large frame's end, which passed")}
     lines = [
         record({"dqt": {"const": VERSION}, "by": TEXT, "redacted": BOOL}, part),
         record({**where, **way, "bytes": BASE64}, {**passed, **again}),
         _event("open", {**where, **begins}, {"alone": {"const": True}, "source": TEXT}),
-        _event("gap", {**where, **way, "lost": maybe(COUNT)}, {"whole": {"const": True}}),
+        _event("gap", {**where, **way, "lost": maybe(COUNT)}, gaps),
         _event("end", {**where, **way}),
         _event("fault", {**where, "kind": TEXT, "fault": COUNT, "on": TEXT}),
         _event("unanswered", {**where, **way, "type": TEXT}, picked),

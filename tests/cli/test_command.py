@@ -144,7 +144,8 @@ def test_permission_denied() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["decode", "--type", "SELECT", "x"], "unknown type SELECT"),
+        (["decode", "--type", "SELECT", "x"], "unknown type SELECT: ADD, ASSIGN, CLIENT"),
+        (["stats", "--type", "rows,leadr", "x"], "unknown type LEADR: did you mean LEADER?"),
         (["decode", "--grep", "(", "x"], "--grep '('"),
     ],
 )
@@ -221,6 +222,26 @@ def test_requests_and_responses_named(capture: Path) -> None:
     assert only.splitlines() == [
         line for line in whole.splitlines() if " > " in line and "UNANSWERED" not in line
     ]
+
+
+def test_named_halves_may_be_dumps(capture: Path, tmp_path: Path) -> None:
+    name = CAPTURES / "1.18.1-members-0"
+    whole = run("decode", f"{name}.c2s.bin", f"{name}.s2c.bin").out
+    half = Path(f"{name}.s2c.bin")
+    dump, packed = tmp_path / "s2c.txt", tmp_path / "s2c.txt.gz"
+    dump.write_text(half.read_bytes().hex("\n", 16))
+    packed.write_bytes(gzip.compress(dump.read_bytes()))
+    for answers in (dump, packed):
+        assert run("decode", "--requests", f"{name}.c2s.bin", "--responses", answers) == (0, whole, "")
+    transcript = tmp_path / "a.dqt"
+    run("decode", capture, "-w", transcript)
+    for path in (capture, transcript):
+        refused = run("decode", "--requests", f"{name}.c2s.bin", "--responses", path)
+        assert refused.code == 3
+        assert "no stream of one direction: name it by itself" in refused.err
+    dump.write_text("no bytes")
+    refused = run("decode", "--requests", f"{name}.c2s.bin", "--responses", dump)
+    assert (refused.code, refused.out) == (3, "")
 
 
 def test_several_captures(capture: Path) -> None:

@@ -91,7 +91,7 @@ def _options(
         ),
     ] = None,
 ) -> None:
-    """See dqlite traffic: decode it, count it, explain it, ask a node."""
+    """See dqlite traffic, record it, spoil it, play it again; ask a node, or be one."""
 
 
 app = _application()

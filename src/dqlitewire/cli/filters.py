@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Annotated
 
 import typer
@@ -77,7 +78,9 @@ def _known_types(names: list[str]) -> frozenset[str]:
     wanted = frozenset(name.strip().upper() for text in names for name in text.split(","))
     for name in sorted(wanted - TYPES):
         if not name.startswith("TYPE "):
-            fail(f"unknown type {name}: {', '.join(sorted(TYPES))}", Exit.USAGE)
+            near = get_close_matches(name, TYPES, 1, 0.75)
+            told = f"did you mean {near[0]}?" if near else ", ".join(sorted(TYPES))
+            fail(f"unknown type {name}: {told}", Exit.USAGE)
     return frozenset(name.lower() if name.startswith("TYPE ") else name for name in wanted)
 
 

@@ -27,7 +27,7 @@ from dqlitewire.conversation import (
     Side,
 )
 from dqlitewire.conversation.observer.exchange import LARGE
-from dqlitewire.header import HEADER, frame_size_at, type_name
+from dqlitewire.header import HEADER, ROW_MARKERS, frame_size_at, type_name
 from dqlitewire.servers.generation import is_probe
 from dqlitewire.traffic.item import Item
 from dqlitewire.traffic.redact import HiddenError, redact_frame, redact_other, redact_sql, redact_text
@@ -274,6 +274,7 @@ class Reading:
         shown.damaged = frame.damaged
         shown.version, shown.servers_format = frame.version, frame.servers_format
         shown.left_out = frame.left_out
+        shown.tail = frame.tail if frame.tail in ROW_MARKERS else bytes(len(frame.tail))
         if error is not None:
             shown.refuse(error)
         item.frame = shown

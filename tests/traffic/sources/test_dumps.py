@@ -296,6 +296,10 @@ CUT: dict[str, tuple[str, str]] = {
     ),
     "Node.js": ("<Buffer 01 00 ... 50 more bytes>", "cut off"),
     "rows left out": ("0000000 01 02 03 04\n*\n", "cannot be told"),
+    "rows left out, no offsets": (
+        " 01 00 00 00 00 00 00 00\n 00 00 00 00 00 00 00 00\n*\n 02 00",
+        "leaves lines out",
+    ),
     "odd tokens": ("1 0 0 0 4 0", "no whole number of bytes"),
     "od -An -x": (" 0001 0000 0000 0000 0003 0000", "od -An -x"),
 }

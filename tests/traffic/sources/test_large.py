@@ -28,7 +28,9 @@ from dqlitewire.traffic.views.json_object import json_object
 from dqlitewire.traffic.views.line import Clock, line
 from tests.conversation.messages import done, part
 from tests.traffic import wire
-from tests.traffic.captured import named, segments
+from tests.traffic.captured import as_pcap, named, segments
+from tests.traffic.command import run
+from tests.traffic.sources.test_round_trip import check
 
 SMALL = 4096
 GREETING = b"\1" + bytes(7)
@@ -175,7 +177,7 @@ def test_every_source_and_view(small: None, redacted: bool) -> None:
         for item in large:
             shown = json_object(item)
             assert (shown["fields"], shown["size"]) == (None, item.size)
-            assert "not decoded" in shown["note"]
+            assert shown["note"] == "too_large"
             assert "error" not in shown
             assert f"{item.size} bytes, above" in str(line(item, Clock("none"), 100))
             assert not item.strange
@@ -206,4 +208,38 @@ def test_two_hundred_megabytes(tmp_path: Path) -> None:
         ("FILES", size),
         ("LEADER", 32),
         ("ROWS", len(done(1).encode())),
+    ]
+
+
+@pytest.mark.parametrize("options", [(), ("--redact",)], ids=str)
+@pytest.mark.parametrize("timed", [True, False])
+def test_what_is_written_reads_back(
+    small: None, options: tuple[str, ...], timed: bool, tmp_path: Path
+) -> None:
+    wide = range(1000)
+    messages = [
+        (True, GREETING + REQUESTS[0].encode()),
+        (False, b"".join(files(50_000))),
+        (True, REQUESTS[2].encode()),
+        (False, part(*wide).encode() + part(*wide).encode() + done(*wide).encode()),
+        (True, REQUESTS[1].encode()),
+        (False, LeaderResponse(1, "10.0.0.1:9001").encode()),
+    ]
+    sources = [tmp_path / "a.pcap"]
+    sources[0].write_bytes(as_pcap(wire.conversation(messages)))
+    if not timed:
+        sources = [tmp_path / "c2s", tmp_path / "s2c"]
+        for path, asked in zip(sources, (True, False), strict=True):
+            path.write_bytes(b"".join(data for is_request, data in messages if is_request is asked))
+    check(tmp_path, *sources, options=options)
+    told = run("decode", "--json", *options, tmp_path / "written.dqt").out
+    types = [json.loads(line)["type"] for line in told.splitlines()]
+    assert "GAP" not in types
+    assert types.count("ROWS") == 3
+    written = (tmp_path / "written.dqt").read_text()
+    assert [json.loads(line)["more"] for line in written.splitlines() if '"more"' in line] == [
+        False,
+        True,
+        True,
+        False,
     ]

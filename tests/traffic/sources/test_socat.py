@@ -1,4 +1,4 @@
-"""The recipe of docs/traffic.md for abstract unix sockets, run as it stands there."""
+"""The recipes of docs/traffic.md for unix sockets, run as they stand there."""
 
 from __future__ import annotations
 
@@ -21,14 +21,13 @@ ROOT = Path(__file__).parent.parent.parent.parent
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(autouse=True)
-def _socat_is_there() -> None:
-    require("" if shutil.which("socat") else "socat is not installed")
-
-
-def recipe() -> list[str]:
-    section = (ROOT / "docs" / "traffic.md").read_text().partition("### Abstract unix sockets")[2]
-    (block, *_) = re.findall(r"```console\n(.*?)```", section, re.DOTALL)
+def recipe(program: str) -> list[str]:
+    section = (
+        (ROOT / "docs" / "traffic.md").read_text().partition("### Unix sockets\n")[2].partition("\n### ")[0]
+    )
+    (block,) = (
+        block for block in re.findall(r"```console\n(.*?)```", section, re.DOTALL) if program in block
+    )
     return [line.removeprefix("$ ") for line in block.splitlines()]
 
 
@@ -44,15 +43,19 @@ def listens(name: str) -> bool:
     return any(line.endswith(f"@{name}") for line in Path("/proc/net/unix").read_text().splitlines())
 
 
-def test_the_recipe_as_it_stands(names: tuple[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("program", ["dqlite-wire proxy", "socat"])
+def test_the_recipe_as_it_stands(program: str, names: tuple[str, str], tmp_path: Path) -> None:
+    if program == "socat":
+        require("" if shutil.which(program) else "socat is not installed")
     server, tap = names
     shown: list[str] = []
     running: list[subprocess.Popen[str]] = []
-    for line in recipe():
+    for line in recipe(program):
+        line = line.partition("  #")[0].rstrip()
         command = re.sub(r"\bNAME\b", server, re.sub(r"(?<=[:@])tap\b", tap, line)).rstrip()
         command = re.sub(r"^dqlite-wire\b", " ".join(COMMAND), command)
         started = subprocess.Popen(
-            ["bash", "-c", command.removesuffix("&")],
+            ["bash", "-c", f"exec {command.removesuffix('&')}" if command.endswith("&") else command],
             cwd=tmp_path,
             text=True,
             stdout=subprocess.PIPE,
@@ -68,13 +71,17 @@ def test_the_recipe_as_it_stands(names: tuple[str, str], tmp_path: Path) -> None
             shown.append(started.communicate(timeout=30)[0])
             assert started.returncode == 0, shown[-1]
     for process in running:
-        process.communicate(timeout=30)  # socat too has ended with its connection
+        if program != "socat" and process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=30)  # socat has ended with its connection
         assert process.returncode == 0
-    known, _, probed, decoded = shown
-    assert f"@{server}" in known.splitlines()
+    *known, probed, decoded = shown
+    assert program == "socat" or f"@{server}" in known[0].splitlines()
     assert "healthy" in probed
     lines = decoded.splitlines()
-    types = [line.split()[2] for line in lines]
+    types = [
+        line.split(" > " if " > " in line else " < ")[1].split()[0] for line in lines if line[:2] != "--"
+    ]
     assert types[:3] == ["HANDSHAKE", "LEADER", "LEADER"]
     assert {"CLUSTER", "SERVERS", "DESCRIBE", "METADATA"} <= set(types)
     assert not {"GARBAGE", "INCOMPLETE", "UNANSWERED"} & set(types)

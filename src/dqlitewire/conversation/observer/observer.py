@@ -202,7 +202,13 @@ class Observer(Guarded):
 
     @guarded
     def receive_gap(
-        self, side: Side, size: int | None = None, time: float = 0.0, *, whole_frames: bool = False
+        self,
+        side: Side,
+        size: int | None = None,
+        time: float = 0.0,
+        *,
+        whole_frames: bool = False,
+        unkept: bytes = b"",
     ) -> list[Event]:
         """Note that bytes of one side were lost before they could be received.
 
@@ -211,6 +217,8 @@ class Observer(Guarded):
             size: how many, None if that is not known.
             time: when that was noticed.
             whole_frames: the next byte begins what it would begin without the loss.
+            unkept: the last eight bytes of a large frame, if its rest is what is missing here, and another
+                reader saw it pass: then nothing was lost.
 
         Returns:
             A Gap, and whatever it ends.
@@ -222,7 +230,7 @@ class Observer(Guarded):
         stream = self._stream(side)
         if size is not None:
             size = checked_number("size", size, 0, kind="an integer or None")
-        stream.receive_gap(size, time, whole_frames)
+        stream.receive_gap(size, time, whole_frames, unkept)
         return self._drained()
 
     @guarded

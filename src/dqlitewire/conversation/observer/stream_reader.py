@@ -182,7 +182,7 @@ class StreamReader:
 
         What it may have been wrong about, or what does not go on from what waits here, is read as any bytes.
         """
-        if self._have or not self._believes(kind, data):
+        if self._have or self._large is not None or not self._believes(kind, data):
             self.receive(data[:-1], start)
             self.receive(data[-1:], end)
             return
@@ -199,7 +199,10 @@ class StreamReader:
             frame.damaged = kind != "frame"
             if refusal is not None:
                 frame.refuse(refusal)
-            self._emit(frame)
+            if kind == "frame" and (rest := frame_size_at(data) - len(data)):
+                self._begin_large(frame, rest)
+            else:
+                self._emit(frame)
         elif kind == "garbage":
             if not self._skip:
                 self._lose()
@@ -225,6 +228,8 @@ class StreamReader:
         # frames behind an HTTP answer: it did upgrade, though it may be redacted
         if kind == "damaged frame":
             return HEADER_SIZE <= len(data) < frame_size_at(data)
+        if kind == "frame" and len(data) == LARGE_HEAD and frame_size_at(data) > self._max:
+            return True  # the beginning of a large one
         return kind != "frame" or HEADER_SIZE < len(data) == frame_size_at(data) <= self._max
 
     def _begin_behind(self, preamble: Preamble) -> None:
@@ -340,13 +345,16 @@ class StreamReader:
                 self._need = LARGE_HEAD
                 return False
             if len(head) == LARGE_HEAD and self._resync.opens_large(head, self.offset):
-                self._large = self._frame(LARGE_HEAD)
-                self._large.left_out, self._large.tail = size - LARGE_HEAD, b""
-                self._left = size - LARGE_HEAD
-                self._state = State.LARGE
+                self._begin_large(self._frame(LARGE_HEAD), size - LARGE_HEAD)
                 return True
         self._lose()
         return True
+
+    def _begin_large(self, frame: Frame, rest: int) -> None:
+        """Let a frame of which there is the beginning pass, with so many bytes to come."""
+        self._large, self._left = frame, rest
+        frame.left_out, frame.tail = rest, b""
+        self._state = State.LARGE
 
     def _pass_large(self) -> bool:
         frame = self._large
@@ -437,7 +445,9 @@ class StreamReader:
 
     # ------------------------------------------------------------------ losses and the end
 
-    def receive_gap(self, size: int | None, time: float, whole_frames: bool = False) -> None:
+    def receive_gap(
+        self, size: int | None, time: float, whole_frames: bool = False, unkept: bytes = b""
+    ) -> None:
         """Note that bytes were lost; a loss inside one frame costs that frame and no more."""
         if self._rest:
             self.receive(b"", time)
@@ -447,6 +457,11 @@ class StreamReader:
             self.lossy = True
             return
         missing = self._skip
+        if self._large is not None and unkept and size == self._left:
+            self._large.tail, self._large.end = unkept[-8:], time
+            self.offset += self._left
+            self._end_large(lost=0)
+            return
         if self._large is not None and self._miss_large(size, time):
             return
         if self._state is State.FRAMES and not missing and self._have >= HEADER_SIZE:

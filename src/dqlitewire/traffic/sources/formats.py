@@ -10,8 +10,10 @@ A format or a direction that the caller names is not guessed.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Collection, Iterator
+from contextlib import closing
 from enum import Enum
 from typing import BinaryIO, NamedTuple
 
@@ -120,6 +122,28 @@ def recognise(head: bytes, name: str = "input") -> Format:
         if head.startswith(foreign.begins) and not _is_upgrade(head):
             raise SourceError(f"{name}: {foreign.seen}", foreign.hint)
     return next(row.format for row in FORMATS if row.recognises(head))
+
+
+def one_stream(input: Input) -> Input:
+    """Return the bytes of one direction of a connection: of text, what it is a dump of.
+
+    Args:
+        input: not yet read; what is returned owns it.
+
+    Raises:
+        SourceError: it is text that is no bytes, or holds both directions.
+    """
+    head = input.head()
+    if head.startswith(_HTTP):
+        return input
+    row = next(row for row in FORMATS if row.recognises(head))
+    if row.opens is _open_pasted:
+        with closing(input):
+            return Input(io.BytesIO(pasted.parse(_text(input), None)[1]), input.name)
+    if row.opens is not _open_raw:
+        hint = "name it by itself, it holds both directions"
+        raise SourceError(f"{input.name}: a {row.format.value} file, no stream of one direction", hint)
+    return input
 
 
 def _open_capture(input: Input, hints: Hints) -> Source:

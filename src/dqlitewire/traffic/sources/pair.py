@@ -19,6 +19,7 @@ from dqlitewire.conversation import Side
 from dqlitewire.conversation.first_bytes import HTTP_ANSWER, HTTP_END, MAX_HTTP_HEAD, body_size
 from dqlitewire.header import HEADER, ROW_PART, frame_size_at
 from dqlitewire.traffic.sources.direction import guess
+from dqlitewire.traffic.sources.formats import one_stream
 from dqlitewire.traffic.sources.inputs import ByteReader, Input, open_input
 from dqlitewire.traffic.sources.opening import HTTP_METHODS
 from dqlitewire.traffic.sources.pieces import Connection, Piece, What
@@ -36,17 +37,20 @@ def open_pair(
     They carry no times and no order between them; an answer is put behind its request.
 
     Args:
-        requests: what the client sent: a path, bytes, or a binary file.
+        requests: what the client sent: a path, bytes, or a binary file; raw, or a dump of it in text.
         responses: what the server sent.
 
     Raises:
-        SourceError: one of them cannot be read.
+        SourceError: one of them cannot be read, or is no stream of one direction.
     """
-    inputs = [open_input(requests)]
+    inputs: list[Input] = []
     try:
-        inputs.append(open_input(responses))
+        for what in (requests, responses):
+            inputs.append(open_input(what))
+            inputs[-1] = one_stream(inputs[-1])
     except BaseException:
-        inputs[0].close()
+        for input in inputs:
+            input.close()
         raise
     source = Source(" + ".join(input.name for input in inputs), "pair", lambda _: _pair(*inputs))
     source.inputs = inputs

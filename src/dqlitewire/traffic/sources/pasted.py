@@ -124,6 +124,7 @@ def _digits(text: str) -> bytes:
 
 _WORDS = re.compile(r"(?: [0-9a-fA-F]{4})++|(?: [0-9a-fA-F]{8})++|(?: [0-9a-fA-F]{16})++")
 _ODD = re.compile(r"(?<![^\s,:;-])(?:0[xX])?[0-9a-fA-F](?:[0-9a-fA-F]{2})*+(?![^\s,:;-])")
+_STARS = re.compile(r"^\s*\*\s*$", re.M)
 _SHORT = 16  # hex digits of a line that is wrapped, at least
 
 
@@ -148,6 +149,8 @@ def _nearly_hex(text: str) -> None:
         raise SourceError(f"odd number of hex digits: {len(digits)}")
     if strays and len(digits) >= 16 and digits[:8].isdigit() and len(strays) <= len(digits) // 8:
         stray = re.search(r"[^\x00-\x7f]|" + re.escape(chr(strays[0])), text)
+        if stray is not None and _STARS.search(text):
+            raise SourceError("a dump without offsets, which leaves lines out (`*`)", "print all: `od -v`")
         if stray is not None:
             raise SourceError(f"{stray[0]!r} at character {stray.start() + 1} is no hex digit")
 

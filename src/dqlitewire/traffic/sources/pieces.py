@@ -115,7 +115,8 @@ class Piece(NamedTuple):
         connection: where.
         side: who sent them.
         what: what it is.
-        data: the bytes; b"" of a gap and of an end.
+        data: the bytes; b"" of a gap and of an end. Of the end of a large frame, which passed and was not
+            kept and is told as a gap, its last bytes.
         size: of a gap, how many bytes; 0 if unknown. Of the others what `What` says.
         time: in nanoseconds since 1970; 0 if unknown.
     """
@@ -136,7 +137,8 @@ def feed(
         case What.DATA:
             return observer.receive(side, data, time)
         case What.GAP:
-            return observer.receive_gap(side, size if size > 0 else None, time, whole_frames=size < 0)
+            lost = size if size > 0 else None
+            return observer.receive_gap(side, lost, time, whole_frames=size < 0, unkept=data)
         case What.END:
             return observer.receive_eof(side, time)
         case What.CUT:

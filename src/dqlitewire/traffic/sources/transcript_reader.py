@@ -24,6 +24,7 @@ from typing import Any
 
 from dqlitewire.conversation import Side
 from dqlitewire.conversation.observer.stream_events import CUT_KINDS
+from dqlitewire.header import ROW_DONE, ROW_PART
 from dqlitewire.traffic.sources import transcript
 from dqlitewire.traffic.sources.inputs import ByteReader, Input
 from dqlitewire.traffic.sources.pieces import MAX_TIME, Connection, Cut, Piece, Taken, What
@@ -325,7 +326,9 @@ def _kind(line: Mapping[str, Any]) -> str | None:
 
 def _said_gap(line: Mapping[str, Any], time: int, _: View) -> list[_Said]:
     lost = _value(line, "lost", int, type(None)) or 0
-    return [(_side(line), What.GAP, b"", lost or -(line.get("whole") is True), time)]
+    more = line.get("more")
+    tail = b"" if type(more) is not bool else ROW_PART if more else ROW_DONE
+    return [(_side(line), What.GAP, tail, lost or -(line.get("whole") is True), time)]
 
 
 def _said_end(line: Mapping[str, Any], time: int, _: View) -> list[_Said]:

@@ -101,7 +101,15 @@ class TranscriptWriter(Guarded):
         self._tell(connection, time, keys, last)
 
     @guarded
-    def gap(self, connection: Connection, side: Side, size: int | None, time: int | None) -> None:
+    def gap(
+        self,
+        connection: Connection,
+        side: Side,
+        size: int | None,
+        time: int | None,
+        *,
+        more: bool | None = None,
+    ) -> None:
         """Write that bytes were lost.
 
         Args:
@@ -109,6 +117,8 @@ class TranscriptWriter(Guarded):
             side: who sent them.
             size: how many; None if unknown.
             time: when, in nanoseconds since 1970; None if unknown.
+            more: of a large frame's end, which passed and was not kept: whether it says that more follow.
+                None of what was lost.
 
         Raises:
             ValueError: a size below 0, or a time below 0 or from 2**63.
@@ -116,7 +126,8 @@ class TranscriptWriter(Guarded):
         """
         if size is not None:
             size = checked_number("size", size, 0, kind="an integer or None")
-        self._tell(connection, time, {"event": "gap", "direction": _direction(side), "lost": size})
+        unkept = {} if more is None else {"more": bool(more)}
+        self._tell(connection, time, {"event": "gap", "direction": _direction(side), "lost": size, **unkept})
 
     @guarded
     def fault(self, connection: Connection, kind: str, fault: int, on: str, time: int | None) -> None:

@@ -20,7 +20,7 @@ from dqlitewire import Message, NodeInfo, ValueType, messages
 from dqlitewire.conversation import Ending
 from dqlitewire.traffic.failures import explain_answer
 from dqlitewire.traffic.item import Item, frame_of
-from dqlitewire.traffic.reading import PREAMBLES
+from dqlitewire.traffic.reading import PREAMBLES, TOO_LARGE
 from dqlitewire.traffic.sources.transcript import DIRECTION_OF, json_line
 from dqlitewire.traffic.views.literals import fields_of
 
@@ -107,8 +107,11 @@ def token(words: str) -> str:
     return words.lower().replace(" ", "_")
 
 
-#: notes that are no tokens themselves: kinds of preamble, and how a side closed
+#: the token of the note of a frame that is too large to be kept
+LARGE = "too_large"
+#: notes that are no tokens themselves: kinds of preamble, how a side closed, what is too large
 _NOTES = {
+    TOO_LARGE: LARGE,
     **{kind: token(kind) for kind in PREAMBLES},
     **{ending.value: token(ending.name) for ending in Ending},
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dqlitewire.header import ROW_PART
 from dqlitewire.traffic.item import Item
 from dqlitewire.traffic.sources.transcript_writer import TranscriptWriter
 from dqlitewire.traffic.views.json_object import json_object
@@ -47,8 +48,9 @@ def record(writer: TranscriptWriter, item: Item, picked: bool = False) -> None:
             beside |= _told(item)
         data, sent = (b"", item.data) if item.made else (item.data, item.sent)
         writer.frame(item.connection, item.side, data, time, beside, last=item.last, sent=sent)
-        if item.frame is not None and item.frame.left_out:  # was not kept
-            writer.gap(item.connection, item.side, item.frame.left_out, time)
+        if item.frame is not None and (unkept := item.frame.left_out):
+            more = item.frame.tail == ROW_PART if item.frame.tail else None
+            writer.gap(item.connection, item.side, unkept, time and item.last, more=more)
         if item.type == "INCOMPLETE":
             writer.end(item.connection, item.side, time)
 
