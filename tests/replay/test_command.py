@@ -53,7 +53,7 @@ def test_it_ends_when_all_is_played(path: Path) -> None:
         assert command.returncode == Exit.OK
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it(path: Path, number: signal.Signals) -> None:
     with serving(path, "--serve", "127.0.0.1:0") as (command, _):
         command.send_signal(number)
