@@ -1,10 +1,16 @@
-"""How hard Hypothesis tries: `quick` by default, `thorough` with DQLITE_WIRE_HYPOTHESIS=thorough."""
+"""How hard tests try.
+
+Hypothesis: `quick` by default, `thorough` with DQLITE_WIRE_HYPOTHESIS=thorough. What takes minutes, such as
+each client with each server, runs with DQLITE_WIRE_DEEP=1.
+"""
 
 from __future__ import annotations
 
 import os
 
 from hypothesis import HealthCheck, settings
+
+DEEP = os.environ.get("DQLITE_WIRE_DEEP") == "1"
 
 _COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
 

@@ -16,7 +16,7 @@ from tests.downstream.session import ROWS, SCENARIOS
 from tests.real.fixtures import require
 from tests.real.nodes import clean_environment, missing, python
 
-__all__ = ["GENERATIONS", "SCENARIOS", "clients", "expected", "run"]
+__all__ = ["GENERATIONS", "SCENARIOS", "clients", "expected", "program", "run"]
 
 GENERATIONS = ("0.2.2", "0.8.0")
 PYTHON_KIND = "1.18.1"
@@ -119,15 +119,10 @@ def expected(scenario: str, address: str) -> dict[str, Any]:
 
 def run(generation: str, scenario: str, address: str, database: str) -> dict[str, Any]:
     """Run one scenario of `session.py` with one generation of the clients; what its user saw."""
-    require(missing(PYTHON_KIND))
-    folder = clients(generation)
+    command, environment = program(generation, "session.py")
     finished = subprocess.run(
-        [*python(PYTHON_KIND), "-s", str(HERE / "session.py"), scenario, address, database],
-        env={
-            **clean_environment(),
-            "PYTHONPATH": os.pathsep.join([str(SOURCE), str(folder)]),
-            "PYTHONPYCACHEPREFIX": str(folder / "pyc"),
-        },
+        [*command, scenario, address, database],
+        env=environment,
         capture_output=True,
         text=True,
         timeout=TIMEOUT,
@@ -138,6 +133,18 @@ def run(generation: str, scenario: str, address: str, database: str) -> dict[str
     assert Path(output["wire"]).is_relative_to(SOURCE), "the clients ran on another dqlitewire"
     seen: dict[str, Any] = output["seen"]
     return seen
+
+
+def program(generation: str, script: str) -> tuple[list[str], dict[str, str]]:
+    """The command that runs a script of this folder with one generation of the clients; its environment."""
+    require(missing(PYTHON_KIND))
+    folder = clients(generation)
+    environment = {
+        **clean_environment(),
+        "PYTHONPATH": os.pathsep.join([str(SOURCE), str(folder)]),
+        "PYTHONPYCACHEPREFIX": str(folder / "pyc"),
+    }
+    return [*python(PYTHON_KIND), "-s", str(HERE / script)], environment
 
 
 def clients(generation: str) -> Path:

@@ -8,7 +8,7 @@ import threading
 
 from dqlitewire.conversation import Exchange, Frame, Gap, Garbage, Observer, Side
 
-__all__ = ["Tap", "Wire"]
+__all__ = ["Tap", "Wire", "exchanges", "streams_of"]
 
 Wire = list[tuple[Side, bytes]]  # one connection: what passed, in its order; b"" where a side closed
 TIMEOUT = 30.0
@@ -17,7 +17,12 @@ TIMEOUT = 30.0
 class Tap:
     """Listens at one address and copies every connection to another.
 
+    Args:
+        address: Where it listens; of port 0 `self.address` has the port that was taken.
+        target: What it dials for each connection.
+
     Attributes:
+        address: Where it listens.
         wires: what passed, a list for each connection.
     """
 
@@ -27,6 +32,7 @@ class Tap:
         self.lock = threading.Lock()
         self.threads: list[threading.Thread] = []
         self.server = socket.create_server(split(address))
+        self.address = f"{split(address)[0]}:{self.server.getsockname()[1]}"
         self.start(self.accept)
 
     def start(self, action: object, *arguments: object) -> None:
@@ -82,6 +88,17 @@ class Tap:
 def split(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     return host, int(port)
+
+
+def streams_of(wires: list[Wire]) -> list[tuple[bytes, bytes]]:
+    """What each side of each connection sent, in an order that does not depend on who was accepted first."""
+    return sorted(
+        (
+            b"".join(data for who, data in wire if who is Side.CLIENT),
+            b"".join(data for who, data in wire if who is Side.SERVER),
+        )
+        for wire in wires
+    )
 
 
 def exchanges(wire: Wire) -> list[Exchange]:

@@ -11,12 +11,14 @@ import pytest
 
 from dqlitewire.conversation import Side
 from dqlitewire.proxy import BlockingProxy
+from tests.profiles import DEEP
 from tests.real.fixtures import require_server
-from tests.real.nodes import KINDS, Cluster, Node, free_port, wait_for
+from tests.real.nodes import KINDS, LATENCY_MS, Cluster, Node, free_port, wait_for
 from tests.real.raw import RawConnection, word
+from tests.real.session import Session
 
 # one of the lineages in the suite, all of them in a deep run
-SOME = KINDS if os.environ.get("DQLITE_WIRE_DEEP") else ("1.18.7",)
+SOME = KINDS if DEEP else ("1.18.7",)
 TIMEOUT = 30.0
 
 
@@ -86,9 +88,11 @@ def test_a_client_stays_behind_the_proxy_through_a_failover(
 
 
 @contextmanager
-def meeting_through_a_proxy(kind: str, looker: Connections) -> Iterator[tuple[Cluster, BlockingProxy]]:
+def meeting_through_a_proxy(
+    kind: str, looker: Connections, latency: int | None = LATENCY_MS
+) -> Iterator[tuple[Cluster, BlockingProxy]]:
     """A cluster whose nodes advertise the LOCALs of a proxy and listen elsewhere."""
-    cluster = Cluster(kind)
+    cluster = Cluster(kind, latency=latency)
     pairs = []
     for node in cluster.nodes:
         real = f"127.0.0.1:{free_port()}"
@@ -127,3 +131,25 @@ def test_nodes_join_elect_and_fail_over_through_proxies(kind: str, database: str
             client.exec_sql("INSERT INTO t VALUES (3)")
         assert not proxy.errors
         assert looker.kinds["raft"] >= 6
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not DEEP, reason="three nodes with the library's own timers: DQLITE_WIRE_DEEP=1")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_blob_of_60_mib_is_replicated_through_proxies(kind: str) -> None:
+    require_server(kind)
+    looker = Connections()
+    blob = os.urandom(1 << 20) * 60
+    with meeting_through_a_proxy(kind, looker, latency=None) as (cluster, proxy):
+        leader = cluster.leader()
+        with Session(leader.address, "db") as session:
+            session.execute("CREATE TABLE b (a BLOB)")
+            session.execute("INSERT INTO b VALUES (?)", blob)
+            assert session.row("SELECT a FROM b") == (blob,)
+        # to the leader and from it to at least one other, through one proxy
+        assert looker.bytes[Side.CLIENT] > 2 * len(blob)
+        assert looker.bytes[Side.SERVER] > len(blob)
+        leader.kill()
+        with Session(cluster.leader(other_than=leader).address, "db") as session:
+            assert session.row("SELECT a FROM b") == (blob,)
+        assert not proxy.errors

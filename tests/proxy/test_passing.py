@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from dqlitewire.faults import Delay
 from dqlitewire.messages import LeaderResponse
 from dqlitewire.proxy import BlockingProxy
 from tests.proxy.peers import (
@@ -183,6 +184,32 @@ def test_a_direction_may_end_before_the_other(way: dict[str, Any]) -> None:
         wait_for(lambda: bool(late))
         wait_for(lambda: not proxy.open_connections)
     assert late == [b"still here"]
+
+
+@pytest.mark.parametrize("hook", [None, looks])
+def test_an_end_waits_for_the_requests_before_it(hook: Any) -> None:
+    """Requests that wait for delayed answers, half a request and the end behind them go on in their order."""
+    session = HANDSHAKE + frame(0, bytes(8)) + frame(0, bytes(8)) + frame(9, bytes(24))
+    got: list[bytes] = []
+
+    def node(sock: socket.socket) -> None:
+        taken = read(sock, 8)
+        while size := len(header := read(sock, 8)):
+            body = read(sock, 8 * header[0]) if size == 8 else b""
+            taken += header + body
+            if len(body) == 8 * header[0]:
+                sock.sendall(frame(1, bytes(16)))
+        got.append(taken)
+
+    with Peer(node) as peer, BlockingProxy({LOCAL: peer.address}, on_frame=hook) as proxy:
+        proxy.order(Delay(0.002, times=None))
+        for size in range(8, len(session) + 1):
+            with connect(proxy.addresses[0]) as sock:
+                sock.sendall(session[:size])
+                sock.shutdown(socket.SHUT_WR)
+                read_all(sock)
+            assert got.pop() == session[:size]
+        assert not proxy.errors
 
 
 def test_a_reset_is_passed_on(way: dict[str, Any]) -> None:

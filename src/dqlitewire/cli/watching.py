@@ -103,7 +103,11 @@ class Live:
         stream = items(source, redacted=self._wanted.redact, count_rows=self._view is None)
         if self._view is not None:
             passed = self._view.clock.watch(stream)
-            self._view.show(self._counted(self._selection(passed)), at_once=True)
+            try:
+                self._view.show(self._counted(self._selection(passed)), at_once=True)
+            except ReaderGone:
+                warn("standard output: nobody reads it any more; the traffic goes on")
+                raise
         else:
             for _ in self._counted(self._selection(stream)):
                 pass

@@ -72,6 +72,7 @@ class Stream:
         "_names",
         "_out",
         "_queue",
+        "_rest",
         "_spoiled",
         "_task",
         "_walk",
@@ -95,6 +96,7 @@ class Stream:
         self._queue: deque[Callable[[], Awaitable[None]]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._ended = False
+        self._rest = b""  # of a frame that will not come whole
         self.finished = False
         touched = names or faulting is not None or self._hook is not None
         self.first: Callable[[bytes], object] = self._opening if touched else self._pass
@@ -162,20 +164,22 @@ class Stream:
 
     def release(self) -> None:
         """Hold nothing any more, and look no further."""
-        if self._walk is not None:
-            rest = self._walk.end()
-            self._walk = None
-            if rest:
-                self._let_pass(rest)
+        if rest := self._unwalked():
+            self._let_pass(rest)
         if not (self._ended or self._connection.closed):
             self._in.forward = self._pass
 
+    def _unwalked(self) -> bytes:
+        """End the walk; what it held of a frame that has not come whole."""
+        walk, self._walk = self._walk, None
+        return b"" if walk is None else walk.end()
+
     def end(self) -> None:
-        """Take the end of the direction; what is held of a frame goes on before it."""
+        """Take the end of the direction; what is held of a frame goes on before it, behind what waits."""
         if self._ended:
             return
         self._ended = True
-        self.release()
+        self._rest = self._unwalked()
         self.look_again()
 
     @property
@@ -197,17 +201,21 @@ class Stream:
         if not self._ended or self.finished or (self.waiting_bytes and not at_last):
             return
         if self._queue:
-            self._later(self._finish_later)
+            self._later(partial(self._finish_later, at_last))
         else:
             self._finish()
 
-    def _finish(self) -> None:
-        if not self.finished:
-            self.finished = True
-            self._connection.finish(self.side)
+    async def _finish_later(self, at_last: bool) -> None:
+        if at_last or not self.waiting_bytes:  # else a hook has let a request go on that waits
+            self._finish()
 
-    async def _finish_later(self) -> None:
-        self._finish()
+    def _finish(self) -> None:
+        if self.finished:
+            return
+        self.finished = True
+        if self._rest and not self.waiting_bytes:
+            self._tell_and_write(self._rest)
+        self._connection.finish(self.side)
 
     # ---- what becomes of a frame
 
