@@ -41,11 +41,11 @@ test-pythons: $(VENV)/.installed-test ## the suite without real servers and clie
 plan-demo:
 	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' testing"
 plan-test:
-	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' test" "tools/packages --plan tcpdump tshark socat" \
+	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' test" "tools/packages --plan tcpdump tshark socat xxd zsh" \
 		"tests/real/setup-nodes --plan" "tests/downstream/setup-clients --plan $(PY)"
 
 nodes: $(VENV)/.installed-test ## unpack the real servers and the published clients into the cache folder
-	@tools/packages tcpdump tshark socat
+	@tools/packages tcpdump tshark socat xxd zsh
 	@tests/real/setup-nodes
 	@tests/downstream/setup-clients $(PY)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from dqlitewire.cli.app import COMMANDS
+from tests.real.fixtures import require
 from tests.traffic.command import COMMAND, run
 
 SHELLS = {
@@ -76,8 +77,7 @@ class Shell:
 
 @pytest.mark.parametrize("name", SHELLS)
 def test_words_are_completed(name: str, home: Path) -> None:
-    if shutil.which(name) is None:
-        pytest.skip(f"{name} is not installed")
+    require("" if shutil.which(name) else f"{name} is not installed")
     shell = Shell(name, home)
     try:
         ready = f'{PREPARE[name]}eval "$(dqlite-wire --show-completion {name})"; echo rea""dy\n'

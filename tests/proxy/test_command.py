@@ -88,7 +88,6 @@ def test_a_line_for_each_pair_and_a_node_that_is_not_there() -> None:
 
 
 def test_a_store_makes_a_listener_for_each_node(tmp_path: Path) -> None:
-    pytest.importorskip("yaml")
     store = tmp_path / "cluster.yaml"
     with Peer(echo) as one, Peer(echo) as two:
         store.write_text(

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trustme
 
 from dqlitewire.cli.exits import Exit
 from dqlitewire.proxy import BlockingProxy, ClientTls
@@ -52,7 +53,7 @@ def test_it_ends_when_all_is_played(path: Path) -> None:
         assert command.returncode == Exit.OK
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it(path: Path, number: signal.Signals) -> None:
     with serving(path, "--serve", "127.0.0.1:0") as (command, _):
         command.send_signal(number)
@@ -187,7 +188,6 @@ def test_hazards_are_never_sent(server: DqliteServer, tmp_path: Path) -> None:
 
 
 def test_a_node_behind_tls(server: DqliteServer, tmp_path: Path) -> None:
-    trustme = pytest.importorskip("trustme")
     authority = trustme.CA()
     files = {name: str(tmp_path / f"{name}.pem") for name in ("ca", "cert")}
     authority.cert_pem.write_to_path(files["ca"])

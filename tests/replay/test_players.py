@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dqlitewire.constants import ResponseType
+from dqlitewire.conversation.first_bytes import MAX_HTTP_HEAD
 from dqlitewire.replay.any_order import AnyOrder
 from dqlitewire.replay.in_order import InOrder
 from dqlitewire.replay.library import Library
@@ -269,3 +270,30 @@ def test_an_upgrade_is_played_for_any_host(tmp_path: Path) -> None:
         player = played(recording.connections[0], recording)
         list(player.feed(UPGRADE.replace(b"database", b"cluster") % b"x"))
         assert "not the recorded HTTP request" in player.difference[0]
+
+
+def test_an_http_request_without_an_end_is_not_kept(tmp_path: Path) -> None:
+    said: list[Said] = [(1, CLIENT, HANDSHAKE + frame(LEADER, word(0))), (1, CLIENT, b"")]
+    with load(tmp_path, said) as recording:
+        player = AnyOrder("connection 1", LOCAL, Library(recording))
+        for _ in range(5):
+            list(player.feed(b"GET /" + bytes(MAX_HTTP_HEAD // 4)))
+        assert "an HTTP request without an end" in player.difference[0]
+
+
+def test_statements_get_the_smallest_ids_that_are_free(tmp_path: Path) -> None:
+    prepare, finalize = frame(PREPARE, word(0) + text("SELECT 1")), frame(FINALIZE, word(0))
+    answer = frame(5, word(0) + word(0))
+    said: list[Said] = [(1, CLIENT, HANDSHAKE + prepare), (1, SERVER, answer)]
+    said += [(1, CLIENT, finalize), (1, SERVER, frame(8, word(0))), (1, CLIENT, b"")]
+    with load(tmp_path, said) as recording:
+        player = AnyOrder("connection 1", LOCAL, Library(recording))
+        list(player.feed(HANDSHAKE))
+
+        def prepared() -> int:
+            return int.from_bytes(b"".join(player.feed(prepare))[12:16], "little")
+
+        assert [prepared() for _ in range(3)] == [0, 1, 2]
+        for number in (1, 0):
+            list(player.feed(frame(FINALIZE, struct.pack("<II", 0, number))))
+        assert [prepared() for _ in range(3)] == [0, 1, 3]

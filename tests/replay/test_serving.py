@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from pathlib import Path
 
 import pytest
 
+from dqlitewire.dial.listening import listen, parse_local
+from dqlitewire.replay.recording import Recording
 from dqlitewire.replay.server import ReplayServer
+from dqlitewire.replay.serving import ReplayService
 from dqlitewire.traffic.errors import SourceError
 from tests.real.raw import RawConnection, frame, text, word
 from tests.replay.transcripts import CLIENT, SERVER, Said, write
@@ -117,6 +121,15 @@ def test_it_ends_when_all_is_played(tmp_path: Path) -> None:
         server.join(5)
         with pytest.raises(ConnectionRefusedError):
             RawConnection(server.address)
+
+
+def test_it_may_be_stopped_before_it_runs(tmp_path: Path) -> None:
+    with Recording.load([transcript(tmp_path)]) as recording:
+        listener, address = listen(parse_local("127.0.0.1:0"))
+        service = ReplayService(recording, listener, address, False, lambda lines: None)
+        service.stop()
+        asyncio.run(asyncio.wait_for(service.run(), 10))
+        assert listener.fileno() < 0
 
 
 def test_in_any_order(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from dqlitewire.traffic.items import items
 from dqlitewire.traffic.sources.formats import open_source
 from dqlitewire.traffic.sources.layers import MAX_LAYERS
 from dqlitewire.traffic.sources.packets import LINKS, Segment, endpoints, parser
+from tests.real.fixtures import require
 from tests.traffic import wire
 from tests.traffic.captured import clean, named, segments, told
 
@@ -216,8 +217,7 @@ def pcapng(packets: list[tuple[int, bytes]]) -> bytes:
 
 def test_wireshark_finds_the_same(tmp_path: Path) -> None:
     """The packets above are what they are said to be: another program finds the segment in each."""
-    if shutil.which("tshark") is None:
-        pytest.skip("tshark is not installed")
+    require("" if shutil.which("tshark") else "tshark is not installed")
     names = [*BY_LINK, *BY_LAYERS]
     (tmp_path / "x").write_bytes(pcapng([EVERY[name] for name in names]))
     fields = [
@@ -308,8 +308,7 @@ NAMED = (
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    if shutil.which("editcap") is None:
-        pytest.skip("editcap is not installed")
+    require("" if shutil.which("editcap") else "editcap is not installed")
     folder = tmp_path_factory.mktemp("editcap")
     (folder / "pcap").write_bytes(wire.pcap(wire.frames(segments(CAPTURE))))
 
