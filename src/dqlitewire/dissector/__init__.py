@@ -145,8 +145,9 @@ def _field(field: Field, message: str, known: frozenset[str]) -> dict[str, objec
     cap: int | None = getattr(DEFAULT_LIMITS, field.cap) if field.cap else None
     if isinstance(field, Integer):
         least, most = field.decodes or (field.low, field.high)
-        bounds = {"least": least, "most": most if cap is None else min(most, cap)}
-        told |= {name: bound for name, bound in bounds.items() if 0 < bound < _EXACT}
+        most = most if cap is None else min(most, cap)
+        told |= {"least": least} if least else {}
+        told |= {"most": most} if most < _EXACT else {}
     elif cap is not None:
         told["most"] = cap
     match field:
