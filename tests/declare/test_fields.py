@@ -15,10 +15,10 @@ from dqlitewire import DecodeError, EncodeError
 from dqlitewire.declare.declared import REGISTRY, Declared
 from dqlitewire.declare.decoder import decoder, read_plainly
 from dqlitewire.declare.fields import (
-    Bits,
     BODY,
     DERIVED,
     HEADER,
+    Bits,
     ByHand,
     Field,
     Fixed,
