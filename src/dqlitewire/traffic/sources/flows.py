@@ -28,7 +28,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from dqlitewire.conversation import Frame, Garbage, Observer, Side
+from dqlitewire.conversation import Frame, Garbage, Observer, RaftFrame, Side
 from dqlitewire.conversation.first_bytes import HTTP_ANSWER
 from dqlitewire.traffic.sources.opening import MAX_OPENING, is_upgrade, opening
 from dqlitewire.traffic.sources.packets import Segment, endpoints
@@ -177,7 +177,7 @@ class DqliteFlows:
         for half, what, data, size, _ in waiting.deliveries:
             side = Side.CLIENT if half is client else Side.SERVER
             for event in feed(observer, side, what, data, size):
-                if isinstance(event, Frame):
+                if isinstance(event, (Frame, RaftFrame)):
                     score += event.size if event.message is not None else -event.size
                 elif isinstance(event, Garbage):
                     score -= event.size
