@@ -98,6 +98,7 @@ class Item:
         redacted: values are hidden in `data`, `sent`, `message` and `sql`.
         frame: what the observer said of a message, redacted like the rest; None for what is none.
         raft: the same of a message between nodes; of such a one `frame` is None.
+        node: of a message between nodes, the address of the one that sent it; "" if unknown.
         answers: of a result between nodes: which RPC it answers, where that is certain.
         probe: it asks for the server's generation (`servers.generation`), or answers that. The request does
             not decode and the answer is mostly a FAILURE, and neither says that anything is wrong.
@@ -123,6 +124,7 @@ class Item:
     redacted = False
     frame: Frame | None = None
     raft: RaftFrame | None = None
+    node = ""
     answers: Answers | None = None
     probe: bool = False
 

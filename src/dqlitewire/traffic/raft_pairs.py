@@ -83,7 +83,7 @@ class RaftPairs:
             item: the request.
         """
         message = item.message
-        if isinstance(message, ConnectRequest) and item.connection.server:
+        if isinstance(message, ConnectRequest):
             self._connect(item.connection, message.address)
 
     def see(self, item: Item) -> None:
@@ -94,6 +94,9 @@ class RaftPairs:
         """
         source, frame = self._sources.get(item.connection), item.raft
         if source is None or frame is None:
+            return
+        item.node = source
+        if not item.connection.server:
             return
         message = frame.message
         if message is None:

@@ -22,6 +22,7 @@ from dqlitewire.raft import (
     ConfigurationNode,
     Database,
     Entry,
+    EntryType,
     Frames,
     InstallSnapshot,
     RaftMessage,
@@ -34,6 +35,9 @@ from dqlitewire.raft.kinds import Part
 from dqlitewire.traffic.shorten import counted
 from dqlitewire.traffic.views.literals import ITEMS, value
 
+#: fields that are given by another name, and those of a message that are not given
+_WRITTEN = {"snapshot": "databases"}
+_NOT_SHOWN: dict[type, tuple[str, ...]] = {InstallSnapshot: ("last_word", "snapshot_size")}
 _NO_FIELDS = frozenset({"unused", "pages", "main", "wal"})  # without meaning, or contents
 
 
@@ -49,20 +53,30 @@ def raft_fields(part: Any) -> Any:
     return written(part) if written is not None else {name: _plain(held) for name, held in fields_of(part)}
 
 
+def names_of(part: Any) -> list[str]:
+    """Return the names of the fields of a class of parts, as `raft_fields` gives them.
+
+    Args:
+        part: the class of a message or command.
+    """
+    names = [name for name in _names(part) if name != "command"]
+    return [_WRITTEN.get(name, name) for name in names if name not in _NOT_SHOWN.get(part, ())]
+
+
+def _names(part: Any) -> list[str]:
+    fields = part.FIELDS
+    words = {field.of for field in fields if isinstance(field, Bits)}
+    known = [field.name for field in fields if isinstance(field, Bits) or hasattr(part, field.name)]
+    return [name for name in known if name not in words and name not in _NO_FIELDS]
+
+
 def fields_of(part: Any) -> Iterator[tuple[str, Any]]:
     """Yield the name and value of each field of a part that means something, in wire order.
 
     Args:
         part: a message, an entry, a command, or what else is declared.
     """
-    fields = type(part).FIELDS
-    words = {field.of for field in fields if isinstance(field, Bits)}
-    stored = set(type(part).__slots__)
-    for field in fields:
-        name = field.name
-        shown = name in stored or isinstance(field, Bits) or hasattr(type(part), name)
-        if shown and name not in words and name not in _NO_FIELDS:
-            yield name, getattr(part, name)
+    return ((name, getattr(part, name)) for name in _names(type(part)))
 
 
 def _plain(held: Any) -> Any:
@@ -84,11 +98,12 @@ def _plain(held: Any) -> Any:
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
+    carried = raft_fields(entry.command)
     return {
         "index": entry.index,
         "term": entry.term,
         "type": entry.type.name,
-        "command": raft_fields(entry.command),
+        "command": {"configuration": carried} if entry.type is EntryType.CHANGE else carried,
     }
 
 
@@ -104,11 +119,9 @@ def _configuration(configuration: Configuration) -> list[Any]:
 
 
 def _snapshot(message: InstallSnapshot) -> dict[str, Any]:
-    names = [(name, held) for name, held in fields_of(message) if name not in ("snapshot", "last_word")]
-    return {
-        **{name: _plain(held) for name, held in names},
-        "databases": [raft_fields(database) for database in message.snapshot.databases],
-    }
+    left_out = _NOT_SHOWN[InstallSnapshot]
+    shown = {name: _plain(held) for name, held in fields_of(message) if name not in left_out}
+    return {_WRITTEN.get(name, name): held for name, held in shown.items()}
 
 
 def _database(database: Database) -> dict[str, Any]:
@@ -122,7 +135,7 @@ def _database(database: Database) -> dict[str, Any]:
 _FIELDS: dict[type, Callable[[Any], Any]] = {
     Entry: _entry,
     Barrier: lambda _: None,
-    Configuration: lambda configuration: {"configuration": _configuration(configuration)},
+    Configuration: _configuration,
     InstallSnapshot: _snapshot,
     Database: _database,
     Snapshot: lambda snapshot: [raft_fields(database) for database in snapshot.databases],
