@@ -13,7 +13,7 @@ when term and index agree. Where several are open, as pipelined entries and hear
 cannot be told: it closes one of them, and none of these is paired any more.
 
 After lost bytes an RPC or a result may be missing, so that what is open is in doubt. So it is until nodes dial
-anew, or until a result tells an index that no RPC in front of the only open one has sent.
+anew, or until a result tells an index (of a vote, a term) that no RPC in front of the only open one has sent.
 
 What is held is bounded: `MAX_ROUTES` pairs of nodes, and `MAX_OPEN` RPCs of each.
 """
@@ -59,7 +59,7 @@ class _Route:
     open: list[_Rpc] = field(default_factory=list[_Rpc])
     mixed: int = 0  # of those that are open, and of which it is not known which: how many
     doubtful: bool = False
-    sent: int = 0  # the highest index that an RPC told
+    sent: int = 0  # the highest `_index` of an RPC that is not open
 
 
 _Key = tuple[str, str, int]
@@ -70,6 +70,7 @@ class RaftPairs:
     """The RPCs of all connections that are open."""
 
     _sources: dict[Connection, str] = field(default_factory=dict[Connection, str])
+    _dialled: dict[tuple[str, str], None] = field(default_factory=dict[tuple[str, str], None])
     _routes: OrderedDict[_Key, _Route] = field(default_factory=OrderedDict[_Key, _Route])
 
     def source(self, connection: Connection) -> str:
@@ -131,9 +132,17 @@ class RaftPairs:
         if len(self._sources) >= MAX_CONNECTIONS:
             self._sources.pop(next(iter(self._sources)))
         self._sources[connection] = address
-        for code in _RESULTS:  # whatever was open on the connection before was lost with it, or may have been
-            self._routes.pop((address, connection.server, code), None)
-            self._routes.pop((connection.server, address, code), None)
+        dialled = address, connection.server
+        again = dialled in self._dialled
+        self._dialled[dialled] = None
+        if len(self._dialled) > MAX_ROUTES:
+            self._dialled.pop(next(iter(self._dialled)))
+        for code in _RESULTS:
+            # what was open may have been lost with the connection before, and so may have its result
+            self._routes.pop((*dialled, code), None)
+            answers = self._routes.get((*dialled[::-1], code))
+            if again and answers is not None:
+                answers.open, answers.mixed, answers.doubtful = answers.open[-1:], 0, True
 
     def _route(self, key: _Key) -> _Route:
         route = self._routes.setdefault(key, _Route())
@@ -177,12 +186,14 @@ class RaftPairs:
 
 
 def _index(message: RaftMessage) -> int:
-    """The last index that an RPC tells the other node to have."""
+    """What rises with the RPCs of a node: the last index that it sent, of a vote the term and its stage."""
     match message:
         case AppendEntries():
             return message.prev_log_index + len(message.entries)
         case InstallSnapshot():
             return message.last_index
+        case RequestVote():
+            return 2 * message.term + (not message.pre_vote)
         case _:
             return 0
 
@@ -193,7 +204,7 @@ def _fits(rpc: RaftMessage, result: RaftMessage, exactly: bool = False) -> bool:
         case RequestVote(), RequestVoteResult():
             same = rpc.pre_vote is None or result.pre_vote is None or rpc.pre_vote == result.pre_vote
             term = result.term == rpc.term or (not result.vote_granted and result.term > rpc.term)
-            return same and term and not exactly
+            return same and (result.term == rpc.term and result.pre_vote is not None if exactly else term)
         case AppendEntries(), AppendEntriesResult() if result.rejected:
             return result.term >= rpc.term and result.rejected == rpc.prev_log_index and not exactly
         case AppendEntries(), AppendEntriesResult():

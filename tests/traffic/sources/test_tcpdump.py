@@ -31,6 +31,7 @@ from dqlitewire.messages import (
     RowsResponse,
 )
 from dqlitewire.messages.requests import ConnectRequest
+from dqlitewire.raft import TimeoutNow
 from dqlitewire.traffic import exchanges, frames
 from tests.real.fixtures import require
 from tests.real.nodes import Node
@@ -250,7 +251,7 @@ def test_raft_between_nodes_is_labelled(real_cluster: object, tmp_path: Path) ->
     def connect() -> None:
         with RawConnection(address) as connection:
             connection.send(ConnectRequest(9, "1.2.3.4:5").encode())
-            connection.send(bytes(64))
+            connection.send(TimeoutNow(1, 2, 1).encode())
             time.sleep(0.2)
 
     captured(path, address, connect)
@@ -258,4 +259,4 @@ def test_raft_between_nodes_is_labelled(real_cluster: object, tmp_path: Path) ->
     assert "CONNECT" in seen
     shown = run("decode", path).out
     assert "CONNECT" in shown
-    assert "RAFT" in shown
+    assert "TIMEOUT_NOW" in shown

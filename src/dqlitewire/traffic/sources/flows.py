@@ -146,11 +146,11 @@ class DqliteFlows:
         first = waiting.first(initiator) if initiator is not None else None
         if initiator is not None and first:
             found = opening(first)
-            return initiator if found == "dqlite" else "other" if found == "frames" else found
+            return initiator if found in ("dqlite", "raft") else "other" if found == "frames" else found
         for half in flow.halves:
             begins = waiting.first(half)
             if begins and (found := opening(begins)) not in (None, "other", "frames"):
-                return half if found == "dqlite" else found
+                return half if found in ("dqlite", "raft") else found
             if begins and begins.startswith(HTTP_ANSWER):
                 return half.peer if is_upgrade(begins) else "HTTP"
         return self._try(flow, waiting)
