@@ -395,7 +395,9 @@ class Observer(Guarded):
             frame.version = PROTOCOL_VERSION_LEGACY
         elif kind == ResponseType.SERVERS and exchange.request is not None:
             request = exchange.request
-            frame.servers_format = 0 if is_roleless(request.data) and not request.damaged else 1
+            roleless = is_roleless(request.data) and not request.damaged
+            # of a request that does not decode, or is hidden, the answer tells more
+            frame.servers_format = int(not roleless or (request.error is not None and frame.decodes()))
         elif kind == ResponseType.ROWS and self._count_rows and exchange.row_count is not None:
             exchange.row_count += frame.rows
         if self._answers_lost or self._requests_lost:

@@ -264,7 +264,7 @@ class StreamReader:
             return kind in OPAQUES
         # frames behind an HTTP answer: it did upgrade, though it may be redacted
         if kind == "damaged frame":
-            return HEADER_SIZE <= len(data) < frame_size_at(data) <= self._max
+            return HEADER_SIZE <= len(data) < frame_size_at(data)
         return kind != "frame" or HEADER_SIZE < len(data) == frame_size_at(data) <= self._max
 
     def _begin_behind(self, preamble: Preamble) -> None:

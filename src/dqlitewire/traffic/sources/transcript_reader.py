@@ -14,7 +14,6 @@ A gap keeps the observer from pairing answers with the wrong requests. Memory is
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections import OrderedDict
@@ -32,6 +31,7 @@ from dqlitewire.traffic.sources.pieces import MAX_TIME, Connection, Cut, Piece, 
 from dqlitewire.traffic.sources.transcript import (
     MAX_HEADER,
     SIDE_OF,
+    b64decode,
     check_header,
     check_version,
     is_readable,
@@ -272,12 +272,12 @@ def _said(line: Mapping[str, Any], event: str | None, time: int, view: View, set
 
 def _said_bytes(line: Mapping[str, Any], time: int, view: View, settled: bool) -> list[_Said]:
     side = _side(line)
-    data = base64.b64decode(_value(line, "bytes", str), validate=True)
+    data = b64decode(_value(line, "bytes", str), validate=True)
     last = _time(line, "last") or time
     out: list[_Said] = []
     sent = data
     if "sent" in line:
-        sent = base64.b64decode(_value(line, "sent", str), validate=True)
+        sent = b64decode(_value(line, "sent", str), validate=True)
     if view is not View.CAME:
         data = data if (view is View.CLIENT) is (side is Side.CLIENT) else sent
     elif sent != data:
