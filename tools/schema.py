@@ -427,6 +427,9 @@ def transcript() -> Schema:
     way = {"direction": one_of(SIDE_OF)}
     begins = {"client": TEXT, "server": TEXT, "midstream": BOOL, "bare": BOOL}
     picked = {"offset": COUNT, "exchange": COUNT, "latency": {"type": "integer"}, "text": TEXT}
+    picked["answers"] = said(
+        {**array(COUNT), "minItems": 2, "maxItems": 2}, "connection and offset of an RPC"
+    )
     again = {"repeated": said({"const": True}, "it stands in the part before too")}
     part = {"settled": {"const": True}, "picked": {"const": True}, "recording": TEXT, "part": COUNT}
     passed = {
@@ -442,7 +445,7 @@ def transcript() -> Schema:
     lines = [
         record({"dqt": {"const": VERSION}, "by": TEXT, "redacted": BOOL}, part),
         record({**where, **way, "bytes": BASE64}, {**passed, **again}),
-        _event("open", {**where, **begins}, {"alone": {"const": True}, "source": TEXT}),
+        _event("open", {**where, **begins}, {"raft": BOOL, "alone": {"const": True}, "source": TEXT}),
         _event("gap", {**where, **way, "lost": maybe(COUNT)}, {"whole": {"const": True}}),
         _event("end", {**where, **way}),
         _event("fault", {**where, "kind": TEXT, "fault": COUNT, "on": TEXT}),

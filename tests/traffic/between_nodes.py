@@ -58,7 +58,7 @@ def packets(server: str, mss: int = 1448) -> list[tuple[int, bytes]]:
 
 def _timed(segments: list[wire.Packet], chunks: list[tuple[bytes, int]]) -> list[wire.Packet]:
     """Segments cut anew, one chunk after the other, at the times at which these passed."""
-    opening = [one for one in segments[:3]]
+    opening = segments[:3]
     sequence, out = segments[3].sequence, list(opening)
     for data, time in chunks:
         for at in range(0, len(data), 1448):

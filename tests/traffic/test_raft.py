@@ -108,7 +108,9 @@ def test_a_gap_costs_the_message_that_it_is_in() -> None:
     events += observer.receive_gap(Side.CLIENT, 100)
     events += observer.receive(Side.CLIENT, data[at + 140 :], 2.0)
     events += observer.finish()
-    whole = [(event.offset, event.size) for event in events if isinstance(event, RaftFrame) and not event.damaged]
+    whole = [
+        (event.offset, event.size) for event in events if isinstance(event, RaftFrame) and not event.damaged
+    ]
     assert whole == [place for place in places if place[0] != at] or size < 140
     observer = Observer()
     events = observer.receive(Side.CLIENT, data[: at + 40], 1.0)
@@ -159,9 +161,9 @@ def test_all_connections_of_a_cluster_in_a_capture(session: tuple[str, Any], tmp
     direct, again = (run("decode", "--json", source) for source in (capture, copy))
     assert (direct.code, again.code) == (0, 0)
     assert _lines(direct.out) == _lines(again.out)
-    for line in copy.read_text().splitlines():
-        if '"APPEND_ENTRIES"' in line:
-            assert json.loads(line)["fields"]["entries"] is not None
+    for written in copy.read_text().splitlines():
+        if '"APPEND_ENTRIES"' in written:
+            assert json.loads(written)["fields"]["entries"] is not None
             break
     else:
         raise AssertionError("no message in the transcript")
@@ -175,7 +177,9 @@ def test_a_capture_that_begins_inside(session: tuple[str, Any]) -> None:
     server, captured = session
     begin = captured[len(captured) // 3][0]
     later = [one for one in captured if one[0] > begin]
-    shown = [one for one in items(open_source(wire.pcap(captured, nanoseconds=True))) if one.type in RAFT_TYPES]
+    shown = [
+        one for one in items(open_source(wire.pcap(captured, nanoseconds=True))) if one.type in RAFT_TYPES
+    ]
     whole = told(shown)
     ports = [int(address.rpartition(":")[2]) for address in addresses(server).values()]
     for options in ({}, {"ports": ports}):
@@ -217,7 +221,11 @@ def test_fields_and_lines_of_every_message() -> None:
             assert set(entry) == {"index", "term", "type", "command"}
             assert (entry["command"] is None) == (entry["type"] == "BARRIER")
             if entry["type"] == "CHANGE":
-                assert {node["role"] for node in entry["command"]["configuration"]} <= {"VOTER", "STANDBY", "SPARE"}
+                assert {node["role"] for node in entry["command"]["configuration"]} <= {
+                    "VOTER",
+                    "STANDBY",
+                    "SPARE",
+                }
         for width in (40, 80, 132):
             for row in str(line(item, Clock("none"), width)).split("\n"):
                 assert len(row) <= width
@@ -239,7 +247,9 @@ def test_heartbeats_are_folded_in_text_only(session: tuple[str, Any], tmp_path: 
     file.write_bytes(wire.pcap(session[1], nanoseconds=True))
     folded, all_of_it = run("decode", file), run("decode", "--no-fold", file)
     assert " like it .." in folded.out
-    told = sum(int(line.split(" .. ")[1].split()[0]) for line in folded.out.splitlines() if " like it .." in line)
+    told = sum(
+        int(line.split(" .. ")[1].split()[0]) for line in folded.out.splitlines() if " like it .." in line
+    )
     count = Counter(" like it .." in line for line in folded.out.splitlines())
     assert count[False] + told == len(all_of_it.out.splitlines())
     assert len(run("decode", "--json", file).out.splitlines()) >= len(all_of_it.out.splitlines()) - len(ALL)
@@ -269,8 +279,10 @@ def _shape(message: Any) -> Any:
 
 
 def test_a_result_names_its_rpc_where_only_one_can_be_meant(session: tuple[str, Any]) -> None:
-    server, captured = session
-    shown = [one for one in items(open_source(wire.pcap(captured, nanoseconds=True))) if one.type in RAFT_TYPES]
+    _, captured = session
+    shown = [
+        one for one in items(open_source(wire.pcap(captured, nanoseconds=True))) if one.type in RAFT_TYPES
+    ]
     ends = {one.connection.number: (one.node, one.connection.server) for one in shown}
     rpcs = {(one.connection.number, one.offset): (number, one) for number, one in enumerate(shown)}
     taken: set[tuple[int, int]] = set()
@@ -284,13 +296,17 @@ def test_a_result_names_its_rpc_where_only_one_can_be_meant(session: tuple[str, 
         answer: Any = result.raft_message
         assert before < number
         assert ends[rpc.connection.number] == ends[result.connection.number][::-1]
-        assert MESSAGES[rpc.code or 0].RESULT == result.code
+        assert result.code == MESSAGES[rpc.code or 0].RESULT
         assert result.answers not in taken
         taken.add(result.answers)
         assert result.latency == result.last - rpc.last >= 0
         if isinstance(message, AppendEntries):
             index = message.prev_log_index + len(message.entries)
-            assert answer.rejected == message.prev_log_index if answer.rejected else answer.last_log_index >= index
+            assert (
+                answer.rejected == message.prev_log_index
+                if answer.rejected
+                else answer.last_log_index >= index
+            )
         paired[result.type] += 1
         assert json_object(result)["answers"] == {"connection": rpc.connection.number, "offset": rpc.offset}
     results = Counter(one.type for one in shown)
@@ -309,7 +325,7 @@ def test_statistics_of_a_cluster(session: tuple[str, Any], tmp_path: Path) -> No
     terms = {one["term"]: one for one in raft["terms"]}
     assert [terms[number]["leader"] for number in (1, 2, 3)] == [nodes[1], nodes[3], nodes[2]]
     assert [one["leader"] for one in raft["leaders"]] == [nodes[1], nodes[3], nodes[2]]
-    assert terms[2]["votes_asked"] == 1 + (server != "1.11.1") * 0 or terms[2]["votes_asked"] >= 1
+    assert terms[2]["votes_asked"] >= terms[2]["votes_granted"] >= 1
     assert terms[3]["pre_votes_asked"] >= 1
     assert raft["snapshots"] == sum(one["snapshots"] for one in raft["followers"]) >= 1
     last = max(one["last_index_sent"] for one in raft["followers"])

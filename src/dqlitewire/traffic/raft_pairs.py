@@ -6,14 +6,15 @@ message has an id:
     A -> B   RPC ..   RPC ..
     B -> A            result .. result ..
 
-Where a connection leads from is what CONNECT says; it leads to the address that was dialled. So both are known
-where the beginning of both connections was captured and nodes dial the addresses that they advertise; else
-nothing is paired. A result is paired when exactly one RPC of A to B is open that such a result may answer, and
-when term and index agree. Where several are open, as pipelined entries and heartbeats are, which of them it is
-cannot be told: it closes one of them, and none of these is paired any more.
+Where a connection leads from is what CONNECT says; it leads to the address that was dialled. So both are
+known where the beginning of both connections was captured and nodes dial the addresses that they advertise;
+else nothing is paired. A result is paired when exactly one RPC of A to B is open that such a result may
+answer, and when term and index agree. Where several are open, as pipelined entries and heartbeats are, which
+of them it is cannot be told: it closes one of them, and none of these is paired any more.
 
-After lost bytes an RPC or a result may be missing, so that what is open is in doubt. So it is until nodes dial
-anew, or until a result tells an index (of a vote, a term) that no RPC in front of the only open one has sent.
+After lost bytes an RPC or a result may be missing, so that what is open is in doubt. So it is until nodes
+dial anew, or until a result tells an index (of a vote, a term) that no RPC in front of the only open one has
+sent.
 
 What is held is bounded: `MAX_ROUTES` pairs of nodes, and `MAX_OPEN` RPCs of each.
 """
@@ -199,7 +200,7 @@ def _index(message: RaftMessage) -> int:
 
 
 def _fits(rpc: RaftMessage, result: RaftMessage, exactly: bool = False) -> bool:
-    """Whether a result may be that of an RPC, by term and index; `exactly` if by an index of entries it sent."""
+    """Whether a result may be that of an RPC, by term and index; `exactly`: and of none before it."""
     match rpc, result:
         case RequestVote(), RequestVoteResult():
             same = rpc.pre_vote is None or result.pre_vote is None or rpc.pre_vote == result.pre_vote

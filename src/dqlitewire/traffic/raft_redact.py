@@ -1,9 +1,8 @@
-"""Hide the values in messages between nodes: pages, contents of files, and what memory held that nobody filled.
+"""Hide the values in messages between nodes: pages, contents of files, and bytes without meaning.
 
-Field by field, from the declarations: a field says itself whether it may be shown. Numbers are indexes, terms,
-counts and sizes; of a word that is read by its bits, the bits without a meaning are cleared. What does not
-decode keeps its preamble.
-"""
+Field by field, from the declarations: a field says itself whether it may be shown. Numbers are indexes,
+terms, counts and sizes; of a word that is read by its bits, the bits without a meaning are cleared. What
+does not decode keeps its preamble."""
 
 from __future__ import annotations
 

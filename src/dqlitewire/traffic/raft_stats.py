@@ -1,4 +1,4 @@
-"""Statistics of what nodes say to each other: terms and their leaders, votes, and how far followers are behind.
+"""Statistics of what nodes say to each other: terms, leaders, votes, and how far followers are behind.
 
 A node is known by the address in its CONNECT, and where that was not captured by the endpoint that it dialled
 from. What a follower has acknowledged stands on the connection that it dialled to its leader; so lag is known
@@ -7,9 +7,9 @@ where CONNECT of both was captured, and is None elsewhere:
     leader -> follower   AppendEntries up to 9, at 1.000 s     sent 9
     follower -> leader   result: last 9, at 1.002 s            acknowledged 9, after 2 ms
 
-What a peer can choose without end is bounded: of more than `MAX_TERMS` terms the lowest are forgotten, of more
-than `MAX_FOLLOWERS` pairs of nodes none is added, and of entries on their way `MAX_SENT` are remembered.
-"""
+What a peer can choose without end is bounded: of more than `MAX_TERMS` terms the lowest are forgotten, of
+more than `MAX_FOLLOWERS` pairs of nodes none is added, and of entries on their way `MAX_SENT` are
+remembered."""
 
 from __future__ import annotations
 

@@ -1,16 +1,17 @@
 """Messages between nodes in the stream of one side: where they are cut, and what comes of them.
 
-Behind CONNECT stand messages of the node that dialled, back to back. Each tells its size, so that a message is
-passed over whether it decodes or not. What follows a preamble that fits no message is lost up to a place where
-two preambles stand one message apart (the end of the stream counts as the second where the message decodes):
+Behind CONNECT stand messages of the node that dialled, back to back. Each tells its size, so that a message
+is passed over whether it decodes or not. What follows a preamble that fits no message is lost up to a place
+where two preambles stand one message apart (the end of the stream counts as the second where the message
+decodes):
 
     in step   | message | message | does not fit ..        -> lost
     lost      .. | preamble, message | preamble ..         -> in step
                  `-- believed when the next one has come
 
 A connection of nodes lives for days, so that most recordings join it in the middle; then it begins lost, and
-that two preambles are found tells what kind of connection it is. Waiting for a second preamble, and looking at
-a header as long as it says it is, are paid for as `resync` has it, so that the work stays linear.
+that two preambles are found tells what kind of connection it is. Waiting for a second preamble, and looking
+at a header as long as it says it is, are paid for as `resync` has it, so that the work stays linear.
 
 Only a stream that has such messages loads the codec for them.
 """

@@ -1,7 +1,7 @@
 """Cut the stream of one side into what it is made of: preambles, frames, and bytes that are neither.
 
-Nothing here raises on bytes. A reader is in one of seven states, and each state has one step, which takes what
-it can from the bytes that wait:
+Nothing here raises on bytes. A reader is in one of seven states, and each state has one step, which takes
+what it can from the bytes that wait:
 
     START    a handshake, an HTTP head or a TLS record       -> FRAMES or OPAQUE, LOST if nothing fits
     FRAMES   frame behind frame; any header is believed that announces a body within the cap  -> LOST, LARGE

@@ -14,9 +14,9 @@ the stream wins. Where two readings cover the same:
 * the order of the readings decides: handshake, answers, requests. So a single word of `01 00 ..` is a
   handshake, and a frame that is equally likely as both is an answer.
 
-Before all that, a stream that begins with a message between nodes which decodes, or which another one follows,
-is what a node sent behind CONNECT: no header of a frame looks so. Where no reading finds frames, and two such
-messages stand somewhere in the sample, it is that too, from the middle of a message on.
+Before all that, a stream that begins with a message between nodes which decodes, or which another one
+follows, is what a node sent behind CONNECT: no header of a frame looks so. Where no reading finds frames,
+and two such messages stand somewhere in the sample, it is that too, from the middle of a message on.
 
 A last frame that is cut off scores a little if its header may be one (`CUT_OFF`): a stream of one unfinished
 frame is still told from nonsense. Nonsense is taken for frames of the client; what reads it says what it is.

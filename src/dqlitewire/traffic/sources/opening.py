@@ -7,11 +7,10 @@ the protocol, or with an HTTP request that asks to upgrade to dqlite, behind who
     e5 3f 43 60 d7 4d 10 86 | frames ...                the one before 1.0
     GET /x HTTP/1.1 .. Upgrade: dqlite .. CRLF CRLF | word | frames ...
 
-The server's stream begins with its first answer, or with the answer to the upgrade. The word of today is also
-the header of a LEADER request (one word of body, type 0, schema 0); what follows tells them apart: behind a
-handshake stands a frame, whose count of words is not 0, and behind that header the body, whose word is. It is the first word of AppendEntries between nodes too, whose second
-one is no header.
-"""
+The server's stream begins with its first answer, or with the answer to the upgrade. The word of today is
+also the header of a LEADER request (one word of body, type 0, schema 0); what follows tells them apart:
+behind a handshake stands a frame, whose count of words is not 0, and behind that header the body, whose word
+is. It is the first word of AppendEntries between nodes too, whose second one is no header."""
 
 from __future__ import annotations
 
