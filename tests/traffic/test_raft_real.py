@@ -38,7 +38,7 @@ def count(node: Node, database: str) -> int:
 
 
 def back(node: Node) -> None:
-    """Start a node that was killed; cowsql 1.15.9 often dies when it gets a snapshot, and is started again."""
+    """Start a node that was killed; cowsql 1.15.9 often dies when it gets a snapshot, and is started anew."""
     for _ in range(5):
         if not node.alive():
             node.start()
@@ -109,7 +109,7 @@ def check(path: Path, cluster: Cluster, leader: Node, returned: Node) -> None:
         assert result["type"] in (f"{rpc['type']}_RESULT", "APPEND_ENTRIES_RESULT")
         assert result["latency_ms"] == pytest.approx((result["time"] - rpc["time"]) * 1000, abs=50)
         assert 0 <= result["latency_ms"] < 10_000
-    # a node that comes back answers a backlog of heartbeats at once, and none of these can be told from another
+    # a node that comes back answers a backlog of heartbeats at once, which cannot be told from each other
     assert len(paired) > (types["APPEND_ENTRIES_RESULT"] + types["REQUEST_VOTE_RESULT"]) / 5
 
     raft = json.loads(run("stats", "--json", path).out)["raft"]

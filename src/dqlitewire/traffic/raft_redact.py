@@ -6,11 +6,11 @@ does not decode keeps its preamble."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from dqlitewire.conversation import RaftFrame
 from dqlitewire.declare.declared import fill, slots_of
-from dqlitewire.declare.fields import Bits
+from dqlitewire.declare.fields import Bits, Field
 from dqlitewire.raft.kinds import LastWord, Part
 
 _PREAMBLE = 16
@@ -37,8 +37,9 @@ def hide(part: Any) -> Any:
     Args:
         part: a message, an entry, a command, or what else is declared.
     """
-    known = {field.name: field for field in type(part).FIELDS}
-    return fill(type(part), tuple(_hidden(part, name, known.get(name)) for name in slots_of(type(part))))
+    cls = cast("Any", type(part))
+    known: dict[str, Any] = {field.name: field for field in cls.FIELDS}
+    return fill(cls, tuple(_hidden(part, name, known.get(name)) for name in slots_of(cls)))
 
 
 def _hidden(part: Any, name: str, field: Any) -> Any:
@@ -64,8 +65,8 @@ def _plain(held: Any) -> Any:
 
 def _mask(part: Any, name: str) -> int:
     """The bits of a word that mean something."""
-    mask = 0
-    for field in type(part).FIELDS:
+    mask, fields = 0, cast("tuple[Field, ...]", part.FIELDS)
+    for field in fields:
         if isinstance(field, Bits) and field.of == name and getattr(part, field.name) is not None:
             mask |= ((1 << field.size) - 1) << field.shift
     return mask

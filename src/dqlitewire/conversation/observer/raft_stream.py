@@ -51,6 +51,7 @@ class RaftFrame(Bytes):
         damaged: bytes of it were lost; `data` is what there is of it.
         left_out: bytes behind `data` that were counted and not kept, as the message is above 64 MiB.
         tail: of such a message the last eight bytes.
+        limits: caps of names and addresses when it is decoded; by default the usual ones.
     """
 
     damaged: bool
@@ -109,7 +110,11 @@ class RaftFrame(Bytes):
         return self._error
 
     def refuse(self, error: DecodeError) -> None:
-        """Say why it does not decode, whatever its bytes are."""
+        """Make this a message that does not decode, whatever its bytes are.
+
+        Args:
+            error: why; it becomes `error`.
+        """
         self._read, self._message, self._error = True, None, error
 
     def _decode(self) -> None:
