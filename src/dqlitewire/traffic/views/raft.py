@@ -49,7 +49,7 @@ def raft_fields(part: Any) -> Any:
     """
     if isinstance(part, Command):
         return _command(part)
-    written = _FIELDS.get(cast("type", type(part)))
+    written = _FIELDS.get(cast("Any", type(part)))
     return written(part) if written is not None else {name: _plain(held) for name, held in fields_of(part)}
 
 
