@@ -25,6 +25,7 @@ from typing import Any
 from dqlitewire.conversation import Side
 from dqlitewire.conversation.observer.stream_events import CUT_KINDS
 from dqlitewire.header import ROW_DONE, ROW_PART
+from dqlitewire.raft import RaftType
 from dqlitewire.traffic.sources import transcript
 from dqlitewire.traffic.sources.inputs import ByteReader, Input
 from dqlitewire.traffic.sources.pieces import MAX_TIME, Connection, Cut, Piece, Taken, What
@@ -187,7 +188,7 @@ class _Recorded:
         if self._picked:
             begins["alone"] = True  # what is unanswered is told
             if event in (None, "unanswered"):
-                said.insert(0, (_side(line), What.TOLD, _told(line, event), 0, time or 0))
+                said.insert(0, (_side(line), What.TOLD, _told(line, event, self._now), 0, time or 0))
         connection = self._now.get(number)
         if connection is None:
             connection = yield from self._open(number, *names, **begins)
@@ -261,7 +262,7 @@ class _Recorded:
             yield Piece(connection, side, What.GAP)
 
 
-_BEGINS = ("midstream", "bare", "alone")  # what is said of a connection where it appears
+_BEGINS = ("midstream", "bare", "raft", "alone")  # what is said of a connection where it appears
 _CONNECTION = re.compile(rb'"connection"\s*:\s*(\d{1,18})\b')
 _DIRECTION = re.compile(rb'"direction"\s*:\s*"(request|response)"')
 
@@ -302,14 +303,21 @@ def _said_bytes(line: Mapping[str, Any], time: int, view: View, settled: bool) -
     return out
 
 
-def _told(line: Mapping[str, Any], event: str | None) -> bytes:
+def _told(line: Mapping[str, Any], event: str | None, known: Mapping[int, Connection]) -> bytes:
     """What a line tells of an item that was picked out of others."""
     told = {key: line[key] for key in ("offset", "exchange", "latency") if type(line.get(key)) is int}
     told |= {"text": line["text"]} if isinstance(line.get("text"), str) else {}
+    match line.get("answers"):
+        case [int(number), int(offset)] if number in known and offset >= 0:
+            told["answers"] = [known[number].number, offset]  # connections are counted anew
+        case _:
+            pass
     if event is not None:
         told["request"] = _name(line, "type")
     return json.dumps(told).encode()
 
+
+RAFT_TYPES = frozenset(RaftType.__members__)
 
 #: types of lines that say nothing of how their bytes are cut, or not enough
 _KINDS = {"GARBAGE": "garbage", "INCOMPLETE": "rest", "HANDSHAKE": "", "HTTP": "", "TLS": "", "RAFT": ""}
@@ -317,7 +325,9 @@ _KINDS = {"GARBAGE": "garbage", "INCOMPLETE": "rest", "HANDSHAKE": "", "HTTP": "
 
 def _kind(line: Mapping[str, Any]) -> str | None:
     """What an observer said of the bytes of a line; None if it is to be asked again."""
-    kind = _KINDS.get(_value(line, "type", str), "damaged frame" if line.get("damaged") is True else "frame")
+    type = _value(line, "type", str)
+    whole = "raft message" if type in RAFT_TYPES else "frame"
+    kind = _KINDS.get(type, f"damaged {whole}" if line.get("damaged") is True else whole)
     if kind != "":
         return kind
     told = line.get("kind")

@@ -210,6 +210,8 @@ class TranscriptWriter(Guarded):
                 "midstream": connection.midstream,
                 "bare": connection.bare,
             }
+            if connection.raft:
+                about["raft"] = True
             if connection.alone:
                 about["alone"] = True
             if connection.source:
