@@ -176,32 +176,28 @@ local function utf8_text(bytes)
   return table.concat(out)
 end
 
--- The bytes of a text up to its NUL, and where it ends with its padding.
+-- All bytes of the cursor's unit: to find a NUL in a string costs much less than to make a range for it.
+local function raw_of(c)
+  if not c.raw then c.raw = c.tvb:raw() end
+  return c.raw
+end
+
+-- The bytes of a text up to its NUL, and how many it takes with its padding.
 local function find_text(c, what, aligned)
-  local rest = c.stop - c.pos
-  local size, step = nil, 64
-  local at = 0
-  while at < rest do
-    local part = c.tvb(c.pos + at, math.min(step, rest - at)):raw()
-    local nul = part:find("\0", 1, true)
-    if nul then
-      size = at + nul - 1
-      break
-    end
-    at, step = at + #part, math.min(step * 4, 65536)
-  end
-  if not size then fail(what .. ": no NUL") end
-  local whole = aligned and math.floor((size + 8) / 8) * 8 or size + 1
+  local raw, rest = raw_of(c), c.stop - c.pos
+  local nul = raw:find("\0", c.pos + 1, true)
+  local size = nul and nul - 1 - c.pos
+  if not size or size >= rest then fail(what .. ": no NUL") end
+  local whole = aligned and size + 8 - size % 8 or size + 1
   if whole > rest then fail(what .. ": padding is cut off") end
-  return size, whole
+  return raw:sub(c.pos + 1, nul - 1), whole
 end
 
 local function read_text(c, abbr, what, aligned, most)
-  local size, whole = find_text(c, what, aligned)
-  if most and size > most then fail(string.format("%s: got %.0f bytes, at most %.0f", what, size, most)) end
-  local text = size > 0 and utf8_text(c.tvb(c.pos, size):raw()) or ""
-  local range = c.tvb(c.pos, whole)
-  if abbr and c.tree then c.tree:add(F[abbr], range, text) end
+  local bytes, whole = find_text(c, what, aligned)
+  if most and #bytes > most then fail(string.format("%s: got %.0f bytes, at most %.0f", what, #bytes, most)) end
+  local text = utf8_text(bytes)
+  if abbr and c.tree then c.tree:add(F[abbr], c.tvb(c.pos, whole), text) end
   c.pos = c.pos + whole
   return text
 end
@@ -211,13 +207,13 @@ local function float_text(value)
   if value ~= value then return '{"float":"nan"}' end
   if value == math.huge then return '{"float":"inf"}' end
   if value == -math.huge then return '{"float":"-inf"}' end
-  local digits
-  for precision = 0, 16 do
-    digits = string.format("%." .. precision .. "e", value)
-    if tonumber(digits) == value then break end
+  local digits = string.format("%.14e", value)
+  if tonumber(digits) ~= value then
+    digits = string.format("%.15e", value)
+    if tonumber(digits) ~= value then digits = string.format("%.16e", value) end
   end
   local sign, mantissa, exponent = digits:match("^(-?)([%d%.]+)e([+-]%d+)$")
-  mantissa, exponent = mantissa:gsub("%.", ""), tonumber(exponent)
+  mantissa, exponent = mantissa:gsub("%.", ""):gsub("(%d)0+$", "%1"), tonumber(exponent)
   local text
   if exponent < -4 or exponent >= 16 then
     text = mantissa:sub(1, 1) .. (#mantissa > 1 and "." .. mantissa:sub(2) or "")
@@ -237,62 +233,87 @@ end
 
 local MAX_SHOWN_BLOB = 4194304  -- bytes of a blob that are written as hex
 
+-- Letters of Python's struct -> bytes, and the method of a range that reads them
+local NUMBERS = {
+  b = {1, "le_int"}, h = {2, "le_int"}, i = {4, "le_int"}, l = {4, "le_int"}, q = {8, "le_int64"},
+  B = {1, "le_uint"}, H = {2, "le_uint"}, I = {4, "le_uint"}, L = {4, "le_uint"}, Q = {8, "le_uint64"},
+  f = {4, "le_float", is_float = true}, d = {8, "le_float", is_float = true},
+}
+for _, kind in pairs(VALUES) do
+  local letter = kind.form:match("%a")
+  kind.number = kind.form ~= "text" and kind.form ~= "blob" and letter ~= "x" and NUMBERS[letter] or nil
+end
+
+local SHOWN = {}  -- "params", "rows" -> the fields of a value
+for _, where in ipairs({"params", "rows"}) do
+  SHOWN[where] = {value = F[where .. ".value"], type = F[where .. ".type"], int = F[where .. ".int"],
+    float = F[where .. ".float"]}
+end
+
+local function blob_text(c, size)
+  local shown = math.min(size, MAX_SHOWN_BLOB)
+  local hex = shown > 0 and c.tvb(c.pos, shown):bytes():tohex(true) or ""
+  return '{"blob":"' .. hex .. (shown < size and "…" or "") .. '"}'
+end
+
+-- What a word of numbers is shown as, with the sibling that has it as a number.
+local function number_text(kind, range, shown)
+  local read = kind.number
+  if not read then return "null" end
+  if kind.bool then
+    local set = range:le_uint64() ~= UInt64(0)
+    return set and "true" or "false", shown.int, Int64(set and 1 or 0)
+  end
+  local part = read[1] == 8 and range or range(0, read[1])
+  local value = part[read[2]](part)
+  if read.is_float then
+    if value == math.floor(value) and math.abs(value) < 1e15 and value ~= 0 then
+      return string.format("%.1f", value), shown.float, value
+    end
+    return float_text(value), shown.float, value
+  end
+  local text = type(value) == "number" and string.format("%.0f", value) or tostring(value)
+  if read[2] == "le_uint64" then value = part:le_int64() end
+  return text, shown.int, type(value) == "number" and Int64.new(value) or value
+end
+
 -- Read a value of a type; add it below the cursor's tree as `where`.value and its siblings.
 local function read_value(c, where, code)
   local kind = VALUES[code]
   if not kind then fail("value type " .. code) end
-  local start, tree = c.pos, c.tree
-  local text, typed, typed_value
+  local start, tree, shown = c.pos, c.tree, SHOWN[where]
+  local range, text, typed, value
   if kind.form == "text" then
-    local size, whole = find_text(c, "value", true)
-    if tree then text = size > 0 and utf8_text(c.tvb(c.pos, size):raw()) or "" end
-    c.pos = c.pos + whole
+    local bytes, whole = find_text(c, "value", true)
+    if tree then text, range = utf8_text(bytes), c.tvb(start, whole) end
+    c.pos = start + whole
   elseif kind.form == "blob" then
     local size = number(take(c, 8, "blob"))
     local padded = math.floor((size + 7) / 8) * 8
     if size > c.stop - c.pos or padded > c.stop - c.pos then
       fail(string.format("blob: got %.0f bytes, %.0f are left", size, c.stop - c.pos))
     end
-    if tree then
-      local shown = math.min(size, MAX_SHOWN_BLOB)
-      local hex = shown > 0 and c.tvb(c.pos, shown):bytes():tohex(true) or ""
-      text = '{"blob":"' .. hex .. (shown < size and "…" or "") .. '"}'
-    end
+    if tree then text, range = blob_text(c, size), c.tvb(start, 8 + padded) end
     c.pos = c.pos + padded
   else
-    local range = take(c, 8, "value")
+    if c.stop - start < 8 then take(c, 8, "value") end
+    c.pos = start + 8
     if tree then
-      local form = kind.form:gsub("[%dx]", "")
-      if form == "" then
-        text = "null"
-      elseif kind.bool then
-        local set = range:le_uint64() ~= UInt64(0)
-        text, typed, typed_value = set and "true" or "false", "int", Int64(set and 1 or 0)
-      elseif form == "d" then
-        typed, typed_value = "float", range:le_float()
-        text = float_text(typed_value)
-      else
-        typed, typed_value = "int", range:le_int64()
-        text = tostring(typed_value)
-      end
+      range = c.tvb(start, 8)
+      text, typed, value = number_text(kind, range, shown)
     end
   end
   if tree then
-    local range = c.tvb(start, c.pos - start)
-    local item = tree:add(F[where .. ".value"], range, text)
-    item:add(F[where .. ".type"], range, kind.name):set_generated()
-    if typed == "int" then
-      item:add(F[where .. ".int"], range, typed_value):set_generated()
-    elseif typed == "float" then
-      item:add(F[where .. ".float"], range, typed_value):set_generated()
-    end
+    local item = tree:add(shown.value, range, text)
+    item:add(shown.type, range, kind.name)
+    if typed then item:add(typed, range, value) end
   end
 end
 
-local function nibbles(range, count)
-  local codes, bytes = {}, range:raw()
+local function nibbles(bytes, at, count)
+  local codes = {}
   for i = 0, count - 1 do
-    local byte = bytes:byte(math.floor(i / 2) + 1)
+    local byte = bytes:byte(at + math.floor(i / 2) + 1)
     codes[i + 1] = i % 2 == 0 and byte % 16 or math.floor(byte / 16)
   end
   return codes
@@ -381,15 +402,17 @@ function READ.types() end
 
 function READ.rows(c)
   local header = math.floor((c.columns + 15) / 16) * 8
-  local outer, row = c.tree, 0
+  local outer, row, raw = c.tree, 0, raw_of(c)
   while true do
     if c.stop - c.pos < 8 then fail("rows: no marker") end
-    local word = c.tvb(c.pos, 8):raw()
+    local word = raw:sub(c.pos + 1, c.pos + 8)
     if word == DONE or word == PART then break end
     if c.columns == 0 then fail("rows: no columns") end
     row = row + 1
     local start = c.pos
-    local codes = nibbles(take(c, header, "types"), c.columns)
+    if c.stop - start < header then take(c, header, "types") end
+    local codes = nibbles(raw, start, c.columns)
+    c.pos = start + header
     if outer then c.tree = outer:add(dqlite, c.tvb(start, 8), string.format("Row %.0f", row)) end
     for i = 1, c.columns do read_value(c, "rows", codes[i]) end
     if outer then c.tree:set_len(c.pos - start) end
@@ -465,7 +488,7 @@ end
 -- A cursor over a part of the same unit, with a tree of its own.
 local function inner(c, size, title)
   if size > c.stop - c.pos then fail(string.format("%s: got %.0f bytes, %.0f are left", title, size, c.stop - c.pos)) end
-  local made = {tvb = c.tvb, pos = c.pos, stop = c.pos + size, header_end = c.pos + size, words = {},
+  local made = {tvb = c.tvb, raw = raw_of(c), pos = c.pos, stop = c.pos + size, header_end = c.pos + size, words = {},
     schema = 0, version = c.version, sizes = {}}
   if c.tree and size > 0 then made.tree = c.tree:add(dqlite, c.tvb(c.pos, size), title) end
   c.pos = c.pos + size
@@ -769,10 +792,9 @@ local function read_body(c, message, unit, size)
     local nul = -1
     for at = c.pos, c.stop - 16, 8 do
       if nul < at + 8 then
-        local rest = c.tvb(at + 8, c.stop - at - 8):raw()
-        local found = rest:find("\0", 1, true)
+        local found = raw_of(c):find("\0", at + 9, true)
         if not found then break end
-        nul = at + 8 + found - 1
+        nul = found - 1
       end
       if math.floor((nul + 8) / 8) * 8 == c.stop then
         if at > c.pos then add(c, "unused", c.tvb(c.pos, at - c.pos)) end
