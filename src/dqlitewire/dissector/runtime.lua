@@ -207,10 +207,11 @@ local function float_text(value)
   if value ~= value then return '{"float":"nan"}' end
   if value == math.huge then return '{"float":"inf"}' end
   if value == -math.huge then return '{"float":"-inf"}' end
-  local digits = string.format("%.14e", value)
-  if tonumber(digits) ~= value then
-    digits = string.format("%.15e", value)
-    if tonumber(digits) ~= value then digits = string.format("%.16e", value) end
+  local digits
+  -- what 15 digits tell is shorter if it ends in zeros; subnormal numbers have fewer digits than that
+  for precision = math.abs(value) < 2.3e-308 and 0 or 14, 16 do
+    digits = string.format("%." .. precision .. "e", value)
+    if tonumber(digits) == value then break end
   end
   local sign, mantissa, exponent = digits:match("^(-?)([%d%.]+)e([+-]%d+)$")
   mantissa, exponent = mantissa:gsub("%.", ""):gsub("(%d)0+$", "%1"), tonumber(exponent)
@@ -638,7 +639,7 @@ end
 -- ---------------------------------------------------------------------------------------------------------
 -- Connections: what the first pass finds out
 
-local tcp_stream = Field.new("tcp.stream")
+local tcp_stream, tcp_seq, tcp_ack = Field.new("tcp.stream"), Field.new("tcp.seq"), Field.new("tcp.ack")
 local streams = {}  -- stream -> what is known of it
 local units = {}  -- packet -> place in it -> what is known of the unit there
 
@@ -648,14 +649,21 @@ end
 
 local function endpoint(address, port) return tostring(address) .. " " .. port end
 
-local function stream_of(pinfo)
+-- Fields can be asked for while a tree is made, and on a first pass without one (plain tshark, tshark -2, much of
+-- the time Wireshark) they have nothing. So a connection is known by its endpoints, and by its number if there is
+-- one: endpoints that are used again have another.
+local function stream_of(pinfo, opened)
+  local from, to = endpoint(pinfo.src, pinfo.src_port), endpoint(pinfo.dst, pinfo.dst_port)
+  local key = from < to and from .. " " .. to or to .. " " .. from
   local field = tcp_stream()
-  local number_ = field and field.value or 0
-  local stream = streams[number_]
-  if not stream then
-    stream = {waiting = {}, first = 1, last = 0, seen = {}}
-    streams[number_] = stream
+  local number_ = field and field.value
+  local stream = streams[key]
+  local another = stream and not pinfo.visited and (opened or number_ and stream.number and number_ ~= stream.number)
+  if not stream or another then
+    stream = {waiting = {}, first = 1, last = 0, early = {}, seen = {}}
+    streams[key] = stream
   end
+  stream.number = stream.number or number_
   return stream
 end
 
@@ -707,47 +715,80 @@ local function guess_client(stream, pinfo)
   end
 end
 
-local function pair(stream, unit, tvb, at, size, pinfo)
-  local code = unit.code
-  if unit.request then
-    if code == SPECIAL.connect_request then
-      stream.raft = true
-      return
+-- Whether a request may get an answer; the EMPTY of an INTERRUPT ends the query before it as well.
+local function fits(stream, place, code)
+  local head, following = stream.waiting[place], stream.waiting[place + 1]
+  local order = ORDER[head.code]
+  if not order then return code == SPECIAL.failure end
+  return order.answers[code]
+    or order.interrupts and code == SPECIAL.empty and following and following.code == SPECIAL.interrupt_request
+end
+
+-- The request that an answer belongs to: the first that may get it. Those before it have no answer, by the protocol
+-- (HEARTBEAT) or because the recorder lost it.
+local function head_for(stream, code)
+  for place = stream.first, stream.last do
+    if fits(stream, place, code) then
+      for dropped = stream.first, place - 1 do stream.waiting[dropped] = nil end
+      stream.first = place
+      return stream.waiting[place]
     end
-    unit.packet, unit.at_time = pinfo.number, pinfo.rel_ts
-    if code == SPECIAL.cluster_request and size >= 16 then unit.format = number(tvb(at + 8, 8)) end
-    stream.last = stream.last + 1
-    stream.waiting[stream.last] = unit
-    return
   end
-  local head = stream.waiting[stream.first]
-  if not head then
-    unit.unpaired = true
-    return
-  end
-  unit.request_in, unit.request_time, unit.head = head.packet, head.at_time, head
-  unit.answers = head.code
-  if code == SPECIAL.servers then unit.format = head.format end
-  head.response_in = head.response_in or pinfo.number
-  unit.time = pinfo.rel_ts - head.at_time
+end
+
+local function pair_answer(stream, unit, head)
+  unit.request_in, unit.format = head.packet, head.format
+  unit.time = unit.at_time - head.at_time
+  head.response_in = head.response_in or unit.packet
   local order = ORDER[head.code] or {}
   local function pop()
     stream.waiting[stream.first] = nil
     stream.first = stream.first + 1
   end
-  if code == SPECIAL.rows and order.rows then
-    if size >= 16 and tvb(at + size - 8, 8):raw() == PART then return end
+  if unit.code == SPECIAL.rows and order.rows and unit.part then return end
+  pop()
+  local following = stream.waiting[stream.first]
+  if unit.code == SPECIAL.empty and order.interrupts and following and following.code == SPECIAL.interrupt_request then
+    following.response_in = unit.packet
     pop()
-  elseif code == SPECIAL.empty and order.interrupts then
-    -- the EMPTY of an INTERRUPT ends the query before it as well
-    pop()
-    local following = stream.waiting[stream.first]
-    if following and following.code == SPECIAL.interrupt_request then
-      following.response_in = pinfo.number
-      pop()
+  end
+end
+
+-- Answers come in the order of their requests. In a capture whose packets are out of order an answer may stand
+-- before the end of its request: the packet that ends the request has then bytes that the answer acknowledges.
+-- (If the request was lost by the recorder, none that comes later has.)
+local function pair(stream, unit, tvb, at, size, pinfo)
+  unit.packet, unit.at_time = pinfo.number, pinfo.rel_ts
+  if unit.request then
+    if unit.code == SPECIAL.connect_request then
+      stream.raft = true
+      return
     end
+    if unit.code == SPECIAL.cluster_request and size >= 16 then unit.format = number(tvb(at + 8, 8)) end
+    stream.last = stream.last + 1
+    stream.waiting[stream.last] = unit
+    local seq, early = tcp_seq(), stream.early
+    stream.early = {}
+    for _, answer in ipairs(early) do
+      local behind = seq and answer.ack and answer.ack > seq.value
+      local head = behind and head_for(stream, answer.code)
+      if head then
+        answer.unpaired = nil
+        pair_answer(stream, answer, head)
+      elseif behind then
+        stream.early[#stream.early + 1] = answer
+      end
+    end
+    return
+  end
+  unit.part = size >= 16 and tvb(at + size - 8, 8):raw() == PART
+  local head = head_for(stream, unit.code)
+  if head then
+    pair_answer(stream, unit, head)
   else
-    pop()
+    local ack = tcp_ack()
+    unit.unpaired, unit.ack = true, ack and ack.value
+    if #stream.early < 1000 then stream.early[#stream.early + 1] = unit end
   end
 end
 
@@ -777,7 +818,7 @@ local function add_pairing(item, range, unit)
   end
   if unit.request_in then
     item:add(F.request_in, range, unit.request_in):set_generated()
-    local seconds = math.floor(unit.time)
+    local seconds = unit.time < 0 and math.ceil(unit.time) or math.floor(unit.time)
     local time = NSTime.new(seconds, math.floor((unit.time - seconds) * 1e9 + 0.5))
     item:add(F.time, range, time):set_generated()
   elseif unit.unpaired then
@@ -987,8 +1028,8 @@ end
 local function heuristic(tvb, pinfo, tree)
   if tvb:captured_len() < 8 then return false end
   if not version_at(tvb, 0, tvb:captured_len()) then return false end
-  local stream = stream_of(pinfo)
-  if stream.client and not pinfo.visited then return false end
+  -- a connection that was recognised is not asked about again: this is another one between the same endpoints
+  if not units[pinfo.number] then stream_of(pinfo, true) end
   pinfo.conversation = dqlite
   dqlite.dissector(tvb, pinfo, tree)
   return true
