@@ -13,6 +13,8 @@ from dqlitewire.cli.probe import as_dict
 from dqlitewire.conversation import Ending, Outcome, Retry, Side
 from dqlitewire.dial import Health, Status
 from dqlitewire.messages import REGISTRY, LeaderRequest
+from dqlitewire.raft import MESSAGES
+from dqlitewire.raft.commands import COMMANDS
 from dqlitewire.traffic import Recording
 from dqlitewire.traffic.items import items
 from dqlitewire.traffic.stats import Statistics
@@ -42,7 +44,8 @@ def test_no_file_is_left_over() -> None:
 
 def test_every_message_is_there() -> None:
     definitions = SCHEMAS["decode"]()["$defs"]
-    assert len(definitions) == len(REGISTRY) + 2
+    # besides messages: values and nodes; entries and configurations
+    assert len(definitions) == len(REGISTRY) + 2 + len(MESSAGES) + len(COMMANDS) + 2
     assert set(BY_HAND) == set(json_object._FIELDS)
     with pytest.raises(ValueError, match=r"say in tools/schema\.py"):
         annotated("Sequence[Elephant]")

@@ -26,12 +26,15 @@ from dqlitewire.conversation.observer.stream_events import CUT_KINDS
 from dqlitewire.dial import Status
 from dqlitewire.header import type_name
 from dqlitewire.messages import REGISTRY
+from dqlitewire.raft import MESSAGES, CommandType, EntryType, RaftRole, RaftType
+from dqlitewire.raft.commands import COMMANDS
 from dqlitewire.servers.releases import Generation
-from dqlitewire.traffic.item import CHANGES, OTHER_TYPES, TYPES
+from dqlitewire.traffic.item import CHANGES, CLIENT_TYPES, OTHER_TYPES, TYPES
 from dqlitewire.traffic.reading import PREAMBLES
 from dqlitewire.traffic.sources.transcript import SIDE_OF, VERSION
 from dqlitewire.traffic.views.json_object import PREVIEW, token
 from dqlitewire.traffic.views.literals import fields_of
+from dqlitewire.traffic.views.raft import names_of
 
 __all__ = ["SCHEMAS", "decode", "drawn", "probe", "requests", "stats", "transcript"]
 
@@ -172,10 +175,74 @@ def message_fields(message: Any) -> Schema:
     return record({name: annotated(annotations[name]) for name, _ in fields_of(message)})
 
 
+ENTRY = record(
+    {
+        "index": COUNT,
+        "term": COUNT,
+        "type": one_of(EntryType.__members__),
+        "command": {
+            "anyOf": [
+                NULL,
+                record({"configuration": ref("configuration")}),
+                *(ref(f"command_{kind}") for kind in CommandType.__members__),
+            ]
+        },
+    }
+)
+#: fields between nodes that are no plain values
+BETWEEN_NODES: dict[str, Schema] = {
+    "entries": array(ref("entry")),
+    "configuration": ref("configuration"),
+    "databases": array(record({"name": TEXT, "main_size": COUNT, "wal_size": COUNT})),
+}
+
+
+def raft_fields(part: Any) -> Schema:
+    """Return the schema of the fields of a message between nodes, or of a command."""
+    annotations: dict[str, str] = {}
+    for kind in reversed(part.__mro__):
+        annotations |= inspect.get_annotations(kind)
+    plain = {
+        name: BETWEEN_NODES[name] if name in BETWEEN_NODES else raft_value(annotations[name])
+        for name in names_of(part)
+    }
+    return record(plain)
+
+
+def raft_value(annotation: str) -> Schema:
+    """Return the schema of a field between nodes, by its annotation."""
+    if listed := re.fullmatch(r"tuple\[(.*), \.\.\.\]", annotation):
+        return array(raft_value(listed[1]))
+    return COUNT if annotation == "int" else annotated(annotation)
+
+
+def raft_definitions() -> dict[str, Schema]:
+    """Return the definitions of what messages between nodes hold."""
+    node = record({"id": COUNT, "address": TEXT, "role": one_of(RaftRole.__members__)})
+    commands = {
+        f"command_{CommandType(code).name}": {
+            **raft_fields(command),
+            "properties": {"type": {"const": CommandType(code).name}, **raft_fields(command)["properties"]},
+            "required": ["type", *raft_fields(command)["required"]],
+        }
+        for code, command in COMMANDS.items()
+    }
+    messages = {f"raft_{message.TYPE.name}": raft_fields(message) for message in MESSAGES.values()}
+    return {"configuration": array(node), "entry": ENTRY, **commands, **messages}
+
+
 def decode() -> Schema:
     """Return the schema of a line of `decode --json`."""
-    definitions: dict[str, Schema] = {"value": VALUE, "node": NODE}
+    definitions: dict[str, Schema] = {"value": VALUE, "node": NODE, **raft_definitions()}
     rules: list[Schema] = []
+    for code, between in MESSAGES.items():
+        name = between.TYPE.name
+        rules.append(
+            {
+                "if": {"properties": {"type": {"const": name}}},
+                "then": {"properties": {"fields": maybe(ref(f"raft_{name}")), "code": {"const": code}}},
+            }
+        )
     for (is_request, code), message in sorted(REGISTRY.items()):
         name, way = type_name(code, is_request), "request" if is_request else "response"
         definitions[f"{way}_{name}"] = message_fields(message)
@@ -216,6 +283,10 @@ def decode() -> Schema:
         "source": said(TEXT, "where the connection was read, if several sources are"),
         "probe": said({"const": True}, "it asks for the server's generation, or answers that"),
         "latency_ms": said(NUMBER, "of an answer: since the last byte of the request"),
+        "answers": said(
+            record({"connection": {"type": "integer", "minimum": 1}, "offset": COUNT}),
+            "of a result between nodes: the RPC, which came on another connection",
+        ),
         "meaning": said(record(meaning), "of a FAILURE"),
         "sql": said(TEXT, "of EXEC, QUERY, FINALIZE: the prepared text; of UNANSWERED: that of the request"),
         "error": said(TEXT, "why a frame does not decode"),
@@ -234,6 +305,36 @@ def requests() -> list[str]:
 
 
 # ---------------------------------------------------------------- stats
+
+
+def raft_stats() -> Schema:
+    """Return the schema of what `stats --json` says of nodes."""
+    time, name = maybe(NUMBER), maybe(TEXT)
+    votes = ("votes_asked", "votes_granted", "pre_votes_asked", "pre_votes_granted")
+    follower = {
+        "leader": name,
+        "follower": name,
+        "last_index_sent": COUNT,
+        "last_index_acknowledged": maybe(COUNT),
+        "lag": said(maybe(COUNT), "entries; null where its results were not captured"),
+        "lag_ms": said(maybe(NUMBER), "since the first of them was sent"),
+        "max_lag": COUNT,
+        "max_lag_ms": said(maybe(NUMBER), "the longest from sending an entry to its acknowledgement"),
+        **dict.fromkeys(("entries", "bytes", "snapshots", "snapshot_bytes"), COUNT),
+    }
+    return record(
+        {
+            "messages": counts(one_of(RaftType.__members__)),
+            "bytes": COUNT,
+            "terms": array(
+                record({"term": COUNT, "leader": name, "first_time": time, **dict.fromkeys(votes, COUNT)})
+            ),
+            "leaders": array(record({"time": time, "term": COUNT, "leader": TEXT})),
+            "followers": array(record(follower)),
+            "bytes_replicated": COUNT,
+            "snapshots": COUNT,
+        }
+    )
 
 
 def stats() -> Schema:
@@ -258,7 +359,7 @@ def stats() -> Schema:
     }
     loop = {"key": TEXT, "after": TEXT, "runs": COUNT, "queries": COUNT, "longest": COUNT}
     places = record({"bytes": COUNT, "places": COUNT})
-    types = counts({"anyOf": [one_of(sorted(TYPES - set(OTHER_TYPES))), UNKNOWN_TYPE]})
+    types = counts({"anyOf": [one_of(sorted(CLIENT_TYPES - set(OTHER_TYPES))), UNKNOWN_TYPE]})
     required = {
         "connections": COUNT,
         "messages": record({"request": types, "response": types}),
@@ -276,6 +377,7 @@ def stats() -> Schema:
         "leader_changes": COUNT,
         "unanswered": counts(),
         "repeated": array(record(loop)),
+        "raft": said(maybe(raft_stats()), "what nodes said to each other; null if that is nothing"),
         "garbage": said(places, "bytes that are no frame"),
         "undecoded": said(COUNT, "frames that do not decode"),
         "lost": said(places, "bytes that were not captured"),
@@ -325,6 +427,9 @@ def transcript() -> Schema:
     way = {"direction": one_of(SIDE_OF)}
     begins = {"client": TEXT, "server": TEXT, "midstream": BOOL, "bare": BOOL}
     picked = {"offset": COUNT, "exchange": COUNT, "latency": {"type": "integer"}, "text": TEXT}
+    picked["answers"] = said(
+        {**array(COUNT), "minItems": 2, "maxItems": 2}, "connection and offset of an RPC"
+    )
     again = {"repeated": said({"const": True}, "it stands in the part before too")}
     part = {"settled": {"const": True}, "picked": {"const": True}, "recording": TEXT, "part": COUNT}
     passed = {
@@ -340,7 +445,7 @@ def transcript() -> Schema:
     lines = [
         record({"dqt": {"const": VERSION}, "by": TEXT, "redacted": BOOL}, part),
         record({**where, **way, "bytes": BASE64}, {**passed, **again}),
-        _event("open", {**where, **begins}, {"alone": {"const": True}, "source": TEXT}),
+        _event("open", {**where, **begins}, {"raft": BOOL, "alone": {"const": True}, "source": TEXT}),
         _event("gap", {**where, **way, "lost": maybe(COUNT)}, {"whole": {"const": True}}),
         _event("end", {**where, **way}),
         _event("fault", {**where, "kind": TEXT, "fault": COUNT, "on": TEXT}),

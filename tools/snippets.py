@@ -31,6 +31,16 @@ data, names, cursor = b"", ["a"], [(1,)]
 capture: list[tuple[Side, bytes, float]] = []
 def send(data: bytes) -> None: ...
 """,
+    "proxy": """
+from collections.abc import Callable, Sequence
+from dqlitewire.proxy import BlockingProxy
+from dqlitewire.testing import DqliteCluster
+def connect(addresses: Sequence[str]) -> object: ...
+""",
+    "replay": """
+from collections.abc import Callable
+def run_client(address: str) -> None: ...
+""",
     "testing": """
 from dqlitewire.constants import RequestType
 from dqlitewire.testing import DqliteCluster, DqliteServer

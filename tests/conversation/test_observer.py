@@ -23,6 +23,7 @@ from dqlitewire.conversation import (
     Opaque,
     Outcome,
     Preamble,
+    RaftFrame,
     Side,
 )
 from dqlitewire.messages import (
@@ -47,6 +48,7 @@ from dqlitewire.messages import (
     WelcomeResponse,
 )
 from dqlitewire.messages.requests import ConnectRequest
+from dqlitewire.raft import TimeoutNow
 from tests.conversation.messages import NODE, done, part
 from tests.wire_data import Capture, captures, pieces
 
@@ -445,14 +447,18 @@ def test_tls() -> None:
 
 def test_raft() -> None:
     connect = ConnectRequest(2, "127.0.0.1:9002")
-    events = seen((CLIENT, HANDSHAKE + connect.encode() + b"raft"), (CLIENT, b" bytes"), (SERVER, b"!"))
+    message = TimeoutNow(2, 9, 1)
+    after = 8 + len(connect.encode())
+    events = seen(
+        (CLIENT, HANDSHAKE + connect.encode() + message.encode()),
+        (CLIENT, b"no message of a node"),
+        (SERVER, b"!"),
+    )
     assert exchanges(events) == [("CONNECT", "raft", 0)]
     assert of(Frame, events)[0].message == connect
-    assert [(e.side, e.offset, e.kind, e.data) for e in of(Opaque, events)] == [
-        (CLIENT, 8 + len(connect.encode()), "raft", b"raft"),
-        (CLIENT, 12 + len(connect.encode()), "raft", b" bytes"),
-        (SERVER, 0, "raft", b"!"),
-    ]
+    assert [(e.side, e.offset, e.message) for e in of(RaftFrame, events)] == [(CLIENT, after, message)]
+    assert b"".join(e.data for e in of(Garbage, events)) == b"no message of a node"
+    assert [(e.side, e.offset, e.kind, e.data) for e in of(Opaque, events)] == [(SERVER, 0, "raft", b"!")]
 
 
 # ---------------------------------------------------------------- nothing makes it raise, nothing is lost

@@ -62,6 +62,7 @@ DATA = {
 }
 DATA |= {
     "Opaque",
+    "RaftFrame",
     "Preamble",
     "Step",
     "WrongAnswerError",

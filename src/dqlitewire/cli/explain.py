@@ -14,9 +14,8 @@ import typer
 from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.options import WidthOption
 from dqlitewire.cli.output import colourful, emit, fail, joined, painted, width
-from dqlitewire.cli.sources import Damage, DirectionOption, FormatOption, side_of
+from dqlitewire.cli.sources import RAFT, Damage, DirectionOption, FormatOption, side_of
 from dqlitewire.constants import WORD_SIZE
-from dqlitewire.conversation import Side
 from dqlitewire.explain import explain as frame_spans
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.item import Item
@@ -61,7 +60,9 @@ def command(
     """
     if not what and sys.stdin.isatty():
         fail("nothing to explain: name a code, a message type or bytes, or pipe something in", Exit.USAGE)
-    asked = _asked(what or ["-"], format, side_of(direction))
+    asked = _asked(
+        what or ["-"], partial(open_source, format=format, side=side_of(direction), raft=direction == RAFT)
+    )
     if format is None and _explained(asked.text):
         return Exit.OK
     damage = Damage()
@@ -80,21 +81,20 @@ class _Asked(NamedTuple):
     typed: bool  # whether it stood on the command line itself
 
 
-def _asked(what: list[str], format: Format | None, side: Side | None) -> _Asked:
+def _asked(what: list[str], opens: Callable[..., Source]) -> _Asked:
     name = what[0]
     if len(what) > 1 or (name != "-" and (explain_word(name) or not os.path.exists(name))):
         text = " ".join(what)
-        return _Asked(text, partial(open_source, os.fsencode(text), format=format, side=side), True)
+        return _Asked(text, partial(opens, os.fsencode(text)), True)
     if name != "-" and file_id(name) is not None:  # a file can be read twice
         head = b"" if os.path.getsize(name) > MAX_WORDS else _whole(name)
-        return _Asked(_text(head), partial(open_source, name, format=format, side=side), False)
+        return _Asked(_text(head), partial(opens, name), False)
     try:
         file = sys.stdin.buffer if name == "-" else open(name, "rb")  # noqa: SIM115 (the source closes it)
     except OSError:
-        return _Asked("", partial(open_source, name, format=format, side=side), False)  # which says why
+        return _Asked("", partial(opens, name), False)  # which says why
     again = _Again(file, "stdin" if name == "-" else name)
-    opens = partial(open_source, cast(BinaryIO, again), format=format, side=side)
-    return _Asked(_text(again.head), opens, False)
+    return _Asked(_text(again.head), partial(opens, cast(BinaryIO, again)), False)
 
 
 def _whole(path: str) -> bytes:

@@ -33,6 +33,7 @@ from dqlitewire.traffic.sources.source import Source
 from dqlitewire.traffic.sources.transcript import SIDE_OF
 from dqlitewire.traffic.sources.transcript_parts import open_recording, parts_together
 
+RAFT = "raft"  # the direction of what one node sent another, behind CONNECT
 POLL = 0.2  # seconds between looks at a growing file
 
 #: what opens a source; told whether to wait for more at its end
@@ -43,7 +44,8 @@ FormatOption = Annotated[
     Format | None, typer.Option("--format", help="What the sources are (default: look).")
 ]
 DirectionOption = Annotated[
-    str | None, choice(SIDE_OF, "--direction", help="Who sent a raw stream or text (default: guess).")
+    str | None,
+    choice((*SIDE_OF, RAFT), "--direction", help="Who sent a raw stream or text (default: guess)."),
 ]
 
 
@@ -135,7 +137,7 @@ class Inputs:
             yield partial(self._open, names[0], side)
             return
         looks = [_look(*group) for group in parts_together(names)]
-        paired = _paired(looks) if side is None and self.format in (None, Format.RAW) else {}
+        paired = _paired(looks) if self.direction is None and self.format in (None, Format.RAW) else {}
         partners = {id(look) for pair in paired.values() for look in pair}
         opened = 0
         for look in looks:
@@ -157,7 +159,8 @@ class Inputs:
 
     def _open(self, what: str | Input, side: Side | None, follow: bool) -> Source:
         more = _more if follow else None
-        return open_source(what, format=self.format, side=side, ports=self.ports or (), more=more)
+        raft = self.direction == RAFT
+        return open_source(what, format=self.format, side=side, ports=self.ports or (), more=more, raft=raft)
 
 
 def _open_pair(requests: str | Input, responses: str | Input, _: bool) -> Source:
@@ -213,8 +216,8 @@ def _paired(looks: list[_Look]) -> dict[int, tuple[_Look, _Look]]:
 
 
 def side_of(direction: str | None) -> Side | None:
-    """Return who sends in a direction."""
-    return None if direction is None else SIDE_OF[direction]
+    """Return who sends in a direction; None of raft, which has one direction only."""
+    return None if direction in (None, RAFT) else SIDE_OF[direction]
 
 
 def _more() -> bool:

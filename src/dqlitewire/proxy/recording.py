@@ -30,14 +30,13 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from binascii import b2a_base64
 from collections.abc import Callable
 from typing import Any
 
 from dqlitewire.checks import checked_number
 from dqlitewire.conversation import Side
 from dqlitewire.traffic.errors import FileExistsAlready, SourceError
-from dqlitewire.traffic.sources.transcript import DIRECTION_OF, json_line, seconds
+from dqlitewire.traffic.sources.transcript import DIRECTION_OF, b64encode, json_line, seconds
 from dqlitewire.traffic.sources.transcript_cut import PIECE, Cut, Streams
 from dqlitewire.traffic.sources.transcript_file import header_of, open_to_append, write_whole
 
@@ -273,7 +272,7 @@ class Recorder:
             if cut[0] != before or cut.first != cut.last:
                 head = _head(place, cut)
                 before = cut.type if cut.first == cut.last and cut.last == cuts[-1].last else None
-            packed = b2a_base64(cut.data, newline=False)
+            packed = b64encode(cut.data)
             parts += (head, packed, _END)
             size += len(packed)
             if size > _AT_ONCE:
@@ -362,10 +361,10 @@ def _json(time: int | None, keys: dict[str, Any]) -> bytes:
 
 def _line(place: bytes, cut: Cut, sent: bytes | None = None) -> bytes:
     """The line of some bytes. By hand: it stands in the path of the traffic, and nothing needs escaping."""
-    packed = b2a_base64(cut.data, newline=False)
+    packed = b64encode(cut.data)
     if sent is None:
         return b"".join((_head(place, cut), packed, _END))
-    return b'%b%b","sent":"%b"}\n' % (_head(place, cut), packed, b2a_base64(sent, newline=False))
+    return b'%b%b","sent":"%b"}\n' % (_head(place, cut), packed, b64encode(sent))
 
 
 def _head(place: bytes, cut: Cut) -> bytes:

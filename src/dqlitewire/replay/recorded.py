@@ -17,6 +17,7 @@ from dqlitewire.conversation import (
     Observer,
     Opaque,
     Preamble,
+    RaftFrame,
     Side,
 )
 from dqlitewire.conversation.frames import statement_id
@@ -27,6 +28,7 @@ from dqlitewire.traffic.sources.pieces import Connection, Piece, feed
 __all__ = ["MAX_ADDRESSES", "Moment", "RecordedConnection", "Step"]
 
 MAX_ADDRESSES = 10_000  # of nodes that answers name
+RAFT_PROBLEM = "it is raft's, which nodes speak to each other (CONNECT)"
 
 
 class RecordedConnection:
@@ -127,6 +129,9 @@ class RecordedConnection:
                     self._request(event, order)
                 case Frame():
                     self._answer(event)
+                case RaftFrame():
+                    self.problem = self.problem or RAFT_PROBLEM
+                    self._over = True
                 case Exchange():
                     self._exchange(event, order)
                 case Preamble() | Garbage() | Opaque():
@@ -155,7 +160,7 @@ class RecordedConnection:
     def _request(self, frame: Frame, order: list[Moment]) -> None:
         unit = self._say(frame.data, Kind.FRAME, frame.start)
         if frame.type == RequestType.CONNECT:
-            self.problem = "it is raft's, which nodes speak to each other (CONNECT)"
+            self.problem = RAFT_PROBLEM
             self._over = True
             return
         if frame.type == RequestType.INTERRUPT and self._open:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 
 from dqlitewire import DecodeError, Message
-from dqlitewire.conversation import Exchange, Frame, Side
+from dqlitewire.conversation import Exchange, Frame, RaftFrame, Side
 from dqlitewire.conversation.frames import LazyFrame
 from dqlitewire.explain import Span, explain
 from dqlitewire.header import HEADER, frame_size_at, type_name
 from dqlitewire.messages import REGISTRY
+from dqlitewire.raft import MESSAGES, RaftMessage, explain_message
 from dqlitewire.traffic.redact import (
     HiddenError,
     hidden_parts,
@@ -29,7 +31,7 @@ OTHER_TYPES = {
     "HANDSHAKE": "the word that names the version, in front of all requests",
     "HTTP": "the upgrade in front of the handshake, and what follows where it was refused",
     "TLS": "an encrypted stream",
-    "RAFT": "what nodes say to each other, behind CONNECT",
+    "RAFT": "what a node says to one that has dialled it, which no node does",
     "GAP": "bytes that were lost in capturing",
     "GARBAGE": "bytes that are no frame",
     "INCOMPLETE": "the stream ends inside a frame",
@@ -44,8 +46,26 @@ NO_FRAMES = frozenset({"GARBAGE", "INCOMPLETE"})
 #: what a proxy may have done: it made an item, or something else, a beginning or nothing of it went on
 CHANGES = ("made", "replaced", "cut", "withheld")
 
+#: the types of messages between nodes
+RAFT_TYPES = frozenset(message.TYPE.name for message in MESSAGES.values())
+
+#: the types of messages between clients and servers, and of what is no message; but for `type N` of unknown
+CLIENT_TYPES = frozenset({*OTHER_TYPES, *(type_name(code, is_request) for is_request, code in REGISTRY)})
+
 #: the types of all items, but for `type N` of unknown codes
-TYPES = frozenset({*OTHER_TYPES, *(type_name(code, is_request) for is_request, code in REGISTRY)})
+TYPES = CLIENT_TYPES | RAFT_TYPES
+
+
+class Answers(NamedTuple):
+    """Which RPC between nodes a result answers; it came on another connection.
+
+    Attributes:
+        connection: its number.
+        offset: where the RPC begins in it.
+    """
+
+    connection: int
+    offset: int
 
 
 class Item:
@@ -77,6 +97,9 @@ class Item:
         left_out: how many frames in front of it a selection did not keep, and their bytes.
         redacted: values are hidden in `data`, `sent`, `message` and `sql`.
         frame: what the observer said of a message, redacted like the rest; None for what is none.
+        raft: the same of a message between nodes; of such a one `frame` is None.
+        node: of a message between nodes, the address of the one that sent it; "" if unknown.
+        answers: of a result between nodes: which RPC it answers, where that is certain.
         probe: it asks for the server's generation (`servers.generation`), or answers that. The request does
             not decode and the answer is mostly a FAILURE, and neither says that anything is wrong.
     """
@@ -100,6 +123,9 @@ class Item:
     left_out: tuple[int, int] = (0, 0)
     redacted = False
     frame: Frame | None = None
+    raft: RaftFrame | None = None
+    node = ""
+    answers: Answers | None = None
     probe: bool = False
 
     def __init__(self, connection: Connection, side: Side, type: str, offset: int, time: int) -> None:
@@ -120,6 +146,11 @@ class Item:
         return None if self.frame is None else self.frame.message
 
     @property
+    def raft_message(self) -> RaftMessage | None:
+        """The decoded message between nodes; None for what is none, and for what does not decode."""
+        return None if self.raft is None else self.raft.message
+
+    @property
     def rows(self) -> int:
         """Rows of a ROWS message."""
         return 0 if self.frame is None else self.frame.rows
@@ -127,17 +158,20 @@ class Item:
     @property
     def error(self) -> DecodeError | None:
         """Why a message does not decode; None of one that does, and of one that is too large to be kept."""
-        frame = self.frame
+        frame = self.frame or self.raft
         if frame is None or frame.message is not None or (frame.left_out and not frame.damaged):
             return None
         return frame.error
 
     def spans(self) -> Span | None:
         """The bytes of a message with names; None for what is none."""
-        if self.frame is None:
+        frame = self.frame or self.raft
+        if frame is None:
             return None
-        if isinstance(self.frame.error, HiddenError):
-            return hidden_parts(self.data, self.type, self.frame.error)
+        if isinstance(frame.error, HiddenError):
+            return hidden_parts(self.data, self.type, frame.error)
+        if self.frame is None:
+            return explain_message(self.data)
         return explain(self.data, is_request=self.is_request, version=self.frame.version)
 
     def sent_spans(self) -> Span | None:

@@ -33,6 +33,7 @@ from typing import Any, cast
 from dqlitewire.conversation import Frame
 from dqlitewire.limits import checked_cap
 from dqlitewire.traffic.item import Item
+from dqlitewire.traffic.raft_pairs import RaftPairs
 from dqlitewire.traffic.reading import Reading, ReadOptions
 from dqlitewire.traffic.redact import HiddenError
 from dqlitewire.traffic.sources.pieces import Connection, What, feed
@@ -73,6 +74,7 @@ def items(
 def _items(source: Source, options: ReadOptions) -> Iterator[Item]:
     readings: dict[Connection, Reading] = {}
     ended: dict[Connection, int] = {}  # for what they held: how many requests they had
+    pairs = RaftPairs()
     unseen = LOOK  # bytes until all are looked at
     last: Connection | None = None
     reading: Reading = cast(Any, None)  # that of `last`
@@ -87,7 +89,9 @@ def _items(source: Source, options: ReadOptions) -> Iterator[Item]:
             found = readings.get(connection)
             if found is None:
                 requests = ended.pop(connection, None)
-                found = Reading(connection, options, source.side is not None or connection.alone, requests)
+                found = Reading(
+                    connection, options, source.side is not None or connection.alone, requests, pairs
+                )
                 readings[connection] = found
             reading = found
         if what is _DATA:
@@ -121,6 +125,7 @@ def _items(source: Source, options: ReadOptions) -> Iterator[Item]:
         if not reading.open:
             yield from reading.items(reading.observer.finish(time))
             del readings[connection]
+            pairs.forget(connection)
             last = None
     for reading in readings.values():
         yield from reading.items(reading.observer.finish(0))

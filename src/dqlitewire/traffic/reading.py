@@ -24,13 +24,23 @@ from dqlitewire.conversation import (
     Observer,
     Opaque,
     Preamble,
+    RaftFrame,
     Side,
 )
 from dqlitewire.conversation.observer.exchange import LARGE
 from dqlitewire.header import HEADER, frame_size_at, type_name
 from dqlitewire.servers.generation import is_probe
-from dqlitewire.traffic.item import Item
-from dqlitewire.traffic.redact import HiddenError, redact_frame, redact_other, redact_sql, redact_text
+from dqlitewire.traffic.item import Answers, Item
+from dqlitewire.traffic.raft_pairs import RaftPairs
+from dqlitewire.traffic.raft_redact import redact_raft
+from dqlitewire.traffic.redact import (
+    HiddenError,
+    redact_frame,
+    redact_other,
+    redact_sql,
+    redact_text,
+    without_values,
+)
 from dqlitewire.traffic.sources.pieces import Connection, Cut, Taken
 
 TOO_LARGE = f"above {LARGE >> 20} MiB, not decoded"
@@ -72,6 +82,7 @@ class Reading:
         options: how it is read.
         one_sided: the source has one direction only, so that no request is answered.
         requests: how many requests it had before it was ended for what it held; None if it is new.
+        pairs: those of all connections of the source, for results between nodes.
 
     Attributes:
         observer: takes the bytes.
@@ -81,7 +92,12 @@ class Reading:
     """
 
     def __init__(
-        self, connection: Connection, options: ReadOptions, one_sided: bool, requests: int | None
+        self,
+        connection: Connection,
+        options: ReadOptions,
+        one_sided: bool,
+        requests: int | None,
+        pairs: RaftPairs,
     ) -> None:
         self.connection = connection
         self.observer: Observer = Observer(
@@ -89,10 +105,12 @@ class Reading:
             keep_answers=options.keep_answers,
             midstream=connection.midstream or requests is not None,
             handshake=not connection.bare,
+            raft=connection.raft,
         )
         self.open: set[Side] = {Side.CLIENT, Side.SERVER}
         self.requests: int = requests or 0
         self._one_sided = one_sided
+        self._pairs = pairs
         self._redacted = options.redacted
         self._all_ends = options.all_ends
         self._numbers: dict[int, int] = {}  # by id() of open exchanges
@@ -110,6 +128,8 @@ class Reading:
                 number = self._numbers.pop(id(event), None)
                 if pending is not None and event.ending != "unanswered":
                     pending.over = [*pending.over, event]
+                    if event.ending == "raft":
+                        self._pairs.connect(pending)
                 elif (item := self._unanswered(event, number)) is not None:
                     if pending is not None and pending.code is None:
                         yield pending
@@ -156,6 +176,8 @@ class Reading:
         item.offset = told.get("offset", item.offset)
         item.exchange = told.get("exchange", item.exchange)
         item.latency = told.get("latency", item.latency)
+        if "answers" in told:
+            item.answers = Answers(*told["answers"])
         text = told.get("text", item.sql)
         item.sql = redact_text(text, redact_sql) if self._redacted and text is not None else text
 
@@ -194,13 +216,17 @@ class Reading:
         match event:
             case Frame():
                 return self.of_frame(event)
+            case RaftFrame():
+                return self._of_raft(event)
             case Preamble() | Opaque():
                 return self._other(event, PREAMBLES[event.kind], event.kind)
             case Gap():
                 item = Item(self.connection, event.side, "GAP", event.offset, 0)  # its time is unknown
                 item.size = event.size or 0
+                self._pairs.lose(self.connection)
                 return item
             case Garbage():
+                self._pairs.lose(self.connection)
                 return self._other(event, "GARBAGE", "")
             case End() if event.data:
                 return self._incomplete(event)
@@ -231,6 +257,26 @@ class Reading:
             self._mark(item, event.data)
         if self._told:
             self._apply(item)
+        return item
+
+    def _of_raft(self, frame: RaftFrame) -> Item:
+        item = Item(self.connection, frame.side, frame.type_name, frame.offset, _int(frame.start))
+        item.last = _int(frame.end)
+        item.code, item.data, item.raft, item.size = frame.type, frame.data, frame, frame.size
+        if frame.left_out:
+            item.note = TOO_LARGE
+        if self._redacted:
+            item.data = redact_raft(frame)
+            item.raft = RaftFrame(frame.side, frame.offset, item.data, frame.start, frame.end)
+            item.raft.damaged, item.raft.left_out = frame.damaged, frame.left_out
+            if frame.error is not None:
+                item.raft.refuse(without_values(frame.error))
+        if self._changes:
+            self._mark(item, frame.data)
+        if self._told:
+            self._apply(item)  # it was paired among all that passed
+        else:
+            self._pairs.see(item)
         return item
 
     def of_frame(self, frame: Frame) -> Item:

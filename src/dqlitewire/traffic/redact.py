@@ -86,7 +86,7 @@ def redact_frame(
         copy = _Copy(frame, out, names, REGISTRY.get((is_request, HEADER.unpack_from(frame)[1])))
         for span in root.children[1:]:
             copy.part(span)
-    return bytes(out), None if error is None else _without_values(error)
+    return bytes(out), None if error is None else without_values(error)
 
 
 def hidden_parts(frame: bytes, name: str, error: DecodeError) -> Span:
@@ -112,7 +112,12 @@ class HiddenError(DecodeError):
         return cls(_HIDDEN, path=found["path"], offset=None if found["at"] is None else int(found["at"]))
 
 
-def _without_values(error: DecodeError) -> DecodeError:
+def without_values(error: DecodeError) -> DecodeError:
+    """Return an error that names the same place and quotes nothing.
+
+    Args:
+        error: why something does not decode.
+    """
     if isinstance(error, HiddenError):
         return error
     path = error.path if error.path and _PATH.fullmatch(error.path) else None

@@ -26,6 +26,7 @@ from dqlitewire.sql.survey import normalise
 from dqlitewire.traffic.failures import KEY_LENGTH, OTHERS, Failure, Failures
 from dqlitewire.traffic.item import NO_FRAMES, Item
 from dqlitewire.traffic.quantiles import Durations
+from dqlitewire.traffic.raft_stats import RaftStatistics
 from dqlitewire.traffic.repeats import Loop, Repeats, Run
 from dqlitewire.traffic.shorten import elide, middle
 from dqlitewire.traffic.sources.pieces import Connection
@@ -89,6 +90,7 @@ class Statistics:
         undecoded: frames that do not decode.
         lost_bytes: bytes that were not captured, as far as their number is known.
         gaps: places where bytes were not captured.
+        raft: what nodes said to each other, which is in no other count but those of connections and damage.
     """
 
     first: int = 0
@@ -108,6 +110,7 @@ class Statistics:
     undecoded: int = 0
     lost_bytes: int = 0
     gaps: int = 0
+    raft: RaftStatistics = field(default_factory=RaftStatistics)
     _failures: Failures = field(default_factory=Failures)
     _repeats: Repeats = field(default_factory=Repeats)
     _connection: Connection | None = None
@@ -143,6 +146,10 @@ class Statistics:
                 self.first = item.time
             if item.last > self.last:
                 self.last = item.last
+        if item.raft is not None:
+            self.raft.add(item)
+            self.undecoded += item.strange
+            return
         if item.is_request:
             self.request_bytes += len(item.data) if item.code is None else item.size
             way = "request"

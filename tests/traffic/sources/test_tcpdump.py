@@ -31,6 +31,7 @@ from dqlitewire.messages import (
     RowsResponse,
 )
 from dqlitewire.messages.requests import ConnectRequest
+from dqlitewire.raft import TimeoutNow
 from dqlitewire.traffic import exchanges, frames
 from tests.real.fixtures import require
 from tests.real.nodes import Node
@@ -49,8 +50,8 @@ def _capture_is_possible() -> None:
 
 
 @contextmanager
-def capturing(path: Path, port: int, interface: str = "lo") -> Iterator[list[str]]:
-    """Run tcpdump on a port; when this ends, what passed is in the file, and in the list what the kernel
+def capturing(path: Path, port: int | str, interface: str = "lo") -> Iterator[list[str]]:
+    """Run tcpdump on a port (or "1 or 2"); when this ends, what passed is in the file, and in the list what the kernel
     dropped."""
     options = ["-U", "--immediate-mode", "-B", "16384", "-s", "0", "-w", str(path)]
     process = subprocess.Popen(
@@ -250,7 +251,7 @@ def test_raft_between_nodes_is_labelled(real_cluster: object, tmp_path: Path) ->
     def connect() -> None:
         with RawConnection(address) as connection:
             connection.send(ConnectRequest(9, "1.2.3.4:5").encode())
-            connection.send(bytes(64))
+            connection.send(TimeoutNow(1, 2, 1).encode())
             time.sleep(0.2)
 
     captured(path, address, connect)
@@ -258,4 +259,4 @@ def test_raft_between_nodes_is_labelled(real_cluster: object, tmp_path: Path) ->
     assert "CONNECT" in seen
     shown = run("decode", path).out
     assert "CONNECT" in shown
-    assert "RAFT" in shown
+    assert "TIMEOUT_NOW" in shown

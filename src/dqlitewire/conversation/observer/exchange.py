@@ -105,6 +105,14 @@ class Frame(LazyFrame, Event):
             self._rows = max(count_rows(self.data), 0) if is_rows else 0
         return self._rows
 
+    def decodes(self) -> bool:
+        """Tell whether the frame decodes as it would now; nothing of that is kept."""
+        try:
+            self._decoded()
+        except DecodeError:
+            return False
+        return True
+
     def _decoded(self) -> Message:
         if self.damaged:
             raise DecodeError("bytes of the frame are missing", path=self.type_name)

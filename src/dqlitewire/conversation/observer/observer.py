@@ -73,7 +73,10 @@ class Observer(Guarded):
         keep_answers: answer frames kept in one exchange, at least 1; None for all.
         handshake: whether the client's stream begins with the handshake; without, both streams begin with a
             frame, as when they were cut behind it.
-        midstream: whether the connection was joined at an unknown place, so that frames are looked for.
+        midstream: whether the connection was joined at an unknown place, so that frames are looked for, or
+            messages between nodes.
+        raft: whether the client's stream has messages between nodes from its beginning on, as when it was cut
+            behind CONNECT.
 
     Raises:
         ValueError: `keep_answers` is below 1.
@@ -88,6 +91,7 @@ class Observer(Guarded):
         keep_answers: int | None = 64,
         handshake: bool = True,
         midstream: bool = False,
+        raft: bool = False,
     ) -> None:
         super().__init__()
         self._count_rows = count_rows
@@ -97,6 +101,9 @@ class Observer(Guarded):
         begin = State.LOST if midstream else State.START if handshake else State.FRAMES
         self._streams = {side: StreamReader(side, self._take, reader, limits, begin) for side in Side}
         self._client = self._streams[Side.CLIENT]
+        if raft:
+            for stream in self._streams.values():
+                stream.follow_raft(in_step=not midstream)
         self._queue: deque[Exchange] = deque()
         self._orphan: Exchange | None = None  # an answer of several frames to no request
         self._request_bytes = 0  # bytes of requests that came since the open ones were counted
@@ -157,8 +164,8 @@ class Observer(Guarded):
             time: when they came, in the unit that the times of the events shall have.
 
         Returns:
-            Events in the order of the bytes: Preamble, Frame, Garbage and Opaque of this side, and each
-            Exchange behind the frame that ends it.
+            Events in the order of the bytes: Preamble, Frame, RaftFrame, Garbage and Opaque of this side,
+            and each Exchange behind the frame that ends it.
 
         Raises:
             PoisonedError: an earlier call was interrupted.
@@ -318,7 +325,7 @@ class Observer(Guarded):
             exchange.row_count = None
         if exchange.place.turn is Turn.RAFT:
             for stream in self._streams.values():
-                stream.make_opaque("raft")
+                stream.follow_raft()
             self._end(exchange, "raft")
             return
         if kind == RequestType.INTERRUPT and self._queue:
@@ -388,7 +395,9 @@ class Observer(Guarded):
             frame.version = PROTOCOL_VERSION_LEGACY
         elif kind == ResponseType.SERVERS and exchange.request is not None:
             request = exchange.request
-            frame.servers_format = 0 if is_roleless(request.data) and not request.damaged else 1
+            roleless = is_roleless(request.data) and not request.damaged
+            # of a request that does not decode, or is hidden, the answer tells more
+            frame.servers_format = int(not roleless or (request.error is not None and frame.decodes()))
         elif kind == ResponseType.ROWS and self._count_rows and exchange.row_count is not None:
             exchange.row_count += frame.rows
         if self._answers_lost or self._requests_lost:

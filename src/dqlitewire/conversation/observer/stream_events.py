@@ -14,9 +14,10 @@ __all__ = ["CUT_KINDS", "Bytes", "End", "Gap", "Garbage", "Opaque", "Preamble"]
 
 PREAMBLES = ("handshake", "legacy handshake", "unknown handshake", "http request", "http response")
 OPAQUES = ("raft", "tls", "http")
+RAFT_KINDS = ("raft message", "damaged raft message")
 #: what bytes of a stream may be: a frame, what there is of a frame of which bytes were lost, what is left at
-#: the end of the stream, garbage, or the kind of a Preamble or Opaque
-CUT_KINDS = ("frame", "damaged frame", "rest", "garbage", *PREAMBLES, *OPAQUES)
+#: the end of the stream, garbage, the kind of a Preamble or Opaque, or a message between nodes
+CUT_KINDS = ("frame", "damaged frame", "rest", "garbage", *PREAMBLES, *OPAQUES, *RAFT_KINDS)
 
 
 @record
@@ -91,7 +92,7 @@ class Opaque(Bytes):
         data: the bytes.
         start: when the first of them came.
         end: when the last of them came.
-        kind: "raft", "tls" or "http".
+        kind: "raft" (what the node that was dialled sends), "tls" or "http".
     """
 
     kind: str

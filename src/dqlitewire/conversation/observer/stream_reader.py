@@ -1,13 +1,15 @@
 """Cut the stream of one side into what it is made of: preambles, frames, and bytes that are neither.
 
-Nothing here raises on bytes. A reader is in one of five states, and each state has one step, which takes what
-it can from the bytes that wait:
+Nothing here raises on bytes. A reader is in one of seven states, and each state has one step, which takes
+what it can from the bytes that wait:
 
     START    a handshake, an HTTP head or a TLS record       -> FRAMES or OPAQUE, LOST if nothing fits
     FRAMES   frame behind frame; any header is believed that announces a body within the cap  -> LOST, LARGE
     LARGE    the rest of a frame above the cap, which is counted and not kept  -> FRAMES
     LOST     search for a place where frames go on (`resync.py`)  -> FRAMES
-    OPAQUE   bytes of another protocol: raft behind CONNECT, TLS, plain HTTP
+    RAFT     message behind message of a node, behind CONNECT (`raft_stream.py`)  -> LARGE
+    JOINED   search for a place where frames or messages of a node go on  -> FRAMES, RAFT
+    OPAQUE   bytes of another protocol: TLS, plain HTTP, and what a node sends to one that dialled it
 
 The bytes that wait are a list of pieces as they arrived (`_parts`), `_have` of them in all. A step that needs
 more says how many (`_need`), and until so many are there a new piece is only appended, so that a frame of n
@@ -25,6 +27,7 @@ from __future__ import annotations
 from enum import Enum
 
 from ...constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
+from ...exceptions import DecodeError
 from ...header import frame_size_at
 from ...limits import DEFAULT_MAX_MESSAGE_SIZE
 from ..events import Event, Side
@@ -39,14 +42,14 @@ from ..first_bytes import (
 )
 from ..frames import FrameReader
 from .exchange import Frame
+from .raft_stream import PREAMBLE_SIZE, Found, RaftCutter, RaftFrame, whole_size
 from .resync import Resync
-from .stream_events import OPAQUES, PREAMBLES, Gap, Garbage, Opaque, Preamble
+from .stream_events import OPAQUES, PREAMBLES, RAFT_KINDS, Gap, Garbage, Opaque, Preamble
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ...exceptions import DecodeError
     from ...limits import Limits
 
 __all__ = ["State", "StreamReader"]
@@ -64,6 +67,8 @@ class State(Enum):
     LOST = "a place where frames go on"
     OPAQUE = "nothing"
     LARGE = "the end of a frame of which only the beginning is kept"
+    RAFT = "messages of a node, one behind the other"
+    JOINED = "a place where frames, or messages of a node, go on"
 
 
 class StreamReader:
@@ -71,7 +76,8 @@ class StreamReader:
 
     Args:
         side: who sends these bytes.
-        emit: is called with each Frame, Preamble, Garbage, Opaque and Gap, in the order of the bytes.
+        emit: is called with each Frame, RaftFrame, Preamble, Garbage, Opaque and Gap, in the order of the
+            bytes.
         reader: decodes the messages of the frames when they are asked for.
         limits: caps for decoding; the cap of a frame also bounds what a header may announce.
         begin: what the stream begins with.
@@ -89,13 +95,16 @@ class StreamReader:
         "_first",
         "_flushing",
         "_have",
+        "_joined",
         "_large",
         "_left",
+        "_limits",
         "_max",
         "_need",
         "_opaque_kind",
         "_parts",
         "_position",
+        "_raft",
         "_reader",
         "_rest",
         "_resync",
@@ -129,11 +138,16 @@ class StreamReader:
         self._reader = reader
         cap = DEFAULT_MAX_MESSAGE_SIZE if limits is None else limits.max_message_size
         self._max = cap or 1 << 32
-        self._large: Frame | None = None  # one above the cap; None also where a caller has set the cap
+        self._limits = limits
+        self._large: Frame | RaftFrame | None = (
+            None  # one above the cap; None also where a caller has set the cap
+        )
         self._left: int = (
             0 if limits is None else -1
         )  # bytes of it still to come; -1: there are no such frames
-        self._state = begin
+        # what an answer says is never between nodes, so that only the client's side looks for that
+        self._joined = begin is State.LOST and side is Side.CLIENT
+        self._state = State.JOINED if self._joined else begin
         self._opaque_kind = ""
         self._tail: bytes | None = None  # while an HTTP head waits for its end: the last bytes of it
         self._parts: list[bytes] = []  # the bytes that wait
@@ -146,6 +160,7 @@ class StreamReader:
         self._skip = 0  # bytes of a damaged frame still to come
         self._rest = b""  # what is left at the end, as another reader has said
         self._resync = Resync(side, self._max)
+        self._raft: RaftCutter | None = None
         self._flushing = False
 
     @property
@@ -162,6 +177,19 @@ class StreamReader:
         """Stop looking for frames: "raft", "tls" or "http" from here on."""
         self._state = State.OPAQUE
         self._opaque_kind = kind
+
+    def follow_raft(self, in_step: bool = True) -> None:
+        """Cut messages between nodes from here on; those of the node that was dialled there are none.
+
+        Args:
+            in_step: the next byte begins one.
+        """
+        if self.side is Side.SERVER:
+            self.make_opaque("raft")
+            return
+        self._raft = RaftCutter(self._resync, self._max, in_step)
+        self._state = State.RAFT
+        self.lossy = self.lossy or not in_step
 
     def receive(self, data: bytes, time: float) -> None:
         """Take bytes that came at a time, and emit what they complete."""
@@ -200,6 +228,14 @@ class StreamReader:
             if refusal is not None:
                 frame.refuse(refusal)
             self._emit(frame)
+        elif kind in RAFT_KINDS:
+            message = RaftFrame(*bytes_, self._limits)
+            message.damaged = kind != "raft message"
+            if refusal is not None:
+                message.refuse(refusal)
+            self._skip = 0
+            self.follow_raft()
+            self._emit(message)
         elif kind == "garbage":
             if not self._skip:
                 self._lose()
@@ -218,13 +254,17 @@ class StreamReader:
         """Whether such bytes can be what they are said to be, here."""
         if self._rest:
             return False
+        if kind in RAFT_KINDS:
+            return self.side is Side.CLIENT and _is_raft(data, kind == "raft message")
+        if self._state is State.RAFT:
+            return kind in ("garbage", "rest")
         if kind.endswith("handshake"):
             return self.side is Side.CLIENT and len(data) == 8
         if self._state is State.OPAQUE and (self._opaque_kind != "http" or not kind.endswith("frame")):
             return kind in OPAQUES
         # frames behind an HTTP answer: it did upgrade, though it may be redacted
         if kind == "damaged frame":
-            return HEADER_SIZE <= len(data) < frame_size_at(data) <= self._max
+            return HEADER_SIZE <= len(data) < frame_size_at(data)
         return kind != "frame" or HEADER_SIZE < len(data) == frame_size_at(data) <= self._max
 
     def _begin_behind(self, preamble: Preamble) -> None:
@@ -370,7 +410,7 @@ class StreamReader:
         assert frame is not None
         frame.left_out -= lost
         frame.damaged = frame.damaged or lost > 0
-        self._state = State.FRAMES
+        self._state = State.FRAMES if self._raft is None else State.RAFT
         self._emit(frame)
 
     def _is_odd(self, position: int, size: int) -> bool:
@@ -390,8 +430,11 @@ class StreamReader:
         return Frame(*self._take(size), self._reader)
 
     def _lose(self) -> None:
-        self._state = State.LOST
         self.lossy = True
+        if self._raft is not None:
+            self._raft.in_step = False
+        else:
+            self._state = State.JOINED if self._joined else State.LOST
 
     def _search(self) -> bool:
         data, resync, base = self._data, self._resync, self.offset - self._position
@@ -406,9 +449,59 @@ class StreamReader:
                 self._state = State.FRAMES
                 return True
             position = resync.find(data, position + 1)
-        # The last 7 bytes are kept: a header may begin in them.
-        self._drop(position if position >= 0 else len(data) - HEADER_SIZE + 1)
+        # The last 7 bytes are kept, of a preamble between nodes 15: a header may begin in them.
+        kept = PREAMBLE_SIZE if self._joined else HEADER_SIZE
+        self._drop(position if position >= 0 else len(data) - kept + 1)
         return False
+
+    def _join(self) -> bool:
+        cutter = RaftCutter(self._resync, self._max, in_step=False)
+        base = self.offset - self._position
+        found, size = cutter.find(self._data, self._position, base, self._flushing)
+        if found is Found.STEP:
+            self._drop(self._position + size)
+            self.follow_raft()
+            return True
+        if found is Found.WAIT:
+            self._need = size
+            return False
+        return self._search()
+
+    def _between_nodes(self) -> bool:
+        if self._skip:
+            return self._skip_damaged()
+        assert self._raft is not None
+        base = self.offset - self._position
+        found, size = self._raft.look(self._data, self._position, base, self._flushing)
+        match found:
+            case Found.MESSAGE:
+                self._emit(RaftFrame(*self._take(size), self._limits))
+            case Found.LARGE if self._left < 0:  # a caller has set the cap
+                self._raft.in_step = False
+                self._drop(self._position + PREAMBLE_SIZE)
+            case Found.LARGE:
+                return self._begin_large_message(size)
+            case Found.WAIT:
+                self._need = size
+                return False
+            case Found.LOSS:
+                self.lossy = True
+            case Found.NOTHING | Found.STEP:
+                self._drop(self._position + size)
+                return found is Found.STEP or size > 0
+        return True
+
+    def _begin_large_message(self, size: int) -> bool:
+        head = PREAMBLE_SIZE + int.from_bytes(self._data[self._position + 8 : self._position + 16], "little")
+        head = max(head, LARGE_HEAD)
+        if len(self._data) - self._position < head and not self._flushing:
+            self._need = head
+            return False
+        head = min(head, len(self._data) - self._position)
+        self._large = RaftFrame(*self._take(head), self._limits)
+        self._large.left_out, self._left = size - head, size - head
+        self._state = State.LARGE
+        return True
 
     def _drop(self, position: int) -> None:
         if position > self._position:
@@ -433,6 +526,8 @@ class StreamReader:
         State.LOST: _search,
         State.OPAQUE: _pass,
         State.LARGE: _pass_large,
+        State.RAFT: _between_nodes,
+        State.JOINED: _join,
     }
 
     # ------------------------------------------------------------------ losses and the end
@@ -452,6 +547,8 @@ class StreamReader:
         if self._state is State.FRAMES and not missing and self._have >= HEADER_SIZE:
             self._data = b"".join(self._parts)
             missing = frame_size_at(self._data) - self._have
+        if self._state is State.RAFT and not missing and self._have >= PREAMBLE_SIZE:
+            missing = self._missing_message()
         inside = size is not None and 0 < size <= missing
         self._give_up_waiting(as_frame=inside and not self._skip)
         self._time = time
@@ -462,7 +559,18 @@ class StreamReader:
             self.lossy = True
             self._skip = missing - size if inside and size is not None else 0
             if not inside:
-                self._state = State.LOST
+                self._lose()
+
+    def _missing_message(self) -> int:
+        """How many bytes of the message that waits are missing; 0 if that is not known."""
+        assert self._raft is not None
+        if not self._raft.in_step:
+            return 0
+        try:
+            size = whole_size(b"".join(self._parts), 0, self._max)
+        except DecodeError:
+            return 0
+        return 0 if size is None else size - self._have
 
     def _miss_large(self, size: int | None, time: float) -> bool:
         """Note that bytes were lost inside a large frame: of those that are not kept, it can spare any."""
@@ -482,7 +590,8 @@ class StreamReader:
     def _give_up_waiting(self, as_frame: bool) -> None:
         self._data = b"".join(self._parts)
         if as_frame:
-            frame = self._frame(self._have)
+            raft = self._state is State.RAFT
+            frame = RaftFrame(*self._take(self._have), self._limits) if raft else self._frame(self._have)
             frame.damaged = True
             self._emit(frame)
         else:
@@ -505,3 +614,12 @@ class StreamReader:
         self.offset += len(left)
         self.ended = True
         return left
+
+
+def _is_raft(data: bytes, whole: bool) -> bool:
+    """Whether bytes are one message between nodes, or the beginning of one."""
+    try:
+        size = whole_size(data, 0, len(data) + PREAMBLE_SIZE)
+    except DecodeError:
+        return False
+    return size == len(data) if whole else len(data) >= PREAMBLE_SIZE and (size is None or size > len(data))

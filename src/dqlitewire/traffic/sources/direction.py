@@ -14,6 +14,10 @@ the stream wins. Where two readings cover the same:
 * the order of the readings decides: handshake, answers, requests. So a single word of `01 00 ..` is a
   handshake, and a frame that is equally likely as both is an answer.
 
+Before all that, a stream that begins with a message between nodes which decodes, or which another one
+follows, is what a node sent behind CONNECT: no header of a frame looks so. Where no reading finds frames,
+and two such messages stand somewhere in the sample, it is that too, from the middle of a message on.
+
 A last frame that is cut off scores a little if its header may be one (`CUT_OFF`): a stream of one unfinished
 frame is still told from nonsense. Nonsense is taken for frames of the client; what reads it says what it is.
 """
@@ -25,6 +29,8 @@ from typing import NamedTuple
 from dqlitewire import DecodeError, RequestType, ResponseType, decode_message
 from dqlitewire.conversation import Side
 from dqlitewire.conversation.first_bytes import HTTP_ANSWER
+from dqlitewire.conversation.frames import STRICT
+from dqlitewire.conversation.observer.raft_stream import begins_with_raft, holds_raft, may_begin_raft
 from dqlitewire.header import HEADER, frame_size_at
 from dqlitewire.traffic.sources.opening import HANDSHAKES, HTTP_METHODS, is_header, is_version
 
@@ -36,10 +42,14 @@ _UNUSUAL_REQUESTS = frozenset({RequestType.HEARTBEAT, RequestType.CONNECT})
 
 
 class Beginning(NamedTuple):
-    """How a stream begins: who sent it, and whether a frame comes first."""
+    """How a stream begins: who sent it, whether a frame comes first, and whether it is raft from there on."""
 
     side: Side
     bare: bool
+    raft: bool = False
+
+
+AS_RAFT = Beginning(Side.CLIENT, True, True)
 
 
 def guess(data: bytes, side: Side | None = None) -> Beginning:
@@ -53,6 +63,10 @@ def guess(data: bytes, side: Side | None = None) -> Beginning:
         return Beginning(Side.CLIENT, False)
     if data.startswith(HTTP_ANSWER):
         return Beginning(Side.SERVER, False)
+    if side is not Side.SERVER and begins_with_raft(data):
+        return AS_RAFT
+    if side is not Side.SERVER and _is_node(data):
+        return Beginning(Side.CLIENT, False)
     readings = {  # the first of equals wins
         Beginning(Side.CLIENT, False): _greeted(data),
         Beginning(Side.SERVER, True): _score(data, 0, False),
@@ -60,9 +74,23 @@ def guess(data: bytes, side: Side | None = None) -> Beginning:
     }
     possible = [reading for reading in readings if side in (None, reading.side)]
     best = max(possible, key=lambda reading: readings[reading])
+    if readings[best] <= CUT_OFF and side is not Side.SERVER and holds_raft(data):
+        return AS_RAFT
     if not readings[best] and not is_version(data):
         return Beginning(side or Side.CLIENT, True)  # neither a handshake nor a known frame
     return best
+
+
+def _is_node(data: bytes) -> bool:
+    """Whether a handshake stands there, CONNECT, and what may be the beginning of a message between nodes."""
+    end = HEADER.size + frame_size_at(data, HEADER.size) if len(data) > 2 * HEADER.size else 0
+    if not end or data[:8] not in HANDSHAKES or data[12] != RequestType.CONNECT or end > len(data):
+        return False
+    try:
+        STRICT.read(data[HEADER.size : end], True)
+    except DecodeError:
+        return False
+    return may_begin_raft(data[end:])
 
 
 def _greeted(data: bytes) -> float:

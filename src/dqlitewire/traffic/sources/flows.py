@@ -28,7 +28,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from dqlitewire.conversation import Frame, Garbage, Observer, Side
+from dqlitewire.conversation import Frame, Garbage, Observer, RaftFrame, Side
 from dqlitewire.conversation.first_bytes import HTTP_ANSWER
 from dqlitewire.traffic.sources.opening import MAX_OPENING, is_upgrade, opening
 from dqlitewire.traffic.sources.packets import Segment, endpoints
@@ -146,11 +146,11 @@ class DqliteFlows:
         first = waiting.first(initiator) if initiator is not None else None
         if initiator is not None and first:
             found = opening(first)
-            return initiator if found == "dqlite" else "other" if found == "frames" else found
+            return initiator if found in ("dqlite", "raft") else "other" if found == "frames" else found
         for half in flow.halves:
             begins = waiting.first(half)
             if begins and (found := opening(begins)) not in (None, "other", "frames"):
-                return half if found == "dqlite" else found
+                return half if found in ("dqlite", "raft") else found
             if begins and begins.startswith(HTTP_ANSWER):
                 return half.peer if is_upgrade(begins) else "HTTP"
         return self._try(flow, waiting)
@@ -177,7 +177,7 @@ class DqliteFlows:
         for half, what, data, size, _ in waiting.deliveries:
             side = Side.CLIENT if half is client else Side.SERVER
             for event in feed(observer, side, what, data, size):
-                if isinstance(event, Frame):
+                if isinstance(event, (Frame, RaftFrame)):
                     score += event.size if event.message is not None else -event.size
                 elif isinstance(event, Garbage):
                     score -= event.size

@@ -20,7 +20,7 @@ from dqlitewire.conversation import Side
 from dqlitewire.conversation.first_bytes import HTTP_ANSWER, HTTP_END, MAX_HTTP_HEAD, TLS_HANDSHAKE
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.sources import capture, pasted, pcap, transcript_reader
-from dqlitewire.traffic.sources.direction import Beginning, guess
+from dqlitewire.traffic.sources.direction import AS_RAFT, Beginning, guess
 from dqlitewire.traffic.sources.inputs import Input, open_input, packed_damage
 from dqlitewire.traffic.sources.opening import HTTP_METHODS, is_upgrade
 from dqlitewire.traffic.sources.pieces import Connection, Piece, What
@@ -52,6 +52,7 @@ class Hints(NamedTuple):
     format: Format | None
     side: Side | None
     ports: Collection[int]
+    raft: bool = False
 
 
 class Row(NamedTuple):
@@ -69,6 +70,7 @@ def open_source(
     side: Side | None = None,
     ports: Collection[int] = (),
     more: Callable[[], bool] | None = None,
+    raft: bool = False,
 ) -> Source:
     """Open an input: a path ("-" is standard input), bytes, or a binary file.
 
@@ -78,6 +80,7 @@ def open_source(
         side: who sent it, for inputs with one direction; None to guess.
         ports: server ports of a capture that are dqlite; empty to find them by the handshake.
         more: for a growing file: asked at its end whether to read on.
+        raft: what has one direction is of a connection between nodes, behind CONNECT.
 
     Returns:
         A source that owns the input: close it, or read it to its end.
@@ -98,7 +101,7 @@ def open_source(
         if head.startswith(_HTTP):  # what it asks for may stand behind what came first
             head = input.head(MAX_HTTP_HEAD, HTTP_END)
         found = format or recognise(head, input.name)
-        source = _OPENERS[found](input, Hints(format, side, ports))
+        source = _OPENERS[found](input, Hints(format, side, ports, raft))
     except BaseException:
         input.close()
         raise
@@ -134,19 +137,19 @@ def _open_transcript(input: Input, hints: Hints) -> Source:
 
 
 def _open_raw(input: Input, hints: Hints) -> Source:
-    begins = guess(input.head(), hints.side)
+    begins = AS_RAFT if hints.raft else guess(input.head(), hints.side)
     blocks = iter(lambda: input.read(RAW_BLOCK), b"")
     return Source(input.name, Format.RAW.value, lambda _: _one_direction(blocks, begins), begins.side)
 
 
 def _open_pasted(input: Input, hints: Hints) -> Source:
     form, data = pasted.parse(_text(input), hints.format.value if hints.format else None)
-    begins = guess(data, hints.side)
+    begins = AS_RAFT if hints.raft else guess(data, hints.side)
     return Source(input.name, form, lambda _: _one_direction(iter([data]), begins), begins.side)
 
 
 def _one_direction(blocks: Iterator[bytes], begins: Beginning) -> Iterator[Piece]:
-    connection = Connection(timed=False, bare=begins.bare, alone=True)
+    connection = Connection(timed=False, bare=begins.bare, raft=begins.raft, alone=True)
     for data in blocks:
         yield Piece(connection, begins.side, What.DATA, data)
     yield Piece(connection, begins.side, What.END)

@@ -7,10 +7,10 @@ the protocol, or with an HTTP request that asks to upgrade to dqlite, behind who
     e5 3f 43 60 d7 4d 10 86 | frames ...                the one before 1.0
     GET /x HTTP/1.1 .. Upgrade: dqlite .. CRLF CRLF | word | frames ...
 
-The server's stream begins with its first answer, or with the answer to the upgrade. The word of today is also
-the header of a LEADER request (one word of body, type 0, schema 0); what follows tells them apart: behind a
-handshake stands a frame, whose count of words is not 0, and behind that header the body, whose word is.
-"""
+The server's stream begins with its first answer, or with the answer to the upgrade. The word of today is
+also the header of a LEADER request (one word of body, type 0, schema 0); what follows tells them apart:
+behind a handshake stands a frame, whose count of words is not 0, and behind that header the body, whose word
+is. It is the first word of AppendEntries between nodes too, whose second one is no header."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from dqlitewire.conversation.first_bytes import (
     asks_upgrade,
     is_interim,
 )
+from dqlitewire.conversation.observer.raft_stream import may_begin_raft
 from dqlitewire.header import HEADER
 from dqlitewire.messages import REGISTRY
 
@@ -62,8 +63,8 @@ def opening(data: bytes) -> str | None:
     """Name what a client opens a connection with.
 
     Returns:
-        "dqlite", "TLS" or "HTTP"; "frames" where the handshake is missing; "other"; None while there are too
-        few bytes to tell.
+        "dqlite", "TLS" or "HTTP"; "frames" where the handshake is missing, "raft" where CONNECT is too;
+        "other"; None while there are too few bytes to tell.
     """
     if data.startswith(TLS_HANDSHAKE):
         return "TLS"
@@ -74,6 +75,8 @@ def opening(data: bytes) -> str | None:
         return "HTTP" if head[1] or len(data) >= MAX_OPENING else None
     if len(data) < 8:
         return None if any(word.startswith(data) for word in HANDSHAKES) else "other"
+    if len(data) >= 2 * HEADER.size and may_begin_raft(data):
+        return "raft"  # as frames, a LEADER of 48 words or more: there is none
     if data[:8] in HANDSHAKES:
         # the word of today is also the header of a LEADER request, whose body begins with 0
         return "dqlite" if len(data) == 8 or data[8:12] != bytes(4) else "frames"

@@ -55,7 +55,7 @@ def open_pair(
 
 def _pair(requests: Input, responses: Input) -> Iterator[Piece]:
     begins = guess(requests.head(), Side.CLIENT)
-    connection = Connection(timed=False, bare=begins.bare)
+    connection = Connection(timed=False, bare=begins.bare, raft=begins.raft)
     asked, answered = ByteReader(requests.read), ByteReader(responses.read)
     if not begins.bare and (preamble := _preamble(asked)):
         yield Piece(connection, Side.CLIENT, What.DATA, preamble)

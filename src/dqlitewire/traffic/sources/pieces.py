@@ -91,6 +91,7 @@ class Connection:
         midstream: its beginning was not seen.
         bare: it begins with a frame; the handshake was cut off.
         timed: its pieces carry times.
+        raft: its first byte is one of a message between nodes; CONNECT was cut off, or not captured.
         alone: one direction of it was recorded, and the other one was not.
         source: the name of its source where several are read (`Numbers`), else "".
     """
@@ -101,6 +102,7 @@ class Connection:
     midstream: bool = field(default=False, kw_only=True)
     bare: bool = field(default=False, kw_only=True)
     timed: bool = field(default=True, kw_only=True)
+    raft: bool = field(default=False, kw_only=True)
     alone: bool = field(default=False, kw_only=True)
     source: str = field(default="", kw_only=True)
 

@@ -14,7 +14,6 @@ A gap keeps the observer from pairing answers with the wrong requests. Memory is
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections import OrderedDict
@@ -25,12 +24,14 @@ from typing import Any
 
 from dqlitewire.conversation import Side
 from dqlitewire.conversation.observer.stream_events import CUT_KINDS
+from dqlitewire.raft import RaftType
 from dqlitewire.traffic.sources import transcript
 from dqlitewire.traffic.sources.inputs import ByteReader, Input
 from dqlitewire.traffic.sources.pieces import MAX_TIME, Connection, Cut, Piece, Taken, What
 from dqlitewire.traffic.sources.transcript import (
     MAX_HEADER,
     SIDE_OF,
+    b64decode,
     check_header,
     check_version,
     is_readable,
@@ -255,7 +256,7 @@ class _Recorded:
             yield Piece(connection, side, What.GAP)
 
 
-_BEGINS = ("midstream", "bare", "alone")  # what is said of a connection where it appears
+_BEGINS = ("midstream", "bare", "raft", "alone")  # what is said of a connection where it appears
 _CONNECTION = re.compile(rb'"connection"\s*:\s*(\d{1,18})\b')
 _DIRECTION = re.compile(rb'"direction"\s*:\s*"(request|response)"')
 
@@ -271,12 +272,12 @@ def _said(line: Mapping[str, Any], event: str | None, time: int, view: View, set
 
 def _said_bytes(line: Mapping[str, Any], time: int, view: View, settled: bool) -> list[_Said]:
     side = _side(line)
-    data = base64.b64decode(_value(line, "bytes", str), validate=True)
+    data = b64decode(_value(line, "bytes", str), validate=True)
     last = _time(line, "last") or time
     out: list[_Said] = []
     sent = data
     if "sent" in line:
-        sent = base64.b64decode(_value(line, "sent", str), validate=True)
+        sent = b64decode(_value(line, "sent", str), validate=True)
     if view is not View.CAME:
         data = data if (view is View.CLIENT) is (side is Side.CLIENT) else sent
     elif sent != data:
@@ -300,10 +301,17 @@ def _told(line: Mapping[str, Any], event: str | None) -> bytes:
     """What a line tells of an item that was picked out of others."""
     told = {key: line[key] for key in ("offset", "exchange", "latency") if type(line.get(key)) is int}
     told |= {"text": line["text"]} if isinstance(line.get("text"), str) else {}
+    match line.get("answers"):
+        case [int(connection), int(offset)] if connection > 0 and offset >= 0:
+            told["answers"] = [connection, offset]
+        case _:
+            pass
     if event is not None:
         told["request"] = _name(line, "type")
     return json.dumps(told).encode()
 
+
+RAFT_TYPES = frozenset(RaftType.__members__)
 
 #: types of lines that say nothing of how their bytes are cut, or not enough
 _KINDS = {"GARBAGE": "garbage", "INCOMPLETE": "rest", "HANDSHAKE": "", "HTTP": "", "TLS": "", "RAFT": ""}
@@ -311,7 +319,9 @@ _KINDS = {"GARBAGE": "garbage", "INCOMPLETE": "rest", "HANDSHAKE": "", "HTTP": "
 
 def _kind(line: Mapping[str, Any]) -> str | None:
     """What an observer said of the bytes of a line; None if it is to be asked again."""
-    kind = _KINDS.get(_value(line, "type", str), "damaged frame" if line.get("damaged") is True else "frame")
+    type = _value(line, "type", str)
+    whole = "raft message" if type in RAFT_TYPES else "frame"
+    kind = _KINDS.get(type, f"damaged {whole}" if line.get("damaged") is True else whole)
     if kind != "":
         return kind
     told = line.get("kind")

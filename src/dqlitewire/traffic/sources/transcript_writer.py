@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +11,7 @@ from dqlitewire.conversation import Side
 from dqlitewire.guard import Guarded, even_broken, guarded
 from dqlitewire.text import kind_of, shown
 from dqlitewire.traffic.sources.pieces import MAX_TIME, Connection
-from dqlitewire.traffic.sources.transcript import DIRECTION_OF, is_readable, json_line
+from dqlitewire.traffic.sources.transcript import DIRECTION_OF, b64encode, is_readable, json_line
 from dqlitewire.traffic.sources.transcript_file import header_of, open_to_append, write_whole
 
 __all__ = ["TranscriptWriter"]
@@ -198,6 +197,8 @@ class TranscriptWriter(Guarded):
                 "midstream": connection.midstream,
                 "bare": connection.bare,
             }
+            if connection.raft:
+                about["raft"] = True
             if connection.alone:
                 about["alone"] = True
             if connection.source:
@@ -211,7 +212,7 @@ class TranscriptWriter(Guarded):
 
 
 def _packed(data: bytes | bytearray | memoryview) -> str:
-    return base64.b64encode(whole_bytes(data)).decode()
+    return b64encode(whole_bytes(data)).decode()
 
 
 def _direction(side: Side) -> str:

@@ -11,6 +11,8 @@ ends the answer; those between are counted, and the count is told when the run e
     1 <  .. 2 frames like it ..                           told in front of what ends the run
     1 < ROWS       64 rows: a  (382)
 
+Heartbeats between nodes, and their results, are folded too: those that say what the one before said.
+
 Whatever else passes on the connection ends the run, and so does the end of the source, so a count stands
 where its frames stood on their connection. Only a frame that decodes to the columns of the first one is like
 it: what is damaged is shown, and the run begins anew behind it. Nothing is held back but numbers, so that a
@@ -23,11 +25,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dqlitewire import ResponseType
+from dqlitewire.conversation import Side
 from dqlitewire.messages import RowsResponse
 from dqlitewire.traffic.item import Item
 from dqlitewire.traffic.shorten import counted
 from dqlitewire.traffic.sources.pieces import Connection
 from dqlitewire.traffic.views.line import ARROWS, Clock, Line, style_of
+from dqlitewire.traffic.views.raft import alike
 
 MAX_RUNS = 20_000  # connections in the middle of one; of more, the oldest run is told
 
@@ -39,13 +43,16 @@ class Folded:
     Attributes:
         connection: where they passed.
         count: how many.
+        side: who sent them.
     """
 
     connection: Connection
     count: int
+    side: Side = Side.SERVER
 
     def __str__(self) -> str:
-        return f".. {counted(self.count, 'frame')} like it .."
+        noun = "frame" if self.side is Side.SERVER else "message"
+        return f".. {counted(self.count, noun)} like it .."
 
 
 @dataclass
@@ -54,6 +61,7 @@ class _Run:
 
     exchange: int | None  # None of an answer to nothing that was seen
     columns: int  # hash of their names, which may be long
+    side: Side
     count: int = 0
 
 
@@ -79,11 +87,11 @@ class Fold:
             runs.pop(connection, None)
             counted = (0 if run is None else run.count) + item.left_out[0]
             if counted:
-                yield Folded(connection, counted)
+                yield Folded(connection, counted, item.side if run is None else run.side)
             if columns is not None and not item.over:
                 if len(runs) >= MAX_RUNS:
                     yield from self._told(next(iter(runs)))
-                runs[connection] = _Run(item.exchange, columns)
+                runs[connection] = _Run(item.exchange, columns, item.side)
             yield item
         yield from self.rest()
 
@@ -95,7 +103,7 @@ class Fold:
     def _told(self, connection: Connection) -> Iterator[Folded]:
         run = self._runs.pop(connection)
         if run.count:
-            yield Folded(connection, run.count)
+            yield Folded(connection, run.count, run.side)
 
 
 def folded_line(folded: Folded, clock: Clock, width: int = 160) -> Line:
@@ -106,7 +114,11 @@ def folded_line(folded: Folded, clock: Clock, width: int = 160) -> Line:
         clock: that of the lines around it.
         width: columns that there are.
     """
-    when, place, text = clock.blank(), f"{folded.connection.number:>2} {ARROWS[False]} ", str(folded)
+    when, place, text = (
+        clock.blank(),
+        f"{folded.connection.number:>2} {ARROWS[folded.side is Side.CLIENT]} ",
+        str(folded),
+    )
     if len(when) + len(place) + len(text) >= width:
         when = ""
     return Line(when, place, "", text, "", "dim")
@@ -126,6 +138,8 @@ def unfolded(items: Iterable[Item]) -> Iterator[Item | Folded]:
 
 def _columns(item: Item) -> int | None:
     """What tells the columns of a frame of rows with which nothing is wrong; None of anything else."""
+    if item.raft is not None and not item.change:
+        return alike(item.raft.message)
     if item.type != ResponseType.ROWS.name or style_of(item) != "response":
         return None
     message = item.message

@@ -23,6 +23,7 @@ from dqlitewire.traffic.item import Item, frame_of
 from dqlitewire.traffic.reading import PREAMBLES
 from dqlitewire.traffic.sources.transcript import DIRECTION_OF, json_line
 from dqlitewire.traffic.views.literals import fields_of
+from dqlitewire.traffic.views.raft import raft_fields
 
 PREVIEW = 64  # bytes of what is no message
 
@@ -50,6 +51,8 @@ def json_object(item: Item, limit_rows: int | None = None, show_latency: bool = 
         out["source"] = item.connection.source
     if item.probe:
         out["probe"] = True
+    if item.answers is not None:
+        out["answers"] = item.answers._asdict()
     if show_latency and item.latency is not None and item.connection.timed:
         out["latency_ms"] = round(item.latency / 1e6, 6)
     if item.taken is not None:
@@ -65,6 +68,9 @@ def json_object(item: Item, limit_rows: int | None = None, show_latency: bool = 
             out["meaning"] = _meaning(item, message)
         if item.is_request and item.sql is not None and not hasattr(message, "sql"):
             out["sql"] = item.sql
+        return out
+    if item.raft_message is not None:
+        out["fields"] = raft_fields(item.raft_message)
         return out
     if item.error is not None and item.strange:
         out["error"] = str(item.error)

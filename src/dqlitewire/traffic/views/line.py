@@ -10,13 +10,14 @@ from typing import NamedTuple
 from dqlitewire import Message, ResponseType
 from dqlitewire.conversation import Generation, judge_generation
 from dqlitewire.text import printable
-from dqlitewire.traffic.item import TYPES, Item, frame_of
+from dqlitewire.traffic.item import CLIENT_TYPES, Item, frame_of
 from dqlitewire.traffic.shorten import counted, elide, middle, one_line
 from dqlitewire.traffic.sources.pieces import Taken
+from dqlitewire.traffic.views.raft import summarise_raft
 from dqlitewire.traffic.views.summary import summarise
 
 ARROWS = {True: ">", False: "<"}
-TYPE_WIDTH = max(map(len, TYPES))
+TYPE_WIDTH = max(map(len, CLIENT_TYPES))  # the longer names between nodes take what they need
 SHOWN_BYTES = 16
 LATENCY = 10  # columns of one, with blanks around it
 MIN_TEXT = 30  # columns for text: where there are fewer, one that needs more has rows of its own
@@ -214,6 +215,9 @@ def _told(item: Item, width: int) -> str:
         return _probe(item, message)
     if message is not None:
         return summarise(message, width, item.sql if item.is_request else None)
+    between = item.raft_message
+    if between is not None:
+        return summarise_raft(between) + (_answers(item) if item.answers is not None else "")
     if item.code is not None and item.error is None:
         return f"{counted(item.size, 'byte')}, {item.note}: {_bytes(item.data)}"
     if item.code is not None:
@@ -232,6 +236,11 @@ def _probe(item: Item, message: Message | None) -> str:
     generation = judge_generation(message)
     told = "tells nothing" if generation is Generation.UNKNOWN else f"server {generation.words}"
     return f"probe: {told}: {summarise(message)}"
+
+
+def _answers(item: Item) -> str:
+    assert item.answers is not None
+    return f", to {item.answers.connection}:{item.answers.offset}"
 
 
 def _undecoded(item: Item) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 
 from dqlitewire import RequestType, ResponseType
 from dqlitewire.conversation import explain_failure, failure_name
-from dqlitewire.declare.fields import BODY
+from dqlitewire.declare.fields import BODY, Bits
 from dqlitewire.messages import REGISTRY
+from dqlitewire.raft import MESSAGES
 from dqlitewire.servers.codes import NAMES, codes_named, primary_of
 
 #: longest number that is taken for a code, not for hex digits
@@ -64,6 +65,31 @@ def explain_type(kind: RequestType | ResponseType) -> list[str]:
     return lines
 
 
+def explain_raft_type(kind: int) -> list[str]:
+    """Say what a message between nodes is: its fields in wire order, and what it is answered by.
+
+    Args:
+        kind: the number of its type.
+    """
+    cls: Any = MESSAGES[kind]
+    doc = (cls.__doc__ or "").strip().split("\n")[0]
+    sizes = " or ".join(map(str, cls.HEADER_SIZES))
+    lines = [
+        f"between nodes {int(kind)}: {cls.TYPE.name}",
+        f"  {doc}",
+        f"  header of {sizes} bytes and what varies; class dqlitewire.raft.{cls.__name__}",
+    ]
+    for field in cls.FIELDS:
+        if isinstance(field, Bits):
+            lines.append(f"    {field.name:16} bits of {field.of}")
+        elif field.place == BODY:
+            lines.append(f"    {field.name:16} {field.kind}")
+    if cls.RESULT is not None:
+        return [*lines, f"  answered by {MESSAGES[cls.RESULT].TYPE.name}, on another connection"]
+    asked = [other.TYPE.name for other in MESSAGES.values() if cls.TYPE == other.RESULT]
+    return [*lines, f"  answers {', '.join(asked)}, on another connection"] if asked else lines
+
+
 def explain_word(word: str) -> list[list[str]]:
     """Say what a number or name may mean; empty if it is neither a code nor a type.
 
@@ -81,6 +107,7 @@ def explain_word(word: str) -> list[list[str]]:
         ]
     name = word.upper().replace("-", "_")
     found = [explain_type(kind) for kind in _types(lambda kind: kind.name == name)]
+    found += [explain_raft_type(kind) for kind, cls in MESSAGES.items() if cls.TYPE.name == name]
     return found + [explain_code(code) for code in codes_named(word)]
 
 
@@ -95,7 +122,8 @@ def nearest(word: str) -> list[str]:
     if (bare := _bare_hex(word)) is not None:
         return [f"0x{bare:x}"]
     wanted = word.upper().replace("-", "_")
-    names = {name: name for name in (*NAMES.values(), *(kind.name for kind in _types(lambda _: True)))}
+    types = (*(kind.name for kind in _types(lambda _: True)), *(cls.TYPE.name for cls in MESSAGES.values()))
+    names = {name: name for name in (*NAMES.values(), *types)}
     for name in NAMES.values():  # whose first words may be left out
         parts = name.split("_")
         for first in range(1, len(parts)):

@@ -41,19 +41,27 @@ def record(writer: TranscriptWriter, item: Item, picked: bool = False) -> None:
         beside = {key: told for key, told in json_object(item).items() if key in BESIDE}
         if item.type in _KINDS:
             beside["kind"] = item.note
-        if item.frame is not None and item.frame.damaged:
+        frame = item.frame or item.raft
+        if frame is not None and frame.damaged:
             beside["damaged"] = True
         if picked:
             beside |= _told(item)
         data, sent = (b"", item.data) if item.made else (item.data, item.sent)
         writer.frame(item.connection, item.side, data, time, beside, last=item.last, sent=sent)
-        if item.frame is not None and item.frame.left_out:  # was not kept
-            writer.gap(item.connection, item.side, item.frame.left_out, time)
+        if frame is not None and frame.left_out:  # was not kept
+            writer.gap(item.connection, item.side, frame.left_out, time)
         if item.type == "INCOMPLETE":
             writer.end(item.connection, item.side, time)
 
 
 def _told(item: Item) -> dict[str, Any]:
     """What is known of an item from those around it."""
-    told = {"offset": item.offset, "exchange": item.exchange, "latency": item.latency, "text": item.sql}
+    told: dict[str, Any] = {
+        "offset": item.offset,
+        "exchange": item.exchange,
+        "latency": item.latency,
+        "text": item.sql,
+    }
+    if item.answers is not None:
+        told["answers"] = list(item.answers)
     return {key: value for key, value in told.items() if value is not None}

@@ -13,6 +13,7 @@ from dqlitewire.traffic.sources.transcript import seconds
 from dqlitewire.traffic.stats import Statement, Statistics, ranked
 from dqlitewire.traffic.views.json_object import token
 from dqlitewire.traffic.views.line import duration
+from dqlitewire.traffic.views.raft_report import raft_json, raft_report
 from dqlitewire.traffic.views.table import Row, styled, table, wrapped
 
 BAR = 40
@@ -46,6 +47,7 @@ def report(
     yield from _loops(statistics, width, colour)
     yield from _unanswered(statistics, width, colour)
     yield from _failures(statistics, width, colour)
+    yield from raft_report(statistics.raft, width, colour, statistics.timed)
     if statistics.latency.count:
         yield from ("", styled("latency of all requests", "bold", colour))
         yield from histogram(statistics.latency, width)
@@ -60,6 +62,9 @@ def _overview(statistics: Statistics) -> Iterator[str]:
     if statistics.timed and statistics.last > statistics.first:
         taken = statistics.last - statistics.first
         yield f"time          {taken / 1e9:.3f} s, {requests / (taken / 1e9):.1f} requests/s"
+    if statistics.raft.messages:
+        between = statistics.raft
+        yield f"between nodes {counted(between.messages.total(), 'message')} ({size(between.bytes)})"
     if statistics.leaders:
         named = ", ".join(address for _, address in statistics.leaders)
         changes = f" ({statistics.leader_changes} changes)" if statistics.leader_changes else ""
@@ -207,6 +212,7 @@ def report_json(
         "leader_changes": statistics.leader_changes,
         "unanswered": dict(statistics.unanswered),
         "repeated": [vars(loop) for loop in statistics.loops.values()],
+        "raft": raft_json(statistics.raft, timed),
         "garbage": {"bytes": statistics.garbage_bytes, "places": statistics.garbage_places},
         "undecoded": statistics.undecoded,
         "lost": {"bytes": statistics.lost_bytes, "places": statistics.gaps},

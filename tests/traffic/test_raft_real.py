@@ -1,0 +1,135 @@
+"""A real cluster, captured by tcpdump while it elects, replicates, transfers and installs a snapshot."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.real.fixtures import require, require_server
+from tests.real.nodes import KINDS, Cluster, Node, wait_for
+from tests.real.raw import RawConnection, word
+from tests.traffic.command import run
+from tests.traffic.sources.test_tcpdump import capturing
+
+# one of the lineages in the suite, all of them in a deep run
+SOME = KINDS if os.environ.get("DQLITE_WIRE_DEEP") else ("1.18.7",)
+TRANSFER = 17
+SNAPSHOT = "8,8"  # threshold and trailing entries
+
+
+def insert(node: Node, database: str, times: int) -> None:
+    with RawConnection(node.address) as client:
+        client.open(database)
+        for number in range(times):
+            client.exec_sql(f"INSERT INTO t VALUES ({number})")
+
+
+def count(node: Node, database: str) -> int:
+    with RawConnection(node.address) as client:
+        client.open(database)
+        body = client.query_sql("SELECT count(*) FROM t")[0].body
+        return int.from_bytes(body[-16:-8], "little")
+
+
+def back(node: Node) -> None:
+    """Start a node that was killed; cowsql 1.15.9 often dies when it gets a snapshot, and is started again."""
+    for _ in range(5):
+        if not node.alive():
+            node.start()
+
+        def told() -> bool:
+            if not node.alive():
+                return True
+            with RawConnection(node.address) as client:
+                return bool(client.leader()[0])
+
+        wait_for(told, 30.0, "leader that the node knows")
+        if node.alive():
+            return
+    pytest.fail("the node died each time")
+
+
+def session(cluster: Cluster, database: str) -> tuple[Node, Node]:
+    """Write, transfer, kill, write on, and take the node back; returns the last leader and that node."""
+    first = cluster.leader()
+    with RawConnection(first.address) as client:
+        client.open(database)
+        client.exec_sql("CREATE TABLE t (a)")
+    insert(first, database, 5)
+    heir = next(node for node in cluster.nodes if node is not first)
+    with RawConnection(first.address) as client:
+        client.ok(TRANSFER, word(heir.id))
+    assert cluster.leader(other_than=first) is heir
+    first.kill()
+    insert(heir, database, 40)
+    back(first)
+    insert(cluster.leader(), database, 3)
+    assert count(cluster.leader(), database) == 48
+    return cluster.leader(), first
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("kind", SOME)
+def test_a_cluster_is_told_as_it_was(kind: str, database: str, tmp_path: Path) -> None:
+    require("" if shutil.which("tcpdump") else "tcpdump is not installed")
+    require("" if os.geteuid() == 0 else "tcpdump needs root")
+    require_server(kind)
+    path, cluster = tmp_path / "cluster.pcap", Cluster(kind)
+    for node in cluster.nodes:
+        node.options += ["--snapshot", SNAPSHOT]
+    ports = " or ".join(address.rpartition(":")[2] for address in cluster.addresses)
+    with capturing(path, ports) as dropped, cluster:
+        leader, returned = session(cluster, database)
+    if dropped:
+        pytest.skip("the kernel dropped packets")
+    check(path, cluster, leader, returned)
+
+
+def check(path: Path, cluster: Cluster, leader: Node, returned: Node) -> None:
+    """Hold what the tools say against what was done."""
+    done = run("decode", "--json", path)
+    shown: list[dict[str, Any]] = [json.loads(line) for line in done.out.splitlines()]
+    types = Counter(one["type"] for one in shown)
+    assert types["TIMEOUT_NOW"] == 1
+    assert types["REQUEST_VOTE"] >= 2
+    assert types["INSTALL_SNAPSHOT"] >= 1
+    assert not types["GARBAGE"]
+    assert not types["GAP"]
+    assert not [one for one in shown if "error" in one]
+    by_place = {(one["connection"], one["offset"]): one for one in shown if one["type"] != "END"}
+    paired = [one for one in shown if "answers" in one]
+    for result in paired:
+        rpc = by_place[result["answers"]["connection"], result["answers"]["offset"]]
+        assert result["type"] in (f"{rpc['type']}_RESULT", "APPEND_ENTRIES_RESULT")
+        assert result["latency_ms"] == pytest.approx((result["time"] - rpc["time"]) * 1000, abs=50)
+        assert 0 <= result["latency_ms"] < 10_000
+    # a node that comes back answers a backlog of heartbeats at once, and none of these can be told from another
+    assert len(paired) > (types["APPEND_ENTRIES_RESULT"] + types["REQUEST_VOTE_RESULT"]) / 5
+
+    raft = json.loads(run("stats", "--json", path).out)["raft"]
+    last = [term for term in raft["terms"] if term["leader"]][-1]  # behind it there may be a refused pre-vote
+    assert (last["leader"], raft["leaders"][-1]["leader"]) == (leader.address, leader.address)
+    assert last["votes_asked"] >= 1
+    assert raft["snapshots"] >= 1
+    follower = next(
+        one
+        for one in raft["followers"]
+        if (one["leader"], one["follower"]) == (leader.address, returned.address)
+    )
+    assert follower["snapshots"] >= 1
+    entries = [
+        (entry["index"], entry["term"])
+        for one in shown
+        if one["type"] == "APPEND_ENTRIES" and one["fields"]
+        for entry in one["fields"]["entries"]
+    ]
+    assert follower["last_index_sent"] == max(entries)[0]
+    # the last result may have come behind the end
+    assert follower["lag"] <= 1
+    assert {one["leader"] for one in raft["followers"]} <= set(cluster.addresses)
