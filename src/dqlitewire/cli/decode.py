@@ -14,6 +14,7 @@ import typer
 from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.filters import Filters
 from dqlitewire.cli.output import fail
+from dqlitewire.cli.pages import followed
 from dqlitewire.cli.progress import watched
 from dqlitewire.cli.showing import Display, View
 from dqlitewire.cli.sources import Damage, Inputs
@@ -39,6 +40,14 @@ def command(
     append: Annotated[
         bool, typer.Option("--append", help="With -w: continue a transcript that is there.")
     ] = False,
+    pages: Annotated[
+        Path | None,
+        typer.Option(
+            "--pages",
+            metavar="DIR",
+            help="Write the databases that nodes send each other into a new folder, as far as known.",
+        ),
+    ] = None,
     *,
     inputs: Inputs,
 ) -> Exit:
@@ -49,22 +58,25 @@ def command(
     _refuse_own_output(inputs.names, write)
     if append and write is None:
         fail("--append goes with --write", Exit.USAGE)
+    if pages is not None and inputs.redact:
+        fail("--pages writes what --redact leaves out", Exit.USAGE)
     quiet = sys.stdout.isatty() or follow
-    try:
-        for source in inputs.open(follow):
-            with source:
-                found = items(source, redacted=inputs.redact, all_ends=write is not None)
-                passed = view.clock.watch(watched(found, source, quiet))
-                stream = damage.watch(damage.select(passed))
-                if write is not None:
-                    _record(stream, write, inputs.redact, append, not selection.by_connection)
-                    append = True  # behind what this command has written
-                else:
-                    view.show(stream, follow)
-                damage.add(source)
-    except KeyboardInterrupt:
-        if not follow:
-            raise
+    with followed(pages) as with_pages:
+        try:
+            for source in inputs.open(follow):
+                with source:
+                    found = items(source, redacted=inputs.redact, all_ends=write is not None)
+                    passed = view.clock.watch(watched(with_pages(found), source, quiet))
+                    stream = damage.watch(damage.select(passed))
+                    if write is not None:
+                        _record(stream, write, inputs.redact, append, not selection.by_connection)
+                        append = True  # behind what this command has written
+                    else:
+                        view.show(stream, follow)
+                    damage.add(source)
+        except KeyboardInterrupt:
+            if not follow:
+                raise
     damage.report()
     return damage.exit
 

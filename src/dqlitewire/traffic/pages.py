@@ -1,16 +1,16 @@
 """Follow the databases of a cluster: the pages that its nodes send each other, written as files.
 
-A follower gets every transaction as the pages that it wrote (`Frames`), and a node that is far behind gets all
-databases at once (`InstallSnapshot`). Applied in the order of the committed log (`raft.log.Log`), these pages
-are the database. What is not known is a hole: a page of zeros.
+A follower gets every transaction as the pages that it wrote (`Frames`), and a node that is far behind gets
+all databases at once (`InstallSnapshot`). Applied in the order of the committed log (`raft.log.Log`), these
+pages are the database. What is not known is a hole: a page of zeros.
 
-    DIR/app.db            complete: every page up to the size in the header was seen, at the index applied last
+    DIR/app.db            complete: every page up to the size in its header is known
     DIR/app.db.partial    not complete: a page is missing, or entries were missed since
-    DIR/index.json        for each database what is known of it
+    DIR/index.json        what is known of each database
 
-A database is complete if the log was seen from its beginning, or a snapshot was, and no entry is missing behind
-that. Files are written in place while messages are taken, so memory is bounded by the log's (`MAX_PENDING`) and
-one bit for each page.
+A database is complete if the log was seen from its beginning, or a snapshot was, and no entry is missing
+behind that. Files are written in place while messages are taken, so memory is bounded by the log's
+(`MAX_PENDING`) and one bit for each page.
 
 Names come off the wire: a file is named by the characters of its database's name that are harmless in a file
 name, with a number where two would be the same.
@@ -20,11 +20,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 from dqlitewire.exceptions import DecodeError
 from dqlitewire.raft.commands import Frames
@@ -39,6 +38,7 @@ INDEX, PARTIAL = "index.json", ".partial"
 MAX_NAME = 100  # characters; file systems take 255 bytes, and suffixes follow
 MAX_PAGES = 1 << 25  # of a database: a number beyond it would make a file of terabytes of zeros
 MAX_DATABASES = 1000
+_BLOCK = 4096  # pages
 _HARMLESS = re.compile(r"[^A-Za-z0-9._@+=-]")
 _SIZE_AT = 28  # in page 1: the size of the database in pages, big endian
 _HEADER = b"SQLite format 3\0"
@@ -55,75 +55,130 @@ def safe_name(name: str) -> str:
     return shown or "_"
 
 
-@dataclass(slots=True)
+class _Known:
+    """Which pages are known: bits, in blocks, so that one high number costs no more than a page does."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[int, int] = {}
+
+    def add(self, number: int) -> None:
+        block, bit = divmod(number, _BLOCK)
+        self._blocks[block] = self._blocks.get(block, 0) | 1 << bit
+
+    def cut(self, last: int) -> None:
+        """Forget the pages behind the last one."""
+        block, bit = divmod(last, _BLOCK)
+        for beyond in [one for one in self._blocks if one > block]:
+            del self._blocks[beyond]
+        if block in self._blocks:
+            self._blocks[block] &= (2 << bit) - 1
+
+    def ranges(self) -> list[list[int]]:
+        """The known pages, as pairs of the first and the last of a range."""
+        found: list[list[int]] = []
+        for block in sorted(self._blocks):
+            bits = self._blocks[block]
+            for bit in range(bits.bit_length()):
+                if bits >> bit & 1:
+                    number = block * _BLOCK + bit
+                    if found and found[-1][1] == number - 1:
+                        found[-1][1] = number
+                    else:
+                        found.append([number, number])
+        return found
+
+
 class _Followed:
-    """A database: its file, and which pages of it are known (bit N - 1 of `known` for page N)."""
+    """A database, and what is known of it."""
 
-    name: str
-    path: Path
-    file: BinaryIO
-    page_size: int = 0
-    known: bytearray = field(default_factory=bytearray)
-    last_index: int = 0
-    gaps: bool = False
-    refused: int = 0
-    problem: str | None = None
+    def __init__(self, name: str, path: Path, *, gaps: bool) -> None:
+        self.name = name
+        self.path = path
+        self.gaps = gaps  # an entry or a page is missing since the last snapshot
+        self.page_size = 0
+        self.size: int | None = None  # in pages, by the header
+        self.known = _Known()
+        self.last_index = 0
+        self.refused = 0
+        self.problem: str | None = None
+        path.open("xb").close()
 
-    def write(self, number: int, page: bytes) -> None:
-        byte, bit = divmod(number - 1, 8)
-        self.known.extend(bytes(max(byte + 1 - len(self.known), 0)))
-        self.known[byte] |= 1 << bit
-        self.file.seek((number - 1) * self.page_size)
-        self.file.write(page)
+    def write(self, pages: Iterable[tuple[int, bytes]], page_size: int) -> None:
+        """Write pages by their numbers."""
+        with self.path.open("rb+") as file:
+            if page_size != self.page_size:  # the first, or a VACUUM with another size, which wrote all again
+                file.truncate(0)
+                self.page_size, self.known = page_size, _Known()
+            for number, page in pages:
+                if not 1 <= number <= MAX_PAGES:
+                    self.refused += 1
+                    continue
+                self.known.add(number)
+                file.seek((number - 1) * page_size)
+                file.write(page)
+                if number == 1:
+                    self.size = _size(page)
+            if self.size is not None and self.size <= MAX_PAGES:
+                self.known.cut(self.size)
+                file.truncate(self.size * page_size)
 
-    def is_known(self, number: int) -> bool:
-        byte, bit = divmod(number - 1, 8)
-        return byte < len(self.known) and bool(self.known[byte] >> bit & 1)
+    def replace(self, content: bytes) -> None:
+        """Put a whole file in place of what there was."""
+        self.page_size, self.size, self.known = 0, None, _Known()
+        size = page_size_of(content)
+        if size:
+            pages = ((at // size + 1, content[at : at + size]) for at in range(0, len(content), size))
+            self.write(pages, size)
+            return
+        self.path.write_bytes(content)
+        if content:
+            self.problem = "the snapshot holds no SQLite file"
 
-    def clear(self, page_size: int) -> None:
-        self.file.truncate(0)
-        self.known.clear()
-        self.page_size = page_size
-
-    def size(self) -> int | None:
-        """Pages of the database by its header; None if that is not known."""
-        self.file.seek(0)
-        header = self.file.read(100)
-        if not self.is_known(1) or not header.startswith(_HEADER):
-            return None
-        return int.from_bytes(header[_SIZE_AT : _SIZE_AT + 4], "big") or None
-
-    def ranges(self) -> Iterator[list[int]]:
-        start = 0
-        for number in range(1, 8 * len(self.known) + 2):
-            if self.is_known(number):
-                start = start or number
-            elif start:
-                yield [start, number - 1]
-                start = 0
+    def finish(self) -> dict[str, object]:
+        """Give the file its name; return what the index tells of it."""
+        ranges = self.known.ranges()
+        whole = self.size is not None and ranges == [[1, self.size]]
+        complete = whole and not self.gaps and not self.refused and self.problem is None
+        if complete:
+            final = self.path.with_name(self.path.name.removesuffix(PARTIAL))
+            self.path = self.path.replace(final)
+        told: dict[str, object] = {
+            "name": self.name,
+            "file": self.path.name,
+            "complete": complete,
+            "page_size": self.page_size,
+            "pages": self.size,
+            "known": ranges,
+            "last_index": self.last_index,
+        }
+        told |= {"refused_pages": self.refused} if self.refused else {}
+        return told | ({"problem": self.problem} if self.problem else {})
 
 
 class PageFiles:
     """Files in a folder that follow the databases of one cluster.
 
     Args:
-        folder: made if it is not there; files of this class in it are replaced if `force` is set.
-        force: whether a folder that has something in it is taken.
+        folder: made if it is not there.
+
+    Attributes:
+        databases: of each database what the index tells, once the files are closed.
 
     Raises:
         FileExistsAlready: the folder has something in it.
         OSError: it cannot be written.
     """
 
-    def __init__(self, folder: Path, *, force: bool = False) -> None:
-        if not force and folder.is_dir() and any(folder.iterdir()):
-            raise FileExistsAlready(f"{folder}: is not empty")
+    def __init__(self, folder: Path) -> None:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise FileExistsAlready(f"{folder} is not empty", "name a folder that is new or empty")
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self.databases: list[dict[str, object]] = []
         self._log = Log()
-        self._databases: dict[str, _Followed] = {}
+        self._followed: dict[str, _Followed] = {}
         self._taken: set[str] = {INDEX}
-        self._complete_from_here = True  # every entry was seen since the beginning or a snapshot
+        self._gaps = False  # entries are missing since the beginning, or the last snapshot
         self._left_out = 0
 
     def __enter__(self) -> Self:
@@ -151,20 +206,22 @@ class PageFiles:
         """
         for committed in self._log.finish():
             self._apply(committed)
-        told = [self._finish(database) for database in self._databases.values()]
-        index = {
+        self.databases = [database.finish() for database in self._followed.values()]
+        index: dict[str, object] = {
             "last_index": self._log.applied,
             "term": self._log.term,
             "uncommitted": self._log.uncommitted,
-            "databases": told,
+            "databases": self.databases,
         }
-        index |= {"left_out": self._left_out} if self._left_out else {}
-        (self.folder / INDEX).write_text(json.dumps(index, indent=1, ensure_ascii=True) + "\n", encoding="ascii")
+        index |= {"frames_left_out": self._left_out} if self._left_out else {}
+        (self.folder / INDEX).write_text(
+            json.dumps(index, indent=1, ensure_ascii=True) + "\n", encoding="ascii"
+        )
 
     def _apply(self, committed: Committed) -> None:
         if isinstance(committed, Hole):
-            self._complete_from_here = False
-            for database in self._databases.values():
+            self._gaps = True
+            for database in self._followed.values():
                 database.gaps = True
         elif isinstance(committed, InstalledSnapshot):
             self._install(committed)
@@ -172,55 +229,40 @@ class PageFiles:
             self._write(committed.index, committed.command)
 
     def _install(self, installed: InstalledSnapshot) -> None:
-        self._complete_from_here = True
-        there = {database.name for database in installed.snapshot.databases}
-        for name, gone in self._databases.items():
-            if name not in there:
-                gone.gaps = True
-        for one in installed.snapshot.databases:
-            database = self._database(one.name)
+        self._gaps = False
+        there = {one.name: one for one in installed.snapshot.databases}
+        for name in self._followed.keys() - there.keys():
+            self._followed[name].gaps = True
+        for name, one in there.items():
+            database = self._database(name)
             if database is None:
                 continue
-            database.last_index, database.gaps, database.problem = installed.last_index, False, None
+            database.last_index, database.gaps = installed.last_index, False
+            database.refused, database.problem = 0, None
             try:
-                content = fold_wal(one.main, one.wal)
+                database.replace(fold_wal(one.main, one.wal))
             except DecodeError as error:
-                database.gaps, database.problem = True, str(error)
-                content = one.main
-            size = _page_size(content)
-            database.clear(size)
-            if size:
-                for number in range(1, len(content) // size + 1):
-                    database.write(number, content[(number - 1) * size : number * size])
-            elif content:
-                database.gaps, database.problem = True, "the snapshot holds no SQLite file"
+                database.replace(one.main)
+                database.problem = str(error)
 
     def _write(self, index: int, command: Frames) -> None:
         database = self._database(command.filename)
         if database is None:
             return
-        size = command.page_size or 65536  # 16 bits on the wire
-        if database.page_size not in (0, size):
-            database.clear(size)  # VACUUM with another page size wrote all pages again
-        database.page_size, database.last_index = size, index
-        for number, page in zip(command.page_numbers, command.pages, strict=True):
-            if 1 <= number <= MAX_PAGES:
-                database.write(number, page)
-            else:
-                database.refused += 1
+        database.last_index = index
+        if is_page_size(command.page_size):
+            pages = zip(command.page_numbers, command.pages, strict=True)
+            database.write(pages, command.page_size)
+        else:
+            database.refused += len(command.pages)
 
     def _database(self, name: str) -> _Followed | None:
-        if name not in self._databases:
-            if len(self._databases) == MAX_DATABASES:
+        if name not in self._followed:
+            if len(self._followed) == MAX_DATABASES:
                 self._left_out += 1
                 return None
-            path = self.folder / self._file_name(name)
-            path.unlink(missing_ok=True)  # also a link, which is not followed
-            file = path.open("xb+", buffering=0)
-            file.close()
-            followed = _Followed(name, path, path.open("rb+"), gaps=not self._complete_from_here)
-            self._databases[name] = followed
-        return self._databases[name]
+            self._followed[name] = _Followed(name, self.folder / self._file_name(name), gaps=self._gaps)
+        return self._followed[name]
 
     def _file_name(self, name: str) -> str:
         base, number = safe_name(name), 1
@@ -232,42 +274,22 @@ class PageFiles:
         self._taken |= {file.lower(), (file + PARTIAL).lower()}
         return file + PARTIAL
 
-    def _finish(self, database: _Followed) -> dict[str, object]:
-        size = database.size()
-        if size is not None and size <= MAX_PAGES:
-            database.file.truncate(size * database.page_size)
-            _forget_beyond(database.known, size)
-        ranges = list(database.ranges())
-        whole = size is not None and ranges == [[1, size]]
-        complete = whole and not database.gaps and not database.refused
-        database.file.close()
-        if complete:
-            final = database.path.with_name(database.path.name.removesuffix(PARTIAL))
-            database.path.replace(final)
-            database.path = final
-        told: dict[str, object] = {
-            "name": database.name,
-            "file": database.path.name,
-            "complete": complete,
-            "page_size": database.page_size,
-            "pages": size,
-            "known": ranges,
-            "last_index": database.last_index,
-        }
-        told |= {"refused_pages": database.refused} if database.refused else {}
-        return told | ({"problem": database.problem} if database.problem else {})
+
+def _size(page: bytes) -> int | None:
+    """Pages of a database by the header in its first page, None if it has none."""
+    if not page.startswith(_HEADER):
+        return None
+    return int.from_bytes(page[_SIZE_AT : _SIZE_AT + 4], "big") or None
 
 
-def _forget_beyond(known: bytearray, size: int) -> None:
-    """Drop the bits of pages behind the last one of the database."""
-    del known[(size + 7) // 8 :]
-    if known and len(known) == (size + 7) // 8 and size % 8:
-        known[-1] &= (1 << size % 8) - 1
-
-
-def _page_size(content: bytes) -> int:
+def page_size_of(content: bytes) -> int:
+    """The size of a database's pages by its header, 0 if it has none."""
     if len(content) < 100 or not content.startswith(_HEADER):
         return 0
     size = int.from_bytes(content[16:18], "big")
     size = 65536 if size == 1 else size
-    return size if size >= 512 and not size & (size - 1) else 0
+    return size if is_page_size(size) else 0
+
+
+def is_page_size(size: int) -> bool:
+    return 512 <= size <= 65536 and not size & (size - 1)
