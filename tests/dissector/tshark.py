@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -53,6 +54,8 @@ def run(capture: Path, *arguments: str, folder: Path) -> str:
         encoding="utf-8",
         errors="replace",
         timeout=120,
+        # a dissector that is installed would be the same protocol twice
+        env={**os.environ, "HOME": str(folder), "XDG_CONFIG_HOME": str(folder)},
         check=False,
     )
     said = [line for line in done.stderr.splitlines() if "Running as user" not in line]

@@ -198,6 +198,7 @@ local function read_text(c, abbr, what, aligned, most)
   if most and #bytes > most then fail(string.format("%s: got %.0f bytes, at most %.0f", what, #bytes, most)) end
   local text = utf8_text(bytes)
   if abbr and c.tree then c.tree:add(F[abbr], c.tvb(c.pos, whole), text) end
+  if not c.shown and text ~= "" then c.shown = text end
   c.pos = c.pos + whole
   return text
 end
@@ -686,6 +687,10 @@ local function version_at(tvb, at, stop)
   local small = number_ > 0 and number_ <= 64 and tvb(at + 1, 3):le_uint() == 0 and tvb(at + 4, 4):le_uint() == 0
   if not known and not small then return nil end
   if stop - at >= 16 and not is_header(tvb, at + 8, REQUESTS) then return nil end
+  -- a FAILURE 1 (words, type 0, and the code) has text where the LEADER that it looks like has zeros
+  if stop - at >= 24 and tvb(at + 12, 1):le_uint() == SPECIAL.leader_request
+    and number(tvb(at + 16, 8)) ~= 0 then return nil end
+  if not known and stop - at < 16 then return nil end
   return known or string.format("%d", number_)
 end
 
@@ -853,6 +858,20 @@ local function read_body(c, message, unit, size)
   read_fields(c, name, message.fields)
 end
 
+local function has_text(message)
+  for _, field in ipairs(message.fields) do
+    if field.kind == "text" then return true end
+  end
+  return false
+end
+
+-- A text on one line of the list of packets; bytes of a cut character are left out.
+local function short(text)
+  text = text:gsub("[%z\1-\32\127]+", " ")
+  return #text <= 80 and text or text:sub(1, 79):gsub("[\192-\255][\128-\191]*$", "") .. "…"
+end
+
+-- What the list of packets says of a frame: its type, of a failure the code, else the first text in it.
 local function summary(message, unit, tvb, at, size)
   local text = message and message.name or "type " .. unit.code
   if not unit.request and unit.code == SPECIAL.failure and size >= 24 then
@@ -863,6 +882,10 @@ local function summary(message, unit, tvb, at, size)
       code = number(c.tvb(c.pos, 8))
     end)
     if code then text = string.format("%s %.0f %s", text, code, CODES[code] or ""):gsub(" $", "") end
+  elseif message and has_text(message) then
+    local c = {tvb = tvb(at, size):tvb(), pos = 8, stop = size, schema = unit.schema, format = unit.format}
+    guarded(c, message.name, nil, function() read_body(c, message, unit, size) end)
+    if c.shown then text = text .. " " .. short(c.shown) end
   end
   return text
 end
