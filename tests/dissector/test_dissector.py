@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,7 @@ from tests.dissector.tshark import TSHARK, Shown, run, units
 from tests.raft.recorded import FOLDER, FRAMES, INDEX
 from tests.traffic import wire
 from tests.traffic.captured import ALL, as_pcap, segments
+from tests.traffic.captured import chunks as chunks_of
 
 pytestmark = pytest.mark.skipif(
     TSHARK is None and not os.environ.get("CI"), reason="needs tshark, which tools/packages installs"
@@ -151,12 +153,16 @@ def both(ours: Sequence[Item], shown: Sequence[Shown], direction: str) -> list[t
     return list(zip(mine, theirs, strict=True))
 
 
-def compare(connections: Sequence[Sequence[wire.Packet]], folder: Path, *arguments: str) -> None:
+def compare(
+    connections: Sequence[Sequence[wire.Packet]], folder: Path, *arguments: str, pairs: bool = True
+) -> None:
     for packets, shown in zip(connections, show(connections, folder, *arguments), strict=True):
         ours, shown = frames_of(packets), [one for one in shown if "words" in one.fields]
         requests, answers = both(ours, shown, "request"), both(ours, shown, "response")
         for item, one in requests + answers:
             check(item, one)
+        if not pairs:
+            continue
         asked = {item.exchange: one for item, one in requests}
         first: dict[int | None, str] = {}
         for item, one in answers:
@@ -180,6 +186,7 @@ DISTURBED: dict[str, Callable[[Sequence[wire.Packet], int], Sequence[wire.Packet
 }
 DEEP = bool(os.environ.get("DQLITE_WIRE_DEEP"))
 SMALL = [capture for capture in ALL if len(capture.s2c) < (100_000 if DEEP else 10_000)]
+IN_ORDER = ("-o", "tcp.reassemble_out_of_order:TRUE")
 PORT = ("-d", "tcp.port==9001,dqlite")  # the handshake may not be the first segment, nor in one
 
 
@@ -191,8 +198,57 @@ def test_fields_agree_in_disturbed_captures(disturbance: str, folder: Path) -> N
             DISTURBED[disturbance](segments(capture, mss=rng.choice([7, 60, 1448])), rng.randrange(1000))
             for capture in SMALL
         ]
-        # a filter: fields that tell what an answer acknowledges are there in the first pass
-        compare(connections, folder, *PORT, "-o", "tcp.reassemble_out_of_order:TRUE", "-2", "-Y", "tcp")
+        # where both directions are out of order, what an answer acknowledged is not known at the packet where it ends
+        compare(connections, folder, *PORT, *IN_ORDER, pairs=disturbance != "reordered")
+
+
+def test_an_answer_that_was_recorded_before_its_request_is_paired_with_it(folder: Path) -> None:
+    packets = segments(next(one for one in ALL if one.name == "1.18.7-members-0"))
+    data = [number for number, packet in enumerate(packets) if packet.payload]
+    request, answer = data[3], data[4]
+    assert packets[request].from_client
+    assert not packets[answer].from_client
+    packets[request], packets[answer] = packets[answer], packets[request]
+    # a filter: fields that tell what an answer acknowledges are there in the first pass
+    compare([packets], folder, *IN_ORDER, "-2", "-Y", "tcp")
+    compare([segments(one) for one in SMALL], folder, "-2", "-Y", "tcp")
+
+
+def test_a_lost_request_moves_no_other_pair(folder: Path) -> None:
+    packets = segments(next(one for one in ALL if one.name == "1.18.7-members-0"))
+    requests = [number for number, packet in enumerate(packets) if packet.payload and packet.from_client]
+    (whole,), (torn,) = show([packets], folder, "-2"), show([wire.lose(packets, requests[4:5])], folder, "-2")
+    expected = [one.title for one in whole if "request_in" in one.fields]
+    found = [one.title for one in torn if "request_in" in one.fields]
+    assert len(expected) - 2 <= len(found) < len(expected)
+    by_title = {one.packet: one.title for one in torn}
+    for one in torn:
+        if "request_in" in one.fields and not one.title.startswith("dqlite response FAILURE"):
+            asked = by_title[int(one.fields["request_in"][0])]
+            expected_kind = {"SERVERS": "CLUSTER", "DB": "OPEN", "WELCOME": "CLIENT"}.get(
+                one.title.split()[2]
+            )
+            assert expected_kind is None or expected_kind in asked
+
+
+@pytest.mark.parametrize("port", [8080, 5432])
+def test_a_port_that_another_dissector_claims(port: int, folder: Path) -> None:
+    packets = segments(next(one for one in ALL if one.name == "1.18.7-members-0"))
+    path = folder / "claimed.pcap"
+    path.write_bytes(as_pcap(packets, wire.Path(server_port=port)))
+    assert not units(path, folder=folder)
+    found = units(path, "-o", "tcp.try_heuristic_first:TRUE", folder=folder)
+    assert len(found) == len(units(path, "-d", f"tcp.port=={port},dqlite", folder=folder)) > 40
+
+
+def test_a_capture_that_begins_in_the_middle_is_read_on_the_port_that_is_named(folder: Path) -> None:
+    packets = segments(next(one for one in ALL if one.name == "1.18.7-failures-0"))[40:]
+    path = folder / "middle.pcap"
+    path.write_bytes(as_pcap(packets))
+    assert not units(path, folder=folder)
+    found = [one.title for one in units(path, "-o", "dqlite.port:9001", folder=folder)]
+    assert found == [one.title for one in units(path, "-d", "tcp.port==9001,dqlite", folder=folder)]
+    assert len([one for one in found if "request" in one]) > 10
 
 
 def test_fields_agree_whatever_the_segments(folder: Path) -> None:
@@ -316,6 +372,30 @@ def test_foreign_bytes_behind_a_handshake_are_said_to_be_no_frame(folder: Path) 
 
 
 # ---- the file itself
+
+
+def test_the_filters_that_the_page_names_are_there_and_its_groups_are_all(folder: Path) -> None:
+    page = (Path(__file__).parent.parent.parent / "docs" / "wireshark.md").read_text()
+    names = set(re.findall(r"\bdqlite\.[a-z][a-z_.]*[a-z]", page)) - {"dqlite.lua", "dqlite.port"}
+    assert len(names) > 50
+    path = folder / "named.pcap"
+    path.write_bytes(as_pcap(segments(ALL[0])))
+    run(path, "-Y", " or ".join(sorted(names)), folder=folder)
+    source = dissector()
+    declared = re.findall(r'declare\("([a-z_]+(?:\.[a-z_]+)+)"', source)
+    for name in declared:
+        group, _, last = name.rpartition(".")
+        assert f"dqlite.{name}" in page or f"dqlite.{group}." in page and f"`.{last}`" in page, name
+
+
+def test_an_http_upgrade_leads_to_dqlite(folder: Path) -> None:
+    upgrade: list[wire.Chunk] = [
+        (True, b"GET /dqlite HTTP/1.1\r\nHost: a\r\nUpgrade: dqlite\r\nConnection: Upgrade\r\n\r\n"),
+        (False, b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: dqlite\r\nConnection: Upgrade\r\n\r\n"),
+    ]
+    capture = next(one for one in ALL if one.name == "1.18.7-members-0")
+    (found,) = show([wire.conversation(upgrade + chunks_of(capture))], folder)
+    assert [one.title for one in found] == [one.title for one in show([segments(capture)], folder)[0]]
 
 
 @pytest.mark.parametrize("compiler", ["luac5.2", "luac5.4"])

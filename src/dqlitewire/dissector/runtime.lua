@@ -690,7 +690,6 @@ local function version_at(tvb, at, stop)
   -- a FAILURE 1 (words, type 0, and the code) has text where the LEADER that it looks like has zeros
   if stop - at >= 24 and tvb(at + 12, 1):le_uint() == SPECIAL.leader_request
     and number(tvb(at + 16, 8)) ~= 0 then return nil end
-  if not known and stop - at < 16 then return nil end
   return known or string.format("%d", number_)
 end
 
@@ -1059,6 +1058,9 @@ local function heuristic(tvb, pinfo, tree)
 end
 
 dqlite:register_heuristic("tcp", heuristic)
+-- behind an HTTP upgrade to dqlite, as LXD and MicroCluster make it
+local upgrades = DissectorTable.get("http.upgrade")
+if upgrades then upgrades:add("dqlite", dqlite) end
 
 local tcp_ports = DissectorTable.get("tcp.port")
 tcp_ports:add_for_decode_as(dqlite)
