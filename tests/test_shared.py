@@ -50,6 +50,8 @@ KNOWN = {
     "conversation/frames.py: STRICT": PER_CALL,
     "sql/normalise.py: _NORMAL": CACHE,
     "conversation/observer/resync.py: _HEADERS": FIRST_USE,
+    "conversation/observer/raft_stream.py: _PREAMBLES": FIRST_USE,
+    "traffic/sources/direction.py: AS_RAFT": CONSTANT,
     "sql/survey.py: SURVEYS": CACHE,
     "sql/survey.py: _PLAIN": CONSTANT,
     "declare/declared.py: cls.__abstractmethods__": "set while the class is made",

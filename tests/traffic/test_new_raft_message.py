@@ -7,7 +7,6 @@ at its traffic through the tools of the copy.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -48,7 +47,7 @@ print(json.dumps({
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
     made = Copy(tmp_path_factory.mktemp("copy"))
     messages = "src/dqlitewire/raft/messages.py"
     made.edit(messages, "    TIMEOUT_NOW = 6\n", "    GREETING = 14\n")
@@ -57,7 +56,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
     text = file.read_text()
     assert text.count("\n\n# ---- snapshots\n") == 1
     file.write_text(text.replace("\n\n# ---- snapshots\n", MESSAGE))
-    yield made
+    return made
 
 
 def test_every_view_knows_it(copy: Copy, tmp_path: Path) -> None:

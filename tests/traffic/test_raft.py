@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from dqlitewire.conversation import Garbage, Observer, RaftFrame, Side
+from dqlitewire.proxy.recording import Recorder
 from dqlitewire.raft import MESSAGES, AppendEntries, Entry, Frames, decode_message, frame_size
 from dqlitewire.traffic import open_source
 from dqlitewire.traffic.item import RAFT_TYPES, Item
@@ -188,6 +189,44 @@ def test_a_capture_that_begins_inside(session: tuple[str, Any]) -> None:
         assert not fields - Counter(json.dumps(one["fields"]) for one in whole)
         missing = sum(one.time > begin for one in shown) - sum(fields.values())
         assert missing <= (3 if not options else 0)
+
+
+@pytest.mark.parametrize(
+    "options", [(), ("--redact",), ("--type", "CONNECT,APPEND_ENTRIES_RESULT,REQUEST_VOTE")], ids=str
+)
+def test_what_is_written_reads_back(options: tuple[str, ...], tmp_path: Path) -> None:
+    """Damage, losses in the capture, hidden values and a selection included."""
+    captured = packets("1.18.7")
+    rng = random.Random(7)
+    lost = set(rng.sample(range(len(captured)), 3))
+    whole, partial = tmp_path / "a.pcap", tmp_path / "b.pcap"
+    whole.write_bytes(wire.pcap(captured, nanoseconds=True))
+    partial.write_bytes(
+        wire.pcap([one for at, one in enumerate(captured) if at not in lost], nanoseconds=True)
+    )
+    damaged = bytearray(data_of(ALL[-1]))
+    for _ in range(6):
+        damaged[rng.randrange(80, len(damaged))] ^= 0x41
+    raw = tmp_path / "c.bin"
+    raw.write_bytes(damaged)
+    for number, source in enumerate((whole, partial, raw)):
+        copy = tmp_path / f"{number}.dqt"
+        assert run("decode", *options, "-w", copy, source).out == ""
+        for view in ("--json", "--no-fold"):
+            assert run("decode", view, *options, source).out == run("decode", view, copy).out
+
+
+def test_what_a_proxy_recorded(tmp_path: Path) -> None:
+    told = connections("1.18.7")[0]
+    data, path = data_of(told), tmp_path / "proxy.dqt"
+    recorder = Recorder(path)
+    recorder.opened(1, "10.0.0.1:4000", "10.0.0.2:9001", 10**18)
+    for at in range(0, len(data), 1000):
+        recorder.passed(1, Side.CLIENT, data[at : at + 1000], 10**18 + at)
+    recorder.ended(1, None, 2 * 10**18)
+    recorder.close()
+    shown = [one for one in _lines(run("decode", "--json", path).out) if one["type"] in RAFT_TYPES]
+    assert [(one["offset"], one["size"]) for one in shown] == wanted(told)
 
 
 @pytest.mark.parametrize("connection", ALL, ids=NAMES)

@@ -95,7 +95,7 @@ class _Followed:
         self.name = name
         self.path = path
         self.gaps = gaps  # an entry or a page is missing since the last snapshot
-        self.page_size = 0
+        self.page_size: int = 0
         self.size: int | None = None  # in pages, by the header
         self.known = _Known()
         self.last_index = 0

@@ -103,7 +103,7 @@ class RaftPairs:
         message = frame.message
         if message is None:
             self.lose(item.connection)
-        elif message.RESULT in _RESULTS:
+        elif message.RESULT is not None and message.RESULT in _RESULTS:
             self._ask(self._route((source, item.connection.server, message.RESULT)), item, message)
         elif message.TYPE in _RESULTS:
             self._answer(self._route((item.connection.server, source, message.TYPE)), item, message)
@@ -140,8 +140,8 @@ class RaftPairs:
             self._dialled.pop(next(iter(self._dialled)))
         for code in _RESULTS:
             # what was open may have been lost with the connection before, and so may have its result
-            self._routes.pop((*dialled, code), None)
-            answers = self._routes.get((*dialled[::-1], code))
+            self._routes.pop((address, connection.server, code), None)
+            answers = self._routes.get((connection.server, address, code))
             if again and answers is not None:
                 answers.open, answers.mixed, answers.doubtful = answers.open[-1:], 0, True
 

@@ -2,18 +2,22 @@
 
 Field by field, from the declarations: a field says itself whether it may be shown. Numbers are indexes,
 terms, counts and sizes; of a word that is read by its bits, the bits without a meaning are cleared. What
-does not decode keeps its preamble."""
+does not decode keeps the numbers that tell its size."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 from dqlitewire.conversation import RaftFrame
 from dqlitewire.declare.declared import fill, slots_of
-from dqlitewire.declare.fields import Bits
+from dqlitewire.declare.fields import Bits, Field
+from dqlitewire.raft import RaftType
+from dqlitewire.raft.entries import ENTRY_HEAD
 from dqlitewire.raft.kinds import LastWord, Part
 
 _PREAMBLE = 16
+_SIZES_AT = _PREAMBLE + 32  # a count of entries, or the size of a configuration
 
 
 def redact_raft(frame: RaftFrame) -> bytes:
@@ -27,8 +31,29 @@ def redact_raft(frame: RaftFrame) -> bytes:
         hidden: bytes = hide(message).encode()
         if len(hidden) == len(frame.data):
             return hidden
-    head = frame.data[:_PREAMBLE]
-    return head + bytes(len(frame.data) - len(head))
+    out = bytearray(len(frame.data))
+    for start, end in _framing(frame.data):
+        out[start:end] = frame.data[start:end]
+    return bytes(out)
+
+
+def _framing(data: bytes) -> Iterator[tuple[int, int]]:
+    """The places of the numbers that tell the size of a message: preamble, counts and lengths."""
+    yield 0, min(_PREAMBLE, len(data))
+    sizes = data[_SIZES_AT : _SIZES_AT + 8]
+    if data[0] not in (RaftType.APPEND_ENTRIES, RaftType.INSTALL_SNAPSHOT) or len(sizes) < 8:
+        return
+    yield _SIZES_AT, _SIZES_AT + 8
+    number, behind = int.from_bytes(sizes, "little"), _SIZES_AT + 8
+    if data[0] == RaftType.INSTALL_SNAPSHOT:
+        places = [behind + number]
+    else:
+        ends = range(behind + ENTRY_HEAD.size, len(data) + 1, ENTRY_HEAD.size)
+        places = [end - 4 for end in ends[:number]]
+    for place in places:
+        end = place + (8 if data[0] == RaftType.INSTALL_SNAPSHOT else 4)
+        if end <= len(data):
+            yield place, end
 
 
 def hide(part: Any) -> Any:
@@ -37,8 +62,9 @@ def hide(part: Any) -> Any:
     Args:
         part: a message, an entry, a command, or what else is declared.
     """
-    known = {field.name: field for field in type(part).FIELDS}
-    return fill(type(part), tuple(_hidden(part, name, known.get(name)) for name in slots_of(type(part))))
+    cls = cast("Any", type(part))
+    known: dict[str, Any] = {field.name: field for field in cls.FIELDS}
+    return fill(cls, tuple(_hidden(part, name, known.get(name)) for name in slots_of(cls)))
 
 
 def _hidden(part: Any, name: str, field: Any) -> Any:
@@ -64,8 +90,8 @@ def _plain(held: Any) -> Any:
 
 def _mask(part: Any, name: str) -> int:
     """The bits of a word that mean something."""
-    mask = 0
-    for field in type(part).FIELDS:
+    mask, fields = 0, cast("tuple[Field, ...]", part.FIELDS)
+    for field in fields:
         if isinstance(field, Bits) and field.of == name and getattr(part, field.name) is not None:
             mask |= ((1 << field.size) - 1) << field.shift
     return mask

@@ -51,8 +51,8 @@ def _capture_is_possible() -> None:
 
 @contextmanager
 def capturing(path: Path, port: int | str, interface: str = "lo") -> Iterator[list[str]]:
-    """Run tcpdump on a port (or "1 or 2"); when this ends, what passed is in the file, and in the list what the kernel
-    dropped."""
+    """Run tcpdump on a port, or on "1 or 2"; when this ends, what passed is in the file, and in the list what
+    the kernel dropped."""
     options = ["-U", "--immediate-mode", "-B", "16384", "-s", "0", "-w", str(path)]
     process = subprocess.Popen(
         ["tcpdump", "-i", interface, *options, f"tcp port {port}"], stderr=subprocess.PIPE

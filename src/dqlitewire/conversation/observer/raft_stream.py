@@ -51,6 +51,7 @@ class RaftFrame(Bytes):
         damaged: bytes of it were lost; `data` is what there is of it.
         left_out: bytes behind `data` that were counted and not kept, as the message is above 64 MiB.
         tail: of such a message the last eight bytes.
+        limits: caps of names and addresses when it is decoded; by default the usual ones.
     """
 
     damaged: bool
@@ -109,7 +110,11 @@ class RaftFrame(Bytes):
         return self._error
 
     def refuse(self, error: DecodeError) -> None:
-        """Say why it does not decode, whatever its bytes are."""
+        """Make this a message that does not decode, whatever its bytes are.
+
+        Args:
+            error: why; it becomes `error`.
+        """
         self._read, self._message, self._error = True, None, error
 
     def _decode(self) -> None:
@@ -144,12 +149,13 @@ class RaftCutter:
         in_step: a message begins with the first byte.
     """
 
-    __slots__ = ("_max", "_resync", "in_step")
+    __slots__ = ("_from", "_max", "_resync", "in_step")
 
     def __init__(self, resync: Resync, max_size: int, in_step: bool) -> None:
         self._resync = resync
         self._max = max_size
         self.in_step = in_step
+        self._from = 0  # place in the stream: no message that is searched for begins in front of it
 
     def look(self, data: bytes, at: int, base: int, flushing: bool) -> tuple[Found, int]:
         """Tell what stands at a place.
@@ -187,7 +193,7 @@ class RaftCutter:
             flushing: nothing comes behind `data`.
         """
         pattern = _preamble()
-        found = pattern.search(data, at)
+        found = pattern.search(data, max(at, self._from - base))
         while found is not None:
             place = found.start()
             verdict, size = self._guess(data, place, base, flushing)
@@ -195,6 +201,7 @@ class RaftCutter:
                 self.in_step = True
                 return Found.STEP, place - at
             if verdict is Found.WAIT:
+                self._from = base + place  # what stands in front is not looked at again
                 return Found.WAIT, place - at + size
             found = pattern.search(data, place + 1)
         return Found.NOTHING, max(0, len(data) - at - (0 if flushing else PREAMBLE_SIZE - 1))

@@ -90,6 +90,7 @@ class StreamReader:
     """
 
     __slots__ = (
+        "_cutter",
         "_data",
         "_emit",
         "_first",
@@ -161,6 +162,7 @@ class StreamReader:
         self._rest = b""  # what is left at the end, as another reader has said
         self._resync = Resync(side, self._max)
         self._raft: RaftCutter | None = None
+        self._cutter: RaftCutter | None = None  # that of a stream of which it is not known yet what it is
         self._flushing = False
 
     @property
@@ -455,7 +457,7 @@ class StreamReader:
         return False
 
     def _join(self) -> bool:
-        cutter = RaftCutter(self._resync, self._max, in_step=False)
+        cutter = self._cutter = self._cutter or RaftCutter(self._resync, self._max, in_step=False)
         base = self.offset - self._position
         found, size = cutter.find(self._data, self._position, base, self._flushing)
         if found is Found.STEP:

@@ -186,7 +186,7 @@ class _Recorded:
         if self._picked:
             begins["alone"] = True  # what is unanswered is told
             if event in (None, "unanswered"):
-                said.insert(0, (_side(line), What.TOLD, _told(line, event), 0, time or 0))
+                said.insert(0, (_side(line), What.TOLD, _told(line, event, self._now), 0, time or 0))
         connection = self._now.get(number)
         if connection is None:
             connection = yield from self._open(number, *names, **begins)
@@ -297,13 +297,13 @@ def _said_bytes(line: Mapping[str, Any], time: int, view: View, settled: bool) -
     return out
 
 
-def _told(line: Mapping[str, Any], event: str | None) -> bytes:
+def _told(line: Mapping[str, Any], event: str | None, known: Mapping[int, Connection]) -> bytes:
     """What a line tells of an item that was picked out of others."""
     told = {key: line[key] for key in ("offset", "exchange", "latency") if type(line.get(key)) is int}
     told |= {"text": line["text"]} if isinstance(line.get("text"), str) else {}
     match line.get("answers"):
-        case [int(connection), int(offset)] if connection > 0 and offset >= 0:
-            told["answers"] = [connection, offset]
+        case [int(number), int(offset)] if number in known and offset >= 0:
+            told["answers"] = [known[number].number, offset]  # connections are counted anew
         case _:
             pass
     if event is not None:

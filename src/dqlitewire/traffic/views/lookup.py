@@ -74,10 +74,11 @@ def explain_raft_type(kind: int) -> list[str]:
     cls: Any = MESSAGES[kind]
     doc = (cls.__doc__ or "").strip().split("\n")[0]
     sizes = " or ".join(map(str, cls.HEADER_SIZES))
+    varies = any(field.largest is None for field in cls.FIELDS if field.place == BODY)
     lines = [
         f"between nodes {int(kind)}: {cls.TYPE.name}",
         f"  {doc}",
-        f"  header of {sizes} bytes and what varies; class dqlitewire.raft.{cls.__name__}",
+        f"  header of {sizes} bytes{' and what varies' * varies}; class dqlitewire.raft.{cls.__name__}",
     ]
     for field in cls.FIELDS:
         if isinstance(field, Bits):

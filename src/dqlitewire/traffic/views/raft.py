@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 from dqlitewire import sanitize_for_log
 from dqlitewire.declare.fields import Bits
@@ -49,7 +49,7 @@ def raft_fields(part: Any) -> Any:
     """
     if isinstance(part, Command):
         return _command(part)
-    written = _FIELDS.get(type(part))
+    written = _FIELDS.get(cast("type", type(part)))
     return written(part) if written is not None else {name: _plain(held) for name, held in fields_of(part)}
 
 
