@@ -12,10 +12,14 @@ VENV ?= .venv-$(shell $(PYTHON) -I -c 'import platform; print(platform.python_ve
 endif
 PY := $(VENV)/bin/python
 PYTEST_ARGS ?=
+# commands that tests run, with their packages where those have other names; without one its tests skip
+TOOLS := tcpdump tshark editcap=wireshark-common socat gdb strace zsh \
+	hexdump=bsdextrautils xxd luac5.2=lua5.2 luac5.4=lua5.4
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what is going to be installed is said before it is
 .PHONY: help demo test test-pythons failover survey nodes format bench bench-regress clean plan-demo plan-test
+.PHONY: install-dissector
 .PHONY: check check-format check-lint check-types check-public check-imports
 
 help: ## show this
@@ -38,14 +42,17 @@ test-pythons: $(VENV)/.installed-test ## the suite without real servers and clie
 	@tools/plan "tools/native-pythons --plan $(PY)"
 	@tools/test-pythons $(if $(NEWEST),--newest) $(PY) $(PYTEST_ARGS)
 
+install-dissector: $(VENV)/.installed ## put the dissector into the user's folder of Wireshark plugins
+	@tools/install-dissector $(PY)
+
 plan-demo:
 	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' testing"
 plan-test:
-	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' test" "tools/packages --plan tcpdump tshark socat xxd zsh" \
+	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' test" "tools/packages --plan $(TOOLS)" \
 		"tests/real/setup-nodes --plan" "tests/downstream/setup-clients --plan $(PY)"
 
 nodes: $(VENV)/.installed-test ## unpack the real servers and the published clients into the cache folder
-	@tools/packages tcpdump tshark socat xxd zsh
+	@tools/packages $(TOOLS)
 	@tests/real/setup-nodes
 	@tests/downstream/setup-clients $(PY)
 

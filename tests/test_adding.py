@@ -6,6 +6,7 @@ of their own. The views of a new message have more tests in traffic/test_new_mes
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,9 @@ def test_a_message_is_an_enum_member_a_declaration_and_a_line_of_all(copy: Copy)
     pair = ("-m", "dqlitewire", "decode", "--requests", "client", "--responses", "server")
     assert "CHECKPOINT db_id 7, name main" in " ".join(copy.python(*pair).replace("'", "").split())
     assert "def encode(" in copy.python("-m", "dqlitewire.declare", "CheckpointedResponse")
+    lua = copy.python("-m", "dqlitewire", "dissector")
+    assert re.search(r'\[20\] = \{name = "CHECKPOINT", .*name = "name", kind = "text"', lua)
+    assert re.search(r'\[11\] = \{name = "CHECKPOINTED", .*name = "state", kind = "u32"', lua)
     ran = copy.python(
         *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "heckpoint"),
         *("tests/test_vectors.py", "tests/messages", "tests/declare", "tests/testing/test_strategies.py"),
@@ -194,6 +198,8 @@ try:
 except EncodeError as error:
     print(error)
 print(allowed_codes())
+from dqlitewire.dissector import dissector
+assert '[{code}] = {{name = "ADDED"' in dissector()
 """
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
-import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from html import unescape
 from pathlib import Path
 
 from dqlitewire.dissector import dissector
@@ -52,6 +54,8 @@ def run(capture: Path, *arguments: str, folder: Path) -> str:
         encoding="utf-8",
         errors="replace",
         timeout=120,
+        # a dissector that is installed would be the same protocol twice
+        env={**os.environ, "HOME": str(folder), "XDG_CONFIG_HOME": str(folder)},
         check=False,
     )
     said = [line for line in done.stderr.splitlines() if "Running as user" not in line]
@@ -61,22 +65,31 @@ def run(capture: Path, *arguments: str, folder: Path) -> str:
     return done.stdout
 
 
+ELEMENT = re.compile(
+    r'^( *)<(?:proto|field) name="(num|dqlite[^"]*)"(?: showname="([^"]*)")?(?:[^>]*? show="([^"]*)")?[^>]*>',
+    re.MULTILINE,
+)
+
+
 def units(capture: Path, *arguments: str, folder: Path) -> list[Shown]:
     """Return what tshark shows of a capture, in the order of its packets."""
     text = run(capture, "-T", "pdml", "-J", "dqlite", *arguments, folder=folder)
-    return list(_units(ET.fromstring(text)))
+    return list(_units(text))
 
 
-def _units(root: ET.Element) -> Iterator[Shown]:
-    for packet in root:
-        number = 0
-        for proto in packet:
-            if proto.get("name") == "geninfo":
-                number = int(next(one.get("show", "0") for one in proto if one.get("name") == "num"))
-            elif proto.get("name") == "dqlite":
-                shown = Shown(number, proto.get("showname", ""))
-                for one in proto.iter("field"):
-                    name = one.get("name", "")
-                    if name.startswith("dqlite."):
-                        shown.fields.setdefault(name[7:], []).append(one.get("show", ""))
+def _units(text: str) -> Iterator[Shown]:
+    number, shown = 0, None
+    for element in ELEMENT.finditer(text):  # one on each line; a parser of XML takes longer than tshark does
+        indent, name, title, value = element.groups()
+        if name == "num":
+            if shown is not None:
                 yield shown
+            number, shown = int(value), None
+        elif name == "dqlite" and len(indent) == 2:
+            if shown is not None:
+                yield shown
+            shown = Shown(number, unescape(title or ""))
+        elif shown is not None:
+            shown.fields.setdefault(name[7:], []).append(unescape(value or ""))
+    if shown is not None:
+        yield shown

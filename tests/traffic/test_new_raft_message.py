@@ -73,6 +73,7 @@ def test_every_view_knows_it(copy: Copy, tmp_path: Path) -> None:
         "word": ["explain", "GREETING"],
         "bytes": ["explain", "--direction", "raft", FRAME.hex()],
         "written": ["decode", "--redact", "-w", again, file],
+        "lua": ["dissector"],
         "again": ["decode", "--json", "--type", "GREETING", again],
     }
     seen = json.loads(copy.python("-c", SCRIPT, json.dumps(runs, default=str)))
@@ -87,4 +88,6 @@ def test_every_view_knows_it(copy: Copy, tmp_path: Path) -> None:
     assert "Say something to another node." in seen["word"]
     assert "mood 99" in seen["bytes"]
     assert '"mood":99' in seen["again"]
+    assert '[14] = {name = "GREETING"' in seen["lua"]
+    assert 'name = "mood"' in seen["lua"]
     assert json.loads(seen["schema"])["$defs"]["raft_GREETING"]["required"] == ["term", "mood", "version"]

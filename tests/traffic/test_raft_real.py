@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dqlitewire import RequestType
+from dqlitewire.messages import FilesResponse
+from dqlitewire.raft.wal import fold_wal
 from tests.real.fixtures import require, require_server
 from tests.real.nodes import KINDS, Cluster, Node, wait_for
-from tests.real.raw import RawConnection, word
+from tests.real.raw import RawConnection, text, word
 from tests.traffic.command import run
 from tests.traffic.sources.test_tcpdump import capturing
 
@@ -91,9 +95,23 @@ def test_a_cluster_is_told_as_it_was(kind: str, database: str, tmp_path: Path) -
     ports = " or ".join(address.rpartition(":")[2] for address in cluster.addresses)
     with capturing(path, ports) as dropped, cluster:
         leader, returned = session(cluster, database, path)
+        dumped = dump(cluster.leader(), database)
+        time.sleep(0.5)  # the next heartbeats tell what is committed
     if dropped:
         pytest.skip("the kernel dropped packets")
     check(path, cluster, leader, returned)
+    run("decode", path, "--pages", tmp_path / "pages")
+    told = json.loads((tmp_path / "pages" / "index.json").read_text())["databases"]
+    (followed,) = (one for one in told if one["name"] == database)
+    assert followed["complete"]
+    assert (tmp_path / "pages" / followed["file"]).read_bytes() == dumped
+
+
+def dump(node: Node, database: str) -> bytes:
+    """The database as a node has it, its WAL folded in."""
+    with RawConnection(node.address) as client:
+        files = FilesResponse.decode_body(client.ok(RequestType.DUMP, text(database)).body).files
+    return fold_wal(files[database], files.get(f"{database}-wal", b""))
 
 
 def check(path: Path, cluster: Cluster, leader: Node, returned: Node) -> None:

@@ -20,7 +20,8 @@ from dqlitewire.cli.options import choice, grouped
 from dqlitewire.cli.output import emit, fail
 
 NAME = "dqlite-wire"
-COMMANDS = ("decode", "stats", "explain", "probe", "serve", "proxy", "replay")  # in the order of the help
+# in the order of the help
+COMMANDS = ("decode", "stats", "explain", "probe", "serve", "proxy", "replay", "dissector")
 
 
 _T = TypeVar("_T")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, TextIO
@@ -15,6 +15,7 @@ import typer
 from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.filters import Filters
 from dqlitewire.cli.output import fail
+from dqlitewire.cli.pages import followed
 from dqlitewire.cli.progress import watched
 from dqlitewire.cli.showing import Display, View
 from dqlitewire.cli.sources import Damage, Inputs
@@ -41,6 +42,14 @@ def command(
     append: Annotated[
         bool, typer.Option("--append", help="With -w: continue a transcript that is there.")
     ] = False,
+    pages: Annotated[
+        Path | None,
+        typer.Option(
+            "--pages",
+            metavar="DIR",
+            help="Write the databases that nodes send each other into a new folder, as far as known.",
+        ),
+    ] = None,
     *,
     inputs: Inputs,
 ) -> Exit:
@@ -51,29 +60,25 @@ def command(
     _refuse_own_output(inputs.names, write)
     if append and write is None:
         fail("--append goes with --write", Exit.USAGE)
+    if pages is not None and inputs.redact:
+        fail("--pages writes what --redact leaves out", Exit.USAGE)
     quiet = sys.stdout.isatty() or follow
-    written = False  # by this command
-    try:
-        for source in inputs.open(follow):
-            with source:
-                found = items(source, redacted=inputs.redact, all_ends=write is not None)
-                passed = view.clock.watch(watched(found, source, quiet))
-                stream = damage.watch(damage.select(passed))
-                if write is not None:
-                    picked = not selection.by_connection
-                    opens = partial(
-                        TranscriptWriter, write, redacted=inputs.redact, settled=True, picked=picked
-                    )
-                    _record(
-                        stream, write, partial(opens, append=append or written, continued=written), picked
-                    )
-                    written = True
-                else:
-                    view.show(stream, follow)
-                damage.add(source)
-    except KeyboardInterrupt:
-        if not follow:
-            raise
+    writing = None if write is None else _Writing(write, inputs.redact, append, not selection.by_connection)
+    with followed(pages) as with_pages:
+        try:
+            for source in inputs.open(follow):
+                with source:
+                    found = items(source, redacted=inputs.redact, all_ends=write is not None)
+                    passed = view.clock.watch(watched(with_pages(found), source, quiet))
+                    stream = damage.watch(damage.select(passed))
+                    if writing is not None:
+                        writing.record(stream)
+                    else:
+                        view.show(stream, follow)
+                    damage.add(source)
+        except KeyboardInterrupt:
+            if not follow:
+                raise
     damage.report()
     return damage.exit
 
@@ -94,15 +99,27 @@ def _identity(file: str | Path | TextIO | None) -> object:
     return file_id(file)
 
 
-def _record(stream: Iterable[Item], path: Path, opens: Callable[[], TranscriptWriter], picked: bool) -> None:
-    is_new, item = not os.path.lexists(path), None
-    try:
-        with opens() as writer:
-            for item in stream:
-                record(writer, item, picked)
-    except OSError as error:  # of the writer: sources have an error of their own
-        fail(f"{path}: {error.strerror or error}")
-    except SourceError:
-        if is_new and item is None:  # nothing was read: no file either
-            path.unlink(missing_ok=True)
-        raise
+class _Writing:
+    """Writes the items of sources into one transcript, one source behind the other."""
+
+    def __init__(self, path: Path, redacted: bool, append: bool, picked: bool) -> None:
+        self._path = path
+        self._opens = partial(TranscriptWriter, path, redacted=redacted, settled=True, picked=picked)
+        self._append = append
+        self._picked = picked
+        self._continued = False  # a source was written
+
+    def record(self, stream: Iterable[Item]) -> None:
+        """Write the items of a source; of one that cannot be read no new file is left."""
+        is_new, item = not os.path.lexists(self._path), None
+        try:
+            with self._opens(append=self._append or self._continued, continued=self._continued) as writer:
+                for item in stream:
+                    record(writer, item, self._picked)
+        except OSError as error:  # of the writer: sources have an error of their own
+            fail(f"{self._path}: {error.strerror or error}")
+        except SourceError:
+            if is_new and item is None:
+                self._path.unlink(missing_ok=True)
+            raise
+        self._continued = True

@@ -25,7 +25,7 @@ from dqlitewire.constants import (
     RequestType,
     ResponseType,
 )
-from dqlitewire.conversation.table import DONE, FIRST
+from dqlitewire.conversation.table import DONE, FIRST, Place
 from dqlitewire.declare.fields import BODY, Bits, Field, Integer
 from dqlitewire.limits import DEFAULT_LIMITS
 from dqlitewire.messages import REQUESTS, RESPONSES
@@ -89,11 +89,7 @@ def _tables(known: frozenset[str]) -> Iterator[tuple[str, object]]:
     yield "VERSIONS", {"current": _word(PROTOCOL_VERSION), "legacy": _word(PROTOCOL_VERSION_LEGACY)}
     yield "REQUESTS", messages(REQUESTS, "MSG_TYPE")
     yield "RESPONSES", messages(RESPONSES, "MSG_TYPE")
-    places = FIRST.items()
-    yield (
-        "ORDER",
-        {code: {"rows": DONE in at.after, "interrupts": at.draining is not None} for code, at in places},
-    )
+    yield "ORDER", {code: _order(at) for code, at in FIRST.items()}
     yield "SPECIAL", _special()
     yield "VALUES", {int(kind.code): _value(kind) for kind in KINDS}
     yield "ROLES", {int(role): role.name.lower() for role in NodeRole}
@@ -104,6 +100,11 @@ def _tables(known: frozenset[str]) -> Iterator[tuple[str, object]]:
     yield "RAFT_ROLES", {int(role): role.name.lower() for role in RaftRole}
     parts = (Configuration, ConfigurationNode, Snapshot, Database, Barrier)
     yield "PARTS", {cls.__name__: _message(cls, cls.__name__, known) for cls in parts}
+
+
+def _order(at: Place) -> dict[str, object]:
+    answers = {answer & 0xFF: True for answer in at.after}
+    return {"rows": DONE in at.after, "interrupts": at.draining is not None, "answers": answers}
 
 
 def _special() -> dict[str, int]:
@@ -146,8 +147,8 @@ def _field(field: Field, message: str, known: frozenset[str]) -> dict[str, objec
     if isinstance(field, Integer):
         least, most = field.decodes or (field.low, field.high)
         most = most if cap is None else min(most, cap)
-        told |= {"least": least} if least else {}
-        told |= {"most": most} if most < _EXACT else {}
+        told |= {"least": least} if 0 < least < _EXACT else {}
+        told |= {"most": most} if 0 <= most < _EXACT else {}
     elif cap is not None:
         told["most"] = cap
     match field:

@@ -176,32 +176,29 @@ local function utf8_text(bytes)
   return table.concat(out)
 end
 
--- The bytes of a text up to its NUL, and where it ends with its padding.
+-- All bytes of the cursor's unit: to find a NUL in a string costs much less than to make a range for it.
+local function raw_of(c)
+  if not c.raw then c.raw = c.tvb:raw() end
+  return c.raw
+end
+
+-- The bytes of a text up to its NUL, and how many it takes with its padding.
 local function find_text(c, what, aligned)
-  local rest = c.stop - c.pos
-  local size, step = nil, 64
-  local at = 0
-  while at < rest do
-    local part = c.tvb(c.pos + at, math.min(step, rest - at)):raw()
-    local nul = part:find("\0", 1, true)
-    if nul then
-      size = at + nul - 1
-      break
-    end
-    at, step = at + #part, math.min(step * 4, 65536)
-  end
-  if not size then fail(what .. ": no NUL") end
-  local whole = aligned and math.floor((size + 8) / 8) * 8 or size + 1
+  local raw, rest = raw_of(c), c.stop - c.pos
+  local nul = raw:find("\0", c.pos + 1, true)
+  local size = nul and nul - 1 - c.pos
+  if not size or size >= rest then fail(what .. ": no NUL") end
+  local whole = aligned and size + 8 - size % 8 or size + 1
   if whole > rest then fail(what .. ": padding is cut off") end
-  return size, whole
+  return raw:sub(c.pos + 1, nul - 1), whole
 end
 
 local function read_text(c, abbr, what, aligned, most)
-  local size, whole = find_text(c, what, aligned)
-  if most and size > most then fail(string.format("%s: got %.0f bytes, at most %.0f", what, size, most)) end
-  local text = size > 0 and utf8_text(c.tvb(c.pos, size):raw()) or ""
-  local range = c.tvb(c.pos, whole)
-  if abbr and c.tree then c.tree:add(F[abbr], range, text) end
+  local bytes, whole = find_text(c, what, aligned)
+  if most and #bytes > most then fail(string.format("%s: got %.0f bytes, at most %.0f", what, #bytes, most)) end
+  local text = utf8_text(bytes)
+  if abbr and c.tree then c.tree:add(F[abbr], c.tvb(c.pos, whole), text) end
+  if not c.shown and text ~= "" then c.shown = text end
   c.pos = c.pos + whole
   return text
 end
@@ -212,12 +209,13 @@ local function float_text(value)
   if value == math.huge then return '{"float":"inf"}' end
   if value == -math.huge then return '{"float":"-inf"}' end
   local digits
-  for precision = 0, 16 do
+  -- what 15 digits tell is shorter if it ends in zeros; subnormal numbers have fewer digits than that
+  for precision = math.abs(value) < 2.3e-308 and 0 or 14, 16 do
     digits = string.format("%." .. precision .. "e", value)
     if tonumber(digits) == value then break end
   end
   local sign, mantissa, exponent = digits:match("^(-?)([%d%.]+)e([+-]%d+)$")
-  mantissa, exponent = mantissa:gsub("%.", ""), tonumber(exponent)
+  mantissa, exponent = mantissa:gsub("%.", ""):gsub("(%d)0+$", "%1"), tonumber(exponent)
   local text
   if exponent < -4 or exponent >= 16 then
     text = mantissa:sub(1, 1) .. (#mantissa > 1 and "." .. mantissa:sub(2) or "")
@@ -237,62 +235,87 @@ end
 
 local MAX_SHOWN_BLOB = 4194304  -- bytes of a blob that are written as hex
 
+-- Letters of Python's struct -> bytes, and the method of a range that reads them
+local NUMBERS = {
+  b = {1, "le_int"}, h = {2, "le_int"}, i = {4, "le_int"}, l = {4, "le_int"}, q = {8, "le_int64"},
+  B = {1, "le_uint"}, H = {2, "le_uint"}, I = {4, "le_uint"}, L = {4, "le_uint"}, Q = {8, "le_uint64"},
+  f = {4, "le_float", is_float = true}, d = {8, "le_float", is_float = true},
+}
+for _, kind in pairs(VALUES) do
+  local letter = kind.form:match("%a")
+  kind.number = kind.form ~= "text" and kind.form ~= "blob" and letter ~= "x" and NUMBERS[letter] or nil
+end
+
+local SHOWN = {}  -- "params", "rows" -> the fields of a value
+for _, where in ipairs({"params", "rows"}) do
+  SHOWN[where] = {value = F[where .. ".value"], type = F[where .. ".type"], int = F[where .. ".int"],
+    float = F[where .. ".float"]}
+end
+
+local function blob_text(c, size)
+  local shown = math.min(size, MAX_SHOWN_BLOB)
+  local hex = shown > 0 and c.tvb(c.pos, shown):bytes():tohex(true) or ""
+  return '{"blob":"' .. hex .. (shown < size and "…" or "") .. '"}'
+end
+
+-- What a word of numbers is shown as, with the sibling that has it as a number.
+local function number_text(kind, range, shown)
+  local read = kind.number
+  if not read then return "null" end
+  if kind.bool then
+    local set = range:le_uint64() ~= UInt64(0)
+    return set and "true" or "false", shown.int, Int64(set and 1 or 0)
+  end
+  local part = read[1] == 8 and range or range(0, read[1])
+  local value = part[read[2]](part)
+  if read.is_float then
+    if value == math.floor(value) and math.abs(value) < 1e15 and value ~= 0 then
+      return string.format("%.1f", value), shown.float, value
+    end
+    return float_text(value), shown.float, value
+  end
+  local text = type(value) == "number" and string.format("%.0f", value) or tostring(value)
+  if read[2] == "le_uint64" then value = part:le_int64() end
+  return text, shown.int, type(value) == "number" and Int64.new(value) or value
+end
+
 -- Read a value of a type; add it below the cursor's tree as `where`.value and its siblings.
 local function read_value(c, where, code)
   local kind = VALUES[code]
   if not kind then fail("value type " .. code) end
-  local start, tree = c.pos, c.tree
-  local text, typed, typed_value
+  local start, tree, shown = c.pos, c.tree, SHOWN[where]
+  local range, text, typed, value
   if kind.form == "text" then
-    local size, whole = find_text(c, "value", true)
-    if tree then text = size > 0 and utf8_text(c.tvb(c.pos, size):raw()) or "" end
-    c.pos = c.pos + whole
+    local bytes, whole = find_text(c, "value", true)
+    if tree then text, range = utf8_text(bytes), c.tvb(start, whole) end
+    c.pos = start + whole
   elseif kind.form == "blob" then
     local size = number(take(c, 8, "blob"))
     local padded = math.floor((size + 7) / 8) * 8
     if size > c.stop - c.pos or padded > c.stop - c.pos then
       fail(string.format("blob: got %.0f bytes, %.0f are left", size, c.stop - c.pos))
     end
-    if tree then
-      local shown = math.min(size, MAX_SHOWN_BLOB)
-      local hex = shown > 0 and c.tvb(c.pos, shown):bytes():tohex(true) or ""
-      text = '{"blob":"' .. hex .. (shown < size and "…" or "") .. '"}'
-    end
+    if tree then text, range = blob_text(c, size), c.tvb(start, 8 + padded) end
     c.pos = c.pos + padded
   else
-    local range = take(c, 8, "value")
+    if c.stop - start < 8 then take(c, 8, "value") end
+    c.pos = start + 8
     if tree then
-      local form = kind.form:gsub("[%dx]", "")
-      if form == "" then
-        text = "null"
-      elseif kind.bool then
-        local set = range:le_uint64() ~= UInt64(0)
-        text, typed, typed_value = set and "true" or "false", "int", Int64(set and 1 or 0)
-      elseif form == "d" then
-        typed, typed_value = "float", range:le_float()
-        text = float_text(typed_value)
-      else
-        typed, typed_value = "int", range:le_int64()
-        text = tostring(typed_value)
-      end
+      range = c.tvb(start, 8)
+      text, typed, value = number_text(kind, range, shown)
     end
   end
   if tree then
-    local range = c.tvb(start, c.pos - start)
-    local item = tree:add(F[where .. ".value"], range, text)
-    item:add(F[where .. ".type"], range, kind.name):set_generated()
-    if typed == "int" then
-      item:add(F[where .. ".int"], range, typed_value):set_generated()
-    elseif typed == "float" then
-      item:add(F[where .. ".float"], range, typed_value):set_generated()
-    end
+    local item = tree:add(shown.value, range, text)
+    item:add(shown.type, range, kind.name)
+    if typed then item:add(typed, range, value) end
   end
 end
 
-local function nibbles(range, count)
-  local codes, bytes = {}, range:raw()
+local function nibbles(bytes, at, count)
+  local codes = {}
   for i = 0, count - 1 do
-    local byte = bytes:byte(math.floor(i / 2) + 1)
+    local byte = bytes:byte(at + math.floor(i / 2) + 1)
     codes[i + 1] = i % 2 == 0 and byte % 16 or math.floor(byte / 16)
   end
   return codes
@@ -381,15 +404,17 @@ function READ.types() end
 
 function READ.rows(c)
   local header = math.floor((c.columns + 15) / 16) * 8
-  local outer, row = c.tree, 0
+  local outer, row, raw = c.tree, 0, raw_of(c)
   while true do
     if c.stop - c.pos < 8 then fail("rows: no marker") end
-    local word = c.tvb(c.pos, 8):raw()
+    local word = raw:sub(c.pos + 1, c.pos + 8)
     if word == DONE or word == PART then break end
     if c.columns == 0 then fail("rows: no columns") end
     row = row + 1
     local start = c.pos
-    local codes = nibbles(take(c, header, "types"), c.columns)
+    if c.stop - start < header then take(c, header, "types") end
+    local codes = nibbles(raw, start, c.columns)
+    c.pos = start + header
     if outer then c.tree = outer:add(dqlite, c.tvb(start, 8), string.format("Row %.0f", row)) end
     for i = 1, c.columns do read_value(c, "rows", codes[i]) end
     if outer then c.tree:set_len(c.pos - start) end
@@ -465,7 +490,7 @@ end
 -- A cursor over a part of the same unit, with a tree of its own.
 local function inner(c, size, title)
   if size > c.stop - c.pos then fail(string.format("%s: got %.0f bytes, %.0f are left", title, size, c.stop - c.pos)) end
-  local made = {tvb = c.tvb, pos = c.pos, stop = c.pos + size, header_end = c.pos + size, words = {},
+  local made = {tvb = c.tvb, raw = raw_of(c), pos = c.pos, stop = c.pos + size, header_end = c.pos + size, words = {},
     schema = 0, version = c.version, sizes = {}}
   if c.tree and size > 0 then made.tree = c.tree:add(dqlite, c.tvb(c.pos, size), title) end
   c.pos = c.pos + size
@@ -615,7 +640,7 @@ end
 -- ---------------------------------------------------------------------------------------------------------
 -- Connections: what the first pass finds out
 
-local tcp_stream = Field.new("tcp.stream")
+local tcp_stream, tcp_seq, tcp_ack = Field.new("tcp.stream"), Field.new("tcp.seq"), Field.new("tcp.ack")
 local streams = {}  -- stream -> what is known of it
 local units = {}  -- packet -> place in it -> what is known of the unit there
 
@@ -625,14 +650,21 @@ end
 
 local function endpoint(address, port) return tostring(address) .. " " .. port end
 
-local function stream_of(pinfo)
+-- Fields can be asked for while a tree is made, and on a first pass without one (plain tshark, tshark -2, much of
+-- the time Wireshark) they have nothing. So a connection is known by its endpoints, and by its number if there is
+-- one: endpoints that are used again have another.
+local function stream_of(pinfo, opened)
+  local from, to = endpoint(pinfo.src, pinfo.src_port), endpoint(pinfo.dst, pinfo.dst_port)
+  local key = from < to and from .. " " .. to or to .. " " .. from
   local field = tcp_stream()
-  local number_ = field and field.value or 0
-  local stream = streams[number_]
-  if not stream then
-    stream = {waiting = {}, first = 1, last = 0, seen = {}}
-    streams[number_] = stream
+  local number_ = field and field.value
+  local stream = streams[key]
+  local another = stream and not pinfo.visited and (opened or number_ and stream.number and number_ ~= stream.number)
+  if not stream or another then
+    stream = {waiting = {}, first = 1, last = 0, early = {}, seen = {}}
+    streams[key] = stream
   end
+  stream.number = stream.number or number_
   return stream
 end
 
@@ -655,6 +687,9 @@ local function version_at(tvb, at, stop)
   local small = number_ > 0 and number_ <= 64 and tvb(at + 1, 3):le_uint() == 0 and tvb(at + 4, 4):le_uint() == 0
   if not known and not small then return nil end
   if stop - at >= 16 and not is_header(tvb, at + 8, REQUESTS) then return nil end
+  -- a FAILURE 1 (words, type 0, and the code) has text where the LEADER that it looks like has zeros
+  if stop - at >= 24 and tvb(at + 12, 1):le_uint() == SPECIAL.leader_request
+    and number(tvb(at + 16, 8)) ~= 0 then return nil end
   return known or string.format("%d", number_)
 end
 
@@ -684,47 +719,80 @@ local function guess_client(stream, pinfo)
   end
 end
 
-local function pair(stream, unit, tvb, at, size, pinfo)
-  local code = unit.code
-  if unit.request then
-    if code == SPECIAL.connect_request then
-      stream.raft = true
-      return
+-- Whether a request may get an answer; the EMPTY of an INTERRUPT ends the query before it as well.
+local function fits(stream, place, code)
+  local head, following = stream.waiting[place], stream.waiting[place + 1]
+  local order = ORDER[head.code]
+  if not order then return code == SPECIAL.failure end
+  return order.answers[code]
+    or order.interrupts and code == SPECIAL.empty and following and following.code == SPECIAL.interrupt_request
+end
+
+-- The request that an answer belongs to: the first that may get it. Those before it have no answer, by the protocol
+-- (HEARTBEAT) or because the recorder lost it.
+local function head_for(stream, code)
+  for place = stream.first, stream.last do
+    if fits(stream, place, code) then
+      for dropped = stream.first, place - 1 do stream.waiting[dropped] = nil end
+      stream.first = place
+      return stream.waiting[place]
     end
-    unit.packet, unit.at_time = pinfo.number, pinfo.rel_ts
-    if code == SPECIAL.cluster_request and size >= 16 then unit.format = number(tvb(at + 8, 8)) end
-    stream.last = stream.last + 1
-    stream.waiting[stream.last] = unit
-    return
   end
-  local head = stream.waiting[stream.first]
-  if not head then
-    unit.unpaired = true
-    return
-  end
-  unit.request_in, unit.request_time, unit.head = head.packet, head.at_time, head
-  unit.answers = head.code
-  if code == SPECIAL.servers then unit.format = head.format end
-  head.response_in = head.response_in or pinfo.number
-  unit.time = pinfo.rel_ts - head.at_time
+end
+
+local function pair_answer(stream, unit, head)
+  unit.request_in, unit.format = head.packet, head.format
+  unit.time = unit.at_time - head.at_time
+  head.response_in = head.response_in or unit.packet
   local order = ORDER[head.code] or {}
   local function pop()
     stream.waiting[stream.first] = nil
     stream.first = stream.first + 1
   end
-  if code == SPECIAL.rows and order.rows then
-    if size >= 16 and tvb(at + size - 8, 8):raw() == PART then return end
+  if unit.code == SPECIAL.rows and order.rows and unit.part then return end
+  pop()
+  local following = stream.waiting[stream.first]
+  if unit.code == SPECIAL.empty and order.interrupts and following and following.code == SPECIAL.interrupt_request then
+    following.response_in = unit.packet
     pop()
-  elseif code == SPECIAL.empty and order.interrupts then
-    -- the EMPTY of an INTERRUPT ends the query before it as well
-    pop()
-    local following = stream.waiting[stream.first]
-    if following and following.code == SPECIAL.interrupt_request then
-      following.response_in = pinfo.number
-      pop()
+  end
+end
+
+-- Answers come in the order of their requests. In a capture whose packets are out of order an answer may stand
+-- before the end of its request: the packet that ends the request has then bytes that the answer acknowledges.
+-- (If the request was lost by the recorder, none that comes later has.)
+local function pair(stream, unit, tvb, at, size, pinfo)
+  unit.packet, unit.at_time = pinfo.number, pinfo.rel_ts
+  if unit.request then
+    if unit.code == SPECIAL.connect_request then
+      stream.raft = true
+      return
     end
+    if unit.code == SPECIAL.cluster_request and size >= 16 then unit.format = number(tvb(at + 8, 8)) end
+    stream.last = stream.last + 1
+    stream.waiting[stream.last] = unit
+    local seq, early = tcp_seq(), stream.early
+    stream.early = {}
+    for _, answer in ipairs(early) do
+      local behind = seq and answer.ack and answer.ack > seq.value
+      local head = behind and head_for(stream, answer.code)
+      if head then
+        answer.unpaired = nil
+        pair_answer(stream, answer, head)
+      elseif behind then
+        stream.early[#stream.early + 1] = answer
+      end
+    end
+    return
+  end
+  unit.part = size >= 16 and tvb(at + size - 8, 8):raw() == PART
+  local head = head_for(stream, unit.code)
+  if head then
+    pair_answer(stream, unit, head)
   else
-    pop()
+    local ack = tcp_ack()
+    unit.unpaired, unit.ack = true, ack and ack.value
+    if #stream.early < 1000 then stream.early[#stream.early + 1] = unit end
   end
 end
 
@@ -754,7 +822,7 @@ local function add_pairing(item, range, unit)
   end
   if unit.request_in then
     item:add(F.request_in, range, unit.request_in):set_generated()
-    local seconds = math.floor(unit.time)
+    local seconds = unit.time < 0 and math.ceil(unit.time) or math.floor(unit.time)
     local time = NSTime.new(seconds, math.floor((unit.time - seconds) * 1e9 + 0.5))
     item:add(F.time, range, time):set_generated()
   elseif unit.unpaired then
@@ -769,10 +837,9 @@ local function read_body(c, message, unit, size)
     local nul = -1
     for at = c.pos, c.stop - 16, 8 do
       if nul < at + 8 then
-        local rest = c.tvb(at + 8, c.stop - at - 8):raw()
-        local found = rest:find("\0", 1, true)
+        local found = raw_of(c):find("\0", at + 9, true)
         if not found then break end
-        nul = at + 8 + found - 1
+        nul = found - 1
       end
       if math.floor((nul + 8) / 8) * 8 == c.stop then
         if at > c.pos then add(c, "unused", c.tvb(c.pos, at - c.pos)) end
@@ -790,6 +857,20 @@ local function read_body(c, message, unit, size)
   read_fields(c, name, message.fields)
 end
 
+local function has_text(message)
+  for _, field in ipairs(message.fields) do
+    if field.kind == "text" then return true end
+  end
+  return false
+end
+
+-- A text on one line of the list of packets; bytes of a cut character are left out.
+local function short(text)
+  text = text:gsub("[%z\1-\32\127]+", " ")
+  return #text <= 80 and text or text:sub(1, 79):gsub("[\192-\255][\128-\191]*$", "") .. "…"
+end
+
+-- What the list of packets says of a frame: its type, of a failure the code, else the first text in it.
 local function summary(message, unit, tvb, at, size)
   local text = message and message.name or "type " .. unit.code
   if not unit.request and unit.code == SPECIAL.failure and size >= 24 then
@@ -800,6 +881,10 @@ local function summary(message, unit, tvb, at, size)
       code = number(c.tvb(c.pos, 8))
     end)
     if code then text = string.format("%s %.0f %s", text, code, CODES[code] or ""):gsub(" $", "") end
+  elseif message and has_text(message) then
+    local c = {tvb = tvb(at, size):tvb(), pos = 8, stop = size, schema = unit.schema, format = unit.format}
+    guarded(c, message.name, nil, function() read_body(c, message, unit, size) end)
+    if c.shown then text = text .. " " .. short(c.shown) end
   end
   return text
 end
@@ -965,14 +1050,17 @@ end
 local function heuristic(tvb, pinfo, tree)
   if tvb:captured_len() < 8 then return false end
   if not version_at(tvb, 0, tvb:captured_len()) then return false end
-  local stream = stream_of(pinfo)
-  if stream.client and not pinfo.visited then return false end
+  -- a connection that was recognised is not asked about again: this is another one between the same endpoints
+  if not units[pinfo.number] then stream_of(pinfo, true) end
   pinfo.conversation = dqlite
   dqlite.dissector(tvb, pinfo, tree)
   return true
 end
 
 dqlite:register_heuristic("tcp", heuristic)
+-- behind an HTTP upgrade to dqlite, as LXD and MicroCluster make it
+local upgrades = DissectorTable.get("http.upgrade")
+if upgrades then upgrades:add("dqlite", dqlite) end
 
 local tcp_ports = DissectorTable.get("tcp.port")
 tcp_ports:add_for_decode_as(dqlite)
