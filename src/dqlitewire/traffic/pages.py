@@ -172,7 +172,7 @@ class PageFiles:
     def __init__(self, folder: Path) -> None:
         if folder.is_dir() and any(folder.iterdir()):
             raise FileExistsAlready(f"{folder} is not empty", "name a folder that is new or empty")
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
         self.folder = folder
         self.databases: list[dict[str, object]] = []
         self._log = Log()
