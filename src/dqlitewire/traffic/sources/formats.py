@@ -137,7 +137,7 @@ def one_stream(input: Input) -> Input:
         SourceError: it is text that is no bytes, or holds both directions.
     """
     head = input.head()
-    if head.startswith(_HTTP):
+    if not head or head.startswith(_HTTP):
         return input
     row = next(row for row in FORMATS if row.recognises(head))
     if row.opens is _open_pasted:
