@@ -144,7 +144,7 @@ def test_permission_denied() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["decode", "--type", "SELECT", "x"], "unknown type SELECT: ADD, ASSIGN, CLIENT"),
+        (["decode", "--type", "SELECT", "x"], "unknown type SELECT: ADD, APPEND_ENTRIES"),
         (["stats", "--type", "rows,leadr", "x"], "unknown type LEADR: did you mean LEADER?"),
         (["decode", "--grep", "(", "x"], "--grep '('"),
     ],
