@@ -401,11 +401,12 @@ class Observer(Guarded):
         kind = frame.data[4]
         if kind == ResponseType.LEADER and self.version == PROTOCOL_VERSION_LEGACY:
             frame.version = PROTOCOL_VERSION_LEGACY
-        elif kind == ResponseType.SERVERS and exchange.request is not None:
+        elif kind == ResponseType.SERVERS:
             request = exchange.request
-            roleless = is_roleless(request.data) and not request.damaged
-            # of a request that does not decode, or is hidden, the answer tells more
-            frame.servers_format = int(not roleless or (request.error is not None and frame.decodes()))
+            roleless = request is None or (is_roleless(request.data) and not request.damaged)
+            # of a request that was not seen, does not decode, or is hidden, the answer tells more
+            unsure = request is None or request.error is not None
+            frame.servers_format = int(not roleless or (unsure and frame.decodes()))
         elif kind == ResponseType.ROWS and self._count_rows and exchange.row_count is not None:
             exchange.row_count += frame.rows
         if self._answers_lost or self._requests_lost:
