@@ -60,7 +60,7 @@ class View:
 
     def __init__(self, display: Display) -> None:
         self._display = display
-        self.clock = Clock("none" if display.no_time else display.times)
+        self.clock: Clock = Clock("none" if display.no_time else display.times)
         self._width = width(display.columns)
         self._colour = colourful(sys.stdout)
 

@@ -192,7 +192,8 @@ class Field:
 class Fixed(Field):
     """A field of fixed size that carries nothing: it is written 0."""
 
-    is_attribute = is_stored = False
+    is_attribute: bool = False
+    is_stored: bool = False
 
     @property
     def argument(self) -> str:
@@ -252,7 +253,7 @@ class Integer(Field):
     """
 
     uses: tuple[Any, ...] = (type, int, checked_integer, over)
-    shows = True
+    shows: bool = True
     low: int = 0
     high: int
     decodes: tuple[int, int] | None = None
@@ -323,7 +324,7 @@ class U32(Integer):
     format: str = "I"
     smallest: int = 4
     largest: int | None = 4
-    high = 2**32 - 1
+    high: int = 2**32 - 1
 
 
 class U64(Integer):
@@ -333,7 +334,7 @@ class U64(Integer):
     format: str = "Q"
     smallest: int = 8
     largest: int | None = 8
-    high = 2**64 - 1
+    high: int = 2**64 - 1
 
 
 def checked_role(value: object, path: str) -> NodeRole:
@@ -479,9 +480,12 @@ class Bits(Field):
         versions: the versions of the message that have them, None for all.
     """
 
-    kind, place, largest = "bits", DERIVED, 0
-    is_attribute = is_stored = False
-    shows = True
+    kind: str = "bits"
+    place: str = DERIVED
+    largest: int | None = 0
+    is_attribute: bool = False
+    is_stored: bool = False
+    shows: bool = True
     of: str
     shift: int
     size: int

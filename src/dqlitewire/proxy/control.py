@@ -134,7 +134,7 @@ class ControlServer:
     """
 
     def __init__(self, address: Address | str, faults: FaultList) -> None:
-        self.address = Address.parse(address) if isinstance(address, str) else address
+        self.address: Address = Address.parse(address) if isinstance(address, str) else address
         if self.address.kind is not Kind.UNIX:
             raise AddressError(f"control {self.address}, must be unix:PATH")
         self._faults = faults

@@ -69,9 +69,13 @@ class End(asyncio.BufferedProtocol):
 
     def __init__(self, connection: Connection, side: Side) -> None:
         self._connection = connection
-        self.side = side
+        self.side: Side = side
         self.transport = None
-        self.answered_here = self.tls = self.heard = self.eof = self.lost = False
+        self.answered_here: bool = False
+        self.tls: bool = False
+        self.heard: bool = False
+        self.eof: bool = False
+        self.lost: bool = False
         self._closing = False
         self._unread = _NOT_CONNECTED
         self._early = bytearray()

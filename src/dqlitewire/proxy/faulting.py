@@ -87,7 +87,7 @@ class ConnectionFaulting:
     """
 
     def __init__(self, faults: FaultList, connection: int) -> None:
-        self.waiting_bytes = 0
+        self.waiting_bytes: int = 0
         self._list = faults
         self._connection = connection
         self._faults = ConnectionFaults(faults, connection)

@@ -35,8 +35,8 @@ class Opening:
     __slots__ = ("_body", "_client", "_http", "_in_head", "_server", "_switched", "strange", "version")
 
     def __init__(self) -> None:
-        self.version = 0
-        self.strange = False
+        self.version: int = 0
+        self.strange: bool = False
         self._http = False  # the client began with a request
         self._in_head = False  # which has not ended
         self._body = 0  # bytes of its body that are still to come

@@ -107,7 +107,7 @@ class Proxy(FaultMethods):
         timeout: float = _TIMEOUT,
         strict: bool = False,
     ) -> None:
-        self.pairs = pairs_of(pairs)
+        self.pairs: tuple[Pair, ...] = pairs_of(pairs)
         if not allow_remote:
             _check_local(self.pairs)
         if to.upgrade is not None:

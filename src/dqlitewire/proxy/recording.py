@@ -116,7 +116,7 @@ class Recorder:
         if self._number and not append:
             there = _part(self._first, self._number)
             raise FileExistsAlready(f"{there}: there is such a file", "--append continues it")
-        self.path = _part(self._first, self._number)
+        self.path: str = _part(self._first, self._number)
         self._max = max_size
         self._header: dict[str, Any] = {
             "by": by,

@@ -83,12 +83,14 @@ class Relay:
         number: int,
         connect: Callable[[Relay], Coroutine[None, None, None]],
     ) -> None:
-        self.running = running
-        self.place = place
-        self.number = number
-        self.opening = Opening()
-        self.closed = self.raft = False
-        self.client, self.server = End(self, Side.CLIENT), End(self, Side.SERVER)
+        self.running: Running = running
+        self.place: Place = place
+        self.number: int = number
+        self.opening: Opening = Opening()
+        self.closed: bool = False
+        self.raft: bool = False
+        self.client: End = End(self, Side.CLIENT)
+        self.server: End = End(self, Side.SERVER)
         self._connect = connect
         self._streams: dict[Side, Stream] = {}
         self._task: asyncio.Task[None] | None = None

@@ -52,9 +52,9 @@ class Running:
         new_faulting: Callable[[int], Faulting] | None,
         say: Callable[[str], None],
     ) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.buffer = memoryview(bytearray(_READ))
-        self.lookers = tuple(lookers)
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
+        self.buffer: memoryview = memoryview(bytearray(_READ))
+        self.lookers: tuple[Looker, ...] = tuple(lookers)
         self.on_frame = on_frame
         self.say = say
         self.open: set[Closing] = set()

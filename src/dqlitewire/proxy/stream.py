@@ -85,7 +85,7 @@ class Stream:
         self, connection: Connection, side: Side, names: Mapping[str, str], faulting: Faulting | None
     ) -> None:
         self._connection = connection
-        self.side = side
+        self.side: Side = side
         self._in, self._out = connection.end_of(side), connection.end_of(OTHER[side])
         self._names = names
         self._faulting = faulting
@@ -97,7 +97,7 @@ class Stream:
         self._task: asyncio.Task[None] | None = None
         self._ended = False
         self._rest = b""  # of a frame that will not come whole
-        self.finished = False
+        self.finished: bool = False
         touched = names or faulting is not None or self._hook is not None
         self.first: Callable[[bytes], object] = self._opening if touched else self._pass
 

@@ -53,7 +53,7 @@ class Watcher:
         max_waiting: int = MAX_WAITING,
         patience: float = PATIENCE,
     ) -> None:
-        self.dropped = 0
+        self.dropped: int = 0
         self.error: BaseException | None = None
         self._consume = consume
         self._most, self._patience = max_waiting, patience

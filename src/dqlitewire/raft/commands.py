@@ -82,7 +82,9 @@ class CommandType(IntEnum):
 class Constant(PartField):
     """A number that is always the same."""
 
-    is_attribute = is_stored = is_packed = False
+    is_attribute: bool = False
+    is_stored: bool = False
+    is_packed: bool = False
     value: int
 
     def plain(self, cursor: Cursor, values: dict[str, object]) -> None:
@@ -97,13 +99,19 @@ class Constant(PartField):
 class FormatByte(Constant):
     """The format, a byte."""
 
-    kind, smallest, largest, value = "format", 1, 1, FORMAT
+    kind: str = "format"
+    smallest: int = 1
+    largest: int | None = 1
+    value: int = FORMAT
 
 
 class FormatWord(Constant):
     """The format, a word."""
 
-    kind, smallest, largest, value = "format", 8, 8, FORMAT
+    kind: str = "format"
+    smallest: int = 8
+    largest: int | None = 8
+    value: int = FORMAT
 
 
 class EntryData(Part):
@@ -120,8 +128,12 @@ class EntryData(Part):
 class CommandHeader(PartField):
     """The word before a command's fields: format, type, six bytes that nobody reads."""
 
-    kind, smallest, largest = "command header", 8, 8
-    is_attribute = is_stored = is_packed = False
+    kind: str = "command header"
+    smallest: int = 8
+    largest: int | None = 8
+    is_attribute: bool = False
+    is_stored: bool = False
+    is_packed: bool = False
 
     def plain(self, cursor: Cursor, values: dict[str, object]) -> None:
         cursor.unsigned("format", 1)
@@ -158,7 +170,8 @@ class Open(Command):
 class PageCount(U32):
     """How many pages follow."""
 
-    is_attribute = is_stored = False
+    is_attribute: bool = False
+    is_stored: bool = False
 
     def put(self, of: Any, out: Output) -> None:
         out.parts.append(len(of.page_numbers).to_bytes(4, "little"))
@@ -172,10 +185,11 @@ def checked_page_numbers(value: object, path: str) -> tuple[int, ...]:
 class PageNumbers(PartField):
     """The numbers of the pages, words."""
 
-    kind, largest = "page numbers", None
-    uses = (checked_page_numbers,)
-    is_packed = False
-    shows = True
+    kind: str = "page numbers"
+    largest: int | None = None
+    uses: tuple[Any, ...] = (checked_page_numbers,)
+    is_packed: bool = False
+    shows: bool = True
 
     def check(self, path: str) -> list[str]:
         return [f"{self.name} = $checked_page_numbers({self.name}, {path!r})"]
@@ -208,9 +222,10 @@ def checked_pages(value: object, numbers: Sequence[int], size: int, path: str) -
 class Pages(PartField):
     """The pages, one after the other."""
 
-    kind, largest = "pages", None
-    uses = (checked_pages,)
-    is_packed = False
+    kind: str = "pages"
+    largest: int | None = None
+    uses: tuple[Any, ...] = (checked_pages,)
+    is_packed: bool = False
 
     def check(self, path: str) -> list[str]:
         return [f"{self.name} = $checked_pages({self.name}, page_numbers, page_size, {path!r})"]
@@ -304,8 +319,11 @@ def read_command(cursor: PartCursor) -> Command:
 class BarrierData(PartField):
     """All the bytes there are, without meaning."""
 
-    kind, largest = "unused", None
-    is_attribute = is_stored = is_packed = False
+    kind: str = "unused"
+    largest: int | None = None
+    is_attribute: bool = False
+    is_stored: bool = False
+    is_packed: bool = False
 
     def plain(self, cursor: Cursor, values: dict[str, object]) -> None:
         keep_unused(values, cursor.raw(self.name, cursor.end - cursor.pos))
@@ -329,9 +347,11 @@ class Barrier(EntryData):
 class UnalignedText(Text, PartField):
     """UTF-8 with a NUL and no padding."""
 
-    cap, smallest, low = "max_address_size", 1, 0
-    is_packed = False
-    shows = True
+    cap: str | None = "max_address_size"
+    smallest: int = 1
+    low: int = 0
+    is_packed: bool = False
+    shows: bool = True
 
     def plain(self, cursor: Cursor, values: dict[str, object]) -> str:
         start = cursor.pos
@@ -381,8 +401,10 @@ class Parts(PartField):
         least: the bytes of one of them at least.
     """
 
-    kind, smallest, largest = "parts", 8, None
-    is_packed = False
+    kind: str = "parts"
+    smallest: int = 8
+    largest: int | None = None
+    is_packed: bool = False
     of: type[Part]
     least: int
 
@@ -422,7 +444,7 @@ class Nodes(Parts):
     """The nodes of a configuration."""
 
     kind, of, least = "nodes", ConfigurationNode, 10
-    shows = True
+    shows: bool = True
 
 
 class Configuration(EntryData):
@@ -477,8 +499,12 @@ class Size(PartField):
         of: the name of the content.
     """
 
-    kind, smallest, largest = "size", 8, 8
-    is_attribute = is_stored = is_packed = False
+    kind: str = "size"
+    smallest: int = 8
+    largest: int | None = 8
+    is_attribute: bool = False
+    is_stored: bool = False
+    is_packed: bool = False
     of: str
 
     def plain(self, cursor: Cursor, values: dict[str, object]) -> int:
@@ -510,9 +536,10 @@ class WalSize(Size):
 class Content(PartField):
     """Bytes whose size stands before them in the field of the same name with `_size`."""
 
-    kind, largest = "content", None
-    is_packed = False
-    uses = (checked_content,)
+    kind: str = "content"
+    largest: int | None = None
+    is_packed: bool = False
+    uses: tuple[Any, ...] = (checked_content,)
 
     def check(self, path: str) -> list[str]:
         return [f"{self.name} = $checked_content({self.name}, {path!r})"]

@@ -38,8 +38,9 @@ def checked_data(value: Any, path: str) -> EntryData:
 class Data(Field):
     """What an entry carries."""
 
-    kind, largest = "entry data", None
-    uses = (checked_data,)
+    kind: str = "entry data"
+    largest: int | None = None
+    uses: tuple[Any, ...] = (checked_data,)
 
     def check(self, path: str) -> list[str]:
         return [f"{self.name} = $checked_data({self.name}, {path!r})"]
@@ -48,9 +49,11 @@ class Data(Field):
 class TypeOfEntry(Field):
     """The entry's type, which is that of what it carries."""
 
-    kind, largest = "entry type", 0
-    is_attribute = is_stored = False
-    shows = True
+    kind: str = "entry type"
+    largest: int | None = 0
+    is_attribute: bool = False
+    is_stored: bool = False
+    shows: bool = True
 
     def attribute(self) -> object:
         return property(lambda entry: entry.command.ENTRY_TYPE)
@@ -87,8 +90,12 @@ def checked_entries(value: object, before: int, path: str) -> tuple[Entry, ...]:
 class EntryHeads(PartField):
     """A count, and of each entry its term, type and size."""
 
-    kind, smallest, largest = "entry heads", 8, None
-    is_attribute = is_stored = is_packed = False
+    kind: str = "entry heads"
+    smallest: int = 8
+    largest: int | None = None
+    is_attribute: bool = False
+    is_stored: bool = False
+    is_packed: bool = False
 
     def plain(self, cursor: Cursor, values: dict[str, object]) -> list[tuple[int, int, int]]:
         assert isinstance(cursor, PartCursor)
@@ -122,9 +129,10 @@ class EntryHeads(PartField):
 class Entries(PartField):
     """What the entries carry, one after the other: the payload."""
 
-    kind, largest = "entries", None
-    is_packed = False
-    uses = (checked_entries,)
+    kind: str = "entries"
+    largest: int | None = None
+    is_packed: bool = False
+    uses: tuple[Any, ...] = (checked_entries,)
 
     def check(self, path: str) -> list[str]:
         return [f"{self.name} = $checked_entries({self.name}, prev_log_index, {path!r})"]

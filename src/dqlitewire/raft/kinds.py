@@ -26,30 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, ClassVar, Self
 
-__all__ = [
-    "U8",
-    "U16",
-    "U32",
-    "Flag",
-    "Flag8",
-    "Gap1",
-    "Gap2",
-    "Gap3",
-    "Gap6",
-    "Gap8",
-    "GapToWord",
-    "LastWord",
-    "Name",
-    "Output",
-    "Part",
-    "PartCursor",
-    "PartField",
-    "RaftRole",
-    "Role8",
-    "Unused",
-    "Version",
-    "Word",
-]
+__all__ = ["Output", "Part", "PartCursor", "PartField", "RaftRole"]
 
 
 class RaftRole(IntEnum):
@@ -156,7 +133,7 @@ class Part(Value):
 
 
 class _Number(Integer, PartField):
-    is_packed = False
+    is_packed: bool = False
 
     def put(self, of: Any, out: Output) -> None:
         out.parts.append(int(getattr(of, self.name)).to_bytes(self.smallest, "little"))
@@ -169,19 +146,31 @@ class Word(_Number, U64):
 class U32(_Number):
     """Four bytes."""
 
-    kind, format, smallest, largest, high = "u32", "I", 4, 4, 2**32 - 1
+    kind: str = "u32"
+    format: str = "I"
+    smallest: int = 4
+    largest: int | None = 4
+    high: int = 2**32 - 1
 
 
 class U16(_Number):
     """Two bytes."""
 
-    kind, format, smallest, largest, high = "u16", "H", 2, 2, 2**16 - 1
+    kind: str = "u16"
+    format: str = "H"
+    smallest: int = 2
+    largest: int | None = 2
+    high: int = 2**16 - 1
 
 
 class U8(_Number):
     """One byte."""
 
-    kind, format, smallest, largest, high = "u8", "B", 1, 1, 2**8 - 1
+    kind: str = "u8"
+    format: str = "B"
+    smallest: int = 1
+    largest: int | None = 1
+    high: int = 2**8 - 1
 
 
 def checked_flag(value: object, path: str) -> bool:
@@ -191,8 +180,12 @@ def checked_flag(value: object, path: str) -> bool:
 class Flag(_Number):
     """A word that is 0 or 1."""
 
-    kind, format, smallest, largest, high = "flag", "Q", 8, 8, 1
-    uses = (checked_flag,)
+    kind: str = "flag"
+    format: str = "Q"
+    smallest: int = 8
+    largest: int | None = 8
+    high: int = 1
+    uses: tuple[Any, ...] = (checked_flag,)
 
     def check(self, path: str) -> list[str]:
         return [f"{self.name} = $checked_flag({self.name}, {path!r})"]
@@ -204,7 +197,9 @@ class Flag(_Number):
 class Flag8(Flag):
     """A byte that is 0 or 1."""
 
-    format, smallest, largest = "B", 1, 1
+    format: str = "B"
+    smallest: int = 1
+    largest: int | None = 1
 
 
 def checked_role(value: object, path: str) -> RaftRole:
@@ -214,8 +209,12 @@ def checked_role(value: object, path: str) -> RaftRole:
 class Role8(_Number):
     """A node's role, a byte."""
 
-    kind, format, smallest, largest, high = "raft role", "B", 1, 1, len(RaftRole) - 1
-    uses = (checked_role,)
+    kind: str = "raft role"
+    format: str = "B"
+    smallest: int = 1
+    largest: int | None = 1
+    high: int = len(RaftRole) - 1
+    uses: tuple[Any, ...] = (checked_role,)
 
     def check(self, path: str) -> list[str]:
         return [f"{self.name} = $checked_role({self.name}, {path!r})"]
@@ -227,13 +226,17 @@ class Role8(_Number):
 class Version(Integer):
     """The version in the type word: cowsql's, which has more in some messages; dqlite's is 0."""
 
-    kind, place, high, is_packed = "version", HEADER, 255, False
+    kind: str = "version"
+    place: str = HEADER
+    high: int = 255
+    is_packed: bool = False
 
 
 class LastWord(Word):
     """The last word of a header, None where a node does not send it."""
 
-    kind, smallest = "last word", 0
+    kind: str = "last word"
+    smallest: int = 0
 
     def check(self, path: str) -> list[str]:
         return [f"if {self.name} is not None:", *(f"    {line}" for line in super().check(path))]
@@ -262,9 +265,11 @@ def checked_unused(value: Any, path: str) -> bytes:
 class Unused(Field):
     """All the unused bytes of an object, in wire order; empty for zeros."""
 
-    kind, place, largest = "unused bytes", DERIVED, 0
-    compared = False  # two messages are equal whatever the memory held that nobody filled
-    uses = (checked_unused,)
+    kind: str = "unused bytes"
+    place: str = DERIVED
+    largest: int | None = 0
+    compared: bool = False  # two messages are equal whatever the memory held that nobody filled
+    uses: tuple[Any, ...] = (checked_unused,)
 
     def check(self, path: str) -> list[str]:
         return [f"{self.name} = $checked_unused({self.name}, {path!r})"]
@@ -279,8 +284,10 @@ def keep_unused(values: dict[str, object], data: bytes) -> None:
 class Gap(PartField):
     """Unused bytes, a fixed number."""
 
-    kind = "unused"
-    is_attribute = is_stored = is_packed = False
+    kind: str = "unused"
+    is_attribute: bool = False
+    is_stored: bool = False
+    is_packed: bool = False
 
     def plain(self, cursor: Cursor, values: dict[str, object]) -> None:
         keep_unused(values, cursor.raw(self.name, self.smallest))
@@ -292,37 +299,42 @@ class Gap(PartField):
 class Gap1(Gap):
     """One unused byte."""
 
-    smallest = largest = 1
+    smallest: int = 1
+    largest: int | None = 1
 
 
 class Gap2(Gap):
     """Two unused bytes."""
 
-    smallest = largest = 2
+    smallest: int = 2
+    largest: int | None = 2
 
 
 class Gap3(Gap):
     """Three unused bytes."""
 
-    smallest = largest = 3
+    smallest: int = 3
+    largest: int | None = 3
 
 
 class Gap6(Gap):
     """Six unused bytes."""
 
-    smallest = largest = 6
+    smallest: int = 6
+    largest: int | None = 6
 
 
 class Gap8(Gap):
     """An unused word."""
 
-    smallest = largest = 8
+    smallest: int = 8
+    largest: int | None = 8
 
 
 class GapToWord(Gap):
     """Unused bytes up to the next whole word of the object, which ends there."""
 
-    largest = 7
+    largest: int | None = 7
 
     def plain(self, cursor: Cursor, values: dict[str, object]) -> None:
         rest = cursor.end - cursor.pos
@@ -337,9 +349,9 @@ class GapToWord(Gap):
 class Name(Text, PartField):
     """A file name: UTF-8 with a NUL, padded to whole words by bytes that are kept."""
 
-    cap = "max_filename_size"
-    is_packed = False
-    shows = True
+    cap: str | None = "max_filename_size"
+    is_packed: bool = False
+    shows: bool = True
 
     def plain(self, cursor: Cursor, values: dict[str, object]) -> str:
         start = cursor.pos

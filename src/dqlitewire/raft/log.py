@@ -118,8 +118,8 @@ class Log:
     """
 
     def __init__(self, max_pending: int = MAX_PENDING) -> None:
-        self.applied = 0
-        self.term = 0
+        self.applied: int = 0
+        self.term: int = 0
         self._runs: list[_Run] = []
         self._size = 0
         self._max_pending = max_pending

@@ -233,9 +233,11 @@ def checked_configuration(value: Any, path: str) -> Configuration:
 class SizedConfiguration(PartField):
     """A configuration behind its size."""
 
-    kind, smallest, largest = "configuration", 8, None
-    is_packed = False
-    uses = (checked_configuration,)
+    kind: str = "configuration"
+    smallest: int = 8
+    largest: int | None = None
+    is_packed: bool = False
+    uses: tuple[Any, ...] = (checked_configuration,)
 
     def check(self, path: str) -> list[str]:
         return [f"{self.name} = $checked_configuration({self.name}, {path!r})"]
@@ -260,8 +262,12 @@ class SizedConfiguration(PartField):
 class SnapshotSize(PartField):
     """The size of the snapshot, which follows the header."""
 
-    kind, smallest, largest = "size", 8, 8
-    is_attribute = is_stored = is_packed = False
+    kind: str = "size"
+    smallest: int = 8
+    largest: int | None = 8
+    is_attribute: bool = False
+    is_stored: bool = False
+    is_packed: bool = False
 
     def plain(self, cursor: Cursor, values: dict[str, object]) -> int:
         return cursor.unsigned(self.name, 8)
@@ -281,9 +287,10 @@ def checked_snapshot(value: Any, path: str) -> Snapshot:
 class SnapshotData(PartField):
     """The snapshot: the payload."""
 
-    kind, largest = "snapshot", None
-    is_packed = False
-    uses = (checked_snapshot,)
+    kind: str = "snapshot"
+    largest: int | None = None
+    is_packed: bool = False
+    uses: tuple[Any, ...] = (checked_snapshot,)
 
     def check(self, path: str) -> list[str]:
         return [f"{self.name} = $checked_snapshot({self.name}, {path!r})"]

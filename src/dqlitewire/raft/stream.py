@@ -238,7 +238,7 @@ class RaftReader:
         self._data = bytearray()
         self._size: int | None = None  # of the message at the front, once it is known
         self._broken: DecodeError | None = None
-        self.offset = 0
+        self.offset: int = 0
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Append bytes of the connection, those behind CONNECT.

@@ -83,7 +83,7 @@ class AnswerComparison:
 
     def __init__(self, connection: RecordedConnection, unit: int) -> None:
         self.lines: list[str] = []
-        self.differs = False
+        self.differs: bool = False
         self._more = 0  # lines that are not kept
         self._connection = connection
         first, count = connection.first_answer[unit], connection.answer_count[unit]

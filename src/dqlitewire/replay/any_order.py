@@ -108,7 +108,7 @@ class AnyOrder(Player):
             found = connection.answers[piece]
             yield self._followed(frame, self._renamed(found))
         # a last request that was not answered ends the connection; behind others the node was deaf
-        self.closing = not connection.answer_count[unit] and unit + 1 >= connection.needed
+        self.closing: bool = not connection.answer_count[unit] and unit + 1 >= connection.needed
 
     def _followed(self, frame: bytes, answer: bytes) -> bytes:
         """An answer with the id of a statement as this client shall know it."""

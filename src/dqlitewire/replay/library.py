@@ -42,11 +42,11 @@ class Library:
         self._places: dict[bytes, list[Place]] = {}
         self._asked: dict[bytes, int] = {}
         self._http: list[Place] = []
-        self.longest = 0
+        self.longest: int = 0
         for connection in recording.connections:
             for unit in range(connection.needed):
                 self._add(Place(connection, unit))
-        self.left = sum(map(len, self._places.values()))
+        self.left: int = sum(map(len, self._places.values()))
 
     def _add(self, place: Place) -> None:
         connection, unit = place

@@ -67,8 +67,9 @@ class LiveConnection:
         generation: Generation,
         tell: Callable[[list[str]], None],
     ) -> None:
-        self.sent = self.skipped = 0
-        self.over = False
+        self.sent: int = 0
+        self.skipped: int = 0
+        self.over: bool = False
         self._recorded = recorded
         self._socket = sock
         self._deadline = deadline

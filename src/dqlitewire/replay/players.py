@@ -40,7 +40,7 @@ class Player:
         self.name = name
         self.difference: list[str] = []
         self.closing = False
-        self.heard = 0
+        self.heard: int = 0
         self._local = local
         self._buffer = bytearray()
         self._offset = 0  # of the first byte that waits

@@ -58,15 +58,17 @@ class RecordedConnection:
     """
 
     def __init__(self, source: Connection, spool: Spool) -> None:
-        self.number = source.number
-        self.server = source.server
-        self.version = PROTOCOL_VERSION
-        self.bare = source.bare
-        self.requests, self.answers = Track(spool), Track(spool)
+        self.number: int = source.number
+        self.server: str = source.server
+        self.version: int = PROTOCOL_VERSION
+        self.bare: bool = source.bare
+        self.requests: Track = Track(spool)
+        self.answers: Track = Track(spool)
         self.problem = "its beginning was not recorded" if source.midstream else ""
-        self.cut = ""
+        self.cut: str = ""
         self.server_ends: int | None = None
-        self.first_answer, self.answer_count = array("q"), array("q")
+        self.first_answer: array[int] = array("q")
+        self.answer_count: array[int] = array("q")
         self._numbers = array("q")
         self.texts: dict[int, str] = {}
         self.unanswered: list[int] = []

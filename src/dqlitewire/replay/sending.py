@@ -48,7 +48,10 @@ class Sending:
     def __init__(
         self, recording: Recording, dial: Dial, deadline: Deadline, generation: Generation, tell: Tell
     ) -> None:
-        self.connections = self.sent = self.skipped = self.differences = 0
+        self.connections: int = 0
+        self.sent: int = 0
+        self.skipped: int = 0
+        self.differences: int = 0
         self._recording = recording
         self._dial = dial
         self._deadline = deadline

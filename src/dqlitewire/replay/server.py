@@ -57,8 +57,8 @@ class ReplayServer:
         except BaseException:
             self._recording.close()
             raise
-        self.notes = list(self._recording.notes)
-        self.address = str(where)
+        self.notes: list[str] = list(self._recording.notes)
+        self.address: str = str(where)
         self._service = ReplayService(self._recording, listener, where, match, self.problems.extend)
         self._thread = threading.Thread(target=self._run, name=f"replay at {where}", daemon=True)
         self._thread.start()

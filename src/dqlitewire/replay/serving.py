@@ -56,7 +56,7 @@ class ReplayService:
         match: bool,
         tell: Callable[[list[str]], None],
     ) -> None:
-        self.differences = 0
+        self.differences: int = 0
         self._recording = recording
         self._listener = listener
         self._address = address

@@ -154,7 +154,7 @@ class RaftCutter:
     def __init__(self, resync: Resync, max_size: int, in_step: bool) -> None:
         self._resync = resync
         self._max = max_size
-        self.in_step = in_step
+        self.in_step: bool = in_step
         self._from = 0  # place in the stream: no message that is searched for begins in front of it
 
     def look(self, data: bytes, at: int, base: int, flushing: bool) -> tuple[Found, int]:

@@ -18,16 +18,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dqlitewire.conversation import Side
 from dqlitewire.text import printable_json
 from dqlitewire.traffic.errors import SourceError
 
-try:  # comes with the extra "cli", and takes a tenth of the time: base64 is most of what recording costs
-    from pybase64 import b64decode, b64encode
-except ImportError:
-    from base64 import b64decode, b64encode  # type: ignore[assignment]
+if TYPE_CHECKING:
+    from base64 import b64decode, b64encode
+else:
+    try:  # comes with the extra "cli", and takes a tenth of the time: base64 is most of what recording costs
+        from pybase64 import b64decode, b64encode
+    except ImportError:
+        from base64 import b64decode, b64encode
 
 __all__ = [
     "DIRECTION_OF",
