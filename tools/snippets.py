@@ -35,7 +35,10 @@ def send(data: bytes) -> None: ...
 from collections.abc import Callable, Sequence
 from dqlitewire.proxy import BlockingProxy
 from dqlitewire.testing import DqliteCluster
-def connect(addresses: Sequence[str]) -> object: ...
+class Client:
+    def execute(self, sql: str) -> None: ...
+def connect(addresses: Sequence[str]) -> Client:
+    return Client()
 """,
     "replay": """
 from collections.abc import Callable
