@@ -172,6 +172,7 @@ NAMES = [
 def test_names_stay_in_the_folder_and_apart(tmp_path: Path) -> None:
     page = b"SQLite format 3\0" + bytes(12) + (1).to_bytes(4, "big") + bytes(480)
     entries = [Entry(1, Frames(name, page_size=512, page_numbers=(1,), pages=(page,))) for name in NAMES]
+    (tmp_path / "in").mkdir()
     told = followed(sent(entries), tmp_path / "in" / "out")
     files = [one["file"] for one in told[""]["databases"]]
     assert len({file.lower() for file in files}) == len(NAMES)
