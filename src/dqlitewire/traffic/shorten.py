@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from os.path import commonprefix
 
 from dqlitewire.text import sanitize_for_log
 
@@ -38,7 +37,7 @@ def apart(texts: Sequence[str], width: int) -> list[str]:
     """
     shown = [middle(text, width) for text in texts]
     for group in _alike(shown):
-        start = len(commonprefix([texts[at] for at in group]))  # noqa: RUF071  (texts are meant)
+        start = _common([texts[at] for at in group])
         for at in group:
             shown[at] = _around(texts[at], start, width)
     taken = set(shown)
@@ -58,6 +57,12 @@ def _alike(shown: list[str]) -> list[list[int]]:
     for at, text in enumerate(shown):
         places.setdefault(text, []).append(at)
     return [group for group in places.values() if len(group) > 1]
+
+
+def _common(texts: Sequence[str]) -> int:
+    """How many characters all texts begin with."""
+    least, most = min(texts), max(texts)  # all others are between these two
+    return next((at for at, char in enumerate(least) if char != most[at]), len(least))
 
 
 def _around(text: str, start: int, width: int) -> str:
