@@ -29,7 +29,7 @@ from dqlitewire.raft.kinds import (
     Role8,
     Unused,
     Word,
-    checked_unused,
+    checked_bytes,
     keep_unused,
 )
 from dqlitewire.text import kind_of
@@ -210,7 +210,7 @@ class PageNumbers(PartField):
 
 
 def checked_pages(value: object, numbers: Sequence[int], size: int, path: str) -> tuple[bytes, ...]:
-    pages = tuple(checked_unused(one, f"{path}[{i}]") for i, one in enumerate(checked_items(value, path)))
+    pages = tuple(checked_bytes(one, f"{path}[{i}]") for i, one in enumerate(checked_items(value, path)))
     if len(pages) != len(numbers):
         raise EncodeError(f"got {len(pages)} pages, {len(numbers)} are numbered", path=path)
     for i, page in enumerate(pages):
@@ -488,10 +488,6 @@ def read_entry(entry_type: int, cursor: PartCursor) -> EntryData:
 # ---- snapshots
 
 
-def checked_content(value: Any, path: str) -> bytes:
-    return checked_unused(value, path)
-
-
 class Size(PartField):
     """The size of one of the contents that follow.
 
@@ -539,10 +535,10 @@ class Content(PartField):
     kind: str = "content"
     largest: int | None = None
     is_packed: bool = False
-    uses: tuple[Any, ...] = (checked_content,)
+    uses: tuple[Any, ...] = (checked_bytes,)
 
     def check(self, path: str) -> list[str]:
-        return [f"{self.name} = $checked_content({self.name}, {path!r})"]
+        return [f"{self.name} = $checked_bytes({self.name}, {path!r})"]
 
     def plain(self, cursor: Cursor, values: dict[str, object]) -> bytes:
         size = values[f"{self.name}_size"]

@@ -24,7 +24,9 @@ from dqlitewire.text import kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, ClassVar, Self
+    from typing import Any, ClassVar, Self, TypeVar
+
+    P = TypeVar("P", bound="Part")
 
 __all__ = ["Output", "Part", "PartCursor", "PartField", "RaftRole"]
 
@@ -60,6 +62,20 @@ class PartCursor(Cursor):
         made = PartCursor(self.data, start, start + size, self.options, path, self.schema, self.parts)
         made.header_end = made.end
         return made
+
+    def whole(self, of: type[P], size: int, name: str) -> P:
+        """Read an object that takes so many bytes from here on, all of them, and move behind it.
+
+        Args:
+            of: its class.
+            size: its bytes.
+            name: of the field, for errors.
+        """
+        inner = self.inner(self.pos, size, name)
+        found = of._read(inner)
+        inner.finish()
+        self.pos = inner.end
+        return found
 
 
 class Output:
@@ -255,7 +271,7 @@ class LastWord(Word):
 # ---- bytes without meaning
 
 
-def checked_unused(value: Any, path: str) -> bytes:
+def checked_bytes(value: Any, path: str) -> bytes:
     try:
         return whole_bytes(value)
     except TypeError:
@@ -269,10 +285,10 @@ class Unused(Field):
     place: str = DERIVED
     largest: int | None = 0
     compared: bool = False  # two messages are equal whatever the memory held that nobody filled
-    uses: tuple[Any, ...] = (checked_unused,)
+    uses: tuple[Any, ...] = (checked_bytes,)
 
     def check(self, path: str) -> list[str]:
-        return [f"{self.name} = $checked_unused({self.name}, {path!r})"]
+        return [f"{self.name} = $checked_bytes({self.name}, {path!r})"]
 
 
 def keep_unused(values: dict[str, object], data: bytes) -> None:

@@ -36,9 +36,11 @@ from dqlitewire.text import kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, ClassVar
+    from typing import Any, ClassVar, TypeVar
 
     from dqlitewire.declare.cursor import Cursor
+
+    P = TypeVar("P", bound=Part)
 
 __all__ = [
     "MESSAGES",
@@ -224,9 +226,9 @@ class TimeoutNow(RaftMessage):
 # ---- snapshots
 
 
-def checked_configuration(value: Any, path: str) -> Configuration:
-    if type(value) is not Configuration:
-        raise EncodeError(f"got {kind_of(value)}, Configuration is needed", path=path)
+def checked_part(value: Any, of: type[P], path: str) -> P:
+    if type(value) is not of:
+        raise EncodeError(f"got {kind_of(value)}, {of.__name__} is needed", path=path)
     return value
 
 
@@ -237,10 +239,10 @@ class SizedConfiguration(PartField):
     smallest: int = 8
     largest: int | None = None
     is_packed: bool = False
-    uses: tuple[Any, ...] = (checked_configuration,)
+    uses: tuple[Any, ...] = (checked_part, Configuration)
 
     def check(self, path: str) -> list[str]:
-        return [f"{self.name} = $checked_configuration({self.name}, {path!r})"]
+        return [f"{self.name} = $checked_part({self.name}, $Configuration, {path!r})"]
 
     def plain(self, cursor: Cursor, values: dict[str, object]) -> Configuration:
         assert isinstance(cursor, PartCursor)
@@ -248,11 +250,7 @@ class SizedConfiguration(PartField):
         if size > cursor.header_end - cursor.pos:
             problem = f"got {size}, {cursor.header_end - cursor.pos} bytes of the header are left"
             raise cursor.error(self.name, problem, start)
-        inner = cursor.inner(cursor.pos, size, self.name)
-        found = Configuration._read(inner)
-        inner.finish()
-        cursor.pos = inner.end
-        return found
+        return cursor.whole(Configuration, size, self.name)
 
     def put(self, of: Any, out: Output) -> None:
         data = of.configuration.encode()
@@ -278,31 +276,20 @@ class SnapshotSize(PartField):
         out.payload.append(data)
 
 
-def checked_snapshot(value: Any, path: str) -> Snapshot:
-    if type(value) is not Snapshot:
-        raise EncodeError(f"got {kind_of(value)}, Snapshot is needed", path=path)
-    return value
-
-
 class SnapshotData(PartField):
     """The snapshot: the payload."""
 
     kind: str = "snapshot"
     largest: int | None = None
     is_packed: bool = False
-    uses: tuple[Any, ...] = (checked_snapshot,)
+    uses: tuple[Any, ...] = (checked_part, Snapshot)
 
     def check(self, path: str) -> list[str]:
-        return [f"{self.name} = $checked_snapshot({self.name}, {path!r})"]
+        return [f"{self.name} = $checked_part({self.name}, $Snapshot, {path!r})"]
 
     def plain(self, cursor: Cursor, values: dict[str, object]) -> Snapshot:
         assert isinstance(cursor, PartCursor)
-        size = cursor.end - cursor.pos
-        inner = cursor.inner(cursor.pos, size, self.name)
-        found = Snapshot._read(inner)
-        inner.finish()
-        cursor.pos = inner.end
-        return found
+        return cursor.whole(Snapshot, cursor.end - cursor.pos, self.name)
 
     def put(self, of: Any, out: Output) -> None:
         pass  # `SnapshotSize` encoded it

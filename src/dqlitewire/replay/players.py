@@ -7,6 +7,7 @@ becomes `difference`, lines for people, and ends the connection.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 from dqlitewire.constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
@@ -23,7 +24,7 @@ _SHOWN = 16
 _VERSIONS = {Mapped.NAMED: PROTOCOL_VERSION, Mapped.LEGACY: PROTOCOL_VERSION_LEGACY}
 
 
-class Player:
+class Player(ABC):
     """What both ways to play share: the bytes that wait, and how a connection ends.
 
     Args:
@@ -54,12 +55,13 @@ class Player:
         while not self.closing and not self.difference and self._step():
             yield from self._say()
 
+    @abstractmethod
     def _say(self) -> Iterator[bytes]:
-        raise NotImplementedError
+        """Yield what may be said by now."""
 
+    @abstractmethod
     def _step(self) -> bool:
         """Take one unit of what waits; False if that needs more bytes, or is not possible."""
-        raise NotImplementedError
 
     def _renamed(self, piece: Unit) -> bytes:
         """What is said of a piece: with our address where it names nodes."""
