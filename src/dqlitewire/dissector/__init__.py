@@ -29,22 +29,12 @@ from dqlitewire.conversation.table import DONE, FIRST, Place
 from dqlitewire.declare.fields import BODY, Bits, Field, Integer
 from dqlitewire.limits import DEFAULT_LIMITS
 from dqlitewire.messages import REQUESTS, RESPONSES
-from dqlitewire.raft.commands import (
-    COMMANDS,
-    Barrier,
-    BarrierData,
-    Configuration,
-    ConfigurationNode,
-    Database,
-    EntryType,
-    Nodes,
-    PageCount,
-    Size,
-    Snapshot,
-    UnalignedText,
-)
+from dqlitewire.raft.commands import COMMANDS, PageCount
+from dqlitewire.raft.configurations import Configuration, ConfigurationNode, Nodes, UnalignedText
+from dqlitewire.raft.entry_data import Barrier, BarrierData, EntryType
 from dqlitewire.raft.kinds import GapToWord, Name, RaftRole
 from dqlitewire.raft.messages import MESSAGES, SizedConfiguration, SnapshotData, SnapshotSize
+from dqlitewire.raft.snapshots import Database, Size, Snapshot
 from dqlitewire.servers.codes import NAMES
 from dqlitewire.values import KINDS
 

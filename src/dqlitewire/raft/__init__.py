@@ -14,22 +14,10 @@ without meaning are kept, so that what was decoded encodes to the same bytes.
 
 from __future__ import annotations
 
-from dqlitewire.raft.commands import (
-    Barrier,
-    Checkpoint,
-    Command,
-    CommandType,
-    Configuration,
-    ConfigurationNode,
-    Database,
-    EntryData,
-    EntryType,
-    Frames,
-    Open,
-    Snapshot,
-    Undo,
-)
+from dqlitewire.raft.commands import Checkpoint, Command, CommandType, Frames, Open, Undo
+from dqlitewire.raft.configurations import Configuration, ConfigurationNode
 from dqlitewire.raft.entries import Entry
+from dqlitewire.raft.entry_data import Barrier, EntryData, EntryType
 from dqlitewire.raft.kinds import RaftRole
 from dqlitewire.raft.messages import (
     MESSAGES,
@@ -42,6 +30,7 @@ from dqlitewire.raft.messages import (
     RequestVoteResult,
     TimeoutNow,
 )
+from dqlitewire.raft.snapshots import Database, Snapshot
 from dqlitewire.raft.stream import (
     MAX_HEADER_SIZE,
     MAX_PAYLOAD_SIZE,

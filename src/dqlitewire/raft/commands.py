@@ -1,8 +1,7 @@
-"""What entries of the log carry: commands, configurations, barriers; and what a snapshot carries.
+"""The commands of the log.
 
 A command is a header word (format, type) and its fields. All integers are little endian; a file name is text,
-padded to a word; nothing in a configuration is aligned. Upstream: dqlite src/command.c, src/fsm.c
-(decodeDatabase), src/raft/configuration.c.
+padded to a word. Upstream: dqlite src/command.c.
 """
 
 from __future__ import annotations
@@ -10,29 +9,25 @@ from __future__ import annotations
 from enum import IntEnum
 
 from dqlitewire.checks import checked_integer, checked_items
-from dqlitewire.declare.fields import Text, field
-from dqlitewire.exceptions import DecodeError, EncodeError
-from dqlitewire.limits import DEFAULT_LIMITS
+from dqlitewire.declare.fields import field
+from dqlitewire.exceptions import EncodeError
+from dqlitewire.raft.entry_data import EntryData, EntryType
+from dqlitewire.raft.formats import FORMAT
 from dqlitewire.raft.kinds import (
     U16,
     U32,
     Flag8,
     Gap1,
     Gap2,
-    GapToWord,
     Name,
     Output,
-    Part,
     PartCursor,
     PartField,
-    RaftRole,
-    Role8,
     Unused,
     Word,
     checked_bytes,
     keep_unused,
 )
-from dqlitewire.text import kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,33 +36,7 @@ if TYPE_CHECKING:
 
     from dqlitewire.declare.cursor import Cursor
 
-__all__ = [
-    "COMMANDS",
-    "Barrier",
-    "Checkpoint",
-    "Command",
-    "CommandType",
-    "Configuration",
-    "ConfigurationNode",
-    "Database",
-    "EntryData",
-    "EntryType",
-    "Frames",
-    "Open",
-    "Snapshot",
-    "Undo",
-    "read_entry",
-]
-
-FORMAT = 1  # of commands, configurations and snapshots
-
-
-class EntryType(IntEnum):
-    """Types of the entries of the log."""
-
-    COMMAND = 1
-    BARRIER = 2
-    CHANGE = 3
+__all__ = ["COMMANDS", "Checkpoint", "Command", "CommandType", "Frames", "Open", "Undo", "read_command"]
 
 
 class CommandType(IntEnum):
@@ -77,52 +46,6 @@ class CommandType(IntEnum):
     FRAMES = 2
     UNDO = 3
     CHECKPOINT = 4
-
-
-class Constant(PartField):
-    """A number that is always the same."""
-
-    is_attribute: bool = False
-    is_stored: bool = False
-    is_packed: bool = False
-    value: int
-
-    def plain(self, cursor: Cursor, values: dict[str, object]) -> None:
-        start, found = cursor.pos, cursor.unsigned(self.name, self.smallest)
-        if found != self.value:
-            raise cursor.error(self.name, f"got {found}, only {self.value} is allowed", start)
-
-    def put(self, of: Any, out: Output) -> None:
-        out.parts.append(self.value.to_bytes(self.smallest, "little"))
-
-
-class FormatByte(Constant):
-    """The format, a byte."""
-
-    kind: str = "format"
-    smallest: int = 1
-    largest: int | None = 1
-    value: int = FORMAT
-
-
-class FormatWord(Constant):
-    """The format, a word."""
-
-    kind: str = "format"
-    smallest: int = 8
-    largest: int | None = 8
-    value: int = FORMAT
-
-
-class EntryData(Part):
-    """What an entry carries; `ENTRY_TYPE` says which entry."""
-
-    __slots__ = ()
-    if TYPE_CHECKING:
-        ENTRY_TYPE: ClassVar[EntryType]
-
-
-# ---- commands
 
 
 class CommandHeader(PartField):
@@ -311,275 +234,3 @@ def read_command(cursor: PartCursor) -> Command:
     if code not in COMMANDS:
         raise cursor.error("type", f"got {code}, allowed 1 to {len(COMMANDS)}", cursor.pos + 1)
     return COMMANDS[code]._read(cursor)
-
-
-# ---- barriers and configurations
-
-
-class BarrierData(PartField):
-    """All the bytes there are, without meaning."""
-
-    kind: str = "unused"
-    largest: int | None = None
-    is_attribute: bool = False
-    is_stored: bool = False
-    is_packed: bool = False
-
-    def plain(self, cursor: Cursor, values: dict[str, object]) -> None:
-        keep_unused(values, cursor.raw(self.name, cursor.end - cursor.pos))
-
-    def put(self, of: Any, out: Output) -> None:
-        out.parts.append(of.unused)
-
-
-class Barrier(EntryData):
-    """An entry that is waited for and does nothing.
-
-    Args:
-        unused: its bytes, 8 in all that was seen.
-    """
-
-    ENTRY_TYPE = EntryType.BARRIER
-    data: None = field(BarrierData, init=False)
-    unused: bytes = field(Unused, default=bytes(8), kw_only=True)
-
-
-class UnalignedText(Text, PartField):
-    """UTF-8 with a NUL and no padding."""
-
-    cap: str | None = "max_address_size"
-    smallest: int = 1
-    low: int = 0
-    is_packed: bool = False
-    shows: bool = True
-
-    def plain(self, cursor: Cursor, values: dict[str, object]) -> str:
-        start = cursor.pos
-        limit: int = getattr(cursor.options, str(self.cap))
-        nul = cursor.data.find(0, start, min(cursor.end, start + limit + 1))
-        if nul < 0:
-            raise cursor.error(self.name, f"no NUL within {min(limit, cursor.end - start)} bytes")
-        cursor.pos = nul + 1
-        cursor.note(self.name, start, "text")
-        try:
-            return str(cursor.data[start:nul], "utf-8", cursor.options.text_errors)
-        except UnicodeDecodeError as error:
-            raise cursor.error(self.name, f"not UTF-8: {error.reason}", start + error.start) from error
-
-    def put(self, of: Any, out: Output) -> None:
-        path = f"{type(of).__name__}.{self.name}"
-        try:
-            data = getattr(of, self.name).encode()
-        except UnicodeEncodeError as error:
-            raise EncodeError(f"lone surrogate at character {error.start}", path=path) from error
-        limit = getattr(DEFAULT_LIMITS, str(self.cap))
-        if 0 in data or len(data) > limit:
-            raise EncodeError(f"got {len(data)} bytes, at most {limit} without NUL", path=path, limit=limit)
-        out.parts.append(data + b"\0")
-
-
-class ConfigurationNode(Part):
-    """A node of a configuration.
-
-    Args:
-        id: its id.
-        address: where it listens.
-        role: voter, stand-by or spare, by raft's numbers.
-    """
-
-    unused = b""
-    id: int = field(Word)
-    address: str = field(UnalignedText)
-    role: RaftRole = field(Role8)
-
-
-class Parts(PartField):
-    """A count, and so many objects of one class.
-
-    Attributes:
-        of: the class.
-        least: the bytes of one of them at least.
-    """
-
-    kind: str = "parts"
-    smallest: int = 8
-    largest: int | None = None
-    is_packed: bool = False
-    of: type[Part]
-    least: int
-
-    def names(self) -> dict[str, object]:
-        return {"$checked_parts": checked_parts, "$of": self.of}
-
-    def check(self, path: str) -> list[str]:
-        return [f"{self.name} = $checked_parts({self.name}, $of, {path!r})"]
-
-    def plain(self, cursor: Cursor, values: dict[str, object]) -> tuple[Part, ...]:
-        assert isinstance(cursor, PartCursor)
-        start, count = cursor.pos, cursor.unsigned(self.name, 8)
-        if count * self.least > cursor.end - cursor.pos:
-            raise cursor.error(self.name, f"got {count}, {cursor.end - cursor.pos} bytes are left", start)
-        found: list[Part] = []
-        for i in range(count):
-            inner = cursor.inner(cursor.pos, cursor.end - cursor.pos, f"{self.name}[{i}]")
-            found.append(self.of._read(inner))
-            cursor.pos = inner.pos
-        return tuple(found)
-
-    def put(self, of: Any, out: Output) -> None:
-        items: tuple[Part, ...] = getattr(of, self.name)
-        out.parts.append(len(items).to_bytes(8, "little"))
-        out.parts += [item.encode() for item in items]
-
-
-def checked_parts(value: object, of: type[Part], path: str) -> tuple[Part, ...]:
-    items = checked_items(value, path)
-    for i, item in enumerate(items):
-        if type(item) is not of:
-            raise EncodeError(f"got {kind_of(item)}, {of.__name__} is needed", path=f"{path}[{i}]")
-    return tuple(items)
-
-
-class Nodes(Parts):
-    """The nodes of a configuration."""
-
-    kind, of, least = "nodes", ConfigurationNode, 10
-    shows: bool = True
-
-
-class Configuration(EntryData):
-    """All the nodes of the cluster; an entry of type CHANGE always holds the whole.
-
-    Args:
-        nodes: a sequence of `ConfigurationNode`.
-        unused: bytes without meaning, in wire order; empty for zeros.
-    """
-
-    ENTRY_TYPE = EntryType.CHANGE
-    format: None = field(FormatByte, init=False)
-    nodes: tuple[ConfigurationNode, ...] = field(Nodes)
-    padding: None = field(GapToWord, init=False)
-    unused: bytes = field(Unused, default=b"", kw_only=True)
-
-
-def read_entry(entry_type: int, cursor: PartCursor) -> EntryData:
-    """Read what an entry carries.
-
-    Args:
-        entry_type: the entry's type.
-        cursor: over its bytes.
-
-    Raises:
-        DecodeError: they are not what an entry of that type carries.
-    """
-    match entry_type:
-        case EntryType.COMMAND:
-            found: EntryData = read_command(cursor)
-        case EntryType.BARRIER:
-            found = Barrier._read(cursor)
-        case EntryType.CHANGE:
-            found = Configuration._read(cursor)
-        case _:
-            raise DecodeError(f"got {entry_type}, allowed 1 to {len(EntryType)}", path=f"{cursor.path}.type")
-    cursor.finish()
-    return found
-
-
-# ---- snapshots
-
-
-class Size(PartField):
-    """The size of one of the contents that follow.
-
-    Attributes:
-        of: the name of the content.
-    """
-
-    kind: str = "size"
-    smallest: int = 8
-    largest: int | None = 8
-    is_attribute: bool = False
-    is_stored: bool = False
-    is_packed: bool = False
-    of: str
-
-    def plain(self, cursor: Cursor, values: dict[str, object]) -> int:
-        start, size = cursor.pos, cursor.unsigned(self.name, 8)
-        if size > cursor.end - cursor.pos:
-            raise cursor.error(self.name, f"got {size}, {cursor.end - cursor.pos} bytes are left", start)
-        return size
-
-    def put(self, of: Any, out: Output) -> None:
-        out.parts.append(len(getattr(of, self.of)).to_bytes(8, "little"))
-
-    def attribute(self) -> object:
-        of = self.of
-        return property(lambda message: len(getattr(message, of)))
-
-
-class MainSize(Size):
-    """The size of `main`."""
-
-    of = "main"
-
-
-class WalSize(Size):
-    """The size of `wal`."""
-
-    of = "wal"
-
-
-class Content(PartField):
-    """Bytes whose size stands before them in the field of the same name with `_size`."""
-
-    kind: str = "content"
-    largest: int | None = None
-    is_packed: bool = False
-    uses: tuple[Any, ...] = (checked_bytes,)
-
-    def check(self, path: str) -> list[str]:
-        return [f"{self.name} = $checked_bytes({self.name}, {path!r})"]
-
-    def plain(self, cursor: Cursor, values: dict[str, object]) -> bytes:
-        size = values[f"{self.name}_size"]
-        assert isinstance(size, int)
-        return cursor.raw(self.name, size)
-
-    def put(self, of: Any, out: Output) -> None:
-        out.parts.append(getattr(of, self.name))
-
-
-class Database(Part):
-    """A database in a snapshot.
-
-    Args:
-        name: its name.
-        main: the database file.
-        wal: SQLite's WAL file, empty from 1.18.3 on.
-        unused: bytes without meaning, in wire order; empty for zeros.
-    """
-
-    name: str = field(Name)
-    main_size: int = field(MainSize, init=False)
-    wal_size: int = field(WalSize, init=False)
-    main: bytes = field(Content)
-    wal: bytes = field(Content, default=b"")
-    unused: bytes = field(Unused, default=b"", kw_only=True)
-
-
-class Databases(Parts):
-    """The databases of a snapshot."""
-
-    kind, of, least = "databases", Database, 24
-
-
-class Snapshot(Part):
-    """All the databases of a node.
-
-    Args:
-        databases: a sequence of `Database`.
-    """
-
-    unused = b""
-    format: None = field(FormatWord, init=False)
-    databases: tuple[Database, ...] = field(Databases)

@@ -13,8 +13,10 @@ from struct import Struct
 from dqlitewire.checks import checked_items
 from dqlitewire.declare.declared import fill
 from dqlitewire.declare.fields import Field, field
-from dqlitewire.exceptions import EncodeError
-from dqlitewire.raft.commands import EntryData, EntryType, read_entry
+from dqlitewire.exceptions import DecodeError, EncodeError
+from dqlitewire.raft.commands import read_command
+from dqlitewire.raft.configurations import Configuration
+from dqlitewire.raft.entry_data import Barrier, EntryData, EntryType
 from dqlitewire.raft.kinds import Output, Part, PartCursor, PartField, Word, keep_unused
 from dqlitewire.text import kind_of
 
@@ -27,6 +29,29 @@ if TYPE_CHECKING:
 __all__ = ["ENTRY_HEAD", "Entries", "Entry", "EntryHeads"]
 
 ENTRY_HEAD = Struct("<QB3sI")  # term, type, unused, size
+
+
+def read_entry(entry_type: int, cursor: PartCursor) -> EntryData:
+    """Read what an entry carries.
+
+    Args:
+        entry_type: the entry's type.
+        cursor: over its bytes.
+
+    Raises:
+        DecodeError: they are not what an entry of that type carries.
+    """
+    match entry_type:
+        case EntryType.COMMAND:
+            found: EntryData = read_command(cursor)
+        case EntryType.BARRIER:
+            found = Barrier._read(cursor)
+        case EntryType.CHANGE:
+            found = Configuration._read(cursor)
+        case _:
+            raise DecodeError(f"got {entry_type}, allowed 1 to {len(EntryType)}", path=f"{cursor.path}.type")
+    cursor.finish()
+    return found
 
 
 def checked_data(value: Any, path: str) -> EntryData:

@@ -27,9 +27,10 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from dqlitewire.raft.commands import Frames, Snapshot
+from dqlitewire.raft.commands import Frames
 from dqlitewire.raft.entries import Entry
 from dqlitewire.raft.messages import AppendEntries, InstallSnapshot, RaftMessage
+from dqlitewire.raft.snapshots import Snapshot
 
 __all__ = ["Committed", "Hole", "InstalledSnapshot", "Log"]
 

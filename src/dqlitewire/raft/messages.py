@@ -18,7 +18,7 @@ from struct import Struct
 
 from dqlitewire.declare.fields import bits, field
 from dqlitewire.exceptions import EncodeError
-from dqlitewire.raft.commands import Configuration, Snapshot
+from dqlitewire.raft.configurations import Configuration
 from dqlitewire.raft.entries import Entries, Entry, EntryHeads
 from dqlitewire.raft.kinds import (
     Flag,
@@ -32,6 +32,7 @@ from dqlitewire.raft.kinds import (
     Version,
     Word,
 )
+from dqlitewire.raft.snapshots import Snapshot
 from dqlitewire.text import kind_of
 
 TYPE_CHECKING = False
