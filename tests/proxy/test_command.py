@@ -258,6 +258,18 @@ def test_statistics_come_at_a_signal_too() -> None:
         assert process.stdout.readline().split() == ["connections", "1"]
 
 
+@pytest.mark.parametrize("words", [(), ("--show",)])
+def test_a_proxy_that_counts_nothing_says_so_at_the_signal(words: tuple[str, ...]) -> None:
+    with (
+        DqliteServer() as server,
+        running(f"{LOCAL}={server.address}", *words) as (process, (address,), rest),
+    ):
+        process.send_signal(signal.SIGUSR1)
+        with RawConnection(address) as client:
+            assert client.leader() == (1, address)
+    assert rest == ["dqlite-wire: SIGUSR1: no statistics without --stats\n"]
+
+
 def test_a_reader_that_goes_away_ends_the_showing_alone() -> None:
     with (
         DqliteServer() as server,

@@ -16,7 +16,7 @@ from dqlitewire.cli.filters import Filters
 from dqlitewire.cli.ordering import Ordering
 from dqlitewire.cli.output import fail, tell, warn
 from dqlitewire.cli.showing import Display
-from dqlitewire.cli.watching import Live, Watching
+from dqlitewire.cli.watching import Live, Watching, no_statistics
 from dqlitewire.dial import Address, AddressError, DialOptions, Kind
 from dqlitewire.dial.targets import SUFFIX
 
@@ -284,8 +284,8 @@ async def _serve(proxy: Proxy, controller: ControlServer | None, live: Live | No
 
     stopped = asyncio.Event()
     service.prepare(stopped.set)
-    if live is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, live.report)
+    report = no_statistics if live is None else live.report
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, report)
     async with AsyncExitStack() as closing:
         try:
             if controller is not None:

@@ -83,7 +83,9 @@ class Live:
 
     def report(self) -> None:
         """Have the statistics so far printed, behind what passed before."""
-        if self._statistics is not None:
+        if self._statistics is None:
+            no_statistics()
+        else:
             self.watcher.between(self._report)
 
     def close(self) -> None:
@@ -130,6 +132,11 @@ class Live:
         room = width(self._display.columns, through_pipes=True)
         for text in report(statistics, "total", _TOP, room, colourful(sys.stdout)):
             emit(text, at_once=True)
+
+
+def no_statistics() -> None:
+    """Say that nothing is counted, to somebody who asks for the figures."""
+    warn("SIGUSR1: no statistics without --stats")
 
 
 def _option(group: Any, name: str) -> str:
