@@ -1,9 +1,8 @@
 """Build the native reader and writer of rows where that can be done; all else stands in pyproject.toml.
 
 The extension is optional: without a compiler, or without Python's headers, the package is complete without
-it. A wheel that lacks it is tagged for every platform; setuptools alone goes by what was to be built.
-`DQLITEWIRE_PURE=1` leaves it out. So do Pythons without a GIL, which have no stable ABI yet, and Pythons
-other than CPython.
+it, and a wheel that lacks it is tagged for every platform. `DQLITEWIRE_PURE=1` leaves it out. So do Pythons
+without a GIL, which have no stable ABI yet, and Pythons other than CPython.
 """
 
 import os
@@ -13,6 +12,7 @@ import tempfile
 
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_ext import build_ext
 
 EXTENSION = Extension(
     "dqlitewire._speedups",
@@ -24,14 +24,21 @@ EXTENSION = Extension(
 )
 
 
+class Build(build_ext):
+    """Build the extension, and forget it where that failed: other commands take what was to be for built."""
+
+    def run(self) -> None:
+        super().run()
+        if not all(map(os.path.exists, self.get_outputs())):
+            self.extensions = self.distribution.ext_modules = []
+
+
 class Wheel(bdist_wheel):
-    """A wheel whose tag tells what is inside."""
+    """Make a wheel whose tag tells what is inside."""
 
     def run(self) -> None:
         self.run_command("build_ext")
-        if not any(map(os.path.exists, self.get_finalized_command("build_ext").get_outputs())):
-            self.distribution.ext_modules = []
-            self.root_is_pure = True
+        self.root_is_pure = not self.distribution.has_ext_modules()
         super().run()
 
 
@@ -43,7 +50,7 @@ with tempfile.TemporaryDirectory() as scratch:
     if wanted and possible:
         setup(
             ext_modules=[EXTENSION],
-            cmdclass={"bdist_wheel": Wheel},
+            cmdclass={"build_ext": Build, "bdist_wheel": Wheel},
             options={"build": {"build_base": scratch}, "bdist_wheel": {"py_limited_api": "cp311"}},
         )
     else:
