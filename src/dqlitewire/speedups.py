@@ -29,16 +29,17 @@ def _load() -> tuple[ModuleType | None, str]:
     if os.environ.get("DQLITEWIRE_PURE", "0") not in ("", "0"):
         return None, "switched off by DQLITEWIRE_PURE"
     try:
-        from . import _speedups as module
-    except ImportError as error:
-        if "_speedups" not in str(error) or error.name != f"{__package__}._speedups":
-            return None, f"not loaded: {error}"
+        from ._speedups import VERSION as found
+    except ModuleNotFoundError:
         free_threaded = "free-threading" in sys.version
         return None, "not for free-threaded interpreters" if free_threaded else "not built"
-    found = getattr(module, "VERSION", None)
+    except ImportError as error:
+        return None, f"not loaded: {error}"
     if found != VERSION:
         return None, f"built for version {found}, {VERSION} is needed"
-    return module, ""
+    from . import _speedups
+
+    return _speedups, ""
 
 
 _module, _why = _load()
