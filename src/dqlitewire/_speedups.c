@@ -421,14 +421,15 @@ size_of(Writer *writer, PyObject *value, unsigned char form)
     return form == UNKNOWN ? 0 : 8;
 }
 
-/* Put n bytes and as many zeros as make `padded` of them. */
-static int
+/* Put n bytes, and zeros that make whole words of them: `padded` bytes in all, less than 8 or 9 more. */
+static inline int
 put_bytes(Writer *writer, const char *data, size_t n, size_t padded)
 {
     if (room(writer) < padded)
         return 0;
+    if (padded > 0)
+        memset(writer->at + padded - 8, 0, 8); /* one store; the bytes then come over some of it */
     memcpy(writer->at, data, n);
-    memset(writer->at + n, 0, padded - n);
     writer->at += padded;
     return 1;
 }
