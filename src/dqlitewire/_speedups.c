@@ -367,8 +367,15 @@ room(const Writer *writer)
 static inline void
 put_word(Writer *writer, uint64_t word)
 {
-    for (int i = 0; i < 8; i++)
-        writer->at[i] = (unsigned char)(word >> 8 * i);
+    unsigned char *at = writer->at;
+    at[0] = (unsigned char)word;
+    at[1] = (unsigned char)(word >> 8);
+    at[2] = (unsigned char)(word >> 16);
+    at[3] = (unsigned char)(word >> 24);
+    at[4] = (unsigned char)(word >> 32);
+    at[5] = (unsigned char)(word >> 40);
+    at[6] = (unsigned char)(word >> 48);
+    at[7] = (unsigned char)(word >> 56);
     writer->at += 8;
 }
 
