@@ -367,8 +367,15 @@ room(const Writer *writer)
 static inline void
 put_word(Writer *writer, uint64_t word)
 {
-    for (int i = 0; i < 8; i++)
-        writer->at[i] = (unsigned char)(word >> 8 * i);
+    unsigned char *at = writer->at;
+    at[0] = (unsigned char)word;
+    at[1] = (unsigned char)(word >> 8);
+    at[2] = (unsigned char)(word >> 16);
+    at[3] = (unsigned char)(word >> 24);
+    at[4] = (unsigned char)(word >> 32);
+    at[5] = (unsigned char)(word >> 40);
+    at[6] = (unsigned char)(word >> 48);
+    at[7] = (unsigned char)(word >> 56);
     writer->at += 8;
 }
 
@@ -421,14 +428,15 @@ size_of(Writer *writer, PyObject *value, unsigned char form)
     return form == UNKNOWN ? 0 : 8;
 }
 
-/* Put n bytes and as many zeros as make `padded` of them. */
-static int
+/* Put n bytes, and zeros that make whole words of them: `padded` bytes in all, less than 8 or 9 more. */
+static inline int
 put_bytes(Writer *writer, const char *data, size_t n, size_t padded)
 {
     if (room(writer) < padded)
         return 0;
+    if (padded > 0)
+        memset(writer->at + padded - 8, 0, 8); /* one store; the bytes then come over some of it */
     memcpy(writer->at, data, n);
-    memset(writer->at + n, 0, padded - n);
     writer->at += padded;
     return 1;
 }
