@@ -61,7 +61,7 @@ sanitize: plan-test $(VENV)/.installed-test ## the fuzzer with the native module
 wheels: plan-wheels $(VENV)/.installed-wheels ## into dist/: a wheel with the native module, and one for any platform
 	@tools/plan "tools/native-pythons --plan $(PY)"
 	@CI=true tools/native $(PY)
-	@tools/wheels $(PY)
+	@$(PY) tools/wheels.py
 
 install-dissector: $(VENV)/.installed ## put the dissector into the user's folder of Wireshark plugins
 	@tools/install-dissector $(PY)
