@@ -732,15 +732,15 @@ static PyObject *
 set_kinds(PyObject *module, PyObject *args)
 {
     State *state = PyModule_GetState(module);
-    PyObject *members;
-    const unsigned char *forms;
-    Py_ssize_t size;
-    if (!PyArg_ParseTuple(args, "O!y#:set_kinds", &PyTuple_Type, &members, &forms, &size))
+    PyObject *members, *encoded;
+    /* No "y#": what headers of 3.13 make of it, 3.11 and 3.12 refuse. */
+    if (!PyArg_ParseTuple(args, "O!O!:set_kinds", &PyTuple_Type, &members, &PyBytes_Type, &encoded))
         return NULL;
-    if (PyTuple_Size(members) < 16 || size < 16) {
+    if (PyTuple_Size(members) < 16 || PyBytes_Size(encoded) < 16) {
         PyErr_BadArgument();
         return NULL;
     }
+    const unsigned char *forms = (const unsigned char *)PyBytes_AsString(encoded);
     forget_types(state);
     PyObject *old = state->members;
     state->members = new_reference(members);

@@ -44,7 +44,7 @@ def _load() -> tuple[ModuleType | None, str]:
         free_threaded = "free-threading" in sys.version
         return None, "not for free-threaded interpreters" if free_threaded else "not built"
     except ImportError as error:
-        return None, f"it does not load: {error}"
+        return None, f"not loaded: {error}"
     if found != VERSION:
         return None, f"built for version {found}, {VERSION} is needed"
     from . import _speedups as module
