@@ -20,7 +20,6 @@ from .values import ENCODED_AS, TYPES_BY_CODE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
     from typing import Any
 
 __all__ = ["VERSION", "name", "why"]
@@ -35,20 +34,19 @@ write_rows: Callable[[Any, Any, int], bytes | None] | None
 write_params: Callable[[Any, int], bytes | None] | None
 
 
-def _load() -> tuple[ModuleType | None, str]:
+def _load() -> tuple[Any, str]:
     if os.environ.get("DQLITEWIRE_PURE", "0") not in ("", "0"):
         return None, "switched off by DQLITEWIRE_PURE"
-    try:
-        from ._speedups import VERSION as found
+    try:  # not by a statement: tools that follow imports would look for a source in Python
+        module: Any = __import__(f"{__package__}._speedups", fromlist=["VERSION"])
     except ModuleNotFoundError:
         free_threaded = "free-threading" in sys.version
         return None, "not for free-threaded interpreters" if free_threaded else "not built"
     except ImportError as error:
         return None, f"not loaded: {error}"
+    found = getattr(module, "VERSION", None)
     if found != VERSION:
         return None, f"built for version {found}, {VERSION} is needed"
-    from . import _speedups as module
-
     module.set_kinds(TYPES_BY_CODE, ENCODED_AS)
     return module, ""
 
