@@ -66,6 +66,7 @@ typedef struct {
     const unsigned char *last;
     Py_ssize_t count;     /* columns, at least one */
     Py_ssize_t width;     /* bytes of a row's header */
+    size_t smallest;      /* bytes of a row at the least: its header, and a word a column */
     uint64_t used;        /* the bits of a header's last word that mean something */
     Py_ssize_t number;    /* rows that were read */
     PyObject *rows;
@@ -166,8 +167,6 @@ read_word(Reader *reader, unsigned char form)
 static enum outcome
 read_row(Reader *reader, const unsigned char *header)
 {
-    if (left(reader) / 8 < (size_t)reader->count)
-        return STOP;
     PyObject *row = PyTuple_New(reader->count);
     if (row == NULL)
         return STOP;
@@ -279,7 +278,7 @@ read_all(Reader *reader)
 {
     const unsigned char *header = NULL;
     while (reader->at < reader->last) {
-        if (left(reader) < (size_t)reader->width)
+        if (left(reader) < reader->smallest)
             return STOP;
         const unsigned char *following = reader->at;
         enum outcome outcome = FINE;
@@ -325,7 +324,7 @@ read_rows(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     Py_ssize_t count = PyLong_AsSsize_t(args[3]);
     if (PyErr_Occurred())
         return NULL;
-    if (pos < 0 || end > size || end - pos < 8 || count < 1 || count > (end - pos) / 8)
+    if (pos < 0 || end > size || end - pos < 8 || count < 1 || count > PY_SSIZE_T_MAX / 16)
         return new_reference(Py_None);
     const unsigned char *data = (const unsigned char *)PyBytes_AsString(args[0]);
     Reader reader = {
@@ -334,6 +333,7 @@ read_rows(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
         .last = data + end - 8,
         .count = count,
         .width = (count + 15) / 16 * 8,
+        .smallest = (size_t)((count + 15) / 16 * 8 + count * 8),
         .used = count % 16 ? ((uint64_t)1 << count % 16 * 4) - 1 : ~(uint64_t)0,
         .rows = PyList_New(0),
         .runs = PyList_New(0),
