@@ -69,21 +69,27 @@ SEEDED = {
 }
 
 
-def missing() -> str:
-    """Say what is not here that the sanitizers need, "" if all of it is."""
+def missing(*wanted: str) -> str:
+    """Say what of "Python.h" and "libasan" is missing, or "gcc", "" if nothing is; both by default."""
     if shutil.which("gcc") is None:
         return "gcc"
-    if not _library().is_absolute():
-        return "libasan"
-    if not Path(sysconfig.get_path("include"), "Python.h").exists():
-        return "the headers of this Python"
-    return ""
+    here = {
+        "Python.h": Path(sysconfig.get_path("include"), "Python.h").exists(),
+        "libasan": _library().is_absolute(),
+    }
+    return next((what for what in wanted or here if not here[what]), "")
 
 
 def _library() -> Path:
     """Return where libasan is; a bare name if it is nowhere."""
     found = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
     return Path(found.stdout.strip())
+
+
+def compiled(source: Path, module: Path, *flags: str) -> None:
+    """Compile a C file into a module for this Python."""
+    include = f"-I{sysconfig.get_path('include')}"
+    subprocess.run(["gcc", *WARN, *flags, "-fPIC", "-shared", include, source, "-o", module], check=True)
 
 
 def build(folder: Path, seeded: str = "") -> Path:
@@ -95,11 +101,7 @@ def build(folder: Path, seeded: str = "") -> Path:
         text, bug = source.read_text(), SEEDED[seeded]
         assert text.count(bug.text) == 1, f"{source.name} has {text.count(bug.text)} times {bug.text!r}"
         source.write_text(text.replace(bug.text, bug.instead))
-    include = f"-I{sysconfig.get_path('include')}"
-    subprocess.run(
-        ["gcc", *WARN, *WATCH, "-fPIC", "-shared", include, source, "-o", source.with_suffix(".abi3.so")],
-        check=True,
-    )
+    compiled(source, source.with_suffix(".abi3.so"), *WATCH)
     return copied.parent
 
 
@@ -117,7 +119,7 @@ def run(source: Path, *arguments: str, captured: bool = False) -> subprocess.Com
     environment.pop("DQLITEWIRE_PURE", None)
     return subprocess.run(
         [sys.executable, "-m", "tests.fuzz.fenced", *arguments],
-        cwd=source,
+        cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE if captured else None,
         stderr=subprocess.STDOUT if captured else None,
