@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,16 +93,23 @@ def compiled(source: Path, module: Path, *flags: str) -> None:
     subprocess.run(["gcc", *WARN, *flags, "-fPIC", "-shared", include, source, "-o", module], check=True)
 
 
-def build(folder: Path, seeded: str = "") -> Path:
-    """Make a copy of the package with the module in it, and perhaps a bug; return what to import from."""
+def build(folder: Path, replaced: tuple[str, str] = ("", ""), flags: Sequence[str] = WATCH) -> Path:
+    """Make a copy of the package with the module in it; return what to import from.
+
+    Args:
+        folder: where it is made.
+        replaced: a text that the C file has once, and what comes in its place.
+        flags: of the compiler.
+    """
     copied = folder / "src" / "dqlitewire"
     shutil.copytree(PACKAGE, copied, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     source = copied / "_speedups.c"
-    if seeded:
-        text, bug = source.read_text(), SEEDED[seeded]
-        assert text.count(bug.text) == 1, f"{source.name} has {text.count(bug.text)} times {bug.text!r}"
-        source.write_text(text.replace(bug.text, bug.instead))
-    compiled(source, source.with_suffix(".abi3.so"), *WATCH)
+    old, new = replaced
+    if old:
+        text = source.read_text()
+        assert text.count(old) == 1, f"{source.name} has {text.count(old)} times {old!r}"
+        source.write_text(text.replace(old, new))
+    compiled(source, source.with_suffix(".abi3.so"), *flags)
     return copied.parent
 
 
