@@ -48,7 +48,7 @@ test-pythons: $(VENV)/.installed-test $(NATIVE) ## the suite without real server
 	@tools/test-pythons $(if $(NEWEST),--newest) $(PY) $(PYTEST_ARGS)
 
 native: plan-native $(VENV)/.installed $(SPEEDUPS) ## build the native reader and writer of rows into this tree
-	@$(PY) -c 'from dqlitewire import speedups as s; print(s.name, s.why)'
+	@$(PY) -c 'from dqlitewire import speedups as s; print("rows:", s.name, s.why); exit(s.name != "native")'
 
 # built once, and that file is tested on all of them
 test-native: plan-test $(VENV)/.installed-test $(SPEEDUPS) ## the native module, one file, on every CPython >= 3.11
