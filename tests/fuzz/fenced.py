@@ -44,7 +44,7 @@ def fenced_part(read: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a reader of (buffer, names, size, count); what comes behind the frame in the buffer is poisoned."""
 
     def reading(buffer: bytearray, names: bytes, size: int, count: int) -> Any:
-        # the address holds while the module reads, since it keeps the buffer from being resized
+        # which stays where it is: the module keeps the buffer from being resized
         region = (
             ctypes.addressof((ctypes.c_char * len(buffer)).from_buffer(buffer)) + size,
             len(buffer) - size,
