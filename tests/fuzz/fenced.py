@@ -41,14 +41,12 @@ def fenced(read: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def fenced_part(read: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a reader of (buffer, names, size, count); what comes behind the frame in the buffer is poisoned."""
+    """Wrap a reader of (buffer, names, size, count); what lies behind the frame is poisoned."""
 
     def reading(buffer: bytearray, names: bytes, size: int, count: int) -> Any:
-        # which stays where it is: the module keeps the buffer from being resized
-        region = (
-            ctypes.addressof((ctypes.c_char * len(buffer)).from_buffer(buffer)) + size,
-            len(buffer) - size,
-        )
+        # the buffer stays where it is: the module keeps it from being resized
+        start = ctypes.addressof((ctypes.c_char * len(buffer)).from_buffer(buffer))
+        region = start + size, len(buffer) - size
         _asan.__asan_poison_memory_region(*region)
         try:
             return read(buffer, names, size, count)
