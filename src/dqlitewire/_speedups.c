@@ -235,7 +235,8 @@ make_types(const Reader *reader, const unsigned char *header)
             Py_DECREF(types);
             return NULL;
         }
-        PyTuple_SetItem(types, i, new_reference(reader->state->member[code]));
+        PyObject *member = reader->state->member[code];
+        PyTuple_SetItem(types, i, new_reference(member));
     }
     return types;
 }
