@@ -231,7 +231,7 @@ def test_threads_read_and_write_at_the_same_time() -> None:
     rng = Random(3)
     types = [tuple(rng.choice((I, F, N, L)) for _ in range(6)) for _ in range(300)] * 60
     hostile = packed(["a"] * 6, types, [tuple(VALUES[c] for c in codes) for codes in types]).data
-    large = frame((I,), 50_000)
+    large = frame((I,), 200_000)
     wanted = read(large, 1), read(hostile, 6)
     failed: list[BaseException] = []
 
