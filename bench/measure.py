@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 SAMPLE = 0.004
@@ -92,11 +93,17 @@ def compare(trial: Trial, rounds: int) -> Times:
     for name, run in trial.runs.items():
         trial.check(name, run())
     loops = {name: calibrate(run) for name, run in trial.runs.items()}
+    samples = {name: partial(seconds, run, loops[name]) for name, run in trial.runs.items()}
+    return in_turns(samples, rounds, trial.units)
+
+
+def in_turns(samples: dict[str, Callable[[], float]], rounds: int, units: int) -> Times:
+    """Take samples, each the CPU seconds of one call, in turn."""
     times = Times()
     settle()
     for turn in range(rounds):
-        for name in rotated(trial.runs, turn):
-            times.add(name, seconds(trial.runs[name], loops[name]) / trial.units)
+        for name in rotated(samples, turn):
+            times.add(name, samples[name]() / units)
     gc.unfreeze()
     return times
 

@@ -14,7 +14,7 @@ from bench.candidates import OURS
 from bench.goals import Goal
 
 HEADINGS = ("work", "ours", "against", "measured", "floor", "stretch", "met")
-LAYOUT = "{:<30} {:>14}  {:<12} {:>9} {:>7} {:>7}  {}"
+LAYOUT = "{:<30} {:>14}  {:<21} {:>9} {:>7} {:>7}  {}"
 
 
 @dataclass(frozen=True)
