@@ -11,6 +11,7 @@ tested before the call, by what the frame's size allows at the most, so that no 
 
 from __future__ import annotations
 
+from .. import speedups
 from ..constants import HEADER_SIZE, WORD_SIZE
 from ..exceptions import DecodeError
 from ..header import PAGE_SIZE, ROW_DONE, ROW_PART, row_header_size
@@ -51,10 +52,17 @@ def read_rows(frame: bytes, end: int, options: Options) -> tuple[list[str], RowT
     count = len(names)
     smallest = (count + 15) // 16 * 8 + 8 * count  # of a row: row_header_size, and a word a column
     if count and (end - pos) // smallest <= options.max_rows and end <= options.max_value_size:
-        found = read_certain(frame, pos, end, count)
-        if found is not None:
-            types, rows, more = found
-            return names, types, rows, more
+        native = speedups.read_rows
+        if native is None:
+            found = read_certain(frame, pos, end, count)
+            if found is not None:
+                types, rows, more = found
+                return names, types, rows, more
+        else:
+            certain = native(frame, pos, end, count)
+            if certain is not None:
+                runs, rows, more = certain
+                return names, RowTypes(runs, len(rows)), rows, more
     types, rows, more = read_rows_plainly(frame, pos, end, count, options)
     return names, types, rows, more
 

@@ -1,0 +1,57 @@
+"""Build the native reader and writer of rows where that can be done; all else stands in pyproject.toml.
+
+The extension is optional: without a compiler, or without Python's headers, the package is complete without
+it, and a wheel that lacks it is tagged for every platform. `DQLITEWIRE_PURE=1` leaves it out. So do Pythons
+without a GIL, which have no stable ABI yet, and Pythons other than CPython.
+"""
+
+import os
+import sys
+import sysconfig
+import tempfile
+
+from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_ext import build_ext
+
+EXTENSION = Extension(
+    "dqlitewire._speedups",
+    ["src/dqlitewire/_speedups.c"],
+    define_macros=[("Py_LIMITED_API", "0x030b0000")],
+    extra_compile_args=["-O3", "-g0"],  # debugging information would name the folder of the build
+    py_limited_api=True,
+    optional=True,
+)
+
+
+class Build(build_ext):
+    """Build the extension, and forget it where that failed: other commands take what was to be for built."""
+
+    def run(self) -> None:
+        super().run()
+        if not all(map(os.path.exists, self.get_outputs())):
+            self.extensions = self.distribution.ext_modules = []
+
+
+class Wheel(bdist_wheel):
+    """Make a wheel whose tag tells what is inside."""
+
+    def run(self) -> None:
+        self.run_command("build_ext")
+        self.root_is_pure = not self.distribution.has_ext_modules()
+        super().run()
+
+
+wanted = os.environ.get("DQLITEWIRE_PURE", "0") in ("", "0")
+possible = sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+
+# a folder that is left from another build would put its old modules into this one
+with tempfile.TemporaryDirectory() as scratch:
+    if wanted and possible:
+        setup(
+            ext_modules=[EXTENSION],
+            cmdclass={"build_ext": Build, "bdist_wheel": Wheel},
+            options={"build": {"build_base": scratch}, "bdist_wheel": {"py_limited_api": "cp311"}},
+        )
+    else:
+        setup(options={"build": {"build_base": scratch}})
