@@ -26,7 +26,7 @@ DEBIAN = Path("/usr/share/gocode")
 MODULE = "github.com/canonical/go-dqlite"
 PACKAGE = "golang-github-canonical-go-dqlite-dev"
 SHOWN = ("internal", "client", "driver")  # of go-dqlite
-SAMPLE = 0.06  # CPU seconds: some turns of Go's collector
+SAMPLE = 0.06  # CPU seconds: some turns of Go's collector, and caches warm again after another process
 
 
 @cache

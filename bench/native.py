@@ -15,10 +15,12 @@ from pathlib import Path
 from bench import frames, go_dqlite, linear, process, rows, small
 from bench.candidates import NATIVE, OURS, Codec, load_native
 from bench.frames import IF30, INT1, IT1K, ITF3, MIX10, Shape, Table
-from bench.measure import Times, Trial, Unavailable, calibrate, compare, compare_fresh, in_turns, seconds
+from bench.measure import Times, Trial, Unavailable, compare, compare_fresh, in_turns, samples
 
 STREAMS = ((INT1, 8000), (ITF3, 3400), (MIX10, 1300), (IF30, 1000))
 KEEPING, ONE_ROW = "Go keeping rows", "Go into one row"
+
+SAMPLE = 0.02  # longer than elsewhere: the two share no code, and each finds the caches full of the other's
 
 Build = Callable[[list[Codec]], Trial]
 
@@ -33,7 +35,7 @@ def of_ours(trial: Trial) -> Trial:
 
 
 def again(build: Build, pure: Codec, rounds: int) -> Times:
-    return compare(of_ours(build(pair(pure))), rounds)
+    return compare(of_ours(build(pair(pure))), rounds, SAMPLE)
 
 
 def fresh(run_length: int, pure: Codec, rounds: int) -> Times:
@@ -80,15 +82,12 @@ def beside_go(shape: Shape, count: int, pure: Codec, rounds: int) -> Times:
         codecs = pair(pure)
     except Unavailable:
         pass  # pure is worth seeing beside Go
-    trial = of_ours(rows.stream(codecs, shape, count))
-    for name, run in trial.runs.items():
-        trial.check(name, run())
-    samples = {name: partial(seconds, run, calibrate(run)) for name, run in trial.runs.items()}
+    taken = samples(of_ours(rows.stream(codecs, shape, count)), go_dqlite.SAMPLE)
     with tempfile.TemporaryDirectory() as folder:
         pages = Path(folder, "pages")
         pages.write_bytes(b"".join(table.pages()))
         with go_dqlite.Child([str(program), "decode", str(pages)], dict(os.environ)) as child:
             assert child.rows() == go_dqlite.shown_rows(table.rows), "Go: other rows than packed"
-            samples[KEEPING] = child.sample("keep", go_dqlite.SAMPLE)
-            samples[ONE_ROW] = child.sample("one", go_dqlite.SAMPLE)
-            return in_turns(samples, rounds, table.cells)
+            taken[KEEPING] = child.sample("keep", go_dqlite.SAMPLE)
+            taken[ONE_ROW] = child.sample("one", go_dqlite.SAMPLE)
+            return in_turns(taken, rounds, table.cells)
