@@ -26,7 +26,9 @@
    Rows hold only atoms (int, float, str, bytes, bool, None), so no cycle goes through them. They are taken out
    of the garbage collector's lists at once, which it would do itself at its first look at each of them. */
 
+#ifndef Py_LIMITED_API
 #define Py_LIMITED_API 0x030b0000
+#endif
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -43,6 +45,7 @@ enum form { UNKNOWN = 0, INTEGER = 1, FLOAT = 2, TEXT = 3, BLOB = 4, NULL_ = 5, 
 #define SLOTS 256
 #define WORDS_KEPT 16 /* of a header, that is 256 columns: wider ones are made anew */
 #define ROWS_PER_BREATH 16384
+#define SHORT_TEXT 256 /* characters of a text that may keep its UTF-8 */
 
 typedef struct {
     uint64_t header[WORDS_KEPT];
@@ -52,6 +55,7 @@ typedef struct {
 
 typedef struct {
     PyObject *members; /* tuple of 16: the ValueType of a code, or None */
+    PyTypeObject *member_type; /* ValueType, which `members` holds */
     unsigned char forms[16];
     Slot slots[SLOTS];
 } State;
@@ -68,8 +72,8 @@ typedef struct {
     PyObject *runs;
 } Reader;
 
-/* What reading gives: it may go on, or it is in doubt, or an exception was raised. */
-enum outcome { RAISED = -1, DOUBT = 0, FINE = 1 };
+/* What reading gives: it may go on, or not. Then an exception tells that something failed, and none is a doubt. */
+enum outcome { STOP = 0, FINE = 1 };
 
 static inline uint64_t
 word_at(const unsigned char *at)
@@ -82,6 +86,25 @@ static inline size_t
 left(const Reader *reader)
 {
     return (size_t)(reader->last - reader->at);
+}
+
+static inline PyObject *
+new_reference(PyObject *object)
+{
+    Py_INCREF(object);
+    return object;
+}
+
+/* Return None for a doubt, text that is no UTF-8 or has none among them; NULL where anything else was raised. */
+static PyObject *
+none_unless_raised(void)
+{
+    if (PyErr_Occurred()) {
+        if (!PyErr_ExceptionMatches(PyExc_UnicodeError))
+            return NULL;
+        PyErr_Clear();
+    }
+    return new_reference(Py_None);
 }
 
 /* ---- values: each returns a new reference; NULL without an exception is a doubt. */
@@ -98,10 +121,7 @@ read_text(Reader *reader)
     if (padded > left(reader))
         return NULL;
     reader->at += padded;
-    PyObject *text = PyUnicode_DecodeUTF8((const char *)start, (Py_ssize_t)length, NULL);
-    if (text == NULL && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError))
-        PyErr_Clear();
-    return text;
+    return PyUnicode_DecodeUTF8((const char *)start, (Py_ssize_t)length, NULL);
 }
 
 static PyObject *
@@ -118,13 +138,6 @@ read_blob(Reader *reader)
     const char *start = (const char *)reader->at + 8;
     reader->at += 8 + padded;
     return PyBytes_FromStringAndSize(start, (Py_ssize_t)size);
-}
-
-static inline PyObject *
-new_reference(PyObject *object)
-{
-    Py_INCREF(object);
-    return object;
 }
 
 static PyObject *
@@ -151,19 +164,13 @@ read_word(Reader *reader, unsigned char form)
 /* ---- rows */
 
 static enum outcome
-doubt_unless_raised(void)
-{
-    return PyErr_Occurred() ? RAISED : DOUBT;
-}
-
-static enum outcome
 read_row(Reader *reader, const unsigned char *header)
 {
     if (left(reader) / 8 < (size_t)reader->count)
-        return DOUBT;
+        return STOP;
     PyObject *row = PyTuple_New(reader->count);
     if (row == NULL)
-        return RAISED;
+        return STOP;
     PyObject_GC_UnTrack(row);
     const unsigned char *forms = reader->state->forms;
     uint64_t codes = 0;
@@ -176,14 +183,14 @@ read_row(Reader *reader, const unsigned char *header)
                                          : read_word(reader, form);
         if (value == NULL) {
             Py_DECREF(row);
-            return doubt_unless_raised();
+            return STOP;
         }
         PyTuple_SetItem(row, i, value); /* cannot fail: the row is new, and i is within */
     }
     int failed = PyList_Append(reader->rows, row);
     Py_DECREF(row);
     reader->number++;
-    return failed ? RAISED : FINE;
+    return failed ? STOP : FINE;
 }
 
 /* Tell whether a header that lies in the frame means the same types as another. */
@@ -248,14 +255,14 @@ begin_run(Reader *reader, const unsigned char *header)
 {
     PyObject *types = types_of(reader, header);
     if (types == NULL)
-        return doubt_unless_raised();
+        return STOP;
     PyObject *first = PyLong_FromSsize_t(reader->number);
     PyObject *run = first == NULL ? NULL : PyTuple_Pack(2, first, types);
     Py_XDECREF(first);
     Py_DECREF(types);
     int failed = run == NULL || PyList_Append(reader->runs, run);
     Py_XDECREF(run);
-    return failed ? RAISED : FINE;
+    return failed ? STOP : FINE;
 }
 
 /* Let a signal handler run, and other threads, in a frame of many rows. */
@@ -264,7 +271,7 @@ breathe(void)
 {
     Py_BEGIN_ALLOW_THREADS
     Py_END_ALLOW_THREADS
-    return PyErr_CheckSignals() ? RAISED : FINE;
+    return PyErr_CheckSignals() ? STOP : FINE;
 }
 
 static enum outcome
@@ -273,7 +280,7 @@ read_all(Reader *reader)
     const unsigned char *header = NULL;
     while (reader->at < reader->last) {
         if (left(reader) < (size_t)reader->width)
-            return DOUBT;
+            return STOP;
         const unsigned char *following = reader->at;
         enum outcome outcome = FINE;
         if (header == NULL || !same_header(reader, header, following)) {
@@ -298,10 +305,9 @@ read_between(Reader *reader)
     int more = marker == 0xeeeeeeeeeeeeeeeeu;
     if (!more && marker != UINT64_MAX)
         return new_reference(Py_None);
-    enum outcome outcome = read_all(reader);
-    if (outcome == DOUBT)
-        return new_reference(Py_None);
-    return outcome == FINE ? PyTuple_Pack(3, reader->runs, reader->rows, more ? Py_True : Py_False) : NULL;
+    if (read_all(reader) != FINE)
+        return none_unless_raised();
+    return PyTuple_Pack(3, reader->runs, reader->rows, more ? Py_True : Py_False);
 }
 
 static PyObject *
@@ -338,6 +344,374 @@ read_rows(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     return found;
 }
 
+/* ---- writing: sizes first, so that exactly what is needed is allocated, then the bytes
+
+   Pass one, `size_of`, looks at the Python types of the values alone; pass two, `put`, tests them against the
+   declared types and tests what can be wrong with a value. Nothing can run between the two. All the same each
+   byte is put only where `room` says that there is place for it. */
+
+typedef struct {
+    State *state;
+    unsigned char *at;
+    unsigned char *end;
+    PyObject *kept;     /* long texts as UTF-8, in the order in which they were measured */
+    Py_ssize_t taken;   /* of `kept` */
+} Writer;
+
+static inline size_t
+room(const Writer *writer)
+{
+    return (size_t)(writer->end - writer->at);
+}
+
+static inline void
+put_word(Writer *writer, uint64_t word)
+{
+    for (int i = 0; i < 8; i++)
+        writer->at[i] = (unsigned char)(word >> 8 * i);
+    writer->at += 8;
+}
+
+/* What a value is sent as where no type is declared, which its exact type tells: the first code of its form. */
+static inline unsigned char
+form_of(PyObject *value)
+{
+    PyTypeObject *type = Py_TYPE(value);
+    return type == &PyLong_Type      ? INTEGER
+           : type == &PyUnicode_Type ? TEXT
+           : type == &PyFloat_Type   ? FLOAT
+           : value == Py_None        ? NULL_
+           : type == &PyBytes_Type   ? BLOB
+           : type == &PyBool_Type    ? BOOLEAN
+                                     : UNKNOWN;
+}
+
+/* Return the UTF-8 of a text, NULL in doubt. Python keeps that of a text which is not ASCII for as long as the
+   text lives, so it is asked for that only where it is short. */
+static const char *
+utf8_of(Writer *writer, PyObject *text, Py_ssize_t *size, int measuring)
+{
+    if (PyUnicode_GetLength(text) <= SHORT_TEXT)
+        return PyUnicode_AsUTF8AndSize(text, size);
+    PyObject *data;
+    if (measuring) {
+        data = PyUnicode_AsUTF8String(text);
+        int failed = data == NULL || PyList_Append(writer->kept, data);
+        Py_XDECREF(data);
+        if (failed)
+            return NULL;
+    } else if (writer->taken >= PyList_Size(writer->kept)) {
+        return NULL;
+    } else {
+        data = PyList_GetItem(writer->kept, writer->taken++);
+    }
+    *size = PyBytes_Size(data);
+    return PyBytes_AsString(data);
+}
+
+/* Return the bytes that a value takes, 0 in doubt. */
+static inline size_t
+size_of(Writer *writer, PyObject *value, unsigned char form)
+{
+    Py_ssize_t size;
+    if (form == TEXT)
+        return utf8_of(writer, value, &size, 1) == NULL ? 0 : ((size_t)size + 8) & ~(size_t)7;
+    if (form == BLOB)
+        return 8 + (((size_t)PyBytes_Size(value) + 7) & ~(size_t)7);
+    return form == UNKNOWN ? 0 : 8;
+}
+
+/* Put n bytes, and zeros that make whole words of them: `padded` bytes in all, less than 8 or 9 more. */
+static inline int
+put_bytes(Writer *writer, const char *data, size_t n, size_t padded)
+{
+    if (room(writer) < padded)
+        return 0;
+    if (padded > 0)
+        memset(writer->at + padded - 8, 0, 8); /* one store; the bytes then come over some of it */
+    memcpy(writer->at, data, n);
+    writer->at += padded;
+    return 1;
+}
+
+static int
+put_text(Writer *writer, PyObject *text)
+{
+    Py_ssize_t size;
+    const char *data = utf8_of(writer, text, &size, 0);
+    if (data == NULL || memchr(data, 0, (size_t)size) != NULL)
+        return 0;
+    return put_bytes(writer, data, (size_t)size, ((size_t)size + 8) & ~(size_t)7);
+}
+
+static int
+put_blob(Writer *writer, PyObject *blob)
+{
+    size_t size = (size_t)PyBytes_Size(blob);
+    if (room(writer) < 8)
+        return 0;
+    put_word(writer, size);
+    return put_bytes(writer, PyBytes_AsString(blob), size, (size + 7) & ~(size_t)7);
+}
+
+/* Put a value whose exact type is that of the form; 0 in doubt. */
+static inline int
+put(Writer *writer, PyObject *value, unsigned char form)
+{
+    if (form == TEXT)
+        return put_text(writer, value);
+    if (form == BLOB)
+        return put_blob(writer, value);
+    if (room(writer) < 8)
+        return 0;
+    uint64_t word = 0; /* of NULL */
+    if (form == INTEGER) {
+        int overflow;
+        word = (uint64_t)PyLong_AsLongLongAndOverflow(value, &overflow);
+        if (overflow)
+            return 0;
+    } else if (form == FLOAT) {
+        double number = PyFloat_AsDouble(value);
+        memcpy(&word, &number, sizeof word);
+    } else if (form == BOOLEAN) {
+        word = value == Py_True;
+    }
+    put_word(writer, word);
+    return 1;
+}
+
+/* Return what `fill` puts into as many bytes as were measured; None in doubt. */
+static PyObject *
+written(Writer *writer, size_t size, int (*fill)(Writer *, const void *), const void *what)
+{
+    if (size == 0 || size > PY_SSIZE_T_MAX)
+        return none_unless_raised();
+    PyObject *data = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+    if (data == NULL)
+        return NULL;
+    writer->at = (unsigned char *)PyBytes_AsString(data);
+    writer->end = writer->at + size;
+    if (fill(writer, what) && writer->at == writer->end)
+        return data;
+    Py_DECREF(data);
+    return none_unless_raised();
+}
+
+/* ---- rows written */
+
+typedef struct {
+    PyObject *rows;       /* list of tuples */
+    PyObject *runs;       /* list of (first row, types or None) */
+    Py_ssize_t count;     /* columns, at least one */
+    unsigned char *codes; /* of the types that are declared, as many */
+} Table;
+
+/* Return the bytes of all rows, 0 in doubt. */
+static size_t
+size_of_rows(Writer *writer, const Table *table)
+{
+    size_t header = ((size_t)table->count + 15) / 16 * 8;
+    size_t total = 0;
+    Py_ssize_t rows = PyList_Size(table->rows);
+    for (Py_ssize_t number = 0; number < rows; number++) {
+        PyObject *row = PyList_GetItem(table->rows, number);
+        if (!PyTuple_CheckExact(row) || PyTuple_Size(row) != table->count)
+            return 0;
+        total += header;
+        for (Py_ssize_t i = 0; i < table->count; i++) {
+            PyObject *value = PyTuple_GetItem(row, i);
+            size_t size = size_of(writer, value, form_of(value));
+            if (size == 0)
+                return 0;
+            total += size;
+        }
+        if (total > PY_SSIZE_T_MAX / 2)
+            return 0;
+    }
+    return total;
+}
+
+/* Read the codes of declared types, which must be members of ValueType; 0 in doubt. */
+static int
+declare(const Writer *writer, const Table *table, PyObject *types)
+{
+    int is_tuple = PyTuple_CheckExact(types);
+    if (!is_tuple && !PyList_CheckExact(types))
+        return 0;
+    if ((is_tuple ? PyTuple_Size(types) : PyList_Size(types)) != table->count)
+        return 0;
+    for (Py_ssize_t i = 0; i < table->count; i++) {
+        PyObject *type = is_tuple ? PyTuple_GetItem(types, i) : PyList_GetItem(types, i);
+        if (Py_TYPE(type) != writer->state->member_type)
+            return 0;
+        long code = PyLong_AsLong(type);
+        if (code < 0 || code > 15 || writer->state->forms[code] == UNKNOWN)
+            return 0;
+        table->codes[i] = (unsigned char)code;
+    }
+    return 1;
+}
+
+static int
+put_row(Writer *writer, const Table *table, PyObject *row, int is_declared)
+{
+    size_t width = ((size_t)table->count + 15) / 16 * 8;
+    if (room(writer) < width || !PyTuple_CheckExact(row) || PyTuple_Size(row) != table->count)
+        return 0;
+    unsigned char *header = writer->at;
+    memset(header, 0, width);
+    writer->at += width;
+    for (Py_ssize_t i = 0; i < table->count; i++) {
+        PyObject *value = PyTuple_GetItem(row, i);
+        unsigned char form = form_of(value);
+        unsigned char code = is_declared && form != NULL_ ? table->codes[i] : form;
+        if (form == UNKNOWN || writer->state->forms[code] != form || !put(writer, value, form))
+            return 0;
+        header[i / 2] |= (unsigned char)(code << (i & 1) * 4);
+    }
+    return 1;
+}
+
+/* Return the first row of a run, -1 in doubt. */
+static Py_ssize_t
+first_of_run(const Table *table, Py_ssize_t run)
+{
+    PyObject *pair = run < PyList_Size(table->runs) ? PyList_GetItem(table->runs, run) : Py_None;
+    if (!PyTuple_CheckExact(pair) || PyTuple_Size(pair) != 2 || !PyLong_CheckExact(PyTuple_GetItem(pair, 0)))
+        return -1;
+    int overflow;
+    long long first = PyLong_AsLongLongAndOverflow(PyTuple_GetItem(pair, 0), &overflow);
+    return overflow || first > PY_SSIZE_T_MAX ? -1 : (Py_ssize_t)first;
+}
+
+/* Return what is declared for a run, borrowed; NULL where it does not begin with this row. */
+static PyObject *
+types_of_run(const Table *table, Py_ssize_t run, Py_ssize_t number)
+{
+    if (first_of_run(table, run) != number)
+        return NULL;
+    return PyTuple_GetItem(PyList_GetItem(table->runs, run), 1);
+}
+
+static int
+put_rows(Writer *writer, const void *what)
+{
+    const Table *table = what;
+    Py_ssize_t rows = PyList_Size(table->rows), runs = PyList_Size(table->runs);
+    Py_ssize_t run = 0, next = 0; /* the run that begins next, and its first row */
+    int is_declared = 0;
+    for (Py_ssize_t number = 0; number < rows; number++) {
+        if (number == next) {
+            PyObject *types = types_of_run(table, run, number);
+            if (types == NULL)
+                return 0;
+            is_declared = types != Py_None;
+            if (is_declared && !declare(writer, table, types))
+                return 0;
+            run++;
+            next = run < runs ? first_of_run(table, run) : rows;
+            if (next <= number)
+                return 0;
+        }
+        if (!put_row(writer, table, PyList_GetItem(table->rows, number), is_declared))
+            return 0;
+    }
+    return 1;
+}
+
+static PyObject *
+write_rows(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 3) {
+        PyErr_BadArgument();
+        return NULL;
+    }
+    Table table = {.rows = args[0], .runs = args[1], .count = PyLong_AsSsize_t(args[2])};
+    if (table.count < 1 || !PyList_CheckExact(table.rows) || !PyList_CheckExact(table.runs))
+        return PyErr_Occurred() ? NULL : new_reference(Py_None);
+    Writer writer = {.state = PyModule_GetState(module), .kept = PyList_New(0)};
+    table.codes = PyMem_Malloc((size_t)table.count);
+    PyObject *data = NULL;
+    if (writer.kept != NULL && table.codes != NULL)
+        data = written(&writer, size_of_rows(&writer, &table), put_rows, &table);
+    else
+        PyErr_NoMemory();
+    PyMem_Free(table.codes);
+    Py_XDECREF(writer.kept);
+    return data;
+}
+
+/* ---- parameters written */
+
+typedef struct {
+    PyObject *values; /* list */
+    size_t count;
+    size_t width;     /* bytes of the count */
+} Params;
+
+static size_t
+size_of_header(const Params *params)
+{
+    return (params->width + params->count + 7) & ~(size_t)7;
+}
+
+static size_t
+size_of_params(Writer *writer, const Params *params)
+{
+    size_t total = size_of_header(params);
+    for (size_t i = 0; i < params->count; i++) {
+        PyObject *value = PyList_GetItem(params->values, (Py_ssize_t)i);
+        size_t size = size_of(writer, value, form_of(value));
+        if (size == 0 || total > PY_SSIZE_T_MAX / 2)
+            return 0;
+        total += size;
+    }
+    return total;
+}
+
+static int
+put_params(Writer *writer, const void *what)
+{
+    const Params *params = what;
+    size_t header = size_of_header(params);
+    if (room(writer) < header || (size_t)PyList_Size(params->values) != params->count)
+        return 0;
+    unsigned char *codes = writer->at;
+    memset(codes, 0, header);
+    for (size_t i = 0; i < params->width; i++)
+        *codes++ = (unsigned char)(params->count >> 8 * i);
+    writer->at += header;
+    for (size_t i = 0; i < params->count; i++) {
+        PyObject *value = PyList_GetItem(params->values, (Py_ssize_t)i);
+        unsigned char form = form_of(value);
+        if (form == UNKNOWN || writer->state->forms[form] != form || !put(writer, value, form))
+            return 0;
+        codes[i] = form;
+    }
+    return 1;
+}
+
+static PyObject *
+write_params(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 2) {
+        PyErr_BadArgument();
+        return NULL;
+    }
+    long schema = PyLong_AsLong(args[1]);
+    if (schema < 0 || schema > 1 || !PyList_CheckExact(args[0]))
+        return PyErr_Occurred() ? NULL : new_reference(Py_None);
+    Params params = {.values = args[0], .count = (size_t)PyList_Size(args[0]), .width = schema ? 4 : 1};
+    if (params.count > (schema ? UINT32_MAX : UINT8_MAX))
+        return new_reference(Py_None);
+    Writer writer = {.state = PyModule_GetState(module), .kept = PyList_New(0)};
+    if (writer.kept == NULL)
+        return NULL;
+    PyObject *data = written(&writer, size_of_params(&writer, &params), put_params, &params);
+    Py_DECREF(writer.kept);
+    return data;
+}
+
 /* ---- the module */
 
 static void
@@ -363,6 +737,7 @@ set_kinds(PyObject *module, PyObject *args)
     forget_types(state);
     PyObject *old = state->members;
     state->members = new_reference(members);
+    state->member_type = Py_TYPE(PyTuple_GetItem(members, INTEGER));
     Py_XDECREF(old);
     for (int code = 0; code < 14; code++) { /* 14 and 15 begin markers */
         unsigned char form = forms[code];
@@ -411,6 +786,10 @@ release(void *module)
 static PyMethodDef methods[] = {
     {"read_rows", (PyCFunction)(void (*)(void))read_rows, METH_FASTCALL,
      "read_rows(frame, pos, end, count) -> (runs, rows, more) or None"},
+    {"write_rows", (PyCFunction)(void (*)(void))write_rows, METH_FASTCALL,
+     "write_rows(rows, runs, count) -> bytes or None"},
+    {"write_params", (PyCFunction)(void (*)(void))write_params, METH_FASTCALL,
+     "write_params(params, schema) -> bytes or None"},
     {"set_kinds", set_kinds, METH_VARARGS, "set_kinds(types_by_code, encoded_as)"},
     {NULL, NULL, 0, NULL},
 };

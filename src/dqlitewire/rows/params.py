@@ -7,6 +7,7 @@ wrong. There is one reader, the plain one: only servers and tools read parameter
 
 from __future__ import annotations
 
+from .. import speedups
 from ..checks import choice_of
 from ..exceptions import DecodeError, EncodeError
 from ..scalars import NULL_CELL, PADS, TEXT_ENDS, U64, infer_type, pack_value, read_value
@@ -141,15 +142,18 @@ def write_params(message: Any, form: int, options: Options) -> bytes:
         return bytes(8)
     if count > 255 or count > options.max_param_count:
         check_params_shape(count, schema, options.max_param_count, f"{type(message).__name__}.params")
+    native = speedups.write_params
     try:
-        if count <= MAX_GENERATED:
+        if native is not None:
+            data = native(params, schema)
+        elif count <= MAX_GENERATED:
             kinds = tuple(map(type, params))
             writer = params_shapes[schema].find(kinds)
             data = writer(params) if writer is not None else _write_cold_params(params, schema, kinds)
         else:
             data = _write_many_params(params, schema)
-        if len(data) <= options.max_value_size:
-            return data
+        if data is not None and len(data) <= options.max_value_size:
+            return data  # type: ignore[no-any-return]
     except DOUBTS:
         pass
     return pack_params(params, schema, options, f"{type(message).__name__}.params")

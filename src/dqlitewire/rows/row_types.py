@@ -92,6 +92,11 @@ class RowTypes(Sequence["Types"]):
     def first(self) -> Types:
         return self._runs[0][1] if self._count else ()
 
+    @property
+    def changes(self) -> list[tuple[int, Types]]:
+        """First row and types of each run."""
+        return self._runs
+
     def runs(self) -> Iterator[tuple[int, int, Types]]:
         """Yield (first row, row behind the last, types) for each run."""
         for i, (start, types) in enumerate(self._runs):

@@ -15,6 +15,7 @@ that one being written; `write_row_plainly` then encodes the row, or says what i
 
 from __future__ import annotations
 
+from .. import speedups
 from ..caches import Cache
 from ..constants import ValueType
 from ..exceptions import EncodeError
@@ -75,11 +76,27 @@ def write_rows(message: Rows, options: Options) -> list[bytes]:
     head = [U64.pack(count)]
     for i, name in enumerate(names):
         head.append(pack_text(name, options.max_column_name_size, f"RowsResponse.column_names[{i}]"))
-    parts = _write_row_list(message, count, options)
+    parts = _write_natively(message, count) or _write_row_list(message, count, options)
     if sum(map(len, parts)) > options.max_value_size:
         for number, row in enumerate(rows):
             _check_sizes(row, number, options)
     return [*head, *parts, ROW_PART if message.has_more else ROW_DONE]
+
+
+def _write_natively(message: Rows, count: int) -> list[bytes] | None:
+    """Encode all rows at once; None without the native writer, or where it is not sure."""
+    native = speedups.write_rows
+    if native is None:
+        return None
+    rows, row_types = message.rows, message.row_types
+    if not len(row_types):
+        runs = [(0, message.column_types or None)]
+    elif len(row_types) == len(rows):
+        runs = row_types.changes  # type: ignore[attr-defined]
+    else:
+        return None
+    data = native(rows, runs, count)
+    return None if data is None else [data]
 
 
 def _write_row_list(message: Rows, count: int, options: Options) -> list[bytes]:
