@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bench import frames, go_dqlite, linear, process, rows, small
 from bench.candidates import NATIVE, OURS, Codec, load_native
@@ -21,6 +22,10 @@ STREAMS = ((INT1, 8000), (ITF3, 3400), (MIX10, 1300), (IF30, 1000))
 KEEPING, ONE_ROW = "Go keeping rows", "Go into one row"
 
 SAMPLE = 0.02  # longer than elsewhere: the two share no code, and each finds the caches full of the other's
+FRESH_FRAMES = 4
+LINEAR = [  # of what it has a part in
+    name for name in linear.CASES if not name.startswith(("FAILURE", "decode n params", "texts off"))
+]
 
 Build = Callable[[list[Codec]], Trial]
 
@@ -39,7 +44,28 @@ def again(build: Build, pure: Codec, rounds: int) -> Times:
 
 
 def fresh(run_length: int, pure: Codec, rounds: int) -> Times:
-    return compare_fresh(partial(rows.hostile, run_length, pair(pure)), rounds)
+    """Hostile frames, some of them in a call: with one alone, who is first pays twice, for cold caches."""
+    codecs = pair(pure)
+
+    def build(turn: int) -> Trial:
+        at = turn * FRESH_FRAMES
+        return joined([rows.hostile(run_length, codecs, number) for number in range(at, at + FRESH_FRAMES)])
+
+    return compare_fresh(build, rounds)
+
+
+def joined(trials: list[Trial]) -> Trial:
+    """Trials one after the other, as one."""
+
+    def run(name: str) -> list[Any]:
+        return [trial.runs[name]() for trial in trials]
+
+    def check(name: str, results: list[Any]) -> None:
+        for trial, result in zip(trials, results, strict=True):
+            trial.check(name, result)
+
+    units = sum(trial.units for trial in trials)
+    return Trial(units, {name: partial(run, name) for name in trials[0].runs}, check)
 
 
 def beside_pure() -> Iterator[tuple[str, str, Callable[[Codec, int], Times]]]:
@@ -67,7 +93,7 @@ def peaks(pure: Codec, size: int) -> dict[str, int]:
 
 
 def linear_times(name: str, pure: Codec, rounds: int) -> Times:
-    return compare(linear.trial(load_native(pure.folder), name), rounds)
+    return compare(linear.trial(load_native(pure.folder), name, scale=4), rounds)  # n beyond the cache, too
 
 
 # -- beside Go ------------------------------------------------------------------------------

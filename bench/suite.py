@@ -225,7 +225,7 @@ def _native_works() -> Iterator[tuple[str, str, Callable[[Settings], Result]]]:
         yield f"native {name}", unit, partial(_beside_pure, take)
     yield "native import", "start", _native_import
     yield "native memory peak", "B", _native_peak
-    for name in linear.CASES:
+    for name in native.LINEAR:
         yield f"native linear {name}", "call", partial(_native_linear, name)
     for shape, count in native.STREAMS:
         yield f"go {shape.name}", "cell", partial(_beside_go, shape, count)
@@ -292,9 +292,9 @@ def works() -> list[Work]:
     goals: dict[str, list[Goal]] = {}
     for goal in [*RATIOS, *BOUNDS, *_native_goals()]:
         goals.setdefault(goal.work, []).append(goal)
-    for name in linear.CASES:
-        for work in (f"linear {name}", f"native linear {name}"):
-            goals[work] = [Goal(work, "n", LINEAR, at_most=True)]
+    linear_works = [f"linear {name}" for name in linear.CASES]
+    linear_works += [f"native linear {name}" for name in native.LINEAR]
+    goals |= {work: [Goal(work, "n", LINEAR, at_most=True)] for work in linear_works}
     result = [Work(name, unit, goals.pop(name), measure) for name, unit, measure in _works()]
     if goals:
         raise LookupError(f"goals without a work: {', '.join(goals)}")
