@@ -17,7 +17,7 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -47,11 +47,12 @@ class Codec:
     @property
     def environment(self) -> dict[str, str]:
         """What a child gets that imports this one."""
-        return environment(native=self.name == NATIVE)
+        return environment(os.environ, native=self.name == NATIVE)
 
 
-def environment(*, native: bool) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name != SWITCH}
+def environment(base: Mapping[str, str], *, native: bool) -> dict[str, str]:
+    """An environment in which ours is imported with the native module, or without."""
+    kept = {name: value for name, value in base.items() if name != SWITCH}
     return kept if native else {**kept, SWITCH: "1"}
 
 

@@ -7,6 +7,7 @@ and collectors included. The node is the tests' (`make nodes`).
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -73,7 +74,7 @@ def reading(pure: Codec, rounds: int) -> Times:
             client.execute(CREATE)
             client.execute(FILL, [ROWS])
         clients = {
-            name: go_dqlite.Child(command(pure.folder, node.address), environment(native=native))
+            name: go_dqlite.Child(command(pure.folder, node.address), environment(os.environ, native=native))
             for name, native in modes.items()
         }
         clients[GO] = go_dqlite.Child([str(program), "query", node.address, SELECT])
