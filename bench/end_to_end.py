@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Callable
 from contextlib import ExitStack, closing
+from functools import cache, partial
 from pathlib import Path
 
 from bench import go_dqlite
@@ -18,7 +21,6 @@ from bench.measure import Times, Unavailable, in_turns
 
 KIND = "1.18.7"
 ROWS = 200_000
-GO = "database/sql"
 SELECT = "SELECT i, t, f FROM big ORDER BY i"
 CREATE = "CREATE TABLE big (i INTEGER, t TEXT, f FLOAT)"
 FILL = (
@@ -54,8 +56,9 @@ def command(source: Path, address: str) -> list[str]:
     return [sys.executable, "-s", "-c", CLIENT, *folders, address, SELECT]
 
 
-def reading(pure: Codec, rounds: int) -> Times:
-    """CPU seconds a row of each client."""
+@cache
+def reading(pure: Codec, rounds: int) -> tuple[Times, Times]:
+    """Seconds a row of each client: CPU, and by the clock."""
     from examples.blocking_client import connect
     from tests.real.nodes import Node, missing
 
@@ -77,10 +80,20 @@ def reading(pure: Codec, rounds: int) -> Times:
             name: go_dqlite.Child(command(pure.folder, node.address), environment(os.environ, native=native))
             for name, native in modes.items()
         }
-        clients[GO] = go_dqlite.Child([str(program), "query", node.address, SELECT])
+        clients[go_dqlite.DATABASE_SQL] = go_dqlite.Child([str(program), "query", node.address, SELECT])
         wanted = go_dqlite.shown_rows(expected())
         for name, child in clients.items():
             stack.enter_context(child)
             assert child.rows() == wanted, f"{name}: other rows than were inserted"
-        samples = {name: child.sample("query") for name, child in clients.items()}
-        return in_turns(samples, rounds, ROWS)
+        passed = Times()
+        samples = {
+            name: partial(_clocked, name, child.sample("query"), passed) for name, child in clients.items()
+        }
+        return in_turns(samples, rounds, ROWS), passed
+
+
+def _clocked(name: str, sample: Callable[[], float], passed: Times) -> float:
+    begin = time.perf_counter()
+    spent = sample()
+    passed.add(name, (time.perf_counter() - begin) / ROWS)
+    return spent

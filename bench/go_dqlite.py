@@ -26,6 +26,7 @@ DEBIAN = Path("/usr/share/gocode")
 MODULE = "github.com/canonical/go-dqlite"
 PACKAGE = "golang-github-canonical-go-dqlite-dev"
 SHOWN = ("internal", "client", "driver")  # of go-dqlite
+KEEPING, ONE_ROW, DATABASE_SQL = "Go keeping rows", "Go into one row", "database/sql"
 SAMPLE = 0.06  # CPU seconds: some turns of Go's collector, and caches warm again after another process
 
 

@@ -128,6 +128,8 @@ BOUNDS = [
     Goal("native memory peak", "native", 1, at_most=True),
     Goal("end-to-end", "database/sql", 1.2, 1, at_most=True),
     Goal("end-to-end", "database/sql, pure", *SHOWN, at_most=True),
+    Goal("end-to-end, by the clock", "database/sql", *SHOWN, at_most=True),
+    Goal("end-to-end, by the clock", "database/sql, pure", *SHOWN, at_most=True),
     Goal("memory peak", "rows + frame", 1.05, at_most=True),
     Goal("guard", "unguarded", 40, at_most=True, unit=" ns more"),
     Goal("conversation RESULT", "codec", 2, at_most=True, unit=" us more"),

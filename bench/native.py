@@ -19,7 +19,6 @@ from bench.frames import IF30, INT1, IT1K, ITF3, MIX10, Shape, Table
 from bench.measure import Times, Trial, Unavailable, compare, compare_fresh, in_turns, samples
 
 STREAMS = ((INT1, 8000), (ITF3, 3400), (MIX10, 1300), (IF30, 1000))
-KEEPING, ONE_ROW = "Go keeping rows", "Go into one row"
 
 SAMPLE = 0.02  # longer than elsewhere: the two share no code, and each finds the caches full of the other's
 FRESH_FRAMES = 4
@@ -85,7 +84,7 @@ def beside_pure() -> Iterator[tuple[str, str, Callable[[Codec, int], Times]]]:
 
 
 def importing(pure: Codec, rounds: int) -> Times:
-    return process.importing(pair(pure), rounds)
+    return process.import_alone(pair(pure), rounds)
 
 
 def peaks(pure: Codec, size: int) -> dict[str, int]:
@@ -114,6 +113,6 @@ def beside_go(shape: Shape, count: int, pure: Codec, rounds: int) -> Times:
         pages.write_bytes(b"".join(table.pages()))
         with go_dqlite.Child([str(program), "decode", str(pages)], dict(os.environ)) as child:
             assert child.rows() == go_dqlite.shown_rows(table.rows), "Go: other rows than packed"
-            taken[KEEPING] = child.sample("keep", go_dqlite.SAMPLE)
-            taken[ONE_ROW] = child.sample("one", go_dqlite.SAMPLE)
+            taken[go_dqlite.KEEPING] = child.sample("keep", go_dqlite.SAMPLE)
+            taken[go_dqlite.ONE_ROW] = child.sample("one", go_dqlite.SAMPLE)
             return in_turns(taken, rounds, table.cells)

@@ -20,6 +20,12 @@ ISOLATED = (sys.executable, "-I")  # no PYTHON* variable counts: byte code is wr
 
 PATH = "import sys; sys.path.insert(0, sys.argv[1])"
 IMPORT = f"{PATH}; import dqlitewire"
+IMPORT_ALONE = f"""{PATH}
+import time
+begin = time.process_time()
+import dqlitewire
+print(time.process_time() - begin)
+"""
 
 # A query encoded and one page of rows decoded; the time after the import is printed.
 FIRST_RESULT = f"""{PATH}
@@ -89,6 +95,21 @@ def above_bare(codecs: list[Codec], rounds: int, bare: str, program: str, data: 
 
 def importing(codecs: list[Codec], rounds: int) -> Times:
     return above_bare(codecs, rounds, PATH, IMPORT)
+
+
+def import_alone(codecs: list[Codec], rounds: int) -> Times:
+    """The import without the start of the interpreter, for small differences: the least of three children."""
+    for codec in codecs:
+        run(IMPORT_ALONE, codec)
+    times = Times()
+    for turn in range(rounds):
+        spent: dict[str, list[float]] = {codec.name: [] for codec in codecs}
+        for again in range(3):
+            for codec in rotated(codecs, turn + again):
+                spent[codec.name].append(float(run(IMPORT_ALONE, codec)[0]))
+        for name, found in spent.items():
+            times.add(name, min(found))
+    return times
 
 
 def first_result(codecs: list[Codec], rounds: int) -> Times:

@@ -12,6 +12,7 @@ from bench import (
     embedded,
     end_to_end,
     frames,
+    go_dqlite,
     guard,
     linear,
     native,
@@ -212,12 +213,12 @@ def _beside(against: dict[str, str], times: Times) -> Result:
 
 def _beside_go(shape: frames.Shape, count: int, settings: Settings) -> Result:
     times = native.beside_go(shape, count, settings.codecs[0], settings.rounds)
-    return _beside({name: name for name in (native.KEEPING, native.ONE_ROW)}, times)
+    return _beside({name: name for name in (go_dqlite.KEEPING, go_dqlite.ONE_ROW)}, times)
 
 
-def _end_to_end(settings: Settings) -> Result:
-    times = end_to_end.reading(settings.codecs[0], min(settings.rounds, 15))
-    return _beside({end_to_end.GO: end_to_end.GO}, times)
+def _end_to_end(clock: int, settings: Settings) -> Result:
+    times = end_to_end.reading(settings.codecs[0], min(settings.rounds, 15))[clock]
+    return _beside({go_dqlite.DATABASE_SQL: go_dqlite.DATABASE_SQL}, times)
 
 
 def _native_works() -> Iterator[tuple[str, str, Callable[[Settings], Result]]]:
@@ -229,14 +230,15 @@ def _native_works() -> Iterator[tuple[str, str, Callable[[Settings], Result]]]:
         yield f"native linear {name}", "call", partial(_native_linear, name)
     for shape, count in native.STREAMS:
         yield f"go {shape.name}", "cell", partial(_beside_go, shape, count)
-    yield "end-to-end", "row", _end_to_end
+    yield "end-to-end", "row", partial(_end_to_end, 0)
+    yield "end-to-end, by the clock", "row", partial(_end_to_end, 1)
 
 
 def _native_goals() -> Iterator[Goal]:
     for name, _, _ in native.beside_pure():
         yield Goal(f"native {name}", NATIVE, *NATIVE_TIMES.get(name, SHOWN), at_most=True)
     for shape, goal in GO_TIMES.items():
-        for against, pair in ((native.KEEPING, goal), (native.ONE_ROW, SHOWN)):
+        for against, pair in ((go_dqlite.KEEPING, goal), (go_dqlite.ONE_ROW, SHOWN)):
             yield Goal(f"go {shape}", against, *pair, at_most=True)
             yield Goal(f"go {shape}", f"{against}, pure", *SHOWN, at_most=True)
 
