@@ -16,9 +16,14 @@ PYTEST_ARGS ?=
 TOOLS := tcpdump tshark editcap=wireshark-common socat gdb strace zsh \
 	hexdump=bsdextrautils xxd luac5.2=lua5.2 luac5.4=lua5.4
 
+# every CPython loads the one native module of this tree; DQLITEWIRE_PURE=1 does without
+SPEEDUPS := src/dqlitewire/_speedups.abi3.so
+NATIVE := $(if $(filter-out 0,$(DQLITEWIRE_PURE)),,$(SPEEDUPS))
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what is going to be installed is said before it is
-.PHONY: help demo test test-pythons failover survey nodes format bench bench-regress clean plan-demo plan-test
+.PHONY: help demo test test-pythons test-native failover survey nodes format bench bench-regress clean
+.PHONY: native sanitize wheels plan-demo plan-native plan-test plan-wheels
 .PHONY: install-dissector
 .PHONY: check check-format check-lint check-types check-public check-imports
 
@@ -28,7 +33,7 @@ help: ## show this
 demo: plan-demo $(VENV)/.installed-testing ## a session with the embedded server, its traffic shown
 	@$(PY) examples/demo.py
 
-test: plan-test $(VENV)/.installed-test nodes ## the whole suite, real nodes and published clients included
+test: plan-test $(VENV)/.installed-test $(NATIVE) nodes ## the whole suite, real nodes and published clients included
 	$(PY) -m pytest $(PYTEST_ARGS)
 
 failover: plan-test $(VENV)/.installed-test nodes ## kill the leader a hundred times on each real server; KILLS=N
@@ -38,17 +43,38 @@ survey: plan-test $(VENV)/.installed-test nodes ## try on throw-away nodes what 
 	$(PY) -m tests.real.survey $(if $(MINUTES),--minutes $(MINUTES))
 
 # 3.12 where this machine has it, and forky's; NEWEST=yes takes the last of them alone
-test-pythons: $(VENV)/.installed-test ## the suite without real servers and clients, on the other CPythons
+test-pythons: $(VENV)/.installed-test $(NATIVE) ## the suite without real servers and clients, on the other CPythons
 	@tools/plan "tools/native-pythons --plan $(PY)"
 	@tools/test-pythons $(if $(NEWEST),--newest) $(PY) $(PYTEST_ARGS)
+
+native: plan-native $(VENV)/.installed $(SPEEDUPS) ## build the native reader and writer of rows into this tree
+	@$(PY) -c 'from dqlitewire import speedups as s; print(s.name, s.why)'
+
+# built once, and that file is tested on all of them
+test-native: plan-test $(VENV)/.installed-test $(SPEEDUPS) ## the native module, one file, on every CPython >= 3.11
+	@tools/plan "tools/native-pythons --plan $(PY)"
+	@tools/test-pythons --native $(PY) $(PYTEST_ARGS)
+
+sanitize: plan-test $(VENV)/.installed-test ## the fuzzer with the native module built to watch memory; MINUTES=1
+	$(PY) -m tests.fuzz --sanitize --minutes $(or $(MINUTES),1)
+
+wheels: plan-wheels $(VENV)/.installed-wheels ## into dist/: a wheel with the native module, and one for any platform
+	@tools/plan "tools/native-pythons --plan $(PY)"
+	@CI=true tools/native $(PY)
+	@tools/wheels $(PY)
 
 install-dissector: $(VENV)/.installed ## put the dissector into the user's folder of Wireshark plugins
 	@tools/install-dissector $(PY)
 
+plan-native:
+	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)'" "tools/native --plan $$(tools/python '$(PYTHON)')"
+plan-wheels:
+	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' wheels" "tools/native --plan $$(tools/python '$(PYTHON)')"
 plan-demo:
 	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' testing"
 plan-test:
 	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' test" "tools/packages --plan $(TOOLS)" \
+		$(if $(NATIVE),"tools/native --plan $$(tools/python '$(PYTHON)')") \
 		"tests/real/setup-nodes --plan" "tests/downstream/setup-clients --plan $(PY)"
 
 nodes: $(VENV)/.installed-test ## unpack the real servers and the published clients into the cache folder
@@ -77,7 +103,7 @@ format: $(VENV)/.installed-dev ## put the code into its one format
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-bench: $(VENV)/.installed-bench nodes ## measure, as ratios to what runs beside it
+bench: $(VENV)/.installed-bench $(SPEEDUPS) nodes ## measure, as ratios to what runs beside it
 	$(PY) -m bench
 
 bench-regress: $(VENV)/.installed-bench ## count instructions and compare with the ratios kept in bench/
@@ -85,8 +111,12 @@ bench-regress: $(VENV)/.installed-bench ## count instructions and compare with t
 	$(PY) -m bench.regress
 
 clean: ## drop what the targets above made (not the cache folder)
-	rm -rf .venv .venv-* build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-* build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis src/*.egg-info $(SPEEDUPS)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# behind the environment, whose pip it takes
+$(SPEEDUPS): src/dqlitewire/_speedups.c setup.py
+	@tools/native $(PY)
 
 # one stamp for each set of extras; the version stands in the package
 $(VENV)/.installed: pyproject.toml src/dqlitewire/__init__.py

@@ -17,7 +17,6 @@ from setuptools.command.build_ext import build_ext
 EXTENSION = Extension(
     "dqlitewire._speedups",
     ["src/dqlitewire/_speedups.c"],
-    define_macros=[("Py_LIMITED_API", "0x030b0000")],
     extra_compile_args=["-O3", "-g0"],  # debugging information would name the folder of the build
     py_limited_api=True,
     optional=True,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from dqlitewire import speedups
 from tests import json_output, profiles  # noqa: F401  (checks all JSON; loads the Hypothesis profile)
 from tests.real.fixtures import (  # noqa: F401  (fixtures are found by name)
     database,
@@ -36,6 +37,11 @@ for number, action in ((signal.SIGINT, signal.default_int_handler), (signal.SIGH
         signal.signal(number, action)
 
 NODE_FIXTURES = {"real_node", "real_nodes", "old_node", "new_node", "own_node", "real_cluster"}
+
+
+def pytest_report_header() -> str:
+    """Say which reader of rows is under test: `.ci/run` and `tools/test-pythons` look at it."""
+    return f"dqlitewire.speedups: {speedups.name}" + (f", {speedups.why}" if speedups.why else "")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from hypothesis import given, settings
 
-from dqlitewire import DecodeError, decode_message
+from dqlitewire import DecodeError, decode_message, speedups
 from dqlitewire.explain import Span, explain
 from dqlitewire.limits import DEFAULT_OPTIONS
 from dqlitewire.messages import ExecRequest, RowsResponse
@@ -39,7 +39,7 @@ from dqlitewire.tuples import (
     encode_row_values,
 )
 from dqlitewire.types import decode_value, encode_value
-from dqlitewire.values import BLOB, KIND_OF, TEXT, Kind
+from dqlitewire.values import BLOB, ENCODED_AS, KIND_OF, TEXT, Kind
 from tests.fuzz import checks
 
 HEIGHT = 40
@@ -147,12 +147,30 @@ def check_readers(kinds: Sequence[Kind], rows: list[tuple[Any, ...]]) -> None:
         plans = [uniform.plan for uniform in checks.plans_of(made)]
     if any(kind.form in (TEXT, BLOB) for kind in kinds) and rows[0] == rows[-1] == rows[-2]:
         assert all(plans), "rows of one length are not read by columns"
-    message = decode_message(data)
-    assert isinstance(message, RowsResponse)
-    assert same((list(message.row_types), message.rows), wanted)
-    assert message.column_types == list(types)
+    check_natively(kinds, data, wanted)
+    for natively in (False, True):
+        with checks.native(natively):
+            message = decode_message(data)
+        assert isinstance(message, RowsResponse)
+        assert same((list(message.row_types), message.rows), wanted)
+        assert message.column_types == list(types)
     assert count_rows(data) == len(rows)
     check_spans(explain(data, is_request=False), kinds, rows)
+
+
+def check_natively(kinds: Sequence[Kind], data: bytes, wanted: Any) -> None:
+    """Native reader and writer, where they were built: sure of each kind that is encoded as one they know."""
+    if speedups.native is None:
+        return
+    start = 16 + 8 * len(kinds)
+    sure = all(ENCODED_AS[kind.code] in (1, 2, 3, 4, 5, 11) for kind in kinds)
+    found = speedups.native.read_rows(data, start, len(data), len(kinds))
+    rows = wanted[1]
+    written = speedups.native.write_rows(rows, [(0, wanted[0][0])], len(kinds))
+    assert (found is not None, written is not None) == (sure, sure)
+    if found is not None:
+        assert same((found[0], found[1]), ([(0, wanted[0][0])], rows))
+        assert written == data[start:-8]
 
 
 def check_spans(root: Span, kinds: Sequence[Kind], rows: list[tuple[Any, ...]]) -> None:
@@ -186,8 +204,10 @@ def check_writers(kinds: Sequence[Kind], rows: list[tuple[Any, ...]]) -> None:
         for heat in (checks.UNLIMITED, 1):
             write.row_shapes = heated(heat)
             write.favourites.forget((bytes(types), len(kinds)))
-            assert message.encode() == data
+            with checks.native(False):
+                assert message.encode() == data
             assert len(write.row_shapes.compiled) == (heat == 1)
+            assert message.encode() == data
     finally:
         write.row_shapes = known
 
@@ -221,8 +241,9 @@ def check_params_are_written(kind: Kind, row: list[Any], schema: int, data: byte
         for heat in (checks.UNLIMITED, 1):
             rows_params.params_shapes = heated(heat), heated(heat)
             rows_params.chunk_shapes = heated(heat)
-            for _ in range(2):
-                assert rows_params.write_params(message, schema, DEFAULT_OPTIONS) == data
+            for natively in (False, False, True):
+                with checks.native(natively):
+                    assert rows_params.write_params(message, schema, DEFAULT_OPTIONS) == data
     finally:
         rows_params.params_shapes, rows_params.chunk_shapes = known
 

@@ -66,6 +66,7 @@ typedef struct {
     const unsigned char *last;
     Py_ssize_t count;     /* columns, at least one */
     Py_ssize_t width;     /* bytes of a row's header */
+    size_t smallest;      /* bytes of a row at the least: its header, and a word a column */
     uint64_t used;        /* the bits of a header's last word that mean something */
     Py_ssize_t number;    /* rows that were read */
     PyObject *rows;
@@ -166,8 +167,6 @@ read_word(Reader *reader, unsigned char form)
 static enum outcome
 read_row(Reader *reader, const unsigned char *header)
 {
-    if (left(reader) / 8 < (size_t)reader->count)
-        return STOP;
     PyObject *row = PyTuple_New(reader->count);
     if (row == NULL)
         return STOP;
@@ -279,7 +278,7 @@ read_all(Reader *reader)
 {
     const unsigned char *header = NULL;
     while (reader->at < reader->last) {
-        if (left(reader) < (size_t)reader->width)
+        if (left(reader) < reader->smallest)
             return STOP;
         const unsigned char *following = reader->at;
         enum outcome outcome = FINE;
@@ -325,7 +324,7 @@ read_rows(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     Py_ssize_t count = PyLong_AsSsize_t(args[3]);
     if (PyErr_Occurred())
         return NULL;
-    if (pos < 0 || end > size || end - pos < 8 || count < 1 || count > (end - pos) / 8)
+    if (pos < 0 || end > size || end - pos < 8 || count < 1 || count > PY_SSIZE_T_MAX / 16)
         return new_reference(Py_None);
     const unsigned char *data = (const unsigned char *)PyBytes_AsString(args[0]);
     Reader reader = {
@@ -334,6 +333,7 @@ read_rows(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
         .last = data + end - 8,
         .count = count,
         .width = (count + 15) / 16 * 8,
+        .smallest = (size_t)((count + 15) / 16 * 8 + count * 8),
         .used = count % 16 ? ((uint64_t)1 << count % 16 * 4) - 1 : ~(uint64_t)0,
         .rows = PyList_New(0),
         .runs = PyList_New(0),
@@ -367,8 +367,15 @@ room(const Writer *writer)
 static inline void
 put_word(Writer *writer, uint64_t word)
 {
-    for (int i = 0; i < 8; i++)
-        writer->at[i] = (unsigned char)(word >> 8 * i);
+    unsigned char *at = writer->at;
+    at[0] = (unsigned char)word;
+    at[1] = (unsigned char)(word >> 8);
+    at[2] = (unsigned char)(word >> 16);
+    at[3] = (unsigned char)(word >> 24);
+    at[4] = (unsigned char)(word >> 32);
+    at[5] = (unsigned char)(word >> 40);
+    at[6] = (unsigned char)(word >> 48);
+    at[7] = (unsigned char)(word >> 56);
     writer->at += 8;
 }
 
@@ -725,15 +732,15 @@ static PyObject *
 set_kinds(PyObject *module, PyObject *args)
 {
     State *state = PyModule_GetState(module);
-    PyObject *members;
-    const unsigned char *forms;
-    Py_ssize_t size;
-    if (!PyArg_ParseTuple(args, "O!y#:set_kinds", &PyTuple_Type, &members, &forms, &size))
+    PyObject *members, *encoded;
+    /* No "y#": what headers of 3.13 make of it, 3.11 and 3.12 refuse. */
+    if (!PyArg_ParseTuple(args, "O!O!:set_kinds", &PyTuple_Type, &members, &PyBytes_Type, &encoded))
         return NULL;
-    if (PyTuple_Size(members) < 16 || size < 16) {
+    if (PyTuple_Size(members) < 16 || PyBytes_Size(encoded) < 16) {
         PyErr_BadArgument();
         return NULL;
     }
+    const unsigned char *forms = (const unsigned char *)PyBytes_AsString(encoded);
     forget_types(state);
     PyObject *old = state->members;
     state->members = new_reference(members);

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 from .constants import ValueType
 from .rows.row_types import Row, Types
 
@@ -7,3 +9,5 @@ def set_kinds(types_by_code: tuple[ValueType | None, ...], encoded_as: bytes, /)
 def read_rows(
     frame: bytes, pos: int, end: int, count: int, /
 ) -> tuple[list[tuple[int, Types]], list[Row], bool] | None: ...
+def write_rows(rows: object, runs: Sequence[tuple[int, object]], count: int, /) -> bytes | None: ...
+def write_params(params: object, schema: int, /) -> bytes | None: ...

@@ -2,8 +2,9 @@
 
 The native module is optional, and nothing but speed depends on it. It is used where it was built, loads into
 this interpreter, has the version that this package was written for, and DQLITEWIRE_PURE does not forbid it;
-otherwise `why` says which of these it was. Built for the stable ABI, one file serves every CPython from 3.11
-on, but for free-threaded ones, which do not look for it.
+otherwise `why` says which of these it was. It is built for the stable ABI: one file serves every CPython from
+3.11 on but the free-threaded ones, which do not look for it. Nor does an interpreter with a GIL of its own
+(PEP 684) load it, since only newer ABIs let a module say that it may be.
 
 `read_rows`, `write_rows` and `write_params` are functions of the module, or None. They are looked up here at
 each call, so that `_use` can switch between the two in one process.
@@ -18,42 +19,49 @@ from .values import ENCODED_AS, TYPES_BY_CODE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import ModuleType
+    from collections.abc import Callable
+    from typing import Any
 
 __all__ = ["VERSION", "name", "why"]
 
 VERSION = 1  # of what the functions take and give; as in _speedups.c
 
+name: str  # "native" or "pure"
+why: str  # "" where it is native
+native: Any  # the module, where it may be used
+read_rows: Callable[[bytes, int, int, int], Any] | None
+write_rows: Callable[[Any, Any, int], bytes | None] | None
+write_params: Callable[[Any, int], bytes | None] | None
 
-def _load() -> tuple[ModuleType | None, str]:
+
+def _load() -> tuple[Any, str]:
     if os.environ.get("DQLITEWIRE_PURE", "0") not in ("", "0"):
         return None, "switched off by DQLITEWIRE_PURE"
-    try:
-        from . import _speedups as module
-    except ImportError as error:
-        if "_speedups" not in str(error) or error.name != f"{__package__}._speedups":
-            return None, f"not loaded: {error}"
+    try:  # not by a statement: tools that follow imports would look for a source in Python
+        module: Any = __import__(f"{__package__}._speedups", fromlist=["VERSION"])
+    except ModuleNotFoundError:
         free_threaded = "free-threading" in sys.version
         return None, "not for free-threaded interpreters" if free_threaded else "not built"
+    except ImportError as error:
+        return None, f"not loaded: {error}"
     found = getattr(module, "VERSION", None)
     if found != VERSION:
         return None, f"built for version {found}, {VERSION} is needed"
+    module.set_kinds(TYPES_BY_CODE, ENCODED_AS)
     return module, ""
 
 
-_module, _why = _load()
+native, _why = _load()
 
 
-def _use(native: bool) -> bool:
+def _use(wanted: bool) -> bool:
     """Switch between native and Python in this process, for tests and benchmarks; return what was in use.
 
-    Where the native module could not be loaded it is Python all the same.
+    Where the native module may not be used it is Python all the same.
     """
     global name, why, read_rows, write_rows, write_params
     before = read_rows is not None
-    module = _module if native else None
-    if module is not None:
-        module.set_kinds(TYPES_BY_CODE, ENCODED_AS)
+    module = native if wanted else None
     name = "pure" if module is None else "native"
     why = "" if module is not None else _why or "switched off"
     read_rows = getattr(module, "read_rows", None)
@@ -62,6 +70,5 @@ def _use(native: bool) -> bool:
     return before
 
 
-name = why = ""
 read_rows = write_rows = write_params = None
 _use(True)

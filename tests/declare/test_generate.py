@@ -45,12 +45,14 @@ def no_plain_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def nothing_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test begins with nothing compiled and full credit."""
+def nothing_compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every test begins with nothing compiled and full credit, and without the native reader and writer."""
     monkeypatch.setattr(rows_module, "tiers", rows_module.Tiers())
     monkeypatch.setattr(write, "row_shapes", writers.Shapes())
     monkeypatch.setattr(rows_params, "params_shapes", (writers.Shapes(), writers.Shapes()))
     monkeypatch.setattr(rows_params, "chunk_shapes", writers.Shapes())
+    with checks.native(False):
+        yield
 
 
 def has_generated_reader(message: Message) -> bool:

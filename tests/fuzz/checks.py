@@ -1,13 +1,14 @@
 """What fast and plain code must agree on, for one frame. A disagreement is an AssertionError; so is a foreign
 exception.
 
-The fast decoder of rows is looked at from two sides: through the public functions, where a refusal of the
-fast path is settled by the plain one, and at the seam below, where it is not, so that it cannot hide a
-mistake.
+The fast decoders of rows, the tiers and the native one where it was built, are looked at from two sides:
+through the public functions, where a refusal of the fast path is settled by the plain one, and at the seam
+below, where it is not, so that it cannot hide a mistake.
 """
 
 from __future__ import annotations
 
+import gc
 import inspect
 import marshal
 import struct
@@ -15,13 +16,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from dqlitewire import DecodeError, Limits, decode_message
+from dqlitewire import DecodeError, Limits, decode_message, speedups
 from dqlitewire.caches import Credit
 from dqlitewire.declare.decoder import decoder, read_plainly
 from dqlitewire.limits import DEFAULT_OPTIONS, Options
 from dqlitewire.messages import RowsResponse
 from dqlitewire.rows import tiers as rows
 from dqlitewire.rows.read import read_names, read_rows_plainly
+from dqlitewire.rows.row_types import RowTypes
 from tests.fuzz.frames import Frame
 from tests.wire_data import REQUESTS, RESPONSES
 
@@ -71,11 +73,23 @@ def readers_of(tiers: rows.Tiers) -> list[Any]:
 
 @contextmanager
 def using(tiers: rows.Tiers) -> Iterator[None]:
+    """Read with these tiers, and not natively."""
     known, rows.tiers = rows.tiers, tiers
+    try:
+        with native(False):
+            yield
+    finally:
+        rows.tiers = known
+
+
+@contextmanager
+def native(wanted: bool) -> Iterator[None]:
+    """Read and write natively, where that was built; or not."""
+    before = speedups._use(wanted)
     try:
         yield
     finally:
-        rows.tiers = known
+        speedups._use(before)
 
 
 @contextmanager
@@ -83,7 +97,8 @@ def without_the_fast_path() -> Iterator[None]:
     fast = rows._read_fast
     rows._read_fast = _refuse
     try:
-        yield
+        with native(False):
+            yield
     finally:
         rows._read_fast = fast
 
@@ -157,6 +172,25 @@ def at_the_seam(data: bytes) -> tuple[list[Outcome], Outcome]:
     return found, plain
 
 
+def natively_at_the_seam(data: bytes) -> Outcome | None:
+    """What the native reader of rows makes of a frame, left to itself; None where it was not built."""
+    if speedups.native is None:
+        return None
+    end = len(data)
+    try:
+        names, pos = read_names(data, end, DEFAULT_OPTIONS)
+    except DecodeError:
+        return None
+    found = speedups.native.read_rows(data, pos, end, len(names))
+    if found is None:
+        return ("in doubt",)
+    runs, values, more = found
+    assert type(runs) is list
+    assert all(type(run) is tuple for run in runs)
+    assert not any(map(gc.is_tracked, values)), "rows are left to the garbage collector"
+    return "rows", contents(RowTypes(runs, len(values)), values, more)
+
+
 def check_rows(data: bytes, wanted: Outcome | None = None, sets: tuple[rows.Tiers, ...] = ()) -> Outcome:
     """Hold the tiers as they are, and others given, against the plain reader; return what it says.
 
@@ -180,7 +214,20 @@ def check_rows(data: bytes, wanted: Outcome | None = None, sets: tuple[rows.Tier
                     assert all(fast == right for fast in seen), (
                         f"{list(map(brief, seen))}, plain: {brief(slow)}"
                     )
+    check_natively(data, plain, whole)
     return plain
+
+
+def check_natively(data: bytes, plain: Outcome, whole: bool) -> None:
+    """Hold the native reader, where it was built, against what the plain one says."""
+    with native(True):
+        found = outcome(data)
+    assert found == plain, f"native: {brief(found)}, plain: {brief(plain)}"
+    seen = natively_at_the_seam(data) if whole else None
+    if seen is not None and plain[1] != []:  # without columns there is nothing to be read natively
+        right = plain[0] == "rows"
+        assert (seen[0] == "rows") is right, f"native: {brief(seen)}, plain: {brief(plain)}"
+        assert not right or seen[1] == plain[2]
 
 
 def brief(found: Outcome) -> str:
@@ -211,7 +258,9 @@ def check_caps(data: bytes) -> None:
                 limits = Limits(**{cap: allowed})
                 with without_the_fast_path():
                     plain = outcome(data, limits=limits)
-                assert outcome(data, limits=limits) == plain
+                for natively in (False, True):
+                    with native(natively):
+                        assert outcome(data, limits=limits) == plain
                 assert (plain[0] == "refused") == (allowed < size), (cap, allowed, brief(plain))
                 assert plain[0] == "rows" or plain[-1] == allowed
 

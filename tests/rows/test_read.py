@@ -45,9 +45,8 @@ SAMPLES: dict[ValueType, list[Any]] = {
 
 @pytest.fixture(autouse=True, scope="module", params=["cold", "compiled"])
 def tiers(request: pytest.FixtureRequest) -> Iterator[rows_module.Tiers]:
-    with pytest.MonkeyPatch.context() as patch:
-        made = checks.hot() if request.param == "compiled" else checks.cold()
-        patch.setattr(rows_module, "tiers", made)
+    made = checks.hot() if request.param == "compiled" else checks.cold()
+    with checks.using(made):
         yield made
 
 

@@ -41,6 +41,13 @@ from tests.wire_data import VECTORS, captures, frames, pieces
 I, F, T, B, N, U, D, L = CODES  # INTEGER, FLOAT, TEXT, BLOB, NULL, UNIXTIME, ISO8601, BOOLEAN
 
 
+@pytest.fixture(autouse=True, scope="module")
+def in_python() -> Iterator[None]:
+    """The tiers are looked at; `check_rows` reads natively as well."""
+    with checks.native(False):
+        yield
+
+
 def filled(types: list[Codes], seed: int = 1, more: bool = False, stray: bool = False) -> Frame:
     """A frame with rows of these types."""
     rng = Random(seed)

@@ -1,10 +1,12 @@
-"""Generated writers of parameters and rows against the plain ones: the same bytes, or the same refusal."""
+"""Fast writers of parameters and rows, generated and native, against the plain ones: the same bytes, or the
+same refusal.
+"""
 
 from __future__ import annotations
 
 import enum
 import mmap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dqlitewire import EncodeError, Limits, Message, ValueType, decode_message, encode_message
+from dqlitewire import EncodeError, Limits, Message, ValueType, decode_message, encode_message, speedups
 from dqlitewire.header import ROW_DONE, ROW_PART
 from dqlitewire.limits import DEFAULT_OPTIONS, Options
 from dqlitewire.messages import ExecRequest, ExecSqlRequest, QueryRequest, QuerySqlRequest, RowsResponse
@@ -21,26 +23,31 @@ from dqlitewire.rows import shapes as writers
 from dqlitewire.rows import write
 from dqlitewire.rows.params import pack_params
 from dqlitewire.scalars import U64, pack_text
+from tests.fuzz import checks
 from tests.fuzz.checks import Unlimited
 from tests.fuzz.frames import BLOBS, CODES, FLOATS, INTEGERS, TEXTS, codes_of, near, types_of, value_of
 
 TEMPERATURES = {"as it is": writers.HEAT, "hot": 1, "cold": 1 << 60}
+if speedups.name == "native":
+    TEMPERATURES["native"] = writers.HEAT
 I, F, T, B, N, U, D, L = map(ValueType, CODES)
 
 
 @pytest.fixture(params=TEMPERATURES, autouse=True)
-def shapes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test runs with shapes compiled when they are hot, at once, and never."""
+def shapes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every test runs with shapes compiled when they are hot, at once, and never; and natively."""
 
     def made() -> writers.Shapes:
         shapes = writers.Shapes(TEMPERATURES[request.param])
-        if request.param != "as it is":
+        if request.param in ("hot", "cold"):
             shapes.credit = Unlimited(1, 1 << 60)
         return shapes
 
     monkeypatch.setattr(write, "row_shapes", made())
     monkeypatch.setattr(rows_params, "chunk_shapes", made())
     monkeypatch.setattr(rows_params, "params_shapes", (made(), made()))
+    with checks.native(request.param == "native"):
+        yield
 
 
 def result(encode: Callable[[], bytes]) -> Any:

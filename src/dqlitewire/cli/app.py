@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from dqlitewire import __version__
+from dqlitewire import __version__, speedups
 from dqlitewire.cli import completion, exits
 from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.options import choice, grouped
@@ -75,12 +75,16 @@ def _always(value: _T, *_: object, **__: object) -> _T:
 def _version(wanted: bool) -> None:
     if wanted:
         emit(f"{NAME} {__version__}")
+        emit(f"rows: {speedups.name}" + (f", {speedups.why}" if speedups.why else ""))
         raise typer.Exit
 
 
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version, and how rows are read."
+        ),
     ] = False,
     completion: Annotated[
         str | None,

@@ -153,7 +153,7 @@ def write_params(message: Any, form: int, options: Options) -> bytes:
         else:
             data = _write_many_params(params, schema)
         if data is not None and len(data) <= options.max_value_size:
-            return data  # type: ignore[no-any-return]
+            return data
     except DOUBTS:
         pass
     return pack_params(params, schema, options, f"{type(message).__name__}.params")

@@ -1,0 +1,37 @@
+"""The fuzzer with a native module that watches memory: a short run, and what such a run would find.
+
+`python -m tests.fuzz --sanitize --minutes 30` is the long one.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz import sanitize
+from tests.profiles import DEEP
+
+SHORT = next(iter(sanitize.SEEDED))
+
+
+@pytest.fixture(autouse=True)
+def _compiler() -> None:
+    lacking = sanitize.missing()
+    if lacking and os.environ.get("CI") != "true":
+        pytest.skip(f"{lacking} is missing")
+    assert not lacking, f"{lacking} is missing"
+
+
+def test_nothing_is_reported(tmp_path: Path) -> None:
+    done = sanitize.run(sanitize.build(tmp_path), "--rounds=300", captured=True)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert done.stdout.startswith("rows: native, " + str(tmp_path))
+
+
+@pytest.mark.parametrize("bug", [bug for bug in sanitize.SEEDED if DEEP or bug == SHORT])
+def test_a_seeded_bug_is_reported(bug: str, tmp_path: Path) -> None:
+    done = sanitize.run(sanitize.build(tmp_path, bug), "--rounds=3000", captured=True)
+    assert done.returncode == sanitize.REPORTED, done.stdout[-4000:]
+    assert sanitize.SEEDED[bug].reported in done.stdout, done.stdout[:4000]
