@@ -48,7 +48,7 @@ test-pythons: $(VENV)/.installed-test $(NATIVE) ## the suite without real server
 	@tools/test-pythons $(if $(NEWEST),--newest) $(PY) $(PYTEST_ARGS)
 
 native: plan-native $(VENV)/.installed $(SPEEDUPS) ## build the native reader and writer of rows into this tree
-	@$(PY) -c 'from dqlitewire import speedups as s; print(s.name, s.why)'
+	@$(PY) -c 'from dqlitewire import speedups as s; print("rows:", s.name, s.why); exit(s.name != "native")'
 
 # built once, and that file is tested on all of them
 test-native: plan-test $(VENV)/.installed-test $(SPEEDUPS) ## the native module, one file, on every CPython >= 3.11
@@ -61,7 +61,7 @@ sanitize: plan-test $(VENV)/.installed-test ## the fuzzer with the native module
 wheels: plan-wheels $(VENV)/.installed-wheels ## into dist/: a wheel with the native module, and one for any platform
 	@tools/plan "tools/native-pythons --plan $(PY)"
 	@CI=true tools/native $(PY)
-	@tools/wheels $(PY)
+	@$(PY) tools/wheels.py
 
 install-dissector: $(VENV)/.installed ## put the dissector into the user's folder of Wireshark plugins
 	@tools/install-dissector $(PY)

@@ -41,9 +41,11 @@
 /* What a value is encoded as, by its code; see `dqlitewire.values`. */
 enum form { UNKNOWN = 0, INTEGER = 1, FLOAT = 2, TEXT = 3, BLOB = 4, NULL_ = 5, BOOLEAN = 11 };
 
-/* Types of rows that are kept: a slot for each hash of a header, replaced when another header comes. */
-#define SLOTS 256
-#define WORDS_KEPT 16 /* of a header, that is 256 columns: wider ones are made anew */
+/* Types of rows that are kept, found by their header: as many as there are slots, in sets of those with one hash.
+   Rows of more than 256 columns have theirs made anew, as the tiers do. */
+#define SETS 64
+#define WAYS 4
+#define WORDS_KEPT 16 /* of a header */
 #define ROWS_PER_BREATH 16384
 #define SHORT_TEXT 256 /* characters of a text that may keep its UTF-8 */
 
@@ -57,7 +59,8 @@ typedef struct {
     PyObject *members; /* tuple of 16: the ValueType of a code, or None */
     PyTypeObject *member_type; /* ValueType, which `members` holds */
     unsigned char forms[16];
-    Slot slots[SLOTS];
+    Slot slots[SETS][WAYS];
+    unsigned int turn; /* which slot of a full set is next to be given up */
 } State;
 
 typedef struct {
@@ -219,34 +222,56 @@ make_types(const Reader *reader, const unsigned char *header)
     return types;
 }
 
+static int
+holds(const Slot *slot, const uint64_t *key, size_t words, Py_ssize_t count)
+{
+    return slot->types != NULL && slot->count == count && memcmp(slot->header, key, words * sizeof *key) == 0;
+}
+
+/* Return the slot that has these types, or the one that is to have them: an empty one, else each of the set in
+   its turn. */
+static Slot *
+slot_of(State *state, const uint64_t *key, size_t words, Py_ssize_t count)
+{
+    uint64_t hash = (uint64_t)count;
+    for (size_t i = 0; i < words; i++) {
+        hash = (hash ^ key[i]) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 32;
+    }
+    Slot *set = state->slots[hash % SETS];
+    Slot *empty = NULL;
+    for (int way = 0; way < WAYS; way++) {
+        if (holds(&set[way], key, words, count))
+            return &set[way];
+        if (set[way].types == NULL)
+            empty = &set[way];
+    }
+    return empty != NULL ? empty : &set[state->turn++ % WAYS];
+}
+
 /* Return the types of a header as a new reference; NULL without an exception is a doubt. */
 static PyObject *
 types_of(const Reader *reader, const unsigned char *header)
 {
-    Py_ssize_t words = reader->width / 8;
+    size_t words = (size_t)reader->width / 8;
     if (words > WORDS_KEPT)
         return make_types(reader, header);
     uint64_t key[WORDS_KEPT];
-    uint64_t hash = (uint64_t)reader->count;
-    for (Py_ssize_t i = 0; i < words; i++) {
-        key[i] = word_at(header + 8 * i) & (i == words - 1 ? reader->used : ~(uint64_t)0);
-        hash = (hash ^ key[i]) * 0x9e3779b97f4a7c15u;
-        hash ^= hash >> 32;
-    }
-    Slot *slot = &reader->state->slots[hash % SLOTS];
-    size_t size = (size_t)words * sizeof *key;
-    if (slot->types == NULL || slot->count != reader->count || memcmp(slot->header, key, size) != 0) {
-        PyObject *types = make_types(reader, header);
-        if (types == NULL)
-            return NULL;
-        PyObject *old = slot->types;
-        memcpy(slot->header, key, size);
-        slot->count = reader->count;
-        slot->types = types;
-        Py_XDECREF(old);
-        return new_reference(types);
-    }
-    return new_reference(slot->types);
+    for (size_t i = 0; i < words; i++)
+        key[i] = word_at(header + 8 * i);
+    key[words - 1] &= reader->used;
+    Slot *slot = slot_of(reader->state, key, words, reader->count);
+    if (holds(slot, key, words, reader->count))
+        return new_reference(slot->types);
+    PyObject *types = make_types(reader, header); /* in which other code may run, and change what is kept */
+    if (types == NULL)
+        return NULL;
+    PyObject *old = slot->types;
+    memcpy(slot->header, key, words * sizeof *key);
+    slot->count = reader->count;
+    slot->types = new_reference(types);
+    Py_XDECREF(old);
+    return types;
 }
 
 static enum outcome
@@ -324,7 +349,7 @@ read_rows(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     Py_ssize_t count = PyLong_AsSsize_t(args[3]);
     if (PyErr_Occurred())
         return NULL;
-    if (pos < 0 || end > size || end - pos < 8 || count < 1 || count > PY_SSIZE_T_MAX / 16)
+    if (pos < 0 || end < pos || end > size || end - pos < 8 || count < 1 || count > PY_SSIZE_T_MAX / 16)
         return new_reference(Py_None);
     const unsigned char *data = (const unsigned char *)PyBytes_AsString(args[0]);
     Reader reader = {
@@ -637,14 +662,17 @@ write_rows(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     if (table.count < 1 || !PyList_CheckExact(table.rows) || !PyList_CheckExact(table.runs))
         return PyErr_Occurred() ? NULL : new_reference(Py_None);
     Writer writer = {.state = PyModule_GetState(module), .kept = PyList_New(0)};
-    table.codes = PyMem_Malloc((size_t)table.count);
+    if (writer.kept == NULL)
+        return NULL;
     PyObject *data = NULL;
-    if (writer.kept != NULL && table.codes != NULL)
-        data = written(&writer, size_of_rows(&writer, &table), put_rows, &table);
+    size_t size = size_of_rows(&writer, &table); /* not 0 only where there are rows of so many columns */
+    table.codes = size == 0 ? NULL : PyMem_Malloc((size_t)table.count);
+    if (size == 0 || table.codes != NULL)
+        data = written(&writer, size, put_rows, &table);
     else
         PyErr_NoMemory();
     PyMem_Free(table.codes);
-    Py_XDECREF(writer.kept);
+    Py_DECREF(writer.kept);
     return data;
 }
 
@@ -724,8 +752,8 @@ write_params(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 static void
 forget_types(State *state)
 {
-    for (int i = 0; i < SLOTS; i++)
-        Py_CLEAR(state->slots[i].types);
+    for (int i = 0; i < SETS * WAYS; i++)
+        Py_CLEAR(state->slots[i / WAYS][i % WAYS].types);
 }
 
 static PyObject *
@@ -767,8 +795,8 @@ traverse(PyObject *module, visitproc visit, void *arg)
     if (state == NULL)
         return 0;
     Py_VISIT(state->members);
-    for (int i = 0; i < SLOTS; i++)
-        Py_VISIT(state->slots[i].types);
+    for (int i = 0; i < SETS * WAYS; i++)
+        Py_VISIT(state->slots[i / WAYS][i % WAYS].types);
     return 0;
 }
 

@@ -52,11 +52,11 @@ def closed(write: Callable[..., Any]) -> Callable[..., Any]:
 
 
 if __name__ == "__main__":
-    module = speedups._module
+    module = speedups.native
     assert module is not None, speedups.why
     functions = vars(module) | {"read_rows": fenced(module.read_rows)}
     functions |= {name: closed(functions[name]) for name in ("write_rows", "write_params")}
-    speedups._module = SimpleNamespace(**functions)  # type: ignore[assignment]
+    speedups.native = SimpleNamespace(**functions)
     speedups._use(True)
     assert speedups.name == "native"
     print(f"rows: {speedups.name}, {module.__file__}", flush=True)

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,15 +70,15 @@ SEEDED = {
 }
 
 
-def missing() -> str:
-    """Say what is not here that the sanitizers need, "" if all of it is."""
+def missing(*wanted: str) -> str:
+    """Say what of "Python.h" and "libasan" is missing, or "gcc", "" if nothing is; both by default."""
     if shutil.which("gcc") is None:
         return "gcc"
-    if not _library().is_absolute():
-        return "libasan"
-    if not Path(sysconfig.get_path("include"), "Python.h").exists():
-        return "the headers of this Python"
-    return ""
+    here = {
+        "Python.h": Path(sysconfig.get_path("include"), "Python.h").exists(),
+        "libasan": _library().is_absolute(),
+    }
+    return next((what for what in wanted or here if not here[what]), "")
 
 
 def _library() -> Path:
@@ -86,20 +87,29 @@ def _library() -> Path:
     return Path(found.stdout.strip())
 
 
-def build(folder: Path, seeded: str = "") -> Path:
-    """Make a copy of the package with the module in it, and perhaps a bug; return what to import from."""
+def compiled(source: Path, module: Path, *flags: str) -> None:
+    """Compile a C file into a module for this Python."""
+    include = f"-I{sysconfig.get_path('include')}"
+    subprocess.run(["gcc", *WARN, *flags, "-fPIC", "-shared", include, source, "-o", module], check=True)
+
+
+def build(folder: Path, replaced: tuple[str, str] = ("", ""), flags: Sequence[str] = WATCH) -> Path:
+    """Make a copy of the package with the module in it; return what to import from.
+
+    Args:
+        folder: where it is made.
+        replaced: a text that the C file has once, and what comes in its place.
+        flags: of the compiler.
+    """
     copied = folder / "src" / "dqlitewire"
     shutil.copytree(PACKAGE, copied, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     source = copied / "_speedups.c"
-    if seeded:
-        text, bug = source.read_text(), SEEDED[seeded]
-        assert text.count(bug.text) == 1, f"{source.name} has {text.count(bug.text)} times {bug.text!r}"
-        source.write_text(text.replace(bug.text, bug.instead))
-    include = f"-I{sysconfig.get_path('include')}"
-    subprocess.run(
-        ["gcc", *WARN, *WATCH, "-fPIC", "-shared", include, source, "-o", source.with_suffix(".abi3.so")],
-        check=True,
-    )
+    old, new = replaced
+    if old:
+        text = source.read_text()
+        assert text.count(old) == 1, f"{source.name} has {text.count(old)} times {old!r}"
+        source.write_text(text.replace(old, new))
+    compiled(source, source.with_suffix(".abi3.so"), *flags)
     return copied.parent
 
 
@@ -117,7 +127,7 @@ def run(source: Path, *arguments: str, captured: bool = False) -> subprocess.Com
     environment.pop("DQLITEWIRE_PURE", None)
     return subprocess.run(
         [sys.executable, "-m", "tests.fuzz.fenced", *arguments],
-        cwd=source,
+        cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE if captured else None,
         stderr=subprocess.STDOUT if captured else None,
