@@ -47,6 +47,7 @@ PER_CALL = "holds no state of its own"
 
 KNOWN = {
     "speedups.py: name": SWITCH,
+    "speedups.py: read_part": SWITCH,
     "speedups.py: read_rows": SWITCH,
     "speedups.py: why": SWITCH,
     "speedups.py: write_params": SWITCH,

@@ -47,6 +47,7 @@ enum form { UNKNOWN = 0, INTEGER = 1, FLOAT = 2, TEXT = 3, BLOB = 4, NULL_ = 5, 
 #define WAYS 4
 #define WORDS_KEPT 16 /* of a header */
 #define ROWS_PER_BREATH 16384
+#define ROWS "\7\0" /* type and schema, in the header of a frame */
 #define SHORT_TEXT 256 /* characters of a text that may keep its UTF-8 */
 
 typedef struct {
@@ -334,6 +335,29 @@ read_between(Reader *reader)
     return PyTuple_Pack(3, reader->runs, reader->rows, more ? Py_True : Py_False);
 }
 
+/* Read rows and the marker behind them, which take all of these bytes. */
+static PyObject *
+read_body(State *state, const unsigned char *data, Py_ssize_t size, Py_ssize_t count)
+{
+    if (size < 8 || count < 1 || count > PY_SSIZE_T_MAX / 16)
+        return new_reference(Py_None);
+    Reader reader = {
+        .state = state,
+        .at = data,
+        .last = data + size - 8,
+        .count = count,
+        .width = (count + 15) / 16 * 8,
+        .smallest = (size_t)((count + 15) / 16 * 8 + count * 8),
+        .used = count % 16 ? ((uint64_t)1 << count % 16 * 4) - 1 : ~(uint64_t)0,
+        .rows = PyList_New(0),
+        .runs = PyList_New(0),
+    };
+    PyObject *found = reader.rows && reader.runs ? read_between(&reader) : NULL;
+    Py_XDECREF(reader.rows);
+    Py_XDECREF(reader.runs);
+    return found;
+}
+
 static PyObject *
 read_rows(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
@@ -349,26 +373,37 @@ read_rows(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     Py_ssize_t count = PyLong_AsSsize_t(args[3]);
     if (PyErr_Occurred())
         return NULL;
-    if (pos < 0 || end < pos || end > size || end - pos < 8 || count < 1 || count > PY_SSIZE_T_MAX / 16)
+    if (pos < 0 || end < pos || end > size)
         return new_reference(Py_None);
     const unsigned char *data = (const unsigned char *)PyBytes_AsString(args[0]);
-    Reader reader = {
-        .state = PyModule_GetState(module),
-        .at = data + pos,
-        .last = data + end - 8,
-        .count = count,
-        .width = (count + 15) / 16 * 8,
-        .smallest = (size_t)((count + 15) / 16 * 8 + count * 8),
-        .used = count % 16 ? ((uint64_t)1 << count % 16 * 4) - 1 : ~(uint64_t)0,
-        .rows = PyList_New(0),
-        .runs = PyList_New(0),
-    };
-    PyObject *found = reader.rows && reader.runs ? read_between(&reader) : NULL;
-    Py_XDECREF(reader.rows);
-    Py_XDECREF(reader.runs);
-    return found;
+    return read_body(PyModule_GetState(module), data + pos, end - pos, count);
 }
 
+/* Read the next frame of a row stream where it lies, if it is one of ROWS with the column names that came before. */
+static PyObject *
+read_part(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 4) {
+        PyErr_BadArgument();
+        return NULL;
+    }
+    if (!PyByteArray_CheckExact(args[0]) || !PyBytes_CheckExact(args[1]))
+        return new_reference(Py_None);
+    Py_ssize_t names = PyBytes_Size(args[1]);
+    Py_ssize_t size = PyLong_AsSsize_t(args[2]);
+    Py_ssize_t count = PyLong_AsSsize_t(args[3]);
+    Py_buffer buffer;
+    if (PyErr_Occurred() || PyObject_GetBuffer(args[0], &buffer, PyBUF_SIMPLE))
+        return NULL;
+    const unsigned char *data = buffer.buf;
+    int continues = size >= 8 && size <= buffer.len && names <= size - 8 && memcmp(data + 4, ROWS, 2) == 0 &&
+                    memcmp(data + 8, PyBytes_AsString(args[1]), (size_t)names) == 0;
+    PyObject *found = continues
+                          ? read_body(PyModule_GetState(module), data + 8 + names, size - 8 - names, count)
+                          : new_reference(Py_None);
+    PyBuffer_Release(&buffer);
+    return found;
+}
 /* ---- writing: sizes first, so that exactly what is needed is allocated, then the bytes
 
    Pass one, `size_of`, looks at the Python types of the values alone; pass two, `put`, tests them against the
@@ -821,6 +856,8 @@ release(void *module)
 static PyMethodDef methods[] = {
     {"read_rows", (PyCFunction)(void (*)(void))read_rows, METH_FASTCALL,
      "read_rows(frame, pos, end, count) -> (runs, rows, more) or None"},
+    {"read_part", (PyCFunction)(void (*)(void))read_part, METH_FASTCALL,
+     "read_part(buffer, names, size, count) -> (runs, rows, more) or None"},
     {"write_rows", (PyCFunction)(void (*)(void))write_rows, METH_FASTCALL,
      "write_rows(rows, runs, count) -> bytes or None"},
     {"write_params", (PyCFunction)(void (*)(void))write_params, METH_FASTCALL,

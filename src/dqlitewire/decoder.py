@@ -18,6 +18,7 @@ fail. So whatever is raised in between leaves a stream of which a frame is lost:
 
 from __future__ import annotations
 
+from . import speedups
 from .buffer import FrameBuffer
 from .checks import check_version
 from .constants import (
@@ -32,8 +33,10 @@ from .exceptions import ContinuationError, DecodeError, HandshakeError, ServerFa
 from .guard import guarded, resetting
 from .limits import DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_MAX_ROWS, Limits
 from .messages.base import Message
+from .messages.by_hand import rows_response
 from .messages.responses import EmptyResponse, FailureResponse, RowsResponse
-from .rows.read import row_less_part_is_final
+from .rows.read import head_of, row_less_part_is_final
+from .rows.row_types import RowTypes
 from .rows.tiers import PADDING
 from .scalars import U32
 
@@ -48,14 +51,19 @@ _WORDS = U32.unpack_from
 
 
 class _RowStream:
-    """A row stream that is open: its column names, and the frames and rows that have come."""
+    """A row stream that is open: its column names, and the frames and rows that have come.
 
-    __slots__ = ("frames", "names", "rows")
+    `head` are the names as bytes, and `largest` is the size of a frame up to which no cap needs counting.
+    """
 
-    def __init__(self, names: Any, frames: int, rows: int) -> None:
+    __slots__ = ("frames", "head", "largest", "names", "rows")
+
+    def __init__(self, names: Any, frames: int, rows: int, head: bytes, largest: int) -> None:
         self.names = names
         self.frames = frames
         self.rows = rows
+        self.head = head
+        self.largest = largest
 
 
 class MessageDecoder(FrameBuffer):
@@ -199,7 +207,8 @@ class MessageDecoder(FrameBuffer):
         return self._readers[key](frame, size, self._options)
 
     def _begun(self, first: RowsResponse) -> _RowStream:
-        stream = _RowStream(first.column_names.copy(), 1, len(first.rows))
+        names = first.column_names.copy()
+        stream = _RowStream(names, 1, len(first.rows), *head_of(names, self._options))
         self._check_caps(stream)
         self._check_progress(first)
         return stream
@@ -241,7 +250,8 @@ class MessageDecoder(FrameBuffer):
             size = self._complete()
             if not size:
                 return None
-            message: RowsResponse | EmptyResponse | FailureResponse = self._next(size)
+            message: RowsResponse | EmptyResponse | FailureResponse
+            message = self._part(self._row_stream, size) or self._next(size)
             self._row_stream = self._continued(self._row_stream, message)
         except BaseException as error:
             self._break(error)
@@ -249,6 +259,19 @@ class MessageDecoder(FrameBuffer):
         if isinstance(message, FailureResponse):
             raise ServerFailure(message.code, message.message)
         return message
+
+    def _part(self, stream: _RowStream, size: int) -> RowsResponse | None:
+        """Take the next frame natively, if it is one of ROWS that is certainly right; None where it stays."""
+        native = speedups.read_part
+        if native is None or size > stream.largest:
+            return None
+        found = native(self._data, stream.head, size, len(stream.names))
+        if found is None:
+            return None
+        del self._data[:size]
+        self._skipped = False
+        runs, rows, more = found
+        return rows_response(stream.names.copy(), RowTypes(runs, len(rows)), rows, more)
 
     def _continued(self, stream: Any, message: Message) -> _RowStream | None:
         """Return the state of the row stream behind one more frame, None at its end."""
@@ -258,7 +281,8 @@ class MessageDecoder(FrameBuffer):
                 what = f"{names} columns" if names != first else "other column names"
                 problem = f"got {what} than the first frame's {first}" if names != first else f"got {what}"
                 raise DecodeError(problem, path="RowsResponse.column_names", offset=8)
-            after = _RowStream(stream.names, stream.frames + 1, stream.rows + len(message.rows))
+            rows = stream.rows + len(message.rows)
+            after = _RowStream(stream.names, stream.frames + 1, rows, stream.head, stream.largest)
             if (
                 after.rows > self._options.max_total_rows
                 or after.frames > self._options.max_continuation_frames

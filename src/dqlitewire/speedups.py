@@ -6,8 +6,8 @@ otherwise `why` says which of these it was. It is built for the stable ABI: one 
 3.11 on but the free-threaded ones, which do not look for it. Nor does an interpreter with a GIL of its own
 (PEP 684) load it, since only newer ABIs let a module say that it may be.
 
-`read_rows`, `write_rows` and `write_params` are functions of the module, or None. They are looked up here at
-each call, so that `_use` can switch between the two in one process.
+`read_rows`, `read_part`, `write_rows` and `write_params` are functions of the module, or None. They are
+looked up here at each call, so that `_use` can switch between the two in one process.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ name: str  # "native" or "pure"
 why: str  # "" where it is native
 native: Any  # the module, where it may be used
 read_rows: Callable[[bytes, int, int, int], Any] | None
+read_part: Callable[[bytearray, bytes, int, int], Any] | None
 write_rows: Callable[[Any, Any, int], bytes | None] | None
 write_params: Callable[[Any, int], bytes | None] | None
 
@@ -59,16 +60,17 @@ def _use(wanted: bool) -> bool:
 
     Where the native module may not be used it is Python all the same.
     """
-    global name, why, read_rows, write_rows, write_params
+    global name, why, read_rows, read_part, write_rows, write_params
     before = read_rows is not None
     module = native if wanted else None
     name = "pure" if module is None else "native"
     why = "" if module is not None else _why or "switched off"
     read_rows = getattr(module, "read_rows", None)
+    read_part = getattr(module, "read_part", None)
     write_rows = getattr(module, "write_rows", None)
     write_params = getattr(module, "write_params", None)
     return before
 
 
-read_rows = write_rows = write_params = None
+read_rows = read_part = write_rows = write_params = None
 _use(True)

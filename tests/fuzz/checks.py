@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from dqlitewire import DecodeError, Limits, decode_message, speedups
+from dqlitewire import DecodeError, Limits, MessageDecoder, ProtocolError, decode_message, speedups
 from dqlitewire.caches import Credit
 from dqlitewire.declare.decoder import decoder, read_plainly
 from dqlitewire.limits import DEFAULT_OPTIONS, Options
@@ -228,6 +228,39 @@ def check_natively(data: bytes, plain: Outcome, whole: bool) -> None:
         right = plain[0] == "rows"
         assert (seen[0] == "rows") is right, f"native: {brief(seen)}, plain: {brief(plain)}"
         assert not right or seen[1] == plain[2]
+
+
+def stream_outcome(pieces: list[bytes], **caps: Any) -> list[Outcome]:
+    """What a decoder says of a row stream that comes in pieces, and how it stands behind that."""
+    decoder = MessageDecoder(**caps)
+    found: list[Outcome] = []
+    decode: Any = decoder.decode
+    try:
+        for piece in pieces:
+            decoder.feed(piece)
+            while (message := decode()) is not None:
+                more = type(message) is RowsResponse and message.has_more
+                decode = decoder.decode_continuation if more else decoder.decode
+                found.append(
+                    ("rows", message.column_names, contents(message.row_types, message.rows, more))
+                    if type(message) is RowsResponse
+                    else fields_of(message)
+                )
+    except DecodeError as error:
+        found.append(refusal(error))
+    except ProtocolError as error:
+        found.append(("refused", type(error), str(error)))
+    return [*found, (decoder.is_poisoned, decoder.available())]
+
+
+def check_stream(pieces: list[bytes], **caps: Any) -> list[Outcome]:
+    """Hold what a decoder says of a stream natively against what it says in Python."""
+    with native(False):
+        wanted = stream_outcome(pieces, **caps)
+    with native(True):
+        found = stream_outcome(pieces, **caps)
+    assert found == wanted, f"native: {brief(tuple(found))}, pure: {brief(tuple(wanted))}"
+    return wanted
 
 
 def brief(found: Outcome) -> str:

@@ -11,11 +11,12 @@ from dqlitewire.explain import explain
 from dqlitewire.limits import Options
 from dqlitewire.rows.tiers import Tiers
 from tests.fuzz import checks
-from tests.fuzz.frames import WIDTHS, draw
+from tests.fuzz.frames import WIDTHS, Frame, draw, packed
 from tests.fuzz.mutations import damaged, damaged_rows
 from tests.wire_data import VECTORS, captures, frames
 
 DAMAGED = 40  # frames made from each valid one
+STREAM_CAPS = ("max_rows", "max_total_rows", "max_continuation_frames")
 TIGHT = Options(Limits(max_text_value_size=9, max_filename_size=9, max_address_size=9, max_param_count=3))
 
 
@@ -46,6 +47,7 @@ def rows_batch(rng: Random, counts: Counter[str], sets: tuple[Tiers, ...]) -> No
     checks.check_rows(frame.data, checks.expected(frame), sets)
     checks.check_caps(frame.data)
     counts["valid ROWS"] += 1
+    stream_batch(frame, rng)
     for _ in range(DAMAGED):
         data = damaged_rows(frame, rng)
         found = checks.check_rows(data, sets=sets)
@@ -53,6 +55,27 @@ def rows_batch(rng: Random, counts: Counter[str], sets: tuple[Tiers, ...]) -> No
         counts[f"damaged ROWS {'accepted' if found[0] == 'rows' else 'refused'}"] += 1
         if rng.random() < 0.1:
             check_tools(data, is_request=False, rng=rng)
+
+
+def stream_batch(frame: Frame, rng: Random) -> None:
+    """Rows of a frame cut into several, of which some are damaged or others, in pieces cut anywhere."""
+    count = len(frame.rows)
+    cuts = sorted(rng.randrange(count + 1) for _ in range(rng.randrange(6)))
+    parts = [
+        packed(frame.names, frame.types[a:b], frame.rows[a:b], b < count or rng.random() < 0.1)
+        for a, b in zip([0, *cuts], [*cuts, count], strict=True)
+    ]
+    for _ in range(10):
+        frames = [damaged_rows(part, rng) if rng.random() < 0.1 else part.data for part in parts]
+        if rng.random() < 0.1:
+            frames[rng.randrange(len(frames))] = rng.choice(recorded())[1]
+        data = b"".join(frames)
+        at = sorted(rng.randrange(len(data) + 1) for _ in range(rng.randrange(4)))
+        pieces = [data[a:b] for a, b in zip([0, *at], [*at, len(data)], strict=True)]
+        caps = {cap: rng.randrange(1, 9) for cap in STREAM_CAPS if rng.random() < 0.1}
+        if rng.random() < 0.1:
+            caps["max_message_size"] = rng.choice(list(map(len, frames))) + rng.choice((-8, 0, 8))
+        checks.check_stream(pieces, **{cap: max(value, 1) for cap, value in caps.items()})
 
 
 def message_batch(rng: Random, counts: Counter[str]) -> None:

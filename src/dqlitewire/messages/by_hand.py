@@ -26,8 +26,16 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..declare.cursor import Cursor
+    from ..rows.row_types import Row
 
-__all__ = ["FilesResponse", "NodeInfo", "RowsResponse", "ServersResponse", "check_role_policy"]
+__all__ = [
+    "FilesResponse",
+    "NodeInfo",
+    "RowsResponse",
+    "ServersResponse",
+    "check_role_policy",
+    "rows_response",
+]
 
 
 class RowsResponse(Response, code=ResponseType.ROWS):
@@ -133,7 +141,11 @@ write_rows = _first_write_rows
 
 
 def read_rows_response(frame: bytes, end: int, options: Options) -> RowsResponse:
-    names, types, rows, more = read_rows(frame, end, options)
+    return rows_response(*read_rows(frame, end, options))
+
+
+def rows_response(names: list[str], types: RowTypes, rows: list[Row], more: bool) -> RowsResponse:
+    """Return the message of these, which were read and are not checked again."""
     message: RowsResponse = _new(RowsResponse)
     _set_names(message, names)
     _set_types(message, list(types.first))

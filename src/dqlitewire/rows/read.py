@@ -31,6 +31,7 @@ __all__ = [
     "PlainRows",
     "column_count",
     "column_names",
+    "head_of",
     "head_size",
     "read_rows",
     "read_rows_plainly",
@@ -65,6 +66,19 @@ def read_rows(frame: bytes, end: int, options: Options) -> tuple[list[str], RowT
                 return names, RowTypes(runs, len(rows)), rows, more
     types, rows, more = read_rows_plainly(frame, pos, end, count, options)
     return names, types, rows, more
+
+
+def head_of(names: list[str], options: Options) -> tuple[bytes, int]:
+    """Return these names as bytes, and the size of a frame with them up to which no cap needs counting.
+
+    Empty and 0 where the names are not those that were read last.
+    """
+    head, known = options.last_names
+    if not names or names != known:
+        return b"", 0
+    count = len(names)
+    smallest = row_header_size(count) + 8 * count
+    return head, min(options.max_value_size, 7 + len(head) + (options.max_rows + 1) * smallest)
 
 
 # ---- column names
