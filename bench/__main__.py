@@ -35,6 +35,8 @@ def lines_of(work: Work, result: Result) -> list[report.Line]:
     for goal in work.goals:
         if older and goal.against in PUBLISHED:
             continue
+        if goal.against not in result.figures:
+            continue
         measured = result.figures[goal.against]
         rounds = result.rounds.get(goal.against, [measured, measured])
         low, _, high = statistics.quantiles(rounds, n=4)
@@ -42,13 +44,16 @@ def lines_of(work: Work, result: Result) -> list[report.Line]:
     return lines
 
 
-def not_measured(work: Work) -> list[str]:
-    """What is said of each goal against a package that does not run on this Python."""
-    if sys.version_info >= PUBLISHED_NEEDS:
-        return []
+def not_measured(work: Work, result: Result) -> list[str]:
+    """What is said of each goal against what does not run here: a published package, the native module."""
     needed = ".".join(map(str, PUBLISHED_NEEDS))
-    against = [goal.against for goal in work.goals if goal.against in PUBLISHED]
-    return [f"{work.name} against {name}: not measured: needs Python {needed}" for name in against]
+    said = []
+    for goal in work.goals:
+        if sys.version_info < PUBLISHED_NEEDS and goal.against in PUBLISHED:
+            said.append(f"{work.name} against {goal.against}: not measured: needs Python {needed}")
+        elif goal.against not in result.figures:
+            said.append(f"{work.name} against {goal.against}: not measured: no native module")
+    return said
 
 
 def main() -> int:
@@ -64,13 +69,14 @@ def main() -> int:
     unavailable = []
     for work in chosen:
         try:
-            found = lines_of(work, work.measure(settings))
+            result = work.measure(settings)
         except Unavailable as reason:
             unavailable.append(f"{work.name}: not measured: {reason}")
             print(unavailable[-1], flush=True)
             continue
+        found = lines_of(work, result)
         lines += found
-        missing = not_measured(work)
+        missing = not_measured(work, result)
         unavailable += missing
         print("\n".join([*report.text(found), *missing]), flush=True)
         report.write_json(options.json, lines, {"rounds": rounds, "quick": options.quick})

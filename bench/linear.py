@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from bench import frames
@@ -166,7 +167,7 @@ def encode_rows(codec: Codec, size: int) -> Run:
 def decode_texts(codec: Codec, size: int) -> Run:
     """Text after text off the head of one long buffer; a copy of the rest would be quadratic."""
     data = memoryview(frames.text("hello, world") * size)
-    decode = codec.wire.types.decode_text
+    decode = import_module(f"{codec.wire.__name__}.types").decode_text
 
     def run() -> None:
         at = 0
@@ -202,6 +203,7 @@ CASES: dict[str, tuple[int, Case]] = {
 }
 
 
-def trial(codec: Codec, name: str) -> Trial:
+def trial(codec: Codec, name: str, scale: int = 1) -> Trial:
     size, case = CASES[name]
+    size *= scale
     return Trial(1, {"n": case(codec, size), "4n": case(codec, 4 * size)}, lambda name, result: None)

@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 SAMPLE = 0.004
@@ -66,13 +67,13 @@ def seconds(run: Run, loops: int) -> float:
     return (clock() - begin) / loops
 
 
-def calibrate(run: Run) -> int:
+def calibrate(run: Run, sample: float = SAMPLE) -> int:
     """Calls that fill a sample; also the warm-up."""
     loops, spent = 1, seconds(run, 1)
-    while spent * loops < SAMPLE / 2:
-        loops = min(loops * 4, int(SAMPLE / max(spent, 1e-7)) + 1)
+    while spent * loops < sample / 2:
+        loops = min(loops * 4, int(sample / max(spent, 1e-7)) + 1)
         spent = seconds(run, loops)
-    return max(1, round(SAMPLE / spent))
+    return max(1, round(sample / spent))
 
 
 def settle() -> None:
@@ -87,16 +88,25 @@ def rotated(items: Iterable[T], turn: int) -> list[T]:
     return order[at:] + order[:at]
 
 
-def compare(trial: Trial, rounds: int) -> Times:
+def compare(trial: Trial, rounds: int, sample: float = SAMPLE) -> Times:
     """Measure a trial whose input may be used again and again."""
+    return in_turns(samples(trial, sample), rounds, trial.units)
+
+
+def samples(trial: Trial, sample: float = SAMPLE) -> dict[str, Callable[[], float]]:
+    """Check what each candidate does, and say how a sample of it is taken."""
     for name, run in trial.runs.items():
         trial.check(name, run())
-    loops = {name: calibrate(run) for name, run in trial.runs.items()}
+    return {name: partial(seconds, run, calibrate(run, sample)) for name, run in trial.runs.items()}
+
+
+def in_turns(samples: dict[str, Callable[[], float]], rounds: int, units: int) -> Times:
+    """Take samples, each the CPU seconds of one call, in turn."""
     times = Times()
     settle()
     for turn in range(rounds):
-        for name in rotated(trial.runs, turn):
-            times.add(name, seconds(trial.runs[name], loops[name]) / trial.units)
+        for name in rotated(samples, turn):
+            times.add(name, samples[name]() / units)
     gc.unfreeze()
     return times
 

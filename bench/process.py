@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 from bench import frames
 from bench.candidates import Codec
@@ -21,6 +20,12 @@ ISOLATED = (sys.executable, "-I")  # no PYTHON* variable counts: byte code is wr
 
 PATH = "import sys; sys.path.insert(0, sys.argv[1])"
 IMPORT = f"{PATH}; import dqlitewire"
+IMPORT_ALONE = f"""{PATH}
+import time
+begin = time.process_time()
+import dqlitewire
+print(time.process_time() - begin)
+"""
 
 # A query encoded and one page of rows decoded; the time after the import is printed.
 FIRST_RESULT = f"""{PATH}
@@ -57,10 +62,11 @@ print(json.dumps([peak - before, after - before, len(rows), rows[0], rows[-1]]))
 """
 
 
-def run(program: str, folder: Path, data: bytes = b"") -> tuple[bytes, float]:
+def run(program: str, codec: Codec, data: bytes = b"") -> tuple[bytes, float]:
     """Return what a child prints, and its CPU seconds from start to end, user and system."""
     pipe = subprocess.PIPE
-    child = subprocess.Popen([*ISOLATED, "-c", program, str(folder)], stdin=pipe, stdout=pipe)
+    command = [*ISOLATED, "-c", program, str(codec.folder)]
+    child = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=codec.environment)
     assert child.stdin is not None
     assert child.stdout is not None
     with child.stdin, child.stdout:
@@ -77,18 +83,33 @@ def run(program: str, folder: Path, data: bytes = b"") -> tuple[bytes, float]:
 def above_bare(codecs: list[Codec], rounds: int, bare: str, program: str, data: bytes = b"") -> Times:
     """CPU of a child above that of an interpreter that does nothing."""
     for codec in codecs:
-        run(program, codec.folder, data)  # writes the byte code
+        run(program, codec, data)  # writes the byte code
     times = Times()
     for turn in range(rounds):
-        nothing = run(bare, codecs[0].folder, data)[1]
+        nothing = run(bare, codecs[0], data)[1]
         for codec in rotated(codecs, turn):
-            spent = run(program, codec.folder, data)[1]
+            spent = run(program, codec, data)[1]
             times.add(codec.name, max(spent - nothing, 1e-6))
     return times
 
 
 def importing(codecs: list[Codec], rounds: int) -> Times:
     return above_bare(codecs, rounds, PATH, IMPORT)
+
+
+def import_alone(codecs: list[Codec], rounds: int) -> Times:
+    """The import without the start of the interpreter, for small differences: the least of three children."""
+    for codec in codecs:
+        run(IMPORT_ALONE, codec)
+    times = Times()
+    for turn in range(rounds):
+        spent: dict[str, list[float]] = {codec.name: [] for codec in codecs}
+        for again in range(3):
+            for codec in rotated(codecs, turn + again):
+                spent[codec.name].append(float(run(IMPORT_ALONE, codec)[0]))
+        for name, found in spent.items():
+            times.add(name, min(found))
+    return times
 
 
 def first_result(codecs: list[Codec], rounds: int) -> Times:
@@ -103,7 +124,7 @@ def after_import(codecs: list[Codec], rounds: int) -> Times:
     times = Times()
     for turn in range(rounds):
         for codec in rotated(codecs, turn):
-            spent, _, count = run(FIRST_RESULT, codec.folder, page)[0].split()
+            spent, _, count = run(FIRST_RESULT, codec, page)[0].split()
             assert int(count) == len(table.rows), codec.name
             times.add(codec.name, float(spent))
     return times
@@ -121,7 +142,7 @@ def peak(codec: Codec, size: int) -> tuple[int, int, int]:
     body = len(names) + pieces * len(piece) + 8
     head = frames.frame(frames.ROWS, bytes(body))[:8] + names
     lines = (head, piece, pieces.to_bytes(4, "big"), frames.DONE)
-    answer, _ = run(PEAK, codec.folder, "\n".join(line.hex() for line in lines).encode())
+    answer, _ = run(PEAK, codec, "\n".join(line.hex() for line in lines).encode())
     top, held, count, first, last = json.loads(answer)
     assert count == pieces * len(table.rows), codec.name
     assert (tuple(first), tuple(last)) == (table.rows[0], table.rows[-1]), codec.name

@@ -4,8 +4,9 @@ Each workload runs twice under callgrind, with one loop and with six, the collec
 and ``PYTHONHASHSEED=0``; the difference over five loops is its cost without start-up and
 repeats to half a per cent, however busy the machine. It is kept as a ratio to a fixed
 reference loop of the same run, which takes out most of what another build of the
-interpreter changes. ``regress.json`` holds the ratios by Python version: more than 5 %
-above them fails, and ``--update`` writes what was measured. Exit code 2: nothing to compare.
+interpreter changes. ``regress.json`` holds the ratios by Python version, those of pure Python
+and, where the native module was built, those with it: more than 5 % above them fails, and
+``--update`` writes what was measured. Exit code 2: nothing to compare.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench import frames, rows, small
-from bench.candidates import OURS, ROOT, SOURCE, Codec, load
+from bench.candidates import NATIVE, OURS, ROOT, SOURCE, Codec, environment, load, load_native
 from bench.frames import ITF3, MIX10, Table
-from bench.measure import Run, Trial
+from bench.measure import Run, Trial, Unavailable
 
 COMMITTED = ROOT / "bench" / "regress.json"
 TOLERANCE = 0.05
@@ -58,8 +59,8 @@ def reference(codec: Codec) -> tuple[int, Run]:
 def _of(build: Callable[[list[Codec]], Trial]) -> Workload:
     def workload(codec: Codec) -> tuple[int, Run]:
         trial = build([codec])
-        run = trial.runs[OURS]
-        trial.check(OURS, run())
+        run = trial.runs[codec.name]
+        trial.check(codec.name, run())
         return trial.units, run
 
     return workload
@@ -106,43 +107,46 @@ WORKLOADS: dict[str, Workload] = {
 }
 
 
-def child(name: str, loops: int, source: Path) -> None:
+def child(name: str, loops: int, source: Path, mode: str) -> None:
     """What callgrind counts; the parent subtracts one run from another."""
     gc.disable()
-    units, run = WORKLOADS[name](load(OURS, source))
+    units, run = WORKLOADS[name](load_native(source) if mode == NATIVE else load(OURS, source))
     for _ in range(WARM_UP + loops):
         run()
     print(units)
 
 
-def run_child(name: str, loops: int, source: Path, *prefix: str) -> int:
+def run_child(name: str, loops: int, source: Path, mode: str, *prefix: str) -> int:
     """Units of one loop, as the child prints them."""
     command = [*prefix, sys.executable, "-m", "bench.regress", "--src", str(source)]
-    command += ["--child", name, "--loops", str(loops)]
-    environment = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    command += ["--child", name, "--loops", str(loops), "--mode", mode]
+    bare = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0"}
+    told = environment(bare, native=mode == NATIVE)
+    done = subprocess.run(command, cwd=ROOT, env=told, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{name} failed:\n{done.stderr}")
     return int(done.stdout)
 
 
-def count(name: str, loops: int, source: Path) -> tuple[int, int]:
+def count(name: str, loops: int, source: Path, mode: str) -> tuple[int, int]:
     """(instructions of a whole child, units of one loop)"""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "out")
         valgrind = ("valgrind", "--tool=callgrind", f"--callgrind-out-file={out}")
-        units = run_child(name, loops, source, *valgrind)
+        units = run_child(name, loops, source, mode, *valgrind)
         total = re.findall(r"^summary: (\d+)", out.read_text(), re.MULTILINE)[0]
     return int(total), units
 
 
-def measure(source: Path) -> dict[str, float]:
+def measure(source: Path, mode: str) -> dict[str, float]:
     """Instructions per unit of every workload; two children at a time, which changes no count."""
     for name in WORKLOADS:
-        run_child(name, min(LOOPS), source)  # writes the byte code, and shows mistakes early
+        run_child(name, min(LOOPS), source, mode)  # writes the byte code, and shows mistakes early
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         jobs = {
-            (name, loops): pool.submit(count, name, loops, source) for name in WORKLOADS for loops in LOOPS
+            (name, loops): pool.submit(count, name, loops, source, mode)
+            for name in WORKLOADS
+            for loops in LOOPS
         }
         done = {key: job.result() for key, job in jobs.items()}
     few, many = LOOPS
@@ -175,26 +179,45 @@ def main() -> int:
     parser.add_argument("--src", type=Path, default=SOURCE, help="folder that holds our package")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--loops", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--mode", choices=(OURS, NATIVE), default=OURS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        child(options.child, options.loops, options.src)
+        child(options.child, options.loops, options.src, options.mode)
         return 0
     if shutil.which("valgrind") is None:
         print("valgrind is not installed: instructions cannot be counted", file=sys.stderr)
         return 2
-    version = f"{sys.implementation.name} {sys.version_info.major}.{sys.version_info.minor}"
+    source = options.src.resolve()
+    return max(settle(mode, source, options.update) for mode in modes(source))
+
+
+def modes(source: Path) -> list[str]:
+    """Pure Python, and the native module where it was built."""
+    try:
+        load_native(source)
+    except Unavailable as reason:
+        print(f"not counted: {reason}")
+        return [OURS]
+    return [OURS, NATIVE]
+
+
+def settle(mode: str, source: Path, update: bool) -> int:
+    """Measure one mode; compare it with what is known, or write that."""
+    key = f"{sys.implementation.name} {sys.version_info.major}.{sys.version_info.minor}"
+    key += f", {NATIVE}" if mode == NATIVE else ""
     known = json.loads(COMMITTED.read_text()) if COMMITTED.exists() else {}
-    if version not in known and not options.update:
-        print(f"{COMMITTED.name} has no ratios for {version}: run with --update", file=sys.stderr)
+    if key not in known and not update:
+        print(f"{COMMITTED.name} has no ratios for {key}: run with --update", file=sys.stderr)
         return 2
-    costs = measure(options.src.resolve())
+    costs = measure(source, mode)
+    print(f"{key}:")
     print("\n".join(f"{name:<36} {cost:>8.0f} instructions" for name, cost in costs.items()))
     measured = ratios(costs)
-    if options.update:
-        known[version] = measured
+    if update:
+        known[key] = measured
         COMMITTED.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
         return 0
-    return compare(measured, known[version])
+    return compare(measured, known[key])
 
 
 if __name__ == "__main__":

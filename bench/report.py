@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.candidates import OURS
+from bench.candidates import NATIVE, OURS
+from bench.go_dqlite import DATABASE_SQL, KEEPING, ONE_ROW
 from bench.goals import Goal
 
 HEADINGS = ("work", "ours", "against", "measured", "floor", "stretch", "met")
-LAYOUT = "{:<30} {:>14}  {:<12} {:>9} {:>7} {:>7}  {}"
+LAYOUT = "{:<30} {:>14}  {:<21} {:>9} {:>7} {:>7}  {}"
 
 
 @dataclass(frozen=True)
@@ -111,26 +112,76 @@ def write_json(path: Path, lines: list[Line], settings: dict[str, Any]) -> None:
 
 
 COLUMNS = ("0.2.2", "0.8.0", "sqlite3", "msgpack")
+GO_COLUMNS = (KEEPING, ONE_ROW, DATABASE_SQL)
 
 
 def markdown(document: dict[str, Any]) -> Iterator[str]:
-    """Two tables: the ratios by candidate, and what has a bound; each as measured (floor; stretch)."""
-    by_work: dict[str, list[dict[str, Any]]] = {}
-    for line in document["lines"]:
-        by_work.setdefault(line["work"], []).append(line)
-    yield "| work | ours | 0.2.2 | 0.8.0 | sqlite3 | msgpack |"
-    yield "|---|---|---|---|---|---|"
-    for work, lines in by_work.items():
-        found = {line["against"]: _figure(line) for line in lines if line["against"] in COLUMNS}
-        if found:
-            ours = amount(lines[0]["seconds"][OURS], lines[0]["per"])
-            yield f"| {' | '.join([work, ours, *(found.get(name, '') for name in COLUMNS)])} |"
-    yield ""
-    yield "| work | against | measured |"
-    yield "|---|---|---|"
-    for line in document["lines"]:
-        if line["against"] not in COLUMNS:
-            yield f"| {line['work']} | {line['against']} | {_figure(line)} |"
+    """Tables: the ratios to packages, native beside pure, both beside Go, and what has a bound.
+
+    Each figure is shown as measured (floor; stretch).
+    """
+    lines = document["lines"]
+    tables = (
+        _packages([line for line in lines if line["against"] in COLUMNS]),
+        _native([line for line in lines if line["against"] == NATIVE]),
+        _go([line for line in lines if line["against"].startswith(GO_COLUMNS)]),
+        _bounds([line for line in lines if not line["against"].startswith((*COLUMNS, NATIVE, *GO_COLUMNS))]),
+    )
+    for table in tables:
+        yield from table
+        yield ""
+
+
+def _table(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _by_work(lines: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Lines by work, by what they compare with."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for line in lines:
+        found.setdefault(line["work"], {})[line["against"]] = line
+    return found
+
+
+def _seconds(line: dict[str, Any], *names: str) -> list[str]:
+    spent = line["seconds"]
+    return [amount(spent[name], line["per"]) if name in spent else "" for name in names]
+
+
+def _packages(lines: list[dict[str, Any]]) -> Iterator[str]:
+    yield _table("work", "ours", *COLUMNS)
+    yield "|---" * 6 + "|"
+    for work, found in _by_work(lines).items():
+        figures = [_figure(found[name]) if name in found else "" for name in COLUMNS]
+        yield _table(work, *_seconds(next(iter(found.values())), OURS), *figures)
+
+
+def _native(lines: list[dict[str, Any]]) -> Iterator[str]:
+    yield _table("work", "pure Python", "native", "native / pure")
+    yield "|---" * 4 + "|"
+    for line in lines:
+        yield _table(line["work"].removeprefix("native "), *_seconds(line, OURS, NATIVE), _figure(line))
+
+
+def _go(lines: list[dict[str, Any]]) -> Iterator[str]:
+    """For each work and program in Go: both times of ours, Go's, and the ratios."""
+    yield _table("work", "pure Python", "native", "beside", "", "native / Go", "pure / Go")
+    yield "|---" * 7 + "|"
+    for work, found in _by_work(lines).items():
+        for name in GO_COLUMNS:
+            shown = [found.get(name), found.get(f"{name}, pure")]
+            if line := next(filter(None, shown), None):
+                figures = [_figure(one) if one else "" for one in shown]
+                ours, native, go = _seconds(line, OURS, NATIVE, name)
+                yield _table(work, ours, native, name, go, *figures)
+
+
+def _bounds(lines: list[dict[str, Any]]) -> Iterator[str]:
+    yield _table("work", "against", "measured")
+    yield "|---" * 3 + "|"
+    for line in lines:
+        yield _table(line["work"], line["against"], _figure(line))
 
 
 def _figure(line: dict[str, Any]) -> str:

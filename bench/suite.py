@@ -7,9 +7,23 @@ from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
 
-from bench import conversation, embedded, frames, guard, linear, process, proxy, rows, small, traffic
-from bench.candidates import OURS, Codec
-from bench.goals import BOUNDS, LINEAR, OLDER_PYTHON, RATIOS, Goal
+from bench import (
+    conversation,
+    embedded,
+    end_to_end,
+    frames,
+    go_dqlite,
+    guard,
+    linear,
+    native,
+    process,
+    proxy,
+    rows,
+    small,
+    traffic,
+)
+from bench.candidates import NATIVE, OURS, Codec
+from bench.goals import BOUNDS, GO_TIMES, LINEAR, NATIVE_TIMES, OLDER_PYTHON, RATIOS, SHOWN, Goal
 from bench.measure import Times, Trial, Unavailable, compare, compare_fresh
 
 MEGABYTE = 1 << 20
@@ -57,7 +71,10 @@ def _fresh(build: Callable[[list[Codec], int], Trial], settings: Settings) -> Re
 
 
 def _linear(name: str, settings: Settings) -> Result:
-    times = compare(linear.trial(settings.codecs[0], name), settings.rounds)
+    return _growth(compare(linear.trial(settings.codecs[0], name), settings.rounds))
+
+
+def _growth(times: Times) -> Result:
     return Result({OURS: times.median("n")}, {"n": times.ratio("4n", "n")}, {"n": times.ratios("4n", "n")})
 
 
@@ -73,9 +90,12 @@ def _after_import(settings: Settings) -> Result:
     return Result.of(process.after_import(settings.codecs, settings.rounds))
 
 
+def _frame_size(settings: Settings) -> int:
+    return (4 if settings.quick else 64) << 20
+
+
 def _peak(settings: Settings) -> Result:
-    size = (4 if settings.quick else 64) << 20
-    peaks = {codec.name: process.peak(codec, size) for codec in settings.codecs}
+    peaks = {codec.name: process.peak(codec, _frame_size(settings)) for codec in settings.codecs}
     top, held, frame = peaks[OURS]
     figures = {name: peak[0] / top for name, peak in peaks.items() if name != OURS}
     return Result({OURS: float(top)}, figures | {"rows + frame": top / (held + frame)})
@@ -159,6 +179,70 @@ def _proxied_idle(settings: Settings) -> Result:
     return Result({OURS: float(resident)}, {"resident": resident / 1e6})
 
 
+def _beside_pure(take: Callable[[Codec, int], Times], settings: Settings) -> Result:
+    return Result.of(take(settings.codecs[0], settings.rounds))
+
+
+def _native_import(settings: Settings) -> Result:
+    times = native.importing(settings.codecs[0], settings.rounds)
+    pairs = zip(times.rounds[NATIVE], times.rounds[OURS], strict=True)
+    more = [(with_it - without) * 1e3 for with_it, without in pairs]
+    seconds = {name: times.median(name) for name in times.rounds}
+    return Result(seconds, {NATIVE: median(more)}, {NATIVE: more})
+
+
+def _native_peak(settings: Settings) -> Result:
+    peaks = native.peaks(settings.codecs[0], _frame_size(settings))
+    return Result({n: float(peak) for n, peak in peaks.items()}, {NATIVE: peaks[NATIVE] / peaks[OURS]})
+
+
+def _native_linear(name: str, settings: Settings) -> Result:
+    return _growth(native.linear_times(name, settings.codecs[0], settings.rounds))
+
+
+def _beside(against: dict[str, str], times: Times) -> Result:
+    """Native and pure, as parts of the time of others; native is missing where the module is."""
+    result = Result({name: times.median(name) for name in times.rounds})
+    for other, said in against.items():
+        for mine, words in ((NATIVE, said), (OURS, f"{said}, pure")):
+            if mine in times.rounds:
+                result.rounds[words] = times.ratios(mine, other)
+                result.figures[words] = median(result.rounds[words])
+    return result
+
+
+def _beside_go(shape: frames.Shape, count: int, settings: Settings) -> Result:
+    times = native.beside_go(shape, count, settings.codecs[0], settings.rounds)
+    return _beside({name: name for name in (go_dqlite.KEEPING, go_dqlite.ONE_ROW)}, times)
+
+
+def _end_to_end(clock: int, settings: Settings) -> Result:
+    times = end_to_end.reading(settings.codecs[0], min(settings.rounds, 15))[clock]
+    return _beside({go_dqlite.DATABASE_SQL: go_dqlite.DATABASE_SQL}, times)
+
+
+def _native_works() -> Iterator[tuple[str, str, Callable[[Settings], Result]]]:
+    for name, unit, take in native.beside_pure():
+        yield f"native {name}", unit, partial(_beside_pure, take)
+    yield "native import", "start", _native_import
+    yield "native memory peak", "B", _native_peak
+    for name in native.LINEAR:
+        yield f"native linear {name}", "call", partial(_native_linear, name)
+    for shape, count in native.STREAMS:
+        yield f"go {shape.name}", "cell", partial(_beside_go, shape, count)
+    yield "end-to-end", "row", partial(_end_to_end, 0)
+    yield "end-to-end, by the clock", "row", partial(_end_to_end, 1)
+
+
+def _native_goals() -> Iterator[Goal]:
+    for name, _, _ in native.beside_pure():
+        yield Goal(f"native {name}", NATIVE, *NATIVE_TIMES.get(name, SHOWN), at_most=True)
+    for shape, goal in GO_TIMES.items():
+        for against, pair in ((go_dqlite.KEEPING, goal), (go_dqlite.ONE_ROW, SHOWN)):
+            yield Goal(f"go {shape}", against, *pair, at_most=True)
+            yield Goal(f"go {shape}", f"{against}, pure", *SHOWN, at_most=True)
+
+
 def _works() -> Iterator[tuple[str, str, Callable[[Settings], Result]]]:
     for shape, count in (
         (frames.ITF3, 3400),
@@ -202,15 +286,17 @@ def _works() -> Iterator[tuple[str, str, Callable[[Settings], Result]]]:
     yield "embedded 100 000 rows", "row", _embedded_rows
     for name in linear.CASES:
         yield f"linear {name}", "call", partial(_linear, name)
+    yield from _native_works()
 
 
 def works() -> list[Work]:
     """Every work with its goals; a goal without a work is a mistake in the table."""
     goals: dict[str, list[Goal]] = {}
-    for goal in RATIOS + BOUNDS:
+    for goal in [*RATIOS, *BOUNDS, *_native_goals()]:
         goals.setdefault(goal.work, []).append(goal)
-    for name in linear.CASES:
-        goals[f"linear {name}"] = [Goal(f"linear {name}", "n", LINEAR, at_most=True)]
+    linear_works = [f"linear {name}" for name in linear.CASES]
+    linear_works += [f"native linear {name}" for name in native.LINEAR]
+    goals |= {work: [Goal(work, "n", LINEAR, at_most=True)] for work in linear_works}
     result = [Work(name, unit, goals.pop(name), measure) for name, unit, measure in _works()]
     if goals:
         raise LookupError(f"goals without a work: {', '.join(goals)}")
