@@ -24,6 +24,7 @@ from dqlitewire import Message, NodeInfo, RequestType
 from dqlitewire.client.connection import LIMITS, Broken, Connection, Dialler
 from dqlitewire.client.dump import Dump
 from dqlitewire.client.errors import ConnectionFailed, StatementFailed
+from dqlitewire.client.fetching import Patience, check_name, fetch
 from dqlitewire.client.result import Result
 from dqlitewire.client.searching import PAUSE, Search
 from dqlitewire.conversation import Answered, Failed, Generation, Interrupted, Outcome, Retry, Rows
@@ -48,9 +49,6 @@ _DRAINING = 0.5  # seconds spent on the rest of a query that was left early
 _KEPT = frozenset({RequestType.EXEC, RequestType.QUERY, RequestType.FINALIZE})  # name a prepared statement
 _MANY = frozenset({RequestType.QUERY, RequestType.QUERY_SQL})  # answered by many frames
 _NONE = frozenset({RequestType.CONNECT, RequestType.HEARTBEAT})  # not answered
-_DUMPED = Limits(
-    max_message_size=None, max_file_content_size=None, max_total_rows=None, max_continuation_frames=None
-)
 
 
 class Leader(NamedTuple):
@@ -232,34 +230,30 @@ class Client:
         Args:
             database: its name; None for the one that is open.
             progress: called with the bytes that have come, and how many will, if that is known.
-            deadline: for all of it; None for one of the client's timeout.
+            deadline: for all of it; None for no end while something comes within the client's timeout.
 
         Raises:
+            NoDatabaseError: there is none of that name.
             ClientError: it failed.
+            HazardError: no database has such a name; nothing was sent.
             ValueError: no database is named and none is open.
         """
         name = self._database if database is None else database
         if name is None:
             raise ValueError("no database is named, and none is open")
-        until = deadline or Deadline(self._timeout)
-        request = DumpRequest(name)
+        check_name(name, self.generation)
+        until = deadline or Deadline(self._timeout)  # without one, only the search for a leader counts
 
         def fetched(connection: Connection) -> Dump:
-            dialler = Dialler(self._dialler.options, _DUMPED, self.generation)
+            if deadline is None:
+                until.stand()
             try:
-                other = dialler.connect(connection.address, until)
-            except OSError as error:
-                raise Broken(str(error), Outcome.NOT_EXECUTED) from error
-            try:
-                event = other.ask(request, until)
+                patience = Patience(deadline, self._timeout)
+                return fetch(self._dialler, connection.address, name, progress, patience)
             finally:
-                other.close()
-            if isinstance(event, Failed):
-                raise StatementFailed(event)
-            assert isinstance(event, Answered)
-            return Dump(dict(event.answer(request).files))
+                until.go()
 
-        return self._repeated(request, fetched, until)
+        return self._repeated(DumpRequest(name), fetched, until)
 
     def interrupt(self) -> None:
         """Give up the query whose result is open."""

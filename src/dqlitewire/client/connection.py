@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +21,7 @@ from dqlitewire.limits import Limits
 CLOSED = "the connection was closed"
 #: rows are handed on as they come, so only a frame is bounded
 LIMITS = Limits(max_total_rows=None, max_continuation_frames=None)
-_SIZE = 65536  # bytes read at once
+_SIZE = 1 << 18  # bytes read at once
 
 
 class Broken(Exception):
@@ -135,12 +136,15 @@ class Connection:
             self.close()
             raise
 
-    def event(self, request: Any, deadline: Deadline) -> Event:
+    def event(
+        self, request: Any, deadline: Deadline, watch: Callable[[bytes], object] | None = None
+    ) -> Event:
         """Wait for the next event about a request that was sent.
 
         Args:
             request: the message.
             deadline: for it.
+            watch: called with all bytes that come; what it raises closes the connection.
 
         Raises:
             Broken: the connection failed, or it took too long.
@@ -155,6 +159,8 @@ class Connection:
                 data = self._socket.recv(_SIZE)
                 if not data:
                     raise ConnectionError(CLOSED)
+                if watch is not None:
+                    watch(data)
                 self._events += self.conversation.receive(data)
         except (OSError, ProtocolError) as error:
             said = str(error) if isinstance(error, ProtocolError) else _words(error, deadline)
