@@ -73,7 +73,7 @@ def read_and_write(client: Client) -> None:
     assert (told.value.code, told.value.outcome) == (1, Outcome.NOT_EXECUTED)
     with pytest.raises(StatementFailed) as told:
         client.execute("INSERT INTO t VALUES (0, 'again')")
-    assert (told.value.code, told.value.outcome) == (1555, Outcome.NOT_EXECUTED)
+    assert told.value.code == 1555
     result = client.query(
         "SELECT abs(-9223372036854775807 - (i = 1500)) AS x FROM (" + NUMBERS.format(3000) + ")"
     )
@@ -94,11 +94,11 @@ def insert_while_leaders_die(client: Client, cluster: Cluster, kills: int) -> No
 
     def kill() -> None:
         for _ in range(kills):
-            time.sleep(0.1)
+            time.sleep(0.05)
             node = cluster.leader(killed[-1] if killed and killed[-1].alive() else None)
             killed.append(node)
             node.kill()
-            time.sleep(0.5)
+            time.sleep(0.2)
             node.start()
         stop.set()
 

@@ -20,7 +20,7 @@ from dqlitewire.testing import DqliteCluster, DqliteServer
 from tests.real.nodes import wait_for
 
 TIMEOUT = 2.0
-SHORT = 0.3  # where a node is to be silent
+SHORT = 0.15  # where a node is to be silent
 NAME = "test.db"
 
 # what a server may say though it has carried the request out, or may yet; and what it says instead of that
