@@ -1,0 +1,185 @@
+"""A dump is one file that SQLite opens anywhere, and has all that was committed before it began."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from dqlitewire.client import ClientError, ConnectionFailed, Dump, NoDatabaseError, connect
+from dqlitewire.conversation import HazardError
+from dqlitewire.dial import Deadline
+from dqlitewire.testing import DqliteCluster, DqliteServer
+from tests.real.nodes import KINDS
+from tests.testing.embedded import embedded
+
+EVERY = [*KINDS]
+ODD = ["a b.db", "it's.db", "x/y.db", "größe.db", "-o", "a\nb", "%00", "n" * 504]
+REFUSED = ["", ":memory:", "main-wal", "main-journal", "never-wal", "file:main", "n" * 505, "n" * 2000]
+
+
+def rows_of(data: bytes, sql: str = "SELECT * FROM t ORDER BY a") -> list[tuple[object, ...]]:
+    """What is in a file, which is whole."""
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.deserialize(data)
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        return database.execute(sql).fetchall()
+
+
+# ---------------------------------------------------------------- one file of two
+
+
+def sqlite_files(folder: Path, seed: int) -> Iterator[tuple[Dump, list[str]]]:
+    """Databases with their WALs, as SQLite writes them, and what each holds."""
+    chosen = random.Random(seed)
+    path = folder / f"{seed}.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute(f"PRAGMA page_size={chosen.choice([512, 1024, 4096, 65536])}")
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA wal_autocheckpoint=0")
+        database.execute("CREATE TABLE t (a INTEGER PRIMARY KEY, b BLOB)")
+        for _ in range(8):
+            match chosen.randrange(5):
+                case 0 | 1:
+                    size = chosen.choice([10, 3000, 200_000])
+                    database.execute("INSERT INTO t (b) VALUES (randomblob(?))", [size])
+                case 2:
+                    database.execute("DELETE FROM t WHERE a % 2 = 0")
+                case 3:
+                    database.execute("VACUUM")
+                case _:
+                    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            wal = path.with_name(path.name + "-wal")
+            yield (
+                Dump("a", {"a": path.read_bytes(), "a-wal": wal.read_bytes()}),
+                list(database.iterdump()),
+            )
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_file_is_what_sqlite_makes_of_both(tmp_path: Path, seed: int) -> None:
+    for dump, held in sqlite_files(tmp_path, seed):
+        data = dump.database()
+        assert data[18:20] == b"\1\1"
+        (tmp_path / "copy.db").write_bytes(data)
+        with closing(sqlite3.connect(f"file:{tmp_path}/copy.db?mode=ro", uri=True)) as copy:
+            assert copy.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+            assert copy.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            assert list(copy.iterdump()) == held
+        assert sorted(path.name for path in tmp_path.glob("copy*")) == ["copy.db"]
+
+
+def test_what_was_not_committed_is_not_in_it(tmp_path: Path) -> None:
+    *_, (dump, held) = sqlite_files(tmp_path, 1)
+    main, wal = dump.files.values()
+    page = int.from_bytes(wal[8:12], "big")
+    frame = wal[32 : 32 + 24 + page]
+    for torn in (wal + frame[:100], wal + frame, wal + bytes(24 + page)):
+        assert Dump("a", {"a": main, "a-wal": torn}).database() == dump.database()
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {"a": b""},
+        {"b": b"SQLite format 3\0" + bytes(4080)},
+        {"a": bytes(4096)},
+        {"a": b"SQLite format 3\0"},
+        {"a": b"SQLite format 3\0" + bytes(4080), "a-wal": b"12345678"},
+        {"a": b"SQLite format 3\0" + bytes(4080), "a-wal": bytes(4096)},
+    ],
+)
+def test_what_is_no_database_is_an_error(files: dict[str, bytes]) -> None:
+    with pytest.raises(ClientError):
+        next(Dump("a", files).chunks())
+
+
+def test_the_contents_are_not_printed() -> None:
+    assert len(repr(Dump("a", {"a": bytes(10**6)}))) < 100
+
+
+# ---------------------------------------------------------------- from a server
+
+
+@contextmanager
+def filled(**options: str) -> Iterator[DqliteServer]:
+    with embedded("a INTEGER PRIMARY KEY, b", **options) as server:
+        server.run_sql("main", "INSERT INTO t VALUES (1, 'one'), (2, zeroblob(200000))")
+        yield server
+
+
+@pytest.mark.parametrize("generation", EVERY)
+def test_a_dump_of_every_generation(generation: str) -> None:
+    with filled(generation=generation) as server, connect(server.address) as client:
+        seen: list[tuple[int, int | None]] = []
+        dump = client.dump("main", progress=lambda *state: seen.append(state))
+        assert rows_of(dump.database()) == [(1, "one"), (2, bytes(200_000))]
+        received = [got for got, _ in seen]
+        assert received == sorted(received)
+        assert {total for _, total in seen} == {received[-1]}
+        with pytest.raises(NoDatabaseError, match="the cluster has no database 'never'"):
+            client.dump("never")
+        with pytest.raises(NoDatabaseError):  # the question has made none
+            client.dump("never")
+        for name in REFUSED:
+            with pytest.raises(HazardError):
+                client.dump(name)
+        assert server.hazards == []
+
+
+def test_a_dump_leaves_the_session_alone() -> None:
+    with filled() as server, connect(server.address, "main") as client:
+        client.execute("BEGIN")
+        client.execute("INSERT INTO t VALUES (3, 'three')")
+        assert len(rows_of(client.dump().database())) == 2
+        client.execute("COMMIT")
+        assert len(rows_of(client.dump().database())) == 3
+
+
+def test_a_dump_from_a_follower_is_the_leaders() -> None:
+    with DqliteCluster(3) as cluster:
+        cluster.run_sql("main", "CREATE TABLE t (a)")
+        for node in cluster.nodes:
+            with connect(node.address) as client:
+                assert rows_of(client.dump("main").database()) == []
+        leader = cluster.leader
+        assert leader is not None
+        asked = {record.node for record in cluster.requests if isinstance(record.request, DumpRequest)}
+        assert asked == {leader.id}
+
+
+def test_caps_are_lifted() -> None:
+    from dqlitewire.limits import Limits
+
+    with filled() as server, connect(server.address, limits=Limits(max_message_size=5000)) as client:
+        assert len(client.dump("main").database()) > 200_000
+
+
+def test_a_connection_that_breaks_within_is_made_again() -> None:
+    with filled() as server, connect(server.address) as client:
+        for times in (1, 3):
+            server.drop_after(bytes=100_000, on="DUMP", times=times, after=1)  # the first is only begun
+            seen: list[int] = []
+            dump = client.dump("main", progress=lambda got, _: seen.append(got))
+            assert len(rows_of(dump.database())) == 2
+        client._retry = False
+        server.drop_after(bytes=100_000, on="DUMP", after=1)
+        with pytest.raises(ConnectionFailed):
+            client.dump("main")
+
+
+def test_a_node_that_falls_silent_ends_it() -> None:
+    with filled() as server, connect(server.address, timeout=0.3) as client:
+        server.hold(on="DUMP", times=None)
+        with pytest.raises(ClientError):
+            client.dump("main", deadline=Deadline(0.5))
+
+
+def test_no_database_is_open() -> None:
+    with filled() as server, connect(server.address) as client, pytest.raises(ValueError, match="no database"):
+        client.dump()
