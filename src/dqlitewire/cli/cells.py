@@ -12,16 +12,17 @@ Widths are columns of a terminal: a character takes none (combining marks), one 
 from __future__ import annotations
 
 from typing import NamedTuple
+from unicodedata import category
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 
 from dqlitewire.cli.parameters import is_plain
-from dqlitewire.text import printable
+from dqlitewire.text import kind_of, printable
 
 BLOB = 16  # bytes of a blob that are shown
-#: characters that are looked at for each column of room; combining marks take none
-_DENSE = 4
+_DENSE = 4  # characters that are looked at for each column of room; combining marks take none
 _NUMBERS = frozenset({"inf", "-inf", "nan"})  # which tables show as floats
+_CIRCLE = "\u25cc"  # carries a combining mark that would sit on what stands before its text
 
 
 class Cell(NamedTuple):
@@ -30,20 +31,22 @@ class Cell(NamedTuple):
     Attributes:
         text: one line, harmless.
         size: the columns that it takes.
-        number: whether it is one, which stands to the right and is never cut.
+        number: whether it is one, which stands to the right.
+        firm: whether it is never cut: of a number, what is left would be another one.
         null: whether it is NULL.
-        cut: whether not all of it is shown.
+        cut: whether not all of the value is shown.
     """
 
     text: str
     size: int
     number: bool = False
+    firm: bool = False
     null: bool = False
     cut: bool = False
 
 
-NULL = Cell("NULL", 4, null=True)
-_BOOLEANS = Cell("false", 5), Cell("true", 4)
+_NULL = Cell("NULL", 4, firm=True, null=True)
+_BOOLEANS = Cell("false", 5, firm=True), Cell("true", 4, firm=True)
 
 
 def cell(value: object, room: int) -> Cell:
@@ -51,21 +54,27 @@ def cell(value: object, room: int) -> Cell:
 
     Args:
         value: as a row has it.
-        room: the most columns that it may take, at least 1; a number may take more.
+        room: the most columns that it may take, at least 1; what is firm may take more.
+
+    Raises:
+        TypeError: no row has such a value.
     """
-    kind = type(value)
-    if kind is str:
-        return text_cell(str(value), room, quoted=True)
-    if value is None:
-        return NULL
-    if kind is int or kind is float:
-        shown = repr(value)
-        return Cell(shown, len(shown), number=True)
-    if isinstance(value, bool):
-        return shortened(_BOOLEANS[value], room)
-    if isinstance(value, bytes):
-        return _blob(value, room)
-    raise TypeError(f"no value of a row: {kind.__name__}")
+    match value:
+        case str():
+            return text_cell(value, room, quoted=_is_odd(value))
+        case None:
+            return _NULL
+        case bool():
+            return _BOOLEANS[value]
+        case int() | float():
+            shown = repr(value)
+            return Cell(shown, len(shown), number=True, firm=True)
+        case bytes():
+            if len(value) <= BLOB:
+                return _fitted(f"x'{value.hex()}'", room)
+            return _fitted(f"x'{value[:BLOB].hex()}…' ({len(value)} B)", room, cut=True)
+        case _:
+            raise TypeError(f"a row has {kind_of(value)}, which is no value")
 
 
 def text_cell(text: str, room: int, quoted: bool = False) -> Cell:
@@ -74,52 +83,45 @@ def text_cell(text: str, room: int, quoted: bool = False) -> Cell:
     Args:
         text: any.
         room: the most columns that it may take, at least 1.
-        quoted: whether one that could be taken for something else stands in quotes.
+        quoted: whether to put it in quotes.
     """
     head = text[: _DENSE * room + 1]
-    if quoted and _is_odd(text):
-        head = "'" + head.replace("'", "''") + "'" * (len(head) == len(text))
+    whole = len(head) == len(text)
+    if quoted:
+        head = "'" + head.replace("'", "''") + "'" * whole
     shown = printable(head)
-    size = len(shown) if shown.isascii() else cell_len(shown)
-    if size <= room and len(text) <= _DENSE * room + 1:
-        return Cell(shown, size)
-    return shortened(Cell(shown, size, cut=True), room)
+    if not shown.isascii() and category(shown[0])[0] == "M":
+        shown = _CIRCLE + shown
+    return _fitted(shown if whole else shown + "…", room, cut=not whole)
 
 
 def _is_odd(text: str) -> bool:
     first = text[:1]
-    return (
-        not first or first == "'" or first.isspace() or text[-1].isspace() or text in _NUMBERS
-    ) or not is_plain(text)
+    if not first or first == "'" or first.isspace() or text[-1].isspace():
+        return True
+    return text in _NUMBERS or not is_plain(text)
 
 
-def _blob(value: bytes, room: int) -> Cell:
-    if len(value) <= BLOB:
-        shown = f"x'{value.hex()}'"
-        return shortened(Cell(shown, len(shown)), room)
-    shown = f"x'{value[:BLOB].hex()}…' ({len(value)} B)"
-    return shortened(Cell(shown, len(shown), cut=True), room)
+def _fitted(shown: str, room: int, cut: bool = False) -> Cell:
+    size = len(shown) if shown.isascii() else cell_len(shown)
+    if size > room:
+        shown = set_cell_size(shown, room - 1).rstrip(" ") + "…"
+        size, cut = cell_len(shown), True
+    return Cell(shown, size, cut=cut)
 
 
-def shortened(whole: Cell, room: int) -> Cell:
+def shortened(shown: Cell, room: int) -> Cell:
     """Return a cell that takes no more columns than there are; its end is an ellipsis then.
 
     Args:
-        whole: any cell; a number stays as it is.
+        shown: any cell; a firm one stays as it is.
         room: the columns, at least 1.
     """
-    if whole.number or (whole.size <= room and not whole.cut):
-        return whole
-    if whole.size <= room:
-        return whole if whole.text.endswith(("…", ")")) else shortened(
-            whole._replace(text=whole.text + "…", size=whole.size + 1), room
-        )
-    text = set_cell_size(whole.text, room - 1).rstrip(" ") + "…"
-    return Cell(text, cell_len(text), null=whole.null, cut=True)
+    return shown if shown.firm or shown.size <= room else _fitted(shown.text, room)
 
 
 def padded(shown: Cell, size: int) -> str:
-    """Return a cell with blanks, so that it takes so many columns.
+    """Return the text of a cell with blanks, so that it takes so many columns.
 
     Args:
         shown: the cell.
@@ -127,3 +129,13 @@ def padded(shown: Cell, size: int) -> str:
     """
     blanks = " " * (size - shown.size)
     return blanks + shown.text if shown.number else shown.text + blanks
+
+
+def wrapped(shown: Cell, room: int) -> list[str]:
+    """Return the text of a cell in lines.
+
+    Args:
+        shown: the cell.
+        room: the columns of a line, at least 2.
+    """
+    return chop_cells(shown.text, room) or [""]

@@ -94,9 +94,7 @@ def is_plain(held: str) -> bool:
     """
     if held[:1] not in _BEGIN:
         return True
-    return not (
-        held in _WORDS or _INTEGER.fullmatch(held) or _FLOAT.fullmatch(held) or _BLOB.fullmatch(held)
-    )
+    return not (held in _WORDS or _INTEGER.fullmatch(held) or _FLOAT.fullmatch(held) or _BLOB.fullmatch(held))
 
 
 def wanted(sql: str) -> int | None:

@@ -1,9 +1,9 @@
-"""Whether a statement may write: what a tool asks for before it sends the statement of a person.
+"""Whether a statement may write, and whether it answers with rows: what a tool asks before it sends one.
 
 A statement reads if it is known to; whatever is not known is taken for one that writes. SQLite has three
-verbs that only read (SELECT, VALUES, EXPLAIN), and WITH in front of them. A pragma reads if its name is in one
-of two tables: those that tell a setting and are harmless without a value, and those whose value only says
-about what they tell. EXPLAIN makes no difference to a pragma, which may act while it is compiled.
+verbs that only read (SELECT, VALUES, EXPLAIN), and WITH in front of them. A pragma reads if its name is in
+one of two tables: those that tell a setting and are harmless without a value, and those whose value only
+says about what they tell. EXPLAIN makes no difference to a pragma, which may act while it is compiled.
 
 That a statement reads does not make it harmless: hazards are judged apart (`servers.sql_hazards`). What a
 function of an extension does shows in no text.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from .survey import Pragma, survey
 
-__all__ = ["ASKING", "TELLING", "gives_rows", "writing_part"]
+__all__ = ["ANSWERING", "ASKING", "TELLING", "gives_rows", "writing_part"]
 
 #: pragmas that tell something about what their value names
 ASKING: frozenset[str] = frozenset(
@@ -83,6 +83,26 @@ TELLING: frozenset[str] = ASKING | {
     "writable_schema",
 }
 
+#: pragmas that answer with a row, or some, when they set or do something (SQLite src/pragma.h)
+ANSWERING: frozenset[str] = frozenset(
+    {
+        "analysis_limit",
+        "busy_timeout",
+        "hard_heap_limit",
+        "journal_mode",
+        "journal_size_limit",
+        "locking_mode",
+        "max_page_count",
+        "mmap_size",
+        "optimize",
+        "secure_delete",
+        "soft_heap_limit",
+        "threads",
+        "wal_autocheckpoint",
+        "wal_checkpoint",
+    }
+)
+
 _READS = frozenset({"SELECT", "VALUES", "EXPLAIN"})
 
 
@@ -116,4 +136,8 @@ def gives_rows(sql: str) -> bool:
         sql: the text of one statement.
     """
     seen = survey(sql)
-    return seen.returning or all(verb in _READS or verb == "PRAGMA" for verb in seen.verbs)
+    if seen.returning or any(verb in _READS for verb in seen.verbs):
+        return True
+    return any(
+        pragma.name in ANSWERING | (TELLING if pragma.value is None else ASKING) for pragma in seen.pragmas
+    )
