@@ -3,6 +3,10 @@
 Only the client knows when a query is over. If showing its rows ends early, because the reader of our output
 has gone or at Ctrl-C, the connection is closed at once: a server reads an INTERRUPT only behind all rows, and
 a connection that is gone is what stops it.
+
+JSON is one object a line: `{"columns": [..], "rows": [[..], ..]}`, written as its rows come, values as
+`decode --json` writes them. If rows are missing, since the query failed or was interrupted, the object is
+ended with `error`, which says why; a statement that could not begin has no object.
 """
 
 from __future__ import annotations
@@ -14,13 +18,14 @@ from dataclasses import dataclass
 from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.output import emit, emit_data, emit_json, tell, warn
 from dqlitewire.cli.statements import Statement
-from dqlitewire.cli.tables import Form, Row, Table, csv_lines, json_parts
+from dqlitewire.cli.tables import Form, Row, Table, csv_lines
 from dqlitewire.client import Client, ClientError, StatementFailed
 from dqlitewire.conversation import Outcome
 from dqlitewire.dial import Deadline
 from dqlitewire.messages import ResultResponse
 from dqlitewire.text import shown
 from dqlitewire.traffic.shorten import counted
+from dqlitewire.traffic.views.json_object import plain
 
 _CHANGING = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE"})
 _INSERTING = frozenset({"INSERT", "REPLACE"})
@@ -53,9 +58,7 @@ class Display:
                 for line in Table(columns, self.width, self.colour).lines(rows):
                     emit(line)
             case Form.JSON:
-                for part in json_parts(columns, rows):
-                    emit_json(part, end="")
-                emit_json("", at_once=True)
+                _json_rows(columns, rows)
             case Form.CSV:
                 for line in csv_lines(columns, rows):
                     emit_data(line)
@@ -75,6 +78,22 @@ class Display:
         said = "done" if changed is None else f"{counted(changed, 'row')} changed"
         said += "" if last is None else f", last insert id {last}"
         (tell if self.form is Form.CSV else emit)(said)
+
+
+def _json_rows(columns: Sequence[str], rows: Iterable[Row]) -> None:
+    emit_json(f'{{"columns": {_json(columns)}, "rows": [', end="")
+    try:
+        for number, row in enumerate(rows):
+            emit_json(f"{', ' if number else ''}{_json(row)}", end="")
+    except (KeyboardInterrupt, ClientError) as error:
+        said = failure(error)[0] if isinstance(error, ClientError) else "interrupted"
+        emit_json(f'], "error": {_json(said)}}}', at_once=True)
+        raise
+    emit_json("]}", at_once=True)
+
+
+def _json(value: object) -> str:
+    return json.dumps(plain(value), ensure_ascii=False)
 
 
 def answer(client: Client, statement: Statement, display: Display, deadline: Deadline | None = None) -> None:

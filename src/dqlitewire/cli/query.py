@@ -8,12 +8,15 @@ shown as they come (`answers`, `tables`).
 from __future__ import annotations
 
 import sys
+from functools import partial
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from dqlitewire.cli.answers import Display, answer, failure, warn_of_empty
 from dqlitewire.cli.dialling import Dialling, TargetArgument, target_of
+from dqlitewire.cli.ending import missing
 from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.options import WidthOption
 from dqlitewire.cli.output import colourful, fail, warn, width
@@ -96,7 +99,21 @@ def _statements(text: str, words: list[str], as_text: bool) -> list[Statement]:
 def _shell(
     nodes: Target, database: str, options: DialOptions, timeout: float, display: Display, write: bool
 ) -> Exit:
-    fail("no SQL: name a statement, or - to read standard input", Exit.USAGE)
+    """Let a person ask, where there is one."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        fail("no SQL: name a statement, or - to read standard input", Exit.USAGE)
+    try:
+        shell = import_module(_SHELL)
+    except ImportError as error:
+        if error.name == _SHELL:
+            fail("no SQL: name a statement", Exit.USAGE)
+        missing(error, "cli")
+    connected = partial(connect, nodes, database, options=options, timeout=timeout)
+    code: Exit = shell.run(connected, database, display=display, write=write)
+    return code
+
+
+_SHELL = "dqlitewire.cli.shell"
 
 
 def _run(

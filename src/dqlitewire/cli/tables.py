@@ -1,4 +1,4 @@
-"""The rows of a query as a table for people, as JSON, or as CSV; written as they come, none is kept.
+"""The rows of a query as a table for people, or as CSV, line by line as they come; none is kept.
 
 **Tables.** The widths of the columns come from the first rows (`SAMPLE`), which are held back for it. A later
 value that is wider widens its column from its line on, as long as the line fits the terminal; what then does
@@ -10,16 +10,12 @@ few columns of each fit, each row becomes a record of lines, a column a line:
      1  Ada       'NULL'                  name  Ada
      2  小林      NULL                    note  'NULL'
 
-**JSON.** `{"columns": [..], "rows": [[..], ..]}` on one line, values as `decode --json` writes them. One that
-was begun is always ended: if rows are missing, because the query failed or was interrupted, `error` says why.
-
 **CSV** as in RFC 4180: CRLF, a header, quotes where they are needed. NULL is an empty field, the empty text
 `""`; a blob is x'hex', true and false are these words: what `query` takes as PARAM.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
@@ -204,37 +200,6 @@ def layout(headings: list[Cell], rows: list[list[Cell]], width: int) -> list[int
         for at in short[:spare]:
             sizes[at] += min(max(1, spare // len(short)), wanted[at] - sizes[at])
     return sizes
-
-
-# ---------------------------------------------------------------- JSON
-
-
-def json_parts(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
-    """Yield one JSON object in parts, none of which ends within a string.
-
-    Args:
-        columns: the names.
-        rows: of the query.
-    """
-    yield f'{{"columns": {_json(columns)}, "rows": ['
-    error = None
-    try:
-        for number, row in enumerate(rows):
-            yield f"{', ' if number else ''}{_json(row)}"
-    except (Exception, KeyboardInterrupt) as raised:
-        error = raised
-    if error is None:
-        yield "]}"
-        return
-    yield f'], "error": {_json(str(error) or INTERRUPTED)}}}'
-    raise error
-
-
-INTERRUPTED = "interrupted"
-
-
-def _json(value: Any) -> str:
-    return json.dumps(plain(value), ensure_ascii=False)
 
 
 # ---------------------------------------------------------------- CSV
