@@ -181,5 +181,9 @@ def test_a_node_that_falls_silent_ends_it() -> None:
 
 
 def test_no_database_is_open() -> None:
-    with filled() as server, connect(server.address) as client, pytest.raises(ValueError, match="no database"):
+    with (
+        filled() as server,
+        connect(server.address) as client,
+        pytest.raises(ValueError, match="no database"),
+    ):
         client.dump()

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
+from dqlitewire.cli.answers import failure
 from dqlitewire.cli.dialling import Dialling, TargetArgument, target_of, timeout_option
+from dqlitewire.cli.dumping import STDOUT, TIMEOUT, copy, destination
 from dqlitewire.cli.exits import Exit
-from dqlitewire.cli.output import emit_bytes, fail, tell
-from dqlitewire.cli.progress import receiving
-from dqlitewire.cli.whole_file import whole_file
-from dqlitewire.dial import Deadline
-from dqlitewire.traffic.shorten import counted
+from dqlitewire.cli.output import fail, tell
+from dqlitewire.cli.statements import checked_database
+from dqlitewire.client import ClientError, connect
 
 EXITS = (Exit.OK, Exit.INPUT, Exit.REFUSED, Exit.FAILED)
-TIMEOUT = 600.0  # seconds of the whole, unless somebody says otherwise
 PATIENCE = 30.0  # seconds without a byte
 
 
@@ -57,29 +53,16 @@ def command(
     if not file:
         raise typer.BadParameter("FILE is empty")
     nodes = target_of(target)
+    checked_database(database)
     options = dialling.options(nodes)
-    from dqlitewire.cli.asking import failures_told
-    from dqlitewire.client import connect
-
-    if file == "-" and sys.stdout.isatty():
-        fail("standard output is a terminal: name a FILE, or send it through a pipe", Exit.REFUSED)
     deadline = dialling.deadline()
-    with _writing(file, force) as write, failures_told():
-        search = Deadline(dialling.patience)
-        with connect(nodes, options=options, timeout=dialling.patience, deadline=search) as client:
-            with receiving(database) as progress:
-                dump = client.dump(database, progress=progress, deadline=deadline)
-            leader = client.leader.address
-        size = sum(map(write, dump.chunks()))
-    where = "" if file == "-" else f"{file}: "
-    tell(f"{where}{database}, {counted(size, 'byte')}, from {leader}")
+    try:
+        with (
+            destination(file, force) as write,
+            connect(nodes, options=options, timeout=dialling.patience) as client,
+        ):
+            said = copy(client, database, write, deadline)
+    except ClientError as error:
+        fail(*failure(error))
+    tell(said if file == STDOUT else f"{file}: {said}")
     return Exit.OK
-
-
-@contextmanager
-def _writing(file: str, force: bool) -> Generator[Callable[[bytes | memoryview], int]]:
-    if file == "-":
-        yield emit_bytes
-        return
-    with whole_file(file, force) as opened:
-        yield opened.write

@@ -112,10 +112,24 @@ def emit(text: str, at_once: bool = False) -> None:
     _write((text if type(text) is Shown else printable(text)) + "\n", at_once)
 
 
-def emit_json(text: str, at_once: bool = False) -> None:
-    """Write one JSON value as a line; characters that the output's encoding lacks are escaped."""
+def emit_json(text: str, at_once: bool = False, end: str = "\n") -> None:
+    """Write one JSON value as a line; characters that the output's encoding lacks are escaped.
+
+    Args:
+        text: the value, or a part of it that ends in no string.
+        at_once: do not hold it back in a buffer.
+        end: what is written behind it: "" if more of the value comes.
+    """
     encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
-    _write(printable_json(text, ascii_only=not encoding.startswith("utf")) + "\n", at_once)
+    _write(printable_json(text, ascii_only=not encoding.startswith("utf")) + end, at_once)
+
+
+def emit_data(text: str) -> None:
+    """Write text as it is, line ends included: data for a file or a program. A terminal gets it as a line."""
+    if sys.stdout.isatty():
+        emit(text.removesuffix("\r\n"))
+    else:
+        _write(text, False)
 
 
 def emit_bytes(data: bytes | memoryview) -> int:
