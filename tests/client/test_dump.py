@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
+from dqlitewire import RequestType
 from dqlitewire.client import ClientError, ConnectionFailed, Dump, NoDatabaseError, connect
 from dqlitewire.conversation import HazardError
 from dqlitewire.dial import Deadline
+from dqlitewire.limits import Limits
 from dqlitewire.testing import DqliteCluster, DqliteServer
-from tests.real.nodes import KINDS
+from tests.profiles import DEEP
+from tests.real.nodes import KINDS, Cluster, Node
+from tests.real.session import Session
 from tests.testing.embedded import embedded
 
 EVERY = [*KINDS]
@@ -74,7 +79,7 @@ def test_the_file_is_what_sqlite_makes_of_both(tmp_path: Path, seed: int) -> Non
 
 
 def test_what_was_not_committed_is_not_in_it(tmp_path: Path) -> None:
-    *_, (dump, held) = sqlite_files(tmp_path, 1)
+    *_, (dump, _) = sqlite_files(tmp_path, 1)
     main, wal = dump.files.values()
     page = int.from_bytes(wal[8:12], "big")
     frame = wal[32 : 32 + 24 + page]
@@ -149,13 +154,11 @@ def test_a_dump_from_a_follower_is_the_leaders() -> None:
                 assert rows_of(client.dump("main").database()) == []
         leader = cluster.leader
         assert leader is not None
-        asked = {record.node for record in cluster.requests if isinstance(record.request, DumpRequest)}
+        asked = {record.node for record in cluster.requests if record.type == RequestType.DUMP}
         assert asked == {leader.id}
 
 
 def test_caps_are_lifted() -> None:
-    from dqlitewire.limits import Limits
-
     with filled() as server, connect(server.address, limits=Limits(max_message_size=5000)) as client:
         assert len(client.dump("main").database()) > 200_000
 
@@ -164,9 +167,7 @@ def test_a_connection_that_breaks_within_is_made_again() -> None:
     with filled() as server, connect(server.address) as client:
         for times in (1, 3):
             server.drop_after(bytes=100_000, on="DUMP", times=times, after=1)  # the first is only begun
-            seen: list[int] = []
-            dump = client.dump("main", progress=lambda got, _: seen.append(got))
-            assert len(rows_of(dump.database())) == 2
+            assert len(rows_of(client.dump("main").database())) == 2
         client._retry = False
         server.drop_after(bytes=100_000, on="DUMP", after=1)
         with pytest.raises(ConnectionFailed):
@@ -187,3 +188,95 @@ def test_no_database_is_open() -> None:
         pytest.raises(ValueError, match="no database"),
     ):
         client.dump()
+
+
+# ---------------------------------------------------------------- real nodes
+
+
+def test_a_real_node(real_node: Node, database: str) -> None:
+    names = [database, *(f"{odd}{database}"[-504:] for odd in ODD)]
+    with connect(real_node.address) as client:
+        for name in names:
+            with pytest.raises(NoDatabaseError):
+                client.dump(name)
+        for number, name in enumerate(names):
+            with Session(real_node.address, name) as session:
+                assert (
+                    rows_of(client.dump(name).database(), "SELECT * FROM sqlite_schema") == []
+                )  # only opened
+                session.execute("CREATE TABLE t (a)")
+                session.execute("INSERT INTO t VALUES (?)", number)
+        for number, name in enumerate(names):
+            assert rows_of(client.dump(name).database()) == [(number,)]
+        for name in REFUSED:
+            with pytest.raises(HazardError):
+                client.dump(name)
+    assert real_node.alive()
+
+
+class Writer(threading.Thread):
+    """Moves an amount between two rows again and again, in transactions that vary in size.
+
+    Attributes:
+        confirmed: the number of the last transaction that was answered.
+    """
+
+    def __init__(self, address: str, database: str) -> None:
+        super().__init__(daemon=True)
+        self.ended = threading.Event()
+        self.confirmed = 0
+        self._session = Session(address, database)
+        self._session.execute("CREATE TABLE t (a INTEGER PRIMARY KEY, b)")
+        self._session.execute("CREATE TABLE n (a, b)")
+        self._session.execute("INSERT INTO t VALUES (1, 500), (2, 500)")
+        self._session.execute("INSERT INTO n VALUES (0, x'')")
+
+    def run(self) -> None:
+        with self._session as session:
+            while not self.ended.is_set():
+                session.execute("BEGIN")
+                session.execute("UPDATE t SET b = b - 1 WHERE a = 1")
+                number = self.confirmed + 1
+                session.execute("UPDATE n SET a = ?, b = zeroblob(?)", number, number % 7 * 20_000)
+                session.execute("UPDATE t SET b = b + 1 WHERE a = 2")
+                session.execute("COMMIT")
+                self.confirmed = number
+
+
+def test_a_real_node_with_a_writer(real_node: Node, database: str) -> None:
+    writer = Writer(real_node.address, database)
+    with connect(real_node.address) as client:
+        writer.start()
+        try:
+            for _ in range(12):
+                confirmed = writer.confirmed
+                data = client.dump(database).database()
+                assert rows_of(data, "SELECT sum(b) FROM t") == [(1000,)]
+                ((number, moved),) = rows_of(data, "SELECT n.a, 500 - t.b FROM t, n WHERE t.a = 1")
+                assert number == moved
+                assert confirmed <= number <= writer.confirmed + 1  # type: ignore[operator]
+        finally:
+            writer.ended.set()
+            writer.join(20)
+    assert writer.confirmed > 0
+
+
+@pytest.mark.skipif(not DEEP, reason="set DQLITE_WIRE_DEEP=1")
+def test_a_real_cluster_whose_leader_dies(
+    node_kind: str, real_cluster: Callable[..., Cluster], database: str
+) -> None:
+    """Whoever leads next gives all that was confirmed, asked as soon as it says that it leads."""
+    for round in range(8):
+        cluster = real_cluster(node_kind)
+        leader = cluster.leader()
+        follower = next(node for node in cluster.nodes if node is not leader)
+        with connect(follower.address) as client, Session(leader.address, database) as session:
+            session.execute("CREATE TABLE t (a INTEGER PRIMARY KEY, b)")
+            for number in range(20):
+                session.execute("INSERT INTO t VALUES (?, randomblob(?))", number, 100_000 * (round % 2))
+            leader.kill()
+            rows = rows_of(client.dump(database, deadline=Deadline(20)).database())
+            assert [row[0] for row in rows] == list(range(20))
+            assert client.leader.address != leader.address
+        for node in cluster.nodes:
+            node.stop()
