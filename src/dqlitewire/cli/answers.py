@@ -96,7 +96,13 @@ def _json(value: object) -> str:
     return json.dumps(plain(value), ensure_ascii=False)
 
 
-def answer(client: Client, statement: Statement, display: Display, deadline: Deadline | None = None) -> None:
+def answer(
+    client: Client,
+    statement: Statement,
+    display: Display,
+    deadline: Deadline | None = None,
+    lasting: bool = False,
+) -> None:
     """Run a statement and show its answer.
 
     Args:
@@ -104,6 +110,7 @@ def answer(client: Client, statement: Statement, display: Display, deadline: Dea
         statement: checked.
         display: how to show the answer.
         deadline: for waiting; None for the client's own timeout.
+        lasting: whether the client is used on when this one ends early; else it is closed.
 
     Raises:
         ClientError: it failed.
@@ -118,7 +125,7 @@ def answer(client: Client, statement: Statement, display: Display, deadline: Dea
     except ClientError:
         raise
     except BaseException:
-        client.close()
+        (result if lasting else client).close()
         raise
 
 

@@ -123,6 +123,13 @@ class Client:
             self._dialler.generation if self._connection is None else self._connection.conversation.generation
         )
 
+    @property
+    def in_transaction(self) -> bool | None:
+        """Whether a transaction is open; None if that is not known."""
+        if self._connection is None or self._connection.closed:
+            return False
+        return self._connection.conversation.session.in_transaction
+
     # ------------------------------------------------------------ requests
 
     def open(self, database: str) -> None:
