@@ -167,7 +167,7 @@ class Table:
                     yield Shown(joined(before, " " * GAP, shown).rstrip(" "))
 
     def _footer(self) -> Shown:
-        cut = "; … stands for what is cut: --json and --csv have all" if self.cut else ""
+        cut = ", cut at …: use --json" if self.cut else ""
         return painted(f"({counted(self.count, 'row')}{cut})", "dim", self._colour)
 
 
