@@ -67,7 +67,8 @@ class Table:
         self.cut = False
         self._width, self._colour = width, colour
         self._names = list(columns)
-        self._sizes: list[int] = []
+        self._sizes: list[int] = []  # of the columns; none before they are known, and in records
+        self._firm: list[int] = []  # what firm cells of each column take
 
     def lines(self, rows: Iterable[Row]) -> Iterator[str]:
         """Yield the lines.
@@ -83,7 +84,8 @@ class Table:
         except BaseException as raised:  # what has come before is shown
             error = raised
         headings = [text_cell(name, self._width) for name in self._names]
-        self._sizes = layout(headings, first, self._width)
+        self._firm = firm_sizes(first, len(headings))
+        self._sizes = layout(headings, first, self._firm, self._width)
         cells = chain(first, (self._cells(row) for row in coming) if error is None else ())
         yield from self._table(headings, first, cells) if self._sizes else self._records(headings, cells)
         if error is not None:
@@ -130,13 +132,22 @@ class Table:
         return painted(text, "dim", True) if shown.null and self._colour else text
 
     def _widen(self, cells: list[Cell]) -> None:
-        """Widen columns for a row that comes later, the firm cells first and whatever it takes."""
-        for firm in (True, False):
-            for at, each in enumerate(cells):
-                more = each.size - self._sizes[at]
-                if more > 0 and each.firm is firm:
-                    spare = self._width - sum(self._sizes) - GAP * (len(self._sizes) - 1)
-                    self._sizes[at] += more if firm else max(0, min(more, spare))
+        """Widen columns for a row that comes later; for what is firm, at the cost of columns of text."""
+        for at, each in enumerate(cells):
+            if each.firm:
+                self._firm[at] = max(self._firm[at], each.size)
+                self._sizes[at] = max(self._sizes[at], each.size)
+        for _ in range(-self._spare):
+            slack = [size - max(firm, LEAST) for size, firm in zip(self._sizes, self._firm, strict=True)]
+            if max(slack) <= 0:
+                return
+            self._sizes[slack.index(max(slack))] -= 1
+        for at, each in enumerate(cells):
+            self._sizes[at] += max(0, min(each.size - self._sizes[at], self._spare))
+
+    @property
+    def _spare(self) -> int:
+        return self._width - sum(self._sizes) - GAP * (len(self._sizes) - 1)
 
     def _records(self, headings: list[Cell], rows: Iterable[list[Cell]]) -> Iterator[str]:
         label = min(max((each.size for each in headings), default=0), self._width // 3)
@@ -156,7 +167,7 @@ class Table:
                     yield Shown(joined(before, " " * GAP, shown).rstrip(" "))
 
     def _footer(self) -> Shown:
-        cut = "; … stands for what is cut: --json and --csv have all" if self.cut else ""
+        cut = ", cut at …: use --json" if self.cut else ""
         return painted(f"({counted(self.count, 'row')}{cut})", "dim", self._colour)
 
 
@@ -170,25 +181,31 @@ def _numeric(rows: list[list[Cell]], count: int) -> list[bool]:
     return [number and not other for number, other in zip(numbers, others, strict=True)]
 
 
-def layout(headings: list[Cell], rows: list[list[Cell]], width: int) -> list[int]:
+def firm_sizes(rows: list[list[Cell]], count: int) -> list[int]:
+    """Return what the firm cells of each column take, 0 where there are none.
+
+    Args:
+        rows: the first ones.
+        count: of columns.
+    """
+    return [max((row[at].size for row in rows if row[at].firm), default=0) for at in range(count)]
+
+
+def layout(headings: list[Cell], rows: list[list[Cell]], firm: list[int], width: int) -> list[int]:
     """Return the widths of columns.
 
     Args:
         headings: of the columns.
         rows: the first ones.
+        firm: what their firm cells take, column by column.
         width: columns that a line fits into.
 
     Returns:
         A width a column; none if not even a few columns of each fit.
     """
-    wanted = [max(1, min(each.size, _HEADING)) for each in headings]
-    firm = [0] * len(headings)
-    for cells in rows:
-        for at, each in enumerate(cells):
-            if each.size > wanted[at]:
-                wanted[at] = each.size
-            if each.firm and each.size > firm[at]:
-                firm[at] = each.size
+    wanted = [
+        max(1, min(each.size, _HEADING), *(row[at].size for row in rows)) for at, each in enumerate(headings)
+    ]
     room = width - GAP * (len(wanted) - 1)
     sizes = [min(most, max(least, LEAST)) for most, least in zip(wanted, firm, strict=True)]
     if sum(sizes) > room:

@@ -2,8 +2,8 @@
 
 A statement reads if it is known to; whatever is not known is taken for one that writes. SQLite has three
 verbs that only read (SELECT, VALUES, EXPLAIN), and WITH in front of them. A pragma reads if its name is in
-one of two tables: those that tell a setting and are harmless without a value, and those whose value only
-says about what they tell. EXPLAIN makes no difference to a pragma, which may act while it is compiled.
+one of two tables: those that tell a setting and are harmless without a value, and those whose value says
+at most about what they tell. EXPLAIN makes no difference to a pragma, which may act while it is compiled.
 
 That a statement reads does not make it harmless: hazards are judged apart (`servers.sql_hazards`). What a
 function of an extension does shows in no text.
@@ -15,15 +15,24 @@ from .survey import Pragma, survey
 
 __all__ = ["ANSWERING", "ASKING", "TELLING", "gives_rows", "writing_part"]
 
-#: pragmas that tell something about what their value names
+#: pragmas that only tell, with a value as well: it says about what, if it says anything
 ASKING: frozenset[str] = frozenset(
     {
+        "collation_list",
+        "compile_options",
+        "data_version",
+        "database_list",
         "foreign_key_check",
         "foreign_key_list",
+        "freelist_count",
+        "function_list",
         "index_info",
         "index_list",
         "index_xinfo",
         "integrity_check",
+        "module_list",
+        "page_count",
+        "pragma_list",
         "quick_check",
         "table_info",
         "table_list",
@@ -42,18 +51,12 @@ TELLING: frozenset[str] = ASKING | {
     "cache_spill",
     "cell_size_check",
     "checkpoint_fullfsync",
-    "collation_list",
-    "compile_options",
     "count_changes",
-    "data_version",
-    "database_list",
     "defer_foreign_keys",
     "encoding",
     "foreign_keys",
-    "freelist_count",
     "full_column_names",
     "fullfsync",
-    "function_list",
     "hard_heap_limit",
     "ignore_check_constraints",
     "journal_mode",
@@ -62,10 +65,7 @@ TELLING: frozenset[str] = ASKING | {
     "locking_mode",
     "max_page_count",
     "mmap_size",
-    "module_list",
-    "page_count",
     "page_size",
-    "pragma_list",
     "query_only",
     "read_uncommitted",
     "recursive_triggers",
