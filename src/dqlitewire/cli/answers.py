@@ -150,7 +150,7 @@ def failure(error: ClientError) -> tuple[str, Exit]:
     Args:
         error: of a client.
     """
+    unknown = "; it may have been executed" if getattr(error, "outcome", None) is Outcome.UNKNOWN else ""
     if not isinstance(error, StatementFailed):
-        return str(error), Exit.FAILED if isinstance(error, NoDatabaseError) else Exit.INPUT
-    unknown = "; it may have been executed" if error.outcome is Outcome.UNKNOWN else ""
+        return f"{error}{unknown}", Exit.FAILED if isinstance(error, NoDatabaseError) else Exit.INPUT
     return f"{error} ({error.explanation.meaning}{unknown})", Exit.FAILED

@@ -257,6 +257,11 @@ class Client:
             try:
                 patience = Patience(deadline, self._timeout)
                 return fetch(self._dialler, connection.address, name, progress, patience)
+            except Broken as broken:
+                if connection.in_transaction:  # which is on this connection, and lives on
+                    said = f"{connection.address}: {broken}"
+                    raise ConnectionFailed(said, broken.outcome) from broken
+                raise
             finally:
                 until.go()
 
@@ -284,7 +289,7 @@ class Client:
                     f"{connection.address}: {broken}", broken.outcome
                 )
                 failure.__cause__ = broken
-                self._connection = None
+                self._drop()
             except StatementFailed as failed:
                 failure = failed
                 if connection.has_lost_database and self._database is not None:

@@ -33,7 +33,7 @@ def run(
     *,
     display: Display,
     write: bool,
-    prompt: Prompt | None = None,
+    prompt: Callable[[Session], Prompt] = Prompt,
 ) -> Exit:
     """Ask a person for statements and run them, until told to stop.
 
@@ -42,7 +42,7 @@ def run(
         database: its name.
         display: how to show answers.
         write: whether statements may write.
-        prompt: reads what is entered; None for one on the terminal.
+        prompt: makes what reads, on the terminal unless it is another.
 
     Raises:
         SystemExit: no leader can be reached; this was said.
@@ -52,7 +52,7 @@ def run(
             with connected() as client:
                 session = Session(client, database, display, write)
                 session.begin()
-                loop(session, prompt or Prompt(session))
+                loop(session, prompt(session))
         except ClientError as error:
             fail(*failure(error))
     return Exit.OK

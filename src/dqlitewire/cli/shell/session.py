@@ -4,6 +4,9 @@ Ctrl-C while a statement runs. A server reads an INTERRUPT only behind all rows 
 transaction the client gives up the connection where that is quicker, and makes another for the next
 statement. A transaction would be gone with it: there the rows that come are dropped until the server has read
 the INTERRUPT, and only a second Ctrl-C gives up connection and transaction.
+
+Python raises KeyboardInterrupt wherever it is, also while a generator is closed, where nobody could take it.
+So what a statement runs under raises it once.
 """
 
 from __future__ import annotations
@@ -17,11 +20,11 @@ from types import FrameType
 
 from dqlitewire.cli.answers import Display, answer, failure, warn_of_empty
 from dqlitewire.cli.output import tell, warn, width
-from dqlitewire.cli.shell.dots import DOTS, dot_command
+from dqlitewire.cli.shell.dots import dot_command
 from dqlitewire.cli.statements import Statement, check, statements
 from dqlitewire.cli.tables import Row
-from dqlitewire.client import Client, ClientError
-from dqlitewire.conversation import HazardError
+from dqlitewire.client import Client, ClientError, Result
+from dqlitewire.conversation import HazardError, Outcome
 from dqlitewire.dial import Deadline
 from dqlitewire.text import printable
 from dqlitewire.traffic.errors import SourceError
@@ -35,6 +38,7 @@ _NAMES = (
     "WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite!_%' ESCAPE '!' "
     f"LIMIT {MAX_NAMES}"
 )
+_COMMITS = frozenset({"COMMIT", "END", "RELEASE"})
 _CHANGES_NAMES = frozenset({"CREATE", "DROP", "ALTER", "ROLLBACK"})
 
 
@@ -62,6 +66,7 @@ class Session:
         self._follows = display.width == width()  # the terminal, whose width may change
         self._write = write
         self._leader = client.leader
+        self._verb = ""  # of the statement that runs
 
     @property
     def display(self) -> Display:
@@ -96,25 +101,33 @@ class Session:
         Args:
             text: statements, or a dot command.
         """
-        before = self.client.in_transaction
+        before, self._verb = self.client.in_transaction, ""
+        outcome = None
         try:
             if text.lstrip().startswith("."):
-                dot_command(self, text)
+                with _once():
+                    dot_command(self, text)
             elif text.strip():
                 self._run(text)
             return
         except KeyboardInterrupt:
             warn("interrupted")
+            outcome = Outcome.UNKNOWN
+            if before and self.client.in_transaction is False:
+                with suppress(ClientError):  # the client tells of the loss once, and here it is told below
+                    self.client.nodes()
         except HazardError as error:
             warn(f"refused: {error}")
         except ClientError as error:
             warn(failure(error)[0])
+            outcome = getattr(error, "outcome", None)
         except SourceError as error:
             warn(str(error))
         finally:
             self._say_who_leads()
         if before and self.client.in_transaction is False:
-            warn("nothing of the transaction stays")
+            known = outcome is not Outcome.UNKNOWN or self._verb not in _COMMITS
+            warn(f"nothing of the transaction stays{'' if known else ', unless it was committed after all'}")
 
     def _run(self, text: str) -> None:
         try:
@@ -131,10 +144,8 @@ class Session:
             self.learn_names()
 
     def _answer(self, statement: Statement) -> None:
-        if self.client.in_transaction is False:
-            answer(self.client, statement, self.display, lasting=True)
-            return
-        with _asked_twice() as is_interrupted:
+        self._verb = statement.verb
+        with _twice() if self.client.in_transaction is not False else _once() as is_interrupted:
             display = _Interruptible(**vars(self.display), is_interrupted=is_interrupted)
             answer(self.client, statement, display, lasting=True)
 
@@ -163,27 +174,48 @@ class _Interruptible(Display):
     def _until(self, rows: Iterable[Row]) -> Iterator[Row]:
         for row in rows:
             if self.is_interrupted():
+                if isinstance(rows, Result):
+                    rows.close()
                 raise KeyboardInterrupt
             yield row
 
 
 @contextmanager
-def _asked_twice() -> Generator[Callable[[], bool]]:
-    """Keep the first Ctrl-C in mind, and let the second raise KeyboardInterrupt."""
-    seen = threading.Event()
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if seen.is_set():
-            raise KeyboardInterrupt
-        seen.set()
-        with suppress(RuntimeError):  # it struck within a write to the same stream
-            tell("interrupting; Ctrl-C once more gives up the transaction")
-
-    before = signal.signal(signal.SIGINT, note)
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Generator[None]:
+    before = signal.signal(signal.SIGINT, handler)
     try:
-        yield seen.is_set
+        yield
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-__all__ = ["DOTS", "Session"]
+@contextmanager
+def _once() -> Generator[Callable[[], bool]]:
+    """Let the first Ctrl-C raise KeyboardInterrupt, and those behind it nothing."""
+    seen = threading.Event()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if not seen.is_set():
+            seen.set()
+            raise KeyboardInterrupt
+
+    with _handled(note):
+        yield lambda: False
+
+
+@contextmanager
+def _twice() -> Generator[Callable[[], bool]]:
+    """Keep the first Ctrl-C in mind, and let the second raise KeyboardInterrupt."""
+    seen, raised = threading.Event(), threading.Event()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if not seen.is_set():
+            seen.set()
+            with suppress(RuntimeError):  # it struck within a write to the same stream
+                tell("interrupting; Ctrl-C once more gives up the transaction")
+        elif not raised.is_set():
+            raised.set()
+            raise KeyboardInterrupt
+
+    with _handled(note):
+        yield seen.is_set
