@@ -80,6 +80,8 @@ KNOWN = {
     "testing/node/session.py: _LIMITS": CONSTANT,
     "testing/node/workspace.py: _NO_VALUES": CONSTANT,
     "dial/probing.py: LIMITS": CONSTANT,
+    "cli/cells.py: _BOOLEANS": "cannot be changed",
+    "cli/cells.py: _NULL": "cannot be changed",
     "dial/options.py: PLAIN": CONSTANT,
     "messages/by_hand.py: write_rows": FIRST_USE,
     "rows/write.py: favourites": CACHE,
