@@ -107,6 +107,7 @@ class Client:
         """Close the connection; nothing can be asked any more."""
         self._closed = True
         self._drop()
+        self._give_up_result()
 
     @property
     def leader(self) -> Leader:
