@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from dqlitewire import NodeRole, ProtocolError
+from dqlitewire import NodeInfo, NodeRole, ProtocolError
 from dqlitewire.client import Client, NoLeaderError, StatementFailed, connect
 from dqlitewire.conversation import HazardError
 from dqlitewire.dial import Address, Deadline, DialOptions, Target
@@ -22,9 +22,10 @@ from dqlitewire.messages import (
     LeaderResponse,
     OpenRequest,
     QuerySqlRequest,
+    ServersResponse,
 )
 from dqlitewire.testing import DqliteCluster, DqliteServer
-from tests.client.fakes import NOT_LEADER, Fake, closed_port, full, listener, silent
+from tests.client.fakes import NOT_LEADER, Answer, Fake, closed_port, full, listener, silent
 
 NAME = "test.db"
 LONG, SHORT = 20.0, 0.4  # nothing is waited for; all of it is
@@ -78,6 +79,18 @@ def test_spares_tell_who_leads_by_the_old_handshake() -> None:
             node._member.role = NodeRole.SPARE if node is cluster.nodes[1] else NodeRole.STANDBY
             with connect(node.address, NAME, timeout=LONG) as client:
                 assert client.leader == (1, Address.parse(cluster.addresses[0]))
+
+
+def test_members_are_asked_where_a_node_knows_no_leader_or_an_old_one() -> None:
+    with DqliteCluster(3) as cluster:
+        members = [NodeInfo(node.id, node.address, NodeRole.VOTER) for node in cluster.nodes]
+        for leader in ("", closed_port()):
+            told: Answer = lambda fake, request, leader=leader: [  # noqa: E731
+                LeaderResponse(7 if leader else 0, leader)
+            ]
+            answers = {LeaderRequest: told, ClusterRequest: lambda fake, request: [ServersResponse(members)]}
+            with Fake(answers, leads=False) as fake:
+                assert leads(connect(fake.address, NAME, timeout=LONG)) == cluster.addresses[0]
 
 
 def test_a_leader_whose_own_address_cannot_be_reached() -> None:

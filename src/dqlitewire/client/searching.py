@@ -9,7 +9,8 @@ A thread asks a node, over and over until the search is over, and takes the next
     OPEN, QUERY_SQL         what the client is going to do; a query proves that a majority is there
     CLUSTER                 who can be asked when this leader is gone
 
-A node that does not lead names one that is asked like the others. Whether an address is the node's own is
+A node that does not lead names one that is asked like the others; if it names none, or was asked before and
+its word led nowhere, the members that it knows are asked as well. Whether an address is the node's own is
 never judged by its text: a leader may be reached under a name that the cluster does not know, and the one
 that the cluster knows may not be reachable from here. So neither a wrong address, nor a node that only says
 that it leads, nor a silent one keeps the search from the leader.
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -67,7 +68,7 @@ class Found:
     node_id: int
     named: str
     address: Address
-    nodes: list[NodeInfo]
+    nodes: Sequence[NodeInfo]
 
 
 class _Candidate:
@@ -249,6 +250,7 @@ class Search:
         node_id, named = self._leader(connection, deadline)
         candidate.definite = False
         if not named:
+            self._add_members(candidate, connection, deadline)
             candidate.said = "knows no leader"
             return None
         refused = self._refused(candidate, connection, deadline)
@@ -259,6 +261,8 @@ class Search:
         except AddressError:
             candidate.said = f"names {shown(named)} as leader, which is no address"
             return None
+        if candidate.said:  # it was asked before, and did not lead to the leader
+            self._add_members(candidate, connection, deadline)
         if address == candidate.address:
             candidate.said = f"says that it leads, and refuses: {_said(refused)}"
         else:
@@ -314,18 +318,28 @@ class Search:
         named: str,
         deadline: Deadline,
     ) -> Found:
-        candidate.step = "CLUSTER"
-        nodes: list[NodeInfo] = []
-        match connection.ask(ClusterRequest(), deadline):
-            case Answered(_, ServersResponse() as servers):
-                nodes = list(servers.nodes)
-            case _:
-                pass
+        nodes = self._members(candidate, connection, deadline)
         ids = [node.node_id for node in nodes if node.address == named]
         address = candidate.address
         with suppress(AddressError):
             address = Address.parse(named)
         return Found(connection, node_id or (ids[0] if len(ids) == 1 else 0), named, address, nodes)
+
+    def _members(
+        self, candidate: _Candidate, connection: Connection, deadline: Deadline
+    ) -> Sequence[NodeInfo]:
+        """Return the nodes of the cluster as a node knows them; none if it does not tell."""
+        candidate.step = "CLUSTER"
+        match connection.ask(ClusterRequest(), deadline):
+            case Answered(_, ServersResponse() as servers):
+                return servers.nodes
+            case _:
+                return ()
+
+    def _add_members(self, candidate: _Candidate, connection: Connection, deadline: Deadline) -> None:
+        for node in self._members(candidate, connection, deadline):
+            with suppress(AddressError):
+                self._add(Address.parse(node.address))
 
     def _note(self, candidate: _Candidate, error: Exception, deadline: Deadline) -> None:
         """Note why a node cannot be asked; the first time, look what is wrong there.
