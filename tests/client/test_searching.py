@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ssl
 import threading
 import time
@@ -26,6 +25,7 @@ from dqlitewire.messages import (
 )
 from dqlitewire.testing import DqliteCluster, DqliteServer
 from tests.client.fakes import NOT_LEADER, Answer, Fake, closed_port, full, listener, silent
+from tests.dial.relays import Relay
 
 NAME = "test.db"
 LONG, SHORT = 20.0, 0.4  # nothing is waited for; all of it is
@@ -110,6 +110,31 @@ def test_two_leaders_are_named_and_one_leads() -> None:
                 assert (
                     leads(connect(target(follower.address, new.address), NAME, timeout=LONG)) == new.address
                 )
+
+
+def test_the_leader_is_dialled_as_the_node_that_names_it(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    path = "/internal/database"
+    with (
+        Fake(leads=False) as follower,
+        DqliteServer() as server,
+        Relay(follower.address, tls=context, path=path) as entry,
+        Relay(server.address, tls=context, path=path) as front,
+    ):
+        follower.leader = front.address
+        options = DialOptions(ca=str(tmp_path / "ca.pem"), upgrade=path)
+        assert leads(connect(entry.address, NAME, options=options, timeout=LONG)) == server.address
+        assert len(front.heads) == 1
+
+
+def test_a_leader_that_has_a_name_in_place_of_a_port(tmp_path: Path) -> None:
+    name = f"@dqlite-wire-leader-{id(tmp_path)}"
+    with Fake(leads=False) as follower, DqliteServer(unix=name):
+        follower.leader = name
+        assert leads(connect(follower.address, NAME, timeout=LONG)) == name
 
 
 def test_a_leader_that_comes_late() -> None:
@@ -200,18 +225,10 @@ def test_what_is_no_node(said: bytes, words: str) -> None:
 
 
 def test_a_node_that_speaks_tls_where_none_is_spoken() -> None:
-    with tls_listener() as address:
-        assert refused(address, 5) == f"no leader: {address}: it speaks TLS"
-
-
-@contextlib.contextmanager
-def tls_listener():  # type: ignore[no-untyped-def]
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
-    from tests.dial.relays import Relay
-
     with Relay(closed_port(), tls=context) as relay:
-        yield relay.address
+        assert refused(relay.address, 5) == f"no leader: {relay.address}: it speaks TLS"
 
 
 def test_a_node_that_says_that_it_leads_and_refuses() -> None:
