@@ -8,14 +8,14 @@ is done once for all objects that differ in free text and in numbers alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.protocols import Validator
 
-from dqlitewire.cli import probe
+from dqlitewire.cli import answers, probe
 from dqlitewire.traffic.views import json_object, report
 from tools.schema import SCHEMAS
 
@@ -95,7 +95,24 @@ def _checked_line(time: int | None, fields: Mapping[str, Any]) -> str:
     return text
 
 
+class CheckedLines:
+    """What writes JSON in parts, whose lines are checked as soon as they are whole."""
+
+    def __init__(self, name: str, written: Callable[..., None]) -> None:
+        self._name, self._written = name, written
+        self._parts: list[str] = []
+
+    def __call__(self, text: str, at_once: bool = False, end: str = "\n") -> None:
+        """Write a part; check the line if it ends with it."""
+        self._parts.append(text)
+        if end:
+            line, self._parts = "".join(self._parts), []
+            check(self._name, json.loads(line))
+        self._written(text, at_once, end)
+
+
 json_line = json_object.json_line
 json_object.json_line = _checked_line
 setattr(report, "json", Checked("stats"))  # noqa: B010  (mypy knows it for a module)
 setattr(probe, "json", Checked("probe"))  # noqa: B010
+setattr(answers, "emit_json", CheckedLines("query", answers.emit_json))  # noqa: B010

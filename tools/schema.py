@@ -2,8 +2,9 @@
 
     python tools/schema.py docs/schema
 
-writes decode.schema.json (a line of `decode --json`), stats.schema.json (a line of `stats --json`) and
-probe.schema.json (a line of `probe --json`), and transcript.schema.json (a line of a .dqt file); the package
+writes decode.schema.json (a line of `decode --json`), stats.schema.json (a line of `stats --json`),
+probe.schema.json (a line of `probe --json`), query.schema.json (a line of `query --json`) and
+transcript.schema.json (a line of a .dqt file); the package
 must be importable. The fields of messages come from their declarations, and tokens from their enums. The keys
 of a view are told here, and `additionalProperties: false` makes a key that is not a fault:
 tests/json_output.py holds whatever the suite makes against this.
@@ -36,7 +37,7 @@ from dqlitewire.traffic.views.json_object import LARGE, PREVIEW, token
 from dqlitewire.traffic.views.literals import fields_of
 from dqlitewire.traffic.views.raft import names_of
 
-__all__ = ["SCHEMAS", "decode", "drawn", "probe", "requests", "stats", "transcript"]
+__all__ = ["SCHEMAS", "decode", "drawn", "probe", "query", "requests", "stats", "transcript"]
 
 Schema = dict[str, Any]
 
@@ -416,6 +417,25 @@ def probe() -> Schema:
     return page("dqlite-wire probe --json", record(required), {"node": NODE})
 
 
+# ---------------------------------------------------------------- query
+
+
+def query() -> Schema:
+    """Return the schema of a line of `query --json`, one for each statement."""
+    rows = record(
+        {"columns": array(TEXT), "rows": array(array(ref("value")))},
+        {"error": said(TEXT, "why rows are missing, for people; only where some are")},
+    )
+    done = record(
+        {
+            "rows_affected": said(maybe(COUNT), "null for statements that change no rows"),
+            "last_insert_id": said(maybe({"type": "integer"}), "null unless rows were inserted"),
+        }
+    )
+    shapes = {"anyOf": [said(rows, "of a statement that answers with rows"), said(done, "of any other")]}
+    return page("dqlite-wire query --json", shapes, {"value": VALUE})
+
+
 # ---------------------------------------------------------------- transcript
 
 BASE64: Schema = {"type": "string", "pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}(==|[A-Za-z0-9+/]=))?$"}
@@ -473,6 +493,7 @@ SCHEMAS: dict[str, Callable[[], Schema]] = {
     "decode": decode,
     "stats": stats,
     "probe": probe,
+    "query": query,
     "transcript": transcript,
 }
 

@@ -18,6 +18,7 @@ import io
 import os
 import shutil
 import sys
+from collections.abc import Generator
 from functools import cache
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
@@ -111,10 +112,42 @@ def emit(text: str, at_once: bool = False) -> None:
     _write((text if type(text) is Shown else printable(text)) + "\n", at_once)
 
 
-def emit_json(text: str, at_once: bool = False) -> None:
-    """Write one JSON value as a line; characters that the output's encoding lacks are escaped."""
+def emit_json(text: str, at_once: bool = False, end: str = "\n") -> None:
+    """Write one JSON value as a line; characters that the output's encoding lacks are escaped.
+
+    Args:
+        text: the value, or a part of it that ends in no string.
+        at_once: do not hold it back in a buffer.
+        end: what is written behind it: "" if more of the value comes.
+    """
     encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
-    _write(printable_json(text, ascii_only=not encoding.startswith("utf")) + "\n", at_once)
+    _write(printable_json(text, ascii_only=not encoding.startswith("utf")) + end, at_once)
+
+
+def emit_data(text: str) -> None:
+    """Write text as it is, line ends included: data for a file or a program. A terminal gets it as a line."""
+    if sys.stdout.isatty():
+        emit(text.removesuffix("\r\n"))
+    else:
+        _write(text, False)
+
+
+def emit_bytes(data: bytes | memoryview) -> int:
+    """Write bytes to standard output as they are; not to a terminal.
+
+    Args:
+        data: the bytes.
+
+    Returns:
+        How many they are.
+
+    Raises:
+        ReaderGone: the reader of the output has gone away.
+        SystemExit: it cannot be written.
+    """
+    with _written():
+        sys.stdout.buffer.write(data)
+    return len(data)
 
 
 def warn(text: str) -> None:
@@ -147,11 +180,17 @@ def finish() -> None:
 
 
 def _write(line: str, at_once: bool) -> None:
-    try:
+    with _written():
         if line:  # an output that is full refuses even no bytes
             sys.stdout.write(line)
         if at_once:
             sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _written() -> Generator[None]:
+    try:
+        yield
     except OSError as error:
         abandon()
         if isinstance(error, BrokenPipeError):

@@ -45,6 +45,7 @@ class Deadline:
         self.seconds = seconds
         self._clock = clock
         self._end = clock() + seconds
+        self._stands: float | None = None  # since when
 
     def left(self) -> float:
         """Return the seconds that are left.
@@ -52,10 +53,21 @@ class Deadline:
         Raises:
             TimeoutError: none are.
         """
-        left = self._end - self._clock()
+        left = self._end - (self._clock() if self._stands is None else self._stands)
         if left <= 0:
             raise TimeoutError
         return left
+
+    def stand(self) -> None:
+        """Stop the clock until `go`: what is left stays as it is."""
+        if self._stands is None:
+            self._stands = self._clock()
+
+    def go(self) -> None:
+        """Let the clock run on from where `stand` stopped it."""
+        if self._stands is not None:
+            self._end += self._clock() - self._stands
+            self._stands = None
 
     def share(self, parts: int) -> Deadline:
         """Return a deadline after one of so many equal parts of what is left.

@@ -31,7 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["SURVEYS", "Kind", "Pragma", "Survey", "Token", "normalise", "survey", "tokenize"]
+__all__ = ["SURVEYS", "Kind", "Pragma", "Survey", "Token", "normalise", "split", "survey", "tokenize"]
 
 _CACHED_TEXTS, _CACHED_SIZE = 512, 12_288  # bytes of a text and what was found in it
 
@@ -144,6 +144,20 @@ def survey(sql: str) -> Survey:
         seen = _survey(sql)
         SURVEYS.add(sql, seen, 2 * getsizeof(sql) + 300 * len(seen.verbs) + 300 * len(seen.pragmas))
     return seen
+
+
+def split(sql: str) -> list[str]:
+    """Cut a text into its statements.
+
+    Args:
+        sql: any text.
+
+    Returns:
+        The text of each statement, from its first token to its last: without the semicolon that ends it and
+        the blanks and comments around it. Those that are empty are left out.
+    """
+    ends = ((found[0].start, found[-1].start + len(found[-1].text)) for found in _statements(sql))
+    return [sql[start:end] for start, end in ends]
 
 
 def _survey(sql: str) -> Survey:
