@@ -7,7 +7,8 @@
             print(row)
 
 `client` has the calls and what is repeated, `searching` finds the leader, `connection` is one socket with its
-conversation, `result` the rows of a query, `dump` a dumped database, `errors` what can be raised.
+conversation, `result` the rows of a query, `fetching` gets a
+database and `dump` makes one file of it, `errors` what can be raised.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dqlitewire.client.errors import (
     Attempt,
     ClientError,
     ConnectionFailed,
+    NoDatabaseError,
     NoLeaderError,
     StatementFailed,
 )
@@ -30,6 +32,7 @@ __all__ = [
     "ConnectionFailed",
     "Dump",
     "Leader",
+    "NoDatabaseError",
     "NoLeaderError",
     "Result",
     "StatementFailed",

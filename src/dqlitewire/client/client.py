@@ -1,16 +1,12 @@
 """A blocking client of a cluster, connected to whichever node leads.
 
-What is repeated, and when:
+    a call -> _repeated -> _ready       the connection, or a new one to the leader (`searching`)
+                           the request  (`connection`)
+                           failed?      `repeating` decides whether it is sent again
 
-    before a request        the connection was closed meanwhile: another is made
-    NOT_EXECUTED            by a node that does not lead (any more), or as the connection broke: sent again to
-                            the leader, until the deadline
-    UNKNOWN                 never
-    a query                 only before its first rows are handed out; if it can write, it is as any other
-    inside a transaction    nothing: the transaction is gone with the connection, and that is an error
-
-A request that names what the connection keeps (EXEC, QUERY, FINALIZE of a prepared statement) is not repeated
-either: another connection knows another statement by that id, or none.
+Connections are made when they are needed: what failed closes its own, and so does a query that was left early
+if its rest is long. A transaction that is gone with its connection is told once: by the failure of a request
+in it, or else by the next request, which is not sent.
 """
 
 from __future__ import annotations
@@ -23,11 +19,15 @@ from typing import Any, NamedTuple, Self, TypeVar
 from dqlitewire import Message, NodeInfo, RequestType
 from dqlitewire.client.connection import LIMITS, Broken, Connection, Dialler
 from dqlitewire.client.dump import Dump
-from dqlitewire.client.errors import ConnectionFailed, StatementFailed
+from dqlitewire.client.errors import ConnectionFailed, NoLeaderError, StatementFailed
+from dqlitewire.client.fetching import Patience, check_name, fetch
+from dqlitewire.client.repeating import Repeats, is_deadly
 from dqlitewire.client.result import Result
 from dqlitewire.client.searching import PAUSE, Search
-from dqlitewire.conversation import Answered, Failed, Generation, Interrupted, Outcome, Retry, Rows
+from dqlitewire.conversation import Answered, Failed, Generation, Outcome, Rows
 from dqlitewire.dial import Address, AddressError, Deadline, DialOptions, Target
+from dqlitewire.dial.options import PLAIN
+from dqlitewire.dial.sockets import server_name
 from dqlitewire.limits import Limits
 from dqlitewire.messages import (
     ClusterRequest,
@@ -37,6 +37,7 @@ from dqlitewire.messages import (
     OpenRequest,
     QuerySqlRequest,
     ResultResponse,
+    TransferRequest,
 )
 from dqlitewire.messages.base import Request
 
@@ -45,12 +46,8 @@ T = TypeVar("T")
 
 TIMEOUT = 10.0  # seconds, for each call without a deadline of its own
 _DRAINING = 0.5  # seconds spent on the rest of a query that was left early
-_KEPT = frozenset({RequestType.EXEC, RequestType.QUERY, RequestType.FINALIZE})  # name a prepared statement
 _MANY = frozenset({RequestType.QUERY, RequestType.QUERY_SQL})  # answered by many frames
 _NONE = frozenset({RequestType.CONNECT, RequestType.HEARTBEAT})  # not answered
-_DUMPED = Limits(
-    max_message_size=None, max_file_content_size=None, max_total_rows=None, max_continuation_frames=None
-)
 
 
 class Leader(NamedTuple):
@@ -58,7 +55,7 @@ class Leader(NamedTuple):
 
     Attributes:
         node_id: its id; 0 if it is not known.
-        address: where it was reached.
+        address: as the cluster names it; where it was reached if that is no address.
     """
 
     node_id: int
@@ -78,6 +75,7 @@ class Client:
 
     Raises:
         NoLeaderError: no node was found that leads.
+        StatementFailed: the leader cannot open the database.
         HazardError: a server would be harmed by opening this database.
     """
 
@@ -92,13 +90,11 @@ class Client:
     ) -> None:
         self._dialler, self._database = dialler, database
         self._timeout, self._retry = timeout, retry
-        self._known = dict.fromkeys(target.addresses)
+        self._target, self._members = target.addresses, list[Address]()
         self._closed = False
-        self._lost_transaction = False
         self._result: Result | None = None
         self._connection: Connection | None = None
-        self._node_id = 0
-        self._connect(deadline or Deadline(timeout), patient=False)
+        self._connect(database, deadline or Deadline(timeout), patient=False)
 
     def __enter__(self) -> Self:
         return self
@@ -107,23 +103,20 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; nothing can be asked any more."""
         self._closed = True
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._drop()
 
     @property
     def leader(self) -> Leader:
         """The node that the client is, or was last, connected to."""
-        return Leader(self._node_id, self._address)
+        return self._leader
 
     @property
     def generation(self) -> Generation:
-        """Of the server; UNKNOWN unless somebody told."""
-        return (
-            self._dialler.generation if self._connection is None else self._connection.conversation.generation
-        )
+        """Of the server, as far as it was told; UNKNOWN if it was not."""
+        connection = self._connection
+        return self._dialler.generation if connection is None else connection.conversation.generation
 
     # ------------------------------------------------------------ requests
 
@@ -137,10 +130,13 @@ class Client:
             ClientError: the database cannot be opened.
             HazardError: a server would be harmed by this.
         """
+        self._check_open()
+        self._give_up_result()
+        before = self._connection
+        self._connect(database, Deadline(self._timeout), patient=True)
         self._database = database
-        if self._connection is not None:
-            self._connection.close()
-        self._connect(Deadline(self._timeout), patient=False)
+        if before is not None:
+            before.close()
 
     def nodes(self) -> list[NodeInfo]:
         """Return the members of the cluster, as the leader names them.
@@ -218,6 +214,8 @@ class Client:
         answer = self._repeated(request, asked, until)
         if isinstance(request, OpenRequest):
             self._database = request.name
+        elif isinstance(request, TransferRequest):
+            self._drop()  # this node led until it answered
         return answer
 
     def dump(
@@ -232,118 +230,143 @@ class Client:
         Args:
             database: its name; None for the one that is open.
             progress: called with the bytes that have come, and how many will, if that is known.
-            deadline: for all of it; None for one of the client's timeout.
+            deadline: for all of it; None for no end while something comes within the client's timeout.
 
         Raises:
+            NoDatabaseError: there is none of that name.
             ClientError: it failed.
+            HazardError: no database has such a name; nothing was sent.
             ValueError: no database is named and none is open.
         """
         name = self._database if database is None else database
         if name is None:
             raise ValueError("no database is named, and none is open")
-        until = deadline or Deadline(self._timeout)
-        request = DumpRequest(name)
+        check_name(name, self.generation)
+        until = deadline or Deadline(self._timeout)  # without one, only the search for a leader counts
 
         def fetched(connection: Connection) -> Dump:
-            dialler = Dialler(self._dialler.options, _DUMPED, self.generation)
+            if deadline is None:
+                until.stand()
             try:
-                other = dialler.connect(connection.address, until)
-            except OSError as error:
-                raise Broken(str(error), Outcome.NOT_EXECUTED) from error
-            try:
-                event = other.ask(request, until)
+                patience = Patience(deadline, self._timeout)
+                return fetch(self._dialler, connection.address, name, progress, patience)
             finally:
-                other.close()
-            if isinstance(event, Failed):
-                raise StatementFailed(event)
-            assert isinstance(event, Answered)
-            return Dump(dict(event.answer(request).files))
+                until.go()
 
-        return self._repeated(request, fetched, until)
+        return self._repeated(DumpRequest(name), fetched, until)
 
     def interrupt(self) -> None:
-        """Give up the query whose result is open."""
-        if self._result is not None:
-            self._result.close()
+        """Give up the query whose result is open, if there is one."""
+        self._give_up_result()
 
     # ------------------------------------------------------------ repeating
 
     def _repeated(self, request: Any, ask: Callable[[Connection], T], deadline: Deadline) -> T:
         """Ask until there is an answer, or a failure that must not be repeated."""
+        repeats = Repeats(request.MSG_TYPE, self._retry, self._database is not None)
+        last: ConnectionFailed | StatementFailed | None = None
         while True:
-            connection = self._ready(deadline)
-            in_transaction = connection.conversation.session.in_transaction is not False
+            connection = self._ready(deadline, last)
+            in_transaction = connection.in_transaction
+            if repeats.suspect is not None and is_deadly(connection, deadline):
+                raise repeats.suspect
             try:
                 return ask(connection)
             except Broken as broken:
-                self._drop(in_transaction=False)
-                said = f"{connection.address}: {broken}"
-                failure: ConnectionFailed | StatementFailed = ConnectionFailed(said, broken.outcome)
+                failure: ConnectionFailed | StatementFailed = ConnectionFailed(
+                    f"{connection.address}: {broken}", broken.outcome
+                )
                 failure.__cause__ = broken
-                again = True
+                self._connection = None
             except StatementFailed as failed:
                 failure = failed
-                again = failed.explanation.retry in (Retry.LEADER, Retry.REOPEN)
-            kept = request.MSG_TYPE in _KEPT
-            if in_transaction or kept or not again or failure.outcome is not Outcome.NOT_EXECUTED:
-                raise failure
-            if not self._retry:
-                raise failure
+                if connection.has_lost_database and self._database is not None:
+                    self._drop()
             try:
-                time.sleep(min(PAUSE, deadline.left()))
+                left = deadline.left()
             except TimeoutError:
-                raise failure from None
-            self._drop(in_transaction=False)
+                raise failure from failure.__cause__
+            if not repeats.allow(failure, in_transaction):
+                raise failure
+            last = failure
+            self._drop()
+            time.sleep(min(PAUSE, left))
 
-    def _ready(self, deadline: Deadline) -> Connection:
-        """Return the connection on which nothing is open."""
+    def _ready(self, deadline: Deadline, last: Exception | None = None) -> Connection:
+        """Return a connection to the leader on which nothing runs.
+
+        Args:
+            deadline: for making one.
+            last: what went wrong before.
+        """
+        self._check_open()
+        self._give_up_result()
+        connection = self._connection
+        if connection is not None:
+            connection.check()
+            if not connection.closed:
+                return connection
+            self._connection = None
+            if connection.in_transaction:
+                said = f"{connection.address}: the transaction is lost with its connection"
+                raise ConnectionFailed(said, Outcome.NOT_EXECUTED)
+        try:
+            return self._connect(self._database, deadline, patient=True)
+        except NoLeaderError as error:
+            raise error from last
+
+    def _check_open(self) -> None:
         if self._closed:
             raise ConnectionFailed("the client is closed", Outcome.NOT_EXECUTED)
-        if self._result is not None:
-            self._result.close()
-            self._result = None
-        if self._lost_transaction:
-            self._lost_transaction = False
-            raise ConnectionFailed("the transaction is lost with its connection", Outcome.NOT_EXECUTED)
-        if self._connection is None or self._connection.closed:
-            self._connect(deadline, patient=True)
-        assert self._connection is not None
-        return self._connection
 
-    def _connect(self, deadline: Deadline, patient: bool) -> None:
-        found = Search(self._known, self._dialler, self._database, deadline, patient).run()
-        self._connection, self._node_id = found.connection, found.node_id
-        self._address = found.connection.address
+    def _connect(self, database: str | None, deadline: Deadline, patient: bool) -> Connection:
+        known = (*self._target, *self._members)
+        found = Search(known, self._dialler, database, deadline, patient).run()
+        self._connection, self._leader = found.connection, Leader(found.node_id, found.address)
+        self._members.clear()
         for node in found.nodes:
             with suppress(AddressError):
-                self._known[Address.parse(node.address).normalised()] = None
+                self._members.append(Address.parse(node.address))
+        return found.connection
 
-    def _drop(self, *, in_transaction: bool) -> None:
+    def _drop(self) -> None:
+        """Close the connection; what was in a transaction is lost, and somebody knows."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        self._lost_transaction = self._lost_transaction or in_transaction
+
+    # ------------------------------------------------------------ results
+
+    def _give_up_result(self) -> None:
+        result, self._result = self._result, None
+        if result is not None:
+            result.close()
 
     def _give_up(self, result: Result) -> None:
-        """End a query that was left early: by INTERRUPT if that is quick, else by closing the connection."""
+        """End a query that was left early: by INTERRUPT if that is quick, else by closing the connection.
+
+        No server stops at an INTERRUPT: it sends all rows, and then its answer (dqlite issue 485). Only the
+        end of the connection stops it. But with the connection a transaction is lost, so that in one all rows
+        are taken for as long as the deadline lasts.
+        """
         connection = result.connection
-        if connection is not self._connection or connection.closed:
+        if connection.closed:
             return
-        in_transaction = connection.conversation.session.in_transaction is not False
-        deadline = Deadline(self._timeout if in_transaction else min(_DRAINING, self._timeout))
         try:
-            connection.send(InterruptRequest(), deadline)
-            while not isinstance(connection.event(result.request, deadline), (Interrupted, Failed)):
-                pass
+            left = result.deadline.left()
+            deadline = result.deadline if connection.in_transaction else Deadline(min(_DRAINING, left))
+            connection.ask(InterruptRequest(), deadline)
+        except TimeoutError:
+            connection.close()
         except Broken:
-            self._drop(in_transaction=in_transaction)
+            pass
 
 
 def connect(
     target: str | Target,
     database: str | None = None,
     *,
-    options: DialOptions = DialOptions(),  # noqa: B008  (frozen)
+    options: DialOptions = PLAIN,
     timeout: float = TIMEOUT,
     deadline: Deadline | None = None,
     limits: Limits | None = None,
@@ -367,11 +390,18 @@ def connect(
 
     Raises:
         NoLeaderError: no node was found that leads.
+        StatementFailed: the leader cannot open the database.
         HazardError: a server would be harmed by opening this database.
         AddressError: the target is none.
         StoreError: the store cannot be read.
+        OSError: a file of the options cannot be read.
         ValueError: the options make no sense together, or for an address.
     """
     nodes = Target.parse(target) if isinstance(target, str) else target
-    dialler = Dialler(nodes.options(options), LIMITS if limits is None else limits, generation)
+    options = nodes.options(options)
+    for address in nodes.addresses:
+        server_name(address, options)
+    if options.tls:
+        options.tls_context()
+    dialler = Dialler(options, LIMITS if limits is None else limits, generation)
     return Client(nodes, dialler, database, timeout, deadline, retry)

@@ -1,13 +1,15 @@
 """One connection to one node: requests out, events in, each wait by a deadline.
 
 Whatever goes wrong with the connection ends it: it is closed, and `Broken` says what became of the request.
-A FAILURE is an event as any other.
+A request of which not every byte has left is never executed, since no server runs a part of a frame. Of one
+that has left, the conversation knows what may have become. A FAILURE is an event as any other.
 """
 
 from __future__ import annotations
 
 import socket
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,11 +18,12 @@ from dqlitewire import PROTOCOL_VERSION, ProtocolError
 from dqlitewire.conversation import ClientConversation, Event, Generation, Lost, Outcome
 from dqlitewire.dial import Address, Deadline, DialOptions, dial
 from dqlitewire.limits import Limits
+from dqlitewire.text import sanitize_for_log
 
 CLOSED = "the connection was closed"
 #: rows are handed on as they come, so only a frame is bounded
 LIMITS = Limits(max_total_rows=None, max_continuation_frames=None)
-_SIZE = 65536  # bytes read at once
+_SIZE = 1 << 18  # bytes read at once
 
 
 class Broken(Exception):
@@ -30,12 +33,14 @@ class Broken(Exception):
         said: why, in words.
         outcome: what became of the request.
         silent: whether it is for want of time.
+        sent: whether the request has left as a whole.
     """
 
-    def __init__(self, said: str, outcome: Outcome, silent: bool = False) -> None:
+    def __init__(self, said: str, outcome: Outcome, silent: bool = False, sent: bool = False) -> None:
         super().__init__(said)
         self.outcome = outcome
         self.silent = silent
+        self.sent = sent
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,8 @@ class Dialler:
             version,
             generation=self.generation,
             limits=self.limits,
-            unknown_role_policy="accept",
+            unknown_role_policy="accept",  # of a later release
+            text_errors="surrogateescape",  # one bad text shall not keep the other rows back
         )
         return Connection(dial(address, deadline, self.options), address, conversation)
 
@@ -81,22 +87,53 @@ class Connection:
         sock: connected, as `dial` returns it.
         address: of the node.
         conversation: a new one.
+
+    Attributes:
+        address: of the node.
+        conversation: makes the requests and understands the answers.
     """
 
     def __init__(self, sock: socket.socket, address: Address, conversation: ClientConversation) -> None:
         self._socket = sock
+        self._events: deque[Event] = deque()
         self.address = address
         self.conversation = conversation
-        self._events: deque[Event] = deque()
+        self._was_in_transaction = False
 
     def close(self) -> None:
         """Close the socket."""
-        self._socket.close()
+        if not self.closed:
+            self._was_in_transaction = self.in_transaction
+            self._socket.close()
 
     @property
     def closed(self) -> bool:
         """Whether the socket is closed."""
         return self._socket.fileno() < 0
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, or may be; of a closed connection, whether one was."""
+        if self.closed:
+            return self._was_in_transaction
+        return self.conversation.session.in_transaction is not False
+
+    @property
+    def has_lost_database(self) -> bool:
+        """Whether a database that was opened may be so no more, as where a node has lost leadership."""
+        return not self.in_transaction and self.conversation.session.is_open is not True
+
+    def check(self) -> None:
+        """Close if the node has closed, or says something though nothing is asked."""
+        if self.closed:
+            return
+        try:
+            self._socket.settimeout(0)
+            self._socket.recv(1)
+        except OSError as error:
+            if _would_wait(error):
+                return
+        self.close()
 
     def ask(self, request: Any, deadline: Deadline) -> Event:
         """Send a request and return the first event about it.
@@ -107,6 +144,8 @@ class Connection:
 
         Raises:
             Broken: the connection failed, or it took too long.
+            HazardError: it would harm the server; nothing was sent.
+            EncodeError: it cannot be encoded; nothing was sent.
         """
         self.send(request, deadline)
         return self.event(request, deadline)
@@ -128,19 +167,22 @@ class Connection:
             while left:
                 self._socket.settimeout(deadline.left())
                 left = left[self._socket.send(left) :]
-        except OSError as error:  # a request that has not left as a whole is not executed
+        except OSError as error:
             self.close()
             raise Broken(_words(error, deadline), Outcome.NOT_EXECUTED, _silent(error)) from error
         except BaseException:
             self.close()
             raise
 
-    def event(self, request: Any, deadline: Deadline) -> Event:
-        """Wait for the next event about a request that was sent.
+    def event(
+        self, request: Any, deadline: Deadline, watch: Callable[[bytes], object] | None = None
+    ) -> Event:
+        """Wait for the next event about a request that was sent; events about others are dropped.
 
         Args:
             request: the message.
             deadline: for it.
+            watch: called with all bytes that come; what it raises closes the connection.
 
         Raises:
             Broken: the connection failed, or it took too long.
@@ -155,10 +197,12 @@ class Connection:
                 data = self._socket.recv(_SIZE)
                 if not data:
                     raise ConnectionError(CLOSED)
+                if watch is not None:
+                    watch(data)
                 self._events += self.conversation.receive(data)
         except (OSError, ProtocolError) as error:
             said = str(error) if isinstance(error, ProtocolError) else _words(error, deadline)
-            raise Broken(said, self._given_up(request), _silent(error)) from error
+            raise Broken(said, self._given_up(request), _silent(error), sent=True) from error
         except BaseException:
             self.close()
             raise
@@ -178,7 +222,15 @@ def _silent(error: Exception) -> bool:
     return isinstance(error, TimeoutError)
 
 
+def _would_wait(error: OSError) -> bool:
+    if isinstance(error, BlockingIOError):
+        return True
+    import ssl  # there is a connection of TLS, or an error of another kind
+
+    return isinstance(error, ssl.SSLWantReadError)
+
+
 def _words(error: OSError, deadline: Deadline) -> str:
     if _silent(error):
         return f"no answer within {deadline.seconds:.3g} s"
-    return (error.strerror or str(error)).lower()
+    return sanitize_for_log((error.strerror or str(error)).lower())

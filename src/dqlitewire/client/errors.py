@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dqlitewire.conversation import Failed, FailureInfo, Outcome
-from dqlitewire.text import sanitize_for_log
+from dqlitewire.text import sanitize_for_log, shown
 
 _SHOWN = 3  # attempts in one line
 
@@ -86,3 +86,18 @@ class StatementFailed(ClientError):
         info = self.explanation
         said = f": {sanitize_for_log(self.message)}" if self.message else ""
         super().__init__(f"{info.name} ({self.code}){said}")
+
+
+class NoDatabaseError(ClientError):
+    """The cluster has no such database.
+
+    Args:
+        database: its name.
+
+    Attributes:
+        database: its name.
+    """
+
+    def __init__(self, database: str) -> None:
+        super().__init__(f"the cluster has no database {shown(database)}")
+        self.database = database

@@ -1,4 +1,10 @@
-"""The rows of a query as they come."""
+"""The rows of a query as they come.
+
+No more than a piece of the answer is held, however long it is. The clock of the deadline stands from the
+moment when the caller gets a frame until it asks for the next one. Whoever stops in between (`break`, an
+exception, `close`) has the query interrupted, and a result that was left so gives no more rows: an iteration
+that goes on raises an error, so that nobody takes a part for the whole.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +30,9 @@ class Result:
 
     Attributes:
         columns: the names of the columns.
+        connection: on which the query runs.
+        request: the query.
+        deadline: for the rest.
     """
 
     def __init__(
@@ -35,12 +44,11 @@ class Result:
         give_up: Callable[[Result], None],
     ) -> None:
         self.columns: tuple[str, ...] = tuple(first.message.column_names)
-        self.connection, self.request = connection, request
+        self.connection, self.request, self.deadline = connection, request, deadline
         self._next: Rows | None = first
-        self._deadline = deadline
         self._give_up = give_up
-        self.open = not first.last
-        self._left_early = False
+        self._running = not first.last
+        self._held = self._left_early = False  # whether the caller has a frame; whether it wants no more
         deadline.stand()
 
     def __enter__(self) -> Self:
@@ -50,14 +58,22 @@ class Result:
         self.close()
 
     def close(self) -> None:
-        """Give up what has not come yet."""
-        if self.open:
-            self.open, self._left_early, self._next = False, True, None
-            self._deadline.go()
+        """Give up what was not handed out; the query is interrupted if it runs."""
+        self.deadline.go()
+        self._left_early = self._left_early or self._running or self._held or self._next is not None
+        self._next = None
+        if self._running:
+            self._running = False
             self._give_up(self)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows."""
+        """Yield the rows.
+
+        Raises:
+            StatementFailed: the query failed after the rows that came.
+            ConnectionFailed: the connection broke, or the rest did not come in time.
+            ClientError: the result was left early.
+        """
         for frame in self.frames():
             yield from map(tuple, frame.rows)
 
@@ -69,33 +85,33 @@ class Result:
             ConnectionFailed: the connection broke, or the rest did not come in time.
             ClientError: the result was left early.
         """
-        if self._left_early:
-            raise ClientError("the result was left before its end")
+        self._check()
         try:
             while self._next is not None:
                 event, self._next = self._next, None
+                self._held = True
                 yield event.message
-                if self._left_early:
-                    raise ClientError("the result was left before its end")
+                self._held = False
+                self._check()
                 if not event.last:
                     self._next = self._received()
         finally:
             self.close()
 
+    def _check(self) -> None:
+        if self._left_early:
+            raise ClientError("the result ended before its last row")
+
     def _received(self) -> Rows:
-        self._deadline.go()
+        self.deadline.go()
+        self._running, self._left_early = False, True  # until it is known how it goes on
         try:
-            event = self.connection.event(self.request, self._deadline)
+            event = self.connection.event(self.request, self.deadline)
         except Broken as broken:
-            self.open = False
             raise ConnectionFailed(f"{self.connection.address}: {broken}", broken.outcome) from broken
-        except BaseException:
-            self.open = False
-            raise
-        self._deadline.stand()
         if isinstance(event, Failed):
-            self.open = False
             raise StatementFailed(event)
         assert isinstance(event, Rows)
-        self.open = not event.last
+        self._running, self._left_early = not event.last, False
+        self.deadline.stand()
         return event

@@ -1,16 +1,22 @@
 """Find the node that leads: ask all that are known side by side, and believe the one that acts as leader.
 
-Each address has a worker, a thread that asks its node until the search is over:
+A thread asks a node, over and over until the search is over, and takes the next one meanwhile:
 
-    LEADER                  names itself: does it act as leader? then it is found
-                            names another: that one gets a worker, too
-                            names nobody: ask with the handshake from before 1.0, which spares answer
-    QUERY_SQL before OPEN   a leader says "no database opened", any other node "not leader"; nothing is
-                            created (dqlite src/gateway.c: the leader is looked for first)
-    OPEN, QUERY_SQL         what the client is going to do
+    LEADER                  is there one? a node that names nobody is asked again with the handshake from
+                            before 1.0, which those that are no voters answer
+    QUERY_SQL before OPEN   is it this one? A leader says "no database opened", any other node "not leader";
+                            nothing is created (dqlite src/gateway.c: LOOKUP_DB comes behind CHECK_LEADER)
+    OPEN, QUERY_SQL         what the client is going to do; a query proves that a majority is there
+    CLUSTER                 who can be asked when this leader is gone
 
-A node that names another which cannot be reached may be the leader itself, behind an address that only the
-cluster knows: then it is asked to act. A silent node holds up its own worker and nobody else.
+A node that does not lead names one that is asked like the others. Whether an address is the node's own is
+never judged by its text: a leader may be reached under a name that the cluster does not know, and the one
+that the cluster knows may not be reachable from here. So neither a wrong address, nor a node that only says
+that it leads, nor a silent one keeps the search from the leader.
+
+If no node can be reached at all, the search is over at once, unless it is `patient`: what has answered
+before may come back. Otherwise it goes on until the deadline, since an election takes some hundred
+milliseconds, and a node that leads may just be starting.
 """
 
 from __future__ import annotations
@@ -21,11 +27,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-from dqlitewire import PROTOCOL_VERSION_LEGACY, NodeInfo
+from dqlitewire import PROTOCOL_VERSION_LEGACY, SQLITE_NOTFOUND, NodeInfo
 from dqlitewire.client.connection import Broken, Connection, Dialler
-from dqlitewire.client.errors import Attempt, NoLeaderError
-from dqlitewire.conversation import Answered, Event, Failed, Rows
-from dqlitewire.dial import Address, AddressError, Deadline
+from dqlitewire.client.errors import Attempt, NoLeaderError, StatementFailed
+from dqlitewire.conversation import Answered, Event, Failed, Retry, Rows
+from dqlitewire.dial import Address, AddressError, Deadline, SilentError, Status, probe
 from dqlitewire.messages import (
     ClusterRequest,
     LeaderRequest,
@@ -34,12 +40,13 @@ from dqlitewire.messages import (
     QuerySqlRequest,
     ServersResponse,
 )
-from dqlitewire.text import sanitize_for_log
+from dqlitewire.text import sanitize_for_log, shown
 
-PAUSE = 0.05  # seconds between two questions to one node
+PAUSE = 0.05  # seconds before a node is asked again, doubled each time
+_LONGEST_PAUSE = 0.4
 _ATTEMPT = 1.0  # seconds that an attempt may take at least, where there are as many
-_MAX_WORKERS = 64  # addresses that are asked at a time
-_NO_DATABASE = 12
+_AT_ONCE = 32  # nodes that are asked at a time
+_MOST_NAMED = 256  # nodes that others name
 
 
 @dataclass
@@ -49,19 +56,39 @@ class Found:
     Attributes:
         connection: to it, with the database open if there is one.
         node_id: its id; 0 if nobody told.
+        address: as the cluster names it; where it was reached if that is no address.
         nodes: the members of its cluster; empty if it did not tell.
     """
 
     connection: Connection
     node_id: int
+    address: Address
     nodes: list[NodeInfo]
 
 
-@dataclass
 class _Candidate:
-    address: Address
-    said: str = "not asked in time"
-    definite: bool = False  # it cannot be reached, and that is not for want of time
+    """A node that may lead.
+
+    Args:
+        address: where it listens.
+
+    Attributes:
+        said: what came of the last attempt, in words.
+        definite: whether it cannot be reached, and that is not for want of time.
+        step: what is being done with it.
+        pause: seconds before it is asked again.
+        due: when it is to be asked.
+        error: the last one of those that were explained.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.said = "not asked in time"
+        self.definite = False
+        self.step = ""
+        self.pause = PAUSE
+        self.due = 0.0
+        self.error = ""
 
 
 class Search:
@@ -72,7 +99,7 @@ class Search:
         dialler: makes connections.
         database: to open; None for none.
         deadline: for all of it.
-        patient: whether to go on when no node can be reached; a cluster that was there may return.
+        patient: whether to go on when no node can be reached.
     """
 
     def __init__(
@@ -83,162 +110,259 @@ class Search:
         deadline: Deadline,
         patient: bool = False,
     ) -> None:
+        self._addresses = list(addresses)
         self._dialler, self._database, self._deadline = dialler, database, deadline
         self._patient = patient
+        self._most = len(self._addresses) + _MOST_NAMED
         self._lock = threading.Lock()
         self._candidates: dict[Address, _Candidate] = {}
+        self._due: SimpleQueue[_Candidate | None] = SimpleQueue()
+        self._workers = 0
         self._results: SimpleQueue[Found | Exception | None] = SimpleQueue()  # None: look at the candidates
-        self._over = False
-        for address in addresses:
-            self._add(address)
+        self._over = threading.Event()
 
     def run(self) -> Found:
         """Return the leader.
 
         Raises:
             NoLeaderError: none was found.
+            StatementFailed: the leader refuses to open the database.
             HazardError: the database must not be opened.
         """
-        begin = time.monotonic()
         try:
-            while True:
-                try:
-                    result = self._results.get(timeout=self._deadline.left())
-                except (Empty, TimeoutError):
-                    raise NoLeaderError(self._attempts(), time.monotonic() - begin) from None
-                if isinstance(result, Found):
-                    return result
-                if result is not None:
-                    raise result
-                if not self._patient and all(each.definite for each in list(self._candidates.values())):
-                    raise NoLeaderError(self._attempts())
+            for address in self._addresses:
+                self._add(address)
+            return self._first()
         finally:
-            with self._lock:
-                self._over = True
-            self._drop_others(result if "result" in locals() else None)
+            self._end()
 
-    def _drop_others(self, kept: object) -> None:
+    def _first(self) -> Found:
         while True:
             try:
-                other = self._results.get_nowait()
-            except Empty:
-                return
-            if isinstance(other, Found) and other is not kept:
+                result = self._results.get(timeout=self._deadline.left())
+            except (Empty, TimeoutError):
+                raise NoLeaderError(self._attempts(), self._deadline.seconds) from None
+            if isinstance(result, Found):
+                return result
+            if result is not None:
+                raise result
+            if not self._patient and all(each.definite for each in self._all()):
+                raise NoLeaderError(self._attempts())
+
+    def _end(self) -> None:
+        """Let the workers go, and close what was found besides."""
+        with self._lock:
+            self._over.set()
+        for _ in range(self._workers):
+            self._due.put(None)
+        while not self._results.empty():
+            other = self._results.get()
+            if isinstance(other, Found):
                 other.connection.close()
 
+    def _all(self) -> list[_Candidate]:
+        with self._lock:
+            return list(self._candidates.values())
+
     def _attempts(self) -> list[Attempt]:
-        return [Attempt(str(each.address), each.said) for each in list(self._candidates.values())]
+        return [Attempt(str(each.address), each.said) for each in self._all()]
 
     # ------------------------------------------------------------ workers
 
-    def _add(self, address: Address) -> _Candidate:
+    def _add(self, address: Address) -> None:
         address = address.normalised()
         with self._lock:
-            if address in self._candidates or self._over or len(self._candidates) >= _MAX_WORKERS:
-                return self._candidates.get(address) or _Candidate(address)
+            if address in self._candidates or len(self._candidates) >= self._most or self._over.is_set():
+                return
             candidate = self._candidates[address] = _Candidate(address)
-        threading.Thread(target=self._work, args=(candidate,), daemon=True).start()
-        return candidate
+            self._due.put(candidate)
+            if self._workers < _AT_ONCE:
+                self._workers += 1
+                threading.Thread(target=self._work, daemon=True).start()  # nobody waits for a silent node
 
-    def _work(self, candidate: _Candidate) -> None:
+    def _work(self) -> None:
         try:
-            while not self._over:
-                left = self._deadline.left()
-                found = self._attempt(candidate, Deadline(max(left / 2, min(left, _ATTEMPT))))
+            while (candidate := self._due.get()) is not None:
+                if self._over.wait(max(0.0, candidate.due - time.monotonic())):
+                    return
+                found = self._attempt(candidate)
                 if found is not None:
                     self._hand_over(found)
                     return
+                candidate.due = time.monotonic() + candidate.pause
+                candidate.pause = min(2 * candidate.pause, _LONGEST_PAUSE)
+                self._due.put(candidate)
                 self._results.put(None)
-                time.sleep(min(PAUSE, self._deadline.left()))
         except TimeoutError:
             pass
-        except Exception as error:
+        except Exception as error:  # of the request, which no other node would take either
             self._results.put(error)
 
     def _hand_over(self, found: Found) -> None:
         with self._lock:
-            if not self._over:
+            if not self._over.is_set():
                 self._results.put(found)
                 return
         found.connection.close()
 
-    def _attempt(self, candidate: _Candidate, deadline: Deadline) -> Found | None:
+    def _share(self) -> Deadline:
+        """Return a deadline that leaves time for another attempt with each node."""
+        left = self._deadline.left()
+        rounds = 2 * (1 + len(self._candidates) // _AT_ONCE)
+        return Deadline(max(left / rounds, min(left, _ATTEMPT)))
+
+    # ------------------------------------------------------------ one node
+
+    def _attempt(self, candidate: _Candidate) -> Found | None:
+        """Ask a node once.
+
+        Raises:
+            TimeoutError: the search is over.
+        """
+        deadline = self._share()
+        candidate.step = ""
         try:
             connection = self._dialler.connect(candidate.address, deadline)
-        except (OSError, ValueError) as error:
-            silent = isinstance(error, TimeoutError)
-            said = "no answer in time" if silent else getattr(error, "strerror", None) or str(error)
-            candidate.said, candidate.definite = said.lower() if not silent else said, not silent
+            try:
+                found = self._asked(candidate, connection, deadline)
+            except BaseException:
+                connection.close()
+                raise
+            if found is None:
+                connection.close()
+            return found
+        except (OSError, Broken, ValueError) as error:
+            self._note(candidate, error)
             return None
-        try:
-            found = self._asked(candidate, connection, deadline)
-        except Broken as broken:
-            candidate.said, candidate.definite = str(broken), not broken.silent
-            found = None
-        except BaseException:
-            connection.close()
-            raise
-        if found is None:
-            connection.close()
-        return found
 
     def _asked(self, candidate: _Candidate, connection: Connection, deadline: Deadline) -> Found | None:
-        node_id, named = self._leader(connection, candidate.address, deadline)
+        candidate.step = "LEADER"
+        node_id, named = self._leader(connection, deadline)
         candidate.definite = False
         if not named:
             candidate.said = "knows no leader"
             return None
+        refused = self._refused(candidate, connection, deadline)
         try:
-            address = Address.parse(named).normalised()
+            address = Address.parse(named)
         except AddressError:
-            candidate.said = f"names a leader at {sanitize_for_log(named)!r}, which is no address"
             address = candidate.address
-        if address != candidate.address:
+        if refused is None:
+            return self._found(candidate, connection, node_id, address, deadline)
+        if address.normalised() != candidate.address:
             candidate.said = f"names {address} as leader"
-            if not self._add(address).definite:
-                return None
-            node_id = 0
-        return self._acting(candidate, connection, node_id, deadline)
+            self._add(address)
+        elif str(address) == named:
+            candidate.said = f"says that it leads, and refuses: {_said(refused)}"
+        else:
+            candidate.said = f"names {shown(named)} as leader, which is no address"
+        return None
 
-    def _leader(self, connection: Connection, address: Address, deadline: Deadline) -> tuple[int, str]:
+    def _leader(self, connection: Connection, deadline: Deadline) -> tuple[int, str]:
+        """Return id and address of the leader that a node knows; the id is 0 where it is not told."""
         request = LeaderRequest()
         match connection.ask(request, deadline):
             case Answered(_, LeaderResponse(node_id, named)) if named:
                 return node_id, named
             case _:
                 pass
-        legacy = self._dialler.connect(address, deadline, PROTOCOL_VERSION_LEGACY)
+        other = self._dialler.connect(connection.address, deadline, PROTOCOL_VERSION_LEGACY)
         try:
-            match legacy.ask(request, deadline):
+            match other.ask(request, deadline):
                 case Answered(_, LeaderResponse(node_id, named)):
                     return node_id, named
                 case _:
                     return 0, ""
         finally:
-            legacy.close()
+            other.close()
 
-    def _acting(
-        self, candidate: _Candidate, connection: Connection, node_id: int, deadline: Deadline
-    ) -> Found | None:
-        """Return what was found if the node does what only a leader does."""
+    def _refused(self, candidate: _Candidate, connection: Connection, deadline: Deadline) -> Event | None:
+        """Return the answer by which a node shows that it does not lead; None if it acts as leader.
+
+        Raises:
+            StatementFailed: it leads, and cannot open the database.
+        """
         harmless = QuerySqlRequest(0, "SELECT 1")
+        candidate.step = "QUERY_SQL"
         event = connection.ask(harmless, deadline)
-        leads = isinstance(event, Failed) and event.failure.code == _NO_DATABASE
-        if leads and self._database is not None:
-            event = connection.ask(OpenRequest(self._database), deadline)
-            if isinstance(event, Answered):
-                event = connection.ask(harmless, deadline)
-            leads = isinstance(event, Rows)
-        if not leads:
-            candidate.said = f"is said to lead, and refuses: {_said(event)}"
+        if not (isinstance(event, Failed) and event.failure.code == SQLITE_NOTFOUND):
+            return event
+        if self._database is None:
             return None
+        candidate.step = "OPEN"
+        event = connection.ask(OpenRequest(self._database), deadline)
+        if isinstance(event, Answered):
+            candidate.step = "QUERY_SQL"
+            event = connection.ask(harmless, deadline)
+        if isinstance(event, Failed) and event.explanation.retry is Retry.NO:
+            raise StatementFailed(event)
+        return None if isinstance(event, Rows) else event
+
+    def _found(
+        self,
+        candidate: _Candidate,
+        connection: Connection,
+        node_id: int,
+        address: Address,
+        deadline: Deadline,
+    ) -> Found:
+        candidate.step = "CLUSTER"
         nodes: list[NodeInfo] = []
         match connection.ask(ClusterRequest(), deadline):
             case Answered(_, ServersResponse() as servers):
                 nodes = list(servers.nodes)
             case _:
                 pass
-        return Found(connection, node_id, nodes)
+        ids = [node.node_id for node in nodes if node.address == str(address)]
+        return Found(connection, node_id or (ids[0] if len(ids) == 1 else 0), address, nodes)
+
+    def _note(self, candidate: _Candidate, error: Exception) -> None:
+        """Note why a node cannot be asked; the first time after looking what is wrong there.
+
+        Raises:
+            TimeoutError: the search is over.
+        """
+        silent = isinstance(error, TimeoutError) or (isinstance(error, Broken) and error.silent)
+        candidate.definite = not silent
+        met = f"{candidate.step}: {error!r}"
+        if met == candidate.error:
+            return
+        candidate.error = met
+        if not silent:
+            candidate.said = f"{candidate.step}: {error}" if candidate.step else _words(error)
+        elif candidate.step or isinstance(error, SilentError):
+            candidate.said = f"connected, but no answer to {candidate.step or self._layers()}"
+        else:
+            candidate.said = "no answer"
+        if not self._patient:
+            self._look(candidate)
+
+    def _look(self, candidate: _Candidate) -> None:
+        """Find out what is wrong with a node: `probe` knows the words of TLS, HTTP and other protocols."""
+        candidate.definite, definite = False, candidate.definite
+        try:
+            options = self._dialler.options
+            health = probe(str(candidate.address), self._share().seconds, options)
+        except ValueError:
+            return
+        finally:
+            candidate.definite = definite
+        if (
+            health.status not in (Status.HEALTHY, Status.NO_LEADER, Status.SILENT, Status.FAILING)
+            and definite
+        ):
+            candidate.said = sanitize_for_log(health.detail[:1].lower() + health.detail[1:])
+        elif health.speaks:
+            candidate.said, candidate.definite = sanitize_for_log(health.detail), True
+
+    def _layers(self) -> str:
+        options = self._dialler.options
+        return " or ".join(["TLS"] * options.tls + ["the upgrade"] * (options.upgrade is not None))
+
+
+def _words(error: Exception) -> str:
+    told = getattr(error, "strerror", None) or str(error)
+    return sanitize_for_log(told.lower() if isinstance(error, OSError) else told)
 
 
 def _said(event: Event) -> str:
