@@ -178,6 +178,7 @@ def test_negative_numbers_and_text(server: DqliteServer) -> None:
     assert ask(server, "--text", "SELECT ? AS x", "NULL").out.splitlines()[2] == "'NULL'"
     done = ask(server, "SELECT ?", "-5")
     assert done.code == 2
+    assert "No such option: -5: behind -- it is a value" in done.err
 
 
 # ---------------------------------------------------------------- wrong use, and what is refused
