@@ -237,6 +237,12 @@ def test_a_hazard_is_always_refused(sql: str, write: tuple[str, ...]) -> None:
     assert HAZARDS[sql] in done.err
 
 
+def test_more_parameters_than_old_servers_count() -> None:
+    done = run("query", "127.0.0.1:1", "app", f"VALUES ({', '.join('?' * 256)})", *["1"] * 256)
+    assert (done.code, done.out, done.err.count("\n")) == (4, "", 1)
+    assert done.err.endswith("servers before 1.12 misread schema 1 and bind NULL\n")
+
+
 @pytest.mark.parametrize("name", ["", ":memory:", "app-wal", "file:app?vfs=unix", "x" * (LONGEST_NAME + 1)])
 def test_a_database_that_is_a_hazard(name: str) -> None:
     done = run("query", "127.0.0.1:1", name, "SELECT 1")

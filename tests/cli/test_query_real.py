@@ -129,6 +129,16 @@ def test_nodes_survive_whatever_the_survey_knows(
     assert node.stop() == 0
 
 
+def test_names_that_fill_a_page_end_at_once(real_node: Node, database: str) -> None:
+    """The server would send frames without rows for ever."""
+    began = time.monotonic()
+    done = run("query", real_node.address, database, f'SELECT 1 AS "{"n" * 4079}"', "--timeout", "60")
+    assert time.monotonic() - began < 30
+    assert (done.code, done.out) == (3, "")
+    assert "column names fill a page, no row will ever come" in done.err
+    assert run("query", real_node.address, database, "SELECT 1 AS a", "--csv").out == "a\r\n1\r\n"
+
+
 # ---------------------------------------------------------------- what OPEN leaves behind
 
 

@@ -33,6 +33,7 @@ from dqlitewire.cli.tables import Form
 from dqlitewire.client import ClientError, connect
 from dqlitewire.conversation import Generation, HazardError
 from dqlitewire.dial import Deadline, DialOptions, Target
+from dqlitewire.servers.hazards import WHAT_HAPPENS
 
 EXITS = (Exit.OK, Exit.INPUT, Exit.REFUSED, Exit.FAILED)
 
@@ -133,7 +134,7 @@ def _run(
                 running = f"statement {number}: " if len(found) > 1 else ""
                 answer(client, statement, display, deadline)
     except HazardError as error:
-        fail(f"refused: {running}{error}", Exit.REFUSED)
+        fail(f"refused: {running}{WHAT_HAPPENS[error.hazard]}", Exit.REFUSED)
     except ClientError as error:
         said, code = failure(error)
         fail(f"{running}{said}", code)
