@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import ssl
 import subprocess
 import sys
 import threading
@@ -16,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from dqlitewire.testing import DqliteCluster
+from tests.dial.relays import Relay
+from tests.dial.test_layers import Certificates
 from tests.profiles import DEEP
 from tests.real.nodes import KINDS, Cluster, Node
 from tests.real.raw import RawConnection, text
@@ -256,3 +259,58 @@ def test_a_reader_that_goes_away(real_nodes: Callable[[str], Node], database: st
         assert said == "" or said.count("\n") == 1  # that the database is empty
         assert process.wait(10) == 0
     assert run("query", real_node.address, database, "SELECT 1 AS a", "--csv").out == "a\r\n1\r\n"
+
+
+# ---------------------------------------------------------------- what stands in front of nodes
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.mark.parametrize("front", ["unix", "abstract", "tls", "client certificate", "upgrade", "store"])
+def test_behind_whatever_stands_in_front(
+    front: str, real_nodes: Callable[[str], Node], database: str, files: Certificates, tmp_path: Path
+) -> None:
+    """The only node names itself by an address that the same way does not reach; it is asked all the same."""
+    node = real_nodes("1.18.7")
+    unix = {"unix": str(tmp_path / "x"), "abstract": f"@query-test-{os.getpid()}"}.get(front)
+    pair = ("--cert", files["client.crt"], "--key", files["client.key"])
+    tls: ssl.SSLContext | None = None
+    path, options = None, ()
+    match front:
+        case "tls":
+            tls, options = files.context(files.server, False), ("--ca", files["ca"])
+        case "client certificate":
+            tls, options = files.context(files.server, True), ("--ca", files["ca"], *pair)
+        case "upgrade":
+            path = "/internal/database"
+            tls, options = files.context(files.server, False), ("--ca", files["ca"], "--upgrade", path)
+        case "store":
+            tls = files.context(files.shared, True)
+        case _:
+            pass
+    with Relay(node.address, unix=unix, tls=tls, path=path) as relay:
+        target = relay.address
+        if front == "store":
+            (files.folder / "cluster.yaml").write_text(f"- Address: {relay.address}\n  ID: 1\n")
+            target = files["cluster.yaml"]
+        done = run("query", target, database, *options, "SELECT 1 AS a", "--csv")
+        assert (done.code, done.out) == (0, "a\r\n1\r\n"), done
+
+
+def test_wrong_certificates_are_refused_in_words(
+    real_nodes: Callable[[str], Node], files: Certificates
+) -> None:
+    node = real_nodes("1.18.7")
+    with Relay(node.address, tls=files.context(files.server, True)) as relay:
+        for options, said in (
+            (("--ca", files["strange-ca"]), "certificate verify failed"),
+            (("--ca", files["ca"]), "client certificate"),
+            (("--ca", files["ca"], "--server-name", "other.example"), "certificate verify failed"),
+            ((), ""),
+        ):
+            done = run("query", relay.address, "app", *options, "SELECT 1", "--timeout", "3")
+            assert (done.code, done.out, done.err.count("\n")) == (3, "", 1), done
+            assert said in done.err
