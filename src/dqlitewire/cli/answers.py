@@ -19,7 +19,7 @@ from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.output import emit, emit_data, emit_json, tell, warn
 from dqlitewire.cli.statements import Statement
 from dqlitewire.cli.tables import Form, Row, Table, csv_lines
-from dqlitewire.client import Client, ClientError, StatementFailed
+from dqlitewire.client import Client, ClientError, NoDatabaseError, StatementFailed
 from dqlitewire.conversation import Outcome
 from dqlitewire.dial import Deadline
 from dqlitewire.messages import ResultResponse
@@ -96,7 +96,13 @@ def _json(value: object) -> str:
     return json.dumps(plain(value), ensure_ascii=False)
 
 
-def answer(client: Client, statement: Statement, display: Display, deadline: Deadline | None = None) -> None:
+def answer(
+    client: Client,
+    statement: Statement,
+    display: Display,
+    deadline: Deadline | None = None,
+    lasting: bool = False,
+) -> None:
     """Run a statement and show its answer.
 
     Args:
@@ -104,6 +110,7 @@ def answer(client: Client, statement: Statement, display: Display, deadline: Dea
         statement: checked.
         display: how to show the answer.
         deadline: for waiting; None for the client's own timeout.
+        lasting: whether the client is used on when this one ends early; else it is closed.
 
     Raises:
         ClientError: it failed.
@@ -118,7 +125,7 @@ def answer(client: Client, statement: Statement, display: Display, deadline: Dea
     except ClientError:
         raise
     except BaseException:
-        client.close()
+        (result if lasting else client).close()
         raise
 
 
@@ -143,7 +150,7 @@ def failure(error: ClientError) -> tuple[str, Exit]:
     Args:
         error: of a client.
     """
+    unknown = "; it may have been executed" if getattr(error, "outcome", None) is Outcome.UNKNOWN else ""
     if not isinstance(error, StatementFailed):
-        return str(error), Exit.INPUT
-    unknown = "; it may have been executed" if error.outcome is Outcome.UNKNOWN else ""
+        return f"{error}{unknown}", Exit.FAILED if isinstance(error, NoDatabaseError) else Exit.INPUT
     return f"{error} ({error.explanation.meaning}{unknown})", Exit.FAILED

@@ -18,6 +18,7 @@ import io
 import os
 import shutil
 import sys
+from collections.abc import Generator
 from functools import cache
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
@@ -131,6 +132,24 @@ def emit_data(text: str) -> None:
         _write(text, False)
 
 
+def emit_bytes(data: bytes | memoryview) -> int:
+    """Write bytes to standard output as they are; not to a terminal.
+
+    Args:
+        data: the bytes.
+
+    Returns:
+        How many they are.
+
+    Raises:
+        ReaderGone: the reader of the output has gone away.
+        SystemExit: it cannot be written.
+    """
+    with _written():
+        sys.stdout.buffer.write(data)
+    return len(data)
+
+
 def warn(text: str) -> None:
     """Write a line to standard error, if it takes one; of a very long text its ends."""
     shown = printable(text)
@@ -161,11 +180,17 @@ def finish() -> None:
 
 
 def _write(line: str, at_once: bool) -> None:
-    try:
+    with _written():
         if line:  # an output that is full refuses even no bytes
             sys.stdout.write(line)
         if at_once:
             sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _written() -> Generator[None]:
+    try:
+        yield
     except OSError as error:
         abandon()
         if isinstance(error, BrokenPipeError):

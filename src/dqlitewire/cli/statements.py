@@ -143,7 +143,13 @@ def statements(sql: str, params: Sequence[WireValue] = ()) -> list[Statement]:
     return [Statement(text, tuple(params), gives_rows(text), survey(text).verbs[0]) for text in texts]
 
 
-def check(sql: str, found: Sequence[Statement], write: bool, generation: Generation) -> None:
+def check(
+    sql: str,
+    found: Sequence[Statement],
+    write: bool,
+    generation: Generation,
+    in_transaction: bool | None = False,
+) -> None:
     """Refuse statements that must not be sent.
 
     Args:
@@ -151,11 +157,12 @@ def check(sql: str, found: Sequence[Statement], write: bool, generation: Generat
         found: its statements.
         write: whether they may write.
         generation: of the servers.
+        in_transaction: whether a transaction is open before them; None if that is not known.
 
     Raises:
         SystemExit: one was refused; this was said.
     """
-    in_transaction: bool | None = False
+    open_before = in_transaction
     for statement in found:
         seen = survey(statement.sql)
         kind = RequestType.QUERY_SQL if statement.rows else RequestType.EXEC_SQL
@@ -164,7 +171,7 @@ def check(sql: str, found: Sequence[Statement], write: bool, generation: Generat
         if len(statement.params) > _ONE_BYTE and harms(generation, _MANY.since, _MANY.before):
             refuse(statement.short, _MANY)
         in_transaction = _in_transaction(in_transaction, statement.verb)
-    for row in text_hazards(survey(sql), RequestType.EXEC_SQL, generation, False):
+    for row in text_hazards(survey(sql), RequestType.EXEC_SQL, generation, open_before):
         if row.kind is HazardKind.OR_FAIL:  # a table made by one statement, filled by a later one
             refuse(middle(one_line(sql), _SHOWN), row.kind)
     if not write:

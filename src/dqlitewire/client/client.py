@@ -45,7 +45,7 @@ A = TypeVar("A", bound=Message)
 T = TypeVar("T")
 
 TIMEOUT = 10.0  # seconds, for each call without a deadline of its own
-_DRAINING = 0.5  # seconds spent on the rest of a query that was left early
+_DRAINING = 0.2  # seconds spent on the rest of a query that was left early
 _MANY = frozenset({RequestType.QUERY, RequestType.QUERY_SQL})  # answered by many frames
 _NONE = frozenset({RequestType.CONNECT, RequestType.HEARTBEAT})  # not answered
 
@@ -117,6 +117,13 @@ class Client:
         """Of the server, as far as it was told; UNKNOWN if it was not."""
         connection = self._connection
         return self._dialler.generation if connection is None else connection.conversation.generation
+
+    @property
+    def in_transaction(self) -> bool | None:
+        """Whether a transaction is open; None if that is not known."""
+        if self._connection is None or self._connection.closed:
+            return False
+        return self._connection.conversation.session.in_transaction
 
     # ------------------------------------------------------------ requests
 
@@ -250,6 +257,11 @@ class Client:
             try:
                 patience = Patience(deadline, self._timeout)
                 return fetch(self._dialler, connection.address, name, progress, patience)
+            except Broken as broken:
+                if connection.in_transaction:  # which is on this connection, and lives on
+                    said = f"{connection.address}: {broken}"
+                    raise ConnectionFailed(said, broken.outcome) from broken
+                raise
             finally:
                 until.go()
 
@@ -277,7 +289,7 @@ class Client:
                     f"{connection.address}: {broken}", broken.outcome
                 )
                 failure.__cause__ = broken
-                self._connection = None
+                self._drop()
             except StatementFailed as failed:
                 failure = failed
                 if connection.has_lost_database and self._database is not None:

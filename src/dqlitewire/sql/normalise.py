@@ -44,7 +44,7 @@ def _normal(sql: str) -> str:
             continue
         if token.kind in _LITERALS:
             _add_literal(parts)
-        elif token.kind is Kind.WORD and token.text.upper() in _KEYWORDS:
+        elif token.kind is Kind.WORD and token.text.upper() in KEYWORDS:
             parts.append(token.text.upper())
         else:
             parts.append(token.text)
@@ -68,7 +68,7 @@ def _add_literal(parts: list[str]) -> None:
 
 def _is_operand(part: str) -> bool:
     return part in (")", "?", "?, ..") or (
-        part not in _KEYWORDS and (part[-1] in '"`]_' or part[-1].isalnum())
+        part not in KEYWORDS and (part[-1] in '"`]_' or part[-1].isalnum())
     )
 
 
@@ -107,5 +107,5 @@ _WORDS = """
 """
 _CALLED = "CAST RAISE REPLACE GLOB LIKE IF"  # keywords that stand like a function's name before a parenthesis
 _SPACED = "+ - * / % = == <> != < > <= >= << >> | || & , ; -> ->> ~"
-_KEYWORDS = frozenset(_WORDS.split())  # sqlite.org/lang_keywords.html
-_BEFORE_PARENTHESIS = (_KEYWORDS - frozenset(_CALLED.split())) | frozenset(_SPACED.split())
+KEYWORDS = frozenset(_WORDS.split())  # sqlite.org/lang_keywords.html
+_BEFORE_PARENTHESIS = (KEYWORDS - frozenset(_CALLED.split())) | frozenset(_SPACED.split())

@@ -1,0 +1,156 @@
+"""The dot commands of the shell: one table, which help and completion read, too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from dqlitewire.cli.dumping import STDOUT, TIMEOUT, copy, destination
+from dqlitewire.cli.output import emit, tell, warn
+from dqlitewire.dial import Deadline
+from dqlitewire.text import shown
+from dqlitewire.traffic.pages import safe_name
+
+if TYPE_CHECKING:
+    from dqlitewire.cli.shell.session import Session
+
+_TABLES = (
+    "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') "
+    "AND name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY name"
+)
+_SCHEMA = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY tbl_name, type DESC, name"
+_SCHEMA_OF = (
+    "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL "
+    "AND (name = ?1 COLLATE NOCASE OR tbl_name = ?1 COLLATE NOCASE) ORDER BY type DESC, name"
+)
+_CLOSING = {'"': '"', "'": "'", "`": "`", "[": "]"}
+
+
+class Dot(NamedTuple):
+    """A dot command.
+
+    Attributes:
+        run: does it, with what stands behind its name.
+        takes: what may stand there, in words; "" for nothing.
+        does: what it does, in words.
+        completes: what completes there: "" nothing, "table" or "path".
+    """
+
+    run: Callable[[Session, str], object]
+    takes: str
+    does: str
+    completes: str = ""
+
+
+def dot_command(session: Session, text: str) -> None:
+    """Run a dot command.
+
+    Args:
+        session: whose.
+        text: as it was entered.
+
+    Raises:
+        ClientError: the cluster failed.
+        SourceError: a file cannot be written.
+    """
+    name, _, rest = text.strip().partition(" ")
+    rest = rest.strip().removesuffix(";").rstrip()
+    dot = DOTS.get(name.removesuffix(";").lower())
+    if dot is None:
+        warn(f"{shown(name)} is no command; .help lists them")
+    elif rest and not dot.takes:
+        warn(f"{name} takes nothing, got {shown(rest)}")
+    else:
+        dot.run(session, rest)
+
+
+def quoted(name: str) -> str:
+    """Return an identifier as SQL has it: in quotes where it needs them.
+
+    Args:
+        name: of a table, or another thing.
+    """
+    from dqlitewire.sql.normalise import KEYWORDS
+
+    plain = name.isascii() and name.isidentifier() and name.upper() not in KEYWORDS
+    return name if plain else '"' + name.replace('"', '""') + '"'
+
+
+def unquoted(text: str) -> str:
+    """Return the name that an identifier of SQL stands for.
+
+    Args:
+        text: with or without quotes.
+    """
+    closing = _CLOSING.get(text[:1], "")
+    if len(text) < 2 or not closing or text[-1] != closing:
+        return text
+    inner = text[1:-1]
+    return inner if closing == "]" else inner.replace(closing * 2, closing)
+
+
+def _tables(session: Session, _: str) -> None:
+    for (name,) in session.client.query(_TABLES):
+        emit(quoted(str(name)))
+
+
+def _schema(session: Session, rest: str) -> None:
+    name = unquoted(rest)
+    rows = list(session.client.query(_SCHEMA_OF, [name]) if rest else session.client.query(_SCHEMA))
+    for (sql,) in rows:
+        for line in f"{sql};".expandtabs().splitlines():
+            emit(line)
+    if rest and not rows:
+        warn(f"there is nothing named {shown(name)}")
+
+
+def _cluster(session: Session, _: str) -> None:
+    nodes, leader = session.client.nodes(), session.client.leader.node_id
+    rows = [
+        (node.node_id, node.address, node.role.name.lower(), "leader" if node.node_id == leader else "")
+        for node in nodes
+    ]
+    session.display.rows(("id", "address", "role", ""), rows)
+
+
+def _leader(session: Session, _: str) -> None:
+    session.client.nodes()  # a leader that has gone is found out
+    leader = session.client.leader
+    emit(f"{leader.node_id}  {leader.address}" if leader.node_id else str(leader.address))
+
+
+def _dump(session: Session, rest: str) -> None:
+    force = rest.startswith("--force")
+    file = unquoted(rest.removeprefix("--force").strip()) or safe_name(session.database)
+    if file == STDOUT:
+        warn("standard output is a terminal: name a file")
+        return
+    with destination(file, force) as write:
+        said = copy(session.client, session.database, write, Deadline(TIMEOUT))
+    tell(f"{file}: {said}")
+
+
+def _help(session: Session, _: str) -> None:
+    named = [(f"{name} {dot.takes}".rstrip(), dot.does) for name, dot in DOTS.items()]
+    size = max(len(usage) for usage, _ in named)
+    for usage, does in named:
+        emit(f"{usage.ljust(size)}  {does}")
+    emit(
+        "Anything else is SQL, and ends with a semicolon. A line that begins with a space is not remembered."
+    )
+
+
+def _exit(session: Session, _: str) -> None:
+    session.over = True
+
+
+DOTS: dict[str, Dot] = {
+    ".tables": Dot(_tables, "", "tables and views"),
+    ".schema": Dot(_schema, "[NAME]", "what made the tables, or one of them", "table"),
+    ".cluster": Dot(_cluster, "", "the nodes of the cluster"),
+    ".leader": Dot(_leader, "", "who leads: id and address"),
+    ".dump": Dot(_dump, "[--force] [FILE]", "copy the database into a file that SQLite opens", "path"),
+    ".help": Dot(_help, "", "these lines"),
+    ".exit": Dot(_exit, "", "leave; so does Ctrl-D"),
+    ".quit": Dot(_exit, "", "leave"),
+}
