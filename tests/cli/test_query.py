@@ -400,3 +400,28 @@ def test_an_interrupt_ends_it(server: DqliteServer) -> None:
         assert process.stderr.read() == b""
         assert process.wait(10) == 130
     assert found["error"] == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("INSERT INTO users (name) VALUES ('late')", "dqlite-wire: interrupted; it may have been executed\n"),
+        ("BEGIN; INSERT INTO users (name) VALUES ('late'); COMMIT", ""),  # nothing of it stays
+    ],
+)
+def test_an_interrupted_write_says_so(script: str, said: str) -> None:
+    with DqliteServer() as server:
+        server.run_sql("app", "CREATE TABLE users (name)")
+        server.hold(on="exec_sql", sql="INSERT")
+        words = command(server, script, "--write", "--json", "--timeout", "60")
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            if "BEGIN" in script:
+                assert process.stdout.readline()  # of BEGIN; the INSERT follows at once
+                time.sleep(0.2)
+            else:
+                while server.run_sql("app", "SELECT count(*) FROM users") == [(0,)]:
+                    time.sleep(0.02)
+            process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=10)[1].decode() == said
+            assert process.returncode == 130

@@ -130,13 +130,18 @@ def _run(
     deadline: Deadline,
 ) -> Exit:
     """Run statements in order, up to the first that fails."""
+    begun = 0
     running = ""
     try:
         with connect(nodes, database, options=options, timeout=deadline.seconds, deadline=deadline) as client:
             warn_of_empty(client, database, deadline)
-            for number, statement in enumerate(found, 1):
-                running = f"statement {number}: " if len(found) > 1 else ""
+            for begun, statement in enumerate(found, 1):
+                running = f"statement {begun}: " if len(found) > 1 else ""
                 answer(client, statement, display, deadline)
+    except KeyboardInterrupt:
+        if begun and not found[begun - 1].rows and not leaves_open(found[:begun]):
+            warn(f"{running}interrupted; it may have been executed")
+        raise
     except HazardError as error:
         fail(f"refused: {running}{WHAT_HAPPENS[error.hazard]}", Exit.REFUSED)
     except ClientError as error:
