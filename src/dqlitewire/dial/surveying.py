@@ -156,8 +156,7 @@ class Survey:
         while True:
             self._collect(_ROUND)
             verdict = self._judged()
-            if self._whole and (named := self._named(verdict.picture)):
-                self._request(named, self._deadline)
+            if self._whole and self._follow(verdict.picture):
                 continue
             if (seen := _seen(verdict.picture)) != before:
                 before, since = seen, time.monotonic()
@@ -193,11 +192,10 @@ class Survey:
             return None
         return Deadline(math.floor(left * 10) / 10 or left)
 
-    def _collect(self, seconds: float) -> None:
-        """Take answers until nobody is awaited, or for some time."""
-        end = time.monotonic() + seconds
+    def _collect(self, silent: float) -> None:
+        """Take answers until nobody is awaited but those who have been silent for some seconds."""
         while self._awaited:
-            left = end - time.monotonic()
+            left = max(self._awaited.values()) + silent - time.monotonic()
             try:
                 key, health = self._workers.get(None if math.isinf(left) else max(left, 0))
             except Empty:
@@ -234,16 +232,17 @@ class Survey:
             self._stores,
         )
 
-    def _named(self, picture: Picture) -> list[str]:
-        """Take up the nodes that are named and were not asked; returns the keys of those that can be."""
+    def _follow(self, picture: Picture) -> bool:
+        """Take up the nodes that are named and were not asked; returns whether there are any."""
         believed = picture.believed
         if believed is None:
-            return []
+            return False
         teller = self._wanted[spelling(believed.address)]
         taken = {place for seat in picture.seats for place in seat.asked.places}
         unasked = {member.address for member in picture.unasked}
         leader = picture.leader if picture.member_at(picture.leader) is None else ""
         found: list[str] = []
+        known = len(self._wanted)
         for text in [*filter(None, [leader]), *(m.address for m in picture.members if m.address in unasked)]:
             key = spelling(text)
             many = sum(bool(one.named_by) for one in self._wanted.values()) >= MOST
@@ -261,7 +260,9 @@ class Survey:
                 self._latest[key] = Health(text, Status.UNREACHABLE, problem)
             else:
                 found.append(key)
-        return found
+        if found:
+            self._request(found, self._deadline)
+        return len(self._wanted) > known
 
 
 def _names(picture: Picture) -> set[str]:
@@ -287,7 +288,7 @@ def _not_followed(address: Address, teller: Health) -> str:
     """Why an address is not dialled because of this node's word; empty if it is."""
     if not _is_local(str(address)) or _is_local(teller.reached or teller.address):
         return ""
-    return "not asked: it is of this machine, and named by another"
+    return "not asked, being of this machine and named by another"
 
 
 def _is_local(address: str) -> bool:
