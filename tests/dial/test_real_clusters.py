@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import ssl
 import threading
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from dqlitewire.dial import FindingKind
 from tests.dial.fronts import Front
 from tests.dial.relays import Relay
 from tests.profiles import DEEP
@@ -258,3 +260,44 @@ def test_a_member_that_hangs_keeps_nobody_waiting_for_the_others(
         node.id: "silent" if node is hung else "healthy" for node in cluster.nodes
     }
     assert threading.active_count() < 50
+
+
+# ---------------------------------------------------------------- the page
+
+PAGE = (Path(__file__).parents[2] / "docs" / "traffic.md").read_text()
+
+
+def test_the_page_shows_what_is_printed(
+    real_cluster: Callable[..., Cluster], own_node: Callable[..., Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its two examples, run on such a cluster: all but addresses, blanks and times is as it stands there."""
+    section = PAGE.partition("### A cluster\n")[2].partition("\n## ")[0]
+    well, killed = re.findall(r"```console\n\$ dqlite-wire (.*)\n([^`]*)```", section)
+    cluster, spare = real_cluster("1.18.7", 3), own_node("1.18.7", node_id=4)
+    with RawConnection(cluster.nodes[0].address) as connection:
+        connection.ok(ADD, word(4) + text(spare.address))
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def told(command: str) -> str:
+        for number, node in enumerate((*cluster.nodes, spare), 1):
+            command = command.replace(f"10.0.0.{number}:9001", node.address)
+        out = run(*command.split()).out
+        for number, node in enumerate((*cluster.nodes, spare), 1):
+            out = out.replace(node.address, f"10.0.0.{number}:9001")
+        return as_compared(out)
+
+    assert told(well[0]) == as_compared(well[1])
+    cluster.nodes[2].kill()
+    assert told(killed[0]) == as_compared(killed[1])
+
+
+def as_compared(out: str) -> str:
+    return " ".join(re.sub(r"\d+\.\d\d ms", "N ms", out).split())
+
+
+def test_every_kind_of_finding_is_on_the_page() -> None:
+    section = PAGE.partition("### A cluster\n")[2].partition("\n## ")[0]
+    tables = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    problems, notes = (set(re.findall("`([a-z_]+)`", " ".join(part))) for part in (tables[:-5], tables[-5:]))
+    assert problems == {kind.name.lower() for kind in FindingKind if kind.problem}
+    assert notes == {kind.name.lower() for kind in FindingKind if not kind.problem}

@@ -213,10 +213,8 @@ def _one_cluster(asked: Sequence[Asked]) -> list[Asked]:
     def wanted(group: list[Asked]) -> tuple[int, int]:
         return sum(not one.named_by for one in group), -min(first[id(one)] for one in group)
 
-    none: list[Asked] = []
-    return sorted(
-        max((group for _, group in groups), key=wanted, default=none), key=lambda one: first[id(one)]
-    )
+    found = max([group for _, group in groups], key=wanted) if groups else []
+    return sorted(found, key=lambda one: first[id(one)])
 
 
 def _believed(ours: list[Asked]) -> Asked | None:

@@ -195,7 +195,9 @@ def _quorum(context: Context) -> Iterator[Finding]:
         if seat.member is not None and seat.node_id in voters and not seat.asked.health.answered
     }
     if voters and len(voters) - len(gone) < len(voters) // 2 + 1:
-        yield Finding(FindingKind.NO_QUORUM, f"{len(gone)} of {len(voters)} voters do not answer: no quorum")
+        verb = "does" if len(gone) == 1 else "do"
+        said = f"{len(gone)} of {len(voters)} voters {verb} not answer: no quorum"
+        yield Finding(FindingKind.NO_QUORUM, said)
 
 
 def _elsewhere(context: Context) -> Iterator[Finding]:
