@@ -13,6 +13,7 @@ import pytest
 from dqlitewire import NodeInfo, NodeRole
 from dqlitewire.cli import probe as probe_command
 from dqlitewire.dial import Asked, Health, Status, judge
+from dqlitewire.dial.surveying import Survey
 from dqlitewire.testing import DqliteCluster
 from tests.dial.test_cluster import SPOILS, STANDBY, VOTER, Made, cluster, made
 from tests.traffic.command import COMMAND, on_terminal, run
@@ -27,9 +28,7 @@ LONG = [
 def shown(monkeypatch: pytest.MonkeyPatch, *rounds: Made) -> None:
     """Let the command find these, one after the other."""
     left = iter(rounds)
-    monkeypatch.setattr(
-        probe_command, "probe_cluster", lambda *_, **__: judge([Asked(h) for h in next(left).healths])
-    )
+    monkeypatch.setattr(Survey, "run", lambda _: judge([Asked(health) for health in next(left).healths]))
     monkeypatch.setattr(probe_command.time, "sleep", lambda seconds: None)
 
 
@@ -176,7 +175,7 @@ def test_a_target_that_is_none_is_said_before_anybody_is_asked(
 
     monkeypatch.chdir(tmp_path)
     trustme.CA().cert_pem.write_to_path("ca")
-    monkeypatch.setattr(probe_command, "probe_cluster", None)
+    monkeypatch.setattr(Survey, "run", None)
     result = run("probe", *(word.format(ca="ca") for word in targets))
     assert (result.code, result.out) == (code, "")
     assert told in " ".join(result.err.split())

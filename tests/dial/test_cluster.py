@@ -356,6 +356,22 @@ def test_a_proxy_that_may_be_any_of_them() -> None:
         assert (seat.node_id, seat.role) == (0, None)
 
 
+def test_a_proxy_that_changes_the_address_of_one_node() -> None:
+    """It gives its own address to clients, and the others say the node's."""
+    whole = made(VOTER, VOTER, VOTER)
+    health = whole.healths[1]
+    health.address = "@relay"
+    health.nodes = [whole.members[0], NodeInfo(2, "@relay", VOTER), whole.members[2]]
+    verdict = whole.judged()
+    assert [finding.text for finding in verdict.findings if finding.problem] == [
+        (
+            "2 at @relay (voter) and the leader 10.0.0.1:9000 disagree about addresses: "
+            "2 is at @relay, or 10.0.0.2:9000"
+        )
+    ]
+    assert [seat.node_id for seat in verdict.picture.seats] == [1, 2, 3]
+
+
 # ---------------------------------------------------------------- stores
 
 

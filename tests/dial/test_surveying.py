@@ -181,6 +181,22 @@ def test_a_node_that_the_leader_names_no_more_is_forgotten() -> None:
     assert [seat.asked.address for seat in verdict.picture.seats] == [THREE[1], THREE[0], THREE[2]]
 
 
+def test_the_members_of_the_last_run_are_known_when_the_target_is_gone() -> None:
+    """As with --watch: the one TARGET was the leader."""
+    after = spoiled("leader_gone")
+    for health in after.healths[1:]:
+        health.leader_id, health.leader_address = 2, THREE[1]
+    nodes = Nodes(made(VOTER, VOTER, VOTER), after)
+    survey_ = Survey([Wanted(Address.parse(THREE[0]))], TIMEOUT, True, ask=nodes, settled=SETTLED)
+    assert survey_.run().findings == ()
+    verdict = survey_.run()
+    assert [finding.kind for finding in verdict.findings] == [FindingKind.UNREACHABLE]
+    assert verdict.picture.leader == THREE[1]
+    assert len(verdict.picture.seats) == 3
+    nodes.script = (Made([], after.leader, []),)  # and then all of them
+    assert len(Survey.run(survey_).picture.seats) == 3
+
+
 def test_the_same_options_lead_to_those_that_are_named() -> None:
     options = DialOptions(upgrade="/x")
     seen: dict[str, DialOptions] = {}

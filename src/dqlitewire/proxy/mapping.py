@@ -16,7 +16,8 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dqlitewire.dial import Address, AddressError, Kind
+from dqlitewire.dial import Address, Kind
+from dqlitewire.dial.addresses import spelling
 from dqlitewire.dial.naming import with_addresses
 from dqlitewire.proxy.pairs import Pair
 
@@ -53,14 +54,6 @@ def local_names(places: Sequence[Place], own: Place, accepted_on: str) -> dict[s
         if local is not None:
             found.setdefault(spelling(place.pair.advertised), str(local))
     return found
-
-
-def spelling(address: str) -> str:
-    """Return the one spelling of an address; what is none stays as it is."""
-    try:
-        return str(Address.parse(address).normalised())
-    except AddressError:
-        return address
 
 
 def _far(place: Place, own: Place) -> int:

@@ -18,13 +18,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypedDict
 
 from dqlitewire.dial import AddressError, DialOptions, Kind
+from dqlitewire.dial.addresses import spelling
 from dqlitewire.dial.listening import Listener, is_loopback, is_wildcard, listen
 from dqlitewire.dial.options import PLAIN
 from dqlitewire.dial.upgrade import checked_path
 from dqlitewire.faults import FaultList, FaultMethods
 from dqlitewire.proxy.connecting import Connector
 from dqlitewire.proxy.faulting import ConnectionFaulting
-from dqlitewire.proxy.mapping import Place, local_names, spelling
+from dqlitewire.proxy.mapping import Place, local_names
 from dqlitewire.proxy.pairs import Pair, pairs_of
 from dqlitewire.proxy.relay import Relay
 from dqlitewire.proxy.running import Running
