@@ -24,7 +24,8 @@ def _leaders(context: Context) -> Iterator[Finding]:
         elif seat.told and seat.asked.health.status is not Status.FAILING:
             unknowing.append(seat)
     if not opinions:
-        yield Finding(FindingKind.NO_LEADER, "no node names a leader" if context.ours else "no node answers")
+        if context.ours:  # else nobody answers, which is said of each
+            yield Finding(FindingKind.NO_LEADER, "no node names a leader")
         return
     if len(opinions) > 1:
         said = "; ".join(

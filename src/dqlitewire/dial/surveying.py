@@ -183,9 +183,9 @@ class Survey:
             left = self._deadline.left()
         except TimeoutError:
             return None
-        if left < min(_LEAST, self._timeout / 4):
+        if left < min(_LEAST, self._timeout / 2):
             return None
-        return Deadline(math.floor(left * 10) / 10 or left)
+        return Deadline(math.floor(left * 100) / 100)
 
     def _collect(self, silent: float) -> None:
         """Take answers until nobody is awaited but those who have been silent for some seconds."""
