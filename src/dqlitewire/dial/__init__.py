@@ -10,8 +10,8 @@ nodes), `sockets` connects (TCP, unix, abstract; TLS; HTTP upgrade) as `options`
 question at a time over a socket, `health` decides what to ask a node and what its answers mean, without I/O,
 and `probing` does the asking.
 
-Of a cluster `cluster` tells who is who, `membership` and `agreement` find what is to be said (`findings`), and
-`verdict` puts it together, all without I/O; `surveying` asks until the picture has come to rest.
+Of a cluster `cluster` tells who is who, `membership` and `agreement` find what is to be said (`findings`).
+The `verdict` is all of it, without I/O; `surveying` asks until the picture has come to rest.
 
 Nothing beyond the standard library is needed, but PyYAML to read a store.
 """
