@@ -206,7 +206,7 @@ def test_a_node_that_names_thousands_is_said_of_in_part() -> None:
 
     with (
         Peer(answer) as peer,
-        BlockingProxy({LOCAL: peer.address}, say=said.append) as proxy,
+        BlockingProxy({LOCAL: peer.address}, astray=said.append) as proxy,
         RawConnection(proxy.addresses[0]) as client,
     ):
         for _ in range(4):

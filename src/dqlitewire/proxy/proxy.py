@@ -59,6 +59,7 @@ class Options(TypedDict, total=False):
     on_frame: Hook | None
     lookers: Sequence[Looker]
     say: Callable[[str], None]
+    astray: Callable[[str], None]
     timeout: float
     strict: bool
 
@@ -79,6 +80,7 @@ class Proxy(FaultMethods):
         lookers: Recorders and their like, which are told of everything that passes.
         say: Takes what people should know, such as a node that cannot be reached, a line each; by default it
             is logged.
+        astray: Takes a line for each address to which clients are led past the proxy; by default it is logged.
         timeout: Seconds until a connection to a node must stand, TLS and upgrade included.
         strict: Let the end of the proxy raise an error if a fault was ordered that never hit.
 
@@ -105,6 +107,7 @@ class Proxy(FaultMethods):
         on_frame: Hook | None = None,
         lookers: Sequence[Looker] = (),
         say: Callable[[str], None] = logger.warning,
+        astray: Callable[[str], None] = logger.warning,
         timeout: float = _TIMEOUT,
         strict: bool = False,
     ) -> None:
@@ -127,7 +130,8 @@ class Proxy(FaultMethods):
             to.upgrade,
         )
         self._list = FaultList() if faults is True else faults or None
-        self._on_frame, self._lookers, self._say = on_frame, tuple(lookers), say
+        self._on_frame, self._lookers = on_frame, tuple(lookers)
+        self._say, self._astray = say, astray
         self._strict = strict
         self._places: tuple[Place, ...] = ()
         self._servers: list[asyncio.Server] = []
@@ -161,7 +165,7 @@ class Proxy(FaultMethods):
                 wildcard = local.kind is Kind.TCP and is_wildcard(listener.getsockname()[0])
                 places.append((Place(pair, local, wildcard), listener))
             self._places = tuple(place for place, _ in places)
-            self._running = Running(self._lookers, self._on_frame, self._maker(), self._say)
+            self._running = Running(self._lookers, self._on_frame, self._maker(), self._say, self._astray)
             undo.callback(setattr, self, "_running", None)
             undo.callback(self._servers.clear)
             for place, listener in places:

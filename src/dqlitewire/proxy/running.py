@@ -39,6 +39,7 @@ class Running:
         on_frame: The user's hook.
         new_faulting: Makes the faults of a connection from its number; None where none can be ordered.
         say: Takes what the user of a command should read, a line.
+        astray: Takes a line for each address to which clients are led past the proxy.
 
     Attributes:
         loop: The one that everything runs in.
@@ -55,12 +56,13 @@ class Running:
         on_frame: Hook | None,
         new_faulting: Callable[[int], Faulting] | None,
         say: Callable[[str], None],
+        astray: Callable[[str], None],
     ) -> None:
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.buffer: memoryview = memoryview(bytearray(_READ))
         self.lookers: tuple[Looker, ...] = tuple(lookers)
         self.on_frame = on_frame
-        self.say = say
+        self.say, self._astray = say, astray
         self.open: set[Closing] = set()
         self.errors: list[BaseException] = []
         self._new_faulting = new_faulting
@@ -111,7 +113,7 @@ class Running:
         if address not in self._strays and len(self._strays) < _MOST_STRAYS:
             self._strays.add(address)
             shown = sanitize_for_log(address[:_LONGEST])
-            self.say(f"clients are led to {shown}, which no pair of this proxy covers for them")
+            self._astray(f"clients are led to {shown}, which no pair of this proxy covers for them")
 
     async def close(self) -> None:
         """End all connections and tasks, behind what is still to be delivered if that does not take long."""
