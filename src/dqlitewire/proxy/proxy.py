@@ -80,7 +80,7 @@ class Proxy(FaultMethods):
         lookers: Recorders and their like, which are told of everything that passes.
         say: Takes what people should know, such as a node that cannot be reached, a line each; by default it
             is logged.
-        astray: Takes a line for each address to which clients are led past the proxy; by default it is logged.
+        astray: Takes a line for each address by which clients are led past the proxy; logged by default.
         timeout: Seconds until a connection to a node must stand, TLS and upgrade included.
         strict: Let the end of the proxy raise an error if a fault was ordered that never hit.
 
