@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from dqlitewire.traffic.failures import Failure
+from dqlitewire.traffic.ledger import Statement
 from dqlitewire.traffic.quantiles import Durations
 from dqlitewire.traffic.shorten import apart, counted, one_line
 from dqlitewire.traffic.sources.transcript import seconds
-from dqlitewire.traffic.stats import Statement, Statistics, ranked
+from dqlitewire.traffic.stats import Statistics, ranked
 from dqlitewire.traffic.views.json_object import token
 from dqlitewire.traffic.views.line import duration
 from dqlitewire.traffic.views.raft_report import raft_json, raft_report
