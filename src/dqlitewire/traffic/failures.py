@@ -67,6 +67,11 @@ class Failures:
         default_factory=OrderedDict[tuple[str, str], tuple[str, int]]
     )
 
+    @property
+    def count(self) -> int:
+        """How many failures there were."""
+        return sum(failure.count for failure in self.kinds.values())
+
     def next(self) -> Failures:
         """Return what counts the failures that come next; those before still wait for a retry."""
         return Failures(_waiting=self._waiting)
