@@ -23,7 +23,7 @@ from typing import Any
 from dqlitewire import NodeRole, ValueType, constants, messages
 from dqlitewire.conversation import Ending, Outcome, Retry
 from dqlitewire.conversation.observer.stream_events import CUT_KINDS
-from dqlitewire.dial import Status
+from dqlitewire.dial import FindingKind, Status
 from dqlitewire.header import type_name
 from dqlitewire.messages import REGISTRY
 from dqlitewire.raft import MESSAGES, CommandType, EntryType, RaftRole, RaftType
@@ -395,9 +395,12 @@ def stats() -> Schema:
 def probe() -> Schema:
     """Return the schema of a line of `probe --json`."""
     milliseconds = maybe({"type": "number", "minimum": 0})
+    problem = said(BOOL, "whether something is not well: then the exit code is 5")
+    finding = record({"kind": tokens(FindingKind), "problem": problem, "text": TEXT})
     required = {
         "time": said(NUMBER, "seconds since 1970"),
         "address": TEXT,
+        "node_id": said(maybe({**COUNT, "minimum": 1}), "where it is known: a node does not tell"),
         "status": tokens(Status),
         "detail": said(maybe(TEXT), "why, for people"),
         "speaks": said(maybe(one_of(("tls", "http", "dqlite"))), "what it speaks instead, if that is known"),
@@ -412,6 +415,7 @@ def probe() -> Schema:
         "server": said(TEXT, "its generation in words"),
         "connect_ms": milliseconds,
         "round_trip_ms": milliseconds,
+        "findings": said(array(finding), "of the cluster and this node, where several were asked"),
     }
     return page("dqlite-wire probe --json", record(required), {"node": NODE})
 

@@ -293,11 +293,11 @@ def test_each_node_of_a_store_is_asked_beside_the_others(old_node: Node, tmp_pat
     assert [each["address"] for each in found] == [quiet, old_node.address, gone]
     assert [each["status"] for each in found] == ["silent", "healthy", "unreachable"]
     assert (result.code, text.code) == (5, 5)
-    assert [block.splitlines()[0].split()[1] for block in text.out.split("\n\n")] == [
-        "silent",
-        "healthy",
-        "unreachable",
-    ]
+    (headline,), rows, said = ([line.split() for line in b.splitlines()] for b in text.out.split("\n\n"))
+    assert headline[:4] == ["2", "problems:", "leader", "1"]
+    assert [row[0] for row in rows[1:]] == [quiet, old_node.address, gone]
+    assert [row[3] for row in rows[1:]] == ["silent", "1", "unreachable"]
+    assert len(said) == 3  # the two, and that the store names nodes which the cluster does not
 
 
 def test_more_nodes_than_are_asked_at_a_time() -> None:

@@ -22,13 +22,9 @@ from dqlitewire.dial import AddressError, Deadline, DialOptions, StoreError, Tar
 from dqlitewire.dial.sockets import server_name
 from dqlitewire.dial.upgrade import checked_path
 
-TargetArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="TARGET",
-        help="HOST:PORT, [IPv6]:PORT, unix:PATH, @NAME (abstract), or a cluster store: FILE.yaml.",
-    ),
-]
+_TARGET = "HOST:PORT, [IPv6]:PORT, unix:PATH, @NAME (abstract), or a cluster store: FILE.yaml."
+TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help=_TARGET)]
+TargetsArgument = Annotated[list[str], typer.Argument(metavar="TARGET", help=_TARGET)]
 UpgradeOption = Annotated[
     str | None,
     typer.Option("--upgrade", metavar="PATH", help="Switch to dqlite over HTTP: /internal/database."),

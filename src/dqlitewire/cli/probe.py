@@ -1,4 +1,4 @@
-"""`dqlite-wire probe`: how is this node?"""
+"""`dqlite-wire probe`: how is this node, or the cluster of these nodes?"""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, Self
 
 import typer
 
-from dqlitewire.cli.dialling import Dialling, TargetArgument, target_of
+from dqlitewire import NodeRole
+from dqlitewire.cli.clusters import cluster_lines, finding_lines, headline
+from dqlitewire.cli.dialling import Dialling, TargetsArgument, target_of
 from dqlitewire.cli.exits import Exit, ProbeExit
-from dqlitewire.cli.options import LONGEST, finite
-from dqlitewire.cli.output import colourful, emit, emit_json, joined, painted
-from dqlitewire.dial import DialOptions, Health, Status, Target, probe, probe_all
+from dqlitewire.cli.options import LONGEST, WidthOption, finite
+from dqlitewire.cli.output import colourful, emit, emit_json, joined, painted, width
+from dqlitewire.dial import DialOptions, Health, Seat, Status, Target, Verdict, probe, probe_cluster
 from dqlitewire.text import Shown
 from dqlitewire.traffic.shorten import counted
 
@@ -32,7 +35,10 @@ CODES = {
 
 
 def command(
-    target: TargetArgument,
+    targets: TargetsArgument,
+    whole: Annotated[
+        bool, typer.Option("--cluster", help="Ask every member that the leader names, too.")
+    ] = False,
     json_: Annotated[bool, typer.Option("--json", help="One JSON object a node.")] = False,
     watch: Annotated[
         float | None,
@@ -47,76 +53,146 @@ def command(
     count: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="With --watch, stop after asking so often.")
     ] = None,
+    columns: WidthOption = None,
     *,
     dialling: Dialling,
 ) -> Exit | ProbeExit:
     """Ask live nodes for leader, cluster, metadata and generation. Nothing is changed.
 
-    Of a cluster store each node is asked; the exit code is 5 unless all nodes are in the same state. With
-    --watch it is that of the last answers, and 0 when the command is stopped.
+    Of several nodes, those of a cluster store and a whole cluster (--cluster), it says who leads according to
+    whom, and what is not well: the exit code is 5 if a node is unreachable or nodes disagree, else 0. That is
+    asked again before it is said, within the timeout. With --watch the exit code is that of the last answers,
+    and 0 when the command is stopped.
     """
-    nodes = target_of(target)
-    options = dialling.options(nodes)
+    wanted = [(target, dialling.options(target)) for target in map(target_of, targets)]
+    (first, options), *others = wanted
+    ask: Callable[[], _Round]
+    if others or whole or len(first.addresses) > 1:
 
-    def ask() -> list[Health]:
-        return _asked(nodes, options, dialling.timeout)
+        def ask() -> _Round:
+            return _Cluster(probe_cluster(wanted, dialling.timeout, whole=whole))
+
+    else:
+
+        def ask() -> _Round:
+            return _Node(_asked(first, options, dialling.timeout))
 
     if watch is not None:
         return _watch(ask, watch, count, json_)
     found = ask()
-    for number, health in enumerate(found):
-        if json_:
-            emit_json(json.dumps(as_dict(health)), at_once=True)
-            continue
-        for line in [""] * bool(number) + report(health, colourful(sys.stdout)):
+    if json_:
+        for state in found.objects():
+            emit_json(json.dumps(state), at_once=True)
+    else:
+        for line in found.lines(width(columns), colourful(sys.stdout)):
             emit(line)
-    return exit_of(found)
+    return found.code
 
 
-def _asked(target: Target, options: DialOptions, timeout: float) -> list[Health]:
+def _asked(target: Target, options: DialOptions, timeout: float) -> Health:
+    address = str(target.addresses[0])
     if target.store is None:
-        return [probe(str(target.addresses[0]), timeout, options)]
-    return probe_all([(str(node.address), node.node_id) for node in target.store.nodes], timeout, options)
+        return probe(address, timeout, options)
+    return probe(address, timeout, options, node_id=target.store.nodes[0].node_id)
 
 
-def exit_of(found: list[Health]) -> ProbeExit:
-    """Return the exit code for the states of some nodes.
+class _Round(Protocol):
+    """What was found when nodes were asked."""
 
-    Args:
-        found: their states; at least one.
-    """
-    codes = {CODES[health.status] for health in found}
-    return codes.pop() if len(codes) == 1 else ProbeExit.UNREACHABLE
+    @property
+    def code(self) -> ProbeExit: ...
+    def objects(self) -> list[dict[str, Any]]: ...
+    def lines(self, width: int, colour: bool) -> Iterable[str]: ...
+    def changes(self, before: Self | None, colour: bool) -> Iterator[str]: ...
 
 
-def _watch(
-    ask: Callable[[], list[Health]], pause: float, count: int | None, as_json: bool
-) -> Exit | ProbeExit:
-    """Ask until somebody stops it; print what has changed, a line a node."""
-    before: list[Any] = []
+@dataclass(frozen=True)
+class _Node:
+    """One node."""
+
+    health: Health
+
+    @property
+    def code(self) -> ProbeExit:
+        return CODES[self.health.status]
+
+    def objects(self) -> list[dict[str, Any]]:
+        return [as_dict(self.health)]
+
+    def lines(self, width: int, colour: bool) -> Iterable[str]:
+        return report(self.health, colour)
+
+    def changes(self, before: Self | None, colour: bool) -> Iterator[str]:
+        """A line if it is not as it was."""
+        if before is None or _state(as_dict(self.health)) != _state(as_dict(before.health)):
+            yield change(self.health, time.time(), colour)
+
+
+@dataclass(frozen=True)
+class _Cluster:
+    """Several nodes."""
+
+    verdict: Verdict
+
+    @property
+    def code(self) -> ProbeExit:
+        return ProbeExit.HEALTHY if self.verdict.healthy else ProbeExit.UNREACHABLE
+
+    def objects(self) -> list[dict[str, Any]]:
+        return [seat_dict(self.verdict, seat) for seat in self.verdict.picture.seats]
+
+    def lines(self, width: int, colour: bool) -> Iterable[str]:
+        return cluster_lines(self.verdict, width, colour)
+
+    def changes(self, before: Self | None, colour: bool) -> Iterator[str]:
+        """A line for each node that is not as it was, for the cluster, and for what came or went."""
+        when = time.time()
+        known = {} if before is None else {each["address"]: _state(each) for each in before.objects()}
+        now = self.objects()
+        for state, seat in zip(now, self.verdict.picture.seats, strict=True):
+            if _state({**state, "findings": []}) != {**known.pop(state["address"], {}), "findings": []}:
+                yield change(seat.asked.health, when, colour, seat.role)
+        for address in known:
+            yield joined(_moment(when), f"  {address}  is no member")
+        mine = {finding.text: finding for finding in self.verdict.findings}
+        theirs = {} if before is None else {finding.text: finding for finding in before.verdict.findings}
+        (line,) = headline(self.verdict, 0, colour)
+        if before is None or [line] != list(headline(before.verdict, 0, colour)):
+            yield joined(_moment(when), "  ", line)
+        for text in mine.keys() - theirs.keys():
+            (line,) = finding_lines(mine[text], 0, colour)
+            yield joined(_moment(when), "  ", line)
+        for text in theirs.keys() - mine.keys():
+            yield joined(_moment(when), f"  over: {text}")
+
+
+def _watch(ask: Callable[[], _Round], pause: float, count: int | None, as_json: bool) -> Exit | ProbeExit:
+    """Ask until somebody stops it; print what has changed."""
+    before: Any = None
     asked = 0
     try:
         while True:
             found = ask()
             asked += 1
-            states = [_state(health) for health in found]
-            for number, health in enumerate(found):
-                if not before or states[number] != before[number]:
-                    if as_json:
-                        emit_json(json.dumps(as_dict(health)), at_once=True)
-                    else:
-                        emit(change(health, time.time(), colourful(sys.stdout)), at_once=True)
-            before = states
+            if as_json:
+                known = [] if before is None else [_state(each) for each in before.objects()]
+                for state in found.objects():
+                    if _state(state) not in known:
+                        emit_json(json.dumps(state), at_once=True)
+            else:
+                for line in found.changes(before, colourful(sys.stdout)):
+                    emit(line, at_once=True)
+            before = found
             if asked == count:
-                return exit_of(found)
+                return found.code
             time.sleep(pause)
     except KeyboardInterrupt:
         return Exit.OK
 
 
-def _state(health: Health) -> dict[str, Any]:
+def _state(told: dict[str, Any]) -> dict[str, Any]:
     """What is watched: everything but the times."""
-    return {name: value for name, value in as_dict(health).items() if name not in _TIMES}
+    return {name: value for name, value in told.items() if name not in _TIMES}
 
 
 _TIMES = ("time", "connect_ms", "round_trip_ms")
@@ -127,6 +203,7 @@ def as_dict(health: Health) -> dict[str, Any]:
     return {
         "time": time.time(),
         "address": health.address,
+        "node_id": health.node_id or None,
         "status": health.status.name.lower(),
         "detail": health.detail or None,
         "speaks": health.speaks or None,
@@ -141,6 +218,25 @@ def as_dict(health: Health) -> dict[str, Any]:
         "server": health.server,
         "connect_ms": None if health.connected is None else round(health.connected * 1000, 3),
         "round_trip_ms": None if health.round_trip is None else round(health.round_trip * 1000, 3),
+        "findings": [],
+    }
+
+
+def seat_dict(verdict: Verdict, seat: Seat) -> dict[str, Any]:
+    """The state of a node of a cluster as a JSON object.
+
+    Args:
+        verdict: on the cluster.
+        seat: of the node.
+    """
+    return {
+        **as_dict(seat.asked.health),
+        "node_id": seat.node_id or None,
+        "role": None if seat.role is None else seat.role.name,
+        "findings": [
+            {"kind": finding.kind.name.lower(), "problem": finding.problem, "text": finding.text}
+            for finding in verdict.about(seat)
+        ],
     }
 
 
@@ -162,23 +258,29 @@ def report(health: Health, colour: bool = False) -> list[str]:
     return lines
 
 
-def change(health: Health, when: float, colour: bool = False) -> Shown:
+def change(health: Health, when: float, colour: bool = False, role: NodeRole | None = None) -> Shown:
     """The state of a node in one line, with the time.
 
     Args:
         health: the state.
         when: seconds since 1970.
         colour: whether colours are wanted.
+        role: of the node, where it is known better than by itself.
     """
-    parts = [f"{datetime.fromtimestamp(when, UTC):%Y-%m-%d %H:%M:%S}Z", _headline(health, colour)]
+    parts = [_moment(when), _headline(health, colour)]
+    role = health.role if role is None else role
     if health.round_trip is not None:
         parts.append(f"leader {_leader(health)}")
-        if health.role is not None:
-            parts.append(health.role.name.lower())
+        if role is not None:
+            parts.append(role.name.lower())
         roles = Counter(node.role for node in health.nodes)
         parts.append(", ".join(counted(number, role.name.lower()) for role, number in sorted(roles.items())))
         parts.append(health.server)
     return joined(parts[0], *(piece for part in parts[1:] if part for piece in ("  ", part)))
+
+
+def _moment(when: float) -> str:
+    return f"{datetime.fromtimestamp(when, UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 def _headline(health: Health, colour: bool) -> Shown:

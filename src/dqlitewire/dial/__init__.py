@@ -8,13 +8,16 @@
 `addresses` parses and writes ADDRESSes, `targets` has TARGETs (an address, or go-dqlite's file of a cluster's
 nodes), `sockets` connects (TCP, unix, abstract; TLS; HTTP upgrade) as `options` say, `client` asks one
 question at a time over a socket, `health` decides what to ask a node and what its answers mean, without I/O,
-and `probing` does the asking. Nothing beyond the standard library is needed, but PyYAML to read a store.
+and `probing` does the asking. Of a cluster `cluster` tells who is who, `findings` what is to be said, both
+without I/O, and `surveying` asks until the picture has come to rest. Nothing beyond the standard library is
+needed, but PyYAML to read a store.
 """
 
 from __future__ import annotations
 
 from dqlitewire.dial.addresses import Address, Kind
 from dqlitewire.dial.client import Client
+from dqlitewire.dial.cluster import Asked, Picture, Seat
 from dqlitewire.dial.errors import (
     AddressError,
     ClosedError,
@@ -23,21 +26,28 @@ from dqlitewire.dial.errors import (
     Unexpected,
     UpgradeRefusedError,
 )
+from dqlitewire.dial.findings import Finding, FindingKind, Verdict, judge
 from dqlitewire.dial.health import Health, Status
 from dqlitewire.dial.options import DialOptions
 from dqlitewire.dial.probing import probe, probe_all
 from dqlitewire.dial.sockets import Deadline, dial
+from dqlitewire.dial.surveying import probe_cluster
 from dqlitewire.dial.targets import Store, StoreNode, Target
 
 __all__ = [
     "Address",
     "AddressError",
+    "Asked",
     "Client",
     "ClosedError",
     "Deadline",
     "DialOptions",
+    "Finding",
+    "FindingKind",
     "Health",
     "Kind",
+    "Picture",
+    "Seat",
     "SilentError",
     "Status",
     "Store",
@@ -46,7 +56,10 @@ __all__ = [
     "Target",
     "Unexpected",
     "UpgradeRefusedError",
+    "Verdict",
     "dial",
+    "judge",
     "probe",
     "probe_all",
+    "probe_cluster",
 ]

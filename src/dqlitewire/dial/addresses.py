@@ -93,3 +93,15 @@ class Address:
         if self.kind is Kind.TCP:
             raise ValueError(f"{self} is no unix socket")
         return f"\0{self.name}" if self.kind is Kind.ABSTRACT else self.name
+
+
+def spelling(address: str) -> str:
+    """Return the one spelling of an address that a node names; what is no ADDRESS stays as it is.
+
+    Args:
+        address: as the node has it.
+    """
+    try:
+        return str(Address.parse(address).normalised())
+    except AddressError:
+        return address

@@ -24,8 +24,8 @@ from dqlitewire.conversation import (
     Probed,
     failure_name,
 )
-from dqlitewire.dial.addresses import Address
-from dqlitewire.dial.errors import AddressError, Unexpected
+from dqlitewire.dial.addresses import spelling
+from dqlitewire.dial.errors import Unexpected
 from dqlitewire.messages import (
     ClusterRequest,
     DescribeRequest,
@@ -66,6 +66,8 @@ class Health:
         round_trip: seconds from asking LEADER to its answer; None if there was none.
         speaks: what it speaks instead, if that is known: "tls", "http", or "dqlite" without TLS or upgrade.
         node_id: of the node, where somebody knows it; 0 if nobody does: a node does not tell.
+        votes: whether it named its leader to today's handshake, which only voters do; None if it named none.
+        reached: IP address and port to which the connection went; empty if that was not noted.
     """
 
     address: str
@@ -81,6 +83,13 @@ class Health:
     round_trip: float | None = None
     speaks: str = ""
     node_id: int = 0
+    votes: bool | None = None
+    reached: str = ""
+
+    @property
+    def answered(self) -> bool:
+        """Whether it answered LEADER, as nodes do."""
+        return self.status in (Status.HEALTHY, Status.NO_LEADER, Status.FAILING)
 
     @property
     def role(self) -> NodeRole | None:
@@ -88,8 +97,8 @@ class Health:
         if self.node_id:
             found = [node for node in self.nodes if node.node_id == self.node_id]
         else:
-            ours = _normalised(self.address)
-            found = [node for node in self.nodes if _normalised(node.address) == ours]
+            ours = spelling(self.address)
+            found = [node for node in self.nodes if spelling(node.address) == ours]
         found = found or (self.nodes if len(self.nodes) == 1 else [])
         return found[0].role if found else None
 
@@ -128,11 +137,13 @@ def ask_node(
     Raises:
         Unexpected: an answer is none of a dqlite node.
     """
+    data = conversation.send(LeaderRequest())
     begin = clock()
-    match (yield Question("LEADER", conversation.send(LeaderRequest()))):
+    match (yield Question("LEADER", data)):
         case Answered(_, LeaderResponse(node_id, address)):
             health.round_trip = clock() - begin
             health.leader_id, health.leader_address = node_id, address
+            health.votes = True if address else None
         case other:
             raise Unexpected(f"LEADER was answered otherwise: {_said(other)}")
     refusals: list[str] = []
@@ -176,14 +187,7 @@ def ask_again(health: Health, conversation: ClientConversation) -> Questions:
         address = told.message.address
         health.leader_address = address
         health.leader_id = next((node.node_id for node in health.nodes if node.address == address), 0)
-        health.status, health.detail = Status.HEALTHY, "the node is no voter"
-
-
-def _normalised(address: str) -> str:
-    try:
-        return str(Address.parse(address).normalised())
-    except AddressError:
-        return address
+        health.status, health.detail, health.votes = Status.HEALTHY, "the node is no voter", False
 
 
 def _otherwise(event: Event) -> Unexpected:

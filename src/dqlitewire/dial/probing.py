@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from queue import Empty, SimpleQueue
 
 from dqlitewire import PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
 from dqlitewire.conversation import ClientConversation, Event
-from dqlitewire.dial.addresses import Address
+from dqlitewire.dial.addresses import Address, Kind
 from dqlitewire.dial.client import CLOSED, SPOKEN, Client, describe_peer, spoken_by
 from dqlitewire.dial.errors import ClosedError, SilentError, Unexpected, UpgradeRefusedError
 from dqlitewire.dial.health import Health, Question, Questions, Status, ask_again, ask_node
@@ -25,9 +26,18 @@ from dqlitewire.dial.knocking import refusal, what_speaks
 from dqlitewire.dial.options import PLAIN, DialOptions, tls_words
 from dqlitewire.dial.sockets import Deadline, dial
 from dqlitewire.limits import Limits
+from dqlitewire.messages import LeaderRequest, LeaderResponse
 
 LIMITS = Limits(max_message_size=4 << 20)  # the largest answer names 10 000 nodes
-_AT_ONCE = 32  # nodes that are asked at a time
+AT_ONCE = 32  # nodes that are asked at a time
+
+
+@cache
+def _warm_up() -> None:
+    """Have the code generated that reads the answer to LEADER: else the first round trip includes that."""
+    conversation = ClientConversation()
+    conversation.send(LeaderRequest())
+    conversation.receive(LeaderResponse(1, "a:1").encode())
 
 
 def probe(
@@ -93,7 +103,7 @@ def probe_all(
                     problems.append(error)
 
     # daemons: an interrupted command does not wait for what they wait for
-    threads = [threading.Thread(target=ask, daemon=True) for _ in wanted[:_AT_ONCE]]
+    threads = [threading.Thread(target=ask, daemon=True) for _ in wanted[:AT_ONCE]]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -101,6 +111,26 @@ def probe_all(
     if problems:
         raise problems[0]
     return [health for _, health in wanted]
+
+
+def probe_member(
+    address: Address, deadline: Deadline, options: DialOptions, node_id: int = 0, *, knocks: bool = True
+) -> Health:
+    """Probe a node of a cluster, and note where the connection went.
+
+    Args:
+        address: where it listens.
+        deadline: for all of it.
+        options: TLS and HTTP upgrade.
+        node_id: of the node; 0 where that is not known.
+        knocks: whether it is greeted in other protocols, should it not answer as a node.
+
+    Raises:
+        ValueError: the options make no sense together, or for this address.
+    """
+    health = Health(str(address), Status.UNREACHABLE, node_id=node_id)
+    _Probe(address, options, deadline, time.monotonic, health, knocks=knocks, traces=True).run()
+    return health
 
 
 @dataclass(slots=True)
@@ -111,8 +141,11 @@ class _Probe:
     clock: Callable[[], float]
     health: Health
     asked: str = ""  # what was asked last
+    knocks: bool = True  # greet in other protocols what does not answer
+    traces: bool = False  # note where the connection went
 
     def run(self) -> None:
+        _warm_up()
         try:
             self._connection(PROTOCOL_VERSION, lambda talk: ask_node(self.health, talk, self.clock))
         except TimeoutError as error:
@@ -135,6 +168,10 @@ class _Probe:
         sock = dial(self.address, self.deadline, self.options)
         if self.health.connected is None:
             self.health.connected = self.clock() - begin
+            if self.traces and self.address.kind is Kind.TCP:
+                with suppress(OSError):
+                    host, port, *_ = sock.getpeername()
+                    self.health.reached = str(Address(Kind.TCP, host, port))
         # the role of a node in a cluster of a later release may be one that we do not know
         conversation = ClientConversation(version, unknown_role_policy="accept", limits=LIMITS)
         with Client(sock, conversation, self.deadline) as client:
@@ -160,6 +197,8 @@ class _Probe:
 
     def _recognise(self) -> str:
         """Find out what else speaks there: in words, or an empty text."""
+        if not self.knocks:
+            return ""
         with suppress(TimeoutError):
             self.health.speaks = what_speaks(self.address, self.deadline.share(2), self.options)
         return SPOKEN.get(self.health.speaks, "")

@@ -1,0 +1,250 @@
+"""A cluster as its nodes tell it: who is who among the nodes that were asked. No I/O.
+
+A node says whom it takes for the leader and which members it knows. It does not say which of them it is, nor
+whether what it knows is still so, and each may tell something else. So one of them is believed, and the rest
+are compared with it (`findings`):
+
+    the nodes that were asked      `Asked`: what each said, and how it came to be asked
+      -> those of one cluster      nodes whose members have addresses in common; the cluster of most TARGETs
+      -> the one that is believed  who leads by its own word; of several the one that most others name;
+                                   without any the first of those whose list of members most others have too
+      -> `Picture`                 its members, and which of them each node that was asked is: its `Seat`
+
+A node is the member at whose address it was asked, in whatever spelling, or at whose address the connection
+ended; else the one whose id a store gives; else the only one there is. It may be none of these, as behind a
+proxy: then it has a seat without a member.
+
+What comes from a node is bounded: of a list of members the first `MOST` are looked at.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from dqlitewire import NodeInfo, NodeRole
+from dqlitewire.dial.addresses import spelling
+from dqlitewire.dial.health import Health
+
+MOST = 128  # members that are looked at, and nodes that are asked because others name them
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A node that was asked.
+
+    Attributes:
+        health: what it said; `node_id` is what a store gives.
+        store: path of the store that names it; empty if none does.
+        named_by: address of the node that named it; empty if somebody asked for it.
+    """
+
+    health: Health
+    store: str = ""
+    named_by: str = ""
+
+    @property
+    def address(self) -> str:
+        """Where it was asked."""
+        return self.health.address
+
+    @property
+    def places(self) -> set[str]:
+        """The addresses by which it is known to be reached."""
+        return {spelling(place) for place in (self.health.address, self.health.reached) if place}
+
+    @property
+    def nodes(self) -> list[NodeInfo]:
+        """The members that it names, as far as they are looked at."""
+        return self.health.nodes[:MOST]
+
+    @property
+    def own_id(self) -> int:
+        """Its id by what it says itself; 0 if that does not tell."""
+        places = self.places
+        found = [node.node_id for node in self.nodes if spelling(node.address) in places]
+        if not found and len(self.nodes) == 1:
+            return self.nodes[0].node_id
+        return found[0] if found else 0
+
+    @property
+    def leads(self) -> bool:
+        """Whether it says that it leads."""
+        leader, health = spelling(self.health.leader_address), self.health
+        if not leader or health.votes is False:
+            return False
+        mine = self.own_id or health.node_id
+        return leader in self.places or bool(mine and mine == health.leader_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A node that was asked, and which of the members it is.
+
+    Attributes:
+        asked: the node.
+        member: of the cluster, as the node that is believed has it; None if it is none, or that is not known.
+        ours: whether it is of the cluster, as far as it tells.
+    """
+
+    asked: Asked
+    member: NodeInfo | None
+    ours: bool = True
+
+    @property
+    def node_id(self) -> int:
+        """Its id; 0 if that is not known."""
+        if self.member is not None:
+            return self.member.node_id
+        return self.asked.own_id if self.asked.nodes else self.asked.health.node_id
+
+    @property
+    def role(self) -> NodeRole | None:
+        """What it is in its cluster; None if that is not known."""
+        return self.member.role if self.member is not None else self.asked.health.role
+
+    @property
+    def told(self) -> bool:
+        """Whether the cluster keeps it informed: a spare is sent nothing (dqlite raft: RAFT_SPARE)."""
+        return self.member is not None and self.member.role is not NodeRole.SPARE
+
+    def __str__(self) -> str:
+        """Return what people call it: id, address and role, as far as they are known."""
+        named = f"{self.node_id} at {self.asked.address}" if self.node_id else self.asked.address
+        return named if self.role is None else f"{named} ({role_words(self.role)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A cluster, and the nodes that were asked.
+
+    Attributes:
+        seats: the nodes, in the order in which they were asked.
+        believed: whose word the members are; None if nobody names any.
+        members: of the cluster.
+        leader: address that leads by its own word, or else by that of most; empty if nobody names one.
+    """
+
+    seats: tuple[Seat, ...]
+    believed: Asked | None
+    members: tuple[NodeInfo, ...]
+    leader: str
+    _by_address: dict[str, NodeInfo] = field(default_factory=dict[str, NodeInfo])
+
+    @classmethod
+    def of(cls, asked: Sequence[Asked]) -> Picture:
+        """Find out who is who.
+
+        Args:
+            asked: the nodes that were asked; at least one.
+        """
+        ours = _one_cluster(asked)
+        believed = _believed(ours)
+        members = tuple(believed.nodes) if believed is not None else ()
+        by_address = {spelling(member.address): member for member in reversed(members)}
+        placed = _placed(asked, members, by_address)
+        mine = set(map(id, ours))
+        seats = [Seat(one, placed.get(id(one)), id(one) in mine or not one.nodes) for one in asked]
+        given = {seat.node_id for seat in seats if seat.member and not seat.asked.named_by}
+        shown = tuple(
+            seat for seat in seats if not (seat.asked.named_by and seat.member and seat.node_id in given)
+        )
+        leader = ""
+        if believed is not None and believed.leads:
+            leader = believed.health.leader_address
+        elif named := Counter(one.health.leader_address for one in ours if one.health.leader_address):
+            leader = named.most_common(1)[0][0]
+        return cls(shown, believed, members, leader, by_address)
+
+    def member_at(self, address: str) -> NodeInfo | None:
+        """Return the member at an address; None if there is none.
+
+        Args:
+            address: in any spelling.
+        """
+        return self._by_address.get(spelling(address))
+
+    def name(self, address: str) -> str:
+        """Return what people call whoever is at an address: with the id, where there is one.
+
+        Args:
+            address: as a node names it.
+        """
+        member = self.member_at(address)
+        return address if member is None else f"{member.node_id} at {address}"
+
+    @property
+    def unasked(self) -> list[NodeInfo]:
+        """The members that no node which was asked is known to be."""
+        taken = {seat.node_id for seat in self.seats if seat.member is not None}
+        return [member for member in self.members if member.node_id not in taken]
+
+    @property
+    def unseated(self) -> list[Seat]:
+        """The nodes of the cluster that are none of the members, or not known to be one."""
+        return [
+            seat for seat in self.seats if seat.ours and seat.member is None and seat.asked.health.answered
+        ]
+
+
+def role_words(role: NodeRole) -> str:
+    """Return what people call a role.
+
+    Args:
+        role: the role.
+    """
+    return "stand-by" if role is NodeRole.STANDBY else role.name.lower()
+
+
+def _one_cluster(asked: Sequence[Asked]) -> list[Asked]:
+    """Those whose members have addresses in common, directly or through others: of most TARGETs."""
+    groups: list[tuple[set[str], list[Asked]]] = []
+    for one in asked:
+        if not one.nodes:
+            continue
+        addresses, group = {spelling(node.address) for node in one.nodes}, [one]
+        for known in [known for known in groups if known[0] & addresses]:
+            groups.remove(known)
+            addresses, group = known[0] | addresses, known[1] + group
+        groups.append((addresses, group))
+    first = {id(one): number for number, one in enumerate(asked)}
+
+    def wanted(group: list[Asked]) -> tuple[int, int]:
+        return sum(not one.named_by for one in group), -min(first[id(one)] for one in group)
+
+    found = max((group for _, group in groups), key=wanted, default=[])
+    return sorted(found, key=lambda one: first[id(one)])
+
+
+def _believed(ours: list[Asked]) -> Asked | None:
+    leaders = [one for one in ours if one.leads]
+    if leaders:
+        named = Counter(spelling(one.health.leader_address) for one in ours)
+        return max(leaders, key=lambda one: named[spelling(one.health.leader_address)])
+    lists = Counter(_list(one) for one in ours)
+    return max(ours, key=lambda one: lists[_list(one)], default=None)
+
+
+def _list(one: Asked) -> frozenset[tuple[int, str, int]]:
+    return frozenset((node.node_id, spelling(node.address), node.role) for node in one.nodes)
+
+
+def _placed(
+    asked: Iterable[Asked], members: tuple[NodeInfo, ...], by_address: dict[str, NodeInfo]
+) -> dict[int, NodeInfo]:
+    """Which member each node is, by its `id()`."""
+    by_id = {member.node_id: member for member in reversed(members)}
+    found: dict[int, NodeInfo] = {}
+    reached: dict[str, NodeInfo] = {}  # other addresses at which members turned out to be
+    for one in asked:
+        for place in one.places & by_address.keys():
+            found[id(one)] = by_address[place]
+            reached.update(dict.fromkeys(one.places, by_address[place]))
+    for one in asked:
+        if id(one) not in found:
+            elsewhere = [reached[place] for place in one.places if place in reached]
+            mine = by_id.get(one.health.node_id) or (by_id.get(one.own_id) if len(one.nodes) == 1 else None)
+            if member := elsewhere[0] if elsewhere else mine:
+                found[id(one)] = member
+    return found
