@@ -21,7 +21,7 @@ from dqlitewire.cli.output import emit, fail
 
 NAME = "dqlite-wire"
 # in the order of the help
-COMMANDS = ("decode", "stats", "explain", "probe", "serve", "proxy", "replay", "dissector")
+COMMANDS = ("decode", "stats", "explain", "probe", "top", "serve", "proxy", "replay", "dissector")
 
 
 _T = TypeVar("_T")

@@ -2,7 +2,7 @@
 
     with Screen() as screen:                # alternate screen, no cursor, no wrapping, keys unread by others
         screen.draw(lines)
-        for key in screen.keys(): ...
+        for key in screen.pressed(): ...
 
 The state of the terminal is given back however the view ends: at its end, by an exception, by SIGTERM, SIGHUP
 and SIGINT (which raise KeyboardInterrupt), by SIGQUIT and while it is stopped (SIGTSTP), and taken again when
@@ -107,7 +107,7 @@ class Screen:
         rows = [f"\x1b[{number};1H{line}\x1b[K" for number, line in enumerate(lines, 1)]
         draw(Shown("".join([*rows, "\x1b[J"])))
 
-    def keys(self) -> Iterator[str]:
+    def pressed(self) -> Iterator[str]:
         """Yield the keys that were pressed; arrows and their like are left out."""
         if self._keys is None or not self._taken or not self._in_front():
             return

@@ -64,7 +64,11 @@ Ask = Callable[[Wanted, Deadline], Health]
 
 
 def probe_cluster(
-    targets: Sequence[tuple[Target, DialOptions]], timeout: float = 5.0, *, whole: bool = False
+    targets: Sequence[tuple[Target, DialOptions]],
+    timeout: float = 5.0,
+    *,
+    whole: bool = False,
+    once: bool = False,
 ) -> Verdict:
     """Ask the nodes of a cluster how it is; nothing is changed.
 
@@ -72,6 +76,7 @@ def probe_cluster(
         targets: what to ask, each with its options; at least one.
         timeout: seconds for all of it.
         whole: ask every member that the leader names, too.
+        once: ask each node once, whatever is found: what is seen at this moment, of an election too.
 
     Returns:
         What the nodes say, and what is to be said of that.
@@ -84,7 +89,7 @@ def probe_cluster(
         for target, _ in targets
         if target.store is not None
     }
-    return Survey(list(_wanted(targets)), timeout, whole, stores).run()
+    return Survey(list(_wanted(targets)), timeout, whole, stores, once=once).run()
 
 
 def _wanted(targets: Sequence[tuple[Target, DialOptions]]) -> Iterator[Wanted]:
@@ -111,6 +116,7 @@ class Survey:
         stores: the ids and addresses that each store names, by its path.
         ask: asks a node.
         settled: seconds for which the answers have to be the same.
+        once: ask each node once, whatever is found.
 
     Attributes:
         rounds: how often nodes were asked.
@@ -124,8 +130,9 @@ class Survey:
         stores: Mapping[str, Sequence[tuple[int, str]]] | None = None,
         ask: Ask = _ask,
         settled: float = SETTLED,
+        once: bool = False,
     ) -> None:
-        self._whole, self._stores, self._settled = whole, stores or {}, settled
+        self._whole, self._stores, self._settled, self._once = whole, stores or {}, settled, once
         self._wanted: dict[str, Wanted] = {}
         for one in wanted:
             key = spelling(str(one.address))
@@ -164,7 +171,7 @@ class Survey:
             rest = verdict.rest
             if rest is Rest.SETTLES and time.monotonic() - since >= self._settled:
                 rest = Rest.AT_REST
-            again = self._again() if rest is not Rest.AT_REST else None
+            again = self._again() if rest is not Rest.AT_REST and not self._once else None
             if again is None and not self._awaited:
                 return verdict
             if again is None:

@@ -174,9 +174,9 @@ class Window:
         for exchange in item.over:
             self._open.pop(id(exchange), None)
         asked = item.frame.exchange if item.frame is not None and item.is_request else None
-        if asked is not None and asked.ending == "open" and self._pairs and not item.connection.alone:
-            if len(self._open) < MAX_OPEN:
-                self._open[id(asked)] = asked, item, self.timeline.now
+        pairs = self._pairs and not item.connection.alone
+        if asked is not None and asked.ending == "open" and pairs and len(self._open) < MAX_OPEN:
+            self._open[id(asked)] = asked, item, self.timeline.now
 
     def _turn_to(self, now: int) -> None:
         number = 0 if self._slot is None else now // self._slot

@@ -36,7 +36,7 @@ from dqlitewire.traffic.views.report import (
     said,
     statement_json,
 )
-from dqlitewire.traffic.views.screen import BAD, Column, Piece, grid, head, number, screenful, title
+from dqlitewire.traffic.views.screen import BAD, DIM, Column, Piece, grid, head, number, screenful, title
 from dqlitewire.traffic.window import Snapshot
 
 #: what statements are sorted by: the word for it, and the one of `ledger.SORTS`
@@ -53,14 +53,14 @@ class Look:
     Attributes:
         name: what is watched.
         order: one of ORDERS.
-        keys: the last line; "" for none.
+        keys: what the last line says of keys; none for no such line.
         state: what else is to be said of the source, such as "ended".
         now: the time, in nanoseconds since 1970; 0 not to say how old the traffic is.
     """
 
     name: str
     order: str = "rate"
-    keys: str = ""
+    keys: tuple[str, ...] = ()
     state: str = ""
     now: int = 0
 
@@ -76,7 +76,7 @@ def traffic_lines(snapshot: Snapshot, look: Look, width: int, height: int | None
     """
     lines = [title(f"dqlite-wire top: {look.name}", ", ".join(_when(snapshot, look)), width)]
     lines += _heads(snapshot, width)
-    below = [Text(look.keys, "dim")] if look.keys else []
+    below = [head("", [Piece(key, DIM) for key in look.keys], width, 0)] if look.keys else []
     statements = sorted_statements(snapshot.ledger, ORDERS[look.order])
     slowest, failures = _slowest(snapshot), _failures(snapshot)
     if height is None:
@@ -110,7 +110,7 @@ def _when(snapshot: Snapshot, look: Look) -> list[str]:
 def _heads(snapshot: Snapshot, width: int) -> list[Text]:
     ledger, totals, whole = snapshot.ledger, snapshot.totals, snapshot.whole
     rate, rows = snapshot.rate(ledger.count), snapshot.rate(ledger.rows)
-    requests = [Piece(counted(ledger.count, "request"))] if rate is None else [Piece(f"{number(rate)}/s")]
+    requests = [Piece(str(ledger.count) if rate is None else f"{number(rate)}/s")]
     requests += [Piece(f"{number(rows)} rows/s" if rows is not None else counted(ledger.rows, "row"))]
     requests += [Piece(f"{snapshot.open} waiting")] * bool(snapshot.open)
     requests += [Piece(counted(whole.connections, "connection"))]
@@ -165,6 +165,8 @@ def _statements(
     shown = statements[:most]
     total = max(1, snapshot.ledger.latency.total)
     timed = snapshot.covered is not None
+    if not timed and order in ("rate", "time", "latency"):
+        order = "rate"  # which is the count
     rates = [number(snapshot.rate(one.count)) if timed else str(one.count) for one in shown]
     rows = [number(snapshot.rate(one.rows)) if timed else str(one.rows) for one in shown]
     columns = {
@@ -178,7 +180,8 @@ def _statements(
     }
     columns[order] = columns[order]._replace(rank=0)
     of = f", {len(shown)} of {len(statements)}" if len(shown) < len(statements) else ""
-    return grid([*columns.values()], f"statement (by {order}{of})", [one.key for one in shown], width)
+    by = order if timed or order != "rate" else "count"
+    return grid([*columns.values()], f"statement (by {by}{of})", [one.key for one in shown], width)
 
 
 def _share(part: int, total: int) -> str:

@@ -95,7 +95,7 @@ def head(label: str, facts: Sequence[Piece], width: int, room: int = 10) -> Text
         width: columns.
         room: columns of the label.
     """
-    line = Text(f"{label:<{room}}", DIM)
+    line = Text.assemble((f"{label:<{room}}", DIM))
     left = width - room
     for number, fact in enumerate(facts):
         text = printable(one_line(fact.text))
@@ -111,7 +111,9 @@ def head(label: str, facts: Sequence[Piece], width: int, room: int = 10) -> Text
     return line
 
 
-def grid(columns: Sequence[Column], name: str, texts: Sequence[str], width: int) -> list[Text]:
+def grid(
+    columns: Sequence[Column], name: str, texts: Sequence[str], width: int, styles: Sequence[str] = ()
+) -> list[Text]:
     """Return a table: a line of names, and a line for each row.
 
     Args:
@@ -119,6 +121,7 @@ def grid(columns: Sequence[Column], name: str, texts: Sequence[str], width: int)
         name: of the text behind them.
         texts: one a row.
         width: columns of the screen.
+        styles: of the rows; none by default.
     """
     kept = [column for column in columns if any(column.cells)]
     wanted = max((cell_len(text) for text in texts), default=0)
@@ -130,7 +133,7 @@ def grid(columns: Sequence[Column], name: str, texts: Sequence[str], width: int)
     above = [f"{column.name:>{size}}{gap}" for column, size in zip(kept, sizes, strict=True)]
     lines = [Text("".join([*above, *fitted([name], room)]), DIM)]
     for number, text in enumerate(fitted(texts, room)):
-        line = Text()
+        line = Text(style=styles[number] if styles else "")
         for column, size in zip(kept, sizes, strict=True):
             line.append(f"{column.cells[number]:>{size}}{gap}", column.style)
         lines.append(line.append(text))
