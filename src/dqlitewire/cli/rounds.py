@@ -1,9 +1,9 @@
 """What `top` shows of nodes: rounds of questions, what they add up to, and the lines that show it.
 
 A node tells its leader and the members, and nothing of statements. Over the rounds that adds up to round
-trips, how often a node did not answer, and elections: one is counted when another node leads than the one that
-led before, however long nobody did in between. That a leader lost its office and won it back between two
-rounds, nobody can see.
+trips, how often a node did not answer, and elections: one is counted when another node leads than the one
+that led before, however long nobody did in between. That a leader lost its office and won it back between
+two rounds, nobody can see.
 """
 
 from __future__ import annotations
@@ -138,10 +138,9 @@ def node_lines(
     below = [head("", [Piece(key, DIM) for key in keys], width, 0)] if keys else []
     verdict = rounds.verdict
     if verdict is None:
-        return screenful([title(f"dqlite-wire top: {name}", "asking", width)], below, width, height)
-    lines = [
-        title(f"dqlite-wire top: {name}", f"{_clock(rounds.time)}, {counted(rounds.count, 'round')}", width)
-    ]
+        return screenful([title(f"top: {name}", "asking", width)], below, width, height)
+    when = f"{_clock(rounds.time)}, {counted(rounds.count, 'round')}"
+    lines = [title(f"top: {name}", when, width, height is not None)]
     lines += _heads(rounds, verdict, width)
     seats = verdict.picture.seats
     problems = [finding for finding in verdict.findings if finding.problem]
@@ -168,7 +167,7 @@ def _heads(rounds: Rounds, verdict: Verdict, width: int) -> list[Text]:
             spelling(seat.asked.health.leader_address) == spelling(picture.leader) for seat in picture.seats
         ]
         leader = [Piece(picture.name(picture.leader)), Piece(f"named by {sum(named)} of {answered}")]
-        leader.append(Piece(f"for {rounds.time - rounds.since:.0f} s"))
+        leader += [Piece(f"for {rounds.time - rounds.since:.0f} s")] * (rounds.count > 1)
     else:
         leader = [Piece("none known", BAD)]
         leader += [Piece(f"before {rounds.leader}")] * bool(rounds.leader)
@@ -178,7 +177,10 @@ def _heads(rounds: Rounds, verdict: Verdict, width: int) -> list[Text]:
         elections += [Piece(f"{_clock(last.time)} {last.before} -> {last.after}")]
     nodes = [Piece(f"{answered} of {many} answered", BAD if answered < many else "")]
     nodes += [Piece(counted(len(picture.members), "member"))]
-    return [head("leader", leader, width), head("elections", elections, width), head("nodes", nodes, width)]
+    told = {"leader": leader, "elections": elections, "nodes": nodes}
+    if rounds.count == 1:
+        del told["elections"]  # of one round there is nothing to tell
+    return [head(label, facts, width) for label, facts in told.items()]
 
 
 def _grid(rounds: Rounds, verdict: Verdict, seats: Sequence[Seat], width: int) -> list[Text]:
@@ -186,9 +188,11 @@ def _grid(rounds: Rounds, verdict: Verdict, seats: Sequence[Seat], width: int) -
     trips = [rounds.trips[seat.asked.health.address] for seat in seats]
     columns = [Column(name, [row[name] for row in rows], rank) for name, rank in _RANKS.items()]
     for at, (name, share) in enumerate((("p50", 0.5), ("max", 1.0))):
-        texts = [duration(one.durations.quantile(share)) if one.last else "" for one in trips]
+        texts = [duration(one.durations.quantile(share)) if len(one.last) > 1 else "" for one in trips]
         columns.insert(3 + at, Column(name, texts, 5 + at))
-    columns.append(Column("missed", [str(one.missed or "") for one in trips], 4, BAD))
+    columns.append(
+        Column("missed", [str(one.missed or "") if rounds.count > 1 else "" for one in trips], 4, BAD)
+    )
     styles = ["" if seat.asked.health.answered else BAD for seat in seats]
     return grid(columns, "address", [row["address"] for row in rows], width, styles)
 

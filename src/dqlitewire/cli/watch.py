@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from dqlitewire.cli.top import How
 
 TICK = 0.1  # seconds between looks at the keys
+GRACE = 500_000_000  # nanoseconds without anything that are no pause: files are read every `POLL`
 RECENT = 60_000_000_000  # nanoseconds: a capture whose end is as old as that is being made
 LEAST = 2.0  # seconds that a node has to answer, unless --timeout or --interval says otherwise
 SORT_KEYS = {"r": "rate", "t": "time", "l": "latency", "w": "rows", "f": "failures"}
@@ -211,8 +212,8 @@ class _Pace:
 
     @property
     def idle(self) -> int:
-        """Nanoseconds since the newest item; 0 of the past."""
-        return time.monotonic_ns() - self._since + self._behind if self.live else 0
+        """Nanoseconds since the newest item; 0 of the past, and while more may just not have been read."""
+        return max(0, time.monotonic_ns() - self._since + self._behind - GRACE) if self.live else 0
 
     def came(self) -> None:
         """Note that an item came."""

@@ -1,12 +1,12 @@
 """What a window over traffic shows (`traffic.window`), on a screen of any size and as one JSON object.
 
-    dqlite-wire top: tap.dqt                        10:31:22Z, 10 s      where, and until when
+    top: tap.dqt                                    10:31:22Z, 10 s      where, and until when
     requests  5021/s, 512 rows/s, 2 waiting, ..                          what came
     latency   p50 210 us, p95 1.3 ms, max 13 ms
     failures  3, 1 retry, 5 and 2 in all                                 where there are any
     leader    10.0.0.1:9001, 1 change
 
-    rate/s   p50   p95   max  statement (by rate, 7 of 40)               as many as fit
+    [rate/s]   p50   p95   max  statement, 7 of 40                       as many as fit; [sorted by]
     slowest                                                              from about 20 lines on
     failures
 
@@ -74,7 +74,7 @@ def traffic_lines(snapshot: Snapshot, look: Look, width: int, height: int | None
         width: columns.
         height: rows; None for as many as it takes.
     """
-    lines = [title(f"dqlite-wire top: {look.name}", ", ".join(_when(snapshot, look)), width)]
+    lines = [title(f"top: {look.name}", ", ".join(_when(snapshot, look)), width, height is not None)]
     lines += _heads(snapshot, width)
     below = [head("", [Piece(key, DIM) for key in look.keys], width, 0)] if look.keys else []
     statements = sorted_statements(snapshot.ledger, ORDERS[look.order])
@@ -98,6 +98,8 @@ def traffic_lines(snapshot: Snapshot, look: Look, width: int, height: int | None
 
 def _when(snapshot: Snapshot, look: Look) -> list[str]:
     told = [look.state] if look.state else []
+    if not (told or snapshot.whole.messages or snapshot.whole.raft.messages):
+        return ["nothing yet"]
     if snapshot.at:
         old = look.now - snapshot.at > OLD
         at = datetime.fromtimestamp(snapshot.at / 1e9, UTC)
@@ -178,10 +180,10 @@ def _statements(
         "rows": Column("rows/s" if timed else "rows", _empty_if_none(rows, [one.rows for one in shown]), 3),
         "failures": Column("failed", [str(one.failures or "") for one in shown], 3, BAD),
     }
-    columns[order] = columns[order]._replace(rank=0)
+    sorted_by = columns[order]
+    columns[order] = sorted_by._replace(name=f"[{sorted_by.name}]", rank=0)
     of = f", {len(shown)} of {len(statements)}" if len(shown) < len(statements) else ""
-    by = order if timed or order != "rate" else "count"
-    return grid([*columns.values()], f"statement (by {by}{of})", [one.key for one in shown], width)
+    return grid([*columns.values()], f"statement{of}", [one.key for one in shown], width)
 
 
 def _share(part: int, total: int) -> str:

@@ -19,7 +19,7 @@ from rich.text import Text
 from dqlitewire.text import printable
 from dqlitewire.traffic.shorten import apart, middle, one_line
 
-LEAST = 20  # columns that a text keeps beside figures
+LEAST = 20  # columns that a text keeps beside figures, or 2 of 5 where that is more
 GAP = 2
 DIM, BOLD, BAD = "dim", "bold", "bold red"
 
@@ -69,20 +69,21 @@ def _narrowed(text: str, width: int) -> str:
     return text if width > 0 else ""
 
 
-def title(left: str, right: str, width: int) -> Text:
+def title(left: str, right: str, width: int, spread: bool = True) -> Text:
     """Return a line with a text on either side; the right one goes where both have no room.
 
     Args:
         left: may be cut.
         right: is shown whole, or not at all.
         width: columns.
+        spread: whether the right one stands at the edge.
     """
     right = printable(right)
     if cell_len(right) + GAP + LEAST > width:
         right = ""
     room = width - (cell_len(right) + GAP if right else 0)
     (text,) = fitted([left], room)
-    blanks = " " * (width - cell_len(text) - cell_len(right)) if right else ""
+    blanks = " " * (width - cell_len(text) - cell_len(right) if spread else GAP) if right else ""
     return Text.assemble((text, BOLD), blanks, (right, DIM))
 
 
@@ -125,7 +126,8 @@ def grid(
     """
     kept = [column for column in columns if any(column.cells)]
     wanted = max((cell_len(text) for text in texts), default=0)
-    while kept and width - _taken(kept) < min(LEAST, max(wanted, len(name))):
+    least = min(max(LEAST, 2 * width // 5), max(wanted, len(name)))
+    while kept and width - _taken(kept) < least:
         kept.remove(max(kept, key=lambda column: column.rank))
     sizes = [_size(column) for column in kept]
     room = width - _taken(kept)
