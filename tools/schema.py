@@ -2,11 +2,12 @@
 
     python tools/schema.py docs/schema
 
-writes decode.schema.json (a line of `decode --json`), stats.schema.json (a line of `stats --json`) and
-probe.schema.json (a line of `probe --json`), top.schema.json (a line of `top --json`), and transcript.schema.json (a line of a .dqt file); the package
-must be importable. The fields of messages come from their declarations, and tokens from their enums. The keys
-of a view are told here, and `additionalProperties: false` makes a key that is not a fault:
-tests/json_output.py holds whatever the suite makes against this.
+writes decode.schema.json (a line of `decode --json`), stats.schema.json (a line of `stats --json`),
+probe.schema.json (a line of `probe --json`), top.schema.json (a line of `top --json`), and
+transcript.schema.json (a line of a .dqt file); the package must be importable. The fields of messages come
+from their declarations, and tokens from their enums. The keys of a view are told here, and
+`additionalProperties: false` makes a key that is not a fault: tests/json_output.py holds whatever the suite
+makes against this.
 """
 
 from __future__ import annotations
