@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import signal
 import sys
 import termios
@@ -30,6 +31,7 @@ from dqlitewire.text import Shown
 
 _TAKE = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"  # alternate screen, cursor hidden, no wrapping at the edge
 _GIVE = "\x1b[?7h\x1b[?25h\x1b[?1049l"
+_SEQUENCE = re.compile(rb"\x1b(\[[0-?]*[ -/]*[@-~]?|O.?|)", re.DOTALL)  # what arrows and their like send
 _LFLAG, _CC = 3, 6  # places in what tcgetattr returns
 _ALL = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGALRM}
 
@@ -115,8 +117,7 @@ class Screen:
             data = os.read(self._keys, 256)
         except OSError:  # the terminal has gone; drawing says so
             return
-        for part in data.split(b"\x1b")[:1]:
-            yield from part.decode("ascii", "ignore")
+        yield from _SEQUENCE.sub(b"", data).decode("ascii", "ignore")
 
     def _in_front(self) -> bool:
         try:
@@ -127,17 +128,22 @@ class Screen:
     def _take(self) -> None:
         if not self._in_front():
             return
-        if self._keys is not None:
-            mode = _patiently(termios.tcgetattr, self._keys)
-            if self._mode is None:
-                self._mode = mode
-            ours: list[Any] = [*mode[:_CC], list(mode[_CC])]
-            ours[_LFLAG] &= ~(termios.ICANON | termios.ECHO)
-            ours[_CC][termios.VMIN], ours[_CC][termios.VTIME] = 0, 0  # reading does not wait
-            _patiently(termios.tcsetattr, self._keys, termios.TCSADRAIN, ours)
+        with contextlib.suppress(termios.error):  # it has gone; drawing says so
+            self._hear_keys()
         self._taken = True
         draw(Shown(_TAKE))
         self.stale = True
+
+    def _hear_keys(self) -> None:
+        if self._keys is None:
+            return
+        mode = _patiently(termios.tcgetattr, self._keys)
+        if self._mode is None:
+            self._mode = mode
+        ours: list[Any] = [*mode[:_CC], list(mode[_CC])]
+        ours[_LFLAG] &= ~(termios.ICANON | termios.ECHO)
+        ours[_CC][termios.VMIN], ours[_CC][termios.VTIME] = 0, 0  # reading does not wait
+        _patiently(termios.tcsetattr, self._keys, termios.TCSADRAIN, ours)
 
     def _give(self) -> None:
         if not self._taken:

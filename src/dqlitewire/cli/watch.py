@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from dqlitewire.cli.top import How
 
 TICK = 0.1  # seconds between looks at the keys
+FIRST = 0.5  # seconds until something is shown, whatever the interval
 GRACE = 500_000_000  # nanoseconds without anything that are no pause: files are read every `POLL`
 RECENT = 60_000_000_000  # nanoseconds: a capture whose end is as old as that is being made
 LEAST = 2.0  # seconds that a node has to answer, unless --timeout or --interval says otherwise
@@ -145,7 +146,7 @@ class _View:
         self._how = how
         self._subject = subject
         self._screen = screen
-        self._due = time.monotonic() + how.interval
+        self._due = time.monotonic() + min(how.interval, FIRST)
         self._count = 0
 
     def tick(self) -> None:
