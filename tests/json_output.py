@@ -15,8 +15,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.protocols import Validator
 
-from dqlitewire.cli import answers, probe
-from dqlitewire.traffic.views import json_object, report
+from dqlitewire.cli import answers, probe, rounds
+from dqlitewire.traffic.views import json_object, live, report
 from tools.schema import SCHEMAS
 
 #: keys whose text, wherever it stands, has no rule
@@ -114,5 +114,7 @@ class CheckedLines:
 json_line = json_object.json_line
 json_object.json_line = _checked_line
 setattr(report, "json", Checked("stats"))  # noqa: B010  (mypy knows it for a module)
+setattr(live, "json", Checked("top"))  # noqa: B010
+setattr(rounds, "json", Checked("top"))  # noqa: B010
 setattr(probe, "json", Checked("probe"))  # noqa: B010
 setattr(answers, "emit_json", CheckedLines("query", answers.emit_json))  # noqa: B010

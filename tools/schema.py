@@ -3,8 +3,8 @@
     python tools/schema.py docs/schema
 
 writes decode.schema.json (a line of `decode --json`), stats.schema.json (a line of `stats --json`),
-probe.schema.json (a line of `probe --json`), query.schema.json (a line of `query --json`) and
-transcript.schema.json (a line of a .dqt file); the package
+probe.schema.json (a line of `probe --json`), top.schema.json (a line of `top --json`),
+query.schema.json (a line of `query --json`) and transcript.schema.json (a line of a .dqt file); the package
 must be importable. The fields of messages come from their declarations, and tokens from their enums. The keys
 of a view are told here, and `additionalProperties: false` makes a key that is not a fault:
 tests/json_output.py holds whatever the suite makes against this.
@@ -37,7 +37,7 @@ from dqlitewire.traffic.views.json_object import LARGE, PREVIEW, token
 from dqlitewire.traffic.views.literals import fields_of
 from dqlitewire.traffic.views.raft import names_of
 
-__all__ = ["SCHEMAS", "decode", "drawn", "probe", "query", "requests", "stats", "transcript"]
+__all__ = ["SCHEMAS", "decode", "drawn", "probe", "query", "requests", "stats", "top", "transcript"]
 
 Schema = dict[str, Any]
 
@@ -339,17 +339,23 @@ def raft_stats() -> Schema:
     )
 
 
-def stats() -> Schema:
-    """Return the schema of a line of `stats --json`."""
-    latency = record({"count": COUNT, **dict.fromkeys(("total", "p50", "p95", "p99", "max"), NUMBER)})
-    statement = {
+LATENCY = record({"count": COUNT, **dict.fromkeys(("total", "p50", "p95", "p99", "max"), NUMBER)})
+
+
+def statement() -> dict[str, Schema]:
+    """Return the keys of what a statement cost."""
+    return {
         "statement": said(TEXT, "normalised text; the type of a request without SQL"),
         "type": {"anyOf": [one_of(requests()), UNKNOWN_TYPE]},
         "count": COUNT,
         "latency_ms": maybe(ref("latency")),
         **dict.fromkeys(("rows", "frames", "request_bytes", "response_bytes", "failures"), COUNT),
     }
-    failure = {
+
+
+def failure() -> Schema:
+    """Return the schema of a kind of failure."""
+    keys = {
         "code": COUNT,
         "name": TEXT,
         "message": TEXT,
@@ -359,35 +365,47 @@ def stats() -> Schema:
         "count": COUNT,
         "statements": counts(),
     }
-    loop = {"key": TEXT, "after": TEXT, "runs": COUNT, "queries": COUNT, "longest": COUNT}
+    return record(keys)
+
+
+def shared() -> dict[str, Schema]:
+    """Return the keys that `stats` and `top` both have."""
     places = record({"bytes": COUNT, "places": COUNT})
-    types = counts({"anyOf": [one_of(sorted(CLIENT_TYPES - set(OTHER_TYPES))), UNKNOWN_TYPE]})
-    required = {
+    return {
         "connections": COUNT,
-        "messages": record({"request": types, "response": types}),
-        "request_bytes": COUNT,
-        "response_bytes": COUNT,
-        "first_time": said(maybe(NUMBER), "seconds since 1970; null where nobody knows"),
-        "last_time": said(maybe(NUMBER), "seconds since 1970; null where nobody knows"),
         "latency_ms": maybe(ref("latency")),
-        "statements": array(record(statement)),
-        "failures": array(record(failure)),
+        "failures": array(failure()),
         "retries": said(
             counts(one_of(("busy", "not_leader"))), "by what the statement had failed with before"
         ),
         "leaders": array(record({"time": maybe(NUMBER), "address": TEXT})),
         "leader_changes": COUNT,
         "unanswered": counts(),
-        "repeated": array(record(loop)),
-        "raft": said(maybe(raft_stats()), "what nodes said to each other; null if that is nothing"),
         "garbage": said(places, "bytes that are no frame"),
         "undecoded": said(COUNT, "frames that do not decode"),
         "lost": said(places, "bytes that were not captured"),
         "skipped": said(COUNT, "lines and records that a source could not read"),
         "notes": said(array(TEXT), "what is said of the sources, for people"),
     }
+
+
+def stats() -> Schema:
+    """Return the schema of a line of `stats --json`."""
+    loop = {"key": TEXT, "after": TEXT, "runs": COUNT, "queries": COUNT, "longest": COUNT}
+    types = counts({"anyOf": [one_of(sorted(CLIENT_TYPES - set(OTHER_TYPES))), UNKNOWN_TYPE]})
+    required = {
+        **shared(),
+        "messages": record({"request": types, "response": types}),
+        "request_bytes": COUNT,
+        "response_bytes": COUNT,
+        "first_time": said(maybe(NUMBER), "seconds since 1970; null where nobody knows"),
+        "last_time": said(maybe(NUMBER), "seconds since 1970; null where nobody knows"),
+        "statements": array(record(statement())),
+        "repeated": array(record(loop)),
+        "raft": said(maybe(raft_stats()), "what nodes said to each other; null if that is nothing"),
+    }
     optional = {"time": said(NUMBER, "with --every: when it was made, in seconds since 1970")}
-    return page("dqlite-wire stats --json", record(required, optional), {"latency": latency})
+    return page("dqlite-wire stats --json", record(required, optional), {"latency": LATENCY})
 
 
 # ---------------------------------------------------------------- probe
@@ -438,6 +456,65 @@ def query() -> Schema:
     )
     shapes = {"anyOf": [said(rows, "of a statement that answers with rows"), said(done, "of any other")]}
     return page("dqlite-wire query --json", shapes, {"value": VALUE})
+
+
+# ---------------------------------------------------------------- top
+
+
+def top() -> Schema:
+    """Return the schema of a line of `top --json`: of traffic, or of nodes."""
+    return page("dqlite-wire top --json", {"oneOf": [ref("traffic"), ref("nodes")]}, top_definitions())
+
+
+def top_definitions() -> dict[str, Schema]:
+    """Return the definitions of what `top --json` prints."""
+    rate = said(maybe({**NUMBER, "minimum": 0}), "a second; null where times are not known")
+    slow = {"latency_ms": NUMBER, "time": maybe(NUMBER), "connection": COUNT, "statement": TEXT}
+    totals = dict.fromkeys(("requests", "rows", "failures", "unanswered", "retries"), COUNT)
+    time = said(NUMBER, "when the object was made, in seconds since 1970")
+    traffic = {
+        "watched": {"const": "traffic"},
+        "time": time,
+        "at": said(maybe(NUMBER), "the end of the window, in seconds since 1970; null where nobody knows"),
+        "window_s": said(maybe(NUMBER), "seconds that the window covers; null where times are not known"),
+        "requests": said(COUNT, "in the window, as all that follows"),
+        "requests_per_s": rate,
+        "rows": COUNT,
+        "rows_per_s": rate,
+        "statements": array(record({**statement(), "per_s": rate})),
+        "statements_in_all": COUNT,
+        "slowest": array(record(slow)),
+        "waiting": said(
+            array(record({"age_ms": NUMBER, "connection": COUNT, "statement": TEXT})),
+            "requests without a whole answer, the oldest ones",
+        ),
+        "open": said(COUNT, "how many of these there are"),
+        "totals": said(record(totals), "since the beginning"),
+        **shared(),
+    }
+    milliseconds = maybe({"type": "number", "minimum": 0})
+    node = {
+        "address": TEXT,
+        "node_id": maybe(COUNT),
+        "status": tokens(Status),
+        "role": maybe(one_of(role.name for role in NodeRole)),
+        "leader": said(maybe(TEXT), "address of the leader that it names"),
+        "round_trip_ms": milliseconds,
+        "round_trips_ms": said(maybe(record({"p50": NUMBER, "max": NUMBER})), "of the last rounds"),
+        "missed": said(COUNT, "rounds in which it did not answer"),
+        "detail": said(maybe(TEXT), "why, for people"),
+    }
+    nodes = {
+        "watched": {"const": "nodes"},
+        "time": time,
+        "rounds": COUNT,
+        "leader": maybe(record({"node_id": maybe(COUNT), "address": TEXT})),
+        "elections": said(COUNT, "that were seen"),
+        "changes": array(record({"time": NUMBER, "before": TEXT, "after": TEXT})),
+        "nodes": array(record(node)),
+        "problems": said(array(TEXT), "for people"),
+    }
+    return {"traffic": record(traffic), "nodes": record(nodes), "latency": LATENCY}
 
 
 # ---------------------------------------------------------------- transcript
@@ -497,6 +574,7 @@ SCHEMAS: dict[str, Callable[[], Schema]] = {
     "decode": decode,
     "stats": stats,
     "probe": probe,
+    "top": top,
     "query": query,
     "transcript": transcript,
 }

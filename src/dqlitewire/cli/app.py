@@ -21,7 +21,19 @@ from dqlitewire.cli.output import emit, fail
 
 NAME = "dqlite-wire"
 # in the order of the help
-COMMANDS = ("decode", "stats", "explain", "probe", "query", "dump", "serve", "proxy", "replay", "dissector")
+COMMANDS = (
+    "decode",
+    "stats",
+    "explain",
+    "probe",
+    "top",
+    "query",
+    "dump",
+    "serve",
+    "proxy",
+    "replay",
+    "dissector",
+)
 
 
 _T = TypeVar("_T")

@@ -16,7 +16,7 @@ from dqlitewire.dial.cluster import role_words
 from dqlitewire.text import Shown, printable
 from dqlitewire.traffic.shorten import counted
 
-_HEADS = ("address", "id", "role", "leader", "server", "weight", "domain", "round trip")
+HEADS = ("address", "id", "role", "leader", "server", "weight", "domain", "round trip")
 _BETWEEN = "  "
 
 
@@ -32,8 +32,8 @@ def cluster_lines(verdict: Verdict, width: int, colour: bool = False) -> Iterato
     yield joined("")
     rows = [cells(verdict, seat) for seat in verdict.picture.seats]
     styles = ["" if seat.asked.health.answered else "failure" for seat in verdict.picture.seats]
-    table = [_HEADS, *rows]
-    widths = [max(len(row[column]) for row in table) for column in range(len(_HEADS))]
+    table = [HEADS, *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(HEADS))]
     if sum(widths) + len(_BETWEEN) * (len(widths) - 1) <= width:
         for row, style in zip(table, ["dim", *styles], strict=True):
             line = _BETWEEN.join(cell.ljust(size) for cell, size in zip(row, widths, strict=True))

@@ -64,6 +64,21 @@ def choice(words: Iterable[str], *names: str, help: str, then: Callable[[str], N
     )
 
 
+def first_given(group: Any) -> str:
+    """Return the name of the first option of a group that has another value than its default; "" if none has.
+
+    Args:
+        group: an object of a dataclass that a command takes.
+    """
+    for field in fields(group):
+        if getattr(group, field.name) != field.default:
+            hint = get_type_hints(type(group), include_extras=True)[field.name]
+            declared = [getattr(said, "param_decls", None) for said in hint.__metadata__]
+            names = next(filter(None, declared), None) or [f"--{field.name.replace('_', '-')}"]
+            return str(max(names, key=len))
+    return ""
+
+
 WidthOption = Annotated[
     int | None,
     typer.Option("--width", min=40, max=MAX_WIDTH, metavar="N", help="Columns to fit lines into."),

@@ -112,6 +112,19 @@ def emit(text: str, at_once: bool = False) -> None:
     _write((text if type(text) is Shown else printable(text)) + "\n", at_once)
 
 
+def draw(frame: Shown) -> None:
+    """Write what changes a terminal, as it stands, at once.
+
+    Args:
+        frame: text that was escaped, and control sequences of ours.
+
+    Raises:
+        ReaderGone: the terminal has gone away.
+        SystemExit: it cannot be written.
+    """
+    _write(frame, at_once=True)
+
+
 def emit_json(text: str, at_once: bool = False, end: str = "\n") -> None:
     """Write one JSON value as a line; characters that the output's encoding lacks are escaped.
 

@@ -36,8 +36,10 @@ from dqlitewire.traffic.sources.transcript_parts import open_recording, parts_to
 RAFT = "raft"  # the direction of what one node sent another, behind CONNECT
 POLL = 0.2  # seconds between looks at a growing file
 
-#: what opens a source; told whether to wait for more at its end
-Opens = Callable[[bool], Source]
+#: asked at the end of a growing file: waits a little, and says whether to read on
+More = Callable[[], bool]
+#: what opens a source; given what waits for more at its end, None not to
+Opens = Callable[[More | None], Source]
 
 
 FormatOption = Annotated[
@@ -97,11 +99,12 @@ class Inputs:
     def _listed(self) -> list[str]:
         return list(self.sources or ([] if self._pair else ["-"]))
 
-    def open(self, follow: bool = False) -> Iterator[Source]:
+    def open(self, follow: bool = False, more: More | None = None) -> Iterator[Source]:
         """Open one source after the other; the caller closes each.
 
         Args:
             follow: wait for more at the end of a growing file.
+            more: what waits there; by default what looks every `POLL` seconds.
 
         Raises:
             SourceError: one cannot be read as dqlite traffic; it quotes nothing of a redacted one.
@@ -113,7 +116,7 @@ class Inputs:
                 fail(f"--follow reads one source to an end that never comes, got {len(plan)}", Exit.USAGE)
             numbers = Numbers()
             for opens in plan:
-                source = opens(follow)
+                source = opens((more or wait_for_more) if follow else None)
                 yield numbers.give(source) if len(plan) > 1 else source
         except SourceError as error:
             raise (error.without_quotes() if self.redact else error) from None
@@ -157,17 +160,16 @@ class Inputs:
         if names and not opened:
             raise SystemExit(int(Exit.INPUT))
 
-    def _open(self, what: str | Input, side: Side | None, follow: bool) -> Source:
-        more = _more if follow else None
+    def _open(self, what: str | Input, side: Side | None, more: More | None) -> Source:
         raft = self.direction == RAFT
         return open_source(what, format=self.format, side=side, ports=self.ports or (), more=more, raft=raft)
 
 
-def _open_pair(requests: str | Input, responses: str | Input, _: bool) -> Source:
+def _open_pair(requests: str | Input, responses: str | Input, _: More | None) -> Source:
     return open_pair(requests, responses)
 
 
-def _open_parts(parts: Sequence[str], _: bool) -> Source:
+def _open_parts(parts: Sequence[str], _: More | None) -> Source:
     return open_recording(parts)
 
 
@@ -220,7 +222,8 @@ def side_of(direction: str | None) -> Side | None:
     return None if direction in (None, RAFT) else SIDE_OF[direction]
 
 
-def _more() -> bool:
+def wait_for_more() -> bool:
+    """Wait until it makes sense to look for more at the end of a growing file."""
     time.sleep(POLL)
     return True
 

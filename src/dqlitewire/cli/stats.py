@@ -17,9 +17,10 @@ from dqlitewire.cli.output import colourful, emit, emit_json, painted, warn, wid
 from dqlitewire.cli.progress import watched
 from dqlitewire.cli.sources import Damage, Inputs
 from dqlitewire.traffic.items import items
+from dqlitewire.traffic.ledger import SORTS
 from dqlitewire.traffic.select import Selection
 from dqlitewire.traffic.sources.source import Source
-from dqlitewire.traffic.stats import SORTS, Statistics
+from dqlitewire.traffic.stats import Statistics
 from dqlitewire.traffic.views.report import report, report_json
 
 EXITS = (Exit.OK, Exit.DAMAGED, Exit.INPUT)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.filters import Filters
+from dqlitewire.cli.options import first_given
 from dqlitewire.cli.output import ReaderGone, colourful, emit, emit_json, fail, warn, width
 from dqlitewire.cli.showing import Display, View
 
@@ -52,9 +53,8 @@ class Watching:
         if self.show or self.stats:
             return Live(self, display, filters)
         for group in (self, display, filters):
-            for field in fields(group):
-                if getattr(group, field.name) != field.default:
-                    fail(f"{_option(group, field.name)} without --show or --stats", Exit.USAGE)
+            if name := first_given(group):
+                fail(f"{name} without --show or --stats", Exit.USAGE)
         return None
 
 
@@ -137,15 +137,3 @@ class Live:
 def no_statistics() -> None:
     """Say that nothing is counted, to somebody who asks for the figures."""
     warn("SIGUSR1: no statistics without --stats")
-
-
-def _option(group: Any, name: str) -> str:
-    """The longest name of the option of a field."""
-    from typing import get_type_hints
-
-    hint = get_type_hints(type(group), include_extras=True)[name]
-    for said in hint.__metadata__:
-        declared = getattr(said, "param_decls", None)
-        if declared:
-            return str(max(declared, key=len))
-    return f"--{name.replace('_', '-')}"

@@ -41,7 +41,11 @@ _LEAST = 1.0  # seconds that a node has to answer when it is asked again
 
 
 def probe_cluster(
-    targets: Sequence[tuple[Target, DialOptions]], timeout: float = 5.0, *, whole: bool = False
+    targets: Sequence[tuple[Target, DialOptions]],
+    timeout: float = 5.0,
+    *,
+    whole: bool = False,
+    once: bool = False,
 ) -> Verdict:
     """Ask the nodes of a cluster how it is; nothing is changed.
 
@@ -49,6 +53,7 @@ def probe_cluster(
         targets: what to ask, each with its options; at least one.
         timeout: seconds for all of it.
         whole: ask every member that the leader names, too.
+        once: ask each node once, whatever is found: what is seen at this moment, of an election too.
 
     Returns:
         What the nodes say, and what is to be said of that.
@@ -56,7 +61,7 @@ def probe_cluster(
     Raises:
         ValueError: the options make no sense together, or for an address.
     """
-    return Survey.of(targets, timeout, whole).run()
+    return Survey.of(targets, timeout, whole, once).run()
 
 
 def _wanted(targets: Sequence[tuple[Target, DialOptions]]) -> Iterator[Wanted]:
@@ -85,6 +90,7 @@ class Survey:
         stores: the ids and addresses that each store names, by its path.
         ask: asks a node.
         settled: seconds for which the answers have to be the same.
+        once: ask each node once, whatever is found.
     """
 
     def __init__(
@@ -95,8 +101,9 @@ class Survey:
         stores: Mapping[str, Sequence[tuple[int, str]]] | None = None,
         ask: Ask = _ask,
         settled: float = SETTLED,
+        once: bool = False,
     ) -> None:
-        self._whole, self._stores, self._settled = whole, stores or {}, settled
+        self._whole, self._stores, self._settled, self._once = whole, stores or {}, settled, once
         self._wanted: dict[str, Wanted] = {}
         for one in wanted:
             key = spelling(str(one.address))
@@ -107,20 +114,27 @@ class Survey:
         self._begin()
 
     @classmethod
-    def of(cls, targets: Sequence[tuple[Target, DialOptions]], timeout: float, whole: bool = False) -> Survey:
+    def of(
+        cls,
+        targets: Sequence[tuple[Target, DialOptions]],
+        timeout: float,
+        whole: bool = False,
+        once: bool = False,
+    ) -> Survey:
         """Return a survey of the nodes of some TARGETs.
 
         Args:
             targets: what to ask, each with its options; at least one.
             timeout: seconds for each run.
             whole: ask every member that the leader names, too.
+            once: ask each node once, whatever is found.
         """
         stores = {
             target.store.path: [(node.node_id, str(node.address)) for node in target.store.nodes]
             for target, _ in targets
             if target.store is not None
         }
-        return cls(list(_wanted(targets)), timeout, whole, stores)
+        return cls(list(_wanted(targets)), timeout, whole, stores, once=once)
 
     def run(self) -> Verdict:
         """Ask, and judge.
@@ -159,7 +173,7 @@ class Survey:
             rest = verdict.rest
             if rest is Rest.SETTLES and time.monotonic() - since >= self._settled:
                 rest = Rest.AT_REST
-            again = self._again() if rest is not Rest.AT_REST else None
+            again = self._again() if rest is not Rest.AT_REST and not self._once else None
             if again is None and not self._awaited:
                 return verdict
             if again is None:

@@ -38,7 +38,7 @@ from dqlitewire.conversation import Side
 from dqlitewire.traffic.errors import FileExistsAlready, SourceError
 from dqlitewire.traffic.sources.transcript import DIRECTION_OF, b64encode, json_line, seconds
 from dqlitewire.traffic.sources.transcript_cut import PIECE, Cut, Streams
-from dqlitewire.traffic.sources.transcript_file import header_of, open_to_append, write_whole
+from dqlitewire.traffic.sources.transcript_file import header_of, open_to_append, part_name, write_whole
 
 __all__ = ["Recorder", "size_in_bytes"]
 
@@ -114,9 +114,9 @@ class Recorder:
         self._first = os.fspath(path)
         self._number = _last_part(self._first)
         if self._number and not append:
-            there = _part(self._first, self._number)
+            there = part_name(self._first, self._number)
             raise FileExistsAlready(f"{there}: there is such a file", "--append continues it")
-        self.path: str = _part(self._first, self._number)
+        self.path: str = part_name(self._first, self._number)
         self._max = max_size
         self._header: dict[str, Any] = {
             "by": by,
@@ -317,7 +317,7 @@ class Recorder:
         file = self._file
         while True:
             self._number += 1
-            path = _part(self._first, self._number)
+            path = part_name(self._first, self._number)
             try:
                 self._file = open_to_append(path, append=False)
                 break
@@ -384,15 +384,9 @@ def _end(number: int, side: Side) -> dict[str, Any]:
     return {"connection": number, "event": "end", "direction": DIRECTION_OF[side]}
 
 
-def _part(path: str, number: int) -> str:
-    """The name of a part: FILE.dqt, FILE.1.dqt, FILE.2.dqt."""
-    stem, suffix = os.path.splitext(path)
-    return f"{stem}.{number}{suffix}" if number else path
-
-
 def _last_part(path: str) -> int:
     """The number of the last part that is there; 0 if there is one at most."""
     number = 0
-    while os.path.lexists(_part(path, number + 1)):
+    while os.path.lexists(part_name(path, number + 1)):
         number += 1
     return number

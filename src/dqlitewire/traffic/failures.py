@@ -67,6 +67,23 @@ class Failures:
         default_factory=OrderedDict[tuple[str, str], tuple[str, int]]
     )
 
+    @property
+    def count(self) -> int:
+        """How many failures there were."""
+        return sum(failure.count for failure in self.kinds.values())
+
+    def next(self) -> Failures:
+        """Return what counts the failures that come next; those before still wait for a retry."""
+        return Failures(_waiting=self._waiting)
+
+    def merge(self, other: Failures) -> None:
+        """Add the failures and retries of another stretch of traffic."""
+        for key, failure in other.kinds.items():
+            found = self.kinds.setdefault(key, Failure(failure.code, failure.message, failure.info))
+            found.count += failure.count
+            found.statements.update(failure.statements)
+        self.retries.update(other.retries)
+
     def add(self, exchange: Exchange, item: Item, key: str) -> None:
         """Count the failure that ended an exchange of an item; `key` is the statement."""
         code = item.failure_code(exchange)

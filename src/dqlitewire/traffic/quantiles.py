@@ -43,10 +43,27 @@ class Durations:
             return
         self._values.append(value)
         if len(self._values) > EXACT:
-            self._buckets = array("Q", bytes(8 * BUCKETS))
-            for value in self._values:
-                self._buckets[_bucket(value)] += 1
-            self._values = None
+            self._count_in_buckets(self._values)
+
+    def _count_in_buckets(self, values: list[int]) -> None:
+        self._buckets = array("Q", bytes(8 * BUCKETS))
+        for value in values:
+            self._buckets[_bucket(value)] += 1
+        self._values = None
+
+    def merge(self, other: Durations) -> None:
+        """Take all that another has; quantiles are as exact as if each had been added here."""
+        if other._values is not None:
+            for value in other._values:
+                self.add(value)
+            return
+        if self._values is not None:
+            self._count_in_buckets(self._values)
+        self._buckets = array("Q", map(int.__add__, self._buckets, other._buckets))
+        self.lowest = min(self.lowest, other.lowest) if self.count else other.lowest
+        self.highest = max(self.highest, other.highest)
+        self.count += other.count
+        self.total += other.total
 
     def quantile(self, share: float) -> int:
         """The value that this share (from 0 to 1) of all values does not exceed; 0 without values."""

@@ -13,7 +13,7 @@ from the last byte of the request to the last byte of the answer, as the capture
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from zlib import crc32
 
@@ -23,15 +23,15 @@ from dqlitewire.conversation import Exchange
 from dqlitewire.header import type_name
 from dqlitewire.messages import REGISTRY, LeaderResponse
 from dqlitewire.sql.survey import normalise
-from dqlitewire.traffic.failures import KEY_LENGTH, OTHERS, Failure, Failures
+from dqlitewire.traffic.failures import KEY_LENGTH, Failure
 from dqlitewire.traffic.item import NO_FRAMES, Item
+from dqlitewire.traffic.ledger import SORTS, Ledger, Statement, sorted_statements
 from dqlitewire.traffic.quantiles import Durations
 from dqlitewire.traffic.raft_stats import RaftStatistics
 from dqlitewire.traffic.repeats import Loop, Repeats, Run
 from dqlitewire.traffic.shorten import elide, middle
 from dqlitewire.traffic.sources.pieces import Connection
 
-MAX_STATEMENTS = 5000
 EMPTY = "(empty statement)"
 PROBE = "(probe of the generation)"
 MAX_SQL = 1 << 20  # characters of a statement that are looked at
@@ -54,21 +54,6 @@ _LEADER, _ROWS = RequestType.LEADER.name, ResponseType.ROWS.name
 
 
 @dataclass
-class Statement:
-    """What one statement, or one type of request, cost."""
-
-    key: str
-    type: str
-    latency: Durations = field(default_factory=Durations)
-    count: int = 0
-    rows: int = 0
-    frames: int = 0
-    request_bytes: int = 0
-    answer_bytes: int = 0
-    failures: int = 0
-
-
-@dataclass
 class Statistics:
     """Counts of everything that `add` was given.
 
@@ -80,11 +65,9 @@ class Statistics:
         request_bytes: of all requests, preambles and garbage included.
         answer_bytes: of all answers.
         messages: how many, by direction ("request", "response") and type.
-        latency: of all requests that were answered.
-        statements: by normalised text, or by type.
+        ledger: what exchanges cost, and how they failed.
         leaders: (time, address) for each leader that was named and is not the one before.
         leader_changes: how often one was named after another.
-        unanswered: requests without an answer, by statement.
         garbage_bytes: bytes that are no frame.
         garbage_places: stretches of them.
         undecoded: frames that do not decode.
@@ -100,31 +83,43 @@ class Statistics:
     request_bytes: int = 0
     answer_bytes: int = 0
     messages: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
-    latency: Durations = field(default_factory=Durations)
-    statements: dict[str, Statement] = field(default_factory=dict[str, Statement])
+    ledger: Ledger = field(default_factory=Ledger)
     leaders: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
     leader_changes: int = 0
-    unanswered: Counter[str] = field(default_factory=Counter[str])
     garbage_bytes: int = 0
     garbage_places: int = 0
     undecoded: int = 0
     lost_bytes: int = 0
     gaps: int = 0
     raft: RaftStatistics = field(default_factory=RaftStatistics)
-    _failures: Failures = field(default_factory=Failures)
     _repeats: Repeats = field(default_factory=Repeats)
     _connection: Connection | None = None
     _run: Run = field(default_factory=Run)
 
     @property
+    def latency(self) -> Durations:
+        """Of all requests that were answered."""
+        return self.ledger.latency
+
+    @property
+    def statements(self) -> dict[str, Statement]:
+        """What each cost, by normalised text, or by type."""
+        return self.ledger.statements
+
+    @property
+    def unanswered(self) -> Counter[str]:
+        """Requests without an answer, by statement."""
+        return self.ledger.unanswered
+
+    @property
     def failures(self) -> dict[tuple[int, str, str], Failure]:
         """Kinds of failures, by code, message and meaning."""
-        return self._failures.kinds
+        return self.ledger.failures.kinds
 
     @property
     def retries(self) -> Counter[str]:
         """Statements sent again after a failure, by "busy" or "not leader"."""
-        return self._failures.retries
+        return self.ledger.failures.retries
 
     @property
     def loops(self) -> dict[str, Loop]:
@@ -172,7 +167,7 @@ class Statistics:
             self.messages["response", _ROWS] += number
             self.answer_bytes += size
         for exchange in item.over:
-            self._exchange(exchange, item, connection)
+            self._exchange(exchange, item)
 
     def add_all(self, items: Iterable[Item]) -> Statistics:
         """Count all items and what was open at the end."""
@@ -193,47 +188,16 @@ class Statistics:
             self.connections += 1
             self.timed = self.timed or connection.timed
 
-    def _exchange(self, exchange: Exchange, item: Item, connection: Connection) -> None:
+    def _exchange(self, exchange: Exchange, item: Item) -> None:
         request = exchange.request
         if request is None:
             return
-        statement = self._statement(exchange, item, request.type_name)
-        statement.count += 1
-        statement.request_bytes += exchange.request_bytes
-        statement.answer_bytes += exchange.answer_bytes
-        statement.frames += exchange.answer_count
-        statement.rows += exchange.row_count or 0
-        if connection.timed and (latency := exchange.latency) is not None:
-            taken = int(latency)
-            statement.latency.add(taken)
-            self.latency.add(taken)
-        self._failures.watch(connection, statement.key, int(exchange.started or 0))
-        if statement.type not in _AROUND_QUERIES:
-            self._repeats.add(self._run, statement.key, statement.type in _QUERIES)
-        if item.probe and (exchange.failure is not None or exchange.ending == "unanswered"):
-            return  # which is how most servers tell their generation
-        if exchange.ending == "unanswered":
-            self.unanswered[statement.key] += 1
-        elif exchange.failure is not None:
-            statement.failures += 1
-            self._failures.add(exchange, item, statement.key)
-        elif request.type_name == _LEADER:
+        type = request.type_name
+        statement = self.ledger.add(exchange, item, statement_of(exchange, item), type)
+        if type not in _AROUND_QUERIES:
+            self._repeats.add(self._run, statement.key, type in _QUERIES)
+        if type == _LEADER and exchange.ending != "unanswered" and exchange.failure is None:
             self._leader(exchange)
-
-    def _statement(self, exchange: Exchange, item: Item, type: str) -> Statement:
-        sql = item.sql_of(exchange) if type in _STATEMENTS else None
-        if item.probe:
-            key = PROBE
-        else:
-            key = type if sql is None else _key(sql)
-        found = self.statements.get(key)
-        if found is None:
-            if len(self.statements) >= MAX_STATEMENTS:
-                key = OTHERS
-                if key in self.statements:
-                    return self.statements[key]
-            found = self.statements[key] = Statement(key, type)
-        return found
 
     def _leader(self, exchange: Exchange) -> None:
         message = exchange.answers[-1].message if exchange.answers else None
@@ -247,6 +211,20 @@ class Statistics:
             self.leaders.append((int(exchange.last_byte or 0), address))
 
 
+def statement_of(exchange: Exchange, item: Item) -> str:
+    """Return what statistics call the statement of an exchange: its normalised text, or the request's type.
+
+    Args:
+        exchange: with its request.
+        item: which tells what of it is hidden, and whether it is a probe.
+    """
+    if item.probe:
+        return PROBE
+    type = exchange.label
+    sql = item.sql_of(exchange) if type in _STATEMENTS else None
+    return type if sql is None else _key(sql)
+
+
 def _key(sql: str) -> str:
     """The name of a statement. Of a long one the middle is left out, and a number tells it from others."""
     text = normalise(sql[:MAX_SQL])
@@ -254,18 +232,6 @@ def _key(sql: str) -> str:
         mark = f" #{crc32(text.encode('utf-8', 'surrogatepass')):08x}"
         return middle(text, KEY_LENGTH - len(mark)) + mark
     return text or EMPTY
-
-
-SORTS: dict[str, Callable[[Statement], int]] = {
-    "total": lambda s: s.latency.total,
-    "count": lambda s: s.count,
-    "p50": lambda s: s.latency.quantile(0.5),
-    "p95": lambda s: s.latency.quantile(0.95),
-    "p99": lambda s: s.latency.quantile(0.99),
-    "rows": lambda s: s.rows,
-    "bytes": lambda s: s.request_bytes + s.answer_bytes,
-    "failures": lambda s: s.failures,
-}
 
 
 def ranked(statistics: Statistics, by: str = "total", top: int | None = None) -> list[Statement]:
@@ -285,5 +251,4 @@ def ranked(statistics: Statistics, by: str = "total", top: int | None = None) ->
         checked_number("top", top, 0, kind="an integer or None")
     if not statistics.timed and by in ("total", "p50", "p95", "p99"):
         by = "count"
-    found = sorted(statistics.statements.values(), key=lambda s: (-SORTS[by](s), -s.count, s.key))
-    return found[:top]
+    return sorted_statements(statistics.ledger, by)[:top]

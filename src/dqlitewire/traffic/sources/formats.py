@@ -28,6 +28,7 @@ from dqlitewire.traffic.sources.opening import HTTP_METHODS, is_upgrade
 from dqlitewire.traffic.sources.pieces import Connection, Piece, What
 from dqlitewire.traffic.sources.source import Source
 from dqlitewire.traffic.sources.transcript import is_transcript
+from dqlitewire.traffic.sources.transcript_growing import follow_recording
 
 RAW_BLOCK = 1 << 18
 
@@ -155,6 +156,8 @@ def _open_capture(input: Input, hints: Hints) -> Source:
 
 
 def _open_transcript(input: Input, hints: Hints) -> Source:
+    if input.more is not None and os.path.isfile(input.name):
+        return follow_recording(input, input.more, Format.TRANSCRIPT.value)
     return Source(
         input.name, Format.TRANSCRIPT.value, lambda source: transcript_reader.pieces([input], source.damage)
     )

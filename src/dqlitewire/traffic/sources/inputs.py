@@ -28,6 +28,7 @@ class Input:
 
     Attributes:
         name: for messages.
+        more: as given.
         size: bytes in all; None if unknown.
         position: bytes read so far.
         damage: why what was read is not all, None if it is: of packed data that is cut off or damaged, what
@@ -38,7 +39,7 @@ class Input:
         self, file: BinaryIO, name: str, size: int | None = None, more: Callable[[], bool] | None = None
     ) -> None:
         self._read: Callable[[int], bytes | None] = getattr(file, "read1", file.read)
-        self._more = more
+        self.more: Callable[[], bool] | None = more
         self._ahead = b""
         self._file = file  # kept alive, and closed with us
         self.name = name
@@ -68,7 +69,7 @@ class Input:
         if self.damage is not None:
             return b""
         try:
-            while not (data := self._read(size) or b"") and self._more is not None and self._more():
+            while not (data := self._read(size) or b"") and self.more is not None and self.more():
                 pass
         except EOFError:
             self.damage = "the gzip data is cut off"

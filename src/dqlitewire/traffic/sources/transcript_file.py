@@ -18,6 +18,17 @@ from dqlitewire.traffic.errors import FileExistsAlready, SourceError
 from dqlitewire.traffic.sources.transcript import VERSION, check_header
 
 
+def part_name(path: str, number: int) -> str:
+    """Return the name of a part of a recording: FILE.dqt, FILE.1.dqt, FILE.2.dqt.
+
+    Args:
+        path: of the first part.
+        number: of the part; the first one is 0.
+    """
+    stem, suffix = os.path.splitext(path)
+    return f"{stem}.{number}{suffix}" if number else path
+
+
 def open_to_append(path: str, append: bool) -> io.FileIO:
     """Open a transcript; what is written goes to its end.
 

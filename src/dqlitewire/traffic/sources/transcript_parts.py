@@ -10,22 +10,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.sources.inputs import Input, open_input
 from dqlitewire.traffic.sources.source import Source
 from dqlitewire.traffic.sources.transcript import MAX_HEADER, is_transcript
-from dqlitewire.traffic.sources.transcript_reader import View, pieces
+from dqlitewire.traffic.sources.transcript_reader import Part, View, pieces
 
 __all__ = ["View", "open_recording", "parts_together"]
 
 FORMAT = "dqt"
-
-
-class _Part(NamedTuple):
-    recording: str
-    number: int
 
 
 def open_recording(paths: Iterable[str | os.PathLike[str]], view: View = View.CAME) -> Source:
@@ -61,7 +55,7 @@ def open_recording(paths: Iterable[str | os.PathLike[str]], view: View = View.CA
     source = Source(
         " + ".join(input.name for input in inputs),
         FORMAT,
-        lambda source: pieces(inputs, source.damage, view),
+        lambda source: pieces(inputs, source.damage, view, several=len(inputs) > 1),
     )
     source.inputs = inputs
     return source
@@ -76,7 +70,7 @@ def parts_together(names: Sequence[str]) -> list[list[str]]:
     groups: list[list[str]] = []
     of: dict[str, tuple[list[str], dict[str, int]]] = {}
     for name in names:
-        part = None if name == "-" or len(names) == 1 else _part(name)
+        part = None if name == "-" or len(names) == 1 else part_of(name)
         if part is None:
             groups.append([name])
             continue
@@ -90,8 +84,12 @@ def parts_together(names: Sequence[str]) -> list[list[str]]:
     return groups
 
 
-def _part(name: str) -> _Part | None:
-    """Which part of which recording a file is; None if it is none, or cannot be read."""
+def part_of(name: str) -> Part | None:
+    """Return which part of which recording a file is; None if it is none, or cannot be read.
+
+    Args:
+        name: of the file.
+    """
     try:
         if not os.path.isfile(name):
             return None
@@ -101,4 +99,4 @@ def _part(name: str) -> _Part | None:
         recording, number = line["recording"], line["part"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return _Part(recording, number) if isinstance(recording, str) and type(number) is int else None
+    return Part(recording, number) if isinstance(recording, str) and type(number) is int else None

@@ -17,10 +17,10 @@ from __future__ import annotations
 import json
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from dqlitewire.conversation import Side
 from dqlitewire.conversation.observer.stream_events import CUT_KINDS
@@ -50,17 +50,33 @@ class View(Enum):
     NODE = "what the node got and sent"
 
 
-def pieces(inputs: Sequence[Input], damage: Callable[[str], None], view: View = View.CAME) -> Iterator[Piece]:
+class Part(NamedTuple):
+    """Which part of which recording a transcript is."""
+
+    recording: str
+    number: int
+
+
+def pieces(
+    inputs: Iterable[Input],
+    damage: Callable[[str], None],
+    view: View = View.CAME,
+    *,
+    several: bool = False,
+    begins: Callable[[Part | None], object] = lambda part: None,
+) -> Iterator[Piece]:
     """Yield what transcripts hold, one behind the other.
 
     Args:
         inputs: each read from its first line on; parts of one recording go on with its connections.
         damage: told in words of each line that is skipped.
         view: whose traffic.
+        several: there are several: what is damaged is told with the name of its file, of the first one too.
+        begins: told of each header which part of a recording begins.
     """
-    recorded = _Recorded(view)
-    for input in inputs:
-        where = f"{input.name}: " if len(inputs) > 1 else ""
+    recorded = _Recorded(view, begins)
+    for count, input in enumerate(inputs):
+        where = f"{input.name}: " if several or count else ""
         for number, (raw, whole) in enumerate(_lines(ByteReader(input.read)), 1):
             if number == 1:
                 check_header(raw)
@@ -156,11 +172,12 @@ def _name(line: Mapping[str, Any], key: str) -> str:
 class _Recorded:
     """The connections of transcripts; behind a header that goes on with no recording they count anew."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, begins: Callable[[Part | None], object]) -> None:
         self.count = 0
         self._before = 0  # the highest number in front of those that the file numbers
         self._view = view
-        self._part: tuple[str, int] | None = None  # of which recording what is read is which part
+        self._begins = begins
+        self._part: Part | None = None  # of which recording what is read is which part
         self._goes_on = False  # the part before it was read
         self._settled = self._picked = False
         self._now: OrderedDict[int, Connection] = OrderedDict()
@@ -201,7 +218,8 @@ class _Recorded:
         """Take a header."""
         check_version(_value(line, "dqt", int))
         recording, number = line.get("recording"), line.get("part")
-        part = (recording, number) if isinstance(recording, str) and type(number) is int else None
+        part = Part(recording, number) if isinstance(recording, str) and type(number) is int else None
+        self._begins(part)
         before, self._part = self._part, part
         self._goes_on = part is not None and before == (part[0], part[1] - 1)
         self._settled = line.get("settled") is True

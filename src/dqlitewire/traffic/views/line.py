@@ -111,9 +111,10 @@ def duration(nanoseconds: int) -> str:
         return "-" + duration(-nanoseconds)
     if nanoseconds < 1_000_000:
         return f"{nanoseconds / 1000:.0f} us"
-    if nanoseconds < 1_000_000_000:
+    if nanoseconds < 999_500_000:
         return f"{nanoseconds / 1e6:.3g} ms"
-    return f"{nanoseconds / 1e9:.3g} s"
+    seconds = nanoseconds / 1e9
+    return f"{seconds:.3g} s" if seconds < 999.5 else f"{seconds:.0f} s"  # not 1e+03
 
 
 class Line(NamedTuple):

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from dqlitewire.traffic.failures import Failure
+from dqlitewire.traffic.ledger import Ledger, Statement
 from dqlitewire.traffic.quantiles import Durations
 from dqlitewire.traffic.shorten import apart, counted, one_line
 from dqlitewire.traffic.sources.transcript import seconds
-from dqlitewire.traffic.stats import Statement, Statistics, ranked
+from dqlitewire.traffic.stats import Statistics, ranked
 from dqlitewire.traffic.views.json_object import token
 from dqlitewire.traffic.views.line import duration
 from dqlitewire.traffic.views.raft_report import raft_json, raft_report
@@ -76,11 +77,16 @@ def _overview(statistics: Statistics) -> Iterator[str]:
     if statistics.gaps:
         yield f"lost          {size(statistics.lost_bytes)} in {counted(statistics.gaps, 'place')}"
     if statistics.damaged:
-        places, frames = statistics.garbage_places, statistics.undecoded
-        damage = [f"{size(statistics.garbage_bytes)} in {counted(places, 'place')}"] if places else []
-        if frames:
-            damage.append(f"{counted(frames, 'frame', 'that does', 'that do')} not decode")
-        yield f"no dqlite     {', '.join(damage)}"
+        yield f"no dqlite     {', '.join(damage_words(statistics))}"
+
+
+def damage_words(statistics: Statistics) -> list[str]:
+    """What of some traffic is no dqlite, in words; nothing if all is."""
+    places, frames = statistics.garbage_places, statistics.undecoded
+    damage = [f"{size(statistics.garbage_bytes)} in {counted(places, 'place')}"] if places else []
+    if frames:
+        damage.append(f"{counted(frames, 'frame', 'that does', 'that do')} not decode")
+    return damage
 
 
 def _statements(statistics: Statistics, sort: str, top: int, width: int, colour: bool) -> Iterator[str]:
@@ -127,14 +133,15 @@ def _failures(statistics: Statistics, width: int, colour: bool) -> Iterator[str]
     if not found:
         return
     yield from ("", styled("failures", "bold", colour))
-    said = [_said(failure) for failure in found]
-    for failure, text in zip(found, apart(said, FAILURE_LINES * (width - 7) - 7), strict=True):
+    texts = [said(failure) for failure in found]
+    for failure, text in zip(found, apart(texts, FAILURE_LINES * (width - 7) - 7), strict=True):
         yield from wrapped(f"{failure.count:>5}  {text}", width, 7)
         meaning = f"{failure.info.meaning}; retry: {failure.info.retry.value}"
         yield from wrapped(f"{'':7}{meaning}", width, 7)
 
 
-def _said(failure: Failure) -> str:
+def said(failure: Failure) -> str:
+    """A kind of failure on one line: its code, name and message."""
     name = f"{failure.code} {failure.info.name}" if failure.code else "0"
     return f"{name}: {one_line(failure.message)}"
 
@@ -201,28 +208,45 @@ def report_json(
         "response_bytes": statistics.answer_bytes,
         "first_time": float(seconds(statistics.first)) if timed and statistics.first else None,
         "last_time": float(seconds(statistics.last)) if timed and statistics.last else None,
-        "latency_ms": _latency(statistics.latency),
-        "statements": [_statement(statement) for statement in ranked(statistics, sort, top)],
-        "failures": [_failure(failure) for failure in statistics.failures.values()],
-        "retries": {token(after): count for after, count in statistics.retries.items()},
+        "latency_ms": latency_json(statistics.latency),
+        "statements": [statement_json(statement) for statement in ranked(statistics, sort, top)],
+        "failures": [failure_json(failure) for failure in statistics.failures.values()],
+        "repeated": [vars(loop) for loop in statistics.loops.values()],
+        "raft": raft_json(statistics.raft, timed),
+        **common_json(statistics, statistics.ledger, skipped, notes),
+    }
+    return json.dumps(out, ensure_ascii=False)
+
+
+def common_json(
+    statistics: Statistics, ledger: Ledger, skipped: int = 0, notes: list[str] | None = None
+) -> dict[str, Any]:
+    """Return the keys that a report shares with what a window shows.
+
+    Args:
+        statistics: of all traffic.
+        ledger: what retries and requests without an answer are told of.
+        skipped: lines and records that a source could not read.
+        notes: of the sources that were read.
+    """
+    return {
+        "retries": {token(after): count for after, count in ledger.failures.retries.items()},
         "leaders": [
-            {"time": float(seconds(time)) if timed else None, "address": address}
+            {"time": float(seconds(time)) if statistics.timed else None, "address": address}
             for time, address in statistics.leaders
         ],
         "leader_changes": statistics.leader_changes,
-        "unanswered": dict(statistics.unanswered),
-        "repeated": [vars(loop) for loop in statistics.loops.values()],
-        "raft": raft_json(statistics.raft, timed),
+        "unanswered": dict(ledger.unanswered),
         "garbage": {"bytes": statistics.garbage_bytes, "places": statistics.garbage_places},
         "undecoded": statistics.undecoded,
         "lost": {"bytes": statistics.lost_bytes, "places": statistics.gaps},
         "skipped": skipped,
         "notes": notes or [],
     }
-    return json.dumps(out, ensure_ascii=False)
 
 
-def _latency(durations: Durations) -> dict[str, Any] | None:
+def latency_json(durations: Durations) -> dict[str, Any] | None:
+    """Return durations as they stand in a JSON object, in milliseconds; None if there are none."""
     if not durations.count:
         return None
     shares = {f"p{share}": durations.quantile(share / 100) / 1e6 for share in (50, 95, 99)}
@@ -234,12 +258,13 @@ def _latency(durations: Durations) -> dict[str, Any] | None:
     }
 
 
-def _statement(statement: Statement) -> dict[str, Any]:
+def statement_json(statement: Statement) -> dict[str, Any]:
+    """Return what a statement cost as a JSON object."""
     return {
         "statement": statement.key,
         "type": statement.type,
         "count": statement.count,
-        "latency_ms": _latency(statement.latency),
+        "latency_ms": latency_json(statement.latency),
         "rows": statement.rows,
         "frames": statement.frames,
         "request_bytes": statement.request_bytes,
@@ -248,7 +273,8 @@ def _statement(statement: Statement) -> dict[str, Any]:
     }
 
 
-def _failure(failure: Failure) -> dict[str, Any]:
+def failure_json(failure: Failure) -> dict[str, Any]:
+    """Return a kind of failure as a JSON object."""
     info = failure.info
     return {
         "code": failure.code,
