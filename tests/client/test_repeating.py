@@ -20,10 +20,10 @@ from dqlitewire.testing import DqliteCluster, DqliteServer
 from tests.real.nodes import wait_for
 
 TIMEOUT = 2.0
-SHORT = 0.3  # where a node is to be silent
+SHORT = 0.15  # where a node is to be silent
 NAME = "test.db"
 
-# what a server may say though it has carried the request out, or may yet; and what it says instead of doing it
+# what a server may say though it has carried the request out, or may yet; and what it says instead of that
 IN_DOUBT = (
     (10506, "disk I/O error"),
     (10506, "leadership lost"),
@@ -90,6 +90,11 @@ EVENTS: dict[str, Callable[[DqliteCluster, str], object]] = {
     )(cluster.leader),
     "a crash": lambda cluster, _: (lambda node: (node.stop(), node.start()))(cluster.leader),  # type: ignore[union-attr]
 }
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dqlitewire.client.client.PAUSE", 0.001)
 
 
 @pytest.fixture(scope="module")

@@ -116,5 +116,7 @@ def run(arguments: list[str]) -> int:
     except _UsageError as error:
         where = getattr(getattr(error, "ctx", None), "command_path", NAME)
         said = " ".join(getattr(error, "format_message", error.__str__)().split()).removesuffix(".")
+        if said.startswith("No such option: -") and said[17:18].isdigit():
+            said += ": behind -- it is a value"
         fail(f"{said} ({where} --help tells more)", Exit.USAGE)
     return int(code)

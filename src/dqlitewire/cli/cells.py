@@ -35,6 +35,7 @@ class Cell(NamedTuple):
         firm: whether it is never cut: of a number, what is left would be another one.
         null: whether it is NULL.
         cut: whether not all of the value is shown.
+        tail: what stands behind the ellipsis where it is cut, if there is room: the size of a blob.
     """
 
     text: str
@@ -43,6 +44,7 @@ class Cell(NamedTuple):
     firm: bool = False
     null: bool = False
     cut: bool = False
+    tail: str = ""
 
 
 _NULL = Cell("NULL", 4, firm=True, null=True)
@@ -70,9 +72,10 @@ def cell(value: object, room: int) -> Cell:
             shown = repr(value)
             return Cell(shown, len(shown), number=True, firm=True)
         case bytes():
+            tail = f"' ({len(value)} B)"
             if len(value) <= BLOB:
-                return _fitted(f"x'{value.hex()}'", room)
-            return _fitted(f"x'{value[:BLOB].hex()}…' ({len(value)} B)", room, cut=True)
+                return _fitted(f"x'{value.hex()}'", room, tail=tail)
+            return _fitted(f"x'{value[:BLOB].hex()}…{tail}", room, cut=True, tail=tail)
         case _:
             raise TypeError(f"a row has {kind_of(value)}, which is no value")
 
@@ -102,12 +105,16 @@ def _is_odd(text: str) -> bool:
     return text in _NUMBERS or not is_plain(text)
 
 
-def _fitted(shown: str, room: int, cut: bool = False) -> Cell:
+def _fitted(shown: str, room: int, cut: bool = False, tail: str = "") -> Cell:
     size = len(shown) if shown.isascii() else cell_len(shown)
     if size > room:
-        shown = set_cell_size(shown, room - 1).rstrip(" ") + "…"
+        end = "…" + tail if room >= _HEAD + len(tail) else "…"
+        shown = set_cell_size(shown, room - len(end)).rstrip(" ") + end
         size, cut = cell_len(shown), True
-    return Cell(shown, size, cut=cut)
+    return Cell(shown, size, cut=cut, tail=tail)
+
+
+_HEAD = 7  # columns that a blob has at least in front of its size
 
 
 def shortened(shown: Cell, room: int) -> Cell:
@@ -117,7 +124,7 @@ def shortened(shown: Cell, room: int) -> Cell:
         shown: any cell; a firm one stays as it is.
         room: the columns, at least 1.
     """
-    return shown if shown.firm or shown.size <= room else _fitted(shown.text, room)
+    return shown if shown.firm or shown.size <= room else _fitted(shown.text, room, tail=shown.tail)
 
 
 def padded(shown: Cell, size: int) -> str:

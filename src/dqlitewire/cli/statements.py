@@ -22,7 +22,7 @@ from dqlitewire.cli.output import fail
 from dqlitewire.cli.parameters import text as whole_text
 from dqlitewire.cli.parameters import wanted
 from dqlitewire.conversation import Generation
-from dqlitewire.servers.hazards import IN_MEMORY, HazardKind, name_hazard
+from dqlitewire.servers.hazards import IN_MEMORY, HazardKind, harms, name_hazard
 from dqlitewire.servers.sql_hazards import text_hazards
 from dqlitewire.sql.reading import gives_rows, writing_part
 from dqlitewire.sql.survey import split, survey
@@ -33,6 +33,8 @@ from dqlitewire.values import WireValue
 MAX_SQL = 16 << 20  # bytes of standard input that are taken for SQL
 STDIN = "-"
 _SHOWN = 40  # characters of a statement in an error
+_ONE_BYTE = 255  # parameters that schema 0 can count
+_MANY = HazardKind.MANY_PARAMS
 
 _BEGINS = frozenset({"BEGIN", "SAVEPOINT"})
 _ENDS = frozenset({"COMMIT", "END", "ROLLBACK"})
@@ -166,6 +168,8 @@ def check(
         kind = RequestType.QUERY_SQL if statement.rows else RequestType.EXEC_SQL
         for row in text_hazards(seen, kind, generation, in_transaction):
             refuse(statement.short, row.kind)
+        if len(statement.params) > _ONE_BYTE and harms(generation, _MANY.since, _MANY.before):
+            refuse(statement.short, _MANY)
         in_transaction = _in_transaction(in_transaction, statement.verb)
     for row in text_hazards(survey(sql), RequestType.EXEC_SQL, generation, open_before):
         if row.kind is HazardKind.OR_FAIL:  # a table made by one statement, filled by a later one

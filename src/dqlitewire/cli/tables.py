@@ -124,8 +124,7 @@ class Table:
             yield self._joined(map(self._painted, cells, self._sizes))
 
     def _joined(self, parts: Iterable[str]) -> Shown:
-        gap = " " * GAP
-        return Shown(joined(*chain.from_iterable((part, gap) for part in parts)).rstrip(" "))
+        return Shown((" " * GAP).join(parts).rstrip(" "))  # the text of a cell is printable
 
     def _painted(self, shown: Cell, size: int) -> str:
         text = padded(shown, size)
@@ -210,13 +209,19 @@ def layout(headings: list[Cell], rows: list[list[Cell]], firm: list[int], width:
     sizes = [min(most, max(least, LEAST)) for most, least in zip(wanted, firm, strict=True)]
     if sum(sizes) > room:
         return []
+    _fill(sizes, wanted, room)
+    _fill(sizes, [max(size, each.size) for size, each in zip(sizes, headings, strict=True)], room)
+    return sizes
+
+
+def _fill(sizes: list[int], wanted: list[int], room: int) -> None:
+    """Widen columns to what is wanted, evenly, as far as there is room."""
     while (spare := room - sum(sizes)) > 0:
         short = [at for at, most in enumerate(wanted) if sizes[at] < most]
         if not short:
-            break
+            return
         for at in short[:spare]:
             sizes[at] += min(max(1, spare // len(short)), wanted[at] - sizes[at])
-    return sizes
 
 
 # ---------------------------------------------------------------- CSV

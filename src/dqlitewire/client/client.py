@@ -45,7 +45,7 @@ A = TypeVar("A", bound=Message)
 T = TypeVar("T")
 
 TIMEOUT = 10.0  # seconds, for each call without a deadline of its own
-_DRAINING = 0.5  # seconds spent on the rest of a query that was left early
+_DRAINING = 0.2  # seconds spent on the rest of a query that was left early
 _MANY = frozenset({RequestType.QUERY, RequestType.QUERY_SQL})  # answered by many frames
 _NONE = frozenset({RequestType.CONNECT, RequestType.HEARTBEAT})  # not answered
 

@@ -45,6 +45,7 @@ from dqlitewire.text import sanitize_for_log, shown
 PAUSE = 0.05  # seconds before a node is asked again, doubled each time
 _LONGEST_PAUSE = 0.4
 _ATTEMPT = 1.0  # seconds that an attempt may take at least, where there are as many
+_MOST = 0.9  # of the time that is left: the rest is for saying what came of it
 _AT_ONCE = 32  # nodes that are asked at a time
 _MOST_NAMED = 256  # nodes that others name
 
@@ -209,7 +210,7 @@ class Search:
         """Return a deadline that leaves time for another attempt with each node."""
         left = self._deadline.left()
         rounds = 2 * (1 + len(self._candidates) // _AT_ONCE)
-        return Deadline(max(left / rounds, min(left, _ATTEMPT)))
+        return Deadline(max(left / rounds, min(_MOST * left, _ATTEMPT)))
 
     # ------------------------------------------------------------ one node
 

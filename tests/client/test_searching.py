@@ -1,0 +1,290 @@
+"""Every way in which a search for a leader can go: what is found, when it ends, and what is said."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trustme
+
+from dqlitewire import NodeRole, ProtocolError
+from dqlitewire.client import Client, NoLeaderError, StatementFailed, connect
+from dqlitewire.conversation import HazardError
+from dqlitewire.dial import Address, Deadline, DialOptions, Target
+from dqlitewire.messages import (
+    ClusterRequest,
+    LeaderRequest,
+    LeaderResponse,
+    OpenRequest,
+    QuerySqlRequest,
+)
+from dqlitewire.testing import DqliteCluster, DqliteServer
+from tests.client.fakes import NOT_LEADER, Fake, closed_port, full, listener, silent
+
+NAME = "test.db"
+LONG, SHORT = 20.0, 0.2  # nothing is waited for; all of it is
+
+
+def target(*addresses: str) -> Target:
+    return Target(",".join(addresses), tuple(map(Address.parse, addresses)))
+
+
+def refused(where: str | Target, timeout: float = LONG, database: str | None = NAME, **given: object) -> str:
+    """The words of a search that finds nothing."""
+    with pytest.raises(NoLeaderError) as told:
+        connect(where, database, timeout=timeout, **given)  # type: ignore[arg-type]
+    assert "\n" not in str(told.value)
+    addresses = [where] if isinstance(where, str) else list(map(str, where.addresses))
+    assert [attempt.address for attempt in told.value.attempts][: len(addresses)] == addresses
+    return str(told.value)
+
+
+def leads(client: Client) -> str:
+    """The leader's address, after it has done something."""
+    with client:
+        assert list(client.query("SELECT 1")) == [(1,)]
+        return str(client.leader.address)
+
+
+# ---------------------------------------------------------------- a leader is found
+
+
+def test_from_every_node_and_with_every_company() -> None:
+    with DqliteCluster(3) as cluster, listener() as mute, full() as busy, Fake(leads=False) as fake:
+        leader = cluster.elect(cluster.nodes[1]).address
+        for node in cluster.nodes:
+            assert leads(connect(node.address, NAME, timeout=LONG)) == leader
+        for other in (mute, busy, closed_port(), fake.address):
+            assert leads(connect(target(other, cluster.addresses[0]), NAME, timeout=LONG)) == leader
+        assert leads(connect(target(mute, busy, fake.address, leader), NAME, timeout=LONG)) == leader
+
+
+def test_more_silent_addresses_than_are_asked_at_once() -> None:
+    with DqliteServer() as server, listener() as mute:
+        port = int(mute.rpartition(":")[2])
+        many = [f"127.0.0.{number}:{port}" for number in range(1, 2)]
+        many += [f"127.1.{number}.1:{port}" for number in range(40)]  # nothing listens there
+        assert leads(connect(target(*many, server.address), NAME, timeout=LONG)) == server.address
+
+
+def test_spares_tell_who_leads_by_the_old_handshake() -> None:
+    with DqliteCluster(3) as cluster:
+        for node in cluster.nodes[1:]:
+            node._member.role = NodeRole.SPARE if node is cluster.nodes[1] else NodeRole.STANDBY
+            with connect(node.address, NAME, timeout=LONG) as client:
+                assert client.leader == (1, Address.parse(cluster.addresses[0]))
+
+
+def test_a_leader_whose_own_address_cannot_be_reached() -> None:
+    unreachable = closed_port()
+    with DqliteServer(advertise=unreachable) as server:
+        listens_at = server.nodes[0].listens_at
+        with connect(listens_at, NAME, timeout=LONG) as client:
+            assert client.leader == (1, Address.parse(unreachable))
+            assert list(client.query("SELECT 1")) == [(1,)]
+
+
+def test_two_leaders_are_named_and_one_leads() -> None:
+    with Fake(leads=False) as old, DqliteServer() as new:
+        for other in (closed_port(), old.address):
+            with Fake(leads=False) as follower:
+                follower.leader = other
+                assert (
+                    leads(connect(target(follower.address, new.address), NAME, timeout=LONG)) == new.address
+                )
+
+
+def test_a_leader_that_comes_late() -> None:
+    with DqliteCluster(3) as cluster:
+        cluster.lose_leadership()
+        timer = threading.Timer(0.2, cluster.elect, [cluster.nodes[2]])
+        timer.start()
+        assert leads(connect(cluster.addresses[0], NAME, timeout=LONG)) == cluster.addresses[2]
+        timer.join()
+
+
+def test_nodes_that_the_leader_names_are_asked_when_it_is_gone() -> None:
+    with DqliteCluster(3) as cluster, connect(cluster.addresses[0], NAME, timeout=LONG) as client:
+        cluster.nodes[0].stop()
+        assert list(client.query("SELECT 1")) == [(1,)]
+        assert str(client.leader.address) in cluster.addresses[1:]
+
+
+def test_without_a_database_nothing_is_opened() -> None:
+    with DqliteServer() as server, connect(server.address, timeout=LONG) as client:
+        assert [node.address for node in client.nodes()] == [server.address]
+        assert not [one for one in server.requests if one.type == OpenRequest.MSG_TYPE]
+        with pytest.raises(StatementFailed, match="no database opened"):
+            client.query("SELECT 1")
+        client.open(NAME)
+        assert list(client.query("SELECT 1")) == [(1,)]
+
+
+def test_unix_sockets_and_abstract_names(tmp_path: Path) -> None:
+    for unix in (str(tmp_path / "socket"), f"@dqlite-wire-client-{id(tmp_path)}"):
+        with DqliteServer(unix=unix) as server:
+            address = unix if unix.startswith("@") else f"unix:{unix}"
+            with connect(address, NAME, timeout=LONG) as client:
+                assert list(client.query("SELECT 1")) == [(1,)]
+                assert client.leader == (1, Address.parse(address))
+            assert server.errors == []
+
+
+# ---------------------------------------------------------------- nothing is found
+
+
+@pytest.mark.parametrize("step", [LeaderRequest, OpenRequest, QuerySqlRequest, ClusterRequest])
+def test_a_node_that_says_nothing_at_some_step(step: type) -> None:
+    with Fake({step: silent}) as fake:
+        asked = {"LeaderRequest": "LEADER", "OpenRequest": "OPEN", "ClusterRequest": "CLUSTER"}
+        name = asked.get(step.__name__, "QUERY_SQL")
+        expected = f"no leader within 0.2 s: {fake.address}: connected, but no answer to {name}"
+        assert refused(fake.address, SHORT) == expected
+
+
+def test_a_node_that_says_nothing_before_its_first_word(tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(str(ca))
+    with full() as busy:
+        assert refused(busy, SHORT) == f"no leader within 0.2 s: {busy}: no answer"
+    for options, layer in (
+        (DialOptions(ca=str(ca)), "TLS"),
+        (DialOptions(upgrade="/internal/database"), "the upgrade"),
+        (DialOptions(ca=str(ca), upgrade="/internal/database"), "TLS or the upgrade"),
+    ):
+        with listener() as mute:
+            expected = f"no leader within 0.2 s: {mute}: connected, but no answer to {layer}"
+            assert refused(mute, SHORT, options=options) == expected
+
+
+def test_what_cannot_be_reached_ends_at_once() -> None:
+    port = closed_port()
+    assert refused(port) == f"no leader: {port}: connection refused"
+    assert refused("unix:/nowhere") == "no leader: unix:/nowhere: no such file or directory"
+    assert refused("@nobody-listens-here") == "no leader: @nobody-listens-here: connection refused"
+    assert "no such host" in refused("does-not-exist.invalid:9001")
+    several = [closed_port() for _ in range(5)]
+    assert refused(target(*several)).endswith("connection refused; and 2 more")
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2p1\r\n", "it answered 'SSH-2.0-OpenSSH_"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "it speaks HTTP"),
+        (b"\x15\x03\x01\x00\x02\x02\x16", "it speaks TLS"),
+        (b"\xff" * 64, "it answered ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff"),
+    ],
+)
+def test_what_is_no_node(said: bytes, words: str) -> None:
+    with listener(said) as address:
+        assert refused(address).startswith(f"no leader: {address}: {words}")
+
+
+def test_a_node_that_speaks_tls_where_none_is_spoken() -> None:
+    with tls_listener() as address:
+        assert refused(address, 5) == f"no leader: {address}: it speaks TLS"
+
+
+@contextlib.contextmanager
+def tls_listener():  # type: ignore[no-untyped-def]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    from tests.dial.relays import Relay
+
+    with Relay(closed_port(), tls=context) as relay:
+        yield relay.address
+
+
+def test_a_node_that_says_that_it_leads_and_refuses() -> None:
+    with Fake(leads=False) as fake:
+        expected = f"no leader within 0.2 s: {fake.address}: says that it leads, and refuses: not leader"
+        assert refused(fake.address, SHORT) == expected
+        assert fake.asked.count("Leader") > 1  # it was asked again
+
+
+def test_a_node_that_says_that_it_leads_and_opens_nothing() -> None:
+    with Fake({OpenRequest: lambda fake, request: [NOT_LEADER]}) as fake:
+        expected = f"no leader within 0.2 s: {fake.address}: says that it leads, and refuses: not leader"
+        assert refused(fake.address, SHORT) == expected
+
+
+def test_nodes_that_name_each_other() -> None:
+    with Fake(leads=False) as one, Fake(leads=False) as other:
+        one.leader, other.leader = other.address, one.address
+        said = refused(one.address, SHORT)
+        assert said == (
+            f"no leader within 0.2 s: {one.address}: names {other.address} as leader; "
+            f"{other.address}: names {one.address} as leader"
+        )
+
+
+def test_a_node_that_names_what_is_no_address_and_one_that_names_another_each_time() -> None:
+    with Fake(leads=False) as fake:
+        fake.leader = "\x1b[31mhere\n"
+        said = refused(fake.address, SHORT)
+        assert said.endswith(r"names '\x1b[31mhere\n' as leader, which is no address")
+    counted = iter(range(1, 60_000))
+    names: Callable[..., list[LeaderResponse]] = lambda fake, request: [  # noqa: E731
+        LeaderResponse(1, f"127.0.0.1:{next(counted)}")
+    ]
+    with Fake({LeaderRequest: names}, leads=False) as fake:
+        assert "as leader" in refused(fake.address, SHORT)
+
+
+def test_no_quorum() -> None:
+    with DqliteCluster(3) as cluster:
+        cluster.lose_leadership()
+        said = refused(target(*cluster.addresses), SHORT)
+        assert said == "no leader within 0.2 s: " + "; ".join(
+            f"{address}: knows no leader" for address in cluster.addresses
+        )
+
+
+def test_a_database_that_must_not_be_opened_is_refused_before_it_is() -> None:
+    with DqliteServer() as server:
+        for name in ("", ":memory:"):
+            with pytest.raises(HazardError):
+                connect(server.address, name, timeout=LONG)
+        with pytest.raises(ProtocolError):
+            connect(server.address, "a\0b", timeout=LONG)
+        with connect(server.address, NAME, timeout=LONG) as client:
+            with pytest.raises(HazardError):
+                client.open(":memory:")
+            assert list(client.query("SELECT 1")) == [(1,)]  # the one that was open still is
+        assert server.hazards == []
+
+
+def test_options_that_make_no_sense_are_no_matter_of_nodes(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="needs the name of the server"):
+        connect("unix:/nowhere", options=DialOptions(ca="x"))
+    with pytest.raises(FileNotFoundError):
+        connect("127.0.0.1:1", options=DialOptions(ca=str(tmp_path / "none")))
+    with pytest.raises(ValueError, match="is no HOST:PORT"):
+        connect("somewhere")
+
+
+def test_a_deadline_is_one_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Fake({LeaderRequest: silent}) as fake:
+        deadline = Deadline(SHORT)
+        with pytest.raises(NoLeaderError, match=r"within 0\.2 s"):
+            connect(fake.address, timeout=LONG, deadline=deadline)
+        with pytest.raises(TimeoutError):
+            deadline.left()
+
+
+def test_no_thread_and_no_connection_is_left_behind() -> None:
+    with DqliteCluster(3) as cluster, listener() as mute:
+        before = threading.active_count()
+        for _ in range(5):
+            connect(target(*cluster.addresses), NAME, timeout=LONG).close()
+        end = time.monotonic() + 10
+        while threading.active_count() > before or cluster.connection_count:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        refused(mute, SHORT)
