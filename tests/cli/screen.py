@@ -50,7 +50,7 @@ class Screen:
         os.close(self._main)
         os.close(self._other)
 
-    def expect(self, text: str, timeout: float = 30) -> None:
+    def expect(self, text: str, timeout: float = 20) -> None:
         """Wait until it shows a text, behind what was waited for before."""
         end = time.monotonic() + timeout
         while (at := self.text.find(text, self._seen)) < 0:
@@ -62,7 +62,7 @@ class Screen:
         """Type."""
         os.write(self._main, text.encode())
 
-    def wait(self, timeout: float = 30) -> int:
+    def wait(self, timeout: float = 20) -> int:
         """Wait for its end; returns the exit code."""
         end = time.monotonic() + timeout
         while self.process.poll() is None and time.monotonic() < end:

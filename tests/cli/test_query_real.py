@@ -215,13 +215,15 @@ def test_a_node_that_only_claims_to_lead() -> None:
 
 # ---------------------------------------------------------------- many rows
 
+# VmHWM and not ru_maxrss, which begins with that of the process that forked
 MEASURED = """
-import resource, sys
+import re, sys
+from pathlib import Path
 from dqlitewire.cli import main
 try:
     main()
 finally:
-    sys.stderr.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+    sys.stderr.write(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 """
 
 
@@ -237,7 +239,7 @@ def peak(address: str, *words: str) -> int:
     return int(done.stderr.split()[-1])
 
 
-@pytest.mark.parametrize("form", ["--width=80", "--json", "--csv"] if DEEP else ["--width=80"])
+@pytest.mark.parametrize("form", ["--csv", "--width=80", "--json"] if DEEP else ["--csv"])
 def test_200_000_rows_take_the_memory_of_few(
     real_nodes: Callable[[str], Node], database: str, form: str
 ) -> None:

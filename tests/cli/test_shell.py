@@ -17,6 +17,8 @@ from unittest import mock
 
 import pytest
 from prompt_toolkit.application import create_app_session
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
@@ -25,7 +27,7 @@ from dqlitewire.cli.answers import Display
 from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.shell.dots import DOTS, quoted, unquoted
 from dqlitewire.cli.shell.history import MAX_SIZE, History, history_path
-from dqlitewire.cli.shell.prompt import Prompt, is_complete
+from dqlitewire.cli.shell.prompt import Completed, Prompt, is_complete
 from dqlitewire.cli.shell.session import Session
 from dqlitewire.cli.tables import Form
 from dqlitewire.client import Client, connect
@@ -59,7 +61,7 @@ def entered(server: DqliteServer, capsys: pytest.CaptureFixture[str]) -> Shell:
 
     def enter(*keys: str, write: bool = True, address: str = server.address) -> str:
         with create_pipe_input() as pipe, create_app_session(input=pipe, output=DummyOutput()):
-            pipe.send_text("".join(f"{key}\r" for key in keys) + ".exit\r")
+            pipe.send_text("".join(f"{key}\r" for key in keys) + "\x03.exit\r")
             made = lambda session: Prompt(session, pipe, DummyOutput())  # noqa: E731
             code = shell.run(
                 lambda: connect(address, "main", timeout=5),
@@ -88,10 +90,8 @@ def test_statements(entered: Shell) -> None:
 
 
 def test_a_statement_that_fails(entered: Shell) -> None:
-    shown = entered(
-        "select nothing;", "selec 1;", "select ?;", ";", "", "  ", "select 1 as one; select nope;"
-    )
-    assert "SQLITE_ERROR (1): no such column: nothing" in shown
+    shown = entered("select none;", "selec 1;", "select ?;", ";", "", "  ", "select 1 as one; select nope;")
+    assert "SQLITE_ERROR (1): no such column: none" in shown
     assert "1 parameter in the statement, 0 given" in shown
     assert "one\n---\n  1\n(1 row)\n" in shown
     assert "no such column: nope" in shown
@@ -200,7 +200,7 @@ def test_schema(entered: Shell) -> None:
 
 
 def test_wrong_dot_commands(entered: Shell) -> None:
-    shown = entered(".nope", ".", ".tables x", ".TABLES", ".leader;", "\\d")
+    shown = entered(".nope", ".", ".tables x", ".TABLES", ".leader;")
     assert "'.nope' is no command; .help lists them" in shown
     assert ".tables takes nothing, got 'x'" in shown
     assert shown.count("t\n") >= 1
@@ -284,18 +284,36 @@ def keys(text: str, session: object = None) -> str:
     [
         ("select 1;\r", "select 1;"),
         ("select\r1;\r", "select\n1;"),
-        (".tab\t\r", ".tables"),
-        (".schema pers\t\r", ".schema person"),
-        ('.schema "odd\t\r', '.schema "odd name"'),
-        ("select * from pers\t;\r", "select * from person;"),
-        ("sel\t 1;\r", "select 1;"),
-        ("SEL\t 1;\r", "SELECT 1;"),
         ("\x1b[200~select 1;\nselect 2;\x1b[201~\r", "select 1;\nselect 2;"),
         ("\r", ""),
     ],
 )
 def test_what_keys_enter(typed: str, read: str) -> None:
     assert keys(typed) == read
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (".tab", [".tables"]),
+        (" .D", [".dump"]),
+        (".schema ", ['"odd name"', "name", "person"]),
+        (".schema pers", ["person"]),
+        ('.schema "odd', ['"odd name"']),
+        (".dump tests/cli/scr", ["een.py"]),
+        (".tables ", []),
+        (".nope ", []),
+        ("select * from pers", ["person"]),
+        ("sel", ["select"]),
+        ("SEL", ["SELECT"]),
+        ("select ", []),
+        ('select "od', ['"odd name"']),
+    ],
+)
+def test_what_completes(typed: str, offered: list[str]) -> None:
+    completer = Completed(mock.Mock(spec=Session, names=("person", "odd name", "name")))
+    found = completer.get_completions(Document(typed), CompleteEvent(completion_requested=True))
+    assert sorted(one.text for one in found) == offered
 
 
 def test_keys_that_end() -> None:
@@ -467,19 +485,19 @@ def test_without_a_terminal(server: DqliteServer) -> None:
 def test_on_a_terminal(server: DqliteServer, columns: int) -> None:
     server.run_sql("main", "INSERT INTO t VALUES (1, 'one'), (2, NULL)")
     with Screen(["query", server.address, "main", "--write"], columns) as screen:
-        screen.expect("main> ")
+        screen.expect("main>")
         screen.send("begin;\r")
-        screen.expect("main*> ")
+        screen.expect("main*>")
         screen.send("select *\rfrom t\r;\r")
         screen.expect("(2 rows)")
         screen.send("insert into t values (3, 'three');\r")
         screen.expect("1 row changed")
         screen.send(ENDLESS + "\r")
-        screen.expect("\n50 ")
+        screen.expect("50\n")
         screen.send("\x03")
         screen.expect("dqlite-wire: interrupted")
         screen.send("commit;\r")
-        screen.expect("main> ")
+        screen.expect("main>")
         if columns == 80:
             screen.send("\x04")
             assert screen.wait() == Exit.OK
@@ -502,7 +520,7 @@ def test_a_real_node(
         session.begin()
         for text in (
             "create table person (id integer primary key, name text); create view v as select 1;",
-            "begin; insert into person (name) values ('Ada'); select nothing;",
+            "begin; insert into person (name) values ('Ada'); select none;",
             "insert into person (name) values ('小林'); commit;",
             "insert into person (name) values ('x') returning id;",
             "select * from person;",
@@ -517,7 +535,7 @@ def test_a_real_node(
         assert "id  name\n--  ----\n 1  Ada\n 2  小林\n(2 rows)\n" in out
         assert "person\nv\nCREATE TABLE person (id integer primary key, name text);\n" in out
         assert out.endswith(f"1  {real_node.address}\n")
-        assert re.search(r"no such column: nothing", err)
+        assert re.search(r"no such column: none", err)
         assert set(session.names) >= {"person", "name", "v"}
     with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
         assert copy.execute("SELECT count(*) FROM person").fetchone() == (2,)

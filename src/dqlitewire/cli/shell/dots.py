@@ -135,9 +135,8 @@ def _help(session: Session, _: str) -> None:
     size = max(len(usage) for usage, _ in named)
     for usage, does in named:
         emit(f"{usage.ljust(size)}  {does}")
-    emit(
-        "Anything else is SQL, and ends with a semicolon. A line that begins with a space is not remembered."
-    )
+    emit("Anything else is SQL and ends with a semicolon.")
+    emit("What begins with a space is not kept in the history.")
 
 
 def _exit(session: Session, _: str) -> None:

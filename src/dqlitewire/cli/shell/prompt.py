@@ -24,7 +24,7 @@ from dqlitewire.cli.shell.history import History, history_path
 from dqlitewire.cli.shell.session import Session
 from dqlitewire.sql.normalise import KEYWORDS
 
-_WORD = re.compile(r'"?\w+')
+_WORD = re.compile(r'"?\w+$')  # in front of the cursor
 
 
 def is_complete(text: str) -> bool:
@@ -48,7 +48,7 @@ class Prompt:
     def __init__(self, session: Session, input: Input | None = None, output: Output | None = None) -> None:
         self._session: PromptSession[str] = PromptSession(
             history=History(history_path()),
-            completer=_Completer(session),
+            completer=Completed(session),
             complete_while_typing=False,
             multiline=True,
             key_bindings=_bindings(),
@@ -92,14 +92,24 @@ def _bindings() -> KeyBindings:
     return keys
 
 
-class _Completer(Completer):
-    """Completes dot commands, what stands behind them, keywords and names."""
+class Completed(Completer):
+    """Completes dot commands, what stands behind them, keywords and names.
+
+    Args:
+        session: whose names.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._paths = PathCompleter(expanduser=False)
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        """Yield what the word in front of the cursor may become.
+
+        Args:
+            document: what was entered, and where the cursor is.
+            complete_event: what asks for it.
+        """
         before = document.text_before_cursor
         if before.lstrip().startswith("."):
             name, space, rest = before.lstrip().partition(" ")
@@ -111,9 +121,8 @@ class _Completer(Completer):
                 inner = Document(rest.lstrip())
                 yield from self._paths.get_completions(inner, complete_event)
             return
-        word = document.get_word_before_cursor(pattern=_WORD)
-        if word:
-            yield from _matching(word, [*map(quoted, self._session.names), *sorted(KEYWORDS)])
+        if word := _WORD.search(before):
+            yield from _matching(word[0], [*map(quoted, self._session.names), *sorted(KEYWORDS)])
 
 
 def _matching(begun: str, words: Iterable[str]) -> Iterable[Completion]:
