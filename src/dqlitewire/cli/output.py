@@ -18,7 +18,6 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Generator
 from functools import cache
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
@@ -158,8 +157,10 @@ def emit_bytes(data: bytes | memoryview) -> int:
         ReaderGone: the reader of the output has gone away.
         SystemExit: it cannot be written.
     """
-    with _written():
+    try:
         sys.stdout.buffer.write(data)
+    except OSError as error:
+        _refused(error)
     return len(data)
 
 
@@ -193,22 +194,21 @@ def finish() -> None:
 
 
 def _write(line: str, at_once: bool) -> None:
-    with _written():
+    try:
         if line:  # an output that is full refuses even no bytes
             sys.stdout.write(line)
         if at_once:
             sys.stdout.flush()
-
-
-@contextlib.contextmanager
-def _written() -> Generator[None]:
-    try:
-        yield
     except OSError as error:
-        abandon()
-        if isinstance(error, BrokenPipeError):
-            raise ReaderGone from None
-        fail(f"standard output: {error.strerror or error}")
+        _refused(error)
+
+
+def _refused(error: OSError) -> NoReturn:
+    """Give up standard output, which takes no more."""
+    abandon()
+    if isinstance(error, BrokenPipeError):
+        raise ReaderGone from None
+    fail(f"standard output: {error.strerror or error}")
 
 
 def abandon() -> None:
