@@ -194,6 +194,30 @@ def test_an_interrupt_ends_the_reading_of_a_large_frame() -> None:
     assert len(read(data, 1)[1]) == 400_000
 
 
+def test_what_a_signal_handler_raises_is_no_doubt() -> None:
+    """Not even an error like that for text which is not UTF-8."""
+
+    def handler(*_: object) -> None:
+        raise UnicodeDecodeError("utf-8", b"x", 0, 1, "from a handler")
+
+    data = frame((I,), 400_000)
+
+    def read_often() -> None:
+        for _ in range(50):
+            signal.setitimer(signal.ITIMER_REAL, 0.004)
+            assert read(data, 1) is not None
+
+    known = signal.signal(signal.SIGALRM, handler)
+    gc.disable()
+    try:
+        with pytest.raises(UnicodeDecodeError, match="from a handler"):
+            read_often()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        gc.enable()
+        signal.signal(signal.SIGALRM, known)
+
+
 def test_an_interrupt_breaks_the_decoder() -> None:
     """A frame is lost: the stream cannot be followed further."""
     known = signal.getsignal(signal.SIGINT)
@@ -231,7 +255,7 @@ def test_threads_read_and_write_at_the_same_time() -> None:
     rng = Random(3)
     types = [tuple(rng.choice((I, F, N, L)) for _ in range(6)) for _ in range(300)] * 60
     hostile = packed(["a"] * 6, types, [tuple(VALUES[c] for c in codes) for codes in types]).data
-    large = frame((I,), 50_000)
+    large = frame((I,), 200_000)
     wanted = read(large, 1), read(hostile, 6)
     failed: list[BaseException] = []
 
