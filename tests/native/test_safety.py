@@ -45,7 +45,8 @@ def test_references_are_given_and_taken_once() -> None:
         data,
         wrong,
         types,
-        *(value for value in (True, False, None)),
+        # from 3.14 on what was built for an older Python may count them up, and nothing counts them down
+        *(value for value in (True, False, None) if sys.version_info < (3, 14)),
         *ValueType,
         runs := [(0, types)],
     ]
