@@ -114,20 +114,30 @@ left(const Reader *reader)
 static inline PyObject *
 new_reference(PyObject *object)
 {
+#if PY_VERSION_HEX < 0x030c0000
+    /* What headers of 3.11 inline counts up None and the like, which later Pythons never count down; from 3.14 on
+       the count would run over after 2^30 of them. The function is that of the Python which runs. */
+    Py_IncRef(object);
+#else
     Py_INCREF(object);
+#endif
     return object;
 }
 
-/* Return None for a doubt, text that is no UTF-8 or has none among them; NULL where anything else was raised. */
+/* Return None for a doubt, NULL where an exception was raised. */
 static PyObject *
 none_unless_raised(void)
 {
-    if (PyErr_Occurred()) {
-        if (!PyErr_ExceptionMatches(PyExc_UnicodeError))
-            return NULL;
+    return PyErr_Occurred() ? NULL : new_reference(Py_None);
+}
+
+/* Make a doubt of the exception for text that is not UTF-8, or has none, where it was raised: a signal handler may
+   raise one like it. */
+static void
+doubt_text(void)
+{
+    if (PyErr_ExceptionMatches(PyExc_UnicodeError))
         PyErr_Clear();
-    }
-    return new_reference(Py_None);
 }
 
 /* ---- values: each returns a new reference; NULL without an exception is a doubt. */
@@ -144,7 +154,10 @@ read_text(Reader *reader)
     if (padded > left(reader))
         return NULL;
     reader->at += padded;
-    return PyUnicode_DecodeUTF8((const char *)start, (Py_ssize_t)length, NULL);
+    PyObject *text = PyUnicode_DecodeUTF8((const char *)start, (Py_ssize_t)length, NULL);
+    if (text == NULL)
+        doubt_text();
+    return text;
 }
 
 static PyObject *
@@ -424,6 +437,7 @@ read_part(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     PyBuffer_Release(&buffer);
     return found;
 }
+
 /* ---- writing: sizes first, so that exactly what is needed is allocated, then the bytes
 
    Pass one, `size_of`, looks at the Python types of the values alone; pass two, `put`, tests them against the
@@ -470,11 +484,17 @@ form_of(PyObject *value)
 static const char *
 utf8_of(Writer *writer, PyObject *text, Py_ssize_t *size, int measuring)
 {
-    if (PyUnicode_GetLength(text) <= SHORT_TEXT)
-        return PyUnicode_AsUTF8AndSize(text, size);
+    if (PyUnicode_GetLength(text) <= SHORT_TEXT) {
+        const char *utf8 = PyUnicode_AsUTF8AndSize(text, size);
+        if (utf8 == NULL)
+            doubt_text();
+        return utf8;
+    }
     PyObject *data;
     if (measuring) {
         data = PyUnicode_AsUTF8String(text);
+        if (data == NULL)
+            doubt_text();
         int failed = data == NULL || PyList_Append(writer->kept, data);
         Py_XDECREF(data);
         if (failed)
