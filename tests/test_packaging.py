@@ -21,6 +21,7 @@ import pytest
 
 import dqlitewire
 from tests.fuzz import sanitize
+from tests.native.compiler import needed
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXTS = sorted(
@@ -152,8 +153,7 @@ def test_a_wheel_without_the_module_is_for_every_platform(tree: Tree, environmen
 
 
 def test_a_wheel_with_the_module_is_for_the_stable_abi(tree: Tree) -> None:
-    if lacking := sanitize.missing("Python.h"):
-        pytest.skip(f"{lacking} is missing")
+    needed("Python.h")
     wheel = tree.build("wheel")
     tags, is_pure = tag(wheel)
     assert tags.startswith("cp311-abi3-")
@@ -197,8 +197,7 @@ def in_use(source: Path, **environment: str) -> str:
 
 def put_in(source: Path, text: str) -> None:
     """Build the native module from a changed text into a copy of the package."""
-    if lacking := sanitize.missing("Python.h"):
-        pytest.skip(f"{lacking} is missing")
+    needed("Python.h")
     changed = source.with_name("changed.c")
     changed.write_text(text)
     sanitize.compiled(changed, source / "_speedups.abi3.so", "-Werror")

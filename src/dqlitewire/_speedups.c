@@ -1,10 +1,11 @@
-/* The native reader of rows: what `rows/tiers.py` does, in C.
+/* The native reader and writer of rows and parameters: what the fast ones of `rows/` do, in C.
 
-   Contract. Each function takes what Python has already tested against every cap, and returns a result that is
-   certainly what the plain Python reader would give, or None. None says nothing but "not sure": a byte that is
-   not UTF-8, a marker that is missing, a type that is not known here. The plain reader then reads the same bytes
-   again and words the error. So there is no text of an error here, no policy and no limit but the bounds of the
-   frame. An exception that does come out (MemoryError, KeyboardInterrupt) is not about the bytes.
+   Contract. A reader takes what Python has already tested against every cap. Each function returns what is
+   certainly the result of the plain Python reader or writer, or None. None says nothing but "not sure": a byte
+   that is not UTF-8, a marker that is missing, a type that is not known here, an integer that is out of range. The
+   same is then done again in Python, which words the error if there is one. So there is no text of an error here,
+   no policy and no limit but the bounds of the frame. An exception that does come out (MemoryError,
+   KeyboardInterrupt) is not about the bytes or values.
 
    Bounds. All reading goes through `Reader`: `at` is where reading goes on, `last` is where the marker must
    stand, and at <= last holds at all times. Nothing is read at `at` before `last - at` was compared with what is
@@ -17,11 +18,12 @@
    Memory. Nothing is allocated because a number in the frame says so: a tuple of `count` values is made only
    where at least 8 bytes of each are there, a text or blob of n bytes where these n bytes are.
 
-   Ownership. The frame is a bytes object that the caller holds, so it neither changes nor goes away. Python code
-   can run in the midst of reading: a finalizer, since making a tuple may start the garbage collector, a signal
-   handler or another thread in `breathe`. None of them can reach what is read here: `rows` and `runs` belong to
-   this call until it returns, and a tuple of types that is in use is held by `runs`, so that the cache of the
-   module may change at any time.
+   Ownership. The frame is a bytes object that the caller holds, or lies in a bytearray that cannot be resized
+   while its buffer is taken, so it neither moves nor goes away. Python code can run in the midst of reading: a
+   finalizer, since making a tuple may start the garbage collector, a signal handler or another thread in
+   `breathe`. None of them can reach what is read here: `rows` and `runs` belong to this call until it returns, a
+   tuple of types that is in use is held by `runs`, and the codes of a row are read from its header, so that the
+   cache of the module may change at any time. Nothing runs in the midst of writing.
 
    Rows hold only atoms (int, float, str, bytes, bool, None), so no cycle goes through them. They are taken out
    of the garbage collector's lists at once, which it would do itself at its first look at each of them. */
@@ -46,7 +48,7 @@ enum form { UNKNOWN = 0, INTEGER = 1, FLOAT = 2, TEXT = 3, BLOB = 4, NULL_ = 5, 
 #define SETS 64
 #define WAYS 4
 #define WORDS_KEPT 16 /* of a header */
-#define ROWS_PER_BREATH 16384
+#define BREATH ((size_t)1 << 20) /* bytes that are read, in one to three milliseconds, before others may run */
 #define ROWS "\7\0" /* type and schema, in the header of a frame */
 #define SHORT_TEXT 256 /* characters of a text that may keep its UTF-8 */
 
@@ -57,8 +59,8 @@ typedef struct {
 } Slot;
 
 typedef struct {
-    PyObject *members; /* tuple of 16: the ValueType of a code, or None */
-    PyTypeObject *member_type; /* ValueType, which `members` holds */
+    PyObject *kept;       /* tuple of the following */
+    PyObject *member[16]; /* the ValueType of a code, or None */
     unsigned char forms[16];
     Slot slots[SETS][WAYS];
     unsigned int turn; /* which slot of a full set is next to be given up */
@@ -73,6 +75,7 @@ typedef struct {
     size_t smallest;      /* bytes of a row at the least: its header, and a word a column */
     uint64_t used;        /* the bits of a header's last word that mean something */
     Py_ssize_t number;    /* rows that were read */
+    size_t rest;          /* bytes that are left when the next breath is due */
     PyObject *rows;
     PyObject *runs;
 } Reader;
@@ -80,11 +83,26 @@ typedef struct {
 /* What reading gives: it may go on, or not. Then an exception tells that something failed, and none is a doubt. */
 enum outcome { STOP = 0, FINE = 1 };
 
+/* A word of the frame, which is little-endian, as one of this machine, and the other way round. */
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define LITTLE_ENDIAN_WORD(word) __builtin_bswap64(word)
+#else
+#define LITTLE_ENDIAN_WORD(word) (word)
+#endif
+
 static inline uint64_t
 word_at(const unsigned char *at)
 {
-    return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 |
-           (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 | (uint64_t)at[7] << 56;
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return LITTLE_ENDIAN_WORD(word);
+}
+
+static inline void
+store_word(unsigned char *at, uint64_t word)
+{
+    word = LITTLE_ENDIAN_WORD(word);
+    memcpy(at, &word, sizeof word);
 }
 
 static inline size_t
@@ -100,16 +118,20 @@ new_reference(PyObject *object)
     return object;
 }
 
-/* Return None for a doubt, text that is no UTF-8 or has none among them; NULL where anything else was raised. */
+/* Return None for a doubt, NULL where an exception was raised. */
 static PyObject *
 none_unless_raised(void)
 {
-    if (PyErr_Occurred()) {
-        if (!PyErr_ExceptionMatches(PyExc_UnicodeError))
-            return NULL;
+    return PyErr_Occurred() ? NULL : new_reference(Py_None);
+}
+
+/* Make a doubt of the exception for text that is not UTF-8, or has none, where it was raised: a signal handler may
+   raise one like it. */
+static void
+doubt_text(void)
+{
+    if (PyErr_ExceptionMatches(PyExc_UnicodeError))
         PyErr_Clear();
-    }
-    return new_reference(Py_None);
 }
 
 /* ---- values: each returns a new reference; NULL without an exception is a doubt. */
@@ -126,7 +148,10 @@ read_text(Reader *reader)
     if (padded > left(reader))
         return NULL;
     reader->at += padded;
-    return PyUnicode_DecodeUTF8((const char *)start, (Py_ssize_t)length, NULL);
+    PyObject *text = PyUnicode_DecodeUTF8((const char *)start, (Py_ssize_t)length, NULL);
+    if (text == NULL)
+        doubt_text();
+    return text;
 }
 
 static PyObject *
@@ -217,7 +242,7 @@ make_types(const Reader *reader, const unsigned char *header)
             Py_DECREF(types);
             return NULL;
         }
-        PyObject *member = PyTuple_GetItem(reader->state->members, code);
+        PyObject *member = reader->state->member[code];
         PyTuple_SetItem(types, i, new_reference(member));
     }
     return types;
@@ -292,8 +317,9 @@ begin_run(Reader *reader, const unsigned char *header)
 
 /* Let a signal handler run, and other threads, in a frame of many rows. */
 static enum outcome
-breathe(void)
+breathe(Reader *reader)
 {
+    reader->rest = left(reader) > BREATH ? left(reader) - BREATH : 0;
     Py_BEGIN_ALLOW_THREADS
     Py_END_ALLOW_THREADS
     return PyErr_CheckSignals() ? STOP : FINE;
@@ -315,8 +341,8 @@ read_all(Reader *reader)
         reader->at += reader->width;
         if (outcome == FINE)
             outcome = read_row(reader, header);
-        if (outcome == FINE && reader->number % ROWS_PER_BREATH == 0)
-            outcome = breathe();
+        if (outcome == FINE && left(reader) < reader->rest)
+            outcome = breathe(reader);
         if (outcome != FINE)
             return outcome;
     }
@@ -349,6 +375,7 @@ read_body(State *state, const unsigned char *data, Py_ssize_t size, Py_ssize_t c
         .width = (count + 15) / 16 * 8,
         .smallest = (size_t)((count + 15) / 16 * 8 + count * 8),
         .used = count % 16 ? ((uint64_t)1 << count % 16 * 4) - 1 : ~(uint64_t)0,
+        .rest = (size_t)size > BREATH ? (size_t)size - BREATH : 0,
         .rows = PyList_New(0),
         .runs = PyList_New(0),
     };
@@ -404,6 +431,7 @@ read_part(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     PyBuffer_Release(&buffer);
     return found;
 }
+
 /* ---- writing: sizes first, so that exactly what is needed is allocated, then the bytes
 
    Pass one, `size_of`, looks at the Python types of the values alone; pass two, `put`, tests them against the
@@ -427,15 +455,7 @@ room(const Writer *writer)
 static inline void
 put_word(Writer *writer, uint64_t word)
 {
-    unsigned char *at = writer->at;
-    at[0] = (unsigned char)word;
-    at[1] = (unsigned char)(word >> 8);
-    at[2] = (unsigned char)(word >> 16);
-    at[3] = (unsigned char)(word >> 24);
-    at[4] = (unsigned char)(word >> 32);
-    at[5] = (unsigned char)(word >> 40);
-    at[6] = (unsigned char)(word >> 48);
-    at[7] = (unsigned char)(word >> 56);
+    store_word(writer->at, word);
     writer->at += 8;
 }
 
@@ -458,11 +478,17 @@ form_of(PyObject *value)
 static const char *
 utf8_of(Writer *writer, PyObject *text, Py_ssize_t *size, int measuring)
 {
-    if (PyUnicode_GetLength(text) <= SHORT_TEXT)
-        return PyUnicode_AsUTF8AndSize(text, size);
+    if (PyUnicode_GetLength(text) <= SHORT_TEXT) {
+        const char *utf8 = PyUnicode_AsUTF8AndSize(text, size);
+        if (utf8 == NULL)
+            doubt_text();
+        return utf8;
+    }
     PyObject *data;
     if (measuring) {
         data = PyUnicode_AsUTF8String(text);
+        if (data == NULL)
+            doubt_text();
         int failed = data == NULL || PyList_Append(writer->kept, data);
         Py_XDECREF(data);
         if (failed)
@@ -549,7 +575,7 @@ put(Writer *writer, PyObject *value, unsigned char form)
 
 /* Return what `fill` puts into as many bytes as were measured; None in doubt. */
 static PyObject *
-written(Writer *writer, size_t size, int (*fill)(Writer *, const void *), const void *what)
+written(Writer *writer, size_t size, int (*fill)(Writer *, void *), void *what)
 {
     if (size == 0 || size > PY_SSIZE_T_MAX)
         return none_unless_raised();
@@ -566,11 +592,14 @@ written(Writer *writer, size_t size, int (*fill)(Writer *, const void *), const 
 
 /* ---- rows written */
 
+#define DECLARED 16 /* types that take turns in the rows of a message, as NULLs come and go */
+
 typedef struct {
     PyObject *rows;       /* list of tuples */
     PyObject *runs;       /* list of (first row, types or None) */
     Py_ssize_t count;     /* columns, at least one */
-    unsigned char *codes; /* of the types that are declared, as many */
+    PyObject *declared[DECLARED]; /* types of which the codes are known, each in the place of its address */
+    unsigned char *codes;         /* as many for each */
 } Table;
 
 /* Return the bytes of all rows, 0 in doubt. */
@@ -598,43 +627,59 @@ size_of_rows(Writer *writer, const Table *table)
     return total;
 }
 
-/* Read the codes of declared types, which must be members of ValueType; 0 in doubt. */
-static int
-declare(const Writer *writer, const Table *table, PyObject *types)
+/* Return the code of a declared type, which must be a member of ValueType; 0 in doubt. */
+static unsigned char
+code_of(const State *state, PyObject *type)
 {
-    int is_tuple = PyTuple_CheckExact(types);
-    if (!is_tuple && !PyList_CheckExact(types))
-        return 0;
-    if ((is_tuple ? PyTuple_Size(types) : PyList_Size(types)) != table->count)
-        return 0;
-    for (Py_ssize_t i = 0; i < table->count; i++) {
-        PyObject *type = is_tuple ? PyTuple_GetItem(types, i) : PyList_GetItem(types, i);
-        if (Py_TYPE(type) != writer->state->member_type)
-            return 0;
-        long code = PyLong_AsLong(type);
-        if (code < 0 || code > 15 || writer->state->forms[code] == UNKNOWN)
-            return 0;
-        table->codes[i] = (unsigned char)code;
-    }
-    return 1;
+    for (unsigned char code = 0; code < 16; code++)
+        if (state->forms[code] != UNKNOWN && state->member[code] == type)
+            return code;
+    return 0;
 }
 
+/* Return the codes of declared types, NULL in doubt. */
+static const unsigned char *
+declare(const State *state, Table *table, PyObject *types)
+{
+    size_t place = ((uintptr_t)types >> 4) % DECLARED;
+    unsigned char *codes = table->codes + place * (size_t)table->count;
+    if (table->declared[place] == types)
+        return codes;
+    int is_tuple = PyTuple_CheckExact(types);
+    if (!is_tuple && !PyList_CheckExact(types))
+        return NULL;
+    if ((is_tuple ? PyTuple_Size(types) : PyList_Size(types)) != table->count)
+        return NULL;
+    table->declared[place] = types;
+    for (Py_ssize_t i = 0; i < table->count; i++) {
+        codes[i] = code_of(state, is_tuple ? PyTuple_GetItem(types, i) : PyList_GetItem(types, i));
+        if (codes[i] == 0)
+            return NULL;
+    }
+    return codes;
+}
+
+/* Put a row, each value as the type that is declared or, without, as what it is; 0 in doubt. */
 static int
-put_row(Writer *writer, const Table *table, PyObject *row, int is_declared)
+put_row(Writer *writer, const Table *table, PyObject *row, const unsigned char *declared)
 {
     size_t width = ((size_t)table->count + 15) / 16 * 8;
     if (room(writer) < width || !PyTuple_CheckExact(row) || PyTuple_Size(row) != table->count)
         return 0;
     unsigned char *header = writer->at;
-    memset(header, 0, width);
     writer->at += width;
+    uint64_t codes = 0; /* of sixteen columns */
     for (Py_ssize_t i = 0; i < table->count; i++) {
         PyObject *value = PyTuple_GetItem(row, i);
         unsigned char form = form_of(value);
-        unsigned char code = is_declared && form != NULL_ ? table->codes[i] : form;
+        unsigned char code = declared != NULL && form != NULL_ ? declared[i] : form;
         if (form == UNKNOWN || writer->state->forms[code] != form || !put(writer, value, form))
             return 0;
-        header[i / 2] |= (unsigned char)(code << (i & 1) * 4);
+        codes |= (uint64_t)code << (i & 15) * 4;
+        if ((i & 15) == 15 || i + 1 == table->count) {
+            store_word(header + i / 16 * 8, codes);
+            codes = 0;
+        }
     }
     return 1;
 }
@@ -651,36 +696,24 @@ first_of_run(const Table *table, Py_ssize_t run)
     return overflow || first > PY_SSIZE_T_MAX ? -1 : (Py_ssize_t)first;
 }
 
-/* Return what is declared for a run, borrowed; NULL where it does not begin with this row. */
-static PyObject *
-types_of_run(const Table *table, Py_ssize_t run, Py_ssize_t number)
-{
-    if (first_of_run(table, run) != number)
-        return NULL;
-    return PyTuple_GetItem(PyList_GetItem(table->runs, run), 1);
-}
-
 static int
-put_rows(Writer *writer, const void *what)
+put_rows(Writer *writer, void *what)
 {
-    const Table *table = what;
+    Table *table = what;
     Py_ssize_t rows = PyList_Size(table->rows), runs = PyList_Size(table->runs);
-    Py_ssize_t run = 0, next = 0; /* the run that begins next, and its first row */
-    int is_declared = 0;
+    Py_ssize_t run = 0, next = first_of_run(table, 0); /* the run that begins next, and its first row */
+    const unsigned char *codes = NULL;
+    if (next != 0)
+        return 0;
     for (Py_ssize_t number = 0; number < rows; number++) {
         if (number == next) {
-            PyObject *types = types_of_run(table, run, number);
-            if (types == NULL)
-                return 0;
-            is_declared = types != Py_None;
-            if (is_declared && !declare(writer, table, types))
-                return 0;
-            run++;
+            PyObject *types = PyTuple_GetItem(PyList_GetItem(table->runs, run++), 1);
+            codes = types == Py_None ? NULL : declare(writer->state, table, types);
             next = run < runs ? first_of_run(table, run) : rows;
-            if (next <= number)
+            if (next <= number || (codes == NULL && types != Py_None))
                 return 0;
         }
-        if (!put_row(writer, table, PyList_GetItem(table->rows, number), is_declared))
+        if (!put_row(writer, table, PyList_GetItem(table->rows, number), codes))
             return 0;
     }
     return 1;
@@ -701,7 +734,7 @@ write_rows(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
         return NULL;
     PyObject *data = NULL;
     size_t size = size_of_rows(&writer, &table); /* not 0 only where there are rows of so many columns */
-    table.codes = size == 0 ? NULL : PyMem_Malloc((size_t)table.count);
+    table.codes = size == 0 ? NULL : PyMem_Calloc((size_t)table.count, DECLARED);
     if (size == 0 || table.codes != NULL)
         data = written(&writer, size, put_rows, &table);
     else
@@ -740,7 +773,7 @@ size_of_params(Writer *writer, const Params *params)
 }
 
 static int
-put_params(Writer *writer, const void *what)
+put_params(Writer *writer, void *what)
 {
     const Params *params = what;
     size_t header = size_of_header(params);
@@ -805,9 +838,10 @@ set_kinds(PyObject *module, PyObject *args)
     }
     const unsigned char *forms = (const unsigned char *)PyBytes_AsString(encoded);
     forget_types(state);
-    PyObject *old = state->members;
-    state->members = new_reference(members);
-    state->member_type = Py_TYPE(PyTuple_GetItem(members, INTEGER));
+    PyObject *old = state->kept;
+    state->kept = new_reference(members);
+    for (int code = 0; code < 16; code++)
+        state->member[code] = PyTuple_GetItem(members, code);
     Py_XDECREF(old);
     for (int code = 0; code < 14; code++) { /* 14 and 15 begin markers */
         unsigned char form = forms[code];
@@ -829,7 +863,7 @@ traverse(PyObject *module, visitproc visit, void *arg)
     State *state = PyModule_GetState(module);
     if (state == NULL)
         return 0;
-    Py_VISIT(state->members);
+    Py_VISIT(state->kept);
     for (int i = 0; i < SETS * WAYS; i++)
         Py_VISIT(state->slots[i / WAYS][i % WAYS].types);
     return 0;
@@ -843,7 +877,8 @@ clear(PyObject *module)
         return 0;
     forget_types(state);
     memset(state->forms, UNKNOWN, sizeof state->forms);
-    Py_CLEAR(state->members);
+    memset(state->member, 0, sizeof state->member);
+    Py_CLEAR(state->kept);
     return 0;
 }
 

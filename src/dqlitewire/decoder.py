@@ -13,7 +13,10 @@ A row stream ends with a ROWS frame marked DONE, with an EMPTY (the query was in
 
 A frame is taken from the buffer before it is read, and `_row_stream` is assigned after everything that can
 fail. So whatever is raised in between leaves a stream of which a frame is lost: there the decoder is poisoned
-(the two `except BaseException`), and nowhere else.
+(the two `except BaseException`), and nowhere else. The native reader of `_part` reads a frame where it lies,
+and it is taken behind that; what is raised meanwhile poisons the decoder all the same, since it may strike on
+either side of the taking. Where that reader is not sure, nothing has happened, and the frame is read as any
+other.
 """
 
 from __future__ import annotations

@@ -40,6 +40,22 @@ def fenced(read: Callable[..., Any]) -> Callable[..., Any]:
     return reading
 
 
+def fenced_part(read: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a reader of (buffer, names, size, count); what lies behind the frame is poisoned."""
+
+    def reading(buffer: bytearray, names: bytes, size: int, count: int) -> Any:
+        # the buffer stays where it is: the module keeps it from being resized
+        start = ctypes.addressof((ctypes.c_char * len(buffer)).from_buffer(buffer))
+        region = start + size, len(buffer) - size
+        _asan.__asan_poison_memory_region(*region)
+        try:
+            return read(buffer, names, size, count)
+        finally:
+            _asan.__asan_unpoison_memory_region(*region)
+
+    return reading
+
+
 def closed(write: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a writer."""
 
@@ -54,7 +70,10 @@ def closed(write: Callable[..., Any]) -> Callable[..., Any]:
 if __name__ == "__main__":
     module = speedups.native
     assert module is not None, speedups.why
-    functions = vars(module) | {"read_rows": fenced(module.read_rows)}
+    functions = vars(module) | {
+        "read_rows": fenced(module.read_rows),
+        "read_part": fenced_part(module.read_part),
+    }
     functions |= {name: closed(functions[name]) for name in ("write_rows", "write_params")}
     speedups.native = SimpleNamespace(**functions)
     speedups._use(True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz import sanitize
+from tests.native.compiler import needed
 from tests.profiles import DEEP
 
 # texts of the C file, and what comes in the place of each: a reference that stays, or is given away
@@ -24,10 +25,7 @@ LEAKS = {
 
 @pytest.fixture(autouse=True)
 def _compiler() -> None:
-    lacking = sanitize.missing("Python.h")
-    if lacking and os.environ.get("CI") != "true":
-        pytest.skip(f"{lacking} is missing")
-    assert not lacking, f"{lacking} is missing"
+    needed("Python.h")
 
 
 def grown(source: Path, frames: int) -> subprocess.CompletedProcess[str]:

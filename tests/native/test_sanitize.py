@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from tests.fuzz import sanitize
+from tests.native.compiler import needed
 from tests.profiles import DEEP
 
 SHORT = next(iter(sanitize.SEEDED))
@@ -18,10 +18,7 @@ SHORT = next(iter(sanitize.SEEDED))
 
 @pytest.fixture(autouse=True)
 def _compiler() -> None:
-    lacking = sanitize.missing()
-    if lacking and os.environ.get("CI") != "true":
-        pytest.skip(f"{lacking} is missing")
-    assert not lacking, f"{lacking} is missing"
+    needed("Python.h", "libasan")
 
 
 def test_nothing_is_reported(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
-"""Parameter tuples: read and written value by value, and by generated writers where a shape keeps coming.
+"""Parameter tuples: read and written value by value, and fast natively or by generated writers.
 
-The layouts are told in `dqlitewire.tuples`. `write_params` gives up at the first doubt (a number out of
-range, a NUL in text, a cap that may be exceeded), and `pack_params` encodes the same values or says what is
-wrong. There is one reader, the plain one: only servers and tools read parameters.
+The layouts are told in `dqlitewire.tuples`. Where the native writer is in use (`dqlitewire.speedups`) it
+writes all that it is sure of; without it a writer is generated for a shape that keeps coming. `write_params`
+gives up at the first doubt (a number out of range, a NUL in text, a cap that may be exceeded), and
+`pack_params` encodes the same values or says what is wrong. There is one reader, the plain one: only servers
+and tools read parameters.
 """
 
 from __future__ import annotations

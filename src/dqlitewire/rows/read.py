@@ -2,11 +2,12 @@
 
     | count of columns | name 0 | name 1 ... | types of row 0 | values ... | types of row 1 ... | marker |
 
-This is the reader that words every error, and the oracle of the fast one in `tiers`. The seam between the two
-is one call: `read_certain` returns rows that are certainly right, or None. None says nothing about the frame
-but that the fast reader is not sure: a text may not be UTF-8, a marker may be missing, or a value may
-be of a size that it does not look at. Then the same bytes are read again from the start, here. Caps are
-tested before the call, by what the frame's size allows at the most, so that no fast reader knows of any.
+This is the reader that words every error, and the oracle of the fast ones: the native one where it is in use
+(`dqlitewire.speedups`), else the one in `tiers`. The seam is one call: `speedups.read_rows` or `read_certain`
+returns rows that are certainly right, or None. None says nothing about the frame but that the fast reader is
+not sure: a text may not be UTF-8, a marker may be missing, or a value may be of a size that it does not look
+at. Then the same bytes are read again from the start, here. Caps are tested before the call, by what the
+frame's size allows at the most, so that no fast reader knows of any.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Write the body of a ROWS frame: generated writers for the shapes that keep coming, the plain for the rest.
+"""Write the body of a ROWS frame: natively where that is in use and sure; else by generated writers for
+shapes that keep coming, and plainly for the rest.
 
 The rows of a message come in runs with the same declared types, and within a run the Python types of the
 values change as NULLs come and go:
