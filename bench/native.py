@@ -45,8 +45,8 @@ def again(build: Build, pure: Codec, rounds: int) -> Times:
 def fresh(run_length: int, pure: Codec, rounds: int) -> Times:
     """Hostile frames, new ones in every round, some in a call, which drops each before the next.
 
-    With a single frame a call is so short that cold caches and new memory are most of it. The rows are compared
-    afterwards, so that no signature is known before.
+    With a single frame a call is so short that cold caches and new memory are most of it. The rows are
+    compared afterwards, so that no signature is known before.
     """
     codecs = pair(pure)
 
@@ -92,7 +92,10 @@ def peaks(pure: Codec, size: int) -> dict[str, int]:
 
 
 def linear_times(name: str, pure: Codec, rounds: int) -> Times:
-    return compare(linear.trial(load_native(pure.folder), name, scale=4), rounds)  # n beyond the cache, too
+    scale = (
+        16 if name.startswith("alternating") else 4
+    )  # n is beyond the caches, too, and the collector at work
+    return compare(linear.trial(load_native(pure.folder), name, scale), rounds)
 
 
 # -- beside Go ------------------------------------------------------------------------------
