@@ -21,7 +21,7 @@ from bench.measure import Times, Trial, Unavailable, compare, compare_fresh, in_
 STREAMS = ((INT1, 8000), (ITF3, 3400), (MIX10, 1300), (IF30, 1000))
 
 SAMPLE = 0.02  # longer than elsewhere: the two share no code, and each finds the caches full of the other's
-FRESH_FRAMES = 4
+FRESH_FRAMES = 8
 LINEAR = [  # of what it has a part in
     name for name in linear.CASES if not name.startswith(("FAILURE", "decode n params", "texts off"))
 ]
@@ -43,28 +43,28 @@ def again(build: Build, pure: Codec, rounds: int) -> Times:
 
 
 def fresh(run_length: int, pure: Codec, rounds: int) -> Times:
-    """Hostile frames, some of them in a call: with one alone, who is first pays twice, for cold caches."""
+    """Hostile frames, new ones in every round, some in a call, which drops each before the next.
+
+    With a single frame a call is so short that cold caches and new memory are most of it. The rows are
+    compared afterwards, so that no signature is known before.
+    """
     codecs = pair(pure)
 
     def build(turn: int) -> Trial:
         at = turn * FRESH_FRAMES
-        return joined([rows.hostile(run_length, codecs, number) for number in range(at, at + FRESH_FRAMES)])
+        trials = [rows.hostile(run_length, codecs, number) for number in range(at, at + FRESH_FRAMES)]
+
+        def run(name: str) -> None:
+            for trial in trials:
+                trial.runs[name]()
+
+        def check(name: str, _: Any) -> None:
+            for trial in trials:
+                trial.check(name, trial.runs[name]())
+
+        return Trial(sum(t.units for t in trials), {c.name: partial(run, c.name) for c in codecs}, check)
 
     return compare_fresh(build, rounds)
-
-
-def joined(trials: list[Trial]) -> Trial:
-    """Trials one after the other, as one."""
-
-    def run(name: str) -> list[Any]:
-        return [trial.runs[name]() for trial in trials]
-
-    def check(name: str, results: list[Any]) -> None:
-        for trial, result in zip(trials, results, strict=True):
-            trial.check(name, result)
-
-    units = sum(trial.units for trial in trials)
-    return Trial(units, {name: partial(run, name) for name in trials[0].runs}, check)
 
 
 def beside_pure() -> Iterator[tuple[str, str, Callable[[Codec, int], Times]]]:
@@ -92,7 +92,10 @@ def peaks(pure: Codec, size: int) -> dict[str, int]:
 
 
 def linear_times(name: str, pure: Codec, rounds: int) -> Times:
-    return compare(linear.trial(load_native(pure.folder), name, scale=4), rounds)  # n beyond the cache, too
+    scale = (
+        16 if name.startswith("alternating") else 4
+    )  # n is beyond the caches, too, and the collector at work
+    return compare(linear.trial(load_native(pure.folder), name, scale), rounds)
 
 
 # -- beside Go ------------------------------------------------------------------------------
