@@ -48,6 +48,7 @@ KNOWN = {
     "dispatch.py: LEGACY_READERS": FIRST_USE,
     "dispatch.py: REQUEST_READERS": FIRST_USE,
     "dispatch.py: RESPONSE_READERS": FIRST_USE,
+    "client/connection.py: LIMITS": CONSTANT,
     "conversation/frames.py: STRICT": PER_CALL,
     "sql/normalise.py: _NORMAL": CACHE,
     "conversation/observer/resync.py: _HEADERS": FIRST_USE,

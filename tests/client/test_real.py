@@ -177,9 +177,11 @@ def test_wrong_certificates_are_refused_in_words(
     options: dict[str, str], told: str, old_node: Node, files: Certificates
 ) -> None:
     given = {name: files[word] if Path(files[word]).exists() else word for name, word in options.items()}
-    with Relay(old_node.address, tls=files.context(files.server, True)) as relay:
-        with pytest.raises(NoLeaderError) as error:
-            connect(relay.address, "test.db", options=DialOptions(**given), timeout=TIMEOUT)  # type: ignore[arg-type]
+    with (
+        Relay(old_node.address, tls=files.context(files.server, True)) as relay,
+        pytest.raises(NoLeaderError) as error,
+    ):
+        connect(relay.address, "test.db", options=DialOptions(**given), timeout=TIMEOUT)  # type: ignore[arg-type]
     assert str(error.value).lower().startswith(f"no leader: {relay.address}: {told}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ssl
 import threading
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from dqlitewire import NodeRole, ProtocolError
+from dqlitewire import NodeInfo, NodeRole, ProtocolError
 from dqlitewire.client import Client, NoLeaderError, StatementFailed, connect
 from dqlitewire.conversation import HazardError
 from dqlitewire.dial import Address, Deadline, DialOptions, Target
@@ -22,12 +21,14 @@ from dqlitewire.messages import (
     LeaderResponse,
     OpenRequest,
     QuerySqlRequest,
+    ServersResponse,
 )
 from dqlitewire.testing import DqliteCluster, DqliteServer
-from tests.client.fakes import NOT_LEADER, Fake, closed_port, full, listener, silent
+from tests.client.fakes import NOT_LEADER, Answer, Fake, closed_port, full, listener, silent
+from tests.dial.relays import Relay
 
 NAME = "test.db"
-LONG, SHORT = 20.0, 0.2  # nothing is waited for; all of it is
+LONG, SHORT = 20.0, 0.4  # nothing is waited for; all of it is
 
 
 def target(*addresses: str) -> Target:
@@ -80,6 +81,18 @@ def test_spares_tell_who_leads_by_the_old_handshake() -> None:
                 assert client.leader == (1, Address.parse(cluster.addresses[0]))
 
 
+def test_members_are_asked_where_a_node_knows_no_leader_or_an_old_one() -> None:
+    with DqliteCluster(3) as cluster:
+        members = [NodeInfo(node.id, node.address, NodeRole.VOTER) for node in cluster.nodes]
+        for leader in ("", closed_port()):
+            told: Answer = lambda fake, request, leader=leader: [  # noqa: E731
+                LeaderResponse(7 if leader else 0, leader)
+            ]
+            answers = {LeaderRequest: told, ClusterRequest: lambda fake, request: [ServersResponse(members)]}
+            with Fake(answers, leads=False) as fake:
+                assert leads(connect(fake.address, NAME, timeout=LONG)) == cluster.addresses[0]
+
+
 def test_a_leader_whose_own_address_cannot_be_reached() -> None:
     unreachable = closed_port()
     with DqliteServer(advertise=unreachable) as server:
@@ -97,6 +110,31 @@ def test_two_leaders_are_named_and_one_leads() -> None:
                 assert (
                     leads(connect(target(follower.address, new.address), NAME, timeout=LONG)) == new.address
                 )
+
+
+def test_the_leader_is_dialled_as_the_node_that_names_it(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    path = "/internal/database"
+    with (
+        Fake(leads=False) as follower,
+        DqliteServer() as server,
+        Relay(follower.address, tls=context, path=path) as entry,
+        Relay(server.address, tls=context, path=path) as front,
+    ):
+        follower.leader = front.address
+        options = DialOptions(ca=str(tmp_path / "ca.pem"), upgrade=path)
+        assert leads(connect(entry.address, NAME, options=options, timeout=LONG)) == server.address
+        assert len(front.heads) == 1
+
+
+def test_a_leader_that_has_a_name_in_place_of_a_port(tmp_path: Path) -> None:
+    name = f"@dqlite-wire-leader-{id(tmp_path)}"
+    with Fake(leads=False) as follower, DqliteServer(unix=name):
+        follower.leader = name
+        assert leads(connect(follower.address, NAME, timeout=LONG)) == name
 
 
 def test_a_leader_that_comes_late() -> None:
@@ -143,7 +181,7 @@ def test_a_node_that_says_nothing_at_some_step(step: type) -> None:
     with Fake({step: silent}) as fake:
         asked = {"LeaderRequest": "LEADER", "OpenRequest": "OPEN", "ClusterRequest": "CLUSTER"}
         name = asked.get(step.__name__, "QUERY_SQL")
-        expected = f"no leader within 0.2 s: {fake.address}: connected, but no answer to {name}"
+        expected = f"no leader within 0.4 s: {fake.address}: connected, but no answer to {name}"
         assert refused(fake.address, SHORT) == expected
 
 
@@ -151,14 +189,14 @@ def test_a_node_that_says_nothing_before_its_first_word(tmp_path: Path) -> None:
     ca = tmp_path / "ca.pem"
     trustme.CA().cert_pem.write_to_path(str(ca))
     with full() as busy:
-        assert refused(busy, SHORT) == f"no leader within 0.2 s: {busy}: no answer"
+        assert refused(busy, SHORT) == f"no leader within 0.4 s: {busy}: no answer"
     for options, layer in (
         (DialOptions(ca=str(ca)), "TLS"),
         (DialOptions(upgrade="/internal/database"), "the upgrade"),
         (DialOptions(ca=str(ca), upgrade="/internal/database"), "TLS or the upgrade"),
     ):
         with listener() as mute:
-            expected = f"no leader within 0.2 s: {mute}: connected, but no answer to {layer}"
+            expected = f"no leader within 0.4 s: {mute}: connected, but no answer to {layer}"
             assert refused(mute, SHORT, options=options) == expected
 
 
@@ -187,30 +225,22 @@ def test_what_is_no_node(said: bytes, words: str) -> None:
 
 
 def test_a_node_that_speaks_tls_where_none_is_spoken() -> None:
-    with tls_listener() as address:
-        assert refused(address, 5) == f"no leader: {address}: it speaks TLS"
-
-
-@contextlib.contextmanager
-def tls_listener():  # type: ignore[no-untyped-def]
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
-    from tests.dial.relays import Relay
-
     with Relay(closed_port(), tls=context) as relay:
-        yield relay.address
+        assert refused(relay.address, 5) == f"no leader: {relay.address}: it speaks TLS"
 
 
 def test_a_node_that_says_that_it_leads_and_refuses() -> None:
     with Fake(leads=False) as fake:
-        expected = f"no leader within 0.2 s: {fake.address}: says that it leads, and refuses: not leader"
+        expected = f"no leader within 0.4 s: {fake.address}: says that it leads, and refuses: not leader"
         assert refused(fake.address, SHORT) == expected
         assert fake.asked.count("Leader") > 1  # it was asked again
 
 
 def test_a_node_that_says_that_it_leads_and_opens_nothing() -> None:
     with Fake({OpenRequest: lambda fake, request: [NOT_LEADER]}) as fake:
-        expected = f"no leader within 0.2 s: {fake.address}: says that it leads, and refuses: not leader"
+        expected = f"no leader within 0.4 s: {fake.address}: says that it leads, and refuses: not leader"
         assert refused(fake.address, SHORT) == expected
 
 
@@ -219,7 +249,7 @@ def test_nodes_that_name_each_other() -> None:
         one.leader, other.leader = other.address, one.address
         said = refused(one.address, SHORT)
         assert said == (
-            f"no leader within 0.2 s: {one.address}: names {other.address} as leader; "
+            f"no leader within 0.4 s: {one.address}: names {other.address} as leader; "
             f"{other.address}: names {one.address} as leader"
         )
 
@@ -241,7 +271,7 @@ def test_no_quorum() -> None:
     with DqliteCluster(3) as cluster:
         cluster.lose_leadership()
         said = refused(target(*cluster.addresses), SHORT)
-        assert said == "no leader within 0.2 s: " + "; ".join(
+        assert said == "no leader within 0.4 s: " + "; ".join(
             f"{address}: knows no leader" for address in cluster.addresses
         )
 
@@ -272,7 +302,7 @@ def test_options_that_make_no_sense_are_no_matter_of_nodes(tmp_path: Path) -> No
 def test_a_deadline_is_one_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     with Fake({LeaderRequest: silent}) as fake:
         deadline = Deadline(SHORT)
-        with pytest.raises(NoLeaderError, match=r"within 0\.2 s"):
+        with pytest.raises(NoLeaderError, match=r"within 0\.4 s"):
             connect(fake.address, timeout=LONG, deadline=deadline)
         with pytest.raises(TimeoutError):
             deadline.left()
@@ -288,3 +318,10 @@ def test_no_thread_and_no_connection_is_left_behind() -> None:
             assert time.monotonic() < end
             time.sleep(0.01)
         refused(mute, SHORT)
+
+
+def test_a_leader_that_became_a_follower_is_not_taken_for_one_by_what_followers_answer() -> None:
+    with DqliteCluster(3) as cluster, connect(cluster.addresses[0], NAME, timeout=LONG) as client:
+        cluster.elect(cluster.nodes[1])
+        assert len(client.nodes()) == 3
+        assert client.leader == (2, Address.parse(cluster.addresses[1]))

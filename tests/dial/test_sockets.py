@@ -294,3 +294,23 @@ def test_nothing_is_done_when_time_is_over() -> None:
     clock = iter([0.0, 5.0]).__next__
     with pytest.raises(TimeoutError):
         Deadline(5, clock).left()
+
+
+def test_a_clock_that_stands() -> None:
+    now = 100.0
+    deadline = Deadline(5.0, lambda: now)
+    now += 2
+    deadline.stand()
+    now += 60
+    deadline.stand()  # stands already
+    now += 60
+    assert deadline.left() == 3
+    deadline.go()
+    deadline.go()
+    assert deadline.left() == 3
+    now += 1
+    assert deadline.left() == 2
+    assert deadline.share(2).seconds == 1
+    now += 2
+    with pytest.raises(TimeoutError):
+        deadline.left()

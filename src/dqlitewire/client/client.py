@@ -34,6 +34,7 @@ from dqlitewire.messages import (
     DumpRequest,
     ExecSqlRequest,
     InterruptRequest,
+    LeaderRequest,
     OpenRequest,
     QuerySqlRequest,
     ResultResponse,
@@ -106,6 +107,7 @@ class Client:
         """Close the connection; nothing can be asked any more."""
         self._closed = True
         self._drop()
+        self._give_up_result()
 
     @property
     def leader(self) -> Leader:
@@ -145,13 +147,21 @@ class Client:
         if before is not None:
             before.close()
 
-    def nodes(self) -> list[NodeInfo]:
-        """Return the members of the cluster, as the leader names them.
+    def nodes(self, *, deadline: Deadline | None = None) -> list[NodeInfo]:
+        """Return the members of the cluster, as its leader names them.
+
+        Args:
+            deadline: for the answer; None for one of the client's timeout.
 
         Raises:
             ClientError: it did not.
         """
-        return list(self.call(ClusterRequest()).nodes)
+        until = deadline or Deadline(self._timeout)
+        named = self.call(LeaderRequest(), deadline=until).address
+        connection = self._connection
+        if named != self._named and connection is not None and not connection.in_transaction:
+            self._drop()  # any node answers CLUSTER; this one does not lead any more
+        return list(self.call(ClusterRequest(), deadline=until).nodes)
 
     def execute(
         self, sql: str, params: Sequence[Any] = (), *, deadline: Deadline | None = None
@@ -334,7 +344,8 @@ class Client:
     def _connect(self, database: str | None, deadline: Deadline, patient: bool) -> Connection:
         known = (*self._target, *self._members)
         found = Search(known, self._dialler, database, deadline, patient).run()
-        self._connection, self._leader = found.connection, Leader(found.node_id, found.address)
+        self._connection, self._named = found.connection, found.named
+        self._leader = Leader(found.node_id, found.address)
         self._members.clear()
         for node in found.nodes:
             with suppress(AddressError):

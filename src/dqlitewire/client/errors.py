@@ -14,6 +14,11 @@ _SHOWN = 3  # attempts in one line
 class ClientError(Exception):
     """Base of what a client raises."""
 
+    _given: tuple[object, ...] | None = None  # what it was made of, where that is not its text
+
+    def __reduce__(self) -> tuple[type[ClientError], tuple[object, ...]]:
+        return type(self), self.args if self._given is None else self._given
+
 
 class Attempt(NamedTuple):
     """What became of the search for a leader at one address.
@@ -46,6 +51,7 @@ class NoLeaderError(ClientError):
         shown = "; ".join(map(str, self.attempts[:_SHOWN]))
         more = len(self.attempts) - _SHOWN
         time = "" if within is None else f" within {within:.3g} s"
+        self._given = (self.attempts, within)
         super().__init__(f"no leader{time}: {shown}{f'; and {more} more' if more > 0 else ''}")
 
 
@@ -63,6 +69,7 @@ class ConnectionFailed(ClientError):
     def __init__(self, said: str, outcome: Outcome) -> None:
         super().__init__(said)
         self.outcome = outcome
+        self._given = (said, outcome)
 
 
 class StatementFailed(ClientError):
@@ -83,6 +90,7 @@ class StatementFailed(ClientError):
         self.message: str = event.failure.message
         self.explanation: FailureInfo = event.explanation
         self.outcome: Outcome = event.outcome
+        self._given = (event,)
         info = self.explanation
         said = f": {sanitize_for_log(self.message)}" if self.message else ""
         super().__init__(f"{info.name} ({self.code}){said}")
@@ -100,4 +108,5 @@ class NoDatabaseError(ClientError):
 
     def __init__(self, database: str) -> None:
         super().__init__(f"the cluster has no database {shown(database)}")
+        self._given = (database,)
         self.database = database

@@ -29,11 +29,9 @@ from dqlitewire.messages import QuerySqlRequest
 _KEPT = frozenset({RequestType.EXEC, RequestType.QUERY, RequestType.FINALIZE})
 _DOUBTS = 1  # how often a failure is taken for a sign of lost leadership that may be none
 _BREAKS = 1  # connections that may break under one request
-_DEADLY = ("boolean", "date", "timestamp")  # DATETIME has "date" in it
 _TABLES = (
-    "SELECT 1 FROM sqlite_master WHERE "
-    + " OR ".join(f"sql LIKE '%{word}%'" for word in _DEADLY)
-    + " LIMIT 1"
+    "SELECT 1 FROM sqlite_master AS entry, pragma_table_xinfo(entry.name) AS col "
+    "WHERE upper(col.type) IN ('BOOLEAN', 'DATE', 'DATETIME', 'TIMESTAMP') LIMIT 1"
 )
 
 

@@ -9,7 +9,8 @@ A thread asks a node, over and over until the search is over, and takes the next
     OPEN, QUERY_SQL         what the client is going to do; a query proves that a majority is there
     CLUSTER                 who can be asked when this leader is gone
 
-A node that does not lead names one that is asked like the others. Whether an address is the node's own is
+A node that does not lead names one that is asked like the others; if it names none, or was asked before and
+its word led nowhere, the members that it knows are asked as well. Whether an address is the node's own is
 never judged by its text: a leader may be reached under a name that the cluster does not know, and the one
 that the cluster knows may not be reachable from here. So neither a wrong address, nor a node that only says
 that it leads, nor a silent one keeps the search from the leader.
@@ -23,7 +24,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
@@ -45,7 +47,7 @@ from dqlitewire.text import sanitize_for_log, shown
 PAUSE = 0.05  # seconds before a node is asked again, doubled each time
 _LONGEST_PAUSE = 0.4
 _ATTEMPT = 1.0  # seconds that an attempt may take at least, where there are as many
-_MOST = 0.9  # of the time that is left: the rest is for saying what came of it
+_MOST = 0.75  # of the time that is left: the rest is for saying what came of it
 _AT_ONCE = 32  # nodes that are asked at a time
 _MOST_NAMED = 256  # nodes that others name
 
@@ -57,14 +59,16 @@ class Found:
     Attributes:
         connection: to it, with the database open if there is one.
         node_id: its id; 0 if nobody told.
-        address: as the cluster names it; where it was reached if that is no address.
+        named: its address as it tells it.
+        address: the same; where it was reached if that is none.
         nodes: the members of its cluster; empty if it did not tell.
     """
 
     connection: Connection
     node_id: int
+    named: str
     address: Address
-    nodes: list[NodeInfo]
+    nodes: Sequence[NodeInfo]
 
 
 class _Candidate:
@@ -74,7 +78,7 @@ class _Candidate:
         address: where it listens.
 
     Attributes:
-        said: what came of the last attempt, in words.
+        said: what came of the last attempt that came to an end, in words; empty before the first.
         definite: whether it cannot be reached, and that is not for want of time.
         step: what is being done with it.
         pause: seconds before it is asked again.
@@ -84,12 +88,17 @@ class _Candidate:
 
     def __init__(self, address: Address) -> None:
         self.address = address
-        self.said = "not asked in time"
+        self.said = ""
         self.definite = False
         self.step = ""
         self.pause = PAUSE
         self.due = 0.0
         self.error = ""
+
+    @property
+    def words(self) -> str:
+        """What came of it, or what is being waited for."""
+        return self.said or (f"connected, but no answer to {self.step}" if self.step else "no answer")
 
 
 class Search:
@@ -166,7 +175,7 @@ class Search:
             return list(self._candidates.values())
 
     def _attempts(self) -> list[Attempt]:
-        return [Attempt(str(each.address), each.said) for each in self._all()]
+        return [Attempt(str(each.address), each.words) for each in self._all()]
 
     # ------------------------------------------------------------ workers
 
@@ -233,7 +242,7 @@ class Search:
                 connection.close()
             return found
         except (OSError, Broken, ValueError) as error:
-            self._note(candidate, error)
+            self._note(candidate, error, deadline)
             return None
 
     def _asked(self, candidate: _Candidate, connection: Connection, deadline: Deadline) -> Found | None:
@@ -241,22 +250,24 @@ class Search:
         node_id, named = self._leader(connection, deadline)
         candidate.definite = False
         if not named:
+            self._add_members(candidate, connection, deadline)
             candidate.said = "knows no leader"
             return None
         refused = self._refused(candidate, connection, deadline)
-        try:
-            address = Address.parse(named)
-        except AddressError:
-            address = candidate.address
         if refused is None:
-            return self._found(candidate, connection, node_id, address, deadline)
-        if address.normalised() != candidate.address:
-            candidate.said = f"names {address} as leader"
-            self._add(address)
-        elif str(address) == named:
+            return self._found(candidate, connection, node_id, named, deadline)
+        try:
+            address = Address.parse(named).normalised()
+        except AddressError:
+            candidate.said = f"names {shown(named)} as leader, which is no address"
+            return None
+        if candidate.said:  # it was asked before, and did not lead to the leader
+            self._add_members(candidate, connection, deadline)
+        if address == candidate.address:
             candidate.said = f"says that it leads, and refuses: {_said(refused)}"
         else:
-            candidate.said = f"names {shown(named)} as leader, which is no address"
+            candidate.said = f"names {address} as leader"
+            self._add(address)
         return None
 
     def _leader(self, connection: Connection, deadline: Deadline) -> tuple[int, str]:
@@ -304,37 +315,58 @@ class Search:
         candidate: _Candidate,
         connection: Connection,
         node_id: int,
-        address: Address,
+        named: str,
         deadline: Deadline,
     ) -> Found:
+        nodes = self._members(candidate, connection, deadline)
+        ids = [node.node_id for node in nodes if node.address == named]
+        address = candidate.address
+        with suppress(AddressError):
+            address = Address.parse(named)
+        return Found(connection, node_id or (ids[0] if len(ids) == 1 else 0), named, address, nodes)
+
+    def _members(
+        self, candidate: _Candidate, connection: Connection, deadline: Deadline
+    ) -> Sequence[NodeInfo]:
+        """Return the nodes of the cluster as a node knows them; none if it does not tell."""
         candidate.step = "CLUSTER"
-        nodes: list[NodeInfo] = []
         match connection.ask(ClusterRequest(), deadline):
             case Answered(_, ServersResponse() as servers):
-                nodes = list(servers.nodes)
+                return servers.nodes
             case _:
-                pass
-        ids = [node.node_id for node in nodes if node.address == str(address)]
-        return Found(connection, node_id or (ids[0] if len(ids) == 1 else 0), address, nodes)
+                return ()
 
-    def _note(self, candidate: _Candidate, error: Exception) -> None:
-        """Note why a node cannot be asked; the first time after looking what is wrong there.
+    def _add_members(self, candidate: _Candidate, connection: Connection, deadline: Deadline) -> None:
+        for node in self._members(candidate, connection, deadline):
+            with suppress(AddressError):
+                self._add(Address.parse(node.address))
+
+    def _note(self, candidate: _Candidate, error: Exception, deadline: Deadline) -> None:
+        """Note why a node cannot be asked; the first time, look what is wrong there.
+
+        Args:
+            candidate: the node.
+            error: what came of the attempt.
+            deadline: that it had.
 
         Raises:
             TimeoutError: the search is over.
         """
         silent = isinstance(error, TimeoutError) or (isinstance(error, Broken) and error.silent)
         candidate.definite = not silent
+        if silent and candidate.said and deadline.seconds < _ATTEMPT:
+            return  # too short an attempt to say more than one before
         met = f"{candidate.step}: {error!r}"
         if met == candidate.error:
             return
         candidate.error = met
         if not silent:
             candidate.said = f"{candidate.step}: {error}" if candidate.step else _words(error)
-        elif candidate.step or isinstance(error, SilentError):
-            candidate.said = f"connected, but no answer to {candidate.step or self._layers()}"
+        elif isinstance(error, SilentError) and not candidate.step:
+            candidate.said = f"connected, but no answer to {self._layers()}"
         else:
-            candidate.said = "no answer"
+            candidate.said = ""
+            candidate.said = candidate.words
         if not self._patient:
             self._look(candidate)
 
