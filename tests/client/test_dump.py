@@ -268,7 +268,7 @@ def test_a_real_node_with_a_writer(real_node: Node, database: str) -> None:
     with connect(real_node.address) as client:
         writer.start()
         try:
-            for _ in range(12):
+            for _ in range(20 if DEEP else 5):
                 confirmed = writer.confirmed
                 data = client.dump(database).database()
                 assert rows_of(data, "SELECT sum(b) FROM t") == [(1000,)]
