@@ -90,6 +90,7 @@ KNOWN = {
     "dial/probing.py: LIMITS": CONSTANT,
     "cli/cells.py: _BOOLEANS": "cannot be changed",
     "cli/cells.py: _NULL": "cannot be changed",
+    "cli/shell/dots.py: DOTS": "filled at import, only read",
     "dial/options.py: PLAIN": CONSTANT,
     "messages/by_hand.py: write_rows": FIRST_USE,
     "rows/write.py: favourites": CACHE,

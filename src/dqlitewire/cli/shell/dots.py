@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
+from dqlitewire.cli.answers import Display
 from dqlitewire.cli.dumping import STDOUT, TIMEOUT, copy, destination
 from dqlitewire.cli.output import emit, tell, warn
+from dqlitewire.client import Client
 from dqlitewire.dial import Deadline
 from dqlitewire.text import shown
 from dqlitewire.traffic.pages import safe_name
-
-if TYPE_CHECKING:
-    from dqlitewire.cli.shell.session import Session
 
 _TABLES = (
     "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') "
@@ -26,6 +25,18 @@ _SCHEMA_OF = (
 _CLOSING = {'"': '"', "'": "'", "`": "`", "[": "]"}
 
 
+class Asking(Protocol):
+    """What dot commands need of a session."""
+
+    client: Client
+    database: str
+    over: bool
+
+    @property
+    def display(self) -> Display:
+        """How to show the next answer."""
+
+
 class Dot(NamedTuple):
     """A dot command.
 
@@ -36,13 +47,13 @@ class Dot(NamedTuple):
         completes: what completes there: "" nothing, "table" or "path".
     """
 
-    run: Callable[[Session, str], object]
+    run: Callable[[Asking, str], object]
     takes: str
     does: str
     completes: str = ""
 
 
-def dot_command(session: Session, text: str) -> None:
+def dot_command(session: Asking, text: str) -> None:
     """Run a dot command.
 
     Args:
@@ -89,12 +100,12 @@ def unquoted(text: str) -> str:
     return inner if closing == "]" else inner.replace(closing * 2, closing)
 
 
-def _tables(session: Session, _: str) -> None:
+def _tables(session: Asking, _: str) -> None:
     for (name,) in session.client.query(_TABLES):
         emit(quoted(str(name)))
 
 
-def _schema(session: Session, rest: str) -> None:
+def _schema(session: Asking, rest: str) -> None:
     name = unquoted(rest)
     rows = list(session.client.query(_SCHEMA_OF, [name]) if rest else session.client.query(_SCHEMA))
     for (sql,) in rows:
@@ -104,7 +115,7 @@ def _schema(session: Session, rest: str) -> None:
         warn(f"there is nothing named {shown(name)}")
 
 
-def _cluster(session: Session, _: str) -> None:
+def _cluster(session: Asking, _: str) -> None:
     nodes, leader = session.client.nodes(), session.client.leader.node_id
     rows = [
         (node.node_id, node.address, node.role.name.lower(), "leader" if node.node_id == leader else "")
@@ -113,13 +124,13 @@ def _cluster(session: Session, _: str) -> None:
     session.display.rows(("id", "address", "role", ""), rows)
 
 
-def _leader(session: Session, _: str) -> None:
+def _leader(session: Asking, _: str) -> None:
     session.client.nodes()  # a leader that has gone is found out
     leader = session.client.leader
     emit(f"{leader.node_id}  {leader.address}" if leader.node_id else str(leader.address))
 
 
-def _dump(session: Session, rest: str) -> None:
+def _dump(session: Asking, rest: str) -> None:
     force = rest.startswith("--force")
     file = unquoted(rest.removeprefix("--force").strip()) or safe_name(session.database)
     if file == STDOUT:
@@ -130,7 +141,7 @@ def _dump(session: Session, rest: str) -> None:
     tell(f"{file}: {said}")
 
 
-def _help(session: Session, _: str) -> None:
+def _help(session: Asking, _: str) -> None:
     named = [(f"{name} {dot.takes}".rstrip(), dot.does) for name, dot in DOTS.items()]
     size = max(len(usage) for usage, _ in named)
     for usage, does in named:
@@ -139,7 +150,7 @@ def _help(session: Session, _: str) -> None:
     emit("What begins with a space is not kept in the history.")
 
 
-def _exit(session: Session, _: str) -> None:
+def _exit(session: Asking, _: str) -> None:
     session.over = True
 
 
