@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from dqlitewire.cli.refreshing import ORDERS as OFFERED
 from dqlitewire.cli.terminal import _SEQUENCE
-from dqlitewire.cli.top import ORDERS as OFFERED
 from dqlitewire.cli.watch import SORT_KEYS
 from dqlitewire.conversation import Side
 from dqlitewire.messages import QuerySqlRequest, RowsResponse

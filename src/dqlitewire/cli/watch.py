@@ -24,6 +24,7 @@ from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.live import Live
 from dqlitewire.cli.output import colourful, emit, emit_json, fail, width
 from dqlitewire.cli.progress import watched
+from dqlitewire.cli.refreshing import How
 from dqlitewire.cli.rounds import Rounds, node_lines, nodes_json
 from dqlitewire.cli.sources import POLL, Damage, Inputs
 from dqlitewire.dial import DialOptions, Target, Verdict, probe_cluster
@@ -36,7 +37,6 @@ from dqlitewire.traffic.window import Window
 
 if TYPE_CHECKING:
     from dqlitewire.cli.terminal import Screen
-    from dqlitewire.cli.top import How
 
 TICK = 0.1  # seconds between looks at the keys
 FIRST = 0.5  # seconds until something is shown, whatever the interval
@@ -50,7 +50,7 @@ class Subject(Protocol):
     """What is watched.
 
     Attributes:
-        order: what is sorted by, one of `ORDERS`.
+        order: what is sorted by, one of `refreshing.ORDERS`.
         stepwise: each step is shown, rather than what has come every so often.
         keys: what the keys do that it knows, in words.
     """
