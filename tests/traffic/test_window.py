@@ -339,11 +339,11 @@ def test_requests_that_wait_are_bounded() -> None:
 
 # ---------------------------------------------------------------- statements
 
-PARTS = [
-    *["SELECT", "a", "FROM", "'x'", "'it''s'", "'", "x'00'", "x'0'", "X'zz'", "1", "12.5", "1e3", "0x1F", "1_000", "?", "?1", ":a1", "$1", "@1", "#1", "(", ")", ",", ";"],
-    *["-", "+", "--", "/*", "*/", "`b`", "VALUES", "IN", "a1", "1a", "_1", ".", "1.", ".5", "€", "é5", "LIMIT", "=", "5"],
-    *('"q 1"', "[c 1]", "\0", "\n", " "),
-]
+WORDS = """
+    SELECT a FROM 'x' 'it''s' ' x'00' x'0' X'zz' 1 12.5 1e3 0x1F 1_000 ? ?1 :a1 $1 @1 #1 ( ) , ; - + -- /* */
+    `b` VALUES IN a1 1a _1 . 1. .5 € é5 LIMIT = 5
+"""
+PARTS = [*WORDS.split(), '"q 1"', "[c 1]", "\0", "\n", " "]
 
 
 @given(st.lists(st.sampled_from(PARTS), max_size=14), st.sampled_from(["", " "]))
