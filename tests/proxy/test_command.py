@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from dqlitewire.testing import DqliteServer
+from dqlitewire import NodeInfo
+from dqlitewire.messages import ServersResponse
+from dqlitewire.proxy import BlockingProxy
+from dqlitewire.testing import DqliteCluster, DqliteServer
 from tests.proxy.peers import HANDSHAKE, Peer, connect, read, read_all
 from tests.real.raw import RawConnection, text, word
 from tests.traffic.command import run
@@ -150,6 +153,67 @@ def test_no_map_leaves_the_addresses() -> None:
         RawConnection(address) as client,
     ):
         assert client.leader() == (1, server.address)
+
+
+def test_nodes_that_no_pair_covers_are_said_once_each(tmp_path: Path) -> None:
+    """Clients leave the proxy for them. What is printed and recorded stays what passed."""
+    path = tmp_path / "x.dqt"
+    with DqliteCluster(3) as cluster:
+        first, second, third = cluster.nodes
+        pairs = [f"{LOCAL}={node.address}" for node in (first, second)]
+        words = [*pairs, "--record", str(path), "--show", "--no-time"]
+        with running(*words, pairs=2) as (process, (address, _), rest):
+            for _ in range(3):
+                with RawConnection(address) as client:
+                    assert client.leader() == (1, address)
+                    client.ok(16, word(1))
+            cluster.elect(third)
+            with RawConnection(address) as client:
+                assert client.leader() == (3, third.address)
+            process.send_signal(signal.SIGINT)
+            assert process.stdout is not None
+            shown = process.stdout.read()
+    said = f"dqlite-wire: clients are led to {third.address}, which no pair of this proxy covers for them\n"
+    assert "".join(rest) == said
+    assert "covers" not in shown
+    assert "covers" not in path.read_text()
+    assert run("decode", path).code == 0
+
+
+@pytest.mark.parametrize("end", ["--no-map", "all"])
+def test_where_nobody_is_led_away_nothing_is_said(end: str) -> None:
+    with DqliteCluster(2) as cluster:
+        pairs = [f"{LOCAL}={address}" for address in cluster.addresses]
+        words = pairs if end == "all" else [pairs[0], end]
+        count = len(words) if end == "all" else 1
+        with (
+            running(*words, pairs=count) as (_, (address, *_others), rest),
+            RawConnection(address) as client,
+        ):
+            client.leader()
+            client.ok(16, word(1))
+    assert "".join(rest) == ""
+
+
+def test_a_node_that_names_thousands_is_said_of_in_part() -> None:
+    said: list[str] = []
+
+    def answer(sock: socket.socket) -> None:
+        for number in range(4):
+            sock.recv(4096)
+            nodes = [NodeInfo(i, f"evil-{number}-{i}\x1b[5m{'x' * 200}:1", 0) for i in range(1, 200)]
+            sock.sendall(ServersResponse(nodes).encode())
+
+    with (
+        Peer(answer) as peer,
+        BlockingProxy({LOCAL: peer.address}, astray=said.append) as proxy,
+        RawConnection(proxy.addresses[0]) as client,
+    ):
+        for _ in range(4):
+            client.ok(16, word(1))
+    assert len(said) == 100
+    assert max(map(len, said)) < 400
+    assert not any("\x1b" in line for line in said)
 
 
 def test_what_passes_is_recorded(tmp_path: Path) -> None:

@@ -61,6 +61,18 @@ def test_what_does_not_decode_goes_on_as_it_came(kind: int, body: bytes) -> None
     assert rewritten(data, {REAL: "x:1"}, PROTOCOL_VERSION) is data
 
 
+def test_what_leads_past_the_proxy_is_told() -> None:
+    told: list[str] = []
+    names = {REAL: "127.0.0.1:7"}
+    nodes = [REAL, "10.0.0.2:9001", "127.0.0.1:7", "[fd00:0::1]:1", "node one", "10.0.0.2:9001"]
+    data = ServersResponse([NodeInfo(i, address, 0) for i, address in enumerate(nodes, 1)]).encode()
+    rewritten(data, names, PROTOCOL_VERSION, told.append)
+    assert told == ["10.0.0.2:9001", "[fd00::1]:1", "node one", "10.0.0.2:9001"]
+    rewritten(LeaderResponse(0, "").encode(), names, PROTOCOL_VERSION, told.append)
+    rewritten(data, {}, PROTOCOL_VERSION, told.append)  # nothing is mapped: clients are meant to leave
+    assert len(told) == 4
+
+
 def test_what_no_pair_stands_for_is_the_same_object() -> None:
     data = LeaderResponse(1, "10.0.0.9:1").encode()
     assert rewritten(data, {REAL: "x:1"}, PROTOCOL_VERSION) is data

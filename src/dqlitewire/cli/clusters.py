@@ -63,7 +63,8 @@ def headline(verdict: Verdict, width: int, colour: bool = False) -> Iterator[Sho
     shares = ", ".join(counted(number, role_words(role)) for role, number in sorted(roles.items()))
     answer = sum(seat.asked.health.answered for seat in picture.seats)
     said = [leader, f"{counted(len(picture.members), 'member')}{f' ({shares})' if shares else ''}"]
-    said.append(f"{answer} of {len(picture.seats)} asked answered")
+    every = answer == len(picture.seats) and not picture.unasked
+    said.append("all answer" if every else f"{answer} of {len(picture.seats)} asked answer")
     text = printable(f"{state}: {', '.join(said)}")
     for number, line in enumerate(_wrapped(text, width, "") if width else [text]):
         style = "response" if verdict.healthy else "failure"

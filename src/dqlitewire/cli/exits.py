@@ -29,11 +29,11 @@ class Exit(_Code):
 
 
 class ProbeExit(_Code):
-    """How `probe` of one node ends when the node was asked."""
+    """How `probe` ends when nodes were asked; of several nodes with 0 or 5 alone."""
 
     HEALTHY = 0, "healthy"
     NO_LEADER = 4, "no leader"
-    UNREACHABLE = 5, "unreachable, silent or failing"
+    UNREACHABLE = 5, "unreachable, silent or failing, or nodes disagree"
     NOT_DQLITE = 6, "not dqlite"
 
 

@@ -19,7 +19,8 @@ from dqlitewire.cli.dialling import Dialling, TargetsArgument, target_of
 from dqlitewire.cli.exits import Exit, ProbeExit
 from dqlitewire.cli.options import LONGEST, WidthOption, finite
 from dqlitewire.cli.output import colourful, emit, emit_json, joined, painted, width
-from dqlitewire.dial import DialOptions, Health, Seat, Status, Target, Verdict, probe, probe_cluster
+from dqlitewire.dial import DialOptions, Health, Seat, Status, Target, Verdict, probe
+from dqlitewire.dial.surveying import Survey
 from dqlitewire.text import Shown
 from dqlitewire.traffic.shorten import counted
 
@@ -68,9 +69,10 @@ def command(
     (first, options), *others = wanted
     ask: Callable[[], _Round]
     if others or whole or len(first.addresses) > 1:
+        survey = Survey.of(wanted, dialling.timeout, whole)
 
         def ask() -> _Round:
-            return _Cluster(probe_cluster(wanted, dialling.timeout, whole=whole))
+            return _Cluster(survey.run())
 
     else:
 

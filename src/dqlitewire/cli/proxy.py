@@ -257,6 +257,7 @@ def _proxy(
             faults=ordered or False,
             lookers=lookers,
             say=warn,
+            astray=warn,
             timeout=upstream.timeout,
         )
     except RemoteListenError as error:

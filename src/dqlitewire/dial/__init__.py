@@ -8,9 +8,12 @@
 `addresses` parses and writes ADDRESSes, `targets` has TARGETs (an address, or go-dqlite's file of a cluster's
 nodes), `sockets` connects (TCP, unix, abstract; TLS; HTTP upgrade) as `options` say, `client` asks one
 question at a time over a socket, `health` decides what to ask a node and what its answers mean, without I/O,
-and `probing` does the asking. Of a cluster `cluster` tells who is who, `findings` what is to be said, both
-without I/O, and `surveying` asks until the picture has come to rest. Nothing beyond the standard library is
-needed, but PyYAML to read a store.
+and `probing` does the asking.
+
+Of a cluster `cluster` tells who is who, `membership` and `agreement` find what is to be said (`findings`).
+The `verdict` is all of it, without I/O; `surveying` asks until the picture has come to rest.
+
+Nothing beyond the standard library is needed, but PyYAML to read a store.
 """
 
 from __future__ import annotations
@@ -26,13 +29,14 @@ from dqlitewire.dial.errors import (
     Unexpected,
     UpgradeRefusedError,
 )
-from dqlitewire.dial.findings import Finding, FindingKind, Verdict, judge
+from dqlitewire.dial.findings import Finding, FindingKind
 from dqlitewire.dial.health import Health, Status
 from dqlitewire.dial.options import DialOptions
 from dqlitewire.dial.probing import probe, probe_all
 from dqlitewire.dial.sockets import Deadline, dial
 from dqlitewire.dial.surveying import probe_cluster
 from dqlitewire.dial.targets import Store, StoreNode, Target
+from dqlitewire.dial.verdict import Verdict, judge
 
 __all__ = [
     "Address",

@@ -11,8 +11,8 @@ are compared with it (`findings`):
       -> `Picture`                 its members, and which of them each node that was asked is: its `Seat`
 
 A node is the member at whose address it was asked, in whatever spelling, or at whose address the connection
-ended; else the one whose id a store gives; else the only one there is. It may be none of these, as behind a
-proxy: then it has a seat without a member.
+ended; else the one whose id a store gives, or it itself, by naming the address or a single member. It may be
+none of these, as behind a proxy: then it has a seat without a member.
 
 What comes from a node is bounded: of a list of members the first `MOST` are looked at.
 """
@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 
 from dqlitewire import NodeInfo, NodeRole
 from dqlitewire.dial.addresses import spelling
-from dqlitewire.dial.health import Health
+from dqlitewire.dial.health import Health, Status
 
 MOST = 128  # members that are looked at, and nodes that are asked because others name them
 
@@ -60,13 +60,23 @@ class Asked:
         return self.health.nodes[:MOST]
 
     @property
+    def own_entry(self) -> NodeInfo | None:
+        """The member that it names at its own address; None if it names none there."""
+        places = self.places
+        return next((node for node in self.nodes if spelling(node.address) in places), None)
+
+    @property
+    def knows_nothing(self) -> bool:
+        """Whether it knows neither members nor leader, as a node that has not joined a cluster."""
+        return self.health.status is Status.NO_LEADER and not self.health.nodes
+
+    @property
     def own_id(self) -> int:
         """Its id by what it says itself; 0 if that does not tell."""
-        places = self.places
-        found = [node.node_id for node in self.nodes if spelling(node.address) in places]
-        if not found and len(self.nodes) == 1:
-            return self.nodes[0].node_id
-        return found[0] if found else 0
+        entry = self.own_entry
+        if entry is None and len(self.nodes) == 1:
+            entry = self.nodes[0]
+        return 0 if entry is None else entry.node_id
 
     @property
     def leads(self) -> bool:
@@ -103,6 +113,11 @@ class Seat:
     def role(self) -> NodeRole | None:
         """What it is in its cluster; None if that is not known."""
         return self.member.role if self.member is not None else self.asked.health.role
+
+    @property
+    def own_address(self) -> str:
+        """Its address as a member; empty if it is none."""
+        return "" if self.member is None else self.member.address
 
     @property
     def told(self) -> bool:
@@ -175,6 +190,13 @@ class Picture:
         return address if member is None else f"{member.node_id} at {address}"
 
     @property
+    def word(self) -> str:
+        """Whose word the members are, as people call it."""
+        if self.believed is None:
+            return "the cluster"
+        return f"{'the leader ' * self.believed.leads}{self.believed.address}"
+
+    @property
     def unasked(self) -> list[NodeInfo]:
         """The members that no node which was asked is known to be."""
         taken = {seat.node_id for seat in self.seats if seat.member is not None}
@@ -213,7 +235,7 @@ def _one_cluster(asked: Sequence[Asked]) -> list[Asked]:
     def wanted(group: list[Asked]) -> tuple[int, int]:
         return sum(not one.named_by for one in group), -min(first[id(one)] for one in group)
 
-    found = max((group for _, group in groups), key=wanted, default=[])
+    found = max([group for _, group in groups], key=wanted) if groups else []
     return sorted(found, key=lambda one: first[id(one)])
 
 
@@ -244,7 +266,7 @@ def _placed(
     for one in asked:
         if id(one) not in found:
             elsewhere = [reached[place] for place in one.places if place in reached]
-            mine = by_id.get(one.health.node_id) or (by_id.get(one.own_id) if len(one.nodes) == 1 else None)
+            mine = by_id.get(one.health.node_id) or by_id.get(one.own_id)
             if member := elsewhere[0] if elsewhere else mine:
                 found[id(one)] = member
     return found

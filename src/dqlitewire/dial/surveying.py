@@ -17,23 +17,22 @@ connect, so there are bounds, whatever a node says:
 
 from __future__ import annotations
 
-import ipaddress
 import math
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from queue import Empty, SimpleQueue
+from collections.abc import Iterator, Mapping, Sequence
+from queue import Empty
 
 from dqlitewire.dial.addresses import Address, Kind, spelling
+from dqlitewire.dial.asking import Ask, Wanted, Workers, not_followed
 from dqlitewire.dial.cluster import MOST, Asked, Picture
 from dqlitewire.dial.errors import AddressError
-from dqlitewire.dial.findings import Rest, Verdict, judge
+from dqlitewire.dial.findings import Rest
 from dqlitewire.dial.health import Health, Status
-from dqlitewire.dial.options import PLAIN, DialOptions
-from dqlitewire.dial.probing import AT_ONCE, probe_member
+from dqlitewire.dial.options import DialOptions
+from dqlitewire.dial.probing import probe_member
 from dqlitewire.dial.sockets import Deadline
 from dqlitewire.dial.targets import Target
+from dqlitewire.dial.verdict import Verdict, judge
 
 SETTLED = 1.0  # seconds for which the answers have to be the same
 _PAUSE = 0.1  # seconds between two rounds
@@ -41,34 +40,8 @@ _ROUND = 0.5  # seconds after which a node that has not answered is taken for si
 _LEAST = 1.0  # seconds that a node has to answer when it is asked again
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A node to ask.
-
-    Attributes:
-        address: where it listens.
-        options: TLS and HTTP upgrade.
-        node_id: that a store gives it; 0 if none does.
-        store: path of that store.
-        named_by: address of the node that named it; empty if somebody asks for it.
-    """
-
-    address: Address
-    options: DialOptions = PLAIN
-    node_id: int = 0
-    store: str = ""
-    named_by: str = ""
-
-
-Ask = Callable[[Wanted, Deadline], Health]
-
-
 def probe_cluster(
-    targets: Sequence[tuple[Target, DialOptions]],
-    timeout: float = 5.0,
-    *,
-    whole: bool = False,
-    once: bool = False,
+    targets: Sequence[tuple[Target, DialOptions]], timeout: float = 5.0, *, whole: bool = False
 ) -> Verdict:
     """Ask the nodes of a cluster how it is; nothing is changed.
 
@@ -76,7 +49,6 @@ def probe_cluster(
         targets: what to ask, each with its options; at least one.
         timeout: seconds for all of it.
         whole: ask every member that the leader names, too.
-        once: ask each node once, whatever is found: what is seen at this moment, of an election too.
 
     Returns:
         What the nodes say, and what is to be said of that.
@@ -84,12 +56,7 @@ def probe_cluster(
     Raises:
         ValueError: the options make no sense together, or for an address.
     """
-    stores = {
-        target.store.path: [(node.node_id, str(node.address)) for node in target.store.nodes]
-        for target, _ in targets
-        if target.store is not None
-    }
-    return Survey(list(_wanted(targets)), timeout, whole, stores, once=once).run()
+    return Survey.of(targets, timeout, whole).run()
 
 
 def _wanted(targets: Sequence[tuple[Target, DialOptions]]) -> Iterator[Wanted]:
@@ -107,7 +74,9 @@ def _ask(wanted: Wanted, deadline: Deadline) -> Health:
 
 
 class Survey:
-    """Asks until the picture has come to rest.
+    """Asks until the picture has come to rest, as often as it is run.
+
+    The next run asks whom the last one knew to be members as well, though its TARGETs are gone.
 
     Args:
         wanted: the nodes; those with the same address are asked once.
@@ -116,10 +85,7 @@ class Survey:
         stores: the ids and addresses that each store names, by its path.
         ask: asks a node.
         settled: seconds for which the answers have to be the same.
-        once: ask each node once, whatever is found.
-
-    Attributes:
-        rounds: how often nodes were asked.
+        once: ask each node once a run, whatever is found: what is seen at this moment, of an election too.
     """
 
     def __init__(
@@ -138,12 +104,32 @@ class Survey:
             key = spelling(str(one.address))
             if key not in self._wanted or not self._wanted[key].node_id:
                 self._wanted[key] = one
-        self._timeout, self._deadline = timeout, Deadline(timeout)
-        self._latest: dict[str, Health] = {}
-        self._awaited: dict[str, float] = {}  # since when
+        self._ask, self._timeout = ask, timeout
         self._barred: set[str] = set()  # addresses that are not dialled
-        self._workers = _Workers(ask)
-        self.rounds = 0
+        self._begin()
+
+    @classmethod
+    def of(
+        cls,
+        targets: Sequence[tuple[Target, DialOptions]],
+        timeout: float,
+        whole: bool = False,
+        once: bool = False,
+    ) -> Survey:
+        """Return a survey of the nodes of some TARGETs.
+
+        Args:
+            targets: what to ask, each with its options; at least one.
+            timeout: seconds for each run.
+            whole: ask every member that the leader names, too.
+            once: ask each node once a run.
+        """
+        stores = {
+            target.store.path: [(node.node_id, str(node.address)) for node in target.store.nodes]
+            for target, _ in targets
+            if target.store is not None
+        }
+        return cls(list(_wanted(targets)), timeout, whole, stores, once=once)
 
     def run(self) -> Verdict:
         """Ask, and judge.
@@ -151,10 +137,22 @@ class Survey:
         Raises:
             ValueError: the options make no sense together, or for an address.
         """
+        self._begin()
         try:
-            return self._run()
+            verdict = self._run()
         finally:
             self._workers.close()
+        shown = {spelling(seat.asked.address) for seat in verdict.picture.seats}
+        for key in [key for key, one in self._wanted.items() if one.named_by and key not in shown]:
+            del self._wanted[key]
+            self._barred.discard(key)
+        return verdict
+
+    def _begin(self) -> None:
+        self._deadline = Deadline(self._timeout)
+        self._latest: dict[str, Health] = {key: self._latest[key] for key in self._barred}
+        self._awaited: dict[str, float] = {}  # since when
+        self._workers = Workers(self._ask)
 
     def _run(self) -> Verdict:
         before: object = None
@@ -163,8 +161,7 @@ class Survey:
         while True:
             self._collect(_ROUND)
             verdict = self._judged()
-            if self._whole and (named := self._named(verdict.picture)):
-                self._request(named, self._deadline)
+            if self._whole and self._follow(verdict.picture):
                 continue
             if (seen := _seen(verdict.picture)) != before:
                 before, since = seen, time.monotonic()
@@ -183,7 +180,6 @@ class Survey:
     # ------------------------------------------------------------ asking
 
     def _request(self, keys: Sequence[str], deadline: Deadline) -> None:
-        self.rounds += 1
         now = time.monotonic()
         for key in keys:
             if key not in self._barred:
@@ -196,15 +192,14 @@ class Survey:
             left = self._deadline.left()
         except TimeoutError:
             return None
-        if left < min(_LEAST, self._timeout / 4):
+        if left < min(_LEAST, self._timeout / 2):
             return None
-        return Deadline(math.floor(left * 10) / 10 or left)
+        return Deadline(math.floor(left * 100) / 100)
 
-    def _collect(self, seconds: float) -> None:
-        """Take answers until nobody is awaited, or for some time."""
-        end = time.monotonic() + seconds
+    def _collect(self, silent: float) -> None:
+        """Take answers until nobody is awaited but those who have been silent for some seconds."""
         while self._awaited:
-            left = end - time.monotonic()
+            left = max(self._awaited.values()) + silent - time.monotonic()
             try:
                 key, health = self._workers.get(None if math.isinf(left) else max(left, 0))
             except Empty:
@@ -233,7 +228,9 @@ class Survey:
             asked.append(Asked(health, wanted.store, wanted.named_by))
         verdict = judge(asked, self._whole, self._stores)
         named = _names(verdict.picture)
-        if all(not one.named_by or spelling(one.address) in named for one in asked):
+        if verdict.picture.believed is None or all(
+            not one.named_by or spelling(one.address) in named for one in asked
+        ):
             return verdict
         return judge(  # without those whom nobody names any more
             [one for one in asked if not one.named_by or spelling(one.address) in named],
@@ -241,16 +238,17 @@ class Survey:
             self._stores,
         )
 
-    def _named(self, picture: Picture) -> list[str]:
-        """Take up the nodes that are named and were not asked; returns the keys of those that can be."""
+    def _follow(self, picture: Picture) -> bool:
+        """Take up the nodes that are named and were not asked; returns whether there are any."""
         believed = picture.believed
         if believed is None:
-            return []
+            return False
         teller = self._wanted[spelling(believed.address)]
         taken = {place for seat in picture.seats for place in seat.asked.places}
         unasked = {member.address for member in picture.unasked}
         leader = picture.leader if picture.member_at(picture.leader) is None else ""
         found: list[str] = []
+        known = len(self._wanted)
         for text in [*filter(None, [leader]), *(m.address for m in picture.members if m.address in unasked)]:
             key = spelling(text)
             many = sum(bool(one.named_by) for one in self._wanted.values()) >= MOST
@@ -261,14 +259,16 @@ class Survey:
             except AddressError:
                 address, problem = Address(Kind.UNIX, text), "its address is none that can be dialled"
             else:
-                problem = _not_followed(address, believed.health)
+                problem = not_followed(address, believed.health)
             self._wanted[key] = Wanted(address, teller.options, named_by=believed.address)
             if problem:
                 self._barred.add(key)
                 self._latest[key] = Health(text, Status.UNREACHABLE, problem)
             else:
                 found.append(key)
-        return found
+        if found:
+            self._request(found, self._deadline)
+        return len(self._wanted) > known
 
 
 def _names(picture: Picture) -> set[str]:
@@ -288,76 +288,3 @@ def _seen(picture: Picture) -> object:
         )
         for seat in picture.seats
     ]
-
-
-def _not_followed(address: Address, teller: Health) -> str:
-    """Why an address is not dialled because of this node's word; empty if it is."""
-    if not _is_local(str(address)) or _is_local(teller.reached or teller.address):
-        return ""
-    return "not asked: it is of this machine, and named by another"
-
-
-def _is_local(address: str) -> bool:
-    """Whether an address is one of this machine for certain."""
-    try:
-        parsed = Address.parse(address)
-    except AddressError:
-        return False
-    if parsed.kind is not Kind.TCP:
-        return True
-    try:
-        ip = ipaddress.ip_address(parsed.name.partition("%")[0])
-    except ValueError:
-        return parsed.name.lower().rstrip(".") == "localhost"
-    mapped = getattr(ip, "ipv4_mapped", None) or ip
-    return bool(mapped.is_loopback or mapped.is_unspecified)
-
-
-class _Workers:
-    """Threads that ask; daemons, since an interrupted command does not wait for what they wait for."""
-
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
-        self._left: SimpleQueue[tuple[str, Wanted, Deadline] | None] = SimpleQueue()
-        self._done: SimpleQueue[tuple[str, Health | Exception]] = SimpleQueue()
-        self._threads = self._open = 0
-
-    def put(self, key: str, wanted: Wanted, deadline: Deadline) -> None:
-        """Have a node asked.
-
-        Args:
-            key: comes back with the answer.
-            wanted: the node.
-            deadline: for the answer.
-        """
-        self._left.put((key, wanted, deadline))
-        self._open += 1
-        if self._threads < min(self._open, AT_ONCE):
-            self._threads += 1
-            threading.Thread(target=self._work, daemon=True).start()
-
-    def get(self, timeout: float | None) -> tuple[str, Health | Exception]:
-        """Wait for an answer.
-
-        Args:
-            timeout: seconds; None waits until there is one.
-
-        Raises:
-            Empty: there was none in time.
-        """
-        done = self._done.get(timeout=timeout)
-        self._open -= 1
-        return done
-
-    def close(self) -> None:
-        """Let the threads end."""
-        for _ in range(self._threads):
-            self._left.put(None)
-
-    def _work(self) -> None:
-        while (each := self._left.get()) is not None:
-            key, wanted, deadline = each
-            try:
-                self._done.put((key, self._ask(wanted, deadline)))
-            except Exception as error:
-                self._done.put((key, error))

@@ -7,16 +7,18 @@ proxy, each address that a pair stands for is replaced by one that this client c
   network, and one that came over TCP on another machine, where there is no such socket;
 * where a LOCAL is a wildcard, with the host that the client's own connection was accepted on.
 
-Where the pairs name none of these, the address stays what it is; `dial.naming` writes the frame.
+Where the pairs name none of these, the address stays what it is, and whoever runs the proxy is told so;
+`dial.naming` writes the frame.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dqlitewire.dial import Address, AddressError, Kind
+from dqlitewire.dial import Address, Kind
+from dqlitewire.dial.addresses import spelling
 from dqlitewire.dial.naming import with_addresses
 from dqlitewire.proxy.pairs import Pair
 
@@ -55,14 +57,6 @@ def local_names(places: Sequence[Place], own: Place, accepted_on: str) -> dict[s
     return found
 
 
-def spelling(address: str) -> str:
-    """Return the one spelling of an address; what is none stays as it is."""
-    try:
-        return str(Address.parse(address).normalised())
-    except AddressError:
-        return address
-
-
 def _far(place: Place, own: Place) -> int:
     if place is own:
         return 0
@@ -98,12 +92,26 @@ def _plain(host: str) -> str:
     return host if mapped is None else str(mapped)
 
 
-def rewritten(frame: bytes, names: Mapping[str, str], version: int) -> bytes:
+def rewritten(
+    frame: bytes, names: Mapping[str, str], version: int, stays: Callable[[str], object] | None = None
+) -> bytes:
     """Return an answer with other addresses; the same object if there is nothing to replace.
 
     Args:
         frame: A whole frame of one of the types in `naming.NAMING`.
         names: What to put in place of an address, by its one spelling.
         version: Of the client's handshake, which decides about the layout of LEADER.
+        stays: Called with the one spelling of each address that stays, and leads past the proxy.
     """
-    return with_addresses(frame, version, lambda address: names.get(spelling(address))) if names else frame
+    if not names:
+        return frame
+    ours = set(map(spelling, names.values()))
+
+    def other(address: str) -> str | None:
+        known = spelling(address)
+        local = names.get(known)
+        if local is None and stays is not None and known not in ours:
+            stays(known)
+        return local
+
+    return with_addresses(frame, version, other)

@@ -18,13 +18,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypedDict
 
 from dqlitewire.dial import AddressError, DialOptions, Kind
+from dqlitewire.dial.addresses import spelling
 from dqlitewire.dial.listening import Listener, is_loopback, is_wildcard, listen
 from dqlitewire.dial.options import PLAIN
 from dqlitewire.dial.upgrade import checked_path
 from dqlitewire.faults import FaultList, FaultMethods
 from dqlitewire.proxy.connecting import Connector
 from dqlitewire.proxy.faulting import ConnectionFaulting
-from dqlitewire.proxy.mapping import Place, local_names, spelling
+from dqlitewire.proxy.mapping import Place, local_names
 from dqlitewire.proxy.pairs import Pair, pairs_of
 from dqlitewire.proxy.relay import Relay
 from dqlitewire.proxy.running import Running
@@ -58,6 +59,7 @@ class Options(TypedDict, total=False):
     on_frame: Hook | None
     lookers: Sequence[Looker]
     say: Callable[[str], None]
+    astray: Callable[[str], None]
     timeout: float
     strict: bool
 
@@ -78,6 +80,7 @@ class Proxy(FaultMethods):
         lookers: Recorders and their like, which are told of everything that passes.
         say: Takes what people should know, such as a node that cannot be reached, a line each; by default it
             is logged.
+        astray: Takes a line for each address by which clients are led past the proxy; logged by default.
         timeout: Seconds until a connection to a node must stand, TLS and upgrade included.
         strict: Let the end of the proxy raise an error if a fault was ordered that never hit.
 
@@ -104,6 +107,7 @@ class Proxy(FaultMethods):
         on_frame: Hook | None = None,
         lookers: Sequence[Looker] = (),
         say: Callable[[str], None] = logger.warning,
+        astray: Callable[[str], None] = logger.warning,
         timeout: float = _TIMEOUT,
         strict: bool = False,
     ) -> None:
@@ -126,7 +130,8 @@ class Proxy(FaultMethods):
             to.upgrade,
         )
         self._list = FaultList() if faults is True else faults or None
-        self._on_frame, self._lookers, self._say = on_frame, tuple(lookers), say
+        self._on_frame, self._lookers = on_frame, tuple(lookers)
+        self._say, self._astray = say, astray
         self._strict = strict
         self._places: tuple[Place, ...] = ()
         self._servers: list[asyncio.Server] = []
@@ -160,7 +165,7 @@ class Proxy(FaultMethods):
                 wildcard = local.kind is Kind.TCP and is_wildcard(listener.getsockname()[0])
                 places.append((Place(pair, local, wildcard), listener))
             self._places = tuple(place for place, _ in places)
-            self._running = Running(self._lookers, self._on_frame, self._maker(), self._say)
+            self._running = Running(self._lookers, self._on_frame, self._maker(), self._say, self._astray)
             undo.callback(setattr, self, "_running", None)
             undo.callback(self._servers.clear)
             for place, listener in places:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dqlitewire.text import sanitize_for_log
+
 if TYPE_CHECKING:
     from dqlitewire.proxy.hooks import Hook
     from dqlitewire.proxy.protocols import Faulting, Looker
@@ -14,6 +16,8 @@ __all__ = ["Closing", "Running"]
 
 _PATIENCE = 1.0  # seconds for what is still to be delivered when the proxy is closed
 _MOST_ERRORS = 100  # that are kept
+_LONGEST = 300  # characters of an address that are said
+_MOST_STRAYS = 100  # addresses that are said to lead past the proxy
 _READ = 1 << 18  # bytes that are read at once: one buffer for all, for a read is done with before the next
 
 
@@ -35,6 +39,7 @@ class Running:
         on_frame: The user's hook.
         new_faulting: Makes the faults of a connection from its number; None where none can be ordered.
         say: Takes what the user of a command should read, a line.
+        astray: Takes a line for each address to which clients are led past the proxy.
 
     Attributes:
         loop: The one that everything runs in.
@@ -51,16 +56,18 @@ class Running:
         on_frame: Hook | None,
         new_faulting: Callable[[int], Faulting] | None,
         say: Callable[[str], None],
+        astray: Callable[[str], None],
     ) -> None:
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.buffer: memoryview = memoryview(bytearray(_READ))
         self.lookers: tuple[Looker, ...] = tuple(lookers)
         self.on_frame = on_frame
-        self.say = say
+        self.say, self._astray = say, astray
         self.open: set[Closing] = set()
         self.errors: list[BaseException] = []
         self._new_faulting = new_faulting
         self._tasks: set[asyncio.Task[None]] = set()
+        self._strays: set[str] = set()
 
     def new_faulting(self, number: int) -> Faulting | None:
         """Return the faults of a new connection.
@@ -96,6 +103,17 @@ class Running:
         if len(self.errors) < _MOST_ERRORS:
             self.errors.append(error)
         self.say(text)
+
+    def strays(self, address: str) -> None:
+        """Say of an address that leads clients past the proxy that it does, once.
+
+        Args:
+            address: As a node names it; of thousands of them the first hundred are said.
+        """
+        if address not in self._strays and len(self._strays) < _MOST_STRAYS:
+            self._strays.add(address)
+            shown = sanitize_for_log(address[:_LONGEST])
+            self._astray(f"clients are led to {shown}, which no pair of this proxy covers for them")
 
     async def close(self) -> None:
         """End all connections and tasks, behind what is still to be delivered if that does not take long."""

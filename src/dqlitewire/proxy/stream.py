@@ -231,7 +231,8 @@ class Stream:
         """What goes on of a frame, without the hook."""
         sent = frame
         if self._maps(frame):
-            sent = rewritten(frame, self._names, self._connection.opening.version)
+            connection = self._connection
+            sent = rewritten(frame, self._names, connection.opening.version, connection.running.strays)
         if self._faulting is None:
             return [Passage(self.side, frame, sent)]
         if self._hook is not None:  # which has every frame held

@@ -1,0 +1,104 @@
+"""Checks of what nodes say against what others say: who leads, and who the members are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dqlitewire import NodeInfo
+from dqlitewire.dial.addresses import spelling
+from dqlitewire.dial.cluster import Seat, role_words
+from dqlitewire.dial.findings import SAID, Check, Context, Finding, FindingKind, about, listed
+from dqlitewire.dial.health import Status
+
+# ---------------------------------------------------------------- who leads
+
+
+def _leaders(context: Context) -> Iterator[Finding]:
+    picture = context.picture
+    opinions: dict[str, list[Seat]] = {}
+    unknowing: list[Seat] = []
+    for seat in context.ours:
+        if leader := seat.asked.health.leader_address:
+            if seat.told or (seat.member is None and seat.asked.own_entry is None):
+                opinions.setdefault(spelling(leader), []).append(seat)
+        elif seat.told and seat.asked.health.status is not Status.FAILING:
+            unknowing.append(seat)
+    if not opinions:
+        if context.ours:  # else nobody answers, which is said of each
+            yield Finding(FindingKind.NO_LEADER, "no node names a leader")
+        return
+    if len(opinions) > 1:
+        said = "; ".join(
+            f"{picture.name(seats[0].asked.health.leader_address)} according to "
+            f"{listed(seat.asked.address for seat in seats)}"
+            for seats in list(opinions.values())[:SAID]
+        )
+        yield Finding(
+            FindingKind.LEADERS,
+            f"the nodes disagree about the leader: {said}",
+            about(seat for seats in opinions.values() for seat in seats),
+        )
+    yield from _led(context, opinions, unknowing)
+
+
+def _led(context: Context, opinions: dict[str, list[Seat]], unknowing: list[Seat]) -> Iterator[Finding]:
+    """Whether who is named leads, and everybody knows."""
+    picture = context.picture
+    for seat in unknowing:
+        if namers := opinions.get(spelling(seat.own_address)):
+            said = f"{seat} does not lead, though {listed(s.asked.address for s in namers)} names it"
+            yield Finding(FindingKind.NOT_LEADING, said, (seat.asked.address,))
+        else:
+            yield Finding(FindingKind.LEADER_UNKNOWN, f"{seat} knows no leader", (seat.asked.address,))
+    if picture.members and picture.member_at(picture.leader) is None:
+        said = f"{picture.leader}, which is named as the leader, is none of the members"
+        yield Finding(FindingKind.LEADER_NO_MEMBER, said)
+
+
+# ---------------------------------------------------------------- members, by whom
+
+
+def _lists(context: Context) -> Iterator[Finding]:
+    """What each node has otherwise than the one that is believed."""
+    picture = context.picture
+    if picture.believed is None:
+        return
+    believed = {node.node_id: node for node in picture.members}
+    for seat in context.ours:
+        if not seat.asked.nodes or seat.asked.nodes == picture.believed.nodes:
+            continue
+        if seat.member is None and seat.asked.own_entry is not None:
+            continue  # a node that was removed: that is said already
+        differences = list(_differences(believed, {n.node_id: n for n in seat.asked.nodes}))
+        at = (seat.asked.address,)
+        if differences and not seat.told and seat.member is not None:
+            said = f"{seat} has not been told of the last changes, as spares are not"
+            yield Finding(FindingKind.SPARE, said, at)
+            continue
+        for kind in dict.fromkeys(kind for kind, _ in differences):
+            texts = listed((text for each, text in differences if each is kind), "; ")
+            said = f"{seat} and {picture.word} disagree about {_ABOUT[kind]}: {texts}"
+            yield Finding(kind, said, at)
+
+
+_ABOUT = {FindingKind.MEMBERS: "the members", FindingKind.ADDRESSES: "addresses", FindingKind.ROLES: "roles"}
+
+
+def _differences(
+    believed: dict[int, NodeInfo], told: dict[int, NodeInfo]
+) -> Iterator[tuple[FindingKind, str]]:
+    """What is different, as it is to the node, and then as it is believed."""
+    for number in sorted(believed.keys() | told.keys()):
+        ours, theirs = believed.get(number), told.get(number)
+        if theirs is None and ours is not None:
+            yield FindingKind.MEMBERS, f"{number} at {ours.address} is none to the former"
+        elif ours is None and theirs is not None:
+            yield FindingKind.MEMBERS, f"{number} at {theirs.address} is one only to the former"
+        elif ours is not None and theirs is not None:
+            if spelling(ours.address) != spelling(theirs.address):
+                yield FindingKind.ADDRESSES, f"{number} is at {theirs.address}, or {ours.address}"
+            if ours.role is not theirs.role:
+                yield FindingKind.ROLES, f"{number} is {role_words(theirs.role)}, or {role_words(ours.role)}"
+
+
+CHECKS: tuple[Check, ...] = (_leaders, _lists)

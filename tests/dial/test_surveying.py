@@ -1,0 +1,386 @@
+"""Asking again until the picture has come to rest: made-up nodes, hostile ones, and the embedded cluster."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from dqlitewire import NodeInfo, NodeRole
+from dqlitewire.dial import (
+    Address,
+    DialOptions,
+    FindingKind,
+    Health,
+    Status,
+    Target,
+    Verdict,
+    probe_cluster,
+)
+from dqlitewire.dial.cluster import MOST
+from dqlitewire.dial.probing import AT_ONCE
+from dqlitewire.dial.sockets import Deadline
+from dqlitewire.dial.surveying import Survey, Wanted
+from dqlitewire.testing import DqliteCluster
+from tests.dial.test_cluster import SPOILS, VOTER, Made, health_of, made
+
+TIMEOUT = 2.0
+SETTLED = 0.3
+
+
+class Nodes:
+    """Made-up nodes that answer by a script.
+
+    Args:
+        script: what there is when a node is asked for the n-th time; the last of it stays.
+    """
+
+    def __init__(self, *script: Made) -> None:
+        self.script = script
+        self.asked: Counter[str] = Counter()
+        self.lock = threading.Lock()
+
+    def __call__(self, wanted: Wanted, deadline: Deadline) -> Health:
+        address = str(wanted.address)
+        with self.lock:
+            number = min(self.asked[address], len(self.script) - 1)
+            self.asked[address] += 1
+        for health in self.script[number].healths:
+            if health.address == address:
+                return health
+        return Health(address, Status.UNREACHABLE, "Connection refused")
+
+
+def survey(
+    ask: Callable[[Wanted, Deadline], Health], *addresses: str, whole: bool = False, timeout: float = TIMEOUT
+) -> Verdict:
+    wanted = [Wanted(Address.parse(address)) for address in addresses]
+    return Survey(wanted, timeout, whole, ask=ask, settled=SETTLED).run()
+
+
+def spoiled(name: str) -> Made:
+    whole = made(VOTER, VOTER, VOTER)
+    next(spoil for spoil in SPOILS if spoil.__name__ == name)(whole)
+    return whole
+
+
+THREE = tuple(f"10.0.0.{i}:9000" for i in (1, 2, 3))
+
+
+def test_what_is_well_is_asked_once() -> None:
+    nodes = Nodes(made(VOTER, VOTER, VOTER))
+    assert survey(nodes, *THREE, THREE[0]).healthy
+    assert nodes.asked == dict.fromkeys(THREE, 1)
+
+
+@pytest.mark.parametrize(
+    "name", ["two_leaders", "no_leader", "another_role", "failing", "one_lacks_a_member"]
+)
+def test_what_passes_is_not_said(name: str) -> None:
+    nodes = Nodes(spoiled(name), spoiled(name), made(VOTER, VOTER, VOTER))
+    assert survey(nodes, *THREE).findings == ()
+    assert set(nodes.asked.values()) == {3}
+
+
+def test_what_stays_is_said_when_it_has_stayed() -> None:
+    nodes = Nodes(spoiled("two_leaders"))
+    verdict = survey(nodes, *THREE)
+    assert {finding.kind for finding in verdict.findings} == {FindingKind.LEADERS}
+    assert min(nodes.asked.values()) > 1
+
+
+def test_an_election_is_waited_for_and_the_dead_leader_said() -> None:
+    after = spoiled("leader_gone")
+    for health in after.healths[1:]:
+        health.leader_id, health.leader_address = 2, THREE[1]
+    between = spoiled("no_leader")
+    between.healths[0] = after.healths[0]
+    verdict = survey(Nodes(spoiled("leader_gone"), *[between] * 5, after), *THREE)
+    assert [(finding.kind, finding.text) for finding in verdict.findings] == [
+        (FindingKind.UNREACHABLE, f"1 at {THREE[0]} (voter) is unreachable: Connection refused")
+    ]
+    assert verdict.picture.leader == THREE[1]
+
+
+def test_without_a_leader_it_is_asked_until_the_time_is_over() -> None:
+    nodes = Nodes(spoiled("no_leader"))
+    begin = time.monotonic()
+    verdict = survey(nodes, *THREE, timeout=1.0)
+    assert {finding.kind for finding in verdict.findings} == {FindingKind.NO_LEADER}
+    assert time.monotonic() - begin < 10
+    assert min(nodes.asked.values()) > 2
+
+
+def test_where_nobody_answers_nothing_is_waited_for() -> None:
+    nodes = Nodes(Made([], made(VOTER).leader, []))
+    verdict = survey(nodes, *THREE, whole=True, timeout=60)
+    assert {finding.kind for finding in verdict.findings} == {FindingKind.UNREACHABLE}
+    assert nodes.asked == dict.fromkeys(THREE, 1)
+
+
+def test_a_silent_leader_keeps_nobody_from_naming_another() -> None:
+    """It hangs until the end; the others elect meanwhile, and are asked again."""
+    before, after = made(VOTER, VOTER, VOTER), made(VOTER, VOTER, VOTER)
+    for health in after.healths[1:]:
+        health.leader_id, health.leader_address = 2, THREE[1]
+    nodes = Nodes(*[before] * 3, after)
+
+    def ask(wanted: Wanted, deadline: Deadline) -> Health:
+        if str(wanted.address) == THREE[0]:
+            time.sleep(deadline.left())
+            return Health(THREE[0], Status.SILENT, "connected")
+        return nodes(wanted, deadline)
+
+    verdict = survey(ask, *THREE)
+    assert verdict.picture.leader == THREE[1]
+    assert [finding.kind for finding in verdict.findings] == [FindingKind.UNREACHABLE]
+
+
+def test_a_node_that_takes_its_time_is_no_silent_one() -> None:
+    nodes = Nodes(made(VOTER, VOTER, VOTER))
+
+    def ask(wanted: Wanted, deadline: Deadline) -> Health:
+        if str(wanted.address) == THREE[0]:
+            time.sleep(TIMEOUT / 2)
+        return nodes(wanted, deadline)
+
+    assert survey(ask, *THREE).findings == ()
+
+
+# ---------------------------------------------------------------- whom the leader names
+
+
+def test_the_whole_cluster_from_any_node() -> None:
+    for address in THREE:
+        nodes = Nodes(made(VOTER, VOTER, VOTER))
+        verdict = survey(nodes, address, whole=True)
+        assert verdict.findings == ()
+        assert verdict.picture.seats[0].asked.address == address
+        assert nodes.asked == dict.fromkeys(THREE, 1)
+    assert survey(Nodes(made(VOTER, VOTER, VOTER)), THREE[1]).picture.unasked  # not unless it is wanted
+
+
+def test_without_a_leader_those_are_asked_whom_a_voter_names() -> None:
+    verdict = survey(Nodes(spoiled("no_quorum")), THREE[0], whole=True, timeout=0.5)
+    assert {finding.kind for finding in verdict.findings} == {
+        FindingKind.NO_LEADER,
+        FindingKind.UNREACHABLE,
+        FindingKind.NO_QUORUM,
+    }
+    assert len(verdict.picture.seats) == 3
+
+
+def test_a_node_that_the_leader_names_no_more_is_forgotten() -> None:
+    """A follower names one that was removed while it was asked."""
+    whole = made(VOTER, VOTER, VOTER)
+    old = NodeInfo(4, "10.0.0.4:9000", VOTER)
+    before = made(VOTER, VOTER, VOTER)
+    before.healths[0] = Health(THREE[0], Status.UNREACHABLE)
+    before.healths[1].nodes = [*whole.members, old]
+    verdict = survey(Nodes(before, whole), THREE[1], whole=True)
+    assert verdict.findings == ()
+    assert [seat.asked.address for seat in verdict.picture.seats] == [THREE[1], THREE[0], THREE[2]]
+
+
+def test_the_members_of_the_last_run_are_known_when_the_target_is_gone() -> None:
+    """As with --watch: the one TARGET was the leader."""
+    after = spoiled("leader_gone")
+    for health in after.healths[1:]:
+        health.leader_id, health.leader_address = 2, THREE[1]
+    nodes = Nodes(made(VOTER, VOTER, VOTER), after)
+    survey_ = Survey([Wanted(Address.parse(THREE[0]))], TIMEOUT, True, ask=nodes, settled=SETTLED)
+    assert survey_.run().findings == ()
+    verdict = survey_.run()
+    assert [finding.kind for finding in verdict.findings] == [FindingKind.UNREACHABLE]
+    assert verdict.picture.leader == THREE[1]
+    assert len(verdict.picture.seats) == 3
+    nodes.script = (Made([], after.leader, []),)  # and then all of them
+    assert len(Survey.run(survey_).picture.seats) == 3
+
+
+def test_the_same_options_lead_to_those_that_are_named() -> None:
+    options = DialOptions(upgrade="/x")
+    seen: dict[str, DialOptions] = {}
+    nodes = Nodes(made(VOTER, VOTER, VOTER))
+
+    def ask(wanted: Wanted, deadline: Deadline) -> Health:
+        seen[str(wanted.address)] = wanted.options
+        return nodes(wanted, deadline)
+
+    wanted = [Wanted(Address.parse(THREE[2]), options)]
+    assert Survey(wanted, TIMEOUT, True, ask=ask).run().healthy
+    assert seen == dict.fromkeys(THREE, options)
+
+
+def hostile(members: list[NodeInfo], reached: str = "10.0.0.1:9000") -> Nodes:
+    own = NodeInfo(1, "10.0.0.1:9000", NodeRole.VOTER)
+    health = health_of(own, own, [own, *members])
+    health.reached = reached
+    return Nodes(Made([], own, [health]))
+
+
+def test_a_leader_that_names_thousands_has_some_asked() -> None:
+    crowd = [NodeInfo(i, f"10.8.{i >> 8}.{i & 255}:1", NodeRole.VOTER) for i in range(2, 10_000)]
+    nodes, running, most = hostile(crowd), 0, 0
+    lock = threading.Lock()
+
+    def ask(wanted: Wanted, deadline: Deadline) -> Health:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.005)
+        with lock:
+            running -= 1
+        return nodes(wanted, deadline)
+
+    verdict = survey(ask, "10.0.0.1:9000", whole=True)
+    assert len(nodes.asked) <= MOST + 1
+    assert most <= AT_ONCE
+    assert FindingKind.TOO_MANY in {finding.kind for finding in verdict.findings}
+
+
+def test_a_leader_that_names_others_each_time_has_some_asked() -> None:
+    rounds = []
+    for number in range(40):
+        nodes = hostile([NodeInfo(i, f"10.{number}.9.{i}:1", NodeRole.VOTER) for i in range(2, 20)]).script[0]
+        nodes.healths[0].leader_address = f"10.{number}.9.9:1"
+        rounds.append(nodes)
+    asked = Nodes(*rounds)
+    assert not survey(asked, "10.0.0.1:9000", whole=True, timeout=1.0).healthy
+    assert len(asked.asked) <= MOST + 1
+
+
+LOCAL = [
+    "127.0.0.1:22",
+    "[::1]:22",
+    "localhost:22",
+    "unix:/run/x",
+    "@x",
+    "[::ffff:127.0.0.1]:22",
+    "0.0.0.0:22",
+]
+
+
+@pytest.mark.parametrize("address", LOCAL)
+def test_another_machine_sends_nobody_to_this_one(address: str) -> None:
+    nodes = hostile([NodeInfo(2, address, NodeRole.VOTER)])
+    verdict = survey(nodes, "10.0.0.1:9000", whole=True)
+    assert set(nodes.asked) == {"10.0.0.1:9000"}
+    said = [finding.text for finding in verdict.findings if finding.kind is FindingKind.UNREACHABLE]
+    assert said[0].endswith("is unreachable: not asked, being of this machine and named by another")
+    here = hostile([NodeInfo(2, address, NodeRole.VOTER)], reached="127.0.0.1:9000")
+    survey(here, "10.0.0.1:9000", whole=True)
+    assert len(here.asked) == 2
+
+
+def test_what_is_no_address_is_not_asked() -> None:
+    nodes = hostile([NodeInfo(2, "1", NodeRole.VOTER), NodeInfo(3, "\x1b[5m", NodeRole.VOTER)])
+    verdict = survey(nodes, "10.0.0.1:9000", whole=True)
+    assert set(nodes.asked) == {"10.0.0.1:9000"}
+    said = [finding.text for finding in verdict.findings if finding.kind is FindingKind.UNREACHABLE]
+    assert said[0] == "2 at 1 (voter) is unreachable: its address is none that can be dialled"
+
+
+@contextmanager
+def hearing(answer: bytes = b"") -> Iterator[tuple[str, list[bytes]]]:
+    """A server that notes what is said to it, answers, and closes."""
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.settimeout(5)
+                    heard.append(connection.recv(4096))
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}", heard
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join(10)
+
+
+def test_to_whom_is_named_nothing_is_said_in_other_protocols() -> None:
+    from dqlitewire.messages import LeaderRequest, LeaderResponse, MetadataResponse, ServersResponse
+
+    with hearing() as (victim, heard), socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        nodes = [NodeInfo(1, address, NodeRole.VOTER), NodeInfo(2, victim, NodeRole.VOTER)]
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            answers = (LeaderResponse(1, address), ServersResponse(nodes), MetadataResponse(0, 0))
+            with connection:
+                for message in (*answers, LeaderResponse(1, address)):
+                    connection.recv(4096)
+                    connection.sendall(message.encode())
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        verdict = probe_cluster([(Target.parse(address), DialOptions())], 2.0, whole=True)
+        thread.join(10)
+    assert not verdict.healthy
+    assert set(heard) == {b"\1" + bytes(7) + LeaderRequest().encode()}
+
+
+def test_options_that_make_no_sense_are_an_error() -> None:
+    with pytest.raises(ValueError, match="a key without its certificate"):
+        probe_cluster([(Target.parse(a), DialOptions(key="x")) for a in ("127.0.0.1:1", "127.0.0.1:2")])
+
+
+# ---------------------------------------------------------------- the embedded cluster
+
+
+#: LEADER, CLUSTER, DESCRIBE, and LEADER with schema 1
+QUESTIONS = {(0, 0), (16, 0), (18, 0), (0, 1)}
+
+
+def asked(*addresses: str, whole: bool = True, timeout: float = TIMEOUT) -> Verdict:
+    return probe_cluster([(Target.parse(a), DialOptions()) for a in addresses], timeout, whole=whole)
+
+
+def test_the_embedded_cluster_in_its_states(tmp_path: Path) -> None:
+    with DqliteCluster(3) as cluster:
+        first, second, third = cluster.nodes
+        for address in cluster.addresses:
+            verdict = asked(address)
+            assert verdict.findings == ()
+            assert len(verdict.picture.seats) == 3
+        cluster.elect(second)
+        assert asked(third.address).picture.leader == second.address
+        third.stop()
+        verdict = asked(first.address)
+        assert [finding.kind for finding in verdict.findings] == [FindingKind.UNREACHABLE]
+        assert verdict.findings[0].text.startswith(f"3 at {third.address} (voter) is unreachable: ")
+        cluster.lose_leadership()
+        assert FindingKind.NO_LEADER in {f.kind for f in asked(first.address, timeout=1.5).findings}
+        threading.Timer(0.5, cluster.elect).start()  # an election, while it is asked
+        assert [finding.kind for finding in asked(first.address).findings] == [FindingKind.UNREACHABLE]
+        assert {(record.type, record.schema) for record in cluster.requests} == QUESTIONS
+
+
+def test_two_embedded_clusters_mixed_up() -> None:
+    with DqliteCluster(3) as one, DqliteCluster(1) as other:
+        verdict = asked(*one.addresses, other.nodes[0].address)
+        (finding,) = verdict.findings
+        assert finding.kind is FindingKind.OTHER_CLUSTER
+        assert finding.about == (other.nodes[0].address,)
+
+
+def test_embedded_nodes_on_abstract_sockets() -> None:
+    with DqliteCluster(3, unix=f"@dqlite-wire-survey-{id(object())}") as cluster:
+        verdict = asked(cluster.nodes[1].address)
+        assert verdict.findings == ()
+        assert len(verdict.picture.seats) == 3
