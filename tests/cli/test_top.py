@@ -16,14 +16,15 @@ from typing import Any
 
 import pytest
 
+from dqlitewire.cli.refreshing import ORDERS as OFFERED
 from dqlitewire.cli.terminal import _SEQUENCE
-from dqlitewire.cli.top import ORDERS as OFFERED
 from dqlitewire.cli.watch import SORT_KEYS
 from dqlitewire.conversation import Side
 from dqlitewire.messages import QuerySqlRequest, RowsResponse
 from dqlitewire.proxy.recording import Recorder
 from dqlitewire.testing import DqliteServer
 from dqlitewire.traffic.views.live import ORDERS
+from tests.profiles import DEEP
 from tests.traffic.captured import ALL, as_pcap, named, segments
 from tests.traffic.command import COMMAND, run
 from tests.wire_data import Capture
@@ -42,7 +43,7 @@ def pair(name: str) -> list[str]:
 # ---------------------------------------------------------------- all of a capture
 
 
-@pytest.mark.parametrize("capture", ALL, ids=lambda capture: str(capture.name))
+@pytest.mark.parametrize("capture", ALL if DEEP else ALL[::5], ids=lambda capture: str(capture.name))
 def test_every_recorded_capture(capture: Capture) -> None:
     names = pair(capture.name)
     stats = run("stats", "--json", "--top", "20", "--sort", "count", *names)
@@ -212,8 +213,9 @@ class Writer:
             self.recorder.passed(1, Side.SERVER, ROWS, time.time_ns())
 
 
-@pytest.mark.parametrize("max_size", [None, 4000], ids=["one file", "rotated"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("max_size", "number"), [(None, signal.SIGINT), (4000, signal.SIGTERM)], ids=["one file", "rotated"]
+)
 def test_a_recording_that_grows(tmp_path: Path, max_size: int | None, number: int) -> None:
     words = ("--json", "--interval", "0.2", tmp_path / "tap.dqt")
     with Writer(tmp_path / "tap.dqt", max_size) as writer, running(*words) as top:

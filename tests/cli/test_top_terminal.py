@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.terminals import Terminal, lines_of
+from tests.profiles import DEEP
 from tests.traffic.captured import as_pcap, named, segments
 
 AS_BEFORE = {"mode": True, "screen": True, "cursor": True, "wrapping": True}
@@ -26,6 +27,7 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 SIZES = [(80, 24), (132, 50)]
+deep = pytest.mark.skipif(not DEEP, reason="with DQLITE_WIRE_DEEP=1")
 
 
 @pytest.mark.parametrize(("columns", "rows"), SIZES)
@@ -46,6 +48,7 @@ def test_q_ends_it(capture: Path, columns: int, rows: int) -> None:
         assert (terminal.wait(), terminal.restored) == (0, AS_BEFORE)
 
 
+@deep
 @pytest.mark.parametrize("keys", ["\x03", "\x04"])
 def test_keys_that_end_everything(capture: Path, keys: str) -> None:
     with Terminal("top", capture) as terminal:
@@ -54,8 +57,12 @@ def test_keys_that_end_everything(capture: Path, keys: str) -> None:
         assert (terminal.wait(), terminal.restored) == (0, AS_BEFORE)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize(("columns", "rows"), SIZES)
+@pytest.mark.parametrize(
+    ("number", "columns", "rows"),
+    [(number, *size) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) for size in SIZES]
+    if DEEP
+    else [(signal.SIGINT, 132, 50), (signal.SIGTERM, 80, 24)],
+)
 def test_signals_that_end_it(capture: Path, number: int, columns: int, rows: int) -> None:
     with Terminal("top", capture, columns=columns, rows=rows) as terminal:
         terminal.until_text("[rate/s]")
@@ -63,6 +70,7 @@ def test_signals_that_end_it(capture: Path, number: int, columns: int, rows: int
         assert (terminal.wait(), terminal.restored) == (0, AS_BEFORE)
 
 
+@deep
 def test_sigquit_kills_it_behind_a_terminal_that_is_as_it_was(capture: Path) -> None:
     with Terminal("top", capture) as terminal:
         terminal.until_text("[rate/s]")
@@ -87,6 +95,7 @@ def test_an_exception_leaves_a_terminal_to_be_read_on(capture: Path) -> None:
         assert "a mistake of ours" in terminal.output
 
 
+@deep
 def test_a_capture_that_is_none_says_so_on_the_terminal_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "x.pcap"
     path.write_bytes(b"SQLite format 3\0" + bytes(100))
@@ -127,6 +136,7 @@ def test_a_stop_gives_the_terminal_back_and_going_on_takes_it_again(capture: Pat
         assert (terminal.wait(), terminal.restored) == (0, AS_BEFORE)
 
 
+@deep
 def test_going_on_behind_a_stop_that_cannot_be_caught(capture: Path) -> None:
     with Terminal("top", capture) as terminal:
         terminal.until_text("[rate/s]")
@@ -139,6 +149,7 @@ def test_going_on_behind_a_stop_that_cannot_be_caught(capture: Path) -> None:
         assert (terminal.wait(), terminal.restored) == (0, AS_BEFORE)
 
 
+@deep
 def test_another_size_is_drawn_anew(capture: Path) -> None:
     with Terminal("top", capture, "--interval", "60") as terminal:
         terminal.until_text("[rate/s]")
@@ -154,6 +165,7 @@ def test_another_size_is_drawn_anew(capture: Path) -> None:
         assert (terminal.wait(), terminal.restored) == (0, AS_BEFORE)
 
 
+@deep
 def test_the_terminal_goes(capture: Path) -> None:
     with Terminal("top", capture, "--interval", "0.1") as terminal:
         terminal.until_text("[rate/s]")
@@ -182,6 +194,7 @@ def test_keys_come_from_the_terminal_while_traffic_comes_through_a_pipe(capture:
         assert (terminal.wait(), terminal.restored) == (0, AS_BEFORE)
 
 
+@deep
 def test_no_colour(capture: Path) -> None:
     with Terminal("top", capture, "--count", "2", "--interval", "0.2", NO_COLOR="1") as terminal:
         assert terminal.wait() == 0
@@ -189,17 +202,20 @@ def test_no_colour(capture: Path) -> None:
         assert "[rate/s]" in terminal.output
 
 
+@deep
 def test_count_ends_it(capture: Path) -> None:
     with Terminal("top", capture, "--count", "2", "--interval", "0.1") as terminal:
         assert (terminal.wait(), terminal.restored) == (0, AS_BEFORE)
 
 
+@deep
 def test_nobody_to_watch() -> None:
     with Terminal("top") as terminal:
         assert terminal.wait() == 2
         assert "nothing to watch" in terminal.output
 
 
+@deep
 def test_the_background_draws_nothing(capture: Path) -> None:
     program = (
         "import os, signal, subprocess, sys, time\n"
@@ -212,6 +228,7 @@ def test_the_background_draws_nothing(capture: Path) -> None:
         assert terminal.output.strip() == "over"
 
 
+@deep
 def test_the_import_of_the_command_is_light() -> None:
     program = (
         "import sys, dqlitewire.cli.app\n"

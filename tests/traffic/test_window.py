@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from dqlitewire.conversation import Side
 from dqlitewire.messages import FailureResponse, QuerySqlRequest, RowsResponse
+from dqlitewire.sql.survey import normalise
 from dqlitewire.traffic import Recording
 from dqlitewire.traffic.failures import OTHERS
 from dqlitewire.traffic.item import Item
 from dqlitewire.traffic.items import items
 from dqlitewire.traffic.ledger import Ledger, Statement
 from dqlitewire.traffic.quantiles import EXACT, Durations
-from dqlitewire.traffic.stats import Statistics
+from dqlitewire.traffic.stats import Statistics, without_literals
 from dqlitewire.traffic.window import MAX_OPEN, MAX_STATEMENTS, SHORTEST, SLOTS, Snapshot, Timeline, Window
 from tests.traffic.captured import ALL, clean
 
@@ -334,3 +335,26 @@ def test_requests_that_wait_are_bounded() -> None:
     shown = waiting(MAX_OPEN + 50).snapshot()
     assert shown.open == MAX_OPEN
     assert len(shown.waiting) == 20
+
+
+# ---------------------------------------------------------------- statements
+
+WORDS = """
+    SELECT a FROM 'x' 'it''s' ' x'00' x'0' X'zz' 1 12.5 1e3 0x1F 1_000 ? ?1 :a1 $1 @1 #1 ( ) , ; - + -- /* */
+    `b` VALUES IN a1 1a _1 . 1. .5 € é5 LIMIT = 5
+"""
+PARTS = [*WORDS.split(), '"q 1"', "[c 1]", "\0", "\n", " "]
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=14), st.sampled_from(["", " "]))
+def test_literals_that_are_left_out_change_no_normal_form(parts: list[str], between: str) -> None:
+    sql = between.join(parts)
+    assert normalise(without_literals(sql)) == normalise(sql)
+
+
+def test_statements_that_differ_in_literals_are_one_text() -> None:
+    texts = {
+        without_literals(f"SELECT a FROM t WHERE a = {number} AND b = '{number}''s' LIMIT {number}")
+        for number in range(50)
+    }
+    assert len(texts) == 1

@@ -146,6 +146,7 @@ def node_lines(
     problems = [finding for finding in verdict.findings if finding.problem]
     room = len(seats) if height is None else height - len(lines) - len(below) - 2
     kept = 0 if height is None else min(len(problems) + 1, max(room - len(seats), room // 3))
+    kept = kept if kept > 1 else 0  # a blank line and a problem, or none
     shown = seats if height is None else seats[: max(room - kept, 0)]
     if shown:
         lines += [Text(), *_grid(rounds, verdict, shown, width)]

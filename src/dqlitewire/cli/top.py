@@ -10,8 +10,9 @@ import typer
 
 from dqlitewire.cli.dialling import Dialling, target_of
 from dqlitewire.cli.exits import Exit
-from dqlitewire.cli.options import LONGEST, WidthOption, choice, finite, first_given
+from dqlitewire.cli.options import first_given
 from dqlitewire.cli.output import fail
+from dqlitewire.cli.refreshing import How
 from dqlitewire.cli.sources import Inputs
 from dqlitewire.dial import AddressError, DialOptions, Target
 from dqlitewire.dial.addresses import Address
@@ -19,8 +20,6 @@ from dqlitewire.dial.targets import SUFFIX
 from dqlitewire.text import shown
 
 EXITS = (Exit.OK, Exit.DAMAGED, Exit.INPUT, Exit.FAILED)
-ORDERS = ("rate", "time", "latency", "rows", "failures")  # as in traffic.views.live
-WINDOW = 10.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -30,36 +29,11 @@ class Watched(Inputs):
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="TARGET|CAPTURE",
+            metavar="TARGET",
             help="Nodes (HOST:PORT, unix:PATH, @NAME, FILE.yaml), or what decode reads; - is standard input.",
             show_default=False,
         ),
     ] = None
-
-
-@dataclass(frozen=True)
-class How:
-    """How it is shown."""
-
-    once: Annotated[
-        bool, typer.Option("--once", help="Print it once: all of a capture, one round of nodes.")
-    ] = False
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, each time.")] = False
-    interval: Annotated[
-        float,
-        typer.Option(
-            min=0.1, max=LONGEST, metavar="SECONDS", callback=finite, help="How often to show it anew."
-        ),
-    ] = 1.0
-    count: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after so many times.")] = None
-    sort: Annotated[str, choice(ORDERS, "--sort", help="What statements are sorted by.")] = "rate"
-    window: Annotated[
-        float,
-        typer.Option(
-            min=1, max=LONGEST, metavar="SECONDS", callback=finite, help="Show the last so many seconds."
-        ),
-    ] = WINDOW
-    columns: WidthOption = None
 
 
 def command(

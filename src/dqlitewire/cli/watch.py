@@ -24,9 +24,11 @@ from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.live import Live
 from dqlitewire.cli.output import colourful, emit, emit_json, fail, width
 from dqlitewire.cli.progress import watched
+from dqlitewire.cli.refreshing import How
 from dqlitewire.cli.rounds import Rounds, node_lines, nodes_json
 from dqlitewire.cli.sources import POLL, Damage, Inputs
-from dqlitewire.dial import DialOptions, Target, Verdict, probe_cluster
+from dqlitewire.dial import DialOptions, Target, Verdict
+from dqlitewire.dial.surveying import Survey
 from dqlitewire.text import Shown
 from dqlitewire.traffic.item import Item
 from dqlitewire.traffic.items import items
@@ -36,7 +38,6 @@ from dqlitewire.traffic.window import Window
 
 if TYPE_CHECKING:
     from dqlitewire.cli.terminal import Screen
-    from dqlitewire.cli.top import How
 
 TICK = 0.1  # seconds between looks at the keys
 FIRST = 0.5  # seconds until something is shown, whatever the interval
@@ -50,7 +51,7 @@ class Subject(Protocol):
     """What is watched.
 
     Attributes:
-        order: what is sorted by, one of `ORDERS`.
+        order: what is sorted by, one of `refreshing.ORDERS`.
         stepwise: each step is shown, rather than what has come every so often.
         keys: what the keys do that it knows, in words.
     """
@@ -333,10 +334,9 @@ class Nodes:
         self, targets: Sequence[tuple[Target, DialOptions]], timeout: float, whole: bool, how: How
     ) -> None:
         self.order: str = how.sort
-        self._targets = targets
-        self._whole = whole
         self._how = how
-        self._timeout = timeout if how.once else min(timeout, max(how.interval, LEAST))
+        each = timeout if how.once else min(timeout, max(how.interval, LEAST))
+        self._survey = Survey.of(targets, each, whole, once=not how.once)
         self._rounds = Rounds()
         self._name = ", ".join(target.text for target, _ in targets)
 
@@ -344,7 +344,7 @@ class Nodes:
         """Yield what each round finds."""
         while True:
             begin = time.monotonic()
-            yield probe_cluster(self._targets, self._timeout, whole=self._whole, once=not self._how.once)
+            yield self._survey.run()
             if self._how.once:
                 return
             time.sleep(max(0.0, begin + self._how.interval - time.monotonic()))

@@ -41,11 +41,7 @@ _LEAST = 1.0  # seconds that a node has to answer when it is asked again
 
 
 def probe_cluster(
-    targets: Sequence[tuple[Target, DialOptions]],
-    timeout: float = 5.0,
-    *,
-    whole: bool = False,
-    once: bool = False,
+    targets: Sequence[tuple[Target, DialOptions]], timeout: float = 5.0, *, whole: bool = False
 ) -> Verdict:
     """Ask the nodes of a cluster how it is; nothing is changed.
 
@@ -53,7 +49,6 @@ def probe_cluster(
         targets: what to ask, each with its options; at least one.
         timeout: seconds for all of it.
         whole: ask every member that the leader names, too.
-        once: ask each node once, whatever is found: what is seen at this moment, of an election too.
 
     Returns:
         What the nodes say, and what is to be said of that.
@@ -61,7 +56,7 @@ def probe_cluster(
     Raises:
         ValueError: the options make no sense together, or for an address.
     """
-    return Survey.of(targets, timeout, whole, once).run()
+    return Survey.of(targets, timeout, whole).run()
 
 
 def _wanted(targets: Sequence[tuple[Target, DialOptions]]) -> Iterator[Wanted]:
@@ -90,7 +85,7 @@ class Survey:
         stores: the ids and addresses that each store names, by its path.
         ask: asks a node.
         settled: seconds for which the answers have to be the same.
-        once: ask each node once, whatever is found.
+        once: ask each node once a run, whatever is found: what is seen at this moment, of an election too.
     """
 
     def __init__(
@@ -127,7 +122,7 @@ class Survey:
             targets: what to ask, each with its options; at least one.
             timeout: seconds for each run.
             whole: ask every member that the leader names, too.
-            once: ask each node once, whatever is found.
+            once: ask each node once a run.
         """
         stores = {
             target.store.path: [(node.node_id, str(node.address)) for node in target.store.nodes]

@@ -12,6 +12,7 @@ from the last byte of the request to the last byte of the answer, as the capture
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -225,9 +226,31 @@ def statement_of(exchange: Exchange, item: Item) -> str:
     return type if sql is None else _key(sql)
 
 
+_LITERAL = re.compile(r"(\w'[^']*')|'[^']*'|(?<![\w.$@:#?'])[0-9]+(?![\w.'])")
+_QUOTING = ('"', "`", "[", "--", "/*", "\0")  # what may make a quote or a digit something else
+
+
+def without_literals(sql: str) -> str:
+    """Return SQL text with the same normal form, in which plain numbers and strings are all the same.
+
+    Statements that differ in those only become one text, whose normal form is known already: to find it takes
+    ten times as long as this does. Text in which a quote may not be one comes back as it is.
+
+    Args:
+        sql: any text.
+    """
+    if not sql.isascii() or sql.count("'") % 2 or any(mark in sql for mark in _QUOTING):
+        return sql
+    return _LITERAL.sub(_replaced, sql)
+
+
+def _replaced(found: re.Match[str]) -> str:
+    return found[1] or ("''" if found[0][0] == "'" else "0")
+
+
 def _key(sql: str) -> str:
     """The name of a statement. Of a long one the middle is left out, and a number tells it from others."""
-    text = normalise(sql[:MAX_SQL])
+    text = normalise(without_literals(sql[:MAX_SQL]))
     if len(text) > KEY_LENGTH:
         mark = f" #{crc32(text.encode('utf-8', 'surrogatepass')):08x}"
         return middle(text, KEY_LENGTH - len(mark)) + mark
