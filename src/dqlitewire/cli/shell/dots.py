@@ -35,6 +35,7 @@ class Asking(Protocol):
     @property
     def display(self) -> Display:
         """How to show the next answer."""
+        ...
 
 
 class Dot(NamedTuple):
