@@ -1,8 +1,8 @@
 # Every target does its own set-up. PYTHON=... chooses the interpreter; each gets a virtual environment of its own.
 
 PYTHON ?=
-# what the benchmarks compare with needs Python 3.13, so they take the newest
-ifneq ($(filter bench bench-regress,$(MAKECMDGOALS)),)
+# what the benchmarks compare with needs Python 3.13, and newer headers know more of later Pythons: the newest
+ifneq ($(filter bench bench-regress wheels,$(MAKECMDGOALS)),)
 PYTHON := $(or $(PYTHON),$(lastword $(shell tools/pythons)))
 endif
 ifeq ($(PYTHON),)

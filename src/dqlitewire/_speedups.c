@@ -114,7 +114,13 @@ left(const Reader *reader)
 static inline PyObject *
 new_reference(PyObject *object)
 {
+#if PY_VERSION_HEX < 0x030c0000
+    /* What headers of 3.11 inline counts up None and the like, which later Pythons never count down; from 3.14 on
+       the count would run over after 2^30 of them. The function is that of the Python which runs. */
+    Py_IncRef(object);
+#else
     Py_INCREF(object);
+#endif
     return object;
 }
 

@@ -45,7 +45,8 @@ def test_references_are_given_and_taken_once() -> None:
         data,
         wrong,
         types,
-        *(value for value in (True, False, None)),
+        # from 3.14 on what was built for an older Python may count them up, and nothing counts them down
+        *(value for value in (True, False, None) if sys.version_info < (3, 14)),
         *ValueType,
         runs := [(0, types)],
     ]
@@ -120,7 +121,7 @@ def test_memory_at_the_most_is_not_more_than_in_python() -> None:
         for native in (True, False):
             before = speedups._use(native)
             try:
-                decode_message(data)
+                decode_message(data).encode()  # imports and generates what it needs
                 tracemalloc.start()
                 message = decode_message(data)
                 assert isinstance(message, RowsResponse)
