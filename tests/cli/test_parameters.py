@@ -61,7 +61,7 @@ WRONG = {
     "-9223372036854775809": "PARAM 2: '-9223372036854775809' does not fit 64 bits: --text makes it text",
     "9" * 50_000: f"PARAM 2: '{'9' * 31}... does not fit 64 bits: --text makes it text",
     "1e999": "PARAM 2: '1e999' is larger than any float: --text makes it text",
-    "x'abc'": "PARAM 2: \"x'abc'\" is no blob: its digits are 3, an odd number",
+    "x'abc'": "PARAM 2: \"x'abc'\" is no blob: an odd number of digits; --text makes it text",
     "a\udcff": "PARAM 2: 'a\\udcff' is no text: not UTF-8 at character 2",
     "a\0b": "PARAM 2: 'a\\x00b' holds a NUL at character 2",
 }

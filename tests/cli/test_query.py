@@ -328,7 +328,7 @@ def test_a_transaction_in_one_text(server: DqliteServer) -> None:
 def test_an_empty_database_is_said(server: DqliteServer) -> None:
     done = ask(server, "SELECT 1 AS a", "--csv", database="typo")
     assert (done.code, done.out) == (0, "a\r\n1\r\n")
-    assert done.err == "dqlite-wire: database 'typo' is empty: new, or is its name another?\n"
+    assert done.err == "dqlite-wire: database 'typo' is empty: is it new, or is the name wrong?\n"
 
 
 def test_nobody_there() -> None:

@@ -226,6 +226,25 @@ def test_dump(entered: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     shown = entered(".dump none/copy.db", ".dump -", ".dump /dev/null", "select 1 as one;")
     assert shown.count("dqlite-wire: ") == 3
     assert "one\n" in shown
+    (tmp_path / "d").write_bytes(b"mine")
+    shown = entered(".dump -o copy.db", ".dump --forced", ".dump --force -o copy.db")
+    assert shown.count(" is no option of .dump; a FILE that begins so stands in quotes\n") == 3
+    assert (tmp_path / "d").read_bytes() == b"mine"
+    assert "-o: main, " in entered('.dump "-o"')
+
+
+@pytest.mark.parametrize("word", ["exit", "QUIT;", " quit", "help"])
+def test_words_of_other_shells(entered: Shell, word: str) -> None:
+    """Whoever wants to leave is not asked for the rest of a statement."""
+    shown = entered(word, "select 1 as a;")
+    assert (".tables" in shown, "a\n-\n1\n" in shown) == ((True, True) if word == "help" else (False, False))
+    assert "syntax error" not in shown
+
+
+def test_leaving_with_an_open_transaction(entered: Shell) -> None:
+    said = "dqlite-wire: a transaction was begun and not ended: nothing of it stays\n"
+    assert said in entered("begin; insert into t values (1, 2);")
+    assert said not in entered("begin; insert into t values (1, 2); commit;")
 
 
 def test_a_cluster_whose_leader_changes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -234,7 +253,8 @@ def test_a_cluster_whose_leader_changes(capsys: pytest.CaptureFixture[str]) -> N
         session.take(".cluster")
         shown = capsys.readouterr().out
         assert [line.split()[1] for line in shown.splitlines()[2:-1]] == cluster.addresses
-        assert shown.count("leader") == 1
+        assert shown.splitlines()[0].split() == ["id", "address", "role", "leads"]
+        assert (shown.count("true"), shown.count("false")) == (1, 2)
         session.take("CREATE TABLE t (a)")
         session.take("BEGIN; INSERT INTO t VALUES (1)")
         leader = cluster.leader

@@ -210,7 +210,7 @@ def test_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
     result = run("probe", address)
-    assert (result.code, result.out) == (5, f"{address}  unreachable (Connection refused)\n")
+    assert (result.code, result.out) == (5, f"{address}  unreachable (connection refused)\n")
 
 
 def test_silence() -> None:
@@ -469,7 +469,7 @@ def test_watching_ends_well_when_it_is_stopped(number: signal.Signals) -> None:
         line = process.stdout.readline()
         process.send_signal(number)
         out, errors = process.communicate(timeout=20)
-    assert re.fullmatch(r"\S+ \S+Z  127.0.0.1:1  unreachable \(Connection refused\)\n", line)
+    assert re.fullmatch(r"\S+ \S+Z  127.0.0.1:1  unreachable \(connection refused\)\n", line)
     assert (process.returncode, out, errors) == (0, "", "")
 
 

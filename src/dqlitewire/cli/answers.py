@@ -19,9 +19,10 @@ from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.output import emit, emit_data, emit_json, tell, warn
 from dqlitewire.cli.statements import Statement
 from dqlitewire.cli.tables import Form, Row, Table, csv_lines
-from dqlitewire.client import Client, ClientError, NoDatabaseError, StatementFailed
-from dqlitewire.conversation import Outcome
+from dqlitewire.client import Client, ClientError, NoDatabaseError, NoLeaderError, StatementFailed
+from dqlitewire.conversation import Outcome, Retry
 from dqlitewire.dial import Deadline
+from dqlitewire.dial.client import SPOKEN
 from dqlitewire.messages import ResultResponse
 from dqlitewire.text import shown
 from dqlitewire.traffic.shorten import counted
@@ -141,7 +142,7 @@ def warn_of_empty(client: Client, database: str, deadline: Deadline | None = Non
         ClientError: it could not be found out.
     """
     if list(client.query(_ANYTHING, deadline=deadline)) == [(0,)]:
-        warn(f"database {shown(database, 60)} is empty: new, or is its name another?")
+        warn(f"database {shown(database, 60)} is empty: is it new, or is the name wrong?")
 
 
 def failure(error: ClientError) -> tuple[str, Exit]:
@@ -151,6 +152,22 @@ def failure(error: ClientError) -> tuple[str, Exit]:
         error: of a client.
     """
     unknown = "; it may have been executed" if getattr(error, "outcome", None) is Outcome.UNKNOWN else ""
-    if not isinstance(error, StatementFailed):
-        return f"{error}{unknown}", Exit.FAILED if isinstance(error, NoDatabaseError) else Exit.INPUT
-    return f"{error} ({error.explanation.meaning}{unknown})", Exit.FAILED
+    match error:
+        case StatementFailed():
+            info = error.explanation
+            # of what fails whenever it is tried, the meaning says what stays
+            return f"{error} ({info.meaning}{'' if info.retry is Retry.NO else unknown})", Exit.FAILED
+        case NoDatabaseError():
+            return str(error), Exit.FAILED
+        case NoLeaderError():
+            said = {attempt.said for attempt in error.attempts}
+            return str(error) + "".join(f"; {_OPTIONS[each]}" for each in _OPTIONS if each in said), Exit.INPUT
+        case _:
+            return f"{error}{unknown}", Exit.INPUT
+
+
+#: what the command line has for a peer that speaks otherwise than it was spoken to
+_OPTIONS = {
+    SPOKEN["tls"]: "for TLS give --ca, --cert or --server-name",
+    SPOKEN["http"]: "for HTTP give --upgrade PATH",
+}

@@ -7,6 +7,7 @@ that it returns. The module's name in `COMMANDS` registers it. Commands do not i
 
 from __future__ import annotations
 
+import re
 from functools import cache, partial
 from importlib import import_module
 from typing import Annotated, Any, TypeVar
@@ -112,6 +113,8 @@ def _options(
 
 
 app = _application()
+#: a number, or a comment of SQL, which only looks like an option
+_NO_OPTION = re.compile(r"-+[\d.\s]")
 
 
 def run(arguments: list[str]) -> int:
@@ -132,7 +135,7 @@ def run(arguments: list[str]) -> int:
     except _UsageError as error:
         where = getattr(getattr(error, "ctx", None), "command_path", NAME)
         said = " ".join(getattr(error, "format_message", error.__str__)().split()).removesuffix(".")
-        if said.startswith("No such option: -") and said[17:18].isdigit():
+        if _NO_OPTION.match(getattr(error, "option_name", "")):
             said += ": behind -- it is a value"
         fail(f"{said} ({where} --help tells more)", Exit.USAGE)
     return int(code)

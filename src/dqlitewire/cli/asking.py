@@ -21,6 +21,7 @@ from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.output import colourful, fail, warn, width
 from dqlitewire.cli.parameters import parameters
 from dqlitewire.cli.statements import (
+    UNFINISHED,
     Statement,
     check,
     checked_database,
@@ -148,5 +149,5 @@ def _run(
         said, code = failure(error)
         fail(f"{running}{said}", code)
     if leaves_open(found):
-        warn("a transaction was begun and not ended: nothing of it stays")
+        warn(UNFINISHED)
     return Exit.OK

@@ -48,7 +48,7 @@ def parameter(word: str) -> WireValue:
             return _float(word)
         if found := _BLOB.fullmatch(word):
             if len(found[1]) % 2:
-                raise ValueError(f"{shown(word)} is no blob: its digits are {len(found[1])}, an odd number")
+                raise ValueError(f"{shown(word)} is no blob: an odd number of digits; --text makes it text")
             return bytes.fromhex(found[1])
     return text(word)
 

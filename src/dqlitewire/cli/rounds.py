@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from rich.text import Text
 
-from dqlitewire.cli.clusters import HEADS, cells
+from dqlitewire.cli.clusters import HEADS, cells, finding_lines
 from dqlitewire.dial import Seat, Verdict
 from dqlitewire.dial.addresses import spelling
 from dqlitewire.dial.cluster import Picture
@@ -150,7 +150,10 @@ def node_lines(
     shown = seats if height is None else seats[: max(room - kept, 0)]
     if shown:
         lines += [Text(), *_grid(rounds, verdict, shown, width)]
-    if problems:
+    if problems and height is None:
+        told = [line for finding in problems for line in finding_lines(finding, width)]
+        lines += [Text(), *(Text(line, BAD) for line in told)]
+    elif problems:
         lines += [Text(), *(head("!", [Piece(finding.text, BAD)], width, 2) for finding in problems)]
     return screenful(lines, below, width, height)
 

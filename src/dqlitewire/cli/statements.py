@@ -32,6 +32,7 @@ from dqlitewire.values import WireValue
 
 MAX_SQL = 16 << 20  # bytes of standard input that are taken for SQL
 STDIN = "-"
+UNFINISHED = "a transaction was begun and not ended: nothing of it stays"
 _SHOWN = 40  # characters of a statement in an error
 _ONE_BYTE = 255  # parameters that schema 0 can count
 _MANY = HazardKind.MANY_PARAMS

@@ -170,7 +170,8 @@ def ask_node(
     if refusals:
         health.status, health.detail = Status.FAILING, "; ".join(refusals)
     elif not health.leader_address:
-        health.detail = "the node knows no leader, as spares never do"
+        may_be_spare = health.role in (None, NodeRole.SPARE)
+        health.detail = f"the node knows no leader{', as spares never do' if may_be_spare else ''}"
 
 
 def ask_again(health: Health, conversation: ClientConversation) -> Questions:

@@ -225,7 +225,8 @@ class _Probe:
             other = self._recognise() or "the connection was closed"
             self._failed(f"no {missing}: {other}", Status.UNREACHABLE)
         else:
-            self._failed(error.strerror or str(error), Status.UNREACHABLE)
+            said = error.strerror.lower() if error.strerror else str(error)
+            self._failed(said, Status.UNREACHABLE)
 
     def _tls_words(self, error: OSError) -> str | None:
         """What TLS says of an error: empty if there seems to be none; None if it is not of TLS."""

@@ -53,6 +53,7 @@ def run(
                 session = Session(client, database, display, write)
                 session.begin()
                 loop(session, prompt(session))
+                session.end()
         except ClientError as error:
             fail(*failure(error))
     return Exit.OK

@@ -22,6 +22,7 @@ _SCHEMA_OF = (
     "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL "
     "AND (name = ?1 COLLATE NOCASE OR tbl_name = ?1 COLLATE NOCASE) ORDER BY type DESC, name"
 )
+_FORCE = "--force"
 _CLOSING = {'"': '"', "'": "'", "`": "`", "[": "]"}
 
 
@@ -67,13 +68,31 @@ def dot_command(session: Asking, text: str) -> None:
     """
     name, _, rest = text.strip().partition(" ")
     rest = rest.strip().removesuffix(";").rstrip()
-    dot = DOTS.get(name.removesuffix(";").lower())
+    dot = DOTS.get(_dotted(text) or name.removesuffix(";").lower())
     if dot is None:
         warn(f"{shown(name)} is no command; .help lists them")
     elif rest and not dot.takes:
         warn(f"{name} takes nothing, got {shown(rest)}")
     else:
         dot.run(session, rest)
+
+
+def is_dot_command(text: str) -> bool:
+    """Tell whether an input is a dot command: it begins with a dot, or is one of the words of other shells.
+
+    Args:
+        text: as it was entered.
+    """
+    return text.lstrip().startswith(".") or bool(_dotted(text))
+
+
+def _dotted(text: str) -> str:
+    """The dot command that is meant by `help`, `exit` or `quit` alone, none of which is SQL; "" if none is."""
+    word = text.strip().removesuffix(";").rstrip().lower()
+    return f".{word}" if word in _BARE else ""
+
+
+_BARE = frozenset({"help", "exit", "quit"})
 
 
 def quoted(name: str) -> str:
@@ -118,11 +137,8 @@ def _schema(session: Asking, rest: str) -> None:
 
 def _cluster(session: Asking, _: str) -> None:
     nodes, leader = session.client.nodes(), session.client.leader.node_id
-    rows = [
-        (node.node_id, node.address, node.role.name.lower(), "leader" if node.node_id == leader else "")
-        for node in nodes
-    ]
-    session.display.rows(("id", "address", "role", ""), rows)
+    rows = [(node.node_id, node.address, node.role.name.lower(), node.node_id == leader) for node in nodes]
+    session.display.rows(("id", "address", "role", "leads"), rows)
 
 
 def _leader(session: Asking, _: str) -> None:
@@ -132,11 +148,16 @@ def _leader(session: Asking, _: str) -> None:
 
 
 def _dump(session: Asking, rest: str) -> None:
-    force = rest.startswith("--force")
-    file = unquoted(rest.removeprefix("--force").strip()) or safe_name(session.database)
-    if file == STDOUT:
+    first, _, others = rest.partition(" ")
+    force = first == _FORCE
+    named = others.strip() if force else rest
+    if named == STDOUT:
         warn("standard output is a terminal: name a file")
         return
+    if named.startswith("-"):
+        warn(f"{shown(named)} is no option of .dump; a FILE that begins so stands in quotes")
+        return
+    file = unquoted(named) or safe_name(session.database)
     with destination(file, force) as write:
         said = copy(session.client, session.database, write, Deadline(TIMEOUT))
     tell(f"{file}: {said}")

@@ -19,7 +19,7 @@ from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import Output
 
-from dqlitewire.cli.shell.dots import DOTS, quoted
+from dqlitewire.cli.shell.dots import DOTS, is_dot_command, quoted
 from dqlitewire.cli.shell.history import History, history_path
 from dqlitewire.cli.shell.session import Session
 from dqlitewire.sql.normalise import KEYWORDS
@@ -33,7 +33,7 @@ def is_complete(text: str) -> bool:
     Args:
         text: what was entered.
     """
-    return not text.strip() or text.lstrip().startswith(".") or sqlite3.complete_statement(text)
+    return not text.strip() or is_dot_command(text) or sqlite3.complete_statement(text)
 
 
 class Prompt:

@@ -20,8 +20,8 @@ from types import FrameType
 
 from dqlitewire.cli.answers import Display, answer, failure, warn_of_empty
 from dqlitewire.cli.output import tell, warn, width
-from dqlitewire.cli.shell.dots import dot_command
-from dqlitewire.cli.statements import Statement, check, statements
+from dqlitewire.cli.shell.dots import dot_command, is_dot_command
+from dqlitewire.cli.statements import UNFINISHED, Statement, check, statements
 from dqlitewire.cli.tables import Row
 from dqlitewire.client import Client, ClientError, Result
 from dqlitewire.conversation import HazardError, Outcome
@@ -95,6 +95,11 @@ class Session:
         warn_of_empty(self.client, self.database)
         self.learn_names()
 
+    def end(self) -> None:
+        """Say what is lost with the connection."""
+        if self.client.in_transaction is not False:
+            warn(UNFINISHED)
+
     def take(self, text: str) -> None:
         """Run what was entered, say what comes of it, and go on whatever that is.
 
@@ -104,7 +109,7 @@ class Session:
         before, self._verb = self.client.in_transaction, ""
         outcome = None
         try:
-            if text.lstrip().startswith("."):
+            if is_dot_command(text):
                 with _once():
                     dot_command(self, text)
             elif text.strip():
