@@ -10,11 +10,17 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from dqlitewire.cli import shell
+from dqlitewire.cli.answers import Display
 from dqlitewire.cli.exits import Exit
+from dqlitewire.cli.tables import Form
+from dqlitewire.client import connect
+from dqlitewire.dial import DialOptions
 from tests.cli.screen import Screen
 from tests.dial.relays import Relay
 from tests.dial.test_layers import Certificates
@@ -79,19 +85,28 @@ def test_what_the_command_line_has_for_it_is_said(node: Node, database: str, fil
 
 
 def test_the_shell(
-    node: Node, database: str, files: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    node: Node,
+    database: str,
+    files: Certificates,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     pair = ("--cert", files["client.crt"], "--key", files["client.key"])
     with Relay(node.address, tls=files.context(files.server, True), path=UPGRADE[1]) as relay:
+        options = DialOptions(ca=files["ca"], upgrade=UPGRADE[1])
+        connected = partial(connect, relay.address, database, options=options)
+        with pytest.raises(SystemExit) as stop:
+            shell.run(connected, database, display=Display(Form.TABLE, 80), write=False)
+        assert stop.value.code == Exit.INPUT
+        assert "the server wants a client certificate" in capsys.readouterr().err
         query = ["query", relay.address, database, *UPGRADE, "--timeout", "20"]
-        with Screen([*query, "--ca", files["ca"]], columns=132) as screen:
-            screen.expect("the server wants a client certificate")
-            assert screen.wait() == Exit.INPUT
         with Screen([*query, "--ca", files["ca"], *pair]) as screen:
             screen.expect("connected to ")
             screen.send("SELECT count(*) AS n FROM t;\r")
-            screen.expect("2\n(1 row)")
+            screen.expect("2")
+            screen.expect("(1 row)")
             screen.send(f".dump {tmp_path}/copy.db\r")
             screen.expect(" bytes, from ")
             screen.send("exit\r")

@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from dqlitewire.dial import DialOptions, Status, probe, probe_all
+from dqlitewire.dial import DialOptions, Status, probe, probe_all, probing
+from dqlitewire.dial.errors import ClosedError, UpgradeRefusedError
 from tests.dial.relays import Relay
 from tests.real.nodes import Node
 from tests.traffic.command import Result, run
@@ -180,6 +181,26 @@ def test_behind_an_http_upgrade(path: str, real_node: Node, files: Certificates)
         without = run("probe", "--json", relay.address, "--timeout", "1", *pair)
         assert (without.code, json.loads(without.out)["speaks"]) == (6, "http")
     assert relay.heads[0].count(b"\r\n") == 7
+
+
+class SSLEnd(ssl.SSLEOFError):
+    reason = "UNEXPECTED_EOF_WHILE_READING"
+
+
+@pytest.mark.parametrize("ending", [ClosedError(), UpgradeRefusedError("closed"), SSLEnd()])
+def test_tls_that_refuses_us_closes_in_place_of_the_upgrade(
+    ending: OSError, old_node: Node, files: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its alert comes behind the handshake and is lost where the request for the upgrade meets a reset."""
+
+    def closed(*_: object) -> None:
+        raise ending
+
+    monkeypatch.setattr(probing, "dial", closed)
+    with Relay(old_node.address, tls=files.context(files.server, True), path="/x") as relay:
+        health = probe(relay.address, 5, DialOptions(ca=files["ca"], upgrade="/x"))
+    assert health.status is Status.UNREACHABLE
+    assert health.detail.startswith("the server wants a client certificate")
 
 
 # ---------------------------------------------------------------- what else speaks there

@@ -161,7 +161,9 @@ def failure(error: ClientError) -> tuple[str, Exit]:
             return str(error), Exit.FAILED
         case NoLeaderError():
             said = {attempt.said for attempt in error.attempts}
-            return str(error) + "".join(f"; {_OPTIONS[each]}" for each in _OPTIONS if each in said), Exit.INPUT
+            return str(error) + "".join(
+                f"; {_OPTIONS[each]}" for each in _OPTIONS if each in said
+            ), Exit.INPUT
         case _:
             return f"{error}{unknown}", Exit.INPUT
 

@@ -217,6 +217,8 @@ class _Probe:
             self._failed(said, Status.UNREACHABLE)
         elif self.health.connected is not None:
             self._closed()
+        elif self._is_cut_off(error) and (refused := self._refusal_words()):
+            self._failed(refused, Status.UNREACHABLE)
         elif isinstance(error, UpgradeRefusedError):
             other = "" if error.is_http else self._recognise()
             self._failed(f"no upgrade: {other}" if other else str(error), Status.UNREACHABLE)
@@ -228,6 +230,14 @@ class _Probe:
             said = error.strerror.lower() if error.strerror else str(error)
             self._failed(said, Status.UNREACHABLE)
 
+    def _is_cut_off(self, error: OSError) -> bool:
+        """Whether the peer closed in place of the upgrade, which TLS that refuses us looks like."""
+        if self.options.upgrade is None or not self.options.tls:
+            return False
+        if isinstance(error, UpgradeRefusedError):
+            return not error.is_http
+        return isinstance(error, ClosedError) or self._tls_words(error) == ""
+
     def _tls_words(self, error: OSError) -> str | None:
         """What TLS says of an error: empty if there seems to be none; None if it is not of TLS."""
         if not self.options.tls:
@@ -238,13 +248,19 @@ class _Probe:
 
     def _closed(self) -> None:
         """The peer closed the connection, and has not said a word."""
-        if self.options.tls:
-            with suppress(TimeoutError):
-                error = refusal(self.address, self.deadline.share(4), self.options)
-                if error is not None and (said := self._tls_words(error)):
-                    self._failed(said, Status.UNREACHABLE)
-                    return
-        self._failed(self._recognise() or CLOSED, Status.NOT_DQLITE)
+        if said := self._refusal_words():
+            self._failed(said, Status.UNREACHABLE)
+        else:
+            self._failed(self._recognise() or CLOSED, Status.NOT_DQLITE)
+
+    def _refusal_words(self) -> str:
+        """Find out whether TLS refuses us, which it says behind the handshake: in words, or an empty text."""
+        if not self.options.tls:
+            return ""
+        with suppress(TimeoutError):
+            error = refusal(self.address, self.deadline.share(4), self.options)
+            return "" if error is None else self._tls_words(error) or ""
+        return ""
 
     def _strange(self, error: Unexpected) -> None:
         if self.health.round_trip is not None or not (error.head or str(error) == CLOSED):
