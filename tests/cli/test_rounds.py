@@ -104,6 +104,17 @@ def test_all_nodes_stand_before_what_is_wrong_with_them() -> None:
     ]
 
 
+def test_without_a_screen_problems_are_told_as_a_whole() -> None:
+    found = verdict(ONE, (2,))
+    said = "certificate verify failed: unable to get local issuer certificate"
+    found.picture.seats[1].asked.health.detail = said
+    found = judge([seat.asked for seat in found.picture.seats])
+    lines = [line.plain for line in node_lines(after(found), "x", 80)]
+    at = next(number for number, line in enumerate(lines) if line.startswith("! "))
+    assert " ".join(line.strip() for line in lines[at:]).endswith(said)
+    assert max(map(cell_len, lines)) <= 80
+
+
 def test_before_the_first_round() -> None:
     assert node_lines(Rounds(), "x", 80, 24)[0].plain.split() == ["top:", "x", "asking"]
     with pytest.raises(ValueError, match="no round"):

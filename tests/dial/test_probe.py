@@ -203,7 +203,7 @@ def test_no_leader(real_cluster: Callable[..., Cluster]) -> None:
     found = json.loads(result.out)
     assert (found["status"], found["leader"]) == ("no_leader", None)
     assert len(found["nodes"]) == 3
-    assert "no leader (the node knows no leader" in run("probe", leader.address).out
+    assert "no leader (the node knows no leader)" in run("probe", leader.address).out  # it is no spare
 
 
 def test_unreachable() -> None:

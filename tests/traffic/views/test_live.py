@@ -119,6 +119,16 @@ def test_without_times_there_are_counts_and_no_rates() -> None:
     assert not any("/s" in line or "p95" in line for line in lines)
 
 
+@pytest.mark.parametrize(("heard", "leader"), [(0, "10.0.0.2:9001"), (2, "10.0.0.9:53316")])
+def test_the_leader_is_who_was_told_last(heard: int, leader: str) -> None:
+    """A capture that begins between nodes knows the leader's port of the moment, until a client is told."""
+    snapshot = shown(["SELECT 1"])
+    snapshot.whole.raft.leaders.append((START + heard * SECOND, 3, "10.0.0.9:53316"))
+    snapshot.whole.leaders.append((START + SECOND, "10.0.0.2:9001"))
+    lines = held(snapshot, Look("x"), 80, None)
+    assert [line.split()[1] for line in lines if line.startswith("leader")] == [leader]
+
+
 def test_nothing_yet() -> None:
     lines = held(Window(10 * SECOND).snapshot(), Look("x", keys=KEYS), 80, 24)
     assert lines[0].split() == ["top:", "x", "nothing", "yet"]

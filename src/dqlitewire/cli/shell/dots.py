@@ -87,7 +87,7 @@ def is_dot_command(text: str) -> bool:
 
 
 def _dotted(text: str) -> str:
-    """The dot command that is meant by `help`, `exit` or `quit` alone, none of which is SQL; "" if none is."""
+    """The dot command that is meant by `help`, `exit` or `quit` alone, which are no SQL; "" if none is."""
     word = text.strip().removesuffix(";").rstrip().lower()
     return f".{word}" if word in _BARE else ""
 

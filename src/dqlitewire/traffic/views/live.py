@@ -149,15 +149,20 @@ def _failed(snapshot: Snapshot) -> list[Piece]:
 
 
 def _leader(snapshot: Snapshot) -> tuple[str, str] | None:
-    """The leader as messages between nodes tell it, else as LEADER was answered; and how often it changed."""
+    """The leader as messages between nodes or answers to LEADER told it last; and how often it changed.
+
+    Where the handshake between nodes was not seen, they tell only the port that the leader dials from.
+    """
     whole = snapshot.whole
+    told: list[tuple[int, str, int]] = []
     if whole.raft.leaders:
-        changes = len(whole.raft.leaders) - 1
-        address = whole.raft.leaders[-1][2]
-    elif whole.leaders:
-        changes, address = whole.leader_changes, whole.leaders[-1][1]
-    else:
+        time, _, address = whole.raft.leaders[-1]
+        told.append((time, address, len(whole.raft.leaders) - 1))
+    if whole.leaders:
+        told.append((*whole.leaders[-1], whole.leader_changes))
+    if not told:
         return None
+    _, address, changes = max(told, key=lambda each: each[0])
     return address, counted(changes, "change") if changes else ""
 
 
