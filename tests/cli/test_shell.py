@@ -228,7 +228,7 @@ def test_dump(entered: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "one\n" in shown
     (tmp_path / "d").write_bytes(b"mine")
     shown = entered(".dump -o copy.db", ".dump --forced", ".dump --force -o copy.db")
-    assert shown.count(" is no option of .dump; a FILE that begins so stands in quotes\n") == 3
+    assert shown.count("dqlite-wire: no option of .dump: ") == 3
     assert (tmp_path / "d").read_bytes() == b"mine"
     assert "-o: main, " in entered('.dump "-o"')
 
@@ -239,6 +239,15 @@ def test_words_of_other_shells(entered: Shell, word: str) -> None:
     shown = entered(word, "select 1 as a;")
     assert (".tables" in shown, "a\n-\n1\n" in shown) == ((True, True) if word == "help" else (False, False))
     assert "syntax error" not in shown
+
+
+def test_a_line_that_is_wrapped_is_no_further_line(server: DqliteServer) -> None:
+    with connect(server.address, "main") as client, create_pipe_input() as pipe:
+        prompt = Prompt(Session(client, "main", Display(Form.TABLE, 80), True), pipe, DummyOutput())
+        with mock.patch.object(prompt._session, "prompt", return_value="") as asked:
+            prompt.read("main> ", " ...> ")
+    before = asked.call_args.kwargs["prompt_continuation"]
+    assert (before(6, 1, 0), before(6, 1, 1)) == (" ...> ", "      ")
 
 
 def test_leaving_with_an_open_transaction(entered: Shell) -> None:

@@ -49,6 +49,8 @@ def command(
 
     It holds all that was committed when the command began, its WAL folded in. FILE appears when it is
     complete, with mode 0600. The leader is found from any node.
+
+    Example: dump 10.0.0.1:9001 app.db -o copy.db
     """
     if not file:
         raise typer.BadParameter("FILE is empty")

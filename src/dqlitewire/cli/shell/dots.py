@@ -155,7 +155,7 @@ def _dump(session: Asking, rest: str) -> None:
         warn("standard output is a terminal: name a file")
         return
     if named.startswith("-"):
-        warn(f"{shown(named)} is no option of .dump; a FILE that begins so stands in quotes")
+        warn(f"no option of .dump: {shown(named)}; quotes make it a FILE")
         return
     file = unquoted(named) or safe_name(session.database)
     with destination(file, force) as write:

@@ -69,7 +69,11 @@ class Prompt:
             EOFError: Ctrl-D on an empty line, or the terminal is gone.
             KeyboardInterrupt: Ctrl-C.
         """
-        return self._session.prompt(prompt, prompt_continuation=continuation)
+
+        def before(_: int, __: int, wrapped: int) -> str:
+            return " " * len(continuation) if wrapped else continuation
+
+        return self._session.prompt(prompt, prompt_continuation=before)
 
 
 def _bindings() -> KeyBindings:

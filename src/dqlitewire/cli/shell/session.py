@@ -90,7 +90,7 @@ class Session:
         Raises:
             ClientError: the cluster failed meanwhile.
         """
-        reading = "" if self._write else ", without --write nothing is changed"
+        reading = "" if self._write else ", read-only without --write"
         tell(f"connected to {self._leader.address}{reading}; .help lists commands")
         warn_of_empty(self.client, self.database)
         self.learn_names()
