@@ -45,8 +45,9 @@ def command(
 ) -> Exit:
     """Ask a cluster in SQL: a table, JSON or CSV. The leader is found from any node.
 
-    Examples: query 10.0.0.1:9001 app.db "SELECT * FROM users WHERE id = ?" 5; query --write @node app.db
-    "UPDATE t SET a = ?" -- -5
+    Example: query 10.0.0.1:9001 app.db "SELECT * FROM users WHERE id = ?" 5
+
+    Example: query --write @node app.db "UPDATE t SET a = ?" -- -5
     """
     from dqlitewire.cli.asking import Wanted, ask
 
