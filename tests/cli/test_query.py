@@ -179,6 +179,10 @@ def test_negative_numbers_and_text(server: DqliteServer) -> None:
     done = ask(server, "SELECT ?", "-5")
     assert done.code == 2
     assert "No such option: -5: behind -- it is a value" in done.err
+    done = ask(server, "-- why\nSELECT 1")
+    assert (done.code, "SELECT 1: behind -- it is a value" in done.err) == (2, True)
+    assert ask(server, "--csv", "--", "-- why\nSELECT 1 AS a").out == "a\r\n1\r\n"
+    assert "behind --" not in ask(server, "SELECT 1", "--wirte").err
 
 
 # ---------------------------------------------------------------- wrong use, and what is refused
