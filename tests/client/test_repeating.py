@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from dqlitewire import messages
 from dqlitewire.client import Client, ClientError, ConnectionFailed, NoLeaderError, StatementFailed, connect
 from dqlitewire.conversation import Outcome
+from dqlitewire.dial import Deadline
 from dqlitewire.testing import DqliteCluster, DqliteServer
 from tests.real.nodes import wait_for
 
@@ -94,7 +95,7 @@ EVENTS: dict[str, Callable[[DqliteCluster, str], object]] = {
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dqlitewire.client.client.PAUSE", 0.001)
+    monkeypatch.setattr("dqlitewire.client.following._PAUSE", 0.001)
 
 
 @pytest.fixture(scope="module")
@@ -125,15 +126,15 @@ def test_an_insert_is_done_once_or_told(name: str, inside: bool, cluster: Dqlite
     order = {**FAILURES, **SILENT, **EVENTS}[name]
     wait_for(lambda: is_free(cluster), 10, "an end of what ran before")
     cluster.run_sql(NAME, "DELETE FROM t")
-    timeout = SHORT if name in SILENT else TIMEOUT
-    with connect(cluster.addresses[0], NAME, timeout=timeout) as client:
+    with connect(cluster.addresses[0], NAME, timeout=TIMEOUT) as client:
         if inside:
             client.execute("BEGIN")
             client.execute("INSERT INTO t VALUES (1)")
         order(cluster, "EXEC_SQL")
         outcome = Outcome.DONE
         try:
-            client.execute("INSERT INTO t VALUES (2)")
+            deadline = Deadline(SHORT if name in SILENT else TIMEOUT)
+            client.execute("INSERT INTO t VALUES (2)", deadline=deadline)
         except (StatementFailed, ConnectionFailed) as failure:
             outcome = failure.outcome
         cluster.clear_faults()
@@ -164,7 +165,7 @@ def test_what_is_certainly_not_executed_for_want_of_a_leader_is_sent_again(
     cluster.run_sql(NAME, "DELETE FROM t")
     with connect(cluster.addresses[0], NAME, timeout=TIMEOUT) as client:
         for retry in (True, False):
-            client._retry = retry
+            client._following.retry = retry
             again = []
             for ask, on in (
                 (lambda: client.execute("INSERT INTO t VALUES (1)"), "EXEC_SQL"),
