@@ -168,8 +168,14 @@ class Connection:
             HazardError: it would harm the server; nothing was sent.
             EncodeError: it cannot be encoded; nothing was sent.
         """
-        self.send(request, deadline)
-        return self.event(request, deadline)
+        try:
+            self.send(request, deadline)
+            return self.event(request, deadline)
+        except Exception:
+            raise
+        except BaseException:  # an interrupt: what became of the request, nobody is going to know
+            self.close()
+            raise
 
     def send(self, request: Any, deadline: Deadline) -> None:
         """Send a request.
@@ -188,11 +194,6 @@ class Connection:
         except OSError as error:
             self.close()
             raise _broken(error, deadline, Outcome.NOT_EXECUTED) from error
-        except Exception:
-            raise  # by the conversation, which has not taken the request
-        except BaseException:  # an interrupt: it has, and not every byte has left
-            self.close()
-            raise
 
     def event(
         self, request: Any, deadline: Deadline, watch: Callable[[bytes], object] | None = None
