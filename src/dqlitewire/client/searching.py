@@ -237,7 +237,7 @@ class Search:
         if address == candidate.address:
             candidate.said = f"says that it leads, and refuses: {_said(refused)}"
         else:
-            candidate.said = f"names {address} as leader"
+            candidate.said = f"names {sanitize_for_log(str(address))} as leader"
             self._add(address)
         return False
 
