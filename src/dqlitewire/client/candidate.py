@@ -29,11 +29,11 @@ class Candidate:
     """
 
     def __init__(self, address: Address) -> None:
-        self.address = address
-        self.said = ""
-        self.definite = False
-        self.step = ""
-        self.due = 0.0
+        self.address: Address = address
+        self.said: str = ""
+        self.definite: bool = False
+        self.step: str = ""
+        self.due: float = 0.0
         self._pause = PAUSE
         self._met = ""  # the last error of those that were explained
 

@@ -60,7 +60,8 @@ class Following:
     named: str
 
     def __init__(self, addresses: Iterable[Address], dialler: Dialler, retry: bool) -> None:
-        self.dialler, self.retry = dialler, retry
+        self.dialler: Dialler = dialler
+        self.retry: bool = retry
         self.database: str | None = None
         self.connection: Connection | None = None
         self._given, self._members = tuple(addresses), list[Address]()

@@ -48,7 +48,9 @@ class Result:
         deadline: Deadline,
     ) -> None:
         self.columns: tuple[str, ...] = tuple(first.message.column_names)
-        self.connection, self.request, self.deadline = connection, request, deadline
+        self.connection: Connection = connection
+        self.request: QuerySqlRequest = request
+        self.deadline: Deadline = deadline
         self._next: Rows | None = first
         self._running = not first.last
         self._held = self._left_early = False  # whether the caller has a frame; whether it wants no more
