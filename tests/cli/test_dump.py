@@ -174,7 +174,7 @@ def test_nobody_listens(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("number", "force"),
-    [(signal.SIGTERM, False), (signal.SIGKILL, True), *DEEP * [(signal.SIGINT, True)]],
+    [(signal.SIGTERM, False), *DEEP * [(signal.SIGINT, True), (signal.SIGKILL, True)]],
 )
 def test_a_signal_in_the_middle(
     server: DqliteServer, tmp_path: Path, number: signal.Signals, force: bool

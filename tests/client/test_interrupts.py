@@ -22,7 +22,7 @@ from tests.profiles import DEEP
 
 NAME = "test.db"
 FOLDER = str(Path(package.__file__).parent)
-POINTS = 10  # at which it strikes, of each piece of work; all lines in a deep run
+POINTS = 5  # at which it strikes, of each piece of work; all lines in a deep run
 ENDLESS = "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r) SELECT i FROM r"
 
 
@@ -88,7 +88,7 @@ def reconnect(client: Client) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # where a generator is closed
-@pytest.mark.parametrize("work", [insert, insert_in_a_transaction, leave_rows, dump, reconnect])
+@pytest.mark.parametrize("work", [insert_in_a_transaction, leave_rows, dump, *DEEP * [insert, reconnect]])
 def test_wherever_it_strikes(work: Callable[[Client], None], server: DqliteServer) -> None:
     with connect(server.address, NAME, timeout=20) as client:
         total = lines_until(inf, lambda: work(client))

@@ -381,7 +381,7 @@ def test_an_answer_that_never_ends_is_no_answer() -> None:
             address = f"127.0.0.1:{listening.getsockname()[1]}"
             for options in (DialOptions(), DialOptions(upgrade="/x")):
                 with pytest.raises(NoLeaderError):
-                    connect(address, NAME, timeout=SHORT, options=options)
+                    connect(address, NAME, timeout=SHORT / 2, options=options)
             assert time.monotonic() - began < 20 * SHORT
         finally:
             over.set()

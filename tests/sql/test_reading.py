@@ -64,8 +64,8 @@ def test_what_reads_is_read_only_to_sqlite_and_what_answers_has_columns() -> Non
         # to SQLite, EXPLAIN reads only if what it explains does
         assert reads or writing_part(sql) or sql.upper().startswith("EXPLAIN"), sql
         assert gives_rows(sql) == columns, sql
-    assert told > 100
-    assert reading > 20
+    assert told > (100 if DEEP else 30)
+    assert reading > (20 if DEEP else 5)
 
 
 @pytest.mark.parametrize("name", sorted(TELLING))
