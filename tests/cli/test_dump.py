@@ -20,6 +20,7 @@ from dqlitewire.cli.exits import Exit
 from dqlitewire.testing import DqliteServer
 from dqlitewire.traffic.errors import FileExistsAlready
 from tests.client.test_dump import filled
+from tests.profiles import DEEP
 from tests.real.nodes import wait_for
 from tests.traffic.command import COMMAND, on_terminal, run
 
@@ -172,7 +173,8 @@ def test_nobody_listens(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "force"), [(signal.SIGINT, True), (signal.SIGTERM, False), (signal.SIGKILL, True)]
+    ("number", "force"),
+    [(signal.SIGTERM, False), *DEEP * [(signal.SIGINT, True), (signal.SIGKILL, True)]],
 )
 def test_a_signal_in_the_middle(
     server: DqliteServer, tmp_path: Path, number: signal.Signals, force: bool

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from dqlitewire.cli.parameters import is_plain
 from dqlitewire.servers.hazards import LONGEST_NAME
 from dqlitewire.testing import DqliteCluster, DqliteServer
+from tests.profiles import DEEP
 from tests.traffic.command import COMMAND, Result, on_terminal, run
 
 NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {}) "
@@ -102,7 +103,7 @@ def test_nothing_that_a_terminal_would_obey(server: DqliteServer) -> None:
     assert "\x1b[31m" in ask(server, sql, "--csv").out  # data for a file, as they are
 
 
-@pytest.mark.parametrize(("columns", "colour"), [(40, False), (80, True), (132, False)])
+@pytest.mark.parametrize(("columns", "colour"), [(80, True), *DEEP * [(40, False), (132, False)]])
 def test_on_terminals(server: DqliteServer, columns: int, colour: bool) -> None:
     sql = "SELECT 1 AS number, printf('%.50c', 'x') AS first, printf('%.50c', 'y') AS second, NULL AS none"
     environment = {} if colour else {"NO_COLOR": "1"}
@@ -376,6 +377,7 @@ def command(server: DqliteServer, *words: str) -> list[str]:
     return [*COMMAND, "query", server.address, "app", *words]
 
 
+@pytest.mark.skipif(not DEEP, reason="set DQLITE_WIRE_DEEP=1; with a real node it is tried always")
 def test_a_reader_that_goes_away_ends_it_quietly(server: DqliteServer) -> None:
     for form in ("--json",):  # a table does it with real nodes
         with subprocess.Popen(
@@ -410,7 +412,7 @@ def test_an_interrupt_ends_it(server: DqliteServer) -> None:
     ("script", "said"),
     [
         ("INSERT INTO users (name) VALUES ('late')", "dqlite-wire: interrupted; it may have been executed\n"),
-        ("BEGIN; INSERT INTO users (name) VALUES ('late'); COMMIT", ""),  # nothing of it stays
+        *DEEP * [("BEGIN; INSERT INTO users (name) VALUES ('late'); COMMIT", "")],  # nothing of it stays
     ],
 )
 def test_an_interrupted_write_says_so(script: str, said: str) -> None:

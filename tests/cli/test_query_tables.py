@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Any
 
@@ -80,16 +81,13 @@ def ruled(lines: list[str]) -> str:
 def assert_aligned(line: str, sizes: list[int], row: tuple[Any, ...] | None = None) -> None:
     """Each column begins where its rule begins: what stands before it takes just so many columns."""
     shown = None if row is None else [cell(value, 10_000).text for value in row]
+    widths = [cell_len(line[:piece]) for piece in range(len(line) + 1)]
     position = 0
     for at, size in enumerate(sizes):
         end = position + size
-        parts = [
-            piece for piece in range(len(line) + 1) if cell_len(line[:piece]) == min(end, cell_len(line))
-        ]
-        assert parts, (line, end)
-        text = line[: parts[-1]]
-        before = [p for p in range(len(text) + 1) if cell_len(text[:p]) == min(position, cell_len(text))][-1]
-        held = text[before:].strip(" ")
+        assert min(end, widths[-1]) in widths, (line, end)
+        first, last = (bisect_right(widths, min(place, widths[-1])) - 1 for place in (position, end))
+        held = line[first:last].strip(" ")
         if shown is not None:
             whole = shown[at].rstrip(" ")
             head, ellipsis, _ = held.partition("…")

@@ -6,9 +6,10 @@ import contextlib
 import itertools
 import random
 import sqlite3
+import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from dqlitewire.client.fetching import fetch
 from dqlitewire.conversation import HazardError
 from dqlitewire.dial import Address, Deadline
 from dqlitewire.limits import Limits
+from dqlitewire.raft.wal import _checksum
 from dqlitewire.testing import DqliteCluster, DqliteServer
 from tests.profiles import DEEP
 from tests.real.nodes import KINDS, Cluster, Node
@@ -107,6 +109,36 @@ def test_what_was_not_committed_is_not_in_it(tmp_path: Path) -> None:
 def test_what_is_no_database_is_an_error(files: dict[str, bytes]) -> None:
     with pytest.raises(ClientError):
         next(Dump("a", files).chunks())
+
+
+def wal_of(page: bytes, size: int) -> bytes:
+    """A WAL of one page, whose commit says that the database has so many."""
+    header = struct.pack(">6I", 0x377F0682, 3007000, len(page), 0, 1, 2)
+    running = _checksum(header, (0, 0), "little")
+    frame = struct.pack(">2I", 1, size)
+    sums = _checksum(page, _checksum(frame, running, "little"), "little")
+    return header + struct.pack(">2I", *running) + frame + struct.pack(">4I", 1, 2, *sums) + page
+
+
+def test_pages_that_nobody_sent_are_zeros_in_small_pieces_and_not_without_end() -> None:
+    page = b"SQLite format 3\0" + bytes(4080)
+    chunks = list(Dump("a", {"a": b"", "a-wal": wal_of(page, 1000)}).chunks())
+    assert sum(map(len, chunks)) == 1000 * 4096
+    assert max(map(len, chunks)) <= 1 << 16
+    with pytest.raises(ClientError, match="more pages than were sent"):
+        next(Dump("a", {"a": b"", "a-wal": wal_of(page, 2**32 - 1)}).chunks())
+
+
+def test_a_wal_that_is_damaged_anywhere_gives_a_database_or_an_error(tmp_path: Path) -> None:
+    """What SQLite would read: all commits in front of the damage."""
+    *_, (dump, _) = sqlite_files(tmp_path, 1)
+    main, wal = dump.files.values()
+    chosen = random.Random(2)
+    for at in (0, 4, 8, 11, 24, 32, 36, 40, 48, *(chosen.randrange(len(wal)) for _ in range(40))):
+        damaged = bytearray(wal)
+        damaged[at] ^= 1 << chosen.randrange(8)
+        with suppress(ClientError):
+            rows_of(Dump("a", {"a": main, "a-wal": bytes(damaged)}).database(), "SELECT count(*) FROM t")
 
 
 def test_the_contents_are_not_printed() -> None:

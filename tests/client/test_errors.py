@@ -28,7 +28,7 @@ ERRORS = [
     ClientError("said"),
     NoLeaderError([Attempt("a:1", "refused")]),
     NoLeaderError([Attempt("a:1", "refused"), Attempt("\x1b:2", "no answer")], 2.5),
-    ConnectionFailed("a:1: closed", Outcome.UNKNOWN),
+    ConnectionFailed("@\x1b[31m: closed", Outcome.UNKNOWN),
     StatementFailed(FAILED),
     NoDatabaseError("x\n"),
 ]

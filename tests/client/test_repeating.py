@@ -3,6 +3,7 @@ transactions, against a model that knows nothing of the rules."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,7 +16,11 @@ from hypothesis import strategies as st
 
 from dqlitewire import messages
 from dqlitewire.client import Client, ClientError, ConnectionFailed, NoLeaderError, StatementFailed, connect
-from dqlitewire.conversation import Outcome
+from dqlitewire.client.repeating import Repeats
+from dqlitewire.conversation import Failed, Outcome, Retry, explain_failure
+from dqlitewire.dial import Deadline
+from dqlitewire.messages.base import Request
+from dqlitewire.servers.failures import RULES
 from dqlitewire.testing import DqliteCluster, DqliteServer
 from tests.real.nodes import wait_for
 
@@ -94,7 +99,7 @@ EVENTS: dict[str, Callable[[DqliteCluster, str], object]] = {
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dqlitewire.client.client.PAUSE", 0.001)
+    monkeypatch.setattr("dqlitewire.client.following._PAUSE", 0.001)
 
 
 @pytest.fixture(scope="module")
@@ -125,15 +130,15 @@ def test_an_insert_is_done_once_or_told(name: str, inside: bool, cluster: Dqlite
     order = {**FAILURES, **SILENT, **EVENTS}[name]
     wait_for(lambda: is_free(cluster), 10, "an end of what ran before")
     cluster.run_sql(NAME, "DELETE FROM t")
-    timeout = SHORT if name in SILENT else TIMEOUT
-    with connect(cluster.addresses[0], NAME, timeout=timeout) as client:
+    with connect(cluster.addresses[0], NAME, timeout=TIMEOUT) as client:
         if inside:
             client.execute("BEGIN")
             client.execute("INSERT INTO t VALUES (1)")
         order(cluster, "EXEC_SQL")
         outcome = Outcome.DONE
         try:
-            client.execute("INSERT INTO t VALUES (2)")
+            deadline = Deadline(SHORT if name in SILENT else TIMEOUT)
+            client.execute("INSERT INTO t VALUES (2)", deadline=deadline)
         except (StatementFailed, ConnectionFailed) as failure:
             outcome = failure.outcome
         cluster.clear_faults()
@@ -164,7 +169,7 @@ def test_what_is_certainly_not_executed_for_want_of_a_leader_is_sent_again(
     cluster.run_sql(NAME, "DELETE FROM t")
     with connect(cluster.addresses[0], NAME, timeout=TIMEOUT) as client:
         for retry in (True, False):
-            client._retry = retry
+            client._following.retry = retry
             again = []
             for ask, on in (
                 (lambda: client.execute("INSERT INTO t VALUES (1)"), "EXEC_SQL"),
@@ -195,6 +200,41 @@ def expected(name: str, retry: bool) -> list[str]:
     if text == "nonempty statement tail":  # means anything, as the answer to a query
         return ["QUERY_SQL"]
     return every[1:] if (int(code), text) in IN_DOUBT else []
+
+
+REQUESTS = (
+    messages.ExecSqlRequest(0, "INSERT INTO t VALUES (1)"),
+    messages.ExecSqlRequest(0, "COMMIT"),
+    messages.ExecRequest(0, 0),
+    messages.QueryRequest(0, 0),
+    messages.QuerySqlRequest(0, "SELECT 1"),
+    messages.PrepareRequest(0, "INSERT INTO t VALUES (1)"),
+    messages.FinalizeRequest(0, 0),
+    messages.OpenRequest(NAME),
+    messages.DumpRequest(NAME),
+    messages.ClusterRequest(),
+    messages.AddRequest(2, "a:1"),
+    messages.TransferRequest(2),
+)
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: type(request).__name__)
+@pytest.mark.parametrize("inside", [False, True], ids=["outside", "inside"])
+def test_every_failure_that_is_known(request_: Request[Any], inside: bool) -> None:
+    """All rules of the table: what may be sent again changed nothing, and how often is bounded."""
+    for codes, words, *_ in RULES:
+        for code, unknown_text in itertools.product(codes, ("", "?")):
+            failure = messages.FailureResponse(code, words or unknown_text)
+            failed = StatementFailed(
+                Failed(request_, failure, explain_failure(code, failure.message, request=request_).outcome)
+            )
+            repeats = Repeats(request_.MSG_TYPE, True, True)
+            allowed = [repeats.allow(failed, inside) for _ in range(9)]
+            if failed.outcome is not Outcome.NOT_EXECUTED or inside or failed.explanation.retry is Retry.NO:
+                assert not any(allowed), failed
+            if any(allowed[1:]):
+                assert failed.explanation.retry in (Retry.LEADER, Retry.REOPEN), failed
+            assert not any(Repeats(request_.MSG_TYPE, False, True).allow(failed, inside) for _ in range(2))
 
 
 # ---------------------------------------------------------------- a model

@@ -227,7 +227,7 @@ def test_a_closed_client_says_so(client: Client) -> None:
 
 
 def test_an_interrupt_leaves_the_client_usable(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    received = client._connection.conversation.receive  # type: ignore[union-attr]
+    received = client._following.connection.conversation.receive  # type: ignore[union-attr]
     calls = iter(range(100))
 
     def interrupted(data: bytes) -> object:
@@ -235,7 +235,7 @@ def test_an_interrupt_leaves_the_client_usable(client: Client, monkeypatch: pyte
             raise KeyboardInterrupt
         return received(data)
 
-    monkeypatch.setattr(client._connection.conversation, "receive", interrupted)  # type: ignore[union-attr]
+    monkeypatch.setattr(client._following.connection.conversation, "receive", interrupted)  # type: ignore[union-attr]
     with pytest.raises(KeyboardInterrupt):
         list(client.query(COUNT.format(200_000)))
     still_works(client)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -26,6 +29,7 @@ from dqlitewire.messages import (
 from dqlitewire.testing import DqliteCluster, DqliteServer
 from tests.client.fakes import NOT_LEADER, Answer, Fake, closed_port, full, listener, silent
 from tests.dial.relays import Relay
+from tests.real.nodes import wait_for
 
 NAME = "test.db"
 LONG, SHORT = 20.0, 0.4  # nothing is waited for; all of it is
@@ -325,3 +329,77 @@ def test_a_leader_that_became_a_follower_is_not_taken_for_one_by_what_followers_
         cluster.elect(cluster.nodes[1])
         assert len(client.nodes()) == 3
         assert client.leader == (2, Address.parse(cluster.addresses[1]))
+
+
+# ---------------------------------------------------------------- hostile nodes
+
+
+def test_a_thousand_names_end_with_the_deadline() -> None:
+    """As leaders and as members: hosts that do not exist, sockets, what is no address, the node itself."""
+    nodes = [NodeInfo(number, f"@nobody-{number}", NodeRole.VOTER) for number in range(1, 1000)]
+    odd = ["", "\x1b[31m:1", "../../etc:1", "unix:/", "unix:/dev/null", "h" * 250 + ":1", "[::1", "a:b", ":0"]
+    nodes += [NodeInfo(2000 + number, address, NodeRole.VOTER) for number, address in enumerate(odd[1:])]
+    counted = itertools.count()
+
+    def names(fake: Fake, request: object) -> list[LeaderResponse]:
+        number = next(counted)
+        return [LeaderResponse(1, odd[number // 2 % len(odd)] if number % 2 else fake.address)]
+
+    answers: dict[type, Answer] = {
+        LeaderRequest: names,
+        ClusterRequest: lambda fake, request: [ServersResponse(nodes)],
+    }
+    began = time.monotonic()
+    with Fake(answers, leads=False) as fake, pytest.raises(NoLeaderError) as told:
+        connect(fake.address, NAME, timeout=SHORT)
+    assert time.monotonic() - began < 20 * SHORT  # of the threads, not one is waited for
+    assert 200 < len(told.value.attempts) <= 257
+    assert str(told.value).isprintable()
+    assert len(str(told.value)) < 1000
+
+
+def test_an_answer_that_never_ends_is_no_answer() -> None:
+    """A byte now and then keeps nobody beyond the deadline, nor does a frame without an end."""
+    over = threading.Event()
+
+    def dribble(sock: socket.socket) -> None:
+        with suppress(OSError), sock:
+            while not over.wait(0.02):
+                sock.sendall(b"\1")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    threading.Thread(target=dribble, args=(listening.accept()[0],)).start()
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        try:
+            began = time.monotonic()
+            address = f"127.0.0.1:{listening.getsockname()[1]}"
+            for options in (DialOptions(), DialOptions(upgrade="/x")):
+                with pytest.raises(NoLeaderError):
+                    connect(address, NAME, timeout=SHORT / 2, options=options)
+            assert time.monotonic() - began < 20 * SHORT
+        finally:
+            over.set()
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def test_whoever_waits_for_a_silent_node_waits_no_longer_than_the_search() -> None:
+    with DqliteServer() as server, Fake({LeaderRequest: stuck}) as fake:
+        before = set(threading.enumerate())
+        connect(target(fake.address, server.address), NAME, timeout=600).close()
+        wait_for(lambda: not workers(before), 10, "an end of the threads")
+
+
+def workers(before: set[threading.Thread]) -> list[threading.Thread]:
+    return [thread for thread in set(threading.enumerate()) - before if "_work" in thread.name]
+
+
+def stuck(fake: Fake, request: object) -> None:
+    """Answer nothing for longer than anybody waits."""
+    threading.Event().wait(15)

@@ -6,14 +6,15 @@
         for row in client.query("SELECT * FROM users"):
             print(row)
 
-`client` has the calls and what is repeated, `searching` finds the leader, `connection` is one socket with its
-conversation, `result` the rows of a query, `fetching` gets a
-database and `dump` makes one file of it, `errors` what can be raised.
+`client` has the calls, `following` the connection to the leader and what is sent again on another one
+(`repeating` decides), `searching` finds the leader among its `candidate`s, which must act so (`leadership`).
+`connection` is one socket with its conversation, `result` the rows of a query, `fetching` gets a database and
+`dump` makes one file of it, `errors` what can be raised.
 """
 
 from __future__ import annotations
 
-from dqlitewire.client.client import Client, Leader, connect
+from dqlitewire.client.client import Client, connect
 from dqlitewire.client.dump import Dump
 from dqlitewire.client.errors import (
     Attempt,
@@ -23,6 +24,7 @@ from dqlitewire.client.errors import (
     NoLeaderError,
     StatementFailed,
 )
+from dqlitewire.client.following import Leader
 from dqlitewire.client.result import Result
 
 __all__ = [

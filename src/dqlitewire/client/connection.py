@@ -17,6 +17,7 @@ from typing import Any
 from dqlitewire import PROTOCOL_VERSION, ProtocolError
 from dqlitewire.conversation import ClientConversation, Event, Generation, Lost, Outcome
 from dqlitewire.dial import Address, Deadline, DialOptions, dial
+from dqlitewire.dial.sockets import send_all
 from dqlitewire.limits import Limits
 from dqlitewire.text import sanitize_for_log
 
@@ -56,6 +57,21 @@ class Dialler:
     options: DialOptions = field(default_factory=DialOptions)
     limits: Limits = LIMITS
     generation: Generation = Generation.UNKNOWN
+
+    def reach(self, address: Address, deadline: Deadline) -> Connection:
+        """Connect to a node that is to be asked something; what fails is told as of a connection.
+
+        Args:
+            address: where it listens.
+            deadline: for connecting.
+
+        Raises:
+            Broken: it cannot be reached, or it took too long.
+        """
+        try:
+            return self.connect(address, deadline)
+        except OSError as error:
+            raise _broken(error, deadline, Outcome.NOT_EXECUTED) from error
 
     def connect(self, address: Address, deadline: Deadline, version: int = PROTOCOL_VERSION) -> Connection:
         """Connect to a node.
@@ -106,6 +122,11 @@ class Connection:
             self._was_in_transaction = self.in_transaction
             self._socket.close()
 
+    def cut(self) -> None:
+        """Let whoever waits on this connection, in another thread, wait no longer."""
+        with suppress(OSError):  # the peer was faster
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     @property
     def closed(self) -> bool:
         """Whether the socket is closed."""
@@ -147,8 +168,14 @@ class Connection:
             HazardError: it would harm the server; nothing was sent.
             EncodeError: it cannot be encoded; nothing was sent.
         """
-        self.send(request, deadline)
-        return self.event(request, deadline)
+        try:
+            self.send(request, deadline)
+            return self.event(request, deadline)
+        except Exception:
+            raise
+        except BaseException:  # an interrupt: what became of the request, nobody is going to know
+            self.close()
+            raise
 
     def send(self, request: Any, deadline: Deadline) -> None:
         """Send a request.
@@ -162,17 +189,11 @@ class Connection:
             HazardError: it would harm the server; nothing was sent.
             EncodeError: it cannot be encoded; nothing was sent.
         """
-        left = memoryview(self.conversation.send(request))
         try:
-            while left:
-                self._socket.settimeout(deadline.left())
-                left = left[self._socket.send(left) :]
+            send_all(self._socket, self.conversation.send(request), deadline)
         except OSError as error:
             self.close()
-            raise Broken(_words(error, deadline), Outcome.NOT_EXECUTED, _silent(error)) from error
-        except BaseException:
-            self.close()
-            raise
+            raise _broken(error, deadline, Outcome.NOT_EXECUTED) from error
 
     def event(
         self, request: Any, deadline: Deadline, watch: Callable[[bytes], object] | None = None
@@ -201,8 +222,7 @@ class Connection:
                     watch(data)
                 self._events += self.conversation.receive(data)
         except (OSError, ProtocolError) as error:
-            said = str(error) if isinstance(error, ProtocolError) else _words(error, deadline)
-            raise Broken(said, self._given_up(request), _silent(error), sent=True) from error
+            raise _broken(error, deadline, self._given_up(request), sent=True) from error
         except BaseException:
             self.close()
             raise
@@ -218,10 +238,6 @@ class Connection:
         return outcome
 
 
-def _silent(error: Exception) -> bool:
-    return isinstance(error, TimeoutError)
-
-
 def _would_wait(error: OSError) -> bool:
     if isinstance(error, BlockingIOError):
         return True
@@ -230,7 +246,20 @@ def _would_wait(error: OSError) -> bool:
     return isinstance(error, ssl.SSLWantReadError)
 
 
-def _words(error: OSError, deadline: Deadline) -> str:
-    if _silent(error):
-        return f"no answer within {deadline.seconds:.3g} s"
-    return sanitize_for_log((error.strerror or str(error)).lower())
+def _broken(
+    error: OSError | ProtocolError, deadline: Deadline, outcome: Outcome, sent: bool = False
+) -> Broken:
+    if isinstance(error, TimeoutError):
+        return Broken(f"no answer within {deadline.seconds:.3g} s", outcome, silent=True, sent=sent)
+    return Broken(words(error), outcome, sent=sent)
+
+
+def words(error: Exception) -> str:
+    """Return what is wrong, on a line.
+
+    Args:
+        error: of the system, of TLS or of the conversation.
+    """
+    if isinstance(error, OSError):
+        return sanitize_for_log((error.strerror or str(error)).lower())
+    return sanitize_for_log(str(error))

@@ -18,6 +18,8 @@ from dqlitewire.text import shown
 HEADER_BYTES = 100
 _MAGIC = b"SQLite format 3\0"
 _MODES = slice(18, 20)  # of the header: how the file is written and read; 1 rollback journal, 2 WAL
+_MISSING = 1 << 26  # bytes of pages that may be in neither file: SQLite writes no page that it has just freed
+_ZEROS = bytes(1 << 16)
 _WAL_MODE, _PLAIN = b"\2\2", b"\1\1"
 
 
@@ -54,6 +56,8 @@ class Dump:
             raise ClientError(f"the WAL of {shown(self.name)} is none: {error}") from error
         page_size, size, places = folded or (0, 0, {})
         end = size * page_size if folded else len(main)
+        if end > len(main) + len(wal) + _MISSING:
+            raise ClientError(f"the WAL of {shown(self.name)} tells of more pages than were sent")
         first = places.pop(1, None)
         header = main[:HEADER_BYTES] if first is None else wal[first : first + page_size]
         if not header.startswith(_MAGIC) or len(header) < HEADER_BYTES:
@@ -87,4 +91,7 @@ def _between(main: bytes, begin: int, end: int) -> Iterator[bytes | memoryview]:
     if begin < end:
         piece = memoryview(main)[begin:end]
         yield piece
-        yield bytes(end - begin - len(piece))
+        missing = end - begin - len(piece)
+        for _ in range(missing // len(_ZEROS)):
+            yield _ZEROS
+        yield _ZEROS[: missing % len(_ZEROS)]

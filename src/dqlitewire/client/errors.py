@@ -67,7 +67,7 @@ class ConnectionFailed(ClientError):
     """
 
     def __init__(self, said: str, outcome: Outcome) -> None:
-        super().__init__(said)
+        super().__init__(sanitize_for_log(said))  # names a node as another node may have named it
         self.outcome = outcome
         self._given = (said, outcome)
 

@@ -23,11 +23,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from dqlitewire.client.connection import LIMITS, Broken, Connection, Dialler
+from dqlitewire.client.connection import LIMITS, Connection, Dialler
 from dqlitewire.client.dump import Dump
 from dqlitewire.client.errors import NoDatabaseError, StatementFailed
+from dqlitewire.client.leadership import HARMLESS
 from dqlitewire.constants import DQLITE_NOTFOUND, HEADER_SIZE
-from dqlitewire.conversation import Answered, Event, Failed, Generation, Hazard, HazardError, Outcome
+from dqlitewire.conversation import Answered, Event, Failed, Generation, Hazard, HazardError
 from dqlitewire.dial import Address, Deadline
 from dqlitewire.header import frame_size_at
 from dqlitewire.messages import DumpRequest, FilesResponse, OpenRequest, QuerySqlRequest
@@ -103,10 +104,10 @@ def fetch(
         time.sleep(min(_SETTLING, deadline.left()))
         if not _is_there(dialler, address, name, deadline):
             raise NoDatabaseError(name)
-    connection = _connect(dialler, address, deadline)
+    connection = dialler.reach(address, deadline)
     try:
         _answered(connection.ask(OpenRequest(name), deadline))
-        _answered(connection.ask(QuerySqlRequest(0, "SELECT 1"), deadline))
+        _answered(connection.ask(QuerySqlRequest(0, HARMLESS), deadline))
         return _dumped(connection, name, deadline, _Counter(progress))
     finally:
         connection.close()
@@ -151,7 +152,7 @@ class _Peek(_Counter):
 
 
 def _is_there(dialler: Dialler, address: Address, name: str, deadline: Deadline) -> bool:
-    connection = _connect(dialler, address, deadline)
+    connection = dialler.reach(address, deadline)
     try:
         return not _dumped(connection, name, deadline, _Peek()).is_empty
     except _Large:
@@ -162,15 +163,6 @@ def _is_there(dialler: Dialler, address: Address, name: str, deadline: Deadline)
         raise
     finally:
         connection.close()
-
-
-def _connect(dialler: Dialler, address: Address, deadline: Deadline) -> Connection:
-    try:
-        return dialler.connect(address, deadline)
-    except OSError as error:
-        silent = isinstance(error, TimeoutError)
-        said = "no answer in time" if silent else (error.strerror or str(error)).lower()
-        raise Broken(said, Outcome.NOT_EXECUTED, silent) from error
 
 
 def _dumped(connection: Connection, name: str, deadline: Deadline, counter: _Counter) -> Dump:

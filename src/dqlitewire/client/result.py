@@ -4,18 +4,24 @@ No more than a piece of the answer is held, however long it is. The clock of the
 moment when the caller gets a frame until it asks for the next one. Whoever stops in between (`break`, an
 exception, `close`) has the query interrupted, and a result that was left so gives no more rows: an iteration
 that goes on raises an error, so that nobody takes a part for the whole.
+
+No server stops at an INTERRUPT: it sends all rows, and then its answer (dqlite issue 485). Only the end of
+the connection stops it. So a connection whose query has a long rest is closed. But with it a transaction is
+lost: in one all rows are taken, for as long as the deadline lasts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Self
 
 from dqlitewire.client.connection import Broken, Connection
 from dqlitewire.client.errors import ClientError, ConnectionFailed, StatementFailed
 from dqlitewire.conversation import Failed, Rows
 from dqlitewire.dial import Deadline
-from dqlitewire.messages import QuerySqlRequest, RowsResponse
+from dqlitewire.messages import InterruptRequest, QuerySqlRequest, RowsResponse
+
+_DRAINING = 0.2  # seconds spent on the rest of a query that was left early
 
 
 class Result:
@@ -26,7 +32,6 @@ class Result:
         request: the query.
         first: the first event about it.
         deadline: for the rest; its clock stands while the caller has a row.
-        give_up: called with this object when it is left early.
 
     Attributes:
         columns: the names of the columns.
@@ -41,12 +46,12 @@ class Result:
         request: QuerySqlRequest,
         first: Rows,
         deadline: Deadline,
-        give_up: Callable[[Result], None],
     ) -> None:
         self.columns: tuple[str, ...] = tuple(first.message.column_names)
-        self.connection, self.request, self.deadline = connection, request, deadline
+        self.connection: Connection = connection
+        self.request: QuerySqlRequest = request
+        self.deadline: Deadline = deadline
         self._next: Rows | None = first
-        self._give_up = give_up
         self._running = not first.last
         self._held = self._left_early = False  # whether the caller has a frame; whether it wants no more
         deadline.stand()
@@ -64,7 +69,19 @@ class Result:
         self._next = None
         if self._running:
             self._running = False
-            self._give_up(self)
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        if self.connection.closed:
+            return
+        try:
+            left = self.deadline.left()
+            spent = left if self.connection.in_transaction else min(_DRAINING, left)
+            self.connection.ask(InterruptRequest(), Deadline(spent))
+        except TimeoutError:
+            self.connection.close()
+        except Broken:
+            pass
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         """Yield the rows.

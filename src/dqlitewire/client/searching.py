@@ -1,13 +1,6 @@
 """Find the node that leads: ask all that are known side by side, and believe the one that acts as leader.
 
-A thread asks a node, over and over until the search is over, and takes the next one meanwhile:
-
-    LEADER                  is there one? a node that names nobody is asked again with the handshake from
-                            before 1.0, which those that are no voters answer
-    QUERY_SQL before OPEN   is it this one? A leader says "no database opened", any other node "not leader";
-                            nothing is created (dqlite src/gateway.c: LOOKUP_DB comes behind CHECK_LEADER)
-    OPEN, QUERY_SQL         what the client is going to do; a query proves that a majority is there
-    CLUSTER                 who can be asked when this leader is gone
+A thread asks a node (`leadership`), over and over until the search is over, and takes the next one meanwhile.
 
 A node that does not lead names one that is asked like the others; if it names none, or was asked before and
 its word led nowhere, the members that it knows are asked as well. Whether an address is the node's own is
@@ -24,29 +17,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-from dqlitewire import PROTOCOL_VERSION_LEGACY, SQLITE_NOTFOUND, NodeInfo
+from dqlitewire import PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY, NodeInfo
+from dqlitewire.client.candidate import SHORTEST, Candidate
 from dqlitewire.client.connection import Broken, Connection, Dialler
-from dqlitewire.client.errors import Attempt, NoLeaderError, StatementFailed
-from dqlitewire.conversation import Answered, Event, Failed, Retry, Rows
-from dqlitewire.dial import Address, AddressError, Deadline, SilentError, Status, probe
-from dqlitewire.messages import (
-    ClusterRequest,
-    LeaderRequest,
-    LeaderResponse,
-    OpenRequest,
-    QuerySqlRequest,
-    ServersResponse,
-)
+from dqlitewire.client.errors import Attempt, NoLeaderError
+from dqlitewire.client.leadership import members, named_leader, refusal
+from dqlitewire.conversation import Event, Failed
+from dqlitewire.dial import Address, AddressError, Deadline
 from dqlitewire.text import sanitize_for_log, shown
 
-PAUSE = 0.05  # seconds before a node is asked again, doubled each time
-_LONGEST_PAUSE = 0.4
-_ATTEMPT = 1.0  # seconds that an attempt may take at least, where there are as many
 _MOST = 0.75  # of the time that is left: the rest is for saying what came of it
 _AT_ONCE = 32  # nodes that are asked at a time
 _MOST_NAMED = 256  # nodes that others name
@@ -69,36 +53,6 @@ class Found:
     named: str
     address: Address
     nodes: Sequence[NodeInfo]
-
-
-class _Candidate:
-    """A node that may lead.
-
-    Args:
-        address: where it listens.
-
-    Attributes:
-        said: what came of the last attempt that came to an end, in words; empty before the first.
-        definite: whether it cannot be reached, and that is not for want of time.
-        step: what is being done with it.
-        pause: seconds before it is asked again.
-        due: when it is to be asked.
-        error: the last one of those that were explained.
-    """
-
-    def __init__(self, address: Address) -> None:
-        self.address = address
-        self.said = ""
-        self.definite = False
-        self.step = ""
-        self.pause = PAUSE
-        self.due = 0.0
-        self.error = ""
-
-    @property
-    def words(self) -> str:
-        """What came of it, or what is being waited for."""
-        return self.said or (f"connected, but no answer to {self.step}" if self.step else "no answer")
 
 
 class Search:
@@ -125,10 +79,11 @@ class Search:
         self._patient = patient
         self._most = len(self._addresses) + _MOST_NAMED
         self._lock = threading.Lock()
-        self._candidates: dict[Address, _Candidate] = {}
-        self._due: SimpleQueue[_Candidate | None] = SimpleQueue()
+        self._candidates: dict[Address, Candidate] = {}
+        self._due: SimpleQueue[Candidate | None] = SimpleQueue()
         self._workers = 0
         self._results: SimpleQueue[Found | Exception | None] = SimpleQueue()  # None: look at the candidates
+        self._open: set[Connection] = set()  # on which nodes are being asked
         self._over = threading.Event()
 
     def run(self) -> Found:
@@ -160,9 +115,11 @@ class Search:
                 raise NoLeaderError(self._attempts())
 
     def _end(self) -> None:
-        """Let the workers go, and close what was found besides."""
+        """Let the workers go, also those that wait for a node, and close what was found besides."""
         with self._lock:
             self._over.set()
+            for connection in self._open:
+                connection.cut()
         for _ in range(self._workers):
             self._due.put(None)
         while not self._results.empty():
@@ -170,7 +127,7 @@ class Search:
             if isinstance(other, Found):
                 other.connection.close()
 
-    def _all(self) -> list[_Candidate]:
+    def _all(self) -> list[Candidate]:
         with self._lock:
             return list(self._candidates.values())
 
@@ -184,7 +141,7 @@ class Search:
         with self._lock:
             if address in self._candidates or len(self._candidates) >= self._most or self._over.is_set():
                 return
-            candidate = self._candidates[address] = _Candidate(address)
+            candidate = self._candidates[address] = Candidate(address)
             self._due.put(candidate)
             if self._workers < _AT_ONCE:
                 self._workers += 1
@@ -195,12 +152,9 @@ class Search:
             while (candidate := self._due.get()) is not None:
                 if self._over.wait(max(0.0, candidate.due - time.monotonic())):
                     return
-                found = self._attempt(candidate)
-                if found is not None:
-                    self._hand_over(found)
+                if self._attempt(candidate):
                     return
-                candidate.due = time.monotonic() + candidate.pause
-                candidate.pause = min(2 * candidate.pause, _LONGEST_PAUSE)
+                candidate.rest()
                 self._due.put(candidate)
                 self._results.put(None)
         except TimeoutError:
@@ -208,23 +162,40 @@ class Search:
         except Exception as error:  # of the request, which no other node would take either
             self._results.put(error)
 
-    def _hand_over(self, found: Found) -> None:
-        with self._lock:
-            if not self._over.is_set():
-                self._results.put(found)
-                return
-        found.connection.close()
-
     def _share(self) -> Deadline:
         """Return a deadline that leaves time for another attempt with each node."""
         left = self._deadline.left()
         rounds = 2 * (1 + len(self._candidates) // _AT_ONCE)
-        return Deadline(max(left / rounds, min(_MOST * left, _ATTEMPT)))
+        return Deadline(max(left / rounds, min(_MOST * left, SHORTEST)))
+
+    @contextmanager
+    def _connected(
+        self, address: Address, deadline: Deadline, version: int = PROTOCOL_VERSION
+    ) -> Generator[Connection]:
+        """Connect for the time of a block, or until the search is over; what is handed over stays open."""
+        connection = self._dialler.connect(address, deadline, version)
+        with self._lock:
+            self._open.add(connection)
+            if self._over.is_set():
+                connection.cut()
+        try:
+            yield connection
+        finally:
+            with self._lock:
+                if connection in self._open:
+                    self._open.remove(connection)
+                    connection.close()
+
+    def _hand_over(self, found: Found) -> None:
+        with self._lock:
+            if not self._over.is_set():
+                self._open.remove(found.connection)
+                self._results.put(found)
 
     # ------------------------------------------------------------ one node
 
-    def _attempt(self, candidate: _Candidate) -> Found | None:
-        """Ask a node once.
+    def _attempt(self, candidate: Candidate) -> bool:
+        """Ask a node once; return whether it leads.
 
         Raises:
             TimeoutError: the search is over.
@@ -232,170 +203,63 @@ class Search:
         deadline = self._share()
         candidate.step = ""
         try:
-            connection = self._dialler.connect(candidate.address, deadline)
-            try:
-                found = self._asked(candidate, connection, deadline)
-            except BaseException:
-                connection.close()
-                raise
-            if found is None:
-                connection.close()
-            return found
+            with self._connected(candidate.address, deadline) as connection:
+                return self._asked(candidate, connection, deadline)
         except (OSError, Broken, ValueError) as error:
-            self._note(candidate, error, deadline)
-            return None
+            if self._over.is_set():
+                raise TimeoutError from None
+            options = self._dialler.options
+            if candidate.failed(error, deadline.seconds, options) and not self._patient:
+                candidate.look(options, self._share())
+            return False
 
-    def _asked(self, candidate: _Candidate, connection: Connection, deadline: Deadline) -> Found | None:
-        candidate.step = "LEADER"
-        node_id, named = self._leader(connection, deadline)
+    def _asked(self, candidate: Candidate, connection: Connection, deadline: Deadline) -> bool:
+        node_id, named = named_leader(candidate, connection, deadline)
+        if not named:
+            with self._connected(candidate.address, deadline, PROTOCOL_VERSION_LEGACY) as other:
+                node_id, named = named_leader(candidate, other, deadline)
         candidate.definite = False
         if not named:
             self._add_members(candidate, connection, deadline)
             candidate.said = "knows no leader"
-            return None
-        refused = self._refused(candidate, connection, deadline)
+            return False
+        refused = refusal(candidate, connection, self._database, deadline)
         if refused is None:
-            return self._found(candidate, connection, node_id, named, deadline)
+            self._hand_over(self._found(candidate, connection, node_id, named, deadline))
+            return True
         try:
             address = Address.parse(named).normalised()
         except AddressError:
             candidate.said = f"names {shown(named)} as leader, which is no address"
-            return None
+            return False
         if candidate.said:  # it was asked before, and did not lead to the leader
             self._add_members(candidate, connection, deadline)
         if address == candidate.address:
             candidate.said = f"says that it leads, and refuses: {_said(refused)}"
         else:
-            candidate.said = f"names {address} as leader"
+            candidate.said = f"names {sanitize_for_log(str(address))} as leader"
             self._add(address)
-        return None
-
-    def _leader(self, connection: Connection, deadline: Deadline) -> tuple[int, str]:
-        """Return id and address of the leader that a node knows; the id is 0 where it is not told."""
-        request = LeaderRequest()
-        match connection.ask(request, deadline):
-            case Answered(_, LeaderResponse(node_id, named)) if named:
-                return node_id, named
-            case _:
-                pass
-        other = self._dialler.connect(connection.address, deadline, PROTOCOL_VERSION_LEGACY)
-        try:
-            match other.ask(request, deadline):
-                case Answered(_, LeaderResponse(node_id, named)):
-                    return node_id, named
-                case _:
-                    return 0, ""
-        finally:
-            other.close()
-
-    def _refused(self, candidate: _Candidate, connection: Connection, deadline: Deadline) -> Event | None:
-        """Return the answer by which a node shows that it does not lead; None if it acts as leader.
-
-        Raises:
-            StatementFailed: it leads, and cannot open the database.
-        """
-        harmless = QuerySqlRequest(0, "SELECT 1")
-        candidate.step = "QUERY_SQL"
-        event = connection.ask(harmless, deadline)
-        if not (isinstance(event, Failed) and event.failure.code == SQLITE_NOTFOUND):
-            return event
-        if self._database is None:
-            return None
-        candidate.step = "OPEN"
-        event = connection.ask(OpenRequest(self._database), deadline)
-        if isinstance(event, Answered):
-            candidate.step = "QUERY_SQL"
-            event = connection.ask(harmless, deadline)
-        if isinstance(event, Failed) and event.explanation.retry is Retry.NO:
-            raise StatementFailed(event)
-        return None if isinstance(event, Rows) else event
+        return False
 
     def _found(
         self,
-        candidate: _Candidate,
+        candidate: Candidate,
         connection: Connection,
         node_id: int,
         named: str,
         deadline: Deadline,
     ) -> Found:
-        nodes = self._members(candidate, connection, deadline)
+        nodes = members(candidate, connection, deadline)
         ids = [node.node_id for node in nodes if node.address == named]
         address = candidate.address
         with suppress(AddressError):
             address = Address.parse(named)
         return Found(connection, node_id or (ids[0] if len(ids) == 1 else 0), named, address, nodes)
 
-    def _members(
-        self, candidate: _Candidate, connection: Connection, deadline: Deadline
-    ) -> Sequence[NodeInfo]:
-        """Return the nodes of the cluster as a node knows them; none if it does not tell."""
-        candidate.step = "CLUSTER"
-        match connection.ask(ClusterRequest(), deadline):
-            case Answered(_, ServersResponse() as servers):
-                return servers.nodes
-            case _:
-                return ()
-
-    def _add_members(self, candidate: _Candidate, connection: Connection, deadline: Deadline) -> None:
-        for node in self._members(candidate, connection, deadline):
+    def _add_members(self, candidate: Candidate, connection: Connection, deadline: Deadline) -> None:
+        for node in members(candidate, connection, deadline):
             with suppress(AddressError):
                 self._add(Address.parse(node.address))
-
-    def _note(self, candidate: _Candidate, error: Exception, deadline: Deadline) -> None:
-        """Note why a node cannot be asked; the first time, look what is wrong there.
-
-        Args:
-            candidate: the node.
-            error: what came of the attempt.
-            deadline: that it had.
-
-        Raises:
-            TimeoutError: the search is over.
-        """
-        silent = isinstance(error, TimeoutError) or (isinstance(error, Broken) and error.silent)
-        candidate.definite = not silent
-        if silent and candidate.said and deadline.seconds < _ATTEMPT:
-            return  # too short an attempt to say more than one before
-        met = f"{candidate.step}: {error!r}"
-        if met == candidate.error:
-            return
-        candidate.error = met
-        if not silent:
-            candidate.said = f"{candidate.step}: {error}" if candidate.step else _words(error)
-        elif isinstance(error, SilentError) and not candidate.step:
-            candidate.said = f"connected, but no answer to {self._layers()}"
-        else:
-            candidate.said = ""
-            candidate.said = candidate.words
-        if not self._patient:
-            self._look(candidate)
-
-    def _look(self, candidate: _Candidate) -> None:
-        """Find out what is wrong with a node: `probe` knows the words of TLS, HTTP and other protocols."""
-        candidate.definite, definite = False, candidate.definite
-        try:
-            options = self._dialler.options
-            health = probe(str(candidate.address), self._share().seconds, options)
-        except ValueError:
-            return
-        finally:
-            candidate.definite = definite
-        if (
-            health.status not in (Status.HEALTHY, Status.NO_LEADER, Status.SILENT, Status.FAILING)
-            and definite
-        ):
-            candidate.said = sanitize_for_log(health.detail[:1].lower() + health.detail[1:])
-        elif health.speaks:
-            candidate.said, candidate.definite = sanitize_for_log(health.detail), True
-
-    def _layers(self) -> str:
-        options = self._dialler.options
-        return " or ".join(["TLS"] * options.tls + ["the upgrade"] * (options.upgrade is not None))
-
-
-def _words(error: Exception) -> str:
-    told = getattr(error, "strerror", None) or str(error)
-    return sanitize_for_log(told.lower() if isinstance(error, OSError) else told)
 
 
 def _said(event: Event) -> str:
