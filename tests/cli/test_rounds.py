@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from dqlitewire import NodeInfo, NodeRole
 from dqlitewire.cli.rounds import CHANGES, KEPT, Rounds, node_lines, nodes_json
 from dqlitewire.dial import Health, Status
-from dqlitewire.dial.cluster import Asked
+from dqlitewire.dial.cluster import Answer
 from dqlitewire.dial.verdict import Verdict, judge
 from dqlitewire.text import printable
 
@@ -34,7 +34,7 @@ def verdict(leaders: dict[int, int | None], gone: tuple[int, ...] = ()) -> Verdi
             health.votes = True
             if leader is not None:
                 health.leader_id, health.leader_address = leader, ADDRESSES[leader - 1]
-        asked.append(Asked(health))
+        asked.append(Answer(health))
     return judge(asked)
 
 

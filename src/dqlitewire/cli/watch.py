@@ -366,4 +366,4 @@ class Nodes:
         verdict = self._rounds.verdict
         if not self._how.once or verdict is None or verdict.healthy:
             return Exit.OK
-        return Exit.FAILED if any(s.asked.health.answered for s in verdict.picture.seats) else Exit.INPUT
+        return Exit.FAILED if any(s.answer.health.answered for s in verdict.view.nodes) else Exit.INPUT
