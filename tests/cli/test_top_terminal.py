@@ -80,7 +80,7 @@ def test_sigquit_kills_it_behind_a_terminal_that_is_as_it_was(capture: Path) -> 
 
 def test_an_exception_leaves_a_terminal_to_be_read_on(capture: Path) -> None:
     program = (
-        "import dqlitewire.cli.watch as watch\n"
+        "import dqlitewire.cli.subjects as watch\n"
         "def broken(*_, **__): raise ZeroDivisionError('a mistake of ours')\n"
         "watch.traffic_lines, shown = broken, watch.traffic_lines\n"
         "calls = iter(range(100))\n"
