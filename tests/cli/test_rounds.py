@@ -16,7 +16,10 @@ from dqlitewire.dial import Health, Status
 from dqlitewire.dial.cluster import Answer
 from dqlitewire.dial.verdict import Verdict, judge
 from dqlitewire.text import printable
+from tests.profiles import DEEP
 
+WIDTHS, HEIGHTS = (132, 80, 40, 20, 1), (50, 24, 10, 4, 1)
+SIZES = list(product(WIDTHS, HEIGHTS) if DEEP else [*zip(WIDTHS, HEIGHTS, strict=True), (40, 50), (132, 4)])
 ADDRESSES = [f"10.0.0.{number}:9001" for number in range(1, 6)]
 
 
@@ -86,7 +89,7 @@ def test_what_is_kept_is_bounded() -> None:
 )
 def test_every_size_is_kept(steps: list[tuple[dict[int, int | None], set[int]]], name: str) -> None:
     rounds = after(*(verdict(dict(sorted(leaders.items())), tuple(gone)) for leaders, gone in steps))
-    for width, height in product((132, 80, 40, 20, 1), (50, 24, 10, 4, 1)):
+    for width, height in SIZES:
         lines = [line.plain for line in node_lines(rounds, name, width, height, ("q quit",))]
         assert len(lines) <= height
         for line in lines:

@@ -115,7 +115,7 @@ def test_an_election_is_waited_for_and_the_dead_leader_said() -> None:
 def test_without_a_leader_it_is_asked_until_the_time_is_over() -> None:
     nodes = Nodes(spoiled("no_leader"))
     begin = time.monotonic()
-    verdict = survey(nodes, *THREE, timeout=1.0)
+    verdict = survey(nodes, *THREE, timeout=0.6)
     assert {finding.kind for finding in verdict.findings} == {FindingKind.NO_LEADER}
     assert time.monotonic() - begin < 10
     assert min(nodes.asked.values()) > 2
