@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from contextlib import closing
@@ -30,12 +31,14 @@ def test_what_a_proxy_records_of_a_node(
 ) -> None:
     path = tmp_path / "tap.dqt"
     node = real_nodes(kind)
-    with (
-        closing(Recorder(path, max_size=4000)) as recorder,
-        BlockingProxy([f"127.0.0.1:0={node.address}"], lookers=[recorder]) as proxy,
-        running("--json", "--interval", "0.2", path) as top,
-        RawConnection(proxy.addresses[0]) as client,
-    ):
+    followed = DEEP or kind == "1.18.7"
+    with contextlib.ExitStack() as stack:
+        recorder = stack.enter_context(closing(Recorder(path, max_size=4000)))
+        pairs = [f"127.0.0.1:0={node.address}"]
+        proxy = stack.enter_context(BlockingProxy(pairs, lookers=[recorder]))
+        if followed:
+            top = stack.enter_context(running("--json", "--interval", "0.2", path))
+        client = stack.enter_context(RawConnection(proxy.addresses[0]))
         client.leader()
         client.open(database)
         client.exec_sql("CREATE TABLE t (a)")
@@ -43,8 +46,11 @@ def test_what_a_proxy_records_of_a_node(
             client.exec_sql(f"INSERT INTO t VALUES ({number})")
             client.query_sql("SELECT a FROM t")
         assert client.call(9, QuerySqlRequest(0, "SELECT * FROM nowhere").encode()[8:]).failure[0] == 1
-        found = top.until(2 * REQUESTS + 4)
-        assert top.end() == (0, "")
+        if followed:
+            found = top.until(2 * REQUESTS + 4)
+            assert top.end() == (0, "")
+    if not followed:
+        found = json.loads(run("top", "--once", "--json", *sorted(tmp_path.iterdir())).out)
     assert found["totals"]["requests"] == 2 * REQUESTS + 4
     statements = {one["statement"]: one for one in found["statements"]}
     assert statements["SELECT a FROM t"]["count"] == REQUESTS
