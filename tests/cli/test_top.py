@@ -250,6 +250,22 @@ def test_a_recording_is_not_followed_into_another_one(tmp_path: Path) -> None:
         assert top.end() == (0, "")
 
 
+def test_a_recording_that_is_cut_while_it_is_followed(tmp_path: Path) -> None:
+    """What comes then is not read as if it stood behind what was read."""
+    path = tmp_path / "tap.dqt"
+    with Writer(path) as writer:
+        writer.ask(5)
+    data = path.read_bytes()
+    with running("--json", "--interval", "0.1", path) as top:
+        top.until(5)
+        os.truncate(path, 0)
+        assert top.process.stdout is not None
+        last = json.loads(top.process.stdout.read().splitlines()[-1])
+        assert (last["totals"]["requests"], last["skipped"]) == (5, 1)
+        assert last["notes"] == [f"cut to less than the {len(data)} bytes that were read: not read on"]
+        assert top.process.wait(30) == 1
+
+
 def test_a_pipe(tmp_path: Path) -> None:
     packets = as_pcap(segments(named("1.18.7-basics-0")))
     with running("--json", "--interval", "0.2", "-", stdin=subprocess.PIPE) as top:
