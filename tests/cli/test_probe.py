@@ -12,7 +12,7 @@ import pytest
 
 from dqlitewire import NodeInfo, NodeRole
 from dqlitewire.cli import probe as probe_command
-from dqlitewire.dial import Asked, Health, Status, judge
+from dqlitewire.dial import Answer, Health, Status, judge
 from dqlitewire.dial.surveying import Survey
 from dqlitewire.testing import DqliteCluster
 from tests.dial.test_cluster import SPOILS, STANDBY, VOTER, Made, cluster, made
@@ -28,7 +28,7 @@ LONG = [
 def shown(monkeypatch: pytest.MonkeyPatch, *rounds: Made) -> None:
     """Let the command find these, one after the other."""
     left = iter(rounds)
-    monkeypatch.setattr(Survey, "run", lambda _: judge([Asked(health) for health in next(left).healths]))
+    monkeypatch.setattr(Survey, "run", lambda _: judge([Answer(health) for health in next(left).healths]))
     monkeypatch.setattr(probe_command.time, "sleep", lambda seconds: None)
 
 
@@ -72,7 +72,7 @@ def test_it_fits_and_loses_nothing(
     together = re.sub(r"\s", "", result.out)
     for health in whole.healths:
         assert health.address in together
-    for finding in judge([Asked(health) for health in whole.healths]).findings:
+    for finding in judge([Answer(health) for health in whole.healths]).findings:
         assert re.sub(r"\s", "", finding.text) in together
 
 

@@ -13,10 +13,13 @@ from rich.cells import cell_len
 from dqlitewire import NodeInfo, NodeRole
 from dqlitewire.cli.rounds import CHANGES, KEPT, Rounds, node_lines, nodes_json
 from dqlitewire.dial import Health, Status
-from dqlitewire.dial.cluster import Asked
+from dqlitewire.dial.cluster import Answer
 from dqlitewire.dial.verdict import Verdict, judge
 from dqlitewire.text import printable
+from tests.profiles import DEEP
 
+WIDTHS, HEIGHTS = (132, 80, 40, 20, 1), (50, 24, 10, 4, 1)
+SIZES = list(product(WIDTHS, HEIGHTS) if DEEP else [*zip(WIDTHS, HEIGHTS, strict=True), (40, 50), (132, 4)])
 ADDRESSES = [f"10.0.0.{number}:9001" for number in range(1, 6)]
 
 
@@ -34,7 +37,7 @@ def verdict(leaders: dict[int, int | None], gone: tuple[int, ...] = ()) -> Verdi
             health.votes = True
             if leader is not None:
                 health.leader_id, health.leader_address = leader, ADDRESSES[leader - 1]
-        asked.append(Asked(health))
+        asked.append(Answer(health))
     return judge(asked)
 
 
@@ -86,7 +89,7 @@ def test_what_is_kept_is_bounded() -> None:
 )
 def test_every_size_is_kept(steps: list[tuple[dict[int, int | None], set[int]]], name: str) -> None:
     rounds = after(*(verdict(dict(sorted(leaders.items())), tuple(gone)) for leaders, gone in steps))
-    for width, height in product((132, 80, 40, 20, 1), (50, 24, 10, 4, 1)):
+    for width, height in SIZES:
         lines = [line.plain for line in node_lines(rounds, name, width, height, ("q quit",))]
         assert len(lines) <= height
         for line in lines:

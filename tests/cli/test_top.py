@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import signal
@@ -17,8 +18,8 @@ from typing import Any
 import pytest
 
 from dqlitewire.cli.refreshing import ORDERS as OFFERED
+from dqlitewire.cli.subjects import SORT_KEYS
 from dqlitewire.cli.terminal import _SEQUENCE
-from dqlitewire.cli.watch import SORT_KEYS
 from dqlitewire.conversation import Side
 from dqlitewire.messages import QuerySqlRequest, RowsResponse
 from dqlitewire.proxy.recording import Recorder
@@ -112,7 +113,6 @@ def test_a_file_is_a_capture_whatever_its_name(tmp_path: Path, monkeypatch: pyte
     ("name", "said"),
     [
         ("nothing", "'nothing': no such file, and no HOST:PORT, unix:PATH, @NAME or FILE.yaml"),
-        ("./trace:1", "'./trace:1': no such file, and no HOST:PORT, unix:PATH, @NAME or FILE.yaml"),
         ("localhost:0", "'localhost:0': no such file, and no HOST:PORT, unix:PATH, @NAME or FILE.yaml"),
         ("\x1b[31m", "'?[31m': no such file"),
         ("", "'': no such file"),
@@ -135,6 +135,9 @@ def test_other_ways_to_be_wrong(tmp_path: Path) -> None:
         (("--format", "raw", "@x"), 2, "--format goes with traffic"),
         ((tmp_path,), 3, "is a folder"),
         (("gone.yaml",), 3, "gone.yaml: no such file"),
+        (("gone.pcap",), 3, "gone.pcap: no such file"),
+        (("./trace:1",), 3, "./trace:1: no such file"),
+        ((capture, tmp_path / "gone"), 3, "gone: no such file"),
         (("--interval", "0", capture), 2, "--interval"),
         (("--sort", "name", capture), 2, "'rate', 'time', 'latency', 'rows', 'failures'"),
     ):
@@ -214,7 +217,8 @@ class Writer:
 
 
 @pytest.mark.parametrize(
-    ("max_size", "number"), [(None, signal.SIGINT), (4000, signal.SIGTERM)], ids=["one file", "rotated"]
+    ("max_size", "number"),
+    [(4000, signal.SIGTERM), (None, signal.SIGINT)] if DEEP else [(4000, signal.SIGTERM)],
 )
 def test_a_recording_that_grows(tmp_path: Path, max_size: int | None, number: int) -> None:
     words = ("--json", "--interval", "0.2", tmp_path / "tap.dqt")
@@ -244,6 +248,22 @@ def test_a_recording_is_not_followed_into_another_one(tmp_path: Path) -> None:
         for _ in range(5):
             assert top.line()["totals"]["requests"] == 3
         assert top.end() == (0, "")
+
+
+def test_a_recording_that_is_cut_while_it_is_followed(tmp_path: Path) -> None:
+    """What comes then is not read as if it stood behind what was read."""
+    path = tmp_path / "tap.dqt"
+    with Writer(path) as writer:
+        writer.ask(5)
+    data = path.read_bytes()
+    with running("--json", "--interval", "0.1", path) as top:
+        top.until(5)
+        os.truncate(path, 0)
+        assert top.process.stdout is not None
+        last = json.loads(top.process.stdout.read().splitlines()[-1])
+        assert (last["totals"]["requests"], last["skipped"]) == (5, 1)
+        assert last["notes"] == [f"cut to less than the {len(data)} bytes that were read: not read on"]
+        assert top.process.wait(30) == 1
 
 
 def test_a_pipe(tmp_path: Path) -> None:
@@ -280,6 +300,18 @@ def test_rates_come_to_nothing_where_nothing_comes(tmp_path: Path) -> None:
             pass
         writer.ask(5)
         assert top.until(25)["requests"] == 5
+        assert top.end() == (0, "")
+
+
+def test_a_pipe_with_a_name_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    words = ("--json", "--interval", "0.1", "--window", "1", path)
+    with running(*words) as top, path.open("wb", buffering=0) as pipe:
+        pipe.write(as_pcap(segments(named("1.18.7-basics-0"))))
+        top.until(31)
+        while top.line()["requests_per_s"]:  # of the past it would stand
+            pass
         assert top.end() == (0, "")
 
 

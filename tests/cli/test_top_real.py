@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from contextlib import closing
@@ -30,12 +31,14 @@ def test_what_a_proxy_records_of_a_node(
 ) -> None:
     path = tmp_path / "tap.dqt"
     node = real_nodes(kind)
-    with (
-        closing(Recorder(path, max_size=4000)) as recorder,
-        BlockingProxy([f"127.0.0.1:0={node.address}"], lookers=[recorder]) as proxy,
-        running("--json", "--interval", "0.2", path) as top,
-        RawConnection(proxy.addresses[0]) as client,
-    ):
+    followed = DEEP or kind == "1.18.7"
+    with contextlib.ExitStack() as stack:
+        recorder = stack.enter_context(closing(Recorder(path, max_size=4000)))
+        pairs = [f"127.0.0.1:0={node.address}"]
+        proxy = stack.enter_context(BlockingProxy(pairs, lookers=[recorder]))
+        if followed:
+            top = stack.enter_context(running("--json", "--interval", "0.2", path))
+        client = stack.enter_context(RawConnection(proxy.addresses[0]))
         client.leader()
         client.open(database)
         client.exec_sql("CREATE TABLE t (a)")
@@ -43,8 +46,11 @@ def test_what_a_proxy_records_of_a_node(
             client.exec_sql(f"INSERT INTO t VALUES ({number})")
             client.query_sql("SELECT a FROM t")
         assert client.call(9, QuerySqlRequest(0, "SELECT * FROM nowhere").encode()[8:]).failure[0] == 1
-        found = top.until(2 * REQUESTS + 4)
-        assert top.end() == (0, "")
+        if followed:
+            found = top.until(2 * REQUESTS + 4)
+            assert top.end() == (0, "")
+    if not followed:
+        found = json.loads(run("top", "--once", "--json", *sorted(tmp_path.iterdir())).out)
     assert found["totals"]["requests"] == 2 * REQUESTS + 4
     statements = {one["statement"]: one for one in found["statements"]}
     assert statements["SELECT a FROM t"]["count"] == REQUESTS
@@ -67,25 +73,22 @@ def test_an_election_is_counted(kind: str, real_cluster: Callable[..., Cluster])
     assert before["problems"] == []
     with (
         running("--json", "--interval", "0.3", "--cluster", follower) as top,
-        running("--json", "--interval", "0.3", *cluster.addresses) as named,
-        Terminal("top", "--interval", "0.3", follower, columns=132, rows=50) as terminal,
+        Terminal("top", "--interval", "0.3", *cluster.addresses, columns=132, rows=50) as terminal,
     ):
         terminal.until_text("elections 0 seen")
-        for one in (top, named):
-            while not one.line()["leader"]:
-                pass
+        while not top.line()["leader"]:
+            pass
         leader.kill()
         new = cluster.leader(other_than=leader)
-        for one in (top, named):
-            while not (found := one.line())["elections"]:
-                pass
-            assert found["elections"] == 1
-            (change,) = found["changes"]
-            assert (change["before"], change["after"]) == (leader.address, new.address)
-            assert found["leader"]["address"] == new.address
-            dead = next(node for node in found["nodes"] if node["address"] == leader.address)
-            assert (dead["status"], dead["missed"] > 0) == ("unreachable", True)
-            assert one.end() == (0, "")
+        while not (found := top.line())["elections"]:
+            pass
+        assert found["elections"] == 1
+        (change,) = found["changes"]
+        assert (change["before"], change["after"]) == (leader.address, new.address)
+        assert found["leader"]["address"] == new.address
+        dead = next(node for node in found["nodes"] if node["address"] == leader.address)
+        assert (dead["status"], dead["missed"] > 0) == ("unreachable", True)
+        assert top.end() == (0, "")
         terminal.until_text("elections 1 seen")
         terminal.press("q")
         assert (terminal.wait(), all(terminal.restored.values())) == (0, True)

@@ -30,7 +30,7 @@ SIZES = [(80, 24), (132, 50)]
 deep = pytest.mark.skipif(not DEEP, reason="with DQLITE_WIRE_DEEP=1")
 
 
-@pytest.mark.parametrize(("columns", "rows"), SIZES)
+@pytest.mark.parametrize(("columns", "rows"), SIZES if DEEP else SIZES[:1])
 def test_q_ends_it(capture: Path, columns: int, rows: int) -> None:
     with Terminal("top", capture, columns=columns, rows=rows) as terminal:
         terminal.until_text("[rate/s]")
@@ -61,7 +61,7 @@ def test_keys_that_end_everything(capture: Path, keys: str) -> None:
     ("number", "columns", "rows"),
     [(number, *size) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) for size in SIZES]
     if DEEP
-    else [(signal.SIGINT, 132, 50), (signal.SIGTERM, 80, 24)],
+    else [(signal.SIGTERM, 132, 50)],
 )
 def test_signals_that_end_it(capture: Path, number: int, columns: int, rows: int) -> None:
     with Terminal("top", capture, columns=columns, rows=rows) as terminal:
@@ -80,7 +80,7 @@ def test_sigquit_kills_it_behind_a_terminal_that_is_as_it_was(capture: Path) -> 
 
 def test_an_exception_leaves_a_terminal_to_be_read_on(capture: Path) -> None:
     program = (
-        "import dqlitewire.cli.watch as watch\n"
+        "import dqlitewire.cli.subjects as watch\n"
         "def broken(*_, **__): raise ZeroDivisionError('a mistake of ours')\n"
         "watch.traffic_lines, shown = broken, watch.traffic_lines\n"
         "calls = iter(range(100))\n"
@@ -190,7 +190,7 @@ def test_keys_come_from_the_terminal_while_traffic_comes_through_a_pipe(capture:
         terminal.press("r")
         pipe.close()
         terminal.until_text("ended")
-        terminal.press("q")
+        terminal.signal(signal.SIGINT)
         assert (terminal.wait(), terminal.restored) == (0, AS_BEFORE)
 
 

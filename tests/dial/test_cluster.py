@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dqlitewire import NodeInfo, NodeRole
 from dqlitewire.conversation import Generation
-from dqlitewire.dial import Asked, FindingKind, Health, Status, Verdict, judge
+from dqlitewire.dial import Answer, FindingKind, Health, Status, Verdict, judge
 from dqlitewire.dial.cluster import MOST
 from dqlitewire.dial.findings import Rest
 
@@ -27,7 +27,7 @@ class Made:
     healths: list[Health]
 
     def judged(self, **options: bool) -> Verdict:
-        return judge([Asked(health) for health in self.healths], **options)
+        return judge([Answer(health) for health in self.healths], **options)
 
     def kinds(self) -> set[FindingKind]:
         return {finding.kind for finding in self.judged().findings if finding.problem}
@@ -82,14 +82,14 @@ def clusters(draw: st.DrawFn) -> Made:
 def test_whoever_is_asked_a_cluster_that_is_well_is_healthy(whole: Made, random: object) -> None:
     healths = list(whole.healths)
     random.shuffle(healths)  # type: ignore[attr-defined]
-    verdict = judge([Asked(health) for health in healths], whole=True)
+    verdict = judge([Answer(health) for health in healths], whole=True)
     assert verdict.findings == ()
-    assert verdict.picture.leader == whole.leader.address
-    for seat in verdict.picture.seats:
-        member = next(node for node in whole.members if node.address == seat.asked.address)
-        assert (seat.node_id, seat.role) == (member.node_id, member.role)
+    assert verdict.view.leader == whole.leader.address
+    for node in verdict.view.nodes:
+        member = next(each for each in whole.members if each.address == node.answer.address)
+        assert (node.node_id, node.role) == (member.node_id, member.role)
     some = [health for health in healths if health.leader_address][: 1 + len(healths) // 2]
-    part = judge([Asked(health) for health in some])
+    part = judge([Answer(health) for health in some])
     assert part.healthy
     assert part.rest is Rest.AT_REST
     assert {finding.kind for finding in part.findings} <= {FindingKind.NOT_ASKED}
@@ -100,15 +100,15 @@ def test_a_store_that_names_relays_by_id(whole: Made) -> None:
     """Every node is asked at another address than it has: the store's ids tell which it is."""
     nodes = [(member.node_id, f"unix:/relay/{i}") for i, member in enumerate(whole.members)]
     asked = [
-        Asked(replace(health, address=address, node_id=number), "x.yaml")
+        Answer(replace(health, address=address, node_id=number), "x.yaml")
         for health, (number, address) in zip(whole.healths, nodes, strict=True)
     ]
     verdict = judge(asked, True, {"x.yaml": nodes})
     assert verdict.healthy
     # one that is alone knows which it is
     assert {finding.kind for finding in verdict.findings} <= {FindingKind.OTHER_ADDRESS}
-    assert verdict.picture.unasked == []
-    assert [seat.node_id for seat in verdict.picture.seats] == [number for number, _ in nodes]
+    assert verdict.view.unasked == []
+    assert [node.node_id for node in verdict.view.nodes] == [number for number, _ in nodes]
 
 
 # ---------------------------------------------------------------- one thing that is not well
@@ -262,7 +262,7 @@ def test_what_is_not_well_is_found_and_nothing_else(
     verdict = whole.judged()
     assert not verdict.healthy
     if spoil is no_leader:  # here spares keep silent as well, so nobody is left who would answer otherwise
-        assert verdict.picture.leader == ""
+        assert verdict.view.leader == ""
     assert whole.kinds() == SPOILS[spoil]
     if spoil in NAMES:
         assert all(NAMES[spoil] in finding.text for finding in verdict.findings if finding.problem)
@@ -289,7 +289,7 @@ def test_a_problem_is_told_of_the_nodes_that_it_concerns(spoil: Callable[[Made],
     whole = made(VOTER, VOTER, VOTER)
     spoil(whole)
     verdict = whole.judged()
-    told = {seat.asked.address for seat in verdict.picture.seats if verdict.about(seat)}
+    told = {node.answer.address for node in verdict.view.nodes if verdict.about(node)}
     assert told
     if spoil in (unreachable, silent, failing, not_dqlite):
         assert told == {"10.0.0.3:9000"}
@@ -329,7 +329,7 @@ def test_one_node_at_two_addresses() -> None:
     whole.healths.append(replace(whole.healths[0], address="one.example:9000", reached="10.0.0.1:9000"))
     verdict = whole.judged()
     assert verdict.healthy
-    assert [seat.node_id for seat in verdict.picture.seats] == [1, 2, 1]
+    assert [node.node_id for node in verdict.view.nodes] == [1, 2, 1]
     assert {finding.kind for finding in verdict.findings} == {K.SAME_NODE}
 
 
@@ -339,9 +339,9 @@ def test_a_node_that_is_named_by_host_and_was_asked_by_address() -> None:
     whole = cluster(members, 0)
     given_ = replace(whole.healths[1], address="10.0.0.2:9000", reached="10.0.0.2:9000")
     named = [replace(health, reached=f"10.0.0.{i}:9000") for i, health in enumerate(whole.healths, 1)]
-    verdict = judge([Asked(given_), *(Asked(one, named_by="10.0.0.2:9000") for one in named)], whole=True)
+    verdict = judge([Answer(given_), *(Answer(one, named_by="10.0.0.2:9000") for one in named)], whole=True)
     assert verdict.healthy
-    shown = [(seat.asked.address, seat.node_id) for seat in verdict.picture.seats]
+    shown = [(node.answer.address, node.node_id) for node in verdict.view.nodes]
     assert shown == [("10.0.0.2:9000", 2), ("one.example:9000", 1)]
 
 
@@ -349,11 +349,11 @@ def test_a_proxy_that_may_be_any_of_them() -> None:
     whole = made(VOTER, VOTER, VOTER)
     relayed = replace(whole.healths[1], address="@relay")
     for healths in ([relayed], [*whole.healths, relayed], [relayed, whole.healths[0]]):
-        verdict = judge([Asked(health) for health in healths])
+        verdict = judge([Answer(health) for health in healths])
         assert verdict.healthy
         assert [finding.kind for finding in verdict.findings] == [K.OTHER_ADDRESS]
-        seat = next(seat for seat in verdict.picture.seats if seat.asked.address == "@relay")
-        assert (seat.node_id, seat.role) == (0, None)
+        node = next(node for node in verdict.view.nodes if node.answer.address == "@relay")
+        assert (node.node_id, node.role) == (0, None)
 
 
 def test_a_proxy_that_changes_the_address_of_one_node() -> None:
@@ -369,7 +369,7 @@ def test_a_proxy_that_changes_the_address_of_one_node() -> None:
             "2 is at @relay, or 10.0.0.2:9000"
         )
     ]
-    assert [seat.node_id for seat in verdict.picture.seats] == [1, 2, 3]
+    assert [node.node_id for node in verdict.view.nodes] == [1, 2, 3]
 
 
 # ---------------------------------------------------------------- stores
@@ -380,8 +380,8 @@ def test_a_store_and_its_cluster() -> None:
     nodes = [(1, "10.0.0.1:9000"), (7, "10.0.0.2:9000"), (9, "10.0.0.9:9000")]
     whole.healths[1].node_id = 7
     gone = Health("10.0.0.9:9000", Status.UNREACHABLE, "Connection refused", node_id=9)
-    asked = [Asked(health, "c.yaml") for health in (*whole.healths[:2], gone)]
-    verdict = judge([*asked, Asked(whole.healths[2], named_by="10.0.0.1:9000")], True, {"c.yaml": nodes})
+    asked = [Answer(health, "c.yaml") for health in (*whole.healths[:2], gone)]
+    verdict = judge([*asked, Answer(whole.healths[2], named_by="10.0.0.1:9000")], True, {"c.yaml": nodes})
     assert [(finding.kind, finding.text) for finding in verdict.findings] == [
         (K.UNREACHABLE, "9 at 10.0.0.9:9000 is unreachable: Connection refused"),
         (K.STORE_ID, "c.yaml gives 10.0.0.2:9000 the id 7, the cluster 2"),
@@ -390,14 +390,37 @@ def test_a_store_and_its_cluster() -> None:
     ]
 
 
+@pytest.mark.parametrize("leader", [True, False])
+def test_one_that_was_removed_is_not_the_only_member_that_it_names(leader: bool) -> None:
+    """A stand-by of a cluster of one; where it has lost the leader, too."""
+    whole = made(VOTER)
+    removed_and_told(whole)
+    if not leader:
+        health = whole.healths[1]
+        health.leader_address, health.leader_id, health.votes, health.status = "", 0, None, Status.NO_LEADER
+    assert whole.healths[1].role is None
+    assert whole.kinds() == {K.NOT_A_MEMBER}
+
+
+def test_without_a_leader_that_says_so_what_may_pass_may_be_of_an_election() -> None:
+    """The leader was killed and is not asked; one has noticed, and asks the other for its vote."""
+    whole = made(VOTER, VOTER, VOTER)
+    one_knows_no_leader(whole)
+    assert whole.judged().rest is Rest.SETTLES
+    whole.healths[:1] = []
+    verdict = whole.judged()
+    assert verdict.rest is Rest.ELECTS
+    assert {finding.kind for finding in verdict.findings if finding.problem} == {K.LEADER_UNKNOWN}
+
+
 def test_two_clusters_of_which_more_targets_are_of_one() -> None:
     ours, theirs = (
         made(VOTER, VOTER, VOTER),
         cluster([NodeInfo(1, "b:1", VOTER), NodeInfo(2, "b:2", VOTER)], 0),
     )
     for healths in ([*theirs.healths, *ours.healths], [*ours.healths, *theirs.healths]):
-        verdict = judge([Asked(health) for health in healths])
-        assert verdict.picture.leader == "10.0.0.1:9000"
+        verdict = judge([Answer(health) for health in healths])
+        assert verdict.view.leader == "10.0.0.1:9000"
         assert [finding.text for finding in verdict.findings] == [
             f"b:{i} is of another cluster, with 1 at b:1, 2 at b:2" for i in (1, 2)
         ]
@@ -423,7 +446,7 @@ healths_ = st.builds(
     reached=few | st.just(""),
 )
 anything = st.lists(
-    st.builds(Asked, healths_, st.sampled_from(["", "x.yaml"]), st.sampled_from(["", "", "a:1"])),
+    st.builds(Answer, healths_, st.sampled_from(["", "x.yaml"]), st.sampled_from(["", "", "a:1"])),
     min_size=1,
     max_size=6,
 )
@@ -431,14 +454,14 @@ anything = st.lists(
 
 @given(anything, st.booleans(), st.lists(st.tuples(st.integers(0, 4), few), max_size=3))
 def test_whatever_nodes_say_there_is_a_verdict(
-    asked: list[Asked], whole: bool, store: list[tuple[int, str]]
+    asked: list[Answer], whole: bool, store: list[tuple[int, str]]
 ) -> None:
     verdict = judge(asked, whole, {"x.yaml": store})
     assert verdict == judge(asked, whole, {"x.yaml": store})
     assert verdict.healthy is all(not finding.problem for finding in verdict.findings)
     problems = [finding.problem for finding in verdict.findings]
     assert problems == sorted(problems, reverse=True)
-    shown = {seat.asked.address for seat in verdict.picture.seats}
+    shown = {node.answer.address for node in verdict.view.nodes}
     for finding in verdict.findings:
         assert set(finding.about) <= shown
         assert 10 < len(finding.text) < 500
@@ -454,6 +477,6 @@ def test_whatever_nodes_say_there_is_a_verdict(
 def test_lists_without_end_are_looked_at_in_part() -> None:
     crowd = [NodeInfo(i, f"10.8.{i >> 8}.{i & 255}:1", VOTER) for i in range(1, 10_000)]
     healths = [health_of(node, crowd[0], crowd) for node in crowd[:50]]
-    verdict = judge([Asked(health) for health in healths], whole=True)
-    assert len(verdict.picture.members) == MOST
+    verdict = judge([Answer(health) for health in healths], whole=True)
+    assert len(verdict.view.members) == MOST
     assert max(len(finding.text) for finding in verdict.findings) < 300

@@ -20,7 +20,7 @@ import pytest
 from dqlitewire import NodeInfo, NodeRole
 from dqlitewire.cli import probe as probe_command
 from dqlitewire.conversation import Generation
-from dqlitewire.dial import Asked, Health, Status, judge, probe
+from dqlitewire.dial import Answer, Health, Status, judge, probe
 from dqlitewire.dial.surveying import Survey
 from dqlitewire.messages import (
     FailureResponse,
@@ -486,7 +486,7 @@ def test_watching_a_store_tells_of_the_nodes_that_change(
             [Health("a:1", Status.HEALTHY, leader_address="b:1"), Health("b:1", Status.SILENT)],
         ]
     )
-    monkeypatch.setattr(Survey, "run", lambda _: judge([Asked(health) for health in next(rounds)]))
+    monkeypatch.setattr(Survey, "run", lambda _: judge([Answer(health) for health in next(rounds)]))
     path = tmp_path / "x.yaml"
     path.write_text("[{Address: a:1, ID: 1}, {Address: b:1, ID: 2}]")
     result = run("probe", "--json", "--watch", "0.1", "--count", "3", path)

@@ -1,4 +1,4 @@
-"""Asking again until the picture has come to rest: made-up nodes, hostile ones, and the embedded cluster."""
+"""Asking again until the view has come to rest: made-up nodes, hostile ones, and the embedded cluster."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ from dqlitewire.dial import (
     Verdict,
     probe_cluster,
 )
+from dqlitewire.dial.asking import Endpoint
 from dqlitewire.dial.cluster import MOST
 from dqlitewire.dial.probing import AT_ONCE
 from dqlitewire.dial.sockets import Deadline
-from dqlitewire.dial.surveying import Survey, Wanted
+from dqlitewire.dial.surveying import Survey
 from dqlitewire.testing import DqliteCluster
 from tests.dial.test_cluster import SPOILS, VOTER, Made, health_of, made
 
@@ -46,8 +47,8 @@ class Nodes:
         self.asked: Counter[str] = Counter()
         self.lock = threading.Lock()
 
-    def __call__(self, wanted: Wanted, deadline: Deadline) -> Health:
-        address = str(wanted.address)
+    def __call__(self, endpoint: Endpoint, deadline: Deadline) -> Health:
+        address = str(endpoint.address)
         with self.lock:
             number = min(self.asked[address], len(self.script) - 1)
             self.asked[address] += 1
@@ -58,10 +59,13 @@ class Nodes:
 
 
 def survey(
-    ask: Callable[[Wanted, Deadline], Health], *addresses: str, whole: bool = False, timeout: float = TIMEOUT
+    ask: Callable[[Endpoint, Deadline], Health],
+    *addresses: str,
+    whole: bool = False,
+    timeout: float = TIMEOUT,
 ) -> Verdict:
-    wanted = [Wanted(Address.parse(address)) for address in addresses]
-    return Survey(wanted, timeout, whole, ask=ask, settled=SETTLED).run()
+    endpoints = [Endpoint(Address.parse(address)) for address in addresses]
+    return Survey(endpoints, timeout, whole, ask=ask, settled=SETTLED).run()
 
 
 def spoiled(name: str) -> Made:
@@ -105,13 +109,13 @@ def test_an_election_is_waited_for_and_the_dead_leader_said() -> None:
     assert [(finding.kind, finding.text) for finding in verdict.findings] == [
         (FindingKind.UNREACHABLE, f"1 at {THREE[0]} (voter) is unreachable: Connection refused")
     ]
-    assert verdict.picture.leader == THREE[1]
+    assert verdict.view.leader == THREE[1]
 
 
 def test_without_a_leader_it_is_asked_until_the_time_is_over() -> None:
     nodes = Nodes(spoiled("no_leader"))
     begin = time.monotonic()
-    verdict = survey(nodes, *THREE, timeout=1.0)
+    verdict = survey(nodes, *THREE, timeout=0.6)
     assert {finding.kind for finding in verdict.findings} == {FindingKind.NO_LEADER}
     assert time.monotonic() - begin < 10
     assert min(nodes.asked.values()) > 2
@@ -131,24 +135,24 @@ def test_a_silent_leader_keeps_nobody_from_naming_another() -> None:
         health.leader_id, health.leader_address = 2, THREE[1]
     nodes = Nodes(*[before] * 3, after)
 
-    def ask(wanted: Wanted, deadline: Deadline) -> Health:
-        if str(wanted.address) == THREE[0]:
+    def ask(endpoint: Endpoint, deadline: Deadline) -> Health:
+        if str(endpoint.address) == THREE[0]:
             time.sleep(deadline.left())
             return Health(THREE[0], Status.SILENT, "connected")
-        return nodes(wanted, deadline)
+        return nodes(endpoint, deadline)
 
     verdict = survey(ask, *THREE)
-    assert verdict.picture.leader == THREE[1]
+    assert verdict.view.leader == THREE[1]
     assert [finding.kind for finding in verdict.findings] == [FindingKind.UNREACHABLE]
 
 
 def test_a_node_that_takes_its_time_is_no_silent_one() -> None:
     nodes = Nodes(made(VOTER, VOTER, VOTER))
 
-    def ask(wanted: Wanted, deadline: Deadline) -> Health:
-        if str(wanted.address) == THREE[0]:
+    def ask(endpoint: Endpoint, deadline: Deadline) -> Health:
+        if str(endpoint.address) == THREE[0]:
             time.sleep(TIMEOUT / 2)
-        return nodes(wanted, deadline)
+        return nodes(endpoint, deadline)
 
     assert survey(ask, *THREE).findings == ()
 
@@ -161,9 +165,9 @@ def test_the_whole_cluster_from_any_node() -> None:
         nodes = Nodes(made(VOTER, VOTER, VOTER))
         verdict = survey(nodes, address, whole=True)
         assert verdict.findings == ()
-        assert verdict.picture.seats[0].asked.address == address
+        assert verdict.view.nodes[0].answer.address == address
         assert nodes.asked == dict.fromkeys(THREE, 1)
-    assert survey(Nodes(made(VOTER, VOTER, VOTER)), THREE[1]).picture.unasked  # not unless it is wanted
+    assert survey(Nodes(made(VOTER, VOTER, VOTER)), THREE[1]).view.unasked  # not unless it is endpoint
 
 
 def test_without_a_leader_those_are_asked_whom_a_voter_names() -> None:
@@ -173,7 +177,7 @@ def test_without_a_leader_those_are_asked_whom_a_voter_names() -> None:
         FindingKind.UNREACHABLE,
         FindingKind.NO_QUORUM,
     }
-    assert len(verdict.picture.seats) == 3
+    assert len(verdict.view.nodes) == 3
 
 
 def test_a_node_that_the_leader_names_no_more_is_forgotten() -> None:
@@ -185,7 +189,7 @@ def test_a_node_that_the_leader_names_no_more_is_forgotten() -> None:
     before.healths[1].nodes = [*whole.members, old]
     verdict = survey(Nodes(before, whole), THREE[1], whole=True)
     assert verdict.findings == ()
-    assert [seat.asked.address for seat in verdict.picture.seats] == [THREE[1], THREE[0], THREE[2]]
+    assert [node.answer.address for node in verdict.view.nodes] == [THREE[1], THREE[0], THREE[2]]
 
 
 def test_the_members_of_the_last_run_are_known_when_the_target_is_gone() -> None:
@@ -194,14 +198,14 @@ def test_the_members_of_the_last_run_are_known_when_the_target_is_gone() -> None
     for health in after.healths[1:]:
         health.leader_id, health.leader_address = 2, THREE[1]
     nodes = Nodes(made(VOTER, VOTER, VOTER), after)
-    survey_ = Survey([Wanted(Address.parse(THREE[0]))], TIMEOUT, True, ask=nodes, settled=SETTLED)
+    survey_ = Survey([Endpoint(Address.parse(THREE[0]))], TIMEOUT, True, ask=nodes, settled=SETTLED)
     assert survey_.run().findings == ()
     verdict = survey_.run()
     assert [finding.kind for finding in verdict.findings] == [FindingKind.UNREACHABLE]
-    assert verdict.picture.leader == THREE[1]
-    assert len(verdict.picture.seats) == 3
+    assert verdict.view.leader == THREE[1]
+    assert len(verdict.view.nodes) == 3
     nodes.script = (Made([], after.leader, []),)  # and then all of them
-    assert len(Survey.run(survey_).picture.seats) == 3
+    assert len(Survey.run(survey_).view.nodes) == 3
 
 
 def test_the_same_options_lead_to_those_that_are_named() -> None:
@@ -209,12 +213,12 @@ def test_the_same_options_lead_to_those_that_are_named() -> None:
     seen: dict[str, DialOptions] = {}
     nodes = Nodes(made(VOTER, VOTER, VOTER))
 
-    def ask(wanted: Wanted, deadline: Deadline) -> Health:
-        seen[str(wanted.address)] = wanted.options
-        return nodes(wanted, deadline)
+    def ask(endpoint: Endpoint, deadline: Deadline) -> Health:
+        seen[str(endpoint.address)] = endpoint.options
+        return nodes(endpoint, deadline)
 
-    wanted = [Wanted(Address.parse(THREE[2]), options)]
-    assert Survey(wanted, TIMEOUT, True, ask=ask).run().healthy
+    endpoints = [Endpoint(Address.parse(THREE[2]), options)]
+    assert Survey(endpoints, TIMEOUT, True, ask=ask).run().healthy
     assert seen == dict.fromkeys(THREE, options)
 
 
@@ -230,7 +234,7 @@ def test_a_leader_that_names_thousands_has_some_asked() -> None:
     nodes, running, most = hostile(crowd), 0, 0
     lock = threading.Lock()
 
-    def ask(wanted: Wanted, deadline: Deadline) -> Health:
+    def ask(endpoint: Endpoint, deadline: Deadline) -> Health:
         nonlocal running, most
         with lock:
             running += 1
@@ -238,7 +242,7 @@ def test_a_leader_that_names_thousands_has_some_asked() -> None:
         time.sleep(0.005)
         with lock:
             running -= 1
-        return nodes(wanted, deadline)
+        return nodes(endpoint, deadline)
 
     verdict = survey(ask, "10.0.0.1:9000", whole=True)
     assert len(nodes.asked) <= MOST + 1
@@ -335,6 +339,29 @@ def test_to_whom_is_named_nothing_is_said_in_other_protocols() -> None:
     assert set(heard) == {b"\1" + bytes(7) + LeaderRequest().encode()}
 
 
+def test_after_an_error_nobody_else_is_asked() -> None:
+    first, rest = threading.Event(), threading.Event()
+    asked_: list[str] = []
+
+    def ask(endpoint: Endpoint, deadline: Deadline) -> Health:
+        asked_.append(str(endpoint.address))
+        if len(asked_) == AT_ONCE:
+            first.set()
+        if endpoint.address.port == 1:
+            first.wait(10)
+            raise ValueError("no sense")
+        rest.wait(10)
+        return Health(str(endpoint.address), Status.UNREACHABLE)
+
+    before = set(threading.enumerate())
+    with pytest.raises(ValueError, match="no sense"):
+        survey(ask, *(f"10.0.0.1:{port}" for port in range(1, 3 * AT_ONCE)))
+    rest.set()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+    assert len(asked_) <= AT_ONCE + 1  # whoever asked the first may have taken up another
+
+
 def test_options_that_make_no_sense_are_an_error() -> None:
     with pytest.raises(ValueError, match="a key without its certificate"):
         probe_cluster([(Target.parse(a), DialOptions(key="x")) for a in ("127.0.0.1:1", "127.0.0.1:2")])
@@ -357,9 +384,9 @@ def test_the_embedded_cluster_in_its_states(tmp_path: Path) -> None:
         for address in cluster.addresses:
             verdict = asked(address)
             assert verdict.findings == ()
-            assert len(verdict.picture.seats) == 3
+            assert len(verdict.view.nodes) == 3
         cluster.elect(second)
-        assert asked(third.address).picture.leader == second.address
+        assert asked(third.address).view.leader == second.address
         third.stop()
         verdict = asked(first.address)
         assert [finding.kind for finding in verdict.findings] == [FindingKind.UNREACHABLE]
@@ -383,4 +410,4 @@ def test_embedded_nodes_on_abstract_sockets() -> None:
     with DqliteCluster(3, unix=f"@dqlite-wire-survey-{id(object())}") as cluster:
         verdict = asked(cluster.nodes[1].address)
         assert verdict.findings == ()
-        assert len(verdict.picture.seats) == 3
+        assert len(verdict.view.nodes) == 3

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from dqlitewire.cli.output import joined, painted
 from dqlitewire.conversation import Generation
-from dqlitewire.dial import Finding, Health, Seat, Verdict
+from dqlitewire.dial import Finding, Health, NodeView, Verdict
 from dqlitewire.dial.cluster import role_words
 from dqlitewire.text import Shown, printable
 from dqlitewire.traffic.shorten import counted
@@ -30,8 +30,8 @@ def cluster_lines(verdict: Verdict, width: int, colour: bool = False) -> Iterato
     """
     yield from headline(verdict, width, colour)
     yield joined("")
-    rows = [cells(verdict, seat) for seat in verdict.picture.seats]
-    styles = ["" if seat.asked.health.answered else "failure" for seat in verdict.picture.seats]
+    rows = [cells(verdict, node) for node in verdict.view.nodes]
+    styles = ["" if node.answer.health.answered else "failure" for node in verdict.view.nodes]
     table = [HEADS, *rows]
     widths = [max(len(row[column]) for row in table) for column in range(len(HEADS))]
     if sum(widths) + len(_BETWEEN) * (len(widths) - 1) <= width:
@@ -55,16 +55,16 @@ def headline(verdict: Verdict, width: int, colour: bool = False) -> Iterator[Sho
         width: columns; 0 for a single line.
         colour: whether colours are wanted.
     """
-    picture = verdict.picture
+    view = verdict.view
     problems = sum(finding.problem for finding in verdict.findings)
     state = "healthy" if verdict.healthy else counted(problems, "problem")
-    leader = f"leader {picture.name(picture.leader)}" if picture.leader else "no leader"
-    roles = Counter(member.role for member in picture.members)
+    leader = f"leader {view.name(view.leader)}" if view.leader else "no leader"
+    roles = Counter(member.role for member in view.members)
     shares = ", ".join(counted(number, role_words(role)) for role, number in sorted(roles.items()))
-    answer = sum(seat.asked.health.answered for seat in picture.seats)
-    said = [leader, f"{counted(len(picture.members), 'member')}{f' ({shares})' if shares else ''}"]
-    every = answer == len(picture.seats) and not picture.unasked
-    said.append("all answer" if every else f"{answer} of {len(picture.seats)} asked answer")
+    answer = sum(node.answer.health.answered for node in view.nodes)
+    said = [leader, f"{counted(len(view.members), 'member')}{f' ({shares})' if shares else ''}"]
+    every = answer == len(view.nodes) and not view.unasked
+    said.append("all answer" if every else f"{answer} of {len(view.nodes)} asked answer")
     text = printable(f"{state}: {', '.join(said)}")
     for number, line in enumerate(_wrapped(text, width, "") if width else [text]):
         style = "response" if verdict.healthy else "failure"
@@ -88,15 +88,15 @@ def finding_lines(finding: Finding, width: int, colour: bool = False) -> Iterato
         yield painted(line, "failure", colour) if finding.problem else joined(line)
 
 
-def cells(verdict: Verdict, seat: Seat) -> tuple[str, ...]:
+def cells(verdict: Verdict, node: NodeView) -> tuple[str, ...]:
     """Return what the columns show of a node.
 
     Args:
         verdict: what was found.
-        seat: the node.
+        node: the node.
     """
-    health = seat.asked.health
-    about = (health.address, str(seat.node_id or "?"), "?" if seat.role is None else role_words(seat.role))
+    health = node.answer.health
+    about = (health.address, str(node.node_id or "?"), "?" if node.role is None else role_words(node.role))
     if not health.answered:
         return (*(printable(cell) for cell in about), health.status.value, "", "", "", "")
     return tuple(
@@ -126,7 +126,7 @@ def _leader(verdict: Verdict, health: Health) -> str:
     """Who leads according to a node: the id, where it is that of the member at the address."""
     if not health.leader_address:
         return "none"
-    member = verdict.picture.member_at(health.leader_address)
+    member = verdict.view.member_at(health.leader_address)
     return health.leader_address if member is None else str(member.node_id)
 
 

@@ -19,7 +19,7 @@ from dqlitewire.cli.dialling import Dialling, TargetsArgument, target_of
 from dqlitewire.cli.exits import Exit, ProbeExit
 from dqlitewire.cli.options import LONGEST, WidthOption, finite
 from dqlitewire.cli.output import colourful, emit, emit_json, joined, painted, width
-from dqlitewire.dial import DialOptions, Health, Seat, Status, Target, Verdict, probe
+from dqlitewire.dial import DialOptions, Health, NodeView, Status, Target, Verdict, probe
 from dqlitewire.dial.surveying import Survey
 from dqlitewire.text import Shown
 from dqlitewire.traffic.shorten import counted
@@ -141,7 +141,7 @@ class _Cluster:
         return ProbeExit.HEALTHY if self.verdict.healthy else ProbeExit.UNREACHABLE
 
     def objects(self) -> list[dict[str, Any]]:
-        return [seat_dict(self.verdict, seat) for seat in self.verdict.picture.seats]
+        return [node_dict(self.verdict, node) for node in self.verdict.view.nodes]
 
     def lines(self, width: int, colour: bool) -> Iterable[str]:
         return cluster_lines(self.verdict, width, colour)
@@ -151,9 +151,9 @@ class _Cluster:
         when = time.time()
         known = {} if before is None else {each["address"]: _state(each) for each in before.objects()}
         now = self.objects()
-        for state, seat in zip(now, self.verdict.picture.seats, strict=True):
+        for state, node in zip(now, self.verdict.view.nodes, strict=True):
             if _state({**state, "findings": []}) != {**known.pop(state["address"], {}), "findings": []}:
-                yield change(seat.asked.health, when, colour, seat.role)
+                yield change(node.answer.health, when, colour, node.role)
         for address in known:
             yield joined(_moment(when), f"  {address}  is no member")
         mine = {finding.text: finding for finding in self.verdict.findings}
@@ -224,20 +224,20 @@ def as_dict(health: Health) -> dict[str, Any]:
     }
 
 
-def seat_dict(verdict: Verdict, seat: Seat) -> dict[str, Any]:
+def node_dict(verdict: Verdict, node: NodeView) -> dict[str, Any]:
     """The state of a node of a cluster as a JSON object.
 
     Args:
         verdict: on the cluster.
-        seat: of the node.
+        node: the node.
     """
     return {
-        **as_dict(seat.asked.health),
-        "node_id": seat.node_id or None,
-        "role": None if seat.role is None else seat.role.name,
+        **as_dict(node.answer.health),
+        "node_id": node.node_id or None,
+        "role": None if node.role is None else node.role.name,
         "findings": [
             {"kind": finding.kind.name.lower(), "problem": finding.problem, "text": finding.text}
-            for finding in verdict.about(seat)
+            for finding in verdict.about(node)
         ],
     }
 

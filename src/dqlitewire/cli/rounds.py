@@ -18,9 +18,9 @@ from typing import Any, Literal
 from rich.text import Text
 
 from dqlitewire.cli.clusters import HEADS, cells, finding_lines
-from dqlitewire.dial import Seat, Verdict
+from dqlitewire.dial import NodeView, Verdict
 from dqlitewire.dial.addresses import spelling
-from dqlitewire.dial.cluster import Picture
+from dqlitewire.dial.cluster import ClusterView
 from dqlitewire.text import printable
 from dqlitewire.traffic.quantiles import Durations
 from dqlitewire.traffic.shorten import counted
@@ -107,15 +107,15 @@ class Rounds:
         """
         self.verdict, self.time = verdict, now
         self.count += 1
-        leader = verdict.picture.leader
+        leader = verdict.view.leader
         if leader and spelling(leader) != spelling(self.leader):
             if self.leader:
                 self.elections += 1
                 self.changes.append(Election(now, self.leader, leader))
             self.leader, self.since = leader, now
         known, self.trips = self.trips, {}
-        for seat in verdict.picture.seats:
-            health = seat.asked.health
+        for node in verdict.view.nodes:
+            health = node.answer.health
             trips = self.trips[health.address] = known.get(health.address) or Trips()
             if health.round_trip is None:
                 trips.missed += 1
@@ -142,12 +142,12 @@ def node_lines(
     when = f"{_clock(rounds.time)}, {counted(rounds.count, 'round')}"
     lines = [title(f"top: {name}", when, width, height is not None)]
     lines += _heads(rounds, verdict, width)
-    seats = verdict.picture.seats
+    nodes = verdict.view.nodes
     problems = [finding for finding in verdict.findings if finding.problem]
-    room = len(seats) if height is None else height - len(lines) - len(below) - 2
-    kept = 0 if height is None else min(len(problems) + 1, max(room - len(seats), room // 3))
+    room = len(nodes) if height is None else height - len(lines) - len(below) - 2
+    kept = 0 if height is None else min(len(problems) + 1, max(room - len(nodes), room // 3))
     kept = kept if kept > 1 else 0  # a blank line and a problem, or none
-    shown = seats if height is None else seats[: max(room - kept, 0)]
+    shown = nodes if height is None else nodes[: max(room - kept, 0)]
     if shown:
         lines += [Text(), *_grid(rounds, verdict, shown, width)]
     if problems and height is None:
@@ -163,14 +163,12 @@ def _clock(time: float) -> str:
 
 
 def _heads(rounds: Rounds, verdict: Verdict, width: int) -> list[Text]:
-    picture = verdict.picture
-    answered = sum(seat.asked.health.answered for seat in picture.seats)
-    many = len(picture.seats)
-    if picture.leader:
-        named = [
-            spelling(seat.asked.health.leader_address) == spelling(picture.leader) for seat in picture.seats
-        ]
-        leader = [Piece(picture.name(picture.leader)), Piece(f"named by {sum(named)} of {answered}")]
+    view = verdict.view
+    answered = sum(node.answer.health.answered for node in view.nodes)
+    many = len(view.nodes)
+    if view.leader:
+        named = [spelling(node.answer.health.leader_address) == spelling(view.leader) for node in view.nodes]
+        leader = [Piece(view.name(view.leader)), Piece(f"named by {sum(named)} of {answered}")]
         leader += [Piece(f"for {rounds.time - rounds.since:.0f} s")] * (rounds.count > 1)
     else:
         leader = [Piece("none known", BAD)]
@@ -180,16 +178,16 @@ def _heads(rounds: Rounds, verdict: Verdict, width: int) -> list[Text]:
         last = rounds.changes[-1]
         elections += [Piece(f"{_clock(last.time)} {last.before} -> {last.after}")]
     nodes = [Piece(f"{answered} of {many} answered", BAD if answered < many else "")]
-    nodes += [Piece(counted(len(picture.members), "member"))]
+    nodes += [Piece(counted(len(view.members), "member"))]
     told = {"leader": leader, "elections": elections, "nodes": nodes}
     if rounds.count == 1:
         del told["elections"]  # of one round there is nothing to tell
     return [head(label, facts, width) for label, facts in told.items()]
 
 
-def _grid(rounds: Rounds, verdict: Verdict, seats: Sequence[Seat], width: int) -> list[Text]:
-    rows = [dict(zip(HEADS, cells(verdict, seat), strict=True)) for seat in seats]
-    trips = [rounds.trips[seat.asked.health.address] for seat in seats]
+def _grid(rounds: Rounds, verdict: Verdict, nodes: Sequence[NodeView], width: int) -> list[Text]:
+    rows = [dict(zip(HEADS, cells(verdict, node), strict=True)) for node in nodes]
+    trips = [rounds.trips[node.answer.health.address] for node in nodes]
     columns = [Column(name, [row[name] for row in rows], rank) for name, rank in _RANKS.items()]
     for at, (name, share) in enumerate((("p50", 0.5), ("max", 1.0))):
         texts = [duration(one.durations.quantile(share)) if len(one.last) > 1 else "" for one in trips]
@@ -197,7 +195,7 @@ def _grid(rounds: Rounds, verdict: Verdict, seats: Sequence[Seat], width: int) -
     columns.append(
         Column("missed", [str(one.missed or "") if rounds.count > 1 else "" for one in trips], 4, BAD)
     )
-    styles = ["" if seat.asked.health.answered else BAD for seat in seats]
+    styles = ["" if node.answer.health.answered else BAD for node in nodes]
     return grid(columns, "address", [row["address"] for row in rows], width, styles)
 
 
@@ -213,37 +211,37 @@ def nodes_json(rounds: Rounds) -> str:
     if rounds.verdict is None:
         raise ValueError("no round was added")
     verdict = rounds.verdict
-    picture = verdict.picture
+    view = verdict.view
     out: dict[str, Any] = {
         "watched": "nodes",
         "time": round(rounds.time, 3),
         "rounds": rounds.count,
-        "leader": _leader(picture),
+        "leader": _leader(view),
         "elections": rounds.elections,
         "changes": [vars(change) for change in rounds.changes],
-        "nodes": [_node(rounds, seat) for seat in picture.seats],
+        "nodes": [_node(rounds, node) for node in view.nodes],
         "problems": [finding.text for finding in verdict.findings if finding.problem],
     }
     return json.dumps(out, ensure_ascii=False)
 
 
-def _leader(picture: Picture) -> dict[str, Any] | None:
-    if not picture.leader:
+def _leader(view: ClusterView) -> dict[str, Any] | None:
+    if not view.leader:
         return None
-    member = picture.member_at(picture.leader)
-    return {"node_id": None if member is None else member.node_id, "address": picture.leader}
+    member = view.member_at(view.leader)
+    return {"node_id": None if member is None else member.node_id, "address": view.leader}
 
 
-def _node(rounds: Rounds, seat: Seat) -> dict[str, Any]:
-    health = seat.asked.health
+def _node(rounds: Rounds, node: NodeView) -> dict[str, Any]:
+    health = node.answer.health
     trips = rounds.trips[health.address]
     durations = trips.durations
     quantiles = {"p50": durations.quantile(0.5) / 1e6, "max": durations.highest / 1e6}
     return {
         "address": health.address,
-        "node_id": seat.node_id or None,
+        "node_id": node.node_id or None,
         "status": health.status.name.lower(),
-        "role": None if seat.role is None else seat.role.name,
+        "role": None if node.role is None else node.role.name,
         "leader": health.leader_address or None,
         "round_trip_ms": None if health.round_trip is None else round(health.round_trip * 1000, 3),
         "round_trips_ms": quantiles if durations.count else None,

@@ -18,6 +18,7 @@ from dqlitewire.dial import AddressError, DialOptions, Target
 from dqlitewire.dial.addresses import Address
 from dqlitewire.dial.targets import SUFFIX
 from dqlitewire.text import shown
+from dqlitewire.traffic.sources.inputs import open_input
 
 EXITS = (Exit.OK, Exit.DAMAGED, Exit.INPUT, Exit.FAILED)
 
@@ -58,7 +59,8 @@ def command(
         targets = [(target, dialling.options(target)) for target in nodes]
     elif name := first_given(dialling) or "--cluster" * whole:
         fail(f"{name} goes with nodes, not with traffic", Exit.USAGE)
-    from dqlitewire.cli.watch import Nodes, Traffic, watch
+    from dqlitewire.cli.subjects import Nodes, Traffic
+    from dqlitewire.cli.watch import watch
 
     return watch(how, Nodes(targets, dialling.timeout, whole, how) if nodes else Traffic(watched, how))
 
@@ -71,6 +73,7 @@ def nodes_of(names: list[str]) -> list[Target]:
             an address (unix:PATH, @NAME); a capture, if there is such a file; an address (HOST:PORT).
 
     Raises:
+        SourceError: one is plainly the path of a file, with a folder or a suffix, and there is none.
         SystemExit: one is none of these, or they are not all of one kind; this was said.
     """
     kinds = [_is_node(name) for name in names]
@@ -91,6 +94,8 @@ def _is_node(name: str) -> bool:
         address = Address.parse(name)
     except AddressError:
         address = None
-    if address is None or "/" in address.name:
+    if address is None or os.sep in address.name:
+        if os.sep in name or os.path.splitext(name)[1]:
+            open_input(name).close()  # which says why there is none, as `decode` does
         fail(f"{shown(name)}: no such file, and no HOST:PORT, unix:PATH, @NAME or FILE{SUFFIX}", Exit.USAGE)
     return True

@@ -11,7 +11,7 @@ question at a time over a socket, `health` decides what to ask a node and what i
 and `probing` does the asking.
 
 Of a cluster `cluster` tells who is who, `membership` and `agreement` find what is to be said (`findings`).
-The `verdict` is all of it, without I/O; `surveying` asks until the picture has come to rest.
+The `verdict` is all of it, without I/O; `surveying` asks until the answers have come to rest.
 
 Nothing beyond the standard library is needed, but PyYAML to read a store.
 """
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from dqlitewire.dial.addresses import Address, Kind
 from dqlitewire.dial.client import Client
-from dqlitewire.dial.cluster import Asked, Picture, Seat
+from dqlitewire.dial.cluster import Answer, ClusterView, NodeView
 from dqlitewire.dial.errors import (
     AddressError,
     ClosedError,
@@ -41,17 +41,17 @@ from dqlitewire.dial.verdict import Verdict, judge
 __all__ = [
     "Address",
     "AddressError",
-    "Asked",
+    "Answer",
     "Client",
     "ClosedError",
+    "ClusterView",
     "Deadline",
     "DialOptions",
     "Finding",
     "FindingKind",
     "Health",
     "Kind",
-    "Picture",
-    "Seat",
+    "NodeView",
     "SilentError",
     "Status",
     "Store",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from dqlitewire import NodeInfo
 from dqlitewire.dial.addresses import spelling
-from dqlitewire.dial.cluster import Seat, role_words
+from dqlitewire.dial.cluster import NodeView, role_words
 from dqlitewire.dial.findings import SAID, Check, Context, Finding, FindingKind, about, listed
 from dqlitewire.dial.health import Status
 
@@ -14,44 +14,46 @@ from dqlitewire.dial.health import Status
 
 
 def _leaders(context: Context) -> Iterator[Finding]:
-    picture = context.picture
-    opinions: dict[str, list[Seat]] = {}
-    unknowing: list[Seat] = []
-    for seat in context.ours:
-        if leader := seat.asked.health.leader_address:
-            if seat.told or (seat.member is None and seat.asked.own_entry is None):
-                opinions.setdefault(spelling(leader), []).append(seat)
-        elif seat.told and seat.asked.health.status is not Status.FAILING:
-            unknowing.append(seat)
+    view = context.view
+    opinions: dict[str, list[NodeView]] = {}
+    unknowing: list[NodeView] = []
+    for node in context.ours:
+        if leader := node.answer.health.leader_address:
+            if node.told or (node.member is None and node.answer.own_entry is None):
+                opinions.setdefault(spelling(leader), []).append(node)
+        elif node.told and node.answer.health.status is not Status.FAILING:
+            unknowing.append(node)
     if not opinions:
         if context.ours:  # else nobody answers, which is said of each
             yield Finding(FindingKind.NO_LEADER, "no node names a leader")
         return
     if len(opinions) > 1:
         said = "; ".join(
-            f"{picture.name(seats[0].asked.health.leader_address)} according to "
-            f"{listed(seat.asked.address for seat in seats)}"
-            for seats in list(opinions.values())[:SAID]
+            f"{view.name(nodes[0].answer.health.leader_address)} according to "
+            f"{listed(node.answer.address for node in nodes)}"
+            for nodes in list(opinions.values())[:SAID]
         )
         yield Finding(
             FindingKind.LEADERS,
             f"the nodes disagree about the leader: {said}",
-            about(seat for seats in opinions.values() for seat in seats),
+            about(node for nodes in opinions.values() for node in nodes),
         )
     yield from _led(context, opinions, unknowing)
 
 
-def _led(context: Context, opinions: dict[str, list[Seat]], unknowing: list[Seat]) -> Iterator[Finding]:
+def _led(
+    context: Context, opinions: dict[str, list[NodeView]], unknowing: list[NodeView]
+) -> Iterator[Finding]:
     """Whether who is named leads, and everybody knows."""
-    picture = context.picture
-    for seat in unknowing:
-        if namers := opinions.get(spelling(seat.own_address)):
-            said = f"{seat} does not lead, though {listed(s.asked.address for s in namers)} names it"
-            yield Finding(FindingKind.NOT_LEADING, said, (seat.asked.address,))
+    view = context.view
+    for node in unknowing:
+        if namers := opinions.get(spelling(node.own_address)):
+            said = f"{node} does not lead, though {listed(s.answer.address for s in namers)} names it"
+            yield Finding(FindingKind.NOT_LEADING, said, (node.answer.address,))
         else:
-            yield Finding(FindingKind.LEADER_UNKNOWN, f"{seat} knows no leader", (seat.asked.address,))
-    if picture.members and picture.member_at(picture.leader) is None:
-        said = f"{picture.leader}, which is named as the leader, is none of the members"
+            yield Finding(FindingKind.LEADER_UNKNOWN, f"{node} knows no leader", (node.answer.address,))
+    if view.members and view.member_at(view.leader) is None:
+        said = f"{view.leader}, which is named as the leader, is none of the members"
         yield Finding(FindingKind.LEADER_NO_MEMBER, said)
 
 
@@ -60,24 +62,24 @@ def _led(context: Context, opinions: dict[str, list[Seat]], unknowing: list[Seat
 
 def _lists(context: Context) -> Iterator[Finding]:
     """What each node has otherwise than the one that is believed."""
-    picture = context.picture
-    if picture.believed is None:
+    view = context.view
+    if view.believed is None:
         return
-    believed = {node.node_id: node for node in picture.members}
-    for seat in context.ours:
-        if not seat.asked.nodes or seat.asked.nodes == picture.believed.nodes:
+    believed = {node.node_id: node for node in view.members}
+    for node in context.ours:
+        if not node.answer.members or node.answer.members == view.believed.members:
             continue
-        if seat.member is None and seat.asked.own_entry is not None:
+        if node.member is None and node.answer.own_entry is not None:
             continue  # a node that was removed: that is said already
-        differences = list(_differences(believed, {n.node_id: n for n in seat.asked.nodes}))
-        at = (seat.asked.address,)
-        if differences and not seat.told and seat.member is not None:
-            said = f"{seat} has not been told of the last changes, as spares are not"
+        differences = list(_differences(believed, {n.node_id: n for n in node.answer.members}))
+        at = (node.answer.address,)
+        if differences and not node.told and node.member is not None:
+            said = f"{node} has not been told of the last changes, as spares are not"
             yield Finding(FindingKind.SPARE, said, at)
             continue
         for kind in dict.fromkeys(kind for kind, _ in differences):
             texts = listed((text for each, text in differences if each is kind), "; ")
-            said = f"{seat} and {picture.word} disagree about {_ABOUT[kind]}: {texts}"
+            said = f"{node} and {view.word} disagree about {_ABOUT[kind]}: {texts}"
             yield Finding(kind, said, at)
 
 

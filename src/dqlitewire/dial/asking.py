@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from dqlitewire.dial.addresses import Address, Kind
 from dqlitewire.dial.errors import AddressError
@@ -17,8 +18,8 @@ from dqlitewire.dial.sockets import Deadline
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A node to ask.
+class Endpoint:
+    """Where and how a node is reached.
 
     Attributes:
         address: where it listens.
@@ -35,7 +36,7 @@ class Wanted:
     named_by: str = ""
 
 
-Ask = Callable[[Wanted, Deadline], Health]
+Ask = Callable[[Endpoint, Deadline], Health]
 
 
 def not_followed(address: Address, teller: Health) -> str:
@@ -75,19 +76,19 @@ class Workers:
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
-        self._left: SimpleQueue[tuple[str, Wanted, Deadline] | None] = SimpleQueue()
+        self._left: SimpleQueue[tuple[str, Endpoint, Deadline] | None] = SimpleQueue()
         self._done: SimpleQueue[tuple[str, Health | Exception]] = SimpleQueue()
         self._threads = self._open = 0
 
-    def put(self, key: str, wanted: Wanted, deadline: Deadline) -> None:
+    def put(self, key: str, endpoint: Endpoint, deadline: Deadline) -> None:
         """Have a node asked.
 
         Args:
             key: comes back with the answer.
-            wanted: the node.
+            endpoint: of the node.
             deadline: for the answer.
         """
-        self._left.put((key, wanted, deadline))
+        self._left.put((key, endpoint, deadline))
         self._open += 1
         if self._threads < min(self._open, AT_ONCE):
             self._threads += 1
@@ -107,14 +108,17 @@ class Workers:
         return done
 
     def close(self) -> None:
-        """Let the threads end."""
+        """Let the threads end, each behind what it does; what nobody has begun is left."""
+        with suppress(Empty):
+            while True:
+                self._left.get_nowait()
         for _ in range(self._threads):
             self._left.put(None)
 
     def _work(self) -> None:
         while (each := self._left.get()) is not None:
-            key, wanted, deadline = each
+            key, endpoint, deadline = each
             try:
-                self._done.put((key, self._ask(wanted, deadline)))
+                self._done.put((key, self._ask(endpoint, deadline)))
             except Exception as error:
                 self._done.put((key, error))

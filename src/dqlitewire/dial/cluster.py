@@ -4,15 +4,15 @@ A node says whom it takes for the leader and which members it knows. It does not
 whether what it knows is still so, and each may tell something else. So one of them is believed, and the rest
 are compared with it (`findings`):
 
-    the nodes that were asked      `Asked`: what each said, and how it came to be asked
+    answers                        `Answer`: what each node said, and how it came to be asked
       -> those of one cluster      nodes whose members have addresses in common; the cluster of most TARGETs
       -> the one that is believed  who leads by its own word; of several the one that most others name;
                                    without any the first of those whose list of members most others have too
-      -> `Picture`                 its members, and which of them each node that was asked is: its `Seat`
+      -> `ClusterView`             its members, and a `NodeView` for each answer: which of them gave it
 
 A node is the member at whose address it was asked, in whatever spelling, or at whose address the connection
-ended; else the one whose id a store gives, or it itself, by naming the address or a single member. It may be
-none of these, as behind a proxy: then it has a seat without a member.
+ended; else the one whose id a store gives, or it itself, by naming the address, or as the only member there
+is. It may be none of these, as behind a proxy: then its view has no member.
 
 What comes from a node is bounded: of a list of members the first `MOST` are looked at.
 """
@@ -31,11 +31,11 @@ MOST = 128  # members that are looked at, and nodes that are asked because other
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A node that was asked.
+class Answer:
+    """What a node said, or that it said nothing, and how it came to be asked.
 
     Attributes:
-        health: what it said; `node_id` is what a store gives.
+        health: of the node; `node_id` is what a store gives.
         store: path of the store that names it; empty if none does.
         named_by: address of the node that named it; empty if somebody asked for it.
     """
@@ -55,15 +55,15 @@ class Asked:
         return {spelling(place) for place in (self.health.address, self.health.reached) if place}
 
     @property
-    def nodes(self) -> list[NodeInfo]:
-        """The members that it names, as far as they are looked at."""
+    def members(self) -> list[NodeInfo]:
+        """Those that it names, as far as they are looked at."""
         return self.health.nodes[:MOST]
 
     @property
     def own_entry(self) -> NodeInfo | None:
         """The member that it names at its own address; None if it names none there."""
         places = self.places
-        return next((node for node in self.nodes if spelling(node.address) in places), None)
+        return next((member for member in self.members if spelling(member.address) in places), None)
 
     @property
     def knows_nothing(self) -> bool:
@@ -73,9 +73,7 @@ class Asked:
     @property
     def own_id(self) -> int:
         """Its id by what it says itself; 0 if that does not tell."""
-        entry = self.own_entry
-        if entry is None and len(self.nodes) == 1:
-            entry = self.nodes[0]
+        entry = self.own_entry or self.health.only_member
         return 0 if entry is None else entry.node_id
 
     @property
@@ -89,16 +87,16 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class NodeView:
     """A node that was asked, and which of the members it is.
 
     Attributes:
-        asked: the node.
+        answer: what it said.
         member: of the cluster, as the node that is believed has it; None if it is none, or that is not known.
         ours: whether it is of the cluster, as far as it tells.
     """
 
-    asked: Asked
+    answer: Answer
     member: NodeInfo | None
     ours: bool = True
 
@@ -107,12 +105,12 @@ class Seat:
         """Its id; 0 if that is not known."""
         if self.member is not None:
             return self.member.node_id
-        return self.asked.own_id if self.asked.nodes else self.asked.health.node_id
+        return self.answer.own_id if self.answer.members else self.answer.health.node_id
 
     @property
     def role(self) -> NodeRole | None:
         """What it is in its cluster; None if that is not known."""
-        return self.member.role if self.member is not None else self.asked.health.role
+        return self.member.role if self.member is not None else self.answer.health.role
 
     @property
     def own_address(self) -> str:
@@ -126,44 +124,44 @@ class Seat:
 
     def __str__(self) -> str:
         """Return what people call it: id, address and role, as far as they are known."""
-        named = f"{self.node_id} at {self.asked.address}" if self.node_id else self.asked.address
+        named = f"{self.node_id} at {self.answer.address}" if self.node_id else self.answer.address
         return named if self.role is None else f"{named} ({role_words(self.role)})"
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ClusterView:
     """A cluster, and the nodes that were asked.
 
     Attributes:
-        seats: the nodes, in the order in which they were asked.
+        nodes: the nodes, in the order in which they were asked.
         believed: whose word the members are; None if nobody names any.
         members: of the cluster.
         leader: address that leads by its own word, or else by that of most; empty if nobody names one.
     """
 
-    seats: tuple[Seat, ...]
-    believed: Asked | None
+    nodes: tuple[NodeView, ...]
+    believed: Answer | None
     members: tuple[NodeInfo, ...]
     leader: str
     _by_address: dict[str, NodeInfo] = field(default_factory=dict[str, NodeInfo])
 
     @classmethod
-    def of(cls, asked: Sequence[Asked]) -> Picture:
+    def of(cls, answers: Sequence[Answer]) -> ClusterView:
         """Find out who is who.
 
         Args:
-            asked: the nodes that were asked; at least one.
+            answers: of the nodes that were asked; at least one.
         """
-        ours = _one_cluster(asked)
+        ours = _one_cluster(answers)
         believed = _believed(ours)
-        members = tuple(believed.nodes) if believed is not None else ()
+        members = tuple(believed.members) if believed is not None else ()
         by_address = {spelling(member.address): member for member in reversed(members)}
-        placed = _placed(asked, members, by_address)
+        placed = _placed(answers, members, by_address)
         mine = set(map(id, ours))
-        seats = [Seat(one, placed.get(id(one)), id(one) in mine or not one.nodes) for one in asked]
-        given = {seat.node_id for seat in seats if seat.member and not seat.asked.named_by}
+        nodes = [NodeView(one, placed.get(id(one)), id(one) in mine or not one.members) for one in answers]
+        given = {node.node_id for node in nodes if node.member and not node.answer.named_by}
         shown = tuple(
-            seat for seat in seats if not (seat.asked.named_by and seat.member and seat.node_id in given)
+            node for node in nodes if not (node.answer.named_by and node.member and node.node_id in given)
         )
         leader = ""
         if believed is not None and believed.leads:
@@ -199,14 +197,14 @@ class Picture:
     @property
     def unasked(self) -> list[NodeInfo]:
         """The members that no node which was asked is known to be."""
-        taken = {seat.node_id for seat in self.seats if seat.member is not None}
+        taken = {node.node_id for node in self.nodes if node.member is not None}
         return [member for member in self.members if member.node_id not in taken]
 
     @property
-    def unseated(self) -> list[Seat]:
+    def unplaced(self) -> list[NodeView]:
         """The nodes of the cluster that are none of the members, or not known to be one."""
         return [
-            seat for seat in self.seats if seat.ours and seat.member is None and seat.asked.health.answered
+            node for node in self.nodes if node.ours and node.member is None and node.answer.health.answered
         ]
 
 
@@ -219,27 +217,27 @@ def role_words(role: NodeRole) -> str:
     return "stand-by" if role is NodeRole.STANDBY else role.name.lower()
 
 
-def _one_cluster(asked: Sequence[Asked]) -> list[Asked]:
+def _one_cluster(answers: Sequence[Answer]) -> list[Answer]:
     """Those whose members have addresses in common, directly or through others: of most TARGETs."""
-    groups: list[tuple[set[str], list[Asked]]] = []
-    for one in asked:
-        if not one.nodes:
+    groups: list[tuple[set[str], list[Answer]]] = []
+    for one in answers:
+        if not one.members:
             continue
-        addresses, group = {spelling(node.address) for node in one.nodes}, [one]
+        addresses, group = {spelling(member.address) for member in one.members}, [one]
         for known in [known for known in groups if known[0] & addresses]:
             groups.remove(known)
             addresses, group = known[0] | addresses, known[1] + group
         groups.append((addresses, group))
-    first = {id(one): number for number, one in enumerate(asked)}
+    first = {id(one): number for number, one in enumerate(answers)}
 
-    def wanted(group: list[Asked]) -> tuple[int, int]:
+    def wanted(group: list[Answer]) -> tuple[int, int]:
         return sum(not one.named_by for one in group), -min(first[id(one)] for one in group)
 
     found = max([group for _, group in groups], key=wanted) if groups else []
     return sorted(found, key=lambda one: first[id(one)])
 
 
-def _believed(ours: list[Asked]) -> Asked | None:
+def _believed(ours: list[Answer]) -> Answer | None:
     leaders = [one for one in ours if one.leads]
     if leaders:
         named = Counter(spelling(one.health.leader_address) for one in ours)
@@ -248,22 +246,22 @@ def _believed(ours: list[Asked]) -> Asked | None:
     return max(ours, key=lambda one: lists[_list(one)], default=None)
 
 
-def _list(one: Asked) -> frozenset[tuple[int, str, int]]:
-    return frozenset((node.node_id, spelling(node.address), node.role) for node in one.nodes)
+def _list(one: Answer) -> frozenset[tuple[int, str, int]]:
+    return frozenset((each.node_id, spelling(each.address), each.role) for each in one.members)
 
 
 def _placed(
-    asked: Iterable[Asked], members: tuple[NodeInfo, ...], by_address: dict[str, NodeInfo]
+    answers: Iterable[Answer], members: tuple[NodeInfo, ...], by_address: dict[str, NodeInfo]
 ) -> dict[int, NodeInfo]:
     """Which member each node is, by its `id()`."""
     by_id = {member.node_id: member for member in reversed(members)}
     found: dict[int, NodeInfo] = {}
     reached: dict[str, NodeInfo] = {}  # other addresses at which members turned out to be
-    for one in asked:
+    for one in answers:
         for place in one.places & by_address.keys():
             found[id(one)] = by_address[place]
             reached.update(dict.fromkeys(one.places, by_address[place]))
-    for one in asked:
+    for one in answers:
         if id(one) not in found:
             elsewhere = [reached[place] for place in one.places if place in reached]
             mine = by_id.get(one.health.node_id) or by_id.get(one.own_id)

@@ -1,10 +1,10 @@
-"""What is to be said of a cluster: each check looks at the picture that its nodes give, and finds in words.
+"""What is to be said of a cluster: each check looks at what its nodes say, and finds in words.
 
 A kind of finding tells three things: its token in JSON; whether it is something that is not well (a cluster
-may run with servers of two generations, but not with two leaders); and whether asking again may show another
-picture. An election takes some hundred milliseconds with fast timers, with dqlite's own several seconds; a
-change of members reaches the followers later than the leader. So such findings are said only when the picture
-has come to rest (`surveying`). While nobody is known to lead, it has not come to rest at all.
+may run with servers of two generations, but not with two leaders); and whether asking again may find another
+thing. An election takes some hundred milliseconds with fast timers, with dqlite's own several seconds; a
+change of members reaches the followers later than the leader. So such findings are said only when the answers
+have come to rest (`surveying`). While nobody is known to lead, they have not come to rest at all.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import NamedTuple
 
-from dqlitewire.dial.cluster import Picture, Seat
+from dqlitewire.dial.cluster import ClusterView, NodeView
 
 SAID = 4  # nodes that a sentence names
 
@@ -88,31 +88,31 @@ class Context(NamedTuple):
     """What checks look at.
 
     Attributes:
-        picture: who is who.
+        view: who is who.
         whole: whether every member was to be asked.
         stores: the ids and addresses that each store names, by its path.
     """
 
-    picture: Picture
+    view: ClusterView
     whole: bool
     stores: Mapping[str, Sequence[tuple[int, str]]]
 
     @property
-    def ours(self) -> list[Seat]:
+    def ours(self) -> list[NodeView]:
         """The nodes of the cluster that answered."""
-        return [seat for seat in self.picture.seats if seat.ours and seat.asked.health.answered]
+        return [node for node in self.view.nodes if node.ours and node.answer.health.answered]
 
 
 Check = Callable[[Context], Iterator[Finding]]
 
 
-def about(seats: Iterable[Seat]) -> tuple[str, ...]:
+def about(nodes: Iterable[NodeView]) -> tuple[str, ...]:
     """Return whom a finding concerns.
 
     Args:
-        seats: of the nodes.
+        nodes: the nodes.
     """
-    return tuple(seat.asked.address for seat in seats)
+    return tuple(node.answer.address for node in nodes)
 
 
 def listed(names: Iterable[str], between: str = ", ") -> str:

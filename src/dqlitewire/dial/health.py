@@ -99,8 +99,13 @@ class Health:
         else:
             ours = spelling(self.address)
             found = [node for node in self.nodes if spelling(node.address) == ours]
-        found = found or (self.nodes if len(self.nodes) == 1 else [])
-        return found[0].role if found else None
+        entry = found[0] if found else self.only_member
+        return None if entry is None else entry.role
+
+    @property
+    def only_member(self) -> NodeInfo | None:
+        """The one member that there is, if that must be the node: it votes, so it is one of the members."""
+        return self.nodes[0] if len(self.nodes) == 1 and self.votes else None
 
     @property
     def server(self) -> str:

@@ -114,7 +114,7 @@ def probe_all(
 
 
 def probe_member(
-    address: Address, deadline: Deadline, options: DialOptions, node_id: int = 0, *, knocks: bool = True
+    address: Address, deadline: Deadline, options: DialOptions, node_id: int = 0, *, detects: bool = True
 ) -> Health:
     """Probe a node of a cluster, and note where the connection went.
 
@@ -123,13 +123,13 @@ def probe_member(
         deadline: for all of it.
         options: TLS and HTTP upgrade.
         node_id: of the node; 0 where that is not known.
-        knocks: whether it is greeted in other protocols, should it not answer as a node.
+        detects: whether it is greeted in other protocols, should it not answer as a node.
 
     Raises:
         ValueError: the options make no sense together, or for this address.
     """
     health = Health(str(address), Status.UNREACHABLE, node_id=node_id)
-    _Probe(address, options, deadline, time.monotonic, health, knocks=knocks, traces=True).run()
+    _Probe(address, options, deadline, time.monotonic, health, detects=detects, traces=True).run()
     return health
 
 
@@ -141,7 +141,7 @@ class _Probe:
     clock: Callable[[], float]
     health: Health
     asked: str = ""  # what was asked last
-    knocks: bool = True  # greet in other protocols what does not answer
+    detects: bool = True  # greet in other protocols what does not answer
     traces: bool = False  # note where the connection went
 
     def run(self) -> None:
@@ -197,7 +197,7 @@ class _Probe:
 
     def _recognise(self) -> str:
         """Find out what else speaks there: in words, or an empty text."""
-        if not self.knocks:
+        if not self.detects:
             return ""
         with suppress(TimeoutError):
             self.health.speaks = what_speaks(self.address, self.deadline.share(2), self.options)

@@ -1,4 +1,4 @@
-"""Ask the nodes of a cluster, again and again until the picture that they give has come to rest.
+"""Ask the nodes of a cluster, again and again until their answers have come to rest.
 
 `findings` judges what they say. What it finds may be true for the moment only: of an election, a change of
 members on its way, a node that starts. So those that answered are asked again, until nothing is found that
@@ -23,8 +23,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from queue import Empty
 
 from dqlitewire.dial.addresses import Address, Kind, spelling
-from dqlitewire.dial.asking import Ask, Wanted, Workers, not_followed
-from dqlitewire.dial.cluster import MOST, Asked, Picture
+from dqlitewire.dial.asking import Ask, Endpoint, Workers, not_followed
+from dqlitewire.dial.cluster import MOST, Answer, ClusterView
 from dqlitewire.dial.errors import AddressError
 from dqlitewire.dial.findings import Rest
 from dqlitewire.dial.health import Health, Status
@@ -59,27 +59,27 @@ def probe_cluster(
     return Survey.of(targets, timeout, whole).run()
 
 
-def _wanted(targets: Sequence[tuple[Target, DialOptions]]) -> Iterator[Wanted]:
+def _endpoints(targets: Sequence[tuple[Target, DialOptions]]) -> Iterator[Endpoint]:
     for target, options in targets:
         if target.store is None:
-            yield Wanted(target.addresses[0], options)
+            yield Endpoint(target.addresses[0], options)
         else:
             for node in target.store.nodes:
-                yield Wanted(node.address, options, node.node_id, target.store.path)
+                yield Endpoint(node.address, options, node.node_id, target.store.path)
 
 
-def _ask(wanted: Wanted, deadline: Deadline) -> Health:
-    knocks = not wanted.named_by
-    return probe_member(wanted.address, deadline, wanted.options, wanted.node_id, knocks=knocks)
+def _ask(endpoint: Endpoint, deadline: Deadline) -> Health:
+    detects = not endpoint.named_by
+    return probe_member(endpoint.address, deadline, endpoint.options, endpoint.node_id, detects=detects)
 
 
 class Survey:
-    """Asks until the picture has come to rest, as often as it is run.
+    """Asks until the answers have come to rest, as often as it is run.
 
     The next run asks whom the last one knew to be members as well, though its TARGETs are gone.
 
     Args:
-        wanted: the nodes; those with the same address are asked once.
+        endpoints: of the nodes; those with the same address are asked once.
         timeout: seconds for all of it.
         whole: ask every member that the leader names, too.
         stores: the ids and addresses that each store names, by its path.
@@ -90,7 +90,7 @@ class Survey:
 
     def __init__(
         self,
-        wanted: Sequence[Wanted],
+        endpoints: Sequence[Endpoint],
         timeout: float,
         whole: bool = False,
         stores: Mapping[str, Sequence[tuple[int, str]]] | None = None,
@@ -99,11 +99,11 @@ class Survey:
         once: bool = False,
     ) -> None:
         self._whole, self._stores, self._settled, self._once = whole, stores or {}, settled, once
-        self._wanted: dict[str, Wanted] = {}
-        for one in wanted:
+        self._endpoints: dict[str, Endpoint] = {}
+        for one in endpoints:
             key = spelling(str(one.address))
-            if key not in self._wanted or not self._wanted[key].node_id:
-                self._wanted[key] = one
+            if key not in self._endpoints or not self._endpoints[key].node_id:
+                self._endpoints[key] = one
         self._ask, self._timeout = ask, timeout
         self._barred: set[str] = set()  # addresses that are not dialled
         self._begin()
@@ -129,7 +129,7 @@ class Survey:
             for target, _ in targets
             if target.store is not None
         }
-        return cls(list(_wanted(targets)), timeout, whole, stores, once=once)
+        return cls(list(_endpoints(targets)), timeout, whole, stores, once=once)
 
     def run(self) -> Verdict:
         """Ask, and judge.
@@ -142,9 +142,9 @@ class Survey:
             verdict = self._run()
         finally:
             self._workers.close()
-        shown = {spelling(seat.asked.address) for seat in verdict.picture.seats}
-        for key in [key for key, one in self._wanted.items() if one.named_by and key not in shown]:
-            del self._wanted[key]
+        shown = {spelling(node.answer.address) for node in verdict.view.nodes}
+        for key in [key for key, one in self._endpoints.items() if one.named_by and key not in shown]:
+            del self._endpoints[key]
             self._barred.discard(key)
         return verdict
 
@@ -157,13 +157,13 @@ class Survey:
     def _run(self) -> Verdict:
         before: object = None
         since = time.monotonic()
-        self._request(list(self._wanted), Deadline(self._timeout))
+        self._request(list(self._endpoints), Deadline(self._timeout))
         while True:
             self._collect(_ROUND)
             verdict = self._judged()
-            if self._whole and self._follow(verdict.picture):
+            if self._whole and self._follow(verdict.view):
                 continue
-            if (seen := _seen(verdict.picture)) != before:
+            if (seen := _seen(verdict.view)) != before:
                 before, since = seen, time.monotonic()
             rest = verdict.rest
             if rest is Rest.SETTLES and time.monotonic() - since >= self._settled:
@@ -184,7 +184,7 @@ class Survey:
         for key in keys:
             if key not in self._barred:
                 self._awaited[key] = now
-                self._workers.put(key, self._wanted[key], deadline)
+                self._workers.put(key, self._endpoints[key], deadline)
 
     def _again(self) -> Deadline | None:
         """Until when nodes that are asked again have to answer; None if there is no time for that."""
@@ -206,10 +206,10 @@ class Survey:
                 return
             del self._awaited[key]
             if isinstance(health, Exception):
-                wanted = self._wanted[key]
-                if not wanted.named_by or not isinstance(health, ValueError):
+                endpoint = self._endpoints[key]
+                if not endpoint.named_by or not isinstance(health, ValueError):
                     raise health
-                health = Health(str(wanted.address), Status.UNREACHABLE, str(health))
+                health = Health(str(endpoint.address), Status.UNREACHABLE, str(health))
             self._latest[key] = health
 
     # ------------------------------------------------------------ what is seen so far
@@ -217,42 +217,42 @@ class Survey:
     def _judged(self) -> Verdict:
         now = time.monotonic()
         silent = {key for key, since in self._awaited.items() if now - since >= _ROUND}
-        asked: list[Asked] = []
-        for key, wanted in self._wanted.items():
+        answers: list[Answer] = []
+        for key, endpoint in self._endpoints.items():
             if key in silent:
-                health = Health(str(wanted.address), Status.SILENT, node_id=wanted.node_id)
+                health = Health(str(endpoint.address), Status.SILENT, node_id=endpoint.node_id)
             elif key in self._latest:
                 health = self._latest[key]
             else:
                 continue
-            asked.append(Asked(health, wanted.store, wanted.named_by))
-        verdict = judge(asked, self._whole, self._stores)
-        named = _names(verdict.picture)
-        if verdict.picture.believed is None or all(
-            not one.named_by or spelling(one.address) in named for one in asked
+            answers.append(Answer(health, endpoint.store, endpoint.named_by))
+        verdict = judge(answers, self._whole, self._stores)
+        named = _names(verdict.view)
+        if verdict.view.believed is None or all(
+            not one.named_by or spelling(one.address) in named for one in answers
         ):
             return verdict
         return judge(  # without those whom nobody names any more
-            [one for one in asked if not one.named_by or spelling(one.address) in named],
+            [one for one in answers if not one.named_by or spelling(one.address) in named],
             self._whole,
             self._stores,
         )
 
-    def _follow(self, picture: Picture) -> bool:
+    def _follow(self, view: ClusterView) -> bool:
         """Take up the nodes that are named and were not asked; returns whether there are any."""
-        believed = picture.believed
+        believed = view.believed
         if believed is None:
             return False
-        teller = self._wanted[spelling(believed.address)]
-        taken = {place for seat in picture.seats for place in seat.asked.places}
-        unasked = {member.address for member in picture.unasked}
-        leader = picture.leader if picture.member_at(picture.leader) is None else ""
+        teller = self._endpoints[spelling(believed.address)]
+        taken = {place for node in view.nodes for place in node.answer.places}
+        unasked = {member.address for member in view.unasked}
+        leader = view.leader if view.member_at(view.leader) is None else ""
         found: list[str] = []
-        known = len(self._wanted)
-        for text in [*filter(None, [leader]), *(m.address for m in picture.members if m.address in unasked)]:
+        known = len(self._endpoints)
+        for text in [*filter(None, [leader]), *(m.address for m in view.members if m.address in unasked)]:
             key = spelling(text)
-            many = sum(bool(one.named_by) for one in self._wanted.values()) >= MOST
-            if key in self._wanted or key in taken or many:
+            many = sum(bool(one.named_by) for one in self._endpoints.values()) >= MOST
+            if key in self._endpoints or key in taken or many:
                 continue
             try:
                 address = Address.parse(text)
@@ -260,7 +260,7 @@ class Survey:
                 address, problem = Address(Kind.UNIX, text), "its address is none that can be dialled"
             else:
                 problem = not_followed(address, believed.health)
-            self._wanted[key] = Wanted(address, teller.options, named_by=believed.address)
+            self._endpoints[key] = Endpoint(address, teller.options, named_by=believed.address)
             if problem:
                 self._barred.add(key)
                 self._latest[key] = Health(text, Status.UNREACHABLE, problem)
@@ -268,23 +268,23 @@ class Survey:
                 found.append(key)
         if found:
             self._request(found, self._deadline)
-        return len(self._wanted) > known
+        return len(self._endpoints) > known
 
 
-def _names(picture: Picture) -> set[str]:
+def _names(view: ClusterView) -> set[str]:
     """Whom the nodes name."""
-    leaders = {spelling(seat.asked.health.leader_address) for seat in picture.seats}
-    return leaders | {spelling(member.address) for member in picture.members}
+    leaders = {spelling(node.answer.health.leader_address) for node in view.nodes}
+    return leaders | {spelling(member.address) for member in view.members}
 
 
-def _seen(picture: Picture) -> object:
+def _seen(view: ClusterView) -> object:
     """What has to stay the same: everything but the times."""
     return [
         (
-            seat.asked.address,
-            seat.asked.health.status,
-            seat.asked.health.leader_address,
-            seat.asked.health.nodes,
+            node.answer.address,
+            node.answer.health.status,
+            node.answer.health.leader_address,
+            node.answer.health.nodes,
         )
-        for seat in picture.seats
+        for node in view.nodes
     ]

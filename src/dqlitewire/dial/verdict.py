@@ -1,4 +1,4 @@
-"""The verdict on a cluster: all checks on the picture that its nodes give. No I/O."""
+"""The verdict on a cluster: all checks on what its nodes say. No I/O."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dqlitewire.dial import agreement, membership
-from dqlitewire.dial.cluster import Asked, Picture, Seat
+from dqlitewire.dial.cluster import Answer, ClusterView, NodeView
 from dqlitewire.dial.findings import Context, Finding, Rest
 
 CHECKS = (*agreement.CHECKS, *membership.CHECKS)
@@ -17,11 +17,11 @@ class Verdict:
     """A cluster as its nodes tell it, and what is to be said of it.
 
     Attributes:
-        picture: who is who.
+        view: who is who.
         findings: problems first.
     """
 
-    picture: Picture
+    view: ClusterView
     findings: tuple[Finding, ...]
 
     @property
@@ -31,31 +31,37 @@ class Verdict:
 
     @property
     def rest(self) -> Rest:
-        """What asking again may do to the picture."""
-        return max((finding.kind.rest for finding in self.findings), default=Rest.AT_REST)
+        """What asking again may do to the findings.
 
-    def about(self, seat: Seat) -> list[Finding]:
+        While nobody leads by its own word an election may be under way, however long nothing changes.
+        """
+        rest = max((finding.kind.rest for finding in self.findings), default=Rest.AT_REST)
+        believed = self.view.believed
+        led = believed is not None and believed.leads
+        return Rest.ELECTS if rest is Rest.SETTLES and not led else rest
+
+    def about(self, node: NodeView) -> list[Finding]:
         """Return the findings that concern a node.
 
         Args:
-            seat: of the node.
+            node: of the node.
         """
-        address = seat.asked.address
+        address = node.answer.address
         return [finding for finding in self.findings if not finding.about or address in finding.about]
 
 
 def judge(
-    asked: Sequence[Asked],
+    answers: Sequence[Answer],
     whole: bool = False,
     stores: Mapping[str, Sequence[tuple[int, str]]] | None = None,
 ) -> Verdict:
     """Judge a cluster by what its nodes say.
 
     Args:
-        asked: the nodes that were asked; at least one.
+        answers: of the nodes that were asked; at least one.
         whole: whether every member was to be asked.
         stores: the ids and addresses that each store names, by its path.
     """
-    context = Context(Picture.of(asked), whole, stores or {})
+    context = Context(ClusterView.of(answers), whole, stores or {})
     found = [finding for check in CHECKS for finding in check(context)]
-    return Verdict(context.picture, tuple(sorted(found, key=lambda finding: not finding.problem)))
+    return Verdict(context.view, tuple(sorted(found, key=lambda finding: not finding.problem)))

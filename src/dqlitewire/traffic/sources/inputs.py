@@ -33,6 +33,8 @@ class Input:
         position: bytes read so far.
         damage: why what was read is not all, None if it is: of packed data that is cut off or damaged, what
             comes out before is read.
+        shrunk: why a file that is followed is not read on, None if it is: it got smaller, so that what comes
+            next does not stand behind what was read.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Input:
         self.size = size
         self.position = 0
         self.damage: str | None = None
+        self.shrunk: str | None = None
 
     def read(self, size: int) -> bytes:
         """Return at most `size` bytes, b"" at the end."""
@@ -66,11 +69,13 @@ class Input:
         return self._ahead
 
     def _next(self, size: int) -> bytes:
-        if self.damage is not None:
+        if self.damage is not None or self.shrunk is not None:
             return b""
         try:
             while not (data := self._read(size) or b"") and self.more is not None and self.more():
-                pass
+                if self._has_shrunk():
+                    self.shrunk = f"cut to less than the {self.position} bytes that were read: not read on"
+                    return b""
         except EOFError:
             self.damage = "the gzip data is cut off"
             return b""
@@ -81,6 +86,11 @@ class Input:
             raise SourceError(f"{self.name}: {getattr(error, 'strerror', None) or error}") from None
         self.position += len(data)
         return data
+
+    def _has_shrunk(self) -> bool:
+        if self.size is None:  # no regular file
+            return False
+        return os.fstat(self._file.fileno()).st_size < self.position
 
     def close(self) -> None:
         """Close the file, except standard input."""

@@ -73,8 +73,9 @@ class Source:
                     raise packed_damage(self.name) from None
                 raise
             finally:
-                for what in filter(None, (input.damage for input in self.inputs)):
-                    self.damage(what)
+                for input in self.inputs:
+                    for what in filter(None, (input.damage, input.shrunk)):
+                        self.damage(what)
                 if self.damaged > MAX_NOTES:
                     self.notes.append(f"so are {self.damaged - MAX_NOTES} more places")
 

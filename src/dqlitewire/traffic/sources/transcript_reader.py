@@ -116,6 +116,9 @@ def _no_constant(name: str) -> float:
     raise ValueError(name)  # NaN and its like are no JSON
 
 
+_decoded = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_constant).decode
+
+
 def _parsed(raw: bytes) -> dict[str, Any]:
     """A line as an object.
 
@@ -126,7 +129,7 @@ def _parsed(raw: bytes) -> dict[str, Any]:
     """
     if not is_readable(raw):
         raise ValueError("a long line")
-    line = json.loads(raw.decode(), parse_float=Decimal, parse_constant=_no_constant)
+    line = _decoded(raw.decode())
     if not isinstance(line, dict):
         raise ValueError("no object")
     return line  # pyright: ignore[reportUnknownVariableType]
@@ -199,16 +202,16 @@ class _Recorded:
         if self._goes_on and line.get("repeated") is True and number in self._now:
             return
         event = _value(line, "event", str, default=None)
-        names = [_name(line, key) for key in ("client", "server", "source")]
-        begins = {key: _value(line, key, bool, default=False) for key in _BEGINS}
+        told: dict[str, str | bool] = {key: _name(line, key) for key in _NAMES if key in line}
+        told |= {key: _value(line, key, bool) for key in _BEGINS if key in line}
         said = _said(line, event, time or 0, self._view, self._settled)
         if self._picked:
-            begins["alone"] = True  # what is unanswered is told
+            told["alone"] = True  # what is unanswered is told
             if event in (None, "unanswered"):
                 said.insert(0, (_side(line), What.TOLD, _told(line, event, self._now), 0, time or 0))
         connection = self._now.get(number)
         if connection is None:
-            connection = yield from self._open(number, *names, **begins)
+            connection = yield from self._open(number, told)
         connection.timed = connection.timed or time is not None
         for side, what, data, size, at in said:
             yield from self._owed(connection, side)
@@ -239,7 +242,7 @@ class _Recorded:
         number = int(found[1])
         connection = self._now.get(number)
         if connection is None:
-            connection = yield from self._open(number, midstream=True)
+            connection = yield from self._open(number, {"midstream": True})
         side = _DIRECTION.search(start)
         for lost in Side if side is None else [SIDE_OF[side[1].decode()]]:
             yield Piece(connection, lost, What.GAP)
@@ -249,18 +252,15 @@ class _Recorded:
         while self._now:
             yield from self._forget()
 
-    def _open(
-        self, number: int, client: str = "", server: str = "", source: str = "", **begins: bool
-    ) -> Generator[Piece, None, Connection]:
+    def _open(self, number: int, told: Mapping[str, str | bool]) -> Generator[Piece, None, Connection]:
         if len(self._now) >= MAX_CONNECTIONS:
             yield from self._forget()
         # what `decode -w` wrote keeps its numbers: there may be connections between of which it had nothing
         shown = self._before + number if self._settled else self.count + 1
         self.count = max(self.count, shown)
-        connection = self._now[number] = Connection(shown, client, server, timed=False)
-        connection.source = source
-        for key, said in begins.items():
-            setattr(connection, key, said)
+        connection = self._now[number] = Connection(shown, timed=False)
+        for key, value in told.items():
+            setattr(connection, key, value)
         for side in Side:
             self._told[connection, side] = self._losses
         return connection
@@ -280,6 +280,7 @@ class _Recorded:
             yield Piece(connection, side, What.GAP)
 
 
+_NAMES = ("client", "server", "source")
 _BEGINS = ("midstream", "bare", "raft", "alone")  # what is said of a connection where it appears
 _CONNECTION = re.compile(rb'"connection"\s*:\s*(\d{1,18})\b')
 _DIRECTION = re.compile(rb'"direction"\s*:\s*"(request|response)"')
