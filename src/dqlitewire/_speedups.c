@@ -503,8 +503,8 @@ item_of(PyObject *list, Py_ssize_t i)
     return item;
 }
 
-/* Return the UTF-8 of a text that the caller holds, NULL in doubt. Python keeps that of a text which is not ASCII for as long as the
-   text lives, so it is asked for that only where it is short. */
+/* Return the UTF-8 of a text that the caller holds, NULL in doubt. Python keeps that of a text which is not ASCII
+   for as long as the text lives, so it is asked for that only where it is short. */
 static const char *
 utf8_of(Writer *writer, PyObject *text, Py_ssize_t *size, int measuring)
 {
