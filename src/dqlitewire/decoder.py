@@ -253,9 +253,15 @@ class MessageDecoder(FrameBuffer):
             size = self._complete()
             if not size:
                 return None
+            stream = self._row_stream
             message: RowsResponse | EmptyResponse | FailureResponse
-            message = self._part(self._row_stream, size) or self._next(size)
-            self._row_stream = self._continued(self._row_stream, message)
+            part = self._part(stream, size)
+            if part is not None:
+                message = part
+                self._row_stream = self._counted(stream, part)
+            else:
+                message = self._next(size)
+                self._row_stream = self._continued(stream, message)
         except BaseException as error:
             self._break(error)
             raise
@@ -284,18 +290,7 @@ class MessageDecoder(FrameBuffer):
                 what = f"{names} columns" if names != first else "other column names"
                 problem = f"got {what} than the first frame's {first}" if names != first else f"got {what}"
                 raise DecodeError(problem, path="RowsResponse.column_names", offset=8)
-            rows = stream.rows + len(message.rows)
-            after = _RowStream(stream.names, stream.frames + 1, rows, stream.head, stream.largest)
-            if (
-                after.rows > self._options.max_total_rows
-                or after.frames > self._options.max_continuation_frames
-            ):
-                self._check_caps(after)
-            if not message.has_more:
-                return None
-            if not message.rows:
-                self._check_progress(message)
-            return after
+            return self._counted(stream, message)
         if type(message) in (EmptyResponse, FailureResponse):
             return None
         raise StreamError(
@@ -303,6 +298,19 @@ class MessageDecoder(FrameBuffer):
             frame_count=stream.frames,
             total_rows=stream.rows,
         )
+
+    def _counted(self, stream: _RowStream, message: RowsResponse) -> _RowStream | None:
+        """Count one more frame of a stream; whatever is raised breaks the decoder, so it is done in place."""
+        stream.rows += len(message.rows)
+        stream.frames += 1
+        options = self._options
+        if stream.rows > options.max_total_rows or stream.frames > options.max_continuation_frames:
+            self._check_caps(stream)
+        if not message.has_more:
+            return None
+        if not message.rows:
+            self._check_progress(message)
+        return stream
 
     @guarded
     def skip_message(self) -> bool:

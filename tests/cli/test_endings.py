@@ -118,17 +118,19 @@ def test_every_option_with_hostile_values(calm: Path) -> None:
             "serve": [],
             "explain": ["5"],
             "proxy": ["127.0.0.1:0=127.0.0.1:1"],
+            "query": ["127.0.0.1:1", "main", "SELECT 1"],
+            "dump": ["127.0.0.1:1", "main", "-o", "copy.db"],
         }.get(command, [str(calm)])
-        endless = ["--count", "2"] if option == "--watch" else []
+        endless = ["--count", "2"] if option == "--watch" else ["--once"] if command == "top" else []
         if option == "--follow":
             continue
         for value in (*NUMBERS, *WORDS, *PATHS) if valued else WORDS[:3]:
             if not option:
-                check(run(command, value))
+                check(run(command, *endless, value))
             elif valued:
                 check(run(command, option, value, *endless, *others))
             else:
-                check(run(command, option, *others, value))
+                check(run(command, option, *endless, *others, value))
             tried += 1
     assert tried > 900
 
