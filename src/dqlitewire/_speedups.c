@@ -21,9 +21,11 @@
    Ownership. The frame is a bytes object that the caller holds, or lies in a bytearray that cannot be resized
    while its buffer is taken, so it neither moves nor goes away. Python code can run in the midst of reading: a
    finalizer, since making a tuple may start the garbage collector, a signal handler or another thread in
-   `breathe`. None of them can reach what is read here: `rows` and `runs` belong to this call until it returns, a
-   tuple of types that is in use is held by `runs`, and the codes of a row are read from its header, so that the
-   cache of the module may change at any time. Nothing runs in the midst of writing.
+   `breathe`, or a handler that replaces codecs' "strict", called for text that is not UTF-8. None of them can
+   free what is read here: a row belongs to this call until it is whole, and the codes of a row are read from its
+   header, so that the cache of the module may change at any time. Such a handler can also run while a text is
+   measured or written, and change the lists that are written from. So each item of a list is looked up anew
+   (`item_of`), and a row or text that is in use is held; what comes of such a change is a doubt.
 
    Rows hold only atoms (int, float, str, bytes, bool, None), so no cycle goes through them. They are taken out
    of the garbage collector's lists at once, which it would do itself at its first look at each of them. */
@@ -63,7 +65,7 @@ typedef struct {
     PyObject *member[16]; /* the ValueType of a code, or None */
     unsigned char forms[16];
     Slot slots[SETS][WAYS];
-    unsigned int turn; /* which slot of a full set is next to be given up */
+    unsigned char turn[SETS]; /* which slot of a full set is next to be given up, the oldest */
 } State;
 
 typedef struct {
@@ -122,6 +124,17 @@ new_reference(PyObject *object)
     Py_INCREF(object);
 #endif
     return object;
+}
+
+/* Give a reference back to what may never be counted, as small numbers and some texts. */
+static inline void
+drop_reference(PyObject *object)
+{
+#if PY_VERSION_HEX < 0x030c0000
+    Py_DecRef(object);
+#else
+    Py_XDECREF(object);
+#endif
 }
 
 /* Return None for a doubt, NULL where an exception was raised. */
@@ -270,7 +283,8 @@ slot_of(State *state, const uint64_t *key, size_t words, Py_ssize_t count)
         hash = (hash ^ key[i]) * 0x9e3779b97f4a7c15u;
         hash ^= hash >> 32;
     }
-    Slot *set = state->slots[hash % SETS];
+    size_t number = hash % SETS;
+    Slot *set = state->slots[number];
     Slot *empty = NULL;
     for (int way = 0; way < WAYS; way++) {
         if (holds(&set[way], key, words, count))
@@ -278,7 +292,7 @@ slot_of(State *state, const uint64_t *key, size_t words, Py_ssize_t count)
         if (set[way].types == NULL)
             empty = &set[way];
     }
-    return empty != NULL ? empty : &set[state->turn++ % WAYS];
+    return empty != NULL ? empty : &set[state->turn[number]++ % WAYS];
 }
 
 /* Return the types of a header as a new reference; NULL without an exception is a doubt. */
@@ -314,7 +328,7 @@ begin_run(Reader *reader, const unsigned char *header)
         return STOP;
     PyObject *first = PyLong_FromSsize_t(reader->number);
     PyObject *run = first == NULL ? NULL : PyTuple_Pack(2, first, types);
-    Py_XDECREF(first);
+    drop_reference(first);
     Py_DECREF(types);
     int failed = run == NULL || PyList_Append(reader->runs, run);
     Py_XDECREF(run);
@@ -441,8 +455,8 @@ read_part(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 /* ---- writing: sizes first, so that exactly what is needed is allocated, then the bytes
 
    Pass one, `size_of`, looks at the Python types of the values alone; pass two, `put`, tests them against the
-   declared types and tests what can be wrong with a value. Nothing can run between the two. All the same each
-   byte is put only where `room` says that there is place for it. */
+   declared types and tests what can be wrong with a value. Each byte is put only where `room` says that there is
+   place for it, whatever was measured. */
 
 typedef struct {
     State *state;
@@ -479,8 +493,18 @@ form_of(PyObject *value)
                                      : UNKNOWN;
 }
 
-/* Return the UTF-8 of a text, NULL in doubt. Python keeps that of a text which is not ASCII for as long as the
-   text lives, so it is asked for that only where it is short. */
+/* Return what a list has in a place, borrowed; NULL, a doubt, where it has become shorter than it was. */
+static inline PyObject *
+item_of(PyObject *list, Py_ssize_t i)
+{
+    PyObject *item = PyList_GetItem(list, i);
+    if (item == NULL && PyErr_ExceptionMatches(PyExc_IndexError))
+        PyErr_Clear();
+    return item;
+}
+
+/* Return the UTF-8 of a text that the caller holds, NULL in doubt. Python keeps that of a text which is not ASCII
+   for as long as the text lives, so it is asked for that only where it is short. */
 static const char *
 utf8_of(Writer *writer, PyObject *text, Py_ssize_t *size, int measuring)
 {
@@ -512,9 +536,13 @@ utf8_of(Writer *writer, PyObject *text, Py_ssize_t *size, int measuring)
 static inline size_t
 size_of(Writer *writer, PyObject *value, unsigned char form)
 {
-    Py_ssize_t size;
-    if (form == TEXT)
-        return utf8_of(writer, value, &size, 1) == NULL ? 0 : ((size_t)size + 8) & ~(size_t)7;
+    if (form == TEXT) {
+        Py_ssize_t size;
+        new_reference(value);
+        const char *data = utf8_of(writer, value, &size, 1);
+        drop_reference(value);
+        return data == NULL ? 0 : ((size_t)size + 8) & ~(size_t)7;
+    }
     if (form == BLOB)
         return 8 + (((size_t)PyBytes_Size(value) + 7) & ~(size_t)7);
     return form == UNKNOWN ? 0 : 8;
@@ -537,10 +565,12 @@ static int
 put_text(Writer *writer, PyObject *text)
 {
     Py_ssize_t size;
+    new_reference(text);
     const char *data = utf8_of(writer, text, &size, 0);
-    if (data == NULL || memchr(data, 0, (size_t)size) != NULL)
-        return 0;
-    return put_bytes(writer, data, (size_t)size, ((size_t)size + 8) & ~(size_t)7);
+    int sure = data != NULL && memchr(data, 0, (size_t)size) == NULL &&
+               put_bytes(writer, data, (size_t)size, ((size_t)size + 8) & ~(size_t)7);
+    drop_reference(text);
+    return sure;
 }
 
 static int
@@ -608,27 +638,39 @@ typedef struct {
     unsigned char *codes;         /* as many for each */
 } Table;
 
+/* Return the bytes of a row that is held, 0 in doubt. */
+static inline size_t
+size_of_row(Writer *writer, const Table *table, PyObject *row)
+{
+    if (!PyTuple_CheckExact(row) || PyTuple_Size(row) != table->count)
+        return 0;
+    size_t total = ((size_t)table->count + 15) / 16 * 8;
+    for (Py_ssize_t i = 0; i < table->count; i++) {
+        PyObject *value = PyTuple_GetItem(row, i);
+        size_t size = size_of(writer, value, form_of(value));
+        if (size == 0 || total > PY_SSIZE_T_MAX / 2)
+            return 0;
+        total += size;
+    }
+    return total;
+}
+
 /* Return the bytes of all rows, 0 in doubt. */
 static size_t
 size_of_rows(Writer *writer, const Table *table)
 {
-    size_t header = ((size_t)table->count + 15) / 16 * 8;
     size_t total = 0;
     Py_ssize_t rows = PyList_Size(table->rows);
     for (Py_ssize_t number = 0; number < rows; number++) {
-        PyObject *row = PyList_GetItem(table->rows, number);
-        if (!PyTuple_CheckExact(row) || PyTuple_Size(row) != table->count)
+        PyObject *row = item_of(table->rows, number);
+        if (row == NULL)
             return 0;
-        total += header;
-        for (Py_ssize_t i = 0; i < table->count; i++) {
-            PyObject *value = PyTuple_GetItem(row, i);
-            size_t size = size_of(writer, value, form_of(value));
-            if (size == 0)
-                return 0;
-            total += size;
-        }
-        if (total > PY_SSIZE_T_MAX / 2)
+        new_reference(row);
+        size_t size = size_of_row(writer, table, row);
+        drop_reference(row);
+        if (size == 0 || total > PY_SSIZE_T_MAX / 2)
             return 0;
+        total += size;
     }
     return total;
 }
@@ -665,7 +707,7 @@ declare(const State *state, Table *table, PyObject *types)
     return codes;
 }
 
-/* Put a row, each value as the type that is declared or, without, as what it is; 0 in doubt. */
+/* Put a row that is held, each value as the type that is declared or, without, as what it is; 0 in doubt. */
 static int
 put_row(Writer *writer, const Table *table, PyObject *row, const unsigned char *declared)
 {
@@ -694,12 +736,27 @@ put_row(Writer *writer, const Table *table, PyObject *row, const unsigned char *
 static Py_ssize_t
 first_of_run(const Table *table, Py_ssize_t run)
 {
-    PyObject *pair = run < PyList_Size(table->runs) ? PyList_GetItem(table->runs, run) : Py_None;
-    if (!PyTuple_CheckExact(pair) || PyTuple_Size(pair) != 2 || !PyLong_CheckExact(PyTuple_GetItem(pair, 0)))
+    PyObject *pair = item_of(table->runs, run);
+    if (pair == NULL || !PyTuple_CheckExact(pair) || PyTuple_Size(pair) != 2)
+        return -1;
+    PyObject *number = PyTuple_GetItem(pair, 0);
+    if (!PyLong_CheckExact(number))
         return -1;
     int overflow;
-    long long first = PyLong_AsLongLongAndOverflow(PyTuple_GetItem(pair, 0), &overflow);
+    long long first = PyLong_AsLongLongAndOverflow(number, &overflow);
     return overflow || first > PY_SSIZE_T_MAX ? -1 : (Py_ssize_t)first;
+}
+
+/* Begin the run of a row: find the codes that are declared for it, NULL where none are; 0 in doubt. */
+static int
+enter_run(Writer *writer, Table *table, Py_ssize_t run, const unsigned char **codes)
+{
+    PyObject *pair = item_of(table->runs, run);
+    if (pair == NULL || !PyTuple_CheckExact(pair) || PyTuple_Size(pair) != 2)
+        return 0;
+    PyObject *types = PyTuple_GetItem(pair, 1);
+    *codes = types == Py_None ? NULL : declare(writer->state, table, types);
+    return *codes != NULL || types == Py_None;
 }
 
 static int
@@ -713,13 +770,19 @@ put_rows(Writer *writer, void *what)
         return 0;
     for (Py_ssize_t number = 0; number < rows; number++) {
         if (number == next) {
-            PyObject *types = PyTuple_GetItem(PyList_GetItem(table->runs, run++), 1);
-            codes = types == Py_None ? NULL : declare(writer->state, table, types);
+            if (!enter_run(writer, table, run++, &codes))
+                return 0;
             next = run < runs ? first_of_run(table, run) : rows;
-            if (next <= number || (codes == NULL && types != Py_None))
+            if (next <= number)
                 return 0;
         }
-        if (!put_row(writer, table, PyList_GetItem(table->rows, number), codes))
+        PyObject *row = item_of(table->rows, number);
+        if (row == NULL)
+            return 0;
+        new_reference(row);
+        int sure = put_row(writer, table, row, codes);
+        drop_reference(row);
+        if (!sure)
             return 0;
     }
     return 1;
@@ -769,8 +832,8 @@ size_of_params(Writer *writer, const Params *params)
 {
     size_t total = size_of_header(params);
     for (size_t i = 0; i < params->count; i++) {
-        PyObject *value = PyList_GetItem(params->values, (Py_ssize_t)i);
-        size_t size = size_of(writer, value, form_of(value));
+        PyObject *value = item_of(params->values, (Py_ssize_t)i);
+        size_t size = value == NULL ? 0 : size_of(writer, value, form_of(value));
         if (size == 0 || total > PY_SSIZE_T_MAX / 2)
             return 0;
         total += size;
@@ -783,7 +846,7 @@ put_params(Writer *writer, void *what)
 {
     const Params *params = what;
     size_t header = size_of_header(params);
-    if (room(writer) < header || (size_t)PyList_Size(params->values) != params->count)
+    if (room(writer) < header)
         return 0;
     unsigned char *codes = writer->at;
     memset(codes, 0, header);
@@ -791,8 +854,8 @@ put_params(Writer *writer, void *what)
         *codes++ = (unsigned char)(params->count >> 8 * i);
     writer->at += header;
     for (size_t i = 0; i < params->count; i++) {
-        PyObject *value = PyList_GetItem(params->values, (Py_ssize_t)i);
-        unsigned char form = form_of(value);
+        PyObject *value = item_of(params->values, (Py_ssize_t)i);
+        unsigned char form = value == NULL ? UNKNOWN : form_of(value);
         if (form == UNKNOWN || writer->state->forms[form] != form || !put(writer, value, form))
             return 0;
         codes[i] = form;

@@ -58,8 +58,8 @@ SEEDED = {
         "AddressSanitizer: ",
     ),
     "types that are given away twice": Seeded(
-        "    Py_XDECREF(first);\n    Py_DECREF(types);\n",
-        "    Py_XDECREF(first);\n    Py_DECREF(types);\n    Py_DECREF(types);\n",
+        "    drop_reference(first);\n    Py_DECREF(types);\n",
+        "    drop_reference(first);\n    Py_DECREF(types);\n    Py_DECREF(types);\n",
         "AddressSanitizer: ",
     ),
     "a shift by more than a word has": Seeded(

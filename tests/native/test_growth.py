@@ -21,6 +21,7 @@ LEAKS = {
         "        PyTuple_SetItem(types, i, new_reference(new_reference(member)));\n",
     ),
 }
+SHORT = next(iter(LEAKS))
 
 
 @pytest.fixture(autouse=True)
@@ -42,11 +43,11 @@ def grown(source: Path, frames: int) -> subprocess.CompletedProcess[str]:
 
 
 def test_nothing_is_kept(tmp_path: Path) -> None:
-    done = grown(sanitize.build(tmp_path, flags=["-O2"]), 1_000_000 if DEEP else 20_000)
+    done = grown(sanitize.build(tmp_path, flags=["-O1"]), 1_000_000 if DEEP else 5_000)
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("leak", LEAKS)
+@pytest.mark.parametrize("leak", [leak for leak in LEAKS if DEEP or leak == SHORT])
 def test_a_leak_is_seen(leak: str, tmp_path: Path) -> None:
-    done = grown(sanitize.build(tmp_path, replaced=LEAKS[leak], flags=["-O2"]), 2_000)
+    done = grown(sanitize.build(tmp_path, replaced=LEAKS[leak], flags=["-O1"]), 1_000)
     assert done.returncode == 1, done.stdout

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import signal
 from random import Random
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from dqlitewire import Limits, MessageDecoder, speedups
+from dqlitewire import ConcurrentUseError, Limits, MessageDecoder, PoisonedError, speedups
 from tests.fuzz import checks, rounds
 from tests.fuzz.frames import DONE, Frame, draw, framed, packed
+from tests.interrupts import interrupt, places_of
 from tests.profiles import DEEP
 
 INTEGERS = (1,)
@@ -138,3 +141,75 @@ def test_damaged_streams(seed: int) -> None:
     rng = Random(seed)
     frame: Frame = draw(rng, (1, 2, 3, 10, 17))
     rounds.stream_batch(frame, rng)
+
+
+# ---------------------------------------------------------------- what strikes in the midst of a frame
+
+
+def begun(*pieces: bytes) -> MessageDecoder:
+    decoder = MessageDecoder()
+    decoder.feed(b"".join((part(1), *pieces)))
+    decoder.decode()
+    return decoder
+
+
+def test_an_interrupt_anywhere_loses_nothing_or_breaks_the_decoder() -> None:
+    """Between reading the rows and deleting their bytes as well."""
+    pieces = part(3), part(2, more=False)
+    read = MessageDecoder.decode_continuation
+    places = places_of(lambda: begun(*pieces), read)
+    numbers = [n for n, (code, _) in enumerate(places, 1) if code is MessageDecoder._part.__code__]
+    assert len(numbers) > 20
+    broken = 0
+    for number in range(1, len(places) + 1):
+        decoder = begun(*pieces)
+        assert interrupt(decoder, read, number)
+        broken += decoder.is_poisoned
+        if decoder.is_poisoned:
+            with pytest.raises(PoisonedError):
+                decoder.decode_continuation()
+        else:
+            assert number not in numbers
+            assert [len(read(decoder).rows) for _ in pieces] == [3, 2]
+    assert broken >= len(numbers)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer")
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_signal_handler_in_the_midst_of_a_large_frame(ends: bool) -> None:
+    """It reaches neither the bytes that are being read nor the decoder; what it raises breaks the decoder."""
+    one = part(1)
+    large = framed(one[8:24] + one[24:-8] * 200_000 + one[-8:])
+    tried: list[str] = []
+
+    def handler(_: int, frame: Any) -> None:
+        if frame.f_code is not MessageDecoder._part.__code__:
+            return
+        for call in (lambda: decoder.feed(b"x"), decoder.reset, decoder.decode, decoder.decode_continuation):
+            with pytest.raises(ConcurrentUseError):
+                call()
+        with pytest.raises(BufferError):
+            decoder._data.clear()
+        tried.append("struck")
+        if ends:
+            raise KeyboardInterrupt
+
+    known = signal.signal(signal.SIGALRM, handler)
+    gc.disable()  # which may call Python code, where the interrupt would be lost
+    try:
+        for _ in range(100):
+            decoder = begun(large, part(1, more=False))
+            signal.setitimer(signal.ITIMER_REAL, 0.001)
+            try:
+                assert len(decoder.decode_continuation().rows) == 200_000
+                assert len(decoder.decode_continuation().rows) == 1
+            except KeyboardInterrupt:
+                assert decoder.is_poisoned
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            if tried:
+                break
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        gc.enable()
+        signal.signal(signal.SIGALRM, known)
+    assert tried

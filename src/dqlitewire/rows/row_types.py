@@ -55,6 +55,28 @@ def key_of(header: bytes) -> int | bytes:
     return int.from_bytes(header, "little") if len(header) == 8 else header
 
 
+def _runs_of(items: list[Any], path: str) -> list[tuple[int, Types]]:
+    """Return the first row and the types of each run of one object."""
+    runs: list[tuple[int, Types]] = []
+    known: dict[tuple[int, ...], Types] = {}  # like types are one object: writers go by identity
+    seen: dict[int, Types] = {}  # by the identity of an item, all of which are in `items`
+    last_item: object = items  # is no item
+    last: Types | None = None
+    for number, item in enumerate(items):
+        if item is last_item:
+            continue
+        last_item = item
+        found = seen.get(id(item))
+        if found is None:
+            found = tuple(checked_items(item, f"{path}[{number}]"))
+            # by the identity of types: hashing them might run code of the caller's
+            found = seen[id(item)] = known.setdefault((*map(id, found),), found)
+        if found is not last:
+            runs.append((number, found))
+            last = found
+    return runs
+
+
 class RowTypes(Sequence["Types"]):
     """Types of each row, stored once for each run of rows that share them."""
 
@@ -68,25 +90,12 @@ class RowTypes(Sequence["Types"]):
     @classmethod
     def of(cls, rows: object, path: str) -> RowTypes:
         """Copy a sequence with a sequence of types for each row; rows mostly share one object."""
-        runs: list[tuple[int, Types]] = []
-        known: dict[tuple[int, ...], Types] = {}  # like types are one object: writers go by identity
-        seen: dict[int, Types] = {}  # by the identity of an item, all of which are in `items`
         items = checked_items(rows, path)
-        last_item: object = items  # is no item
-        last: Types | None = None
-        for number, item in enumerate(items):
-            if item is last_item:
-                continue
-            last_item = item
-            found = seen.get(id(item))
-            if found is None:
-                found = tuple(checked_items(item, f"{path}[{number}]"))
-                # by the identity of types: hashing them might run code of the caller's
-                found = seen[id(item)] = known.setdefault((*map(id, found),), found)
-            if found is not last:
-                runs.append((number, found))
-                last = found
-        return cls(runs, len(items))
+        first = items[0] if items else ()
+        for item in items:  # without a look at numbers this takes half the time
+            if item is not first:
+                return cls(_runs_of(items, path), len(items))
+        return cls([(0, tuple(checked_items(first, f"{path}[0]")))] if items else [], len(items))
 
     @property
     def first(self) -> Types:
