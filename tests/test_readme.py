@@ -1,4 +1,4 @@
-"""Every code block of the README runs as written, the exchange against a real node."""
+"""Every code block of the README runs as written, what asks a cluster against a real node and our own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,9 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
 PYTHON = [code for language, code in BLOCKS if language == "python"]
 CONSOLE = [line[2:] for language, text in BLOCKS if language == "console" for line in text.splitlines()]
-ADDRESS = "127.0.0.1:9001"
 SERVE = "dqlite-wire serve"  # which runs until it is stopped
-LIVE = [command for command in CONSOLE if ADDRESS in command]  # which ask a node
+ADDRESS = "127.0.0.1:9001"  # where `serve` listens unless told otherwise
+LIVE = [command for command in CONSOLE if ADDRESS in command]
 COMMANDS = [command for command in CONSOLE if command not in (SERVE, *LIVE)]
 
 
@@ -36,41 +37,19 @@ def test_code(code: str) -> None:
             assert expected in printed
 
 
-def test_exchange_with_a_real_node(real_node: object, tmp_path: Path) -> None:
+def asked(address: str) -> list[str]:
+    """Return what the example that asks a cluster prints."""
     (code,) = (code for code in PYTHON if "DQLITE_ADDRESS" in code)
-    printed = run(code, DQLITE_ADDRESS=real_node.address)  # type: ignore[attr-defined]
-    assert printed.splitlines()[0].startswith("LeaderResponse(node_id=1, address='127.0.0.1:")
-    assert printed.splitlines()[-1] == "[(1, 'one')]"
-    assert len(LIVE) == 3
-    for command in LIVE:
-        check_command(command.replace(ADDRESS, real_node.address), tmp_path)  # type: ignore[attr-defined]
+    assert f'"{ADDRESS}"' in code
+    return run(code, DQLITE_ADDRESS=address).splitlines()
 
 
-def test_exchange_with_the_server_that_the_readme_starts() -> None:
-    assert CONSOLE.count(SERVE) == 1
-    (code,) = (code for code in PYTHON if "DQLITE_ADDRESS" in code)
-    assert '"127.0.0.1:9001"' in code  # where the command listens unless told otherwise
-    command = [sys.executable, "-m", "dqlitewire.cli", *shlex.split(SERVE)[1:], "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        address = process.stdout.readline().partition(" on ")[2].strip().removesuffix(", leader")
-        printed = run(code, DQLITE_ADDRESS=address)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
-    assert printed.splitlines() == [
-        f"LeaderResponse(node_id=1, address='{address}')",
-        "ResultResponse(last_insert_id=1, rows_affected=1)",
-        "[(1, 'one')]",
-    ]
+def expected_of(address: str) -> list[str]:
+    return [address, "ResultResponse(last_insert_id=1, rows_affected=1)", "[(1, 'one')]"]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_command(command: str) -> None:
-    check_command(command, ROOT)
-
-
-def check_command(command: str, folder: Path) -> None:
-    words = shlex.split(command)
+def command(line: str, folder: Path) -> str:
+    words = shlex.split(line)
     assert words[0] == "dqlite-wire"
     done = subprocess.run(
         [sys.executable, "-m", "dqlitewire.cli", *words[1:]],
@@ -80,7 +59,34 @@ def check_command(command: str, folder: Path) -> None:
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout or (words[1] == "dump" and (folder / words[-1]).exists())
+    return done.stdout
+
+
+def test_asking_a_real_node(real_node: Any) -> None:
+    assert asked(real_node.address) == expected_of(real_node.address)
+
+
+def test_asking_the_server_that_the_readme_starts(tmp_path: Path) -> None:
+    assert CONSOLE.count(SERVE) == 1
+    serve = [sys.executable, "-m", "dqlitewire.cli", *shlex.split(SERVE)[1:], "--port", "0"]
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().partition(" on ")[2].strip().removesuffix(", leader")
+        try:
+            assert asked(address) == expected_of(address)
+            printed = [command(line.replace(ADDRESS, address), tmp_path) for line in LIVE]
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    assert [bool(text) for text in printed] == [
+        " -o " not in line for line in LIVE
+    ]  # a file says it on stderr
+    assert (tmp_path / "readme.db").read_bytes().startswith(b"SQLite format 3")
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_command(line: str) -> None:
+    assert command(line, ROOT)
 
 
 def anchor(heading: str) -> str:
@@ -109,3 +115,4 @@ def test_links() -> None:
 def test_there_is_something_to_run() -> None:
     assert len(PYTHON) >= 6
     assert len(COMMANDS) >= 4
+    assert {shlex.split(line)[1] for line in LIVE} == {"query", "dump", "probe", "top"}

