@@ -24,9 +24,14 @@ EXTENSION = Extension(
 
 
 class Build(build_ext):
-    """Build the extension, and forget it where that failed: other commands take what was to be for built."""
+    """Build the extension, and forget it where that failed: other commands take what was to be for built.
+
+    An editable installation has the file in the tree, where that of an older source must not stay.
+    """
 
     def run(self) -> None:
+        for path in filter(os.path.exists, self.get_output_mapping().values()):
+            os.remove(path)
         super().run()
         if not all(map(os.path.exists, self.get_outputs())):
             self.extensions = self.distribution.ext_modules = []

@@ -95,7 +95,7 @@ class Tree:
         left.touch()
 
     def build(self, kind: str, **environment: str) -> Path:
-        """Build "wheel" or "sdist"; return its path."""
+        """Build "wheel", "editable" or "sdist"; return its path."""
         made = self.folder.parent / "made"
         done = subprocess.run(
             [sys.executable, "-c", BUILT, kind, made],
@@ -161,6 +161,13 @@ def test_a_wheel_with_the_module_is_for_the_stable_abi(tree: Tree) -> None:
     assert tags.startswith("cp311-abi3-")
     assert is_pure == "false"
     assert package_files(wheel) == of_the_package() | {MODULE}
+
+
+def test_a_module_that_cannot_be_built_anew_does_not_stay(tree: Tree) -> None:
+    left = tree.folder / "src" / MODULE
+    left.write_bytes(b"left behind")
+    tree.build("editable", CC=os.devnull)
+    assert not left.exists()
 
 
 def test_the_sdist_has_the_whole_tree(tree: Tree) -> None:
