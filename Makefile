@@ -106,7 +106,7 @@ format: $(VENV)/.installed-dev ## put the code into its one format
 bench: $(VENV)/.installed-bench $(SPEEDUPS) nodes ## measure, as ratios to what runs beside it
 	$(PY) -m bench
 
-bench-regress: $(VENV)/.installed-bench ## count instructions and compare with the ratios kept in bench/
+bench-regress: $(VENV)/.installed-bench $(SPEEDUPS) ## count instructions and compare with the ratios kept in bench/
 	@tools/packages valgrind
 	$(PY) -m bench.regress
 
