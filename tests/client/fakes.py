@@ -38,6 +38,7 @@ class Fake:
         address: where it listens.
         leader: the address that it names.
         asked: the types of all requests, in order.
+        over: set when the block of the fake ends; an answer that waits, waits for that.
     """
 
     def __init__(self, answers: Mapping[type[Message], Answer] | None = None, *, leads: bool = True) -> None:
@@ -47,7 +48,9 @@ class Fake:
         self.asked: list[str] = []
         self._answers = dict(answers or {})
         self._leads = leads
+        self.over = threading.Event()
         self._open: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
         self._thread = threading.Thread(target=self._accept)
 
     def __enter__(self) -> Fake:
@@ -55,14 +58,19 @@ class Fake:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.over.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
         self._thread.join(20)
+        self._listener.close()
         for sock in self._open:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(20)
+        for sock in self._open:
             sock.close()
+        assert not any(thread.is_alive() for thread in (self._thread, *self._threads))
 
     def _accept(self) -> None:
         while True:
@@ -71,7 +79,8 @@ class Fake:
             except OSError:
                 return
             self._open.append(client)
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+            self._threads.append(threading.Thread(target=self._serve, args=(client,), daemon=True))
+            self._threads[-1].start()
 
     def _serve(self, client: socket.socket) -> None:
         conversation = ServerConversation()
@@ -113,7 +122,7 @@ class Fake:
 
 def silent(fake: Fake, request: Message) -> None:
     """Answer nothing, and keep the connection open."""
-    threading.Event().wait(3)
+    fake.over.wait(3)
 
 
 @contextlib.contextmanager
@@ -131,9 +140,11 @@ def listener(say: bytes = b"") -> Iterator[str]:
 
         thread = threading.Thread(target=accept)
         thread.start()
-        yield f"127.0.0.1:{sock.getsockname()[1]}"
-        sock.shutdown(socket.SHUT_RDWR)
-        thread.join(20)
+        try:
+            yield f"127.0.0.1:{sock.getsockname()[1]}"
+        finally:
+            sock.shutdown(socket.SHUT_RDWR)
+            thread.join(20)
 
 
 @contextlib.contextmanager

@@ -361,6 +361,7 @@ def test_a_thousand_names_end_with_the_deadline() -> None:
 def test_an_answer_that_never_ends_is_no_answer() -> None:
     """A byte now and then keeps nobody beyond the deadline, nor does a frame without an end."""
     over = threading.Event()
+    dribbling: list[threading.Thread] = []
 
     def dribble(sock: socket.socket) -> None:
         with suppress(OSError), sock:
@@ -372,7 +373,8 @@ def test_an_answer_that_never_ends_is_no_answer() -> None:
         def accept() -> None:
             with suppress(OSError):
                 while True:
-                    threading.Thread(target=dribble, args=(listening.accept()[0],)).start()
+                    dribbling.append(threading.Thread(target=dribble, args=(listening.accept()[0],)))
+                    dribbling[-1].start()
 
         thread = threading.Thread(target=accept)
         thread.start()
@@ -386,7 +388,8 @@ def test_an_answer_that_never_ends_is_no_answer() -> None:
         finally:
             over.set()
             listening.shutdown(socket.SHUT_RDWR)
-            thread.join()
+            for each in (thread, *dribbling):
+                each.join()
 
 
 def test_whoever_waits_for_a_silent_node_waits_no_longer_than_the_search() -> None:
@@ -402,4 +405,4 @@ def workers(before: set[threading.Thread]) -> list[threading.Thread]:
 
 def stuck(fake: Fake, request: object) -> None:
     """Answer nothing for longer than anybody waits."""
-    threading.Event().wait(15)
+    fake.over.wait(15)

@@ -93,9 +93,19 @@ class Spoken:
         self.ignorant = ClientConversation()
         self.knowing.send(OpenRequest(database))
         self.ignorant.send(OpenRequest(database))
-        answer = self.session.call(OpenRequest(database))
-        for client in self.clients:
-            client.receive(answer.encode())
+        try:
+            answer = self.session.call(OpenRequest(database))
+            for client in self.clients:
+                client.receive(answer.encode())
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Spoken:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def clients(self) -> tuple[ClientConversation, ClientConversation]:
@@ -229,11 +239,10 @@ def worded(message: str) -> str:
 
 def speak(address: str, generation: Generation, script: Script) -> list[Any]:
     """Take the steps of a script on a database of its own; return what was said and what was true."""
-    spoken = Spoken(address, generation, f"claims-{os.getpid()}-{next(_numbers)}.db")
-    spoken.take_schema(script.schema)
     log: list[Any] = []
-    truth = spoken.truth()
-    try:
+    with Spoken(address, generation, f"claims-{os.getpid()}-{next(_numbers)}.db") as spoken:
+        spoken.take_schema(script.schema)
+        truth = spoken.truth()
         for step in steps_for(generation, script):
             if step is None:
                 if not truth.in_transaction:
@@ -245,8 +254,6 @@ def speak(address: str, generation: Generation, script: Script) -> list[Any]:
             for events, client in zip(heard, spoken.clients, strict=True):
                 judge(events, client, before, truth, step)
             log.append((step, said(heard[0], step), truth))
-    finally:
-        spoken.close()
     return log
 
 
@@ -304,8 +311,10 @@ def test_claims_are_true(request: pytest.FixtureRequest, real_nodes: SharedNodes
                 same(speak(ours.address, GENERATIONS[kind], script), theirs)
                 assert not ours.errors
 
-        whole()
-    real_nodes.check()
+        try:
+            whole()
+        finally:
+            real_nodes.check()
 
 
 # ---------------------------------------------------------------- what drawn scripts do not reach
@@ -317,11 +326,13 @@ def test_claims_while_another_connection_writes(
 ) -> None:
     note(request, kind)
     node = real_nodes(kind)
-    spoken = Spoken(node.address, GENERATIONS[kind], database)
-    spoken.take_schema("CREATE TABLE t (a, b); CREATE TABLE s (a, b); CREATE TABLE child (a, b);")
-    spoken.take_schema("CREATE TABLE plain (a, b); CREATE TABLE big (a, b)")
     insert = "INSERT INTO t VALUES (1, 1)"
-    with Session(node.address, database) as other:
+    with (
+        Spoken(node.address, GENERATIONS[kind], database) as spoken,
+        Session(node.address, database) as other,
+    ):
+        spoken.take_schema("CREATE TABLE t (a, b); CREATE TABLE s (a, b); CREATE TABLE child (a, b);")
+        spoken.take_schema("CREATE TABLE plain (a, b); CREATE TABLE big (a, b)")
         for own, others, code in [
             ([], ["BEGIN IMMEDIATE"], 5),
             (["BEGIN"], ["BEGIN IMMEDIATE"], 5),
@@ -349,7 +360,6 @@ def test_claims_while_another_connection_writes(
             if own:
                 run(spoken, Step("exec_sql", "ROLLBACK"))
                 assert spoken.knowing.session.in_transaction is False
-    spoken.close()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import socket
 import sys
@@ -149,20 +150,25 @@ class Closes:
         self.thread.start()
 
     def serve(self) -> None:
-        sock, _ = self.server.accept()
-        sock.recv(65536)
-        sock.sendall(self.answer)
-        sock.shutdown(socket.SHUT_WR)
-        while sock.recv(65536):
-            pass
-        sock.close()
+        try:
+            sock, _ = self.server.accept()
+        except OSError:  # nobody came
+            return
+        with sock, contextlib.suppress(OSError):
+            sock.recv(65536)
+            sock.sendall(self.answer)
+            sock.shutdown(socket.SHUT_WR)
+            while sock.recv(65536):
+                pass
 
     def __enter__(self) -> Closes:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.server.shutdown(socket.SHUT_RDWR)  # which ends an `accept`, as closing does not
         self.thread.join(10)
         self.server.close()
+        assert not self.thread.is_alive()
 
 
 @pytest.mark.parametrize("answer", [b"", bytes([3])])

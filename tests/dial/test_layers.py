@@ -238,12 +238,8 @@ def test_dqlite_in_another_wrapping_is_called_so(real_node: Node, files: Certifi
 
 def test_a_node_that_hangs_is_silent_and_takes_no_harm(own_node: Callable[..., Node]) -> None:
     node = own_node("1.18.1")
-    assert node.process is not None
-    node.process.send_signal(signal.SIGSTOP)
-    try:
+    with node.hanging():
         result = run("probe", "--json", "--timeout", "1", node.address)
-    finally:
-        node.process.send_signal(signal.SIGCONT)
     found = json.loads(result.out)
     assert (result.code, found["status"], found["speaks"]) == (5, "silent", None)
     for _ in range(100):  # it reads what strangers said to it meanwhile
@@ -256,17 +252,14 @@ def test_a_node_that_hangs_is_silent_and_takes_no_harm(own_node: Callable[..., N
 
 def test_an_answer_that_comes_after_the_knocking_is_taken(own_node: Callable[..., Node]) -> None:
     node = own_node("1.18.1")
-    assert node.process is not None
-    process = node.process
-    process.send_signal(signal.SIGSTOP)
-    alarm = signal.signal(signal.SIGALRM, lambda *_: process.send_signal(signal.SIGCONT))
-    signal.setitimer(signal.ITIMER_REAL, 1.2)  # half of the time is over at 1 s
-    try:
-        health = probe(node.address, 2)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, alarm)
-        process.send_signal(signal.SIGCONT)
+    with node.hanging() as process:
+        alarm = signal.signal(signal.SIGALRM, lambda *_: process.send_signal(signal.SIGCONT))
+        signal.setitimer(signal.ITIMER_REAL, 1.2)  # half of the time is over at 1 s
+        try:
+            health = probe(node.address, 2)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, alarm)
     assert (health.status, health.speaks) == (Status.HEALTHY, "")
 
 

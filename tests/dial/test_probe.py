@@ -43,7 +43,10 @@ def serving(
 
     def serve() -> None:
         for _ in range(connections):
-            connection, _ = server.accept()
+            try:
+                connection, _ = server.accept()
+            except OSError:  # the block is over
+                return
             with connection:
                 received.append(connection.recv(65536))
                 answer(connection)
@@ -51,8 +54,13 @@ def serving(
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=serve)
         thread.start()
-        yield f"127.0.0.1:{server.getsockname()[1]}", received
-        thread.join(20)
+        try:
+            yield f"127.0.0.1:{server.getsockname()[1]}", received
+            thread.join(20)
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join(20)
+        assert len(received) == connections
         assert not thread.is_alive()
 
 

@@ -25,7 +25,10 @@ def listening(handler: Handler, server: socket.socket) -> Iterator[None]:
     """Serve one connection; the thread is over when this is."""
 
     def serve() -> None:
-        connection, _ = server.accept()
+        try:
+            connection, _ = server.accept()
+        except OSError:  # nobody came
+            return
         with connection:
             handler(connection)
 
@@ -34,6 +37,7 @@ def listening(handler: Handler, server: socket.socket) -> Iterator[None]:
     try:
         yield
     finally:
+        server.shutdown(socket.SHUT_RDWR)  # which ends an `accept`, as closing does not
         thread.join(20)
         server.close()
         assert not thread.is_alive()

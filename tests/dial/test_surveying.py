@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -304,16 +304,18 @@ def hearing(answer: bytes = b"") -> Iterator[tuple[str, list[bytes]]]:
                     connection, _ = server.accept()
                 except OSError:
                     return
-                with connection:
+                with connection, suppress(OSError):
                     connection.settimeout(5)
                     heard.append(connection.recv(4096))
                     connection.sendall(answer)
 
-        thread = threading.Thread(target=serve, daemon=True)
+        thread = threading.Thread(target=serve)
         thread.start()
-        yield f"127.0.0.1:{server.getsockname()[1]}", heard
-        server.shutdown(socket.SHUT_RDWR)
-    thread.join(10)
+        try:
+            yield f"127.0.0.1:{server.getsockname()[1]}", heard
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join(10)
 
 
 def test_to_whom_is_named_nothing_is_said_in_other_protocols() -> None:
@@ -324,17 +326,24 @@ def test_to_whom_is_named_nothing_is_said_in_other_protocols() -> None:
         nodes = [NodeInfo(1, address, NodeRole.VOTER), NodeInfo(2, victim, NodeRole.VOTER)]
 
         def serve() -> None:
-            connection, _ = server.accept()
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
             answers = (LeaderResponse(1, address), ServersResponse(nodes), MetadataResponse(0, 0))
-            with connection:
+            with connection, suppress(OSError):
+                connection.settimeout(5)
                 for message in (*answers, LeaderResponse(1, address)):
                     connection.recv(4096)
                     connection.sendall(message.encode())
 
-        thread = threading.Thread(target=serve, daemon=True)
+        thread = threading.Thread(target=serve)
         thread.start()
-        verdict = probe_cluster([(Target.parse(address), DialOptions())], 2.0, whole=True)
-        thread.join(10)
+        try:
+            verdict = probe_cluster([(Target.parse(address), DialOptions())], 2.0, whole=True)
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join(10)
     assert not verdict.healthy
     assert set(heard) == {b"\1" + bytes(7) + LeaderRequest().encode()}
 

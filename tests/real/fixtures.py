@@ -56,7 +56,11 @@ class SharedNodes:
     def __call__(self, kind: str) -> Node:
         require_server(kind)
         node = self._nodes.get(kind)
-        if node is None or not node.alive():
+        if node is not None and not node.alive():
+            del self._nodes[kind]
+            node.stop()  # closes what it was started with, and drops its data
+            node = None
+        if node is None:
             node = self._nodes[kind] = Node(kind).start()
         return node
 

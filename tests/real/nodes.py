@@ -14,11 +14,12 @@ import contextlib
 import os
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -226,6 +227,19 @@ class Node:
         self.process.kill()
         self.process.wait()
         self._close_pipes()
+
+    @contextlib.contextmanager
+    def hanging(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Have all threads stand still while the block runs, or until its process is sent a SIGCONT."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            # until its main thread has a processor to take the signal with, the others go on, and answer
+            os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+            assert self.alive(), self.log_tail()
+            yield self.process
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def stop(self, timeout: float = 10.0) -> int | None:
         """End cleanly and drop the data; the exit status (0, or -6 after an abort)."""

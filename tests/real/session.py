@@ -35,10 +35,14 @@ class Session:
         self.decoder = MessageDecoder(version=version, **options)
         self.sent: set[type[Message]] = set()
         self.socket = socket.create_connection((host, int(port)), TIMEOUT)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.sendall(self.encoder.encode_handshake())
-        if database:
-            assert self.call(OpenRequest(database)) == DbResponse(0)
+        try:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.socket.sendall(self.encoder.encode_handshake())
+            if database:
+                assert self.call(OpenRequest(database)) == DbResponse(0)
+        except BaseException:
+            self.socket.close()
+            raise
 
     def __enter__(self) -> Session:
         return self
