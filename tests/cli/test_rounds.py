@@ -110,8 +110,8 @@ def test_all_nodes_stand_before_what_is_wrong_with_them() -> None:
 def test_without_a_screen_problems_are_told_as_a_whole() -> None:
     found = verdict(ONE, (2,))
     said = "certificate verify failed: unable to get local issuer certificate"
-    found.picture.seats[1].asked.health.detail = said
-    found = judge([seat.asked for seat in found.picture.seats])
+    found.view.nodes[1].answer.health.detail = said
+    found = judge([node.answer for node in found.view.nodes])
     lines = [line.plain for line in node_lines(after(found), "x", 80)]
     at = next(number for number, line in enumerate(lines) if line.startswith("! "))
     assert " ".join(line.strip() for line in lines[at:]).endswith(said)

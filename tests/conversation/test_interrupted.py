@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -19,7 +17,6 @@ from dqlitewire.conversation import Outcome
 from dqlitewire.testing import DqliteServer
 from tests.conversation.test_examples import example
 
-README = (Path(__file__).parent.parent.parent / "README.md").read_text()
 COUNT = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 900) SELECT x, 'old' FROM c"
 SIX = "SELECT 6"
 
@@ -106,39 +103,6 @@ def test_blocking_client_after_a_timeout(server: DqliteServer) -> None:
         [*client.query(SIX)]
 
 
-def readme_client(address: str) -> dict[str, Any]:
-    (code,) = (
-        code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "DQLITE_ADDRESS" in code
-    )
-    space: dict[str, Any] = {}
-    exec(compile(code[: code.index("with socket.create_connection")], "readme.py", "exec"), space)
-    host, _, port = address.rpartition(":")
-    space["sock"] = socket.create_connection((host, int(port)), 10)
-    try:
-        space["ask"](space["sock"], space["OpenRequest"]("readme"))
-    except BaseException:
-        space["sock"].close()
-        raise
-    return space
-
-
-def test_readme_client_interrupted_at_every_line(server: DqliteServer) -> None:
-    closed = right = 0
-    for run in every_line("readme.py"):
-        space = readme_client(server.address)
-        ask, sock, query = space["ask"], space["sock"], space["QuerySqlRequest"]
-        run(lambda ask=ask, sock=sock, query=query: ask(sock, query(0, COUNT)))
-        try:
-            assert ask(sock, query(0, SIX)) == [(6,)]
-            right += 1
-        except OSError:
-            assert sock.fileno() == -1
-            closed += 1
-        sock.close()
-    assert closed
-    assert right
-
-
 class Closes:
     """A server that reads, says what it is told to, and closes."""
 
@@ -172,9 +136,10 @@ class Closes:
 
 
 @pytest.mark.parametrize("answer", [b"", bytes([3])])
-def test_readme_client_ends_with_the_stream(answer: bytes) -> None:
-    with Closes(answer) as server, pytest.raises(ConnectionError, match="got no answer"):
-        readme_client(server.address)
+def test_blocking_client_ends_with_the_stream(answer: bytes) -> None:
+    module = example("blocking_client")
+    with Closes(answer) as server, pytest.raises(module.RequestFailed, match="the connection was lost"):
+        module.connect(server.address, "closes")
 
 
 def test_asyncio_client_whose_task_is_cancelled(server: DqliteServer) -> None:

@@ -268,7 +268,7 @@ def test_what_is_no_file_of_faults(tmp_path: Path, text: str, said: str) -> None
     with pytest.raises(FaultWordsError) as caught:
         read_faults(path)
     assert str(caught.value).startswith(f"{path}{said}")
-    assert len(str(caught.value)) < len(str(path)) + 200
+    assert len(str(caught.value)) < len(str(path)) + 250  # kinds that other tests declare are told, too
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -63,9 +63,7 @@ SMALL: dict[str, dict[str, int]] = {
     "conversation.observer.prepared": {"MAX_STATEMENTS": 40, "MAX_TEXTS": 1 << 14},
     "conversation.observer.resync": {"CREDIT": 1 << 12},
     "traffic.select": {"MAX_OPEN": 40, "MAX_BYTES": 1 << 14},
-    "traffic.stats": {
-        "MAX_STATEMENTS": 40,
-    },
+    "traffic.ledger": {"MAX_STATEMENTS": 40},
     "traffic.failures": {"MAX_FAILURES": 40, "MAX_FAILED": 40, "MAX_OF_FAILURE": 9},
     "traffic.repeats": {"MAX_CONNECTIONS": 40},
     "traffic.sources.tcp": {"MAX_HELD": 1 << 14},

@@ -82,7 +82,7 @@ class Ledger:
         slowest: those that took longest, in no order.
     """
 
-    most: int = MAX_STATEMENTS
+    most: int = field(default_factory=lambda: MAX_STATEMENTS)
     count: int = 0
     rows: int = 0
     latency: Durations = field(default_factory=Durations)
