@@ -254,9 +254,9 @@ def name_hazard(name: str, generation: Generation) -> HazardKind | None:
     about any URI, which ends the process. A name that ends like a WAL or a journal is taken for that of the
     database without the ending (dqlite src/vfs.c: vfsDatabaseLookup); 1.11 does so only if there is one.
 
-    A server keeps the name of every OPEN, also of one that failed. Where no database of its own came of it, up
-    to 1.18.1 the next snapshot ends the process, which is after 1024 entries of the log by default (dqlite
-    src/fsm.c: dbNumPages); one in memory also ends 1.18.7, and any at the first statement.
+    A server keeps the name of every OPEN, also of one that failed. Where no database of its own came of it,
+    up to 1.18.1 the next snapshot ends the process, which is after 1024 entries of the log by default (dqlite
+    src/fsm.c: dbNumPages). A database in memory ends 1.18.7 as well, and any of them at the first statement.
 
     Args:
         name: the name, as given to OPEN.
