@@ -21,6 +21,7 @@ from dqlitewire.conversation import (
     Ending,
     Failed,
     Generation,
+    Hazard,
     Interrupted,
     Lost,
     Outcome,
@@ -614,7 +615,7 @@ def test_what_is_not_open_cannot_be_lost(failure: FailureResponse) -> None:
     memory = OpenRequest(":memory:")
     client = ClientConversation()
     client.send(INSERT)
-    client.send(memory)
+    client.send(memory, allow=Hazard.MEMORY_DATABASE)
     (event,) = client.receive(failure.encode())
     assert isinstance(event, Failed)
     assert client.session.in_memory  # its OPEN is still on the way
@@ -623,7 +624,7 @@ def test_what_is_not_open_cannot_be_lost(failure: FailureResponse) -> None:
     assert client.session.database is None
     client.send(OPEN)
     client.receive(DbResponse(0).encode())
-    client.send(memory)
+    client.send(memory, allow=Hazard.MEMORY_DATABASE)
     client.receive(FailureResponse(5, "a database for this connection is already open").encode())
     assert client.session.database == "main"
     assert not client.session.in_memory

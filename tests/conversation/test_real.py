@@ -298,7 +298,9 @@ def test_database_in_memory_is_deadly(
 ) -> None:
     node = own_node(kind)
     with Peer(node.address, GENERATIONS[kind]) as peer:
-        peer.message(OpenRequest(name))
+        with pytest.raises(HazardError):
+            peer.send(OpenRequest(name))
+        peer.ask(OpenRequest(name), allow=Hazard.MEMORY_DATABASE)
         with pytest.raises(HazardError):
             peer.send(statement)
         assert isinstance(peer.ask(statement, allow=Hazard.MEMORY_DATABASE)[-1], Ended)

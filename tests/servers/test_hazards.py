@@ -88,6 +88,8 @@ HAZARDS: list[tuple[Hazard, Generation, Any]] = [
     (Hazard.NAME, NEWEST, OpenRequest("file:%3Amemory%3a")),
     (Hazard.NAME, NEW, OpenRequest("file:x")),
     (Hazard.NAME, Generation.UNKNOWN, OpenRequest("x-wal")),
+    (Hazard.MEMORY_DATABASE, NEWEST, OpenRequest("")),
+    (Hazard.MEMORY_DATABASE, OLDEST, OpenRequest(":memory:")),
     (Hazard.LONG_NAME, NEWEST, OpenRequest("n" * 505)),
     (Hazard.LONG_NAME, NEWEST, OpenRequest("\u20ac" * 169)),
 ]
@@ -173,7 +175,7 @@ def test_database_in_memory(name: str) -> None:
         QuerySqlRequest(0, "SELECT 1"),
     ]
     client = ClientConversation(generation=NEWEST)
-    client.send(OpenRequest(name))
+    client.send(OpenRequest(name), allow=Hazard.MEMORY_DATABASE)
     for answered in (False, True):
         for statement in statements:
             with pytest.raises(HazardError) as caught:
@@ -186,7 +188,7 @@ def test_database_in_memory(name: str) -> None:
 
 def test_database_in_memory_that_was_not_opened() -> None:
     client = ClientConversation(generation=NEWEST)
-    client.send(OpenRequest(""))
+    client.send(OpenRequest(""), allow=Hazard.MEMORY_DATABASE)
     client.receive(FailureResponse(1, "unable to open database file").encode())
     assert client.send(OpenRequest("main"))
     assert client.send(ExecSqlRequest(0, "SELECT 1"))

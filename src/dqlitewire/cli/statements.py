@@ -22,7 +22,7 @@ from dqlitewire.cli.output import fail
 from dqlitewire.cli.parameters import text as whole_text
 from dqlitewire.cli.parameters import wanted
 from dqlitewire.conversation import Generation
-from dqlitewire.servers.hazards import IN_MEMORY, HazardKind, harms, name_hazard
+from dqlitewire.servers.hazards import HazardKind, harms, name_hazard
 from dqlitewire.servers.sql_hazards import text_hazards
 from dqlitewire.sql.reading import gives_rows, writing_part
 from dqlitewire.sql.survey import split, survey
@@ -101,7 +101,7 @@ def checked_database(name: str) -> str:
         SystemExit: opening it is a hazard; this was said.
     """
     _checked(name, "DATABASE")
-    hazard = HazardKind.MEMORY_DATABASE if name in IN_MEMORY else name_hazard(name, Generation.UNKNOWN)
+    hazard = name_hazard(name, Generation.UNKNOWN)
     if hazard is not None:
         refuse(f"database {shown(name)}", hazard)
     return name

@@ -28,11 +28,11 @@ from dqlitewire.client.dump import Dump
 from dqlitewire.client.errors import NoDatabaseError, StatementFailed
 from dqlitewire.client.leadership import HARMLESS
 from dqlitewire.constants import DQLITE_NOTFOUND, HEADER_SIZE
-from dqlitewire.conversation import Answered, Event, Failed, Generation, Hazard, HazardError
+from dqlitewire.conversation import Answered, Event, Failed, Generation, HazardError
 from dqlitewire.dial import Address, Deadline
 from dqlitewire.header import frame_size_at
 from dqlitewire.messages import DumpRequest, FilesResponse, OpenRequest, QuerySqlRequest
-from dqlitewire.servers.hazards import IN_MEMORY, name_hazard
+from dqlitewire.servers.hazards import name_hazard
 
 Progress = Callable[[int, int | None], object]
 
@@ -73,8 +73,6 @@ def check_name(name: str, generation: Generation) -> None:
     Raises:
         HazardError: it is none that OPEN and statements are sent for.
     """
-    if name in IN_MEMORY:
-        raise HazardError(Hazard.MEMORY_DATABASE, DumpRequest(name))
     hazard = name_hazard(name, generation)
     if hazard is not None:
         raise HazardError(hazard.flag, DumpRequest(name))

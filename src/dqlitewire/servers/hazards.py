@@ -43,9 +43,9 @@ LARGEST_ROLE = max(NodeRole)
 IN_MEMORY = frozenset({"", ":memory:"})
 # Bytes of the longest name that OPEN takes: VFS__MAX_PATHNAME (dqlite src/vfs.c) less 8, which SQLite wants
 # for "-journal" (SQLite src/pager.c: sqlite3PagerOpen). 1.11.1, 1.18.1, 1.18.7 and cowsql answer a longer one
-# by closing the connection, without a word; 1.18.1 dies of more than VFS__MAX_PATHNAME itself.
+# by closing the connection, without a word, and up to 1.18.1 keep the name, as `name_hazard` says; 1.18.1
+# dies at once of more than VFS__MAX_PATHNAME, 512.
 LONGEST_NAME = 504
-_MAX_PATHNAME = 512
 
 
 class Hazard(IntFlag):
@@ -169,15 +169,15 @@ class HazardKind(Enum):
         frozenset({RequestType.ASSIGN}),
     )
     MEMORY_DATABASE = (
-        'a statement on the database "" or ":memory:"',
+        'OPEN of "" or ":memory:"',
         Hazard.MEMORY_DATABASE,
-        'a statement on database "" or ":memory:" kills the node',
-        Seen.SESSION,
+        'OPEN of "" or ":memory:" kills the node, soon or late',
+        Seen.FIELDS,
     )
     LONG_NAME = (
         f"OPEN of a name beyond {LONGEST_NAME} bytes",
         Hazard.LONG_NAME,
-        f"a name over {LONGEST_NAME} bytes ends the stream, over {_MAX_PATHNAME} kills 1.18.1",
+        f"a name over {LONGEST_NAME} bytes kills a node up to 1.18.1, soon or late",
         Seen.FIELDS,
     )
     NAME = (
@@ -254,10 +254,16 @@ def name_hazard(name: str, generation: Generation) -> HazardKind | None:
     about any URI, which ends the process. A name that ends like a WAL or a journal is taken for that of the
     database without the ending (dqlite src/vfs.c: vfsDatabaseLookup); 1.11 does so only if there is one.
 
+    A server keeps the name of every OPEN, also of one that failed. Where no database of its own came of it,
+    up to 1.18.1 the next snapshot ends the process, which is after 1024 entries of the log by default (dqlite
+    src/fsm.c: dbNumPages). A database in memory ends 1.18.7 as well, and any of them at the first statement.
+
     Args:
         name: the name, as given to OPEN.
         generation: that of the server.
     """
+    if name in IN_MEMORY:
+        return HazardKind.MEMORY_DATABASE
     if len(name.encode("utf-8", "surrogateescape")) > LONGEST_NAME:
         return HazardKind.LONG_NAME
     path = name

@@ -116,7 +116,6 @@ class Dispatcher:
         if db_id != 0 or self.workspace is None:
             raise SqlFailure(*NO_DATABASE)
         if self._deadly_name:
-            self.hazard(HazardKind.MEMORY_DATABASE, "")
             raise SqlFailure(1, f"a statement on this database kills {self._release.title}")
         return self.workspace
 
@@ -143,6 +142,7 @@ class Dispatcher:
             raise Undecodable
         if hazard is not None:
             self.hazard(hazard, name)
+        if hazard is HazardKind.NAME:
             raise SqlFailure(1, f"a database of this name kills {self._release.title}")
         try:
             self._deadly_name = name in IN_MEMORY
