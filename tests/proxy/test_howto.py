@@ -141,7 +141,8 @@ def demo_cluster(folder: Path) -> Iterator[Path]:
             wait_for(partial(names, store, number + 1), PATIENCE, "node of the demo")
         for name in ("cluster.crt", "cluster.key"):
             shutil.copy(folder / name, store.parent)
-        wait_for(lambda: run("probe", store).code == 0, PATIENCE, "healthy demo")
+        # its nodes look at their roles every 30 s, and change them where one was slow to join
+        wait_for(lambda: run("probe", store).code == 0, 2 * PATIENCE, "healthy demo")
         yield store.parent
 
 
