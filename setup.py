@@ -9,6 +9,7 @@ import os
 import sys
 import sysconfig
 import tempfile
+from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
@@ -30,8 +31,11 @@ class Build(build_ext):
     """
 
     def run(self) -> None:
-        for path in filter(os.path.exists, self.get_output_mapping().values()):
-            os.remove(path)
+        for made in self.get_output_mapping().values():
+            name, ending = os.path.basename(made).partition(".")[0], os.path.splitext(made)[1]
+            # Pythons differ in what stands between the two: .abi3.so, .abi3-x86_64-linux-gnu.so
+            for path in Path(made).parent.glob(f"{name}.*{ending}"):
+                path.unlink()
         super().run()
         if not all(map(os.path.exists, self.get_outputs())):
             self.extensions = self.distribution.ext_modules = []
