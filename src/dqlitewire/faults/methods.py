@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -31,7 +32,7 @@ def _orders(name: str, kind: Callable[P, F]) -> Callable[Concatenate[FaultMethod
     return method
 
 
-class FaultMethods:
+class FaultMethods(ABC):
     """Faults for all nodes of a server or cluster; they strike in the order in which they were ordered.
 
     Every call takes the arguments of its kind of fault, and those that all faults have (see `Fault`): `on`,
@@ -39,9 +40,9 @@ class FaultMethods:
     """
 
     @property
+    @abstractmethod
     def _faults(self) -> FaultList:
-        # the list that orders are added to; each class that takes orders has its own
-        raise NotImplementedError
+        """The list that orders are added to; each class that takes orders has its own."""
 
     @property
     def _one_node(self) -> int | None:
