@@ -38,7 +38,6 @@ def read(data: bytes, width: int) -> Any:
 # ---------------------------------------------------------------- references and the garbage collector
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="counts of references")
 def test_references_are_given_and_taken_once() -> None:
     """Of what stays in use over many calls: types, singletons, the frame, members of ValueType."""
     data, wrong = frame(CODES, 50), frame(CODES, 50)[:-8] + b"\0" * 8
