@@ -307,6 +307,43 @@ def keys(text: str, session: object = None) -> str:
         return Prompt(made, pipe, DummyOutput()).read("> ", "...> ")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("moment", ["taking", "on_reset", "before_render", "after_render", "giving"])
+def test_sigterm_while_a_line_is_read(moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The terminal is given back whenever it strikes, also while it is taken, drawn on and given back."""
+    taken = False
+
+    def strike(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    @contextmanager
+    def raw_mode() -> Iterator[None]:
+        nonlocal taken
+        taken = True
+        if moment == "taking":
+            strike()
+        try:
+            yield
+        finally:
+            if moment == "giving":
+                strike()
+            taken = False
+
+    with create_pipe_input() as pipe, create_app_session(input=pipe, output=DummyOutput()):
+        monkeypatch.setattr(pipe, "raw_mode", raw_mode)
+        prompt = Prompt(mock.Mock(spec=Session, names=()), pipe, DummyOutput())
+        if hasattr(prompt._session.app, moment):
+            getattr(prompt._session.app, moment).add_handler(strike)
+        if moment == "giving":
+            pipe.send_text("select 1;\r")
+        before = signal.signal(signal.SIGTERM, lambda *_: prompt.end())
+        try:
+            with pytest.raises(SystemExit) as ended:
+                prompt.read("> ", "...> ")
+        finally:
+            signal.signal(signal.SIGTERM, before)
+    assert (ended.value.code, taken) == (Exit.INTERRUPTED, False)
+
+
 @pytest.mark.parametrize(
     ("typed", "read"),
     [

@@ -14,7 +14,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from types import FrameType
 from typing import NoReturn
 
 from dqlitewire.cli.answers import Display, failure
@@ -47,12 +46,14 @@ def run(
     Raises:
         SystemExit: no leader can be reached; this was said.
     """
-    with _terminated():
+    with _terminated(_end):
         try:
             with connected() as client:
                 session = Session(client, database, display, write)
                 session.begin()
-                loop(session, prompt(session))
+                reader = prompt(session)
+                with _terminated(reader.end):
+                    loop(session, reader)
                 session.end()
         except ClientError as error:
             fail(*failure(error))
@@ -77,18 +78,22 @@ def loop(session: Session, prompt: Prompt) -> None:
 
 
 @contextmanager
-def _terminated() -> Generator[None]:
-    """Let SIGTERM end the shell, rather than the line as Ctrl-C does."""
+def _terminated(end: Callable[[], object]) -> Generator[None]:
+    """Let SIGTERM end the shell, rather than the line as Ctrl-C does.
+
+    Args:
+        end: raises SystemExit, or has it raised soon.
+    """
     before = signal.getsignal(signal.SIGTERM)
     if not callable(before):  # `ending` sets it unless a parent process has it ignored
         yield
         return
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, lambda *_: end())
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _end(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(int(Exit.INTERRUPTED))
+def _end() -> NoReturn:
+    raise SystemExit(Exit.INTERRUPTED)

@@ -19,6 +19,7 @@ from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import Output
 
+from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.shell.dots import DOTS, is_dot_command, quoted
 from dqlitewire.cli.shell.history import History, history_path
 from dqlitewire.cli.shell.session import Session
@@ -57,6 +58,7 @@ class Prompt:
             input=input,
             output=output,
         )
+        self._ended = False
 
     def read(self, prompt: str, continuation: str) -> str:
         """Return what was entered.
@@ -68,12 +70,35 @@ class Prompt:
         Raises:
             EOFError: Ctrl-D on an empty line, or the terminal is gone.
             KeyboardInterrupt: Ctrl-C.
+            SystemExit: it was told to end.
         """
 
         def before(_: int, __: int, wrapped: int) -> str:
             return " " * len(continuation) if wrapped else continuation
 
-        return self._session.prompt(prompt, prompt_continuation=before)
+        entered = self._session.prompt(prompt, prompt_continuation=before)
+        if self._ended:  # in the moment in which the line was complete
+            raise SystemExit(Exit.INTERRUPTED)
+        return entered
+
+    def end(self) -> None:
+        """Raise SystemExit out of `read` once the terminal is given back; for handlers of signals.
+
+        An exception that a handler raises strikes anywhere, also in the library's own giving back of the
+        terminal. So while the library's loop runs it is asked to end.
+
+        Raises:
+            SystemExit: at once, where nothing is read.
+        """
+        loop = self._session.app.loop
+        if loop is None:
+            raise SystemExit(Exit.INTERRUPTED)
+        self._ended = True
+        loop.call_soon_threadsafe(self._exit)
+
+    def _exit(self) -> None:
+        if self._session.app.is_running and not self._session.app.is_done:
+            self._session.app.exit(exception=SystemExit(Exit.INTERRUPTED))
 
 
 def _bindings() -> KeyBindings:
