@@ -1,4 +1,4 @@
-"""What docs/architecture.md calls "how to add": done in a copy of the tree, where every tool works with it.
+"""What the page on architecture calls "how to add": done in a copy of the tree, where all tools work with it.
 
 A test makes the edits that the page asks for and no other, and then uses the tools of the copy in processes
 of their own. The views of a new message have more tests in traffic/test_new_message.py.

@@ -95,7 +95,7 @@ def anchor(heading: str) -> str:
 
 
 def test_links() -> None:
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     linked = set()
     for page in pages:
         for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):

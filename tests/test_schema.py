@@ -140,7 +140,9 @@ def test_what_a_program_decides_by_is_a_token() -> None:
 
 
 def test_the_docs_list_every_key_and_token() -> None:
-    page, lines = ((ROOT / "docs" / f"{name}.md").read_text() for name in ("traffic", "transcript"))
+    page, lines = (
+        (ROOT / "docs" / name).read_text() for name in ("guides/traffic.md", "reference/transcript.md")
+    )
     words = {word for listed in tokens().values() for word in listed}
     for schema in SCHEMAS.values():
         words |= set(schema().get("properties", ()))

@@ -1,6 +1,6 @@
 """Draw which part of the package imports which, from the imports themselves.
 
-    python tools/architecture.py            # writes docs/architecture.svg
+    python tools/architecture.py            # writes docs/drawings/architecture.svg
     python tools/architecture.py --check    # exit code 1 if that would change it
 
 A part is a module or a package right below `dqlitewire`. Every part stands above all that it imports, imports
@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "dqlitewire"
-DRAWING = ROOT / "docs" / "architecture.svg"
+DRAWING = ROOT / "docs" / "drawings" / "architecture.svg"
 
 Graph = Mapping[str, frozenset[str]]
 

@@ -1,6 +1,6 @@
 """Draw the references of order, hazards, failures and releases from the tables the code runs on.
 
-    python tools/reference.py docs/conversation.md docs/servers.md docs/hazards.md
+    python tools/reference.py docs/guides/conversation.md docs/reference/servers.md docs/reference/hazards.md
 
 A page marks each part as `<!-- drawn: NAME -->` .. `<!-- end -->`; the text between is replaced, all else
 stays. The package must be importable.

@@ -16,7 +16,7 @@ from pathlib import Path
 __all__ = ["BEYOND", "PAGES", "write"]
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 GIVEN = {
     "conversation": """

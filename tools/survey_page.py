@@ -1,6 +1,7 @@
 """Draw what the survey found as Markdown: what becomes of each server, a line for what is alike.
 
-The page is docs/hazards.md, and `tools/reference.py` draws it; the results are those of `tests/real/survey`.
+The page is docs/reference/hazards.md, and `tools/reference.py` draws it; the results are those of
+`tests/real/survey`.
 """
 
 from __future__ import annotations

@@ -36,7 +36,12 @@ def test_every_command_says_how_it_ends() -> None:
 
 
 def test_the_docs_say_what_exit_codes_mean() -> None:
-    section = (ROOT / "docs" / "traffic.md").read_text().partition("## Exit codes")[2].partition("\n## ")[0]
+    section = (
+        (ROOT / "docs" / "guides" / "traffic.md")
+        .read_text()
+        .partition("## Exit codes")[2]
+        .partition("\n## ")[0]
+    )
     rows = re.findall(r"^\| (\d+) \| (.*) \|$", section, re.MULTILINE)
     assert [int(code) for code, _ in rows] == sorted({*Exit, *ProbeExit})
     for code, words in rows:

@@ -1,4 +1,4 @@
-"""The sessions of docs/dump.md and docs/shell.md are what commands and shell print."""
+"""The sessions of docs/guides/dump.md and docs/guides/shell.md are what commands and shell print."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from dqlitewire.client import connect
 from dqlitewire.testing import DqliteServer
 from tests.traffic.command import run
 
-DOCS = Path(__file__).parents[2] / "docs"
-DUMP, SHELL = (DOCS / "dump.md").read_text(), (DOCS / "shell.md").read_text()
+GUIDES = Path(__file__).parents[2] / "docs" / "guides"
+DUMP, SHELL = (GUIDES / "dump.md").read_text(), (GUIDES / "shell.md").read_text()
 ADDRESS = "127.0.0.1:9001"
 
 

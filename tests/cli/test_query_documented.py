@@ -1,4 +1,4 @@
-"""Every command of docs/query.md prints what stands below it there."""
+"""Every command of docs/guides/query.md prints what stands below it there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dqlitewire.cli.exits import Exit
 from dqlitewire.testing import DqliteServer
 from tests.traffic.command import run
 
-PAGE = (Path(__file__).parents[2] / "docs" / "query.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "query.md").read_text()
 SESSION = "".join(re.findall(r"^```console\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
 STEPS = re.findall(r"^\$ (dqlite-wire query .*)\n((?:(?!\$ ).*\n)*)", SESSION, re.MULTILINE)
 

@@ -371,7 +371,7 @@ def test_nodes_again_and_again() -> None:
 
 
 def test_the_page_has_every_key() -> None:
-    page = (ROOT / "docs" / "top.md").read_text()
+    page = (ROOT / "docs" / "guides" / "top.md").read_text()
     definitions = SCHEMAS["top"]()["$defs"]
     keys = {*definitions["traffic"]["properties"], *definitions["nodes"]["properties"]}
     assert {key for key in keys if f"`{key}`" not in page} == set()
@@ -379,7 +379,7 @@ def test_the_page_has_every_key() -> None:
 
 def test_the_output_on_the_page_is_real(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    page = (ROOT / "docs" / "top.md").read_text()
+    page = (ROOT / "docs" / "guides" / "top.md").read_text()
     (command,) = re.findall(r"^\$ dqlite-wire (top --once --width .*)$", page, re.MULTILINE)
     shown = re.findall(r"^```\n(top: .*?)^```", page, re.MULTILINE | re.DOTALL)
     assert [run(*shlex.split(command)).out] == shown
@@ -391,7 +391,7 @@ def test_the_commands_on_the_page_are_understood(tmp_path: Path, monkeypatch: py
     Path("trace.pcap").write_bytes(packets)
     with Writer(tmp_path / "tap.dqt") as writer:
         writer.ask(3)
-    page = (ROOT / "docs" / "top.md").read_text()
+    page = (ROOT / "docs" / "guides" / "top.md").read_text()
     commands = re.findall(r"dqlite-wire (top [^#\n]*)", page.partition("```console\n")[2].partition("```")[0])
     assert len(commands) == 4
     with DqliteServer() as server:

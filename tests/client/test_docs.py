@@ -1,4 +1,4 @@
-"""The code of docs/client.md runs as it stands, but for the addresses."""
+"""The code of docs/guides/client.md runs as it stands, but for the addresses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dqlitewire import client as package
 from dqlitewire.testing import DqliteCluster, DqliteServer
 from tools.snippets import BLOCK
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "client.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "client.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 BLOCKS = BLOCK.findall(TEXT)
 

@@ -15,9 +15,9 @@ from dqlitewire.servers.releases import RELEASES
 from tools.reference import PARTS, diagram, hazards, redrawn, releases, steps
 
 ROOT = Path(__file__).parent.parent.parent
-PAGE = ROOT / "docs" / "conversation.md"
-SERVERS = ROOT / "docs" / "servers.md"
-HAZARDS = ROOT / "docs" / "hazards.md"
+PAGE = ROOT / "docs" / "guides" / "conversation.md"
+SERVERS = ROOT / "docs" / "reference" / "servers.md"
+HAZARDS = ROOT / "docs" / "reference" / "hazards.md"
 
 
 def test_the_page_is_drawn_from_the_tables() -> None:

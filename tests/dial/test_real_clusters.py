@@ -267,7 +267,7 @@ def test_a_member_that_hangs_keeps_nobody_waiting_for_the_others(
 
 # ---------------------------------------------------------------- the page
 
-PAGE = (Path(__file__).parents[2] / "docs" / "traffic.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "traffic.md").read_text()
 
 
 def test_the_page_shows_what_is_printed(

@@ -375,7 +375,7 @@ def test_foreign_bytes_behind_a_handshake_are_said_to_be_no_frame(folder: Path) 
 
 
 def test_the_filters_that_the_page_names_are_there_and_its_groups_are_all(folder: Path) -> None:
-    page = (Path(__file__).parent.parent.parent / "docs" / "wireshark.md").read_text()
+    page = (Path(__file__).parent.parent.parent / "docs" / "guides" / "wireshark.md").read_text()
     names = set(re.findall(r"\bdqlite\.[a-z][a-z_.]*[a-z]", page)) - {
         "dqlite.lua",
         "dqlite.port",

@@ -267,7 +267,7 @@ def test_the_seed_decides() -> None:
 
 
 def test_the_example_of_the_docs(server: DqliteServer, client: RawConnection) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "testing.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "guides" / "testing.md").read_text()
     (example,) = re.findall(r"```python\n([^`]*\(Fault\):[^`]*)```", page)
     names: dict[str, Any] = {"server": server}
     exec(example, names)

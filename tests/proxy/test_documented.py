@@ -1,4 +1,4 @@
-"""What docs/proxy.md says of faults is what the classes say, and its examples work."""
+"""What docs/guides/proxy.md says of faults is what the classes say, and its examples work."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dqlitewire.faults import Fault, FaultList, kinds
 from dqlitewire.faults.words import parse_fault, read_faults
 from dqlitewire.proxy.control import answer
 
-PAGE = (Path(__file__).parents[2] / "docs" / "proxy.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "proxy.md").read_text()
 DEFAULTS = {
     "no": False,
     "yes": True,

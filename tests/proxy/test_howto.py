@@ -1,4 +1,4 @@
-"""The commands of docs/proxy-howto.md as they stand, on what stands in for each product.
+"""The commands of docs/howto/products.md as they stand, on what stands in for each product.
 
 A command is run in a folder of its own, with paths, addresses and ports replaced by those of this machine,
 and LOCAL by what the proxy before it printed. `dqlite` is the shell of go-dqlite. A proxy runs until its
@@ -31,7 +31,7 @@ from tests.real.fixtures import require, require_server
 from tests.real.nodes import Node, clean_environment, free_port, suite_command, wait_for
 from tests.traffic.command import run
 
-PAGE = (Path(__file__).parents[2] / "docs" / "proxy-howto.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "products.md").read_text()
 SHELL = "go-dqlite 2.0.0"
 KIND = "1.18.1"  # of the same release of Debian
 NODES = 3

@@ -58,7 +58,7 @@ def test_releases_are_found_by_name_and_by_alias(monkeypatch: pytest.MonkeyPatch
 
 
 def test_whoever_lists_releases_or_generations_lists_these() -> None:
-    page = Path(__file__).parents[2] / "docs" / "testing.md"
+    page = Path(__file__).parents[2] / "docs" / "guides" / "testing.md"
     text = page.read_text()
     assert all(f'"{name}"' in text for name in (*RELEASES, *ALIASES))
     found = [Health("", Status.HEALTHY, generation=generation).server for generation in KNOWN]

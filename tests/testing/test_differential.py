@@ -1,7 +1,7 @@
 """The embedded server against real nodes: one dialogue, compared answer by answer, byte by byte.
 
-What differs is listed here and in docs/testing.md, and must differ: a difference that went away fails as
-well.
+What differs is listed here and in docs/guides/testing.md, and must differ: a difference that went away fails
+as well.
 """
 
 from __future__ import annotations

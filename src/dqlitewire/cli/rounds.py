@@ -200,7 +200,7 @@ def _grid(rounds: Rounds, verdict: Verdict, nodes: Sequence[NodeView], width: in
 
 
 def nodes_json(rounds: Rounds) -> str:
-    """Return what was found of nodes as one JSON object; docs/top.md describes the keys.
+    """Return what was found of nodes as one JSON object; docs/guides/top.md describes the keys.
 
     Args:
         rounds: at least one.

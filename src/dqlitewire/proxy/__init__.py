@@ -3,7 +3,7 @@
     async with Proxy({"127.0.0.1:0": "10.0.0.1:9001"}) as proxy:
         client = await connect(proxy["10.0.0.1:9001"])
 
-`BlockingProxy` is the same in a thread of its own. docs/proxy.md describes both, and the command.
+`BlockingProxy` is the same in a thread of its own. docs/guides/proxy.md describes both, and the command.
 
 `pairs` parses LOCAL=REAL, `proxy` listens, `connecting` dials, `relay` is a connection with its two `end`s
 and its two `stream`s. A stream reads along at the `opening`, cuts frames out by `walking`, and changes what

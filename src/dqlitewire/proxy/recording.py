@@ -8,7 +8,7 @@
 Each call writes, before it returns, the lines that its bytes complete. So a proxy that records first and
 forwards then has on disk whatever was acknowledged, a process that is killed lacks at most the last frame of
 each direction (the one that was not whole), and a slow disk slows the traffic instead of filling memory.
-`docs/transcript.md` specifies the lines.
+`docs/reference/transcript.md` specifies the lines.
 
 A file that takes no more ends the recording and nothing else: `failed` says why, the line that was half
 written is taken back, and all further calls do nothing. After construction no method raises.

@@ -9,7 +9,7 @@ As the node: players (`in_order`, `any_order`) decide what is said to one client
 the sockets, `server` a thread around them. As the clients: `sending` has the order, `live` one connection,
 `answers` compares, `checking` refuses. `sameness` and `difference` say whether two messages are the same, and
 what differs.
-docs/replay.md describes both, and the command.
+docs/guides/replay.md describes both, and the command.
 """
 
 from __future__ import annotations

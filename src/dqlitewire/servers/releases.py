@@ -143,8 +143,8 @@ def _row(cls: type[T]) -> type[T]:
 class Release:
     """One release of dqlite: a row of the table. It cannot be changed; `but` makes another one of it.
 
-    Every fact is an attribute, and every one must be given. docs/servers.md is drawn from the words beside
-    them (tools/reference.py).
+    Every fact is an attribute, and every one must be given. docs/reference/servers.md is drawn from the words
+    beside them (tools/reference.py).
 
     Args:
         facts: all of them, by name.

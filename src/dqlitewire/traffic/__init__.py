@@ -9,8 +9,8 @@
     print(explain(frame).children)                        # a frame as a tree of byte ranges
 
 A source is whatever `open_source` opens: the path of a pcap, pcapng, transcript (.dqt), raw stream or text
-file, "-" for standard input, bytes, a binary file, a `Source` or a `Recording`. docs/traffic.md tells the
-rest.
+file, "-" for standard input, bytes, a binary file, a `Source` or a `Recording`. docs/guides/traffic.md tells
+the rest.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The recipes of docs/traffic.md for unix sockets, run as they stand there."""
+"""The recipes of docs/guides/traffic.md for unix sockets, run as they stand there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ _numbers = itertools.count(1)
 
 def recipe(program: str) -> list[str]:
     section = (
-        (ROOT / "docs" / "traffic.md").read_text().partition("### Unix sockets\n")[2].partition("\n### ")[0]
+        (ROOT / "docs" / "guides" / "traffic.md")
+        .read_text()
+        .partition("### Unix sockets\n")[2]
+        .partition("\n### ")[0]
     )
     (block,) = (
         block for block in re.findall(r"```console\n(.*?)```", section, re.DOTALL) if program in block

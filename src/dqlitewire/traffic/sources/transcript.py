@@ -1,6 +1,6 @@
 """The transcript format `.dqt`: recorded traffic as JSON lines, one frame a line.
 
-Here is what writer and reader share. docs/transcript.md specifies the format:
+Here is what writer and reader share. docs/reference/transcript.md specifies the format:
 
     {"dqt":1,"by":"dqlite-wire","redacted":false}
     {"time":1.5,"connection":1,"event":"open","client":"10.0.0.1:40001","server":..}

@@ -1,4 +1,4 @@
-"""An item as a JSON object; docs/traffic.md describes the keys.
+"""An item as a JSON object; docs/guides/traffic.md describes the keys.
 
 The fields of a message have the names and the order of its constructor, so what is shown in JSON is what the
 library would take. Text and numbers stand for themselves, a BLOB is `{"blob": HEX}`, a float JSON cannot

@@ -232,7 +232,7 @@ def _failure_lines(found: list[Failure], width: int) -> list[Text]:
 def traffic_json(
     snapshot: Snapshot, order: str, now: float, notes: list[str] | None = None, skipped: int = 0
 ) -> str:
-    """Return a window as one JSON object; docs/top.md describes the keys.
+    """Return a window as one JSON object; docs/guides/top.md describes the keys.
 
     Args:
         snapshot: of the window.

@@ -186,7 +186,7 @@ def report_json(
     now: float | None = None,
     skipped: int = 0,
 ) -> str:
-    """Return the report as one JSON object; docs/traffic.md describes the keys.
+    """Return the report as one JSON object; docs/guides/traffic.md describes the keys.
 
     Args:
         statistics: of the traffic.
