@@ -23,7 +23,7 @@ NATIVE := $(if $(filter-out 0,$(DQLITEWIRE_PURE)),,$(SPEEDUPS))
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what is going to be installed is said before it is
 .PHONY: help demo test test-pythons test-native failover survey nodes format bench bench-regress clean
-.PHONY: native sanitize wheels plan-demo plan-native plan-test plan-wheels
+.PHONY: docs plan-docs native sanitize wheels plan-demo plan-native plan-test plan-wheels
 .PHONY: install-dissector
 .PHONY: check check-format check-lint check-types check-public check-imports
 
@@ -63,6 +63,10 @@ wheels: plan-wheels $(VENV)/.installed-wheels ## into dist/: a wheel with the na
 	@CI=true tools/native $(PY)
 	@$(PY) tools/wheels.py
 
+docs: plan-docs $(VENV)/.installed-docs ## the documentation as a site, into build/docs
+	$(PY) -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "open build/docs/index.html"
+
 install-dissector: $(VENV)/.installed ## put the dissector into the user's folder of Wireshark plugins
 	@tools/install-dissector $(PY)
 
@@ -72,6 +76,8 @@ plan-wheels:
 	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' wheels" "tools/native --plan $$(tools/python '$(PYTHON)')"
 plan-demo:
 	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' testing"
+plan-docs:
+	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' docs"
 plan-test:
 	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' test" "tools/packages --plan $(TOOLS)" \
 		$(if $(NATIVE),"tools/native --plan $$(tools/python '$(PYTHON)')") \
