@@ -100,13 +100,13 @@ def drawn() -> str:
     )
 
 
-def picture() -> dict[Path, str]:
+def files() -> dict[Path, str]:
     """Return the file with its text."""
     return {PICTURE: drawn()}
 
 
 if __name__ == "__main__":
-    for path, text in picture().items():
+    for path, text in files().items():
         if "--check" not in sys.argv:
             path.write_text(text, encoding="utf-8")
         elif path.read_text(encoding="utf-8") != text:
