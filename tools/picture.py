@@ -1,7 +1,6 @@
 """Draw a terminal with a command and what it prints: the picture in the README.
 
-    python tools/picture.py          # writes docs/pictures/decode.svg
-    python tools/picture.py --check  # exit code 1 if that would change it
+    python tools/redraw.py picture    # writes docs/pictures/decode.svg
 
 The command runs here, on what it takes for a terminal of 80 columns. Its colours are read from the codes that
 it writes, so that the picture shows what a user sees; a code that no style below has is an error. Each run
@@ -12,17 +11,15 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import unicodedata
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from unittest import mock
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from tests.traffic.command import run
 
-from tests.traffic.command import run  # noqa: E402  (a script: its folder is on the path, not the project's)
+ROOT = Path(__file__).resolve().parent.parent
 
 PICTURE = ROOT / "docs" / "pictures" / "decode.svg"
 COMMAND = ["decode", "docs/recordings/books.dqt"]
@@ -49,7 +46,7 @@ def printed() -> str:
     with mock.patch.dict(os.environ, kept | terminal, clear=True):
         result = run(COMMAND[0], *(ROOT / path for path in COMMAND[1:]), "--width", str(COLUMNS), terminal=True)
     if result.code or result.err:
-        raise SystemExit(f"the command failed: {result.err}")
+        raise RuntimeError(f"the command failed: {result.err}")
     return result.out
 
 
@@ -70,7 +67,7 @@ def spans(line: str, y: float) -> Iterator[str]:
         for found in re.finditer(r"\S+(?: \S+)*", letters):
             text = found[0]
             if any(unicodedata.east_asian_width(letter) in "WF" for letter in text):
-                raise SystemExit(f"{text!r} has letters of two columns, which this cannot draw")
+                raise ValueError(f"{text!r} has letters of two columns, which this cannot draw")
             kind = f' class="{style}"' if style else ""
             x = MARGIN + LETTER * (column + found.start())
             yield (
@@ -104,10 +101,3 @@ def files() -> dict[Path, str]:
     """Return the file with its text."""
     return {PICTURE: drawn()}
 
-
-if __name__ == "__main__":
-    for path, text in files().items():
-        if "--check" not in sys.argv:
-            path.write_text(text, encoding="utf-8")
-        elif path.read_text(encoding="utf-8") != text:
-            raise SystemExit(f"{path.name} is stale: python tools/picture.py")
