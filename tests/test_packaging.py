@@ -58,18 +58,20 @@ def test_nothing_sends_the_reader_to_the_other_package(path: Path) -> None:
     for command in INSTALL.finditer(path.read_text()):
         what = command["what"]
         if re.match(r"""['"]?dqlite-wire(?!\S* @ )""", what):
-            assert path.name == "README.md", f"{path}: pip install {what}"
+            assert path.name == "installing.md", f"{path}: pip install {what}"
 
 
-def test_the_readme_is_looked_at() -> None:
-    readme = (ROOT / "README.md").read_text()
-    assert len(INSTALL.findall(readme)) >= 4
-    assert len(EXTRA.findall(readme)) >= 3
+INSTALLING = (ROOT / "docs" / "installing.md").read_text()
 
 
-def test_the_wheel_that_the_readme_names_is_the_one_that_is_built() -> None:
-    readme = (ROOT / "README.md").read_text()
-    assert set(re.findall(r"dqlite_wire-([^-]+)-py3-none-any\.whl", readme)) == {dqlitewire.__version__}
+def test_the_page_is_looked_at() -> None:
+    assert len(INSTALL.findall(INSTALLING)) >= 8
+    assert len(EXTRA.findall(INSTALLING)) >= 4
+
+
+def test_the_wheel_that_the_page_names_is_the_one_that_is_built() -> None:
+    named = re.findall(r"dqlite_wire-([^-]+)-py3-none-any\.whl", INSTALLING)
+    assert set(named) == {dqlitewire.__version__}
 
 
 # ---------------------------------------------------------------- what is built

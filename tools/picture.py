@@ -30,7 +30,7 @@ LETTER, ROW, MARGIN, BAR = 8, 19, 14, 30
 # the codes of a terminal -> a class of the style sheet
 CODES = {"": "", "2": "dim", "36": "request", "32": "response", "1;31": "failure", "33": "garbage"}
 STYLE = """<style>
-text { font: 13px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: #d7dae0; white-space: pre }
+text { font: 13px ui-monospace, "DejaVu Sans Mono", Menlo, monospace; fill: #d7dae0; white-space: pre }
 .bar { font: 13px ui-sans-serif, system-ui, sans-serif; fill: #a9b1bd; text-anchor: middle }
 .dim { fill: #98a1af } .request { fill: #5cc8dc } .response { fill: #82cf7e }
 .failure { fill: #ff8279; font-weight: bold } .garbage { fill: #e3b341 }
@@ -44,7 +44,9 @@ def printed() -> str:
     terminal = {"TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
     kept = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     with mock.patch.dict(os.environ, kept | terminal, clear=True):
-        result = run(COMMAND[0], *(ROOT / path for path in COMMAND[1:]), "--width", str(COLUMNS), terminal=True)
+        result = run(
+            COMMAND[0], *(ROOT / path for path in COMMAND[1:]), "--width", str(COLUMNS), terminal=True
+        )
     if result.code or result.err:
         raise RuntimeError(f"the command failed: {result.err}")
     return result.out
@@ -69,11 +71,9 @@ def spans(line: str, y: float) -> Iterator[str]:
             if any(unicodedata.east_asian_width(letter) in "WF" for letter in text):
                 raise ValueError(f"{text!r} has letters of two columns, which this cannot draw")
             kind = f' class="{style}"' if style else ""
-            x = MARGIN + LETTER * (column + found.start())
-            yield (
-                f'<text x="{x}" y="{y}" textLength="{LETTER * len(text)}" lengthAdjust="spacingAndGlyphs"{kind}>'
-                f"{escape(text, quote=False)}</text>"
-            )
+            x, length = MARGIN + LETTER * (column + found.start()), LETTER * len(text)
+            place = f'x="{x}" y="{y}" textLength="{length}" lengthAdjust="spacingAndGlyphs"'
+            yield f"<text {place}{kind}>{escape(text, quote=False)}</text>"
         column += len(letters)
 
 
@@ -82,10 +82,10 @@ def drawn() -> str:
     lines = [f"$ dqlite-wire {' '.join(COMMAND)}", *printed().splitlines()]
     width, height = 2 * MARGIN + LETTER * COLUMNS, BAR + MARGIN + ROW * len(lines)
     dots = "".join(f'<circle cx="{18 + 18 * n}" cy="{BAR / 2:g}" r="5" fill="#4a5160"/>' for n in range(3))
+    size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-            f'width="{width}" height="{height}" role="img" aria-labelledby="picture-title">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-labelledby="picture-title">',
             f'<title id="picture-title">{escape(TITLE)}</title>',
             STYLE,
             f'<rect width="{width}" height="{height}" rx="8" fill="#1c1f26"/>',
@@ -100,4 +100,3 @@ def drawn() -> str:
 def files() -> dict[Path, str]:
     """Return the file with its text."""
     return {PICTURE: drawn()}
-

@@ -1,8 +1,8 @@
 """The session that the picture in the README shows, and how it was recorded.
 
-    python -m tests.docs.books    # writes docs/recordings/books.dqt anew: a real node on port 9001, behind a proxy
+    python -m tests.docs.books    # writes docs/recordings/books.dqt anew
 
-Times in the recording are those of the machine that made it.
+It starts a real node on port 9001, and a proxy in front of it. Times in the recording are those of the machine that made it.
 """
 
 from __future__ import annotations

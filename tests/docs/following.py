@@ -1,9 +1,9 @@
 """Somebody who follows a page: types its commands, saves its files, and sees what stands under each command.
 
-Commands of `dqlite-wire` that run until they are stopped (`serve`, `proxy`) run beside the others: where the page
-starts another one at the same place, the one before is stopped first. Places of the page, such as
-`127.0.0.1:9001`, are mapped to free ones. All else is typed into a shell, and must show what the page shows, but for
-times, ports and how wide the columns are that hold them.
+Commands of `dqlite-wire` that run until they are stopped (`serve`, `proxy`) run beside the others: where the
+page starts another one at the same place, the one before is stopped first. Places of the page, such as
+`127.0.0.1:9001`, are mapped to free ones. All else is typed into a shell, and must show what the page shows,
+but for times, ports and how wide the columns are that hold them.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ COLUMNS = "80"
 LISTENING = re.compile(r"(?:listening| on) (?:on )?(127\.0\.0\.1:\d+)")
 SAVED = re.compile(r"`([\w-]+\.(?:py|sql|toml))`[^`\n]*:\s*$")
 RUNS_ON = ("serve", "proxy")
+# what is said on standard error -> the exit code
+ENDS = {re.compile(r"^(?:statement \d+: )?SQLITE_"): 5, re.compile(r": redacted: "): 3}
 # pytest inside of the suite: with the plugin that comes with the package, and no other of this environment
 QUIETLY = {
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
@@ -44,8 +46,11 @@ def compared(text: str) -> str:
 
 
 def ends(shown: str) -> int:
-    """Return the exit code of a command that shows this: what a server refuses is no success."""
-    return 5 if re.search(r"^dqlite-wire: (?:statement \d+: )?SQLITE_", shown, re.MULTILINE) else 0
+    """Return the exit code of a command that shows this."""
+    said = [
+        line.removeprefix("dqlite-wire: ") for line in shown.splitlines() if line.startswith("dqlite-wire: ")
+    ]
+    return next((code for sign, code in ENDS.items() for line in said if sign.search(line)), 0)
 
 
 class Reader:
@@ -64,23 +69,31 @@ class Reader:
     def __enter__(self) -> Reader:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, failed: object, *_: object) -> None:
         for place in list(self.running):
-            self.stop(place)
+            code = self.stop(place)
+            assert failed or code == 0, place
 
-    def follow(self, page: str) -> None:
+    def follow(self, page: str, leaves_out: str = "$ nothing") -> None:
         """Follow all of a page.
 
         Args:
             page: its name from the root of the project on.
+            leaves_out: how a session begins that is left out.
         """
         lines = (ROOT / page).read_text(encoding="utf-8").splitlines()
         for block in blocks(page):
+            if block.text.startswith(leaves_out):
+                continue
             if block.language == "console":
-                for command, shown in block.steps():
-                    self.type(command, shown, block)
+                self.session(block)
             elif saved := SAVED.search("\n".join(lines[: block.line - 1]).rstrip()):
                 (self.folder / saved[1]).write_text(self.here(block.text), encoding="utf-8")
+
+    def session(self, block: Block) -> None:
+        """Type the commands of a block."""
+        for command, shown in block.steps():
+            self.type(command, shown, block)
 
     def here(self, text: str) -> str:
         """What stands on the page, with the places of this machine."""
@@ -104,7 +117,7 @@ class Reader:
     def start(self, words: list[str]) -> str:
         """Start what runs until it is stopped; return its first line."""
         place = next((word.partition("=")[0] for word in words[2:] if "=" in word), "127.0.0.1:9001")
-        self.stop(place)
+        assert self.stop(place) == 0, place
         self.places[place] = f"127.0.0.1:{free_port()}"
         here = [self.here(word) for word in words[1:]]
         if words[1] == "serve":
@@ -119,18 +132,24 @@ class Reader:
         assert process.stdout is not None
         return process.stdout.readline()
 
-    def stop(self, place: str) -> None:
-        """Press Ctrl-C."""
+    def stop(self, place: str) -> int:
+        """Press Ctrl-C; return the exit code."""
         process = self.running.pop(place, None)
-        if process is not None:
-            process.send_signal(signal.SIGINT)
-            process.communicate(timeout=20)
-            assert process.returncode == 0
+        if process is None:
+            return 0
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+        return process.returncode
 
     def in_a_shell(self, command: str) -> tuple[int, str]:
         """Run what is no command of ours alone; return its exit code and what it shows."""
-        programs = {"dqlite-wire": f"{shlex.quote(sys.executable)} -m dqlitewire.cli", "python": sys.executable}
-        line = re.sub(r"(?<!\S)(dqlite-wire|python)(?= )", lambda found: programs[found[1]], self.here(command))
+        programs = {
+            "dqlite-wire": f"{shlex.quote(sys.executable)} -m dqlitewire.cli",
+            "python": sys.executable,
+        }
+        line = re.sub(
+            r"(?<!\S)(dqlite-wire|python)(?= )", lambda found: programs[found[1]], self.here(command)
+        )
         done = subprocess.run(
             line,
             shell=True,
@@ -164,4 +183,3 @@ def in_this_process(words: list[str], folder: Path) -> tuple[int, str]:
     held = screen.buffer
     assert isinstance(held, io.BytesIO)
     return code, held.getvalue().decode()
-

@@ -39,6 +39,7 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
     },
     "docs/explanation/performance.md": {"indented": f"{CLAIMS}::test_what_is_typed_to_install_is_there"},
     "docs/guides/client.md": {"python": "client/test_docs.py::test_the_page_runs"},
+    "docs/guides/codec.md": {"python": "docs/test_codec.py::test_the_code"},
     "docs/guides/conversation.md": {
         "mermaid": "conversation/test_reference.py::test_the_page_is_drawn_from_the_tables",
         "python": "docs/test_conversation.py::test_the_code",
@@ -101,6 +102,15 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
         "python": "docs/test_traffic.py::test_the_code",
     },
     "docs/guides/wireshark.md": {"indented": "docs/test_wireshark.py::test_the_commands"},
+    "docs/howto/bug-report.md": {
+        "console": (
+            "docs/test_bug_report.py::test_all_of_it",
+            "docs/test_bug_report.py::test_all_of_it",
+            "docs/test_bug_report.py::test_a_capture_in_place_of_a_recording",
+            *["docs/test_bug_report.py::test_all_of_it"] * 6,
+        ),
+        "sql": "docs/test_bug_report.py::test_all_of_it",
+    },
     "docs/howto/products.md": {
         "console": (
             "proxy/test_howto.py::test_microk8s",
@@ -112,9 +122,15 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
             "proxy/test_howto.py::test_strace",
         )
     },
+    "docs/howto/raise-limits.md": {"python": "docs/test_raise_limits.py::test_the_code"},
     "docs/installing.md": {
         "bash": f"{CLAIMS}::test_what_is_typed_to_install_is_there",
         "console": f"{CLAIMS}::test_the_version_as_shown",
+    },
+    "docs/tutorial.md": {
+        "bash": f"{CLAIMS}::test_what_is_typed_to_install_is_there",
+        "console": "docs/test_tutorial.py::test_all_of_it",
+        "python": "docs/test_tutorial.py::test_all_of_it",
     },
     "docs/reference/transcript.md": {"json": f"{CLAIMS}::test_the_lines_of_a_transcript"},
 }

@@ -43,15 +43,15 @@ def test_the_newest_clients_accept_this_version(client: str) -> None:
 @pytest.mark.downstream
 @pytest.mark.parametrize("client", CLIENTS)
 def test_the_first_clients_need_no_deps(client: str) -> None:
-    """The README says that 0.2.2 is to be installed with `--no-deps`; wrong if that is not so."""
+    """docs/installing.md says that 0.2.2 is to be installed with `--no-deps`; wrong if that is not so."""
     wanted = requirement(installed("0.2.2")[client], "dqlite-wire")
     assert not wanted.specifier.contains(dqlitewire.__version__), f"{client} wants {wanted}"
 
 
 @pytest.mark.downstream
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_the_sqlalchemy_that_runs_in_the_suite_is_one_the_readme_names(generation: str) -> None:
-    """The dialect allows 2.1, with which it does not work; the README asks for less."""
+def test_the_sqlalchemy_that_runs_in_the_suite_is_one_the_page_names(generation: str) -> None:
+    """The dialect allows 2.1, with which it does not work; docs/installing.md asks for less."""
     found = installed(generation)
     assert requirement(found["sqlalchemy-dqlite"], "sqlalchemy").specifier.contains("2.1.0")
     assert Requirement("sqlalchemy<2.1").specifier.contains(found["sqlalchemy"].version)
