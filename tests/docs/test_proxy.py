@@ -98,12 +98,7 @@ def given() -> dict[str, Any]:
     def driver(addresses: Sequence[str]) -> Client:
         return connect(addresses[0], "main", retry=False)
 
-    return {
-        "connect": driver,
-        "DqliteCluster": DqliteCluster,
-        "BlockingProxy": BlockingProxy,
-        "Callable": Callable,
-    }
+    return {"connect": driver, "DqliteCluster": DqliteCluster, "BlockingProxy": BlockingProxy, "Callable": Callable}
 
 
 async def asked_through(proxy: Any) -> None:
