@@ -27,15 +27,22 @@ def transcript(path: Path, said: Iterable[tuple[float, str, bytes | Message]], n
     lines: list[dict[str, object]] = [
         {"dqt": 1, "by": "dqlite-wire", "redacted": False},
         {
-            **{"time": START, "connection": number, "event": "open", "client": "10.0.0.1:40001"},
-            **{"server": "10.0.0.2:9001", "midstream": False, "bare": False},
+            "time": START,
+            "connection": number,
+            "event": "open",
+            "client": "10.0.0.1:40001",
+            "server": "10.0.0.2:9001",
+            "midstream": False,
+            "bare": False,
         },
     ]
     for time, direction, message in said:
         data = message if isinstance(message, bytes) else message.encode()
         lines.append(
             {
-                **{"time": START + time, "connection": number, "direction": direction},
+                "time": START + time,
+                "connection": number,
+                "direction": direction,
                 "bytes": base64.b64encode(data).decode(),
             }
         )

@@ -31,7 +31,7 @@ def typed(page: str, language: str) -> list[list[str]]:
 
 
 def test_what_is_typed_to_install_is_there() -> None:
-    """Each target, module, folder and extra exists; installing itself is the work of `make dist` and the trial."""
+    """Each target, module and extra exists; installing itself is what `make dist` tries."""
     lines = [
         *typed("README.md", "bash"),
         *typed("README.md", "indented"),

@@ -1,4 +1,4 @@
-"""The code of docs/guides/conversation.md, against the embedded server and a conversation of the other side."""
+"""The code of docs/guides/conversation.md, against the embedded server and conversations."""
 
 from __future__ import annotations
 
@@ -53,7 +53,15 @@ def test_the_server_of_the_code() -> None:
     client, heard, sent = ClientConversation(), [], bytearray()
     data = client.send(OpenRequest("main")) + client.send(QuerySqlRequest(0, "SELECT a"))
     data += client.send(LeaderRequest())
-    kinds = (ServerConversation, Generation, Refused, FailureResponse, QuerySqlRequest, OpenRequest, DbResponse)
+    kinds = (
+        ServerConversation,
+        Generation,
+        Refused,
+        FailureResponse,
+        QuerySqlRequest,
+        OpenRequest,
+        DbResponse,
+    )
     names = {kind.__name__: kind for kind in kinds}
     run_python([SERVER], {**names, "data": data, "send": sent.extend, "names": ["a"], "cursor": [(1,)]})
     heard = client.receive(bytes(sent))

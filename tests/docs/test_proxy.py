@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
-import socket
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -98,7 +96,12 @@ def given() -> dict[str, Any]:
     def driver(addresses: Sequence[str]) -> Client:
         return connect(addresses[0], "main", retry=False)
 
-    return {"connect": driver, "DqliteCluster": DqliteCluster, "BlockingProxy": BlockingProxy, "Callable": Callable}
+    return {
+        "connect": driver,
+        "DqliteCluster": DqliteCluster,
+        "BlockingProxy": BlockingProxy,
+        "Callable": Callable,
+    }
 
 
 async def asked_through(proxy: Any) -> None:

@@ -1,4 +1,4 @@
-"""The blocks of docs/guides/testing.md: examples, commands, and what is said when a script is not followed."""
+"""The blocks of docs/guides/testing.md: examples, commands, what is said of a script that is not followed."""
 
 from __future__ import annotations
 
@@ -6,24 +6,23 @@ import contextlib
 import shlex
 import signal
 import sqlite3
-import subprocess
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dqlitewire import testing
+from dqlitewire.cli import serve
 from dqlitewire.client import StatementFailed, connect
 from dqlitewire.constants import RequestType
 from dqlitewire.faults import UnusedFaultError
 from dqlitewire.messages import DbResponse, ExecSqlRequest, OpenRequest
 from dqlitewire.testing import DqliteServer
-from dqlitewire.testing.script import ScriptError, ScriptedServer, expect, send
+from dqlitewire.testing.script import ScriptedServer, ScriptError, expect, send
 from tests.docs.blocks import blocks
 from tests.docs.running import run_python
 from tests.real.raw import RawConnection
-from tests.traffic.command import COMMAND
+from tests.traffic.command import run
 
 PAGE = "docs/guides/testing.md"
 PYTHON = blocks(PAGE, "python")
@@ -41,11 +40,8 @@ class Driver:
 
     def execute(self, sql: str) -> None:
         for _ in range(2):
-            try:
+            with contextlib.suppress(StatementFailed):
                 self._client.execute(sql)
-            except StatementFailed as error:
-                assert error.code == 5
-            else:
                 return
         self._client.execute(sql)
 
@@ -80,12 +76,15 @@ def test_the_first_example_and_its_record() -> None:
 
 
 def test_a_fault_that_never_hits() -> None:
-    with pytest.raises(UnusedFaultError) as raised, testing.DqliteServer(strict=True) as server:
-        with RawConnection(server.address) as client:
-            client.open("main")
-            server.fail_next(5, on="QUERY")
-            for _ in range(3):
-                client.query_sql("SELECT 1")
+    server = DqliteServer(strict=True)
+    server.start()
+    with RawConnection(server.address) as client:
+        client.open("main")
+        server.fail_next(5, on="QUERY")
+        for _ in range(3):
+            client.query_sql("SELECT 1")
+    with pytest.raises(UnusedFaultError) as raised:
+        server.stop()
     assert str(raised.value) == NEVER_HIT.text.rstrip()
 
 
@@ -103,35 +102,29 @@ def test_the_script() -> None:
     shown = SCRIPT.text.rstrip()
     steps = [expect(OpenRequest), send(DbResponse(0))]
     wanted = expect(ExecSqlRequest(0, "INSERT INTO t VALUES (?)", [1, "x"]))
-    with pytest.raises(ScriptError) as raised, ScriptedServer(*steps, wanted) as scripted:
-        with RawConnection(scripted.address) as client:
+
+    def play() -> None:
+        with ScriptedServer(*steps, wanted) as scripted, RawConnection(scripted.address) as client:
             client.open("main")
             client.send(ExecSqlRequest(0, "INSERT INTO t VALUES (?)", [2, "x"]).encode())
             assert client.closed_by_peer()
+
+    with pytest.raises(ScriptError) as raised:
+        play()
     assert str(raised.value) == shown
 
 
-def test_the_commands(tmp_path: Path) -> None:
+def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of each but the wait for the signal that ends it, which tests/testing/test_serve.py sends."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(serve, "_block_signals", set)
+    monkeypatch.setattr(signal, "sigwait", lambda _: signal.SIGINT)
+    with closing(sqlite3.connect("app.db")) as file:
+        file.execute("CREATE TABLE t (a)")
     (session,) = blocks(PAGE, "bash")
     commands = [shlex.split(line, comments=True) for line in session.text.splitlines()]
-    assert len(commands) == 5
-    with closing(sqlite3.connect(tmp_path / "app.db")) as file:
-        file.execute("CREATE TABLE t (a)")
     assert {tuple(words[:2]) for words in commands} == {("dqlite-wire", "serve")}
-    with contextlib.ExitStack() as closing_all:  # side by side, since starting takes long
-        serving = [
-            closing_all.enter_context(
-                subprocess.Popen(
-                    [*COMMAND, *words[1:], "--port", "0"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
-                )
-            )
-            for words in commands
-        ]
-        try:
-            for process in serving:
-                assert process.stdout is not None
-                assert " on 127.0.0.1:" in process.stdout.readline(), process.args
-        finally:
-            for process in serving:
-                process.send_signal(signal.SIGINT)
-    assert [process.returncode for process in serving] == [0] * 5
+    said = [run(*words[1:], "--port", "0") for words in commands]
+    assert [(done.code, done.err) for done in said] == [(0, "")] * 5
+    assert [done.out.count(" on 127.0.0.1:") for done in said] == [1, 1, 3, 1, 1]
+    assert "database app.db (read-only)" in said[1].out
