@@ -67,7 +67,7 @@ docs: plan-docs $(VENV)/.installed-docs ## the documentation as a site, into bui
 	$(PY) -m sphinx -W --keep-going -q -b html docs build/docs
 	@echo "open build/docs/index.html"
 
-redraw: plan-docs $(VENV)/.installed-docs ## draw the pages, drawings and schemas that come from the code
+redraw: $(VENV)/.installed-test ## draw the pages, drawings and schemas that come from the code
 	@$(PY) tools/redraw.py
 
 install-dissector: $(VENV)/.installed ## put the dissector into the user's folder of Wireshark plugins

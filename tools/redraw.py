@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a program, only tools/ is on it
 
-from tools import architecture, reference, schema  # noqa: E402
+from tools import architecture, performance, reference, schema  # noqa: E402
 
 __all__ = ["DRAWN", "WHOLE", "left_over", "main", "stale"]
 
@@ -27,6 +27,7 @@ DOCS = ROOT / "docs"
 # each returns files (absolute paths) with their texts
 DRAWN: dict[str, Callable[[], dict[Path, str]]] = {
     "architecture": architecture.files,
+    "performance": performance.files,
     "schema": schema.files,
     "reference": reference.files,  # the parts of pages between `<!-- drawn: NAME -->` and `<!-- end -->`
 }

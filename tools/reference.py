@@ -17,7 +17,7 @@ from dqlitewire.servers.failures import RULES, Retry
 from dqlitewire.servers.hazards import HazardKind
 from dqlitewire.servers.releases import RELEASES, Generation, Release
 from dqlitewire.servers.sql_hazards import ACTS, PRAGMAS, SqlHazard
-from tools import bounds, survey_page
+from tools import bounds, compatibility, performance, survey_page
 
 __all__ = ["PARTS", "diagram", "failures", "files", "hazards", "pragmas", "redrawn", "retries", "steps"]
 
@@ -174,6 +174,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "releases": releases,
     "survey": survey,
     "bounds": bounds.bounds,
+    **performance.PARTS,
+    **compatibility.PARTS,
 }
 
 

@@ -22,7 +22,7 @@ NAMED = re.compile(r"tests/([\w/]+\.py)(?:::(\w+))?")
 NEVER_NAMED = re.compile(r"`(?:tests/)?[\w/]+\.py::(?!\w+`)[^`]*`")
 
 # pages whose Python runs here: architecture.md shows a declaration of the package itself
-RUN = [DOCS / "explanation" / name for name in ("security.md",)]
+RUN = [DOCS / "explanation" / f"{name}.md" for name in ("errors", "interrupts", "security", "thread-safety")]
 
 
 @cache
