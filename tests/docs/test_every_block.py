@@ -30,6 +30,7 @@ CLAIMS = "docs/test_claimed.py"
 EXPLAINED = "docs/test_explanation.py::test_the_code_runs_and_prints_what_stands_under_it"
 RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
     "README.md": {
+        "indented": f"{CLAIMS}::test_what_is_typed_to_install_is_there",
         "python": "test_readme.py::test_code",
         "console": "test_readme.py::test_command",
         "bash": f"{CLAIMS}::test_what_is_typed_to_install_is_there",
@@ -42,7 +43,7 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
     "docs/explanation/security.md": dict.fromkeys(("python", "text"), EXPLAINED),
     "docs/guides/client.md": {"python": "client/test_docs.py::test_the_page_runs"},
     "docs/guides/conversation.md": {
-        "mermaid": "conversation/test_reference.py::test_the_page_is_drawn_from_the_tables",
+        "mermaid": "conversation/test_reference.py::test_the_diagram_has_every_turn",
         "python": "docs/test_conversation.py::test_the_code",
         "text": "docs/test_conversation.py::test_the_frames_in_the_log",
     },
@@ -132,7 +133,7 @@ def languages(page: Path) -> dict[str, list[Block]]:
 
 
 @cache
-def tests_in(path: Path) -> frozenset[str]:
+def functions_of(path: Path) -> frozenset[str]:
     """Return the names of the tests in a file."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return frozenset(
@@ -161,15 +162,15 @@ def test_the_tests_are_there_and_read_the_page(page: str) -> None:
         for test in {tests} if isinstance(tests, str) else {*tests}:
             name, _, function = test.partition("::")
             path = ROOT / "tests" / name
-            assert function in tests_in(path), test
+            assert function in functions_of(path), test
             assert Path(page).name in path.read_text(encoding="utf-8"), f"{name} does not name {page}"
 
 
 def test_code_that_hides_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
-        "# Page\n\n````{note}\n```python\nhidden = 1\n```\n````\n\n1. one\n\n   ~~~ sh more\n   ls\n   ~~~\n\n"
-        "```{code-block} python\nprint()\n```\n\n    indented\n"
+        "# Page\n\n````{note}\n```python\nhidden = 1\n```\n````\n\n1. one\n\n   ~~~ sh more\n   ls\n   ~~~\n"
+        "\n```{code-block} python\nprint()\n```\n\n    indented\n"
     )
     assert [(block.line, block.language, block.info, block.text) for block in blocks(page)] == [
         (3, "{note}", "", "```python\nhidden = 1\n```\n"),
