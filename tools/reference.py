@@ -17,7 +17,7 @@ from dqlitewire.servers.failures import RULES, Retry
 from dqlitewire.servers.hazards import HazardKind
 from dqlitewire.servers.releases import RELEASES, Generation, Release
 from dqlitewire.servers.sql_hazards import ACTS, PRAGMAS, SqlHazard
-from tools import survey_page
+from tools import bounds, compatibility, message_pages, performance, survey_page, value_pages
 
 __all__ = ["PARTS", "diagram", "failures", "files", "hazards", "pragmas", "redrawn", "retries", "steps"]
 
@@ -173,6 +173,11 @@ PARTS: dict[str, Callable[[], str]] = {
     "retries": retries,
     "releases": releases,
     "survey": survey,
+    **message_pages.PARTS,
+    **value_pages.PARTS,
+    "bounds": bounds.bounds,
+    **performance.PARTS,
+    **compatibility.PARTS,
 }
 
 
