@@ -13,7 +13,7 @@ endif
 PY := $(VENV)/bin/python
 PYTEST_ARGS ?=
 # commands that tests run, with their packages where those have other names; without one its tests skip
-TOOLS := tcpdump tshark editcap=wireshark-common socat gdb strace zsh \
+TOOLS := tcpdump ss=iproute2 tshark editcap=wireshark-common socat gdb strace zsh \
 	hexdump=bsdextrautils xxd luac5.2=lua5.2 luac5.4=lua5.4
 
 # every CPython loads the one native module of this tree; DQLITEWIRE_PURE=1 does without

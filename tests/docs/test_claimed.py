@@ -34,7 +34,6 @@ def test_what_is_typed_to_install_is_there() -> None:
     """Each target, module and extra exists; installing itself is what `make dist` tries."""
     lines = [
         *typed("README.md", "bash"),
-        *typed("README.md", "indented"),
         *typed("docs/installing.md", "bash"),
     ]
     lines += typed("docs/tutorial.md", "bash")

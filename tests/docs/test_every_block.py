@@ -30,7 +30,6 @@ CLAIMS = "docs/test_claimed.py"
 EXPLAINED = "docs/test_explanation.py::test_the_code_runs_and_prints_what_stands_under_it"
 RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
     "README.md": {
-        "indented": f"{CLAIMS}::test_what_is_typed_to_install_is_there",
         "python": "test_readme.py::test_code",
         "console": "test_readme.py::test_command",
         "bash": f"{CLAIMS}::test_what_is_typed_to_install_is_there",
@@ -116,6 +115,8 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
     },
     "docs/howto/products.md": {
         "console": (
+            "proxy/test_howto.py::test_sockets",
+            "proxy/test_howto.py::test_tls_hides_everything",
             "proxy/test_howto.py::test_microk8s",
             "proxy/test_howto.py::test_microk8s",
             "proxy/test_howto.py::test_lxd",

@@ -8,6 +8,7 @@ block is over.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shlex
 import shutil
@@ -24,11 +25,13 @@ import pytest
 import trustme
 import yaml
 
+from dqlitewire.testing import DqliteServer
 from tests.dial.relays import Relay
 from tests.downstream.shells import SHELLS, require_shell
 from tests.proxy.test_command import running
 from tests.real.fixtures import require, require_server
 from tests.real.nodes import Node, clean_environment, free_port, suite_command, wait_for
+from tests.traffic import wire
 from tests.traffic.command import run
 
 PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "products.md").read_text()
@@ -98,12 +101,42 @@ class Reader:
 def test_every_section_has_a_test() -> None:
     tried = re.findall(r"^## (.*)$", PAGE, re.M)
     assert [name for name in tried if blocks(name)] == [
+        "Where the sockets are",
+        "What TLS hides",
         "MicroK8s and Canonical Kubernetes",
         "LXD and Incus",
         "MicroCloud and others on microcluster",
         "Juju",
         "What the daemons say to each other",
     ]
+
+
+# ---- any node
+
+
+def test_sockets(tmp_path: Path) -> None:
+    require("" if shutil.which("ss") else "ss is not installed")
+    ((tcp, unix),) = blocks("Where the sockets are")
+    name = f"@dqlite-test-{os.getpid()}"
+    with DqliteServer() as node, DqliteServer(unix=name):
+        listed, abstract = Reader(tmp_path, {}).run([tcp, unix])
+        assert re.search(rf"^LISTEN .* {re.escape(node.address)} ", listed, re.MULTILINE)
+        assert name in abstract.splitlines()
+
+
+def test_tls_hides_everything(tmp_path: Path) -> None:
+    ((tcpdump, decode),) = blocks("What TLS hides")
+    shown = PAGE.partition(f"# {decode}\n")[2].partition("\n```")[0]
+    if shutil.which("tcpdump"):  # compiles the filter, for which it needs no rights
+        subprocess.run(
+            ["tcpdump", "-y", "EN10MB", "-d", shlex.split(tcpdump)[-1]], check=True, capture_output=True
+        )
+    hello = [(True, b"\x16\x03\x01\x02\x00" + bytes(500)), (False, b"\x16\x03\x03" + bytes(500))]
+    packets = wire.frames(wire.conversation(hello), wire.Path(server_port=8443))
+    (tmp_path / "api.pcap").write_bytes(wire.pcap(packets))
+    with contextlib.chdir(tmp_path):
+        result = run(*shlex.split(decode)[1:])
+    assert (result.code, result.out, result.err) == (3, "", f"{shown}\n")
 
 
 # ---- MicroK8s: go-dqlite's demo program in TLS
@@ -158,9 +191,10 @@ def test_microk8s(tmp_path: Path) -> None:
     with demo_cluster(tmp_path) as folder:
         replaced = {"/var/snap/microk8s/current/var/kubernetes/backend": str(folder)}
         reader = Reader(tmp_path, replaced)
-        probed, _, _, decoded, stats = reader.run(plain)
+        probed, top, _, _, decoded, stats = reader.run(plain)
         assert probed.startswith("healthy: leader ")
         assert f"{NODES} members" in probed
+        assert top.count("127.0.0.1:") >= NODES
         assert "SELECT name FROM sqlite_master" in decoded
         assert "SELECT name FROM sqlite_master" in stats
         _, leader, decoded = reader.run(tls)
