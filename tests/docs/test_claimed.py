@@ -37,6 +37,7 @@ def test_what_is_typed_to_install_is_there() -> None:
         *typed("docs/installing.md", "bash"),
     ]
     lines += typed("docs/tutorial.md", "bash")
+    environment = ""
     lines += typed("docs/explanation/performance.md", "indented")
     for words in lines:
         command = [word for word in words if not re.fullmatch(r"[A-Z_]+=\S*", word)]
@@ -45,7 +46,13 @@ def test_what_is_typed_to_install_is_there() -> None:
                 assert set(targets) <= TARGETS, words
             case ["python", "-m", module, *_]:
                 assert (ROOT / module / "__main__.py").is_file(), words
-            case ["python3", "-m", "venv", "env"] | [".", "env/bin/activate"] | ["dqlite-wire", "--version"]:
+            case ["python3", "-m", "venv", folder]:
+                environment = folder
+            case [".", activate]:
+                assert activate == f"{environment}/bin/activate"
+            case ["cd", folder]:
+                assert folder == environment
+            case ["dqlite-wire", "--version"]:
                 pass
             case ["pip", "wheel", "--no-deps", "."]:
                 pass
