@@ -2,8 +2,8 @@
 
     python -m tests.docs.books    # writes docs/recordings/books.dqt anew
 
-It starts a real node on port 9001, and a proxy in front of it. Times in the recording are those of the machine
-that made it.
+It starts a real node on port 9001, and a proxy in front of it. Times in the recording are those of the
+machine that made it.
 """
 
 from __future__ import annotations
