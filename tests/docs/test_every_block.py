@@ -20,6 +20,7 @@ from tests.docs.blocks import DOCS, ROOT, Block, blocks, name_of, pages
 # what `make docs` itself runs; text in them that is code is looked at as any other code
 LAYOUT = {
     *("{toctree}", "{contents}", "{eval-rst}", "{raw}"),
+    "{api}",  # names, from which docs/api.py makes directives of autodoc
     *("{note}", "{tip}", "{warning}", "{important}", "{admonition}", "{dropdown}"),
     *("{image}", "{figure}", "{table}", "{list-table}", "{csv-table}"),
     *("{module}", "{py:module}", "{py:currentmodule}", "{automodule}", "{autoclass}", "{autofunction}"),
