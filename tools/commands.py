@@ -1,8 +1,8 @@
 """Draw `docs/reference/commands.md`: every command with its help, how it ends, and an example that was run.
 
 What a command is for and where its guide is stands in `ABOUT`, by hand; all else is what the command prints,
-here and now, in 80 columns. Examples read the recordings of `tests/captures` and ask the embedded server; what
-differs from run to run (ports, durations) is written as `VARYING` has it.
+here and now, in 80 columns. Examples read the recordings of `tests/captures` and ask the embedded server;
+what differs from run to run (ports, durations) is written as `VARYING` has it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from dqlitewire.cli import main, serve
 from dqlitewire.cli.app import COMMANDS
 from dqlitewire.cli.exits import Exit, ProbeExit
 from dqlitewire.client import connect
+from dqlitewire.messages import OpenRequest
 from dqlitewire.testing import DqliteServer
 
 __all__ = ["ABOUT", "Command", "files", "page"]
@@ -37,13 +38,14 @@ BASICS = "--requests 1.18.7-basics-0.c2s.bin --responses 1.18.7-basics-0.s2c.bin
 VARYING = ((re.compile(r"\b\d+\.\d+ ms\b"), "0.20 ms"), (re.compile(r"\b\d+(\.\d+)? us\b"), "200 us"))
 HEAD = """# Commands
 
-What `dqlite-wire` prints when it is asked for help, how each command ends, and an example of each. For whoever knows
-what to do and looks for an option; the [guides](../guides/traffic.md) show tasks from start to end.
+The help of each command of `dqlite-wire`, how it ends, and an example with its output. For whoever knows what
+to do and looks for an option; the [guides](../guides/traffic.md) show tasks from start to end.
 
-The command comes with the extra `cli`: `pip install 'dqlite-wire[cli]'`, see [installing](../installing.md). Help and
-output fit the terminal; here it has 80 columns. Examples are run when this page is drawn: in the folder `tests/captures`
-of the sources, which holds recorded connections, and against the embedded server, of which ports and durations are
-written in one way.
+The command comes with the extra `cli`, see [installing](../installing.md). Help and output fit the terminal;
+here it has 80 columns.
+
+The examples were run as they stand. Files are the recordings in `tests/captures` of the sources. The embedded
+server listens at `127.0.0.1:9001`, with a table of two rows in `app.db`. All durations are shown as 0.20 ms.
 
 ```console
 $ dqlite-wire --help
@@ -82,7 +84,7 @@ ABOUT = {
     "explain": Command(
         "Explains a failure's code, a type, or the bytes of a frame.",
         "[seeing the traffic](../guides/traffic.md#explain)",
-        ("dqlite-wire explain 10250", "dqlite-wire explain 03000000030000006170702e6462000000000000000000000000000000000000"),
+        ("dqlite-wire explain 10250", f"dqlite-wire explain {OpenRequest('app.db').encode().hex()}"),
     ),
     "probe": Command(
         "Asks nodes how they and their cluster do, and changes nothing.",
@@ -90,7 +92,7 @@ ABOUT = {
         ("dqlite-wire probe 127.0.0.1:9001",),
     ),
     "top": Command(
-        "Shows what happens now, of traffic or of nodes, and goes on until it is stopped; `--once` shows it once.",
+        "Shows what happens, of traffic or of nodes, until it is stopped; `--once` shows it once.",
         "[`top`](../guides/top.md)",
         ("dqlite-wire top --once 1.18.7-interrupt-0.c2s.bin 1.18.7-interrupt-0.s2c.bin",),
     ),
@@ -156,24 +158,19 @@ def _section(name: str, run: Run) -> str:
     lines += ["```", ""]
     if told.notes:
         lines += [told.notes, ""]
-    lines += ["```console", f"$ dqlite-wire {name} --help", *run(f"dqlite-wire {name} --help")[1].splitlines(), "```"]
-    return "\n".join([*lines, "", ""])
+    shown = run(f"dqlite-wire {name} --help")[1].splitlines()
+    return "\n".join([*lines, "```console", f"$ dqlite-wire {name} --help", *shown, "```", "", ""])
 
 
 def _exits() -> str:
     """The table of exit codes: what each means, and which commands end with it."""
-    modules = {name: import_module(f"dqlitewire.cli.{name}") for name in COMMANDS}
+    every = (Exit.USAGE, Exit.INTERRUPTED)
+    ends = {name: {*import_module(f"dqlitewire.cli.{name}").EXITS, *every} for name in COMMANDS}
     rows = []
-    for code in sorted({*map(int, Exit), *map(int, ProbeExit)}):
-        for table in (Exit, ProbeExit):
-            ending = [
-                name
-                for name, module in modules.items()
-                if any(one == code and isinstance(one, table) for one in {*module.EXITS, Exit.USAGE, Exit.INTERRUPTED})
-            ]
-            if ending:
-                names = "all" if len(ending) == len(modules) else ", ".join(f"`{name}`" for name in ending)
-                rows.append(f"| {code} | {table(code).words} | {names} |")
+    for end in sorted([*Exit, *ProbeExit], key=int):
+        names = [name for name, codes in ends.items() if any(code is end for code in codes)]
+        told = "all" if len(names) == len(COMMANDS) else ", ".join(f"`{name}`" for name in names)
+        rows.append(f"| {end.value} | {end.words} | {told} |")
     return "\n".join(["## Exit codes", "", "| code | meaning | commands |", "|---|---|---|", *rows, "", ""])
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a program, only tools/ is on it
 
-from tools import architecture, commands, message_pages, reference, schema  # noqa: E402
+from tools import architecture, commands, json_page, message_pages, reference, schema  # noqa: E402
 
 __all__ = ["DRAWN", "WHOLE", "drawn", "left_over", "main", "stale"]
 
@@ -31,6 +31,7 @@ DRAWN: dict[str, Callable[[], Mapping[Path, str]]] = {
     "schema": schema.files,
     "messages": message_pages.files,
     "commands": commands.files,
+    "json": json_page.files,
     "reference": reference.files,  # the parts of pages between `<!-- drawn: NAME -->` and `<!-- end -->`
 }
 
