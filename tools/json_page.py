@@ -18,10 +18,10 @@ Schema = dict[str, Any]
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "json.md"
 HEAD = """# JSON
 
-What each command prints with `--json`, key by key. For programs that read it; the schemas (JSON Schema 2020-12)
-can be downloaded here, and allow no other keys. A later release may add some.
+What each command prints with `--json`, key by key. For programs that read it. The schemas (JSON Schema
+2020-12) can be downloaded here, and allow no other keys; a later release may add some.
 
-Numbers are written in full: read them as integers of 64 bits, not as floats. Times are seconds since 1970 (UTC).
+Numbers are written in full: read them as integers of 64 bits, not as floats. Times are seconds since 1970, UTC.
 A key that ends in `_ms` holds milliseconds, one in `_s` seconds; `size` is a number of bytes.
 
 """
