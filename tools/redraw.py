@@ -19,7 +19,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a program, only tools/ is on it
 
-from tools import architecture, message_pages, performance, picture, reference, schema  # noqa: E402
+from tools import (  # noqa: E402
+    architecture,
+    commands,
+    json_page,
+    message_pages,
+    performance,
+    picture,
+    reference,
+    schema,
+)
 
 __all__ = ["DRAWN", "WHOLE", "drawn", "left_over", "main", "stale"]
 
@@ -32,6 +41,8 @@ DRAWN: dict[str, Callable[[], Mapping[Path, str]]] = {
     "picture": picture.files,  # of a terminal, for the README
     "schema": schema.files,
     "messages": message_pages.files,
+    "commands": commands.files,
+    "json": json_page.files,
     "reference": reference.files,  # the parts of pages between `<!-- drawn: NAME -->` and `<!-- end -->`
 }
 
