@@ -42,7 +42,6 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
     "docs/explanation/performance.md": {"indented": f"{CLAIMS}::test_what_is_typed_to_install_is_there"},
     "docs/guides/client.md": {"python": "client/test_docs.py::test_the_page_runs"},
     "docs/guides/conversation.md": {
-        "mermaid": "conversation/test_reference.py::test_the_diagram_has_every_turn",
         "python": "docs/test_conversation.py::test_the_code",
         "text": "docs/test_conversation.py::test_the_frames_in_the_log",
     },
@@ -117,6 +116,9 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
     "docs/installing.md": {
         "bash": f"{CLAIMS}::test_what_is_typed_to_install_is_there",
         "console": f"{CLAIMS}::test_the_version_as_shown",
+    },
+    "docs/explanation/order.md": {
+        "python": "docs/test_reference_pages.py::test_the_code_prints_what_the_page_says"
     },
     "docs/reference/failures.md": {
         "python": "docs/test_reference_pages.py::test_the_code_prints_what_the_page_says"
