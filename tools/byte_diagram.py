@@ -115,7 +115,7 @@ class _Diagram:
         middle, room = x + wide / 2, wide - 6
         said = cell.value or WORDS.get(cell.kind, cell.kind)
         if not cell.value and wide < 3 * BYTE:
-            said = {1: "1 byte", 2: "2 bytes"}[cell.size]
+            said = "1 byte" if cell.size == 1 else f"{cell.size} bytes"
         size = fitted(cell.name, room, 12, mono=True)
         self.drawing.text(middle, self.y + high / 2 - 2, cell.name, size=size, anchor="middle", mono=True)
         self.drawing.text(

@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a program, only tools/ is on it
 
-from tools import architecture, message_pages, order_drawing, reference, schema  # noqa: E402
+from tools import architecture, message_pages, order_drawing, raft_pages, reference, schema  # noqa: E402
 
 __all__ = ["DRAWN", "WHOLE", "drawn", "left_over", "main", "stale"]
 
@@ -30,6 +30,7 @@ DRAWN: dict[str, Callable[[], Mapping[Path, str]]] = {
     "architecture": architecture.files,
     "schema": schema.files,
     "messages": message_pages.files,
+    "raft": raft_pages.files,
     "order": order_drawing.files,
     "reference": reference.files,  # the parts of pages between `<!-- drawn: NAME -->` and `<!-- end -->`
 }
@@ -37,6 +38,7 @@ DRAWN: dict[str, Callable[[], Mapping[Path, str]]] = {
 # where every file is drawn: patterns below docs, by the line of the table that draws it
 WHOLE: dict[str, tuple[str, ...]] = {
     "schema": ("schema/*",),
+    "raft": ("drawings/raft/*",),
     "messages": ("reference/messages/re*-*.md", "drawings/messages/*"),
 }
 

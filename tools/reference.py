@@ -16,7 +16,7 @@ from dqlitewire.conversation.table import ANSWER_NAMES, FIRST, TABLE, Turn
 from dqlitewire.servers.hazards import HazardKind
 from dqlitewire.servers.releases import RELEASES, Generation, Release
 from dqlitewire.servers.sql_hazards import ACTS, PRAGMAS, SqlHazard
-from tools import failure_pages, limit_pages, message_pages, survey_page, value_pages
+from tools import failure_pages, limit_pages, message_pages, raft_pages, survey_page, value_pages
 
 __all__ = ["PARTS", "files", "hazards", "pragmas", "redrawn", "steps"]
 
@@ -131,6 +131,7 @@ PARTS: dict[str, Callable[[], str]] = {
     **message_pages.PARTS,
     **failure_pages.PARTS,
     **limit_pages.PARTS,
+    **raft_pages.PARTS,
     **value_pages.PARTS,
 }
 

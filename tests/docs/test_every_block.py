@@ -127,6 +127,9 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
         "python": "docs/test_reference_pages.py::test_the_code_prints_what_the_page_says"
     },
     "docs/reference/messages/values.md": {"console": "docs/test_redrawn.py::test_nothing_is_stale"},
+    "docs/reference/raft.md": dict.fromkeys(
+        ("console", "text"), "docs/test_redrawn.py::test_nothing_is_stale"
+    ),
     "docs/reference/transcript.md": {"json": f"{CLAIMS}::test_the_lines_of_a_transcript"},
 }
 
