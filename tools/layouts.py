@@ -101,7 +101,7 @@ WORDS = {
     "marker": "all ff: the end. All ee: more frames follow",
     "flag": "0 or 1",
     "unused": "ignored",
-    "entry": "as many bytes as its size says: a command, barrier or configuration",
+    "entry": "as many bytes as its size says",
     "configuration": "as many bytes as configuration_size says",
     "snapshot": "as many bytes as snapshot_size says",
     "content": "as many bytes as its size says",

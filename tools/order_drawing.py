@@ -55,7 +55,7 @@ ROUTES: dict[Edge, Route] = {
     (Turn.WAITING, Turn.ENDED): Route(((128, 62), (18, 62), (18, 392), (128, 392)), (24, 31)),
     (Turn.WAITING, Turn.STREAMING): Route(((176, 79), (176, 155)), (182, 120)),
     (Turn.STREAMING, Turn.STREAMING): _loop(Turn.STREAMING),
-    (Turn.STREAMING, Turn.ENDED): Route(((128, 172), (54, 172), (54, 382), (128, 382)), (60, 154)),
+    (Turn.STREAMING, Turn.ENDED): Route(((128, 172), (48, 172), (48, 382), (128, 382)), (53, 154)),
     (Turn.DRAINING, Turn.DRAINING): _loop(Turn.DRAINING),
     (Turn.DRAINING, Turn.ENDED): Route(((176, 299), (176, 375)), (182, 320)),
 }

@@ -101,8 +101,8 @@ def test_a_cluster_is_told_as_it_was(kind: str, database: str, tmp_path: Path) -
         time.sleep(0.5)  # the next heartbeats tell what is committed
     if dropped:
         pytest.skip("the kernel dropped packets")
-    check(path, cluster, leader, returned)
     check_layouts(path, kind)
+    check(path, cluster, leader, returned)
     run("decode", path, "--pages", tmp_path / "pages")
     told = json.loads((tmp_path / "pages" / "index.json").read_text())["databases"]
     (followed,) = (one for one in told if one["name"] == database)
