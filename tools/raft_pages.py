@@ -1,4 +1,4 @@
-"""Draw the page of the messages between nodes: their bytes, who sends which layout, a recorded one of each."""
+"""Draw the page of the messages between nodes: their bytes, who sends which layout, a recorded one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The byte diagrams of raft.md are right: every recorded message between nodes reads by what is drawn of it."""
+"""The byte diagrams of raft.md are right: recorded messages between nodes read by what is drawn."""
 
 from __future__ import annotations
 
