@@ -24,8 +24,10 @@ from tools import (  # noqa: E402
     commands,
     json_page,
     message_pages,
+    order_drawing,
     performance,
     picture,
+    raft_pages,
     reference,
     schema,
 )
@@ -43,12 +45,15 @@ DRAWN: dict[str, Callable[[], Mapping[Path, str]]] = {
     "messages": message_pages.files,
     "commands": commands.files,
     "json": json_page.files,
+    "raft": raft_pages.files,
+    "order": order_drawing.files,
     "reference": reference.files,  # the parts of pages between `<!-- drawn: NAME -->` and `<!-- end -->`
 }
 
 # where every file is drawn: patterns below docs, by the line of the table that draws it
 WHOLE: dict[str, tuple[str, ...]] = {
     "schema": ("schema/*",),
+    "raft": ("drawings/raft/*",),
     "messages": ("reference/messages/re*-*.md", "drawings/messages/*"),
 }
 

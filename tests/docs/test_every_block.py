@@ -45,7 +45,6 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
     "docs/guides/client.md": {"python": "client/test_docs.py::test_the_page_runs"},
     "docs/guides/codec.md": {"python": "docs/test_codec.py::test_the_code"},
     "docs/guides/conversation.md": {
-        "mermaid": "conversation/test_reference.py::test_the_diagram_has_every_turn",
         "python": "docs/test_conversation.py::test_the_code",
         "text": "docs/test_conversation.py::test_the_frames_in_the_log",
     },
@@ -133,6 +132,9 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
         "bash": f"{CLAIMS}::test_what_is_typed_to_install_is_there",
         "console": f"{CLAIMS}::test_the_version_as_shown",
     },
+    "docs/explanation/order.md": {
+        "python": "docs/test_reference_pages.py::test_the_code_prints_what_the_page_says"
+    },
     "docs/reference/failures.md": {
         "python": "docs/test_reference_pages.py::test_the_code_prints_what_the_page_says"
     },
@@ -146,6 +148,9 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
         "console": "docs/test_tutorial.py::test_all_of_it",
         "python": "docs/test_tutorial.py::test_all_of_it",
     },
+    "docs/reference/raft.md": dict.fromkeys(
+        ("console", "text"), "docs/test_redrawn.py::test_nothing_is_stale"
+    ),
     "docs/reference/transcript.md": {"json": f"{CLAIMS}::test_the_lines_of_a_transcript"},
 }
 
