@@ -152,7 +152,7 @@ def test_a_message_is_an_enum_member_a_declaration_and_a_line_of_all(copy: Copy)
     ):
         copy.edit(f"src/dqlitewire/messages/{side}.py", "__all__ = [\n", f'    "{name}",\n')
         copy.append(f"src/dqlitewire/messages/{side}.py", declaration)
-        copy.append(f"tests/vectors/{side}.toml", VECTORS[side])
+        copy.append(f"vectors/{side}.toml", VECTORS[side])
     wrong, asked = copy.python("-c", SESSION).splitlines()
     assert wrong == "CHECKPOINT answered by EMPTY, allowed FAILURE or CHECKPOINTED"
     assert asked == "[20, 20]"
