@@ -1,9 +1,9 @@
 """Whether the origins that vectors claim are true: what recordings hold, what nodes accept and answer.
 
 A claim names servers by their kind. "recorded": the frame stands in a recording of `captures/` with each of
-these servers and with no other. "accepted": a node, brought there by the steps of `after`, answers the request
-otherwise than with FAILURE. "answered": the answer to the last of some steps has the frame. A step is a
-request's name, and its fields in their order.
+these servers and with no other. "accepted": a node that was brought there by the steps of `after` gives the
+request an answer that its declaration names, which is no FAILURE. "answered": the answer to the last of some
+steps has the frame. A step is a request's name, and its fields in their order.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
-"""Draw what belongs to the conformance vectors and follows from the code.
+"""Draw what belongs to the conformance vectors and follows from the code: `python tools/redraw.py vectors`.
 
-    python tools/vectors.py
-
-writes vectors/positions.json (where each field of each vector lies, for the runner's report) and
-vectors/schema: message.schema.json (messages as JSON, from their declarations), vectors.schema.json (the files
-of vectors), lines.schema.json (what goes between runner and adapter) and report.schema.json (`run.py --json`).
+vectors/positions.json says where each field of each vector lies, for the runner's report. In vectors/schema
+are message.schema.json (messages as JSON, from their declarations), vectors.schema.json (the files of
+vectors), lines.schema.json (what goes between runner and adapter) and report.schema.json (`run.py --json`).
 """
 
 from __future__ import annotations
@@ -107,7 +105,11 @@ FIELDS: dict[type[Field], Schema] = {
     Files: array(record({"name": STRING, "content": HEX})),
 }
 ROWS = record(
-    {"column_names": array(STRING), "rows": array(array(ref("cell"))), "has_more": said(BOOL, "PART, not DONE")}
+    {
+        "column_names": array(STRING),
+        "rows": array(array(ref("cell"))),
+        "has_more": said(BOOL, "PART, not DONE"),
+    }
 )
 
 
@@ -135,7 +137,9 @@ def fields_schema(message: Any) -> Schema:
 def messages() -> Schema:
     """Return the schema of a message."""
     shapes = [record({"type": {"const": "HANDSHAKE"}, "fields": record({"version": INTEGER})})]
-    for (is_request, code), message in sorted(REGISTRY.items(), key=lambda pair: (not pair[0][0], pair[0][1])):
+    for (is_request, code), message in sorted(
+        REGISTRY.items(), key=lambda pair: (not pair[0][0], pair[0][1])
+    ):
         name = (RequestType if is_request else ResponseType)(code).name
         shape = record({"type": {"const": name}, "fields": fields_schema(message)})
         shapes.append(said(shape, "request" if is_request else "response"))
@@ -149,7 +153,9 @@ def messages() -> Schema:
 
 SERVERS = said({**array(STRING), "minItems": 1}, "the servers by which it was held, by their releases")
 STEP: Schema = {"type": "array", "prefixItems": [one_of(RequestType.__members__)], "minItems": 1}
-STEPS = said(array(STEP), "requests, each as its name and its fields in their order, on a connection of their own")
+STEPS = said(
+    array(STEP), "requests, each as its name and its fields in their order, on a connection of their own"
+)
 ORIGIN = said(
     array(
         {
@@ -221,14 +227,15 @@ def lines() -> Schema:
     return page("a line between runner and adapter", {"oneOf": shapes}, {})
 
 
+OUTCOMES = ("missing", "refused", "accepted", "another key", "no words", "no hex")
+OUTCOME: Schema = {"anyOf": [one_of(OUTCOMES), {"type": "string", "pattern": "^differs in "}]}
+
+
 def report() -> Schema:
     """Return the schema of what `run.py --json` prints."""
-    difference = record(
-        {"path": STRING, "expected": STRING, "got": STRING}, {"offset": COUNT, "hex": STRING}
-    )
-    outcomes = ("missing", "refused", "accepted", "another key", "no words", "no hex", "differs")
+    difference = record({"path": STRING, "expected": STRING, "got": STRING}, {"offset": COUNT, "hex": STRING})
     wrong = record(
-        {"id": STRING, "outcome": one_of(outcomes)},
+        {"id": STRING, "outcome": OUTCOME},
         {"error": STRING, "message": STRING, "hex": STRING, "differences": array(difference)},
     )
     kinds = ("not started", "died", "hung", "flood", "junk", "twice", "unknown id")
@@ -237,7 +244,9 @@ def report() -> Schema:
         "passed": COUNT,
         "known": said(COUNT, "differ as --known says"),
         "failed": array(wrong),
-        "gone": said(array(STRING), "are known to differ, and do not so"),
+        "gone": said(
+            {"type": "object", "additionalProperties": OUTCOME}, "are known to differ, and do not so"
+        ),
         "faults": array(record({"kind": one_of(kinds), "words": STRING})),
     }
     return page("the report of vectors/run.py", record(result), {})

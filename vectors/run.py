@@ -15,9 +15,11 @@ It may answer in any order, and ends where its input ends. README.md says what a
 
 The adapter's time and memory are bounded, and what it writes; whatever it does, this ends and says what was
 wrong. Exit code: 0 all is as it must be; 1 an answer is wrong or missing, or a line is none; 2 wrong use;
-3 the adapter could not be started, died, hung, or wrote without end; 130 interrupted. Needs Python 3.8 and
-nothing else.
+3 the adapter could not be started, died, hung, or wrote without end; 130 interrupted. Needs Python 3.10
+and nothing else.
 """
+
+from __future__ import annotations
 
 import argparse
 import json
@@ -29,7 +31,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 try:
     import resource
@@ -40,12 +44,14 @@ HERE = Path(__file__).resolve().parent
 FILES = ("handshake", "requests", "responses", "malformed")
 DIRECTIONS = {"handshake": "handshake", "requests": "request", "responses": "response"}
 LINE = 1 << 20  # characters of a line of the adapter
-LINES = 100_000
+JUNK = 20  # lines that are no answers, until the adapter is given up
 LAST_WORDS = 2000
 SHOWN = 64
 FEW = 5  # vectors without an answer that are named
 SAFE = 2**53 - 1
 WRONG, USAGE, BROKEN, INTERRUPTED = 1, 2, 3, 130
+Json = dict[str, Any]
+Fault = tuple[str, str]
 SPECIAL = ("nan", "inf", "-inf", "-0.0")
 ENCODE = "encode "
 
@@ -59,23 +65,26 @@ class Case:
     `key` is what the answer has beside its id, `expected` the value, None for an error of any wording.
     """
 
-    def __init__(self, name, line, key, expected, vector):
+    def __init__(self, name: str, line: Json, key: str, expected: Json | str | None, vector: Json) -> None:
         self.id, self.key, self.expected, self.vector = name, key, expected, vector
         self.line = {"id": name, **line}
 
 
-def read(name):
+def read(name: str) -> Json:
     return json.loads((HERE / name).read_text("utf-8"))
 
 
-def cases(encode):
+def cases(encode: bool) -> list[Case]:
     """All cases, in the order of the files; those of `--encode` come last."""
     found, encoded = [], []
     for stem in FILES:
         for vector in read(stem + ".json")["vectors"]:
             name = stem + "/" + vector["name"]
             vector["hex"] = "".join(word for word, *_ in vector["words"]).replace(" ", "")
-            line = {"direction": DIRECTIONS.get(stem) or vector["direction"], "schema": vector.get("schema", 0)}
+            line = {
+                "direction": DIRECTIONS.get(stem) or vector["direction"],
+                "schema": vector.get("schema", 0),
+            }
             if "context" in vector:
                 line["context"] = vector["context"]
             if stem == "malformed":
@@ -98,11 +107,12 @@ def cases(encode):
 
 
 class Adapter:
-    """The adapter's process; what it writes comes as events: ("line", text), ("end", None), ("flood", text)."""
+    """The adapter's process; what it writes are events: ("line", text), ("end", None), ("flood", text)."""
 
-    def __init__(self, command, memory):
-        def bound():
-            size = memory << 20
+    def __init__(self, command: list[str], memory: int) -> None:
+        def bound() -> None:
+            hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+            size = memory << 20 if hard < 0 else min(memory << 20, hard)
             resource.setrlimit(resource.RLIMIT_DATA, (size, size))
 
         self.events = queue.Queue(1000)
@@ -116,11 +126,11 @@ class Adapter:
             start_new_session=os.name == "posix",
         )
 
-    def start(self, lines):
+    def start(self, lines: list[Json]) -> None:
         for target, arguments in ((self._write, (lines,)), (self._read, ()), (self._listen, ())):
             threading.Thread(target=target, args=arguments, daemon=True).start()
 
-    def _write(self, lines):
+    def _write(self, lines: list[Json]) -> None:
         try:
             with self.process.stdin as stream:
                 for line in lines:
@@ -128,22 +138,21 @@ class Adapter:
         except OSError:
             pass  # it does not read any more; its answers tell why
 
-    def _read(self):
-        for _ in range(LINES):
+    def _read(self) -> None:
+        while True:
             line = self.process.stdout.readline(LINE + 1)
             if not line:
                 return self.events.put(("end", None))
             if len(line) > LINE:
-                return self.events.put(("flood", "a line of more than %d bytes" % LINE))
+                return self.events.put(("flood", f"a line of more than {LINE} bytes"))
             if line.strip():
                 self.events.put(("line", line.decode("utf-8", "replace")))
-        return self.events.put(("flood", "more than %d lines" % LINES))
 
-    def _listen(self):
+    def _listen(self) -> None:
         for data in iter(lambda: self.process.stderr.read1(1 << 16), b""):
             self.words = (self.words + data)[-LAST_WORDS:]
 
-    def stop(self):
+    def stop(self) -> None:
         """End it, and what it started."""
         try:
             if os.name == "posix":
@@ -155,11 +164,11 @@ class Adapter:
         self.process.wait()
 
 
-def no_constant(name):
+def no_constant(name: str) -> None:
     raise ValueError(name + ' is not JSON: write "nan", "inf" or "-inf"')
 
 
-def parsed(text):
+def parsed(text: str) -> Json:
     """The answer in a line; ValueError says why it is none."""
     try:
         answer = json.loads(text, parse_constant=no_constant)
@@ -169,55 +178,57 @@ def parsed(text):
         raise ValueError('not an object with an "id"')
     keys = sorted(set(answer) - {"id"})
     if keys not in (["error"], ["hex"], ["message"]):
-        raise ValueError('beside "id" it has %s' % (", ".join(keys) or "nothing"))
+        raise ValueError(f'beside "id" it has {", ".join(keys) or "nothing"}')
     return answer
 
 
-def talk(adapter, asked, timeout):
+def talk(adapter: Adapter, asked: list[Case], timeout: float) -> tuple[dict[str, Json], list[Fault]]:
     """Give every line to an adapter; return its answers by id, and faults as (kind, words)."""
     answers, faults = {}, []
     end = time.monotonic() + timeout
     ids = {case.id for case in asked}
     adapter.start([case.line for case in asked])
     number = 0
-    while True:
+    while len(faults) < JUNK:
         try:
             kind, text = adapter.events.get(timeout=max(0, end - time.monotonic()))
         except queue.Empty:
             left = len(ids) - len(answers)
-            words = "%d answers missing" % left if left else "all is answered, and its output is open"
-            return answers, [*faults, ("hung", "not ended after %g s; %s" % (timeout, words))]
+            words = f"{left} answers missing" if left else "all is answered, and its output is open"
+            return answers, [*faults, ("hung", f"not ended after {timeout:g} s; {words}")]
         if kind != "line":
             break
         number += 1
         try:
             answer = parsed(text)
         except ValueError as error:
-            faults.append(("junk", "line %d: %s: %s" % (number, error, short(text.strip()))))
+            faults.append(("junk", f"line {number}: {error}: {short(text.strip())}"))
             continue
         name = answer.pop("id")
         if name not in ids:
-            faults.append(("unknown id", "line %d: %s" % (number, short(name))))
+            faults.append(("unknown id", f"line {number}: {short(name)}"))
         elif name in answers:
-            faults.append(("twice", "line %d: %s" % (number, short(name))))
+            faults.append(("twice", f"line {number}: {short(name)}"))
         else:
             answers[name] = answer
+    else:
+        return answers, [*faults, ("flood", f"more than {JUNK - 1} lines that are no answers")]
     if kind == "flood":
         return answers, [*faults, (kind, text)]
     try:
         code = adapter.process.wait(max(0, end - time.monotonic()))
     except subprocess.TimeoutExpired:
-        return answers, [*faults, ("hung", "its output ended, and it did not in %g s" % timeout)]
+        return answers, [*faults, ("hung", f"its output ended, and it did not in {timeout:g} s")]
     if code:
-        died = "signal %d" % -code if code < 0 else "exit code %d" % code
-        faults.append(("died", "%s after %d of %d answers" % (died, len(answers), len(ids))))
+        died = f"signal {-code}" if code < 0 else f"exit code {code}"
+        faults.append(("died", f"{died} after {len(answers)} of {len(ids)} answers"))
     return answers, faults
 
 
 # ---------------------------------------------------------------- comparing
 
 
-def differences(expected, got, path="", kind=""):
+def differences(expected: Any, got: Any, path: str = "", kind: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Where two values differ: (path, expected, got); `kind` is the key that the value has."""
     if isinstance(expected, dict) and isinstance(got, dict) and (set(expected) & set(got) or not expected):
         for key in [*expected, *(key for key in got if key not in expected)]:
@@ -227,21 +238,21 @@ def differences(expected, got, path="", kind=""):
             else:
                 yield from differences(expected[key], got[key], where, key)
     elif isinstance(expected, list) and isinstance(got, list):
-        for i, (one, other) in enumerate(zip(expected, got)):
-            yield from differences(one, other, "%s[%d]" % (path, i), kind)
+        for i, (one, other) in enumerate(zip(expected, got, strict=False)):
+            yield from differences(one, other, f"{path}[{i}]", kind)
         if len(expected) != len(got):
-            yield path, "%d items" % len(expected), "%d items" % len(got)
+            yield path, f"{len(expected)} items", f"{len(got)} items"
     elif not same(expected, got, kind):
         yield path, expected, got
 
 
-def compared(expected, got):
+def compared(expected: Json, got: Any) -> Iterator[tuple[str, Any, Any]]:
     """The differences of two messages, by paths from the fields on."""
     for path, one, other in differences(expected, got):
         yield path[len("fields.") :] if path.startswith("fields.") else path or "message", one, other
 
 
-def same(expected, got, kind):
+def same(expected: Any, got: Any, kind: str) -> bool:
     """Whether two values that are neither objects nor lists are the same."""
     if kind == "float":
         bits = float_bits(got)
@@ -256,8 +267,8 @@ def same(expected, got, kind):
     return type(expected) is type(got) and expected == got
 
 
-def integer(value, strict=True):
-    """The integer that a value is, if it is one: a number, or its digits; in a vector only a large one has digits."""
+def integer(value: Any, strict: bool = True) -> int | None:
+    """The integer that a value is, a number or digits; in a vector (strict) only a large one has digits."""
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         return None
     if isinstance(value, int):
@@ -268,7 +279,7 @@ def integer(value, strict=True):
     return number if number is None or not strict or abs(number) > SAFE else None
 
 
-def float_bits(value):
+def float_bits(value: Any) -> bytes | str | None:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     if isinstance(value, str) and value not in SPECIAL:
@@ -280,7 +291,7 @@ def float_bits(value):
     return "nan" if number != number else struct.pack("<d", number)
 
 
-def judged(case, answer):
+def judged(case: Case, answer: Json | None) -> Json | None:
     """What is wrong with an answer, as an object of the report; None if nothing."""
     wrong = {"id": case.id}
     if answer is None:
@@ -299,10 +310,15 @@ def judged(case, answer):
         {"path": path, "expected": shown(one), "got": shown(other), **place(case, path)}
         for path, one, other in compared(case.expected, got)
     ]
-    return {**wrong, "outcome": "differs", "differences": found} if found else None
+    return {**wrong, "outcome": differs(found), "differences": found} if found else None
 
 
-def judged_bytes(case, got, wrong):
+def differs(found: list[Json]) -> str:
+    """The outcome of an answer that differs: in which fields."""
+    return "differs in " + ", ".join(one["path"] for one in found)
+
+
+def judged_bytes(case: Case, got: Any, wrong: Json) -> Json | None:
     try:
         data = bytes.fromhex(got)
     except (TypeError, ValueError):
@@ -310,18 +326,18 @@ def judged_bytes(case, got, wrong):
     wanted = bytes.fromhex(case.expected)
     if data == wanted:
         return None
-    pairs = enumerate(zip(wanted, data))
+    pairs = enumerate(zip(wanted, data, strict=False))
     at = next((i for i, (one, other) in pairs if one != other), min(len(wanted), len(data)))
     start = at & ~7
     one, other = (part[start : start + 8].hex() or "the end" for part in (wanted, data))
-    difference = {"path": "byte %d" % at, "expected": one, "got": other, "offset": start}
-    return {**wrong, "outcome": "differs", "differences": [difference]}
+    difference = {"path": f"byte {at}", "expected": one, "got": other, "offset": start}
+    return {**wrong, "outcome": differs([difference]), "differences": [difference]}
 
 
-POSITIONS = {}
+POSITIONS: dict[str, dict[str, list[int]]] = {}
 
 
-def place(case, path):
+def place(case: Case, path: str) -> Json:
     """The offset of the field at a path, and its bytes."""
     if not POSITIONS:
         POSITIONS.update(read("positions.json"))
@@ -337,17 +353,27 @@ def place(case, path):
 # ---------------------------------------------------------------- telling
 
 
-def shown(value):
+def shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def short(text, size=SHOWN):
+def short(text: str, size: int = SHOWN) -> str:
     """A text for people: no control characters, and not too long."""
     clean = "".join(c if c.isprintable() else "?" for c in text[: 4 * size])
     return clean if len(text) <= size else clean[: size - 3] + "..."
 
 
-def report(asked, answers, faults, known):
+def around(one: str, other: str) -> tuple[str, ...]:
+    """Two texts, cut so that the place from which they differ is seen."""
+    pairs = enumerate(zip(one, other, strict=False))
+    at = next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
+    if at <= SHOWN // 2 or max(len(one), len(other)) <= SHOWN:
+        return short(one), short(other)
+    start = at - SHOWN // 4
+    return tuple(short("..." + text[start:]) for text in (one, other))
+
+
+def report(asked: list[Case], answers: dict[str, Json], faults: list[Fault], known: list[Json]) -> Json:
     """The whole result as an object; schema/report.schema.json describes it."""
     failed = [wrong for wrong in (judged(case, answers.get(case.id)) for case in asked) if wrong]
     expected = {one["id"]: one["outcome"] for one in known}
@@ -359,12 +385,14 @@ def report(asked, answers, faults, known):
         "passed": len(asked) - len(failed),
         "known": len(failed) - len(new),
         "failed": new,
-        "gone": [name for name in expected if name in ids and still.get(name) != expected[name]],
+        "gone": {
+            name: expected[name] for name in expected if name in ids and still.get(name) != expected[name]
+        },
         "faults": [{"kind": kind, "words": words} for kind, words in faults],
     }
 
 
-def exit_code(result):
+def exit_code(result: Json) -> int:
     if {"died", "hung", "flood", "not started"} & {fault["kind"] for fault in result["faults"]}:
         return BROKEN
     return WRONG if result["failed"] or result["gone"] or result["faults"] else 0
@@ -376,76 +404,76 @@ MEANING = {
     "another key": "answered with another key than was asked for",
     "no words": "an error needs words",
     "no hex": "not hex digits",
-    "differs": "",
 }
 
 
-def lines_of(result, by_id, words):
+def lines_of(result: Json, by_id: dict[str, Case], words: bytes) -> Iterator[str]:
     """The report for people, line by line."""
     missing = [wrong["id"] for wrong in result["failed"] if wrong["outcome"] == "missing"]
     for name in missing[:FEW]:
         yield name + ": no answer"
     if missing[FEW:]:
-        yield "and %d more without an answer" % len(missing[FEW:])
+        yield f"and {len(missing[FEW:])} more without an answer"
     for wrong in result["failed"]:
         if wrong["outcome"] == "missing":
             continue
         vector = by_id[wrong["id"]].vector
-        meaning = MEANING[wrong["outcome"]]
+        meaning = MEANING.get(wrong["outcome"], "")
         yield wrong["id"] + (": " + meaning if meaning else "")
         if wrong["outcome"] == "accepted":
-            at = " at byte %d" % vector["offset"] if "offset" in vector else ""
-            yield "    wrong%s: %s" % (at, vector["why"])
+            at = f" at byte {vector['offset']}" if "offset" in vector else ""
+            yield f"    wrong{at}: {vector['why']}"
         for key in ("error", "message", "hex"):
             if key in wrong:
-                yield "    got %s %s" % (key, short(wrong[key]))
+                yield f"    got {key} {short(wrong[key])}"
         for one in wrong.get("differences", ()):
-            yield "    %s" % one["path"]
-            yield "        expected  %s" % short(one["expected"])
-            yield "        got       %s" % short(one["got"])
+            yield f"    {one['path']}"
+            expected, got = around(one["expected"], one["got"])
+            yield f"        expected  {expected}"
+            yield f"        got       {got}"
             if "hex" in one:
-                yield "        at %-6d %s" % (one["offset"], short(spaced(one["hex"]), 47))
+                yield f"        at {one['offset']:<6} {short(spaced(one['hex']), 47)}"
     for name in result["gone"]:
-        yield "%s: known to differ, and does not so" % name
+        yield f"{name}: known as {result['gone'][name]!r}, and is not so"
     for fault in result["faults"]:
-        yield "adapter %s: %s" % (fault["kind"], fault["words"])
+        yield f"adapter {fault['kind']}: {fault['words']}"
     if words and result["faults"]:
         yield "adapter's last words:"
         for line in words.decode("utf-8", "replace").splitlines()[-8:]:
             yield "    " + short(line, 76)
-    counts = "%(vectors)d vectors: %(passed)d passed" % result
+    counts = f"{result['vectors']} vectors: {result['passed']} passed"
     for key, many in (("known", result["known"]), ("failed", len(result["failed"]))):
-        counts += ", %d %s" % (many, key) if many else ""
+        counts += f", {many} {key}" if many else ""
     yield counts
 
 
-def spaced(digits):
+def spaced(digits: str) -> str:
     return " ".join(digits[i : i + 2] for i in range(0, len(digits), 2))
 
 
 # ---------------------------------------------------------------- the command
 
 
-def positive(text):
+def positive(text: str) -> float:
     number = float(text)
     if not 0 < number < 1e6:
-        raise argparse.ArgumentTypeError("got %s, more than 0 is needed" % text)
+        raise argparse.ArgumentTypeError(f"got {text}, more than 0 is needed")
     return number
 
 
-def megabytes(text):
+def megabytes(text: str) -> int:
     number = int(text)
     if not 0 <= number < 1 << 30:
-        raise argparse.ArgumentTypeError("got %s, 0 or more is needed" % text)
+        raise argparse.ArgumentTypeError(f"got {text}, 0 or more is needed")
     return number
 
 
-def arguments(given):
+def arguments(given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="run.py",
         description="Check an implementation of the dqlite wire protocol against the vectors.",
-        epilog="Exit code: 0 all well; 1 an answer is wrong or missing; 2 wrong use; 3 the adapter could not be"
-        " started, died, hung or flooded; 130 interrupted. README.md describes the lines.",
+        epilog="Exit code: 0 all well; 1 an answer is wrong or missing; 2 wrong use; 3 the adapter could not"
+        " be started, died, hung or flooded; 130 interrupted. README.md describes the lines.",
     )
     parser.add_argument("--encode", action="store_true", help="ask for the bytes of messages as well")
     parser.add_argument("--only", metavar="TEXT", help="only vectors whose id has this text")
@@ -463,22 +491,21 @@ def arguments(given):
         options.known = json.loads(options.known.read_text("utf-8"))["known"] if options.known else []
         _ = [(one["id"], one["outcome"]) for one in options.known]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        parser.error("--known: %s: %s" % (type(error).__name__, error))
+        parser.error(f"--known: {type(error).__name__}: {error}")
     options.asked = [case for case in cases(options.encode) if (options.only or "") in case.id]
     if not options.asked:
-        parser.error("no vector's id has %r" % options.only)
+        parser.error(f"no vector's id has {options.only!r}")
     return options
 
 
-def main(given=None):
+def main(given: list[str] | None = None) -> int:
     options = arguments(given)
     if options.lines:
         return tell(json.dumps(case.line) for case in options.asked)
-    words = b""
     try:
         adapter = Adapter(options.command, options.memory)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        answers, faults = {}, [("not started", "%s: %s" % (options.command[0], error))]
+        answers, faults, words = {}, [("not started", str(error))], b""
     else:
         try:
             answers, faults = talk(adapter, options.asked, options.timeout)
@@ -493,7 +520,7 @@ def main(given=None):
     return exit_code(result)
 
 
-def tell(lines):
+def tell(lines: Iterable[str]) -> int:
     for line in lines:
         sys.stdout.write(line.encode("utf-8", "replace").decode("utf-8") + "\n")
     sys.stdout.flush()

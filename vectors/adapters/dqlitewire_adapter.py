@@ -3,18 +3,27 @@
     python vectors/run.py --encode python vectors/adapters/dqlitewire_adapter.py
 
 Whichever `dqlitewire` can be imported is checked. Published releases (0.2.2 and 0.8.0 were tried) have no
-`explain`, which tells ISO8601 from TEXT among parameters, and cannot choose the schema of one that is encoded.
+`explain`, which tells ISO8601 from TEXT among parameters, and do not choose a schema when they encode.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import sys
 from typing import Any
 
 import dqlitewire
-from dqlitewire import MessageDecoder, MessageEncoder, NodeInfo, NodeRole, RequestType, ResponseType, ValueType
+from dqlitewire import (
+    MessageDecoder,
+    MessageEncoder,
+    NodeInfo,
+    NodeRole,
+    RequestType,
+    ResponseType,
+    ValueType,
+)
 from dqlitewire import messages as classes
 from dqlitewire.messages import requests
 
@@ -23,12 +32,8 @@ try:
 except ImportError:  # a published release
     explain = None  # type: ignore[assignment]
 
-ATTRIBUTES = (
-    "client_id timestamp flags vfs db_id stmt_id sql format node_id address role target_node_id weight code"
-    " message heartbeat_timeout num_params tail_offset last_insert_id rows_affected column_names has_more"
-    " failure_domain name"
-).split()
-LEFT_OUT = {"ROWS": (), "SERVERS": ("format",)}
+# arguments of constructors that are no fields, or are written in a way of their own
+BY_HAND = {"schema", "empty_header", "params", "nodes", "files", "rows", "row_types", "column_types"}
 LEGACY = dqlitewire.PROTOCOL_VERSION_LEGACY
 OUTSIDE_GATEWAY = (2, 11)
 SAFE = 2**53 - 1
@@ -83,9 +88,11 @@ def kinds_of(frame: bytes, values: list[Any]) -> list[int]:
 
 def as_json(message: Any, frame: bytes, name: str, without_roles: bool) -> dict[str, Any]:
     fields: dict[str, Any] = {}
-    for attribute in ATTRIBUTES:
-        value = getattr(message, attribute, None)
-        if value is not None and attribute not in LEFT_OUT.get(name, ()):
+    for attribute in inspect.signature(type(message)).parameters:
+        if attribute in BY_HAND or attribute[0] == "_" or (name, attribute) == ("SERVERS", "format"):
+            continue
+        value = getattr(message, attribute)
+        if value is not None:
             fields[attribute] = number(value) if type(value) is not bool and isinstance(value, int) else value
     if hasattr(message, "params"):
         params = list(message.params)
