@@ -13,7 +13,7 @@ WITHOUT = shutil.ignore_patterns("__pycache__")
 
 
 class Copy:
-    """A copy of `src`, `tests` and `tools`.
+    """A copy of `docs`, `src`, `tests`, `tools` and `vectors`.
 
     Args:
         folder: where it is made.
@@ -21,7 +21,7 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("src", "tests", "tools"):
+        for name in ("docs", "src", "tests", "tools", "vectors"):
             shutil.copytree(ROOT / name, folder / name, ignore=WITHOUT)
         shutil.copy(ROOT / "pyproject.toml", folder)
         self.environment = {

@@ -164,7 +164,12 @@ def test_a_message_is_an_enum_member_a_declaration_and_a_line_of_all(copy: Copy)
     assert re.search(r'\[11\] = \{name = "CHECKPOINTED", .*name = "state", kind = "u32"', lua)
     ran = copy.python(
         *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "heckpoint"),
-        *("tests/test_vectors.py", "tests/messages", "tests/declare", "tests/testing/test_strategies.py"),
+        *(
+            "tests/vectors/test_vectors.py",
+            "tests/messages",
+            "tests/declare",
+            "tests/testing/test_strategies.py",
+        ),
     )
     assert " passed" in ran
 

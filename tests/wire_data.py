@@ -22,6 +22,7 @@ from dqlitewire import (
     RequestType,
     ResponseType,
     ValueType,
+    decode_message,
     messages,
 )
 
@@ -198,6 +199,15 @@ class Malformed:
 
     def __str__(self) -> str:
         return self.name
+
+
+def decode_malformed(bad: Malformed) -> Message:
+    """Decode what must be refused, by the class itself where no gateway answers it."""
+    is_request = bad.direction == "request"
+    if is_request and bad.data[4] in OUTSIDE_GATEWAY:
+        message: Message = REQUESTS[RequestType(bad.data[4])].decode_body(bad.data[8:], bad.schema)
+        return message
+    return decode_message(bad.data, is_request)
 
 
 MALFORMED = [Malformed(**entry) for entry in entries("malformed")]

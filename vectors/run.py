@@ -115,7 +115,8 @@ class Adapter:
             size = memory << 20 if hard < 0 else min(memory << 20, hard)
             resource.setrlimit(resource.RLIMIT_DATA, (size, size))
 
-        self.events = queue.Queue(1000)
+        self.events: queue.Queue[tuple[str, Any]] = queue.Queue(100)
+        self.threads: list[threading.Thread] = []
         self.words = b""
         self.process = subprocess.Popen(
             command,
@@ -127,8 +128,14 @@ class Adapter:
         )
 
     def start(self, lines: list[Json]) -> None:
-        for target, arguments in ((self._write, (lines,)), (self._read, ()), (self._listen, ())):
-            threading.Thread(target=target, args=arguments, daemon=True).start()
+        parts: list[tuple[Any, tuple[Any, ...]]] = [
+            (self._write, (lines,)),
+            (self._read, ()),
+            (self._listen, ()),
+        ]
+        self.threads = [threading.Thread(target=one, args=given, daemon=True) for one, given in parts]
+        for thread in self.threads:
+            thread.start()
 
     def _write(self, lines: list[Json]) -> None:
         try:
@@ -153,7 +160,7 @@ class Adapter:
             self.words = (self.words + data)[-LAST_WORDS:]
 
     def stop(self) -> None:
-        """End it, and what it started."""
+        """End it and what it started; wait for its last words, though not for long."""
         try:
             if os.name == "posix":
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -162,6 +169,15 @@ class Adapter:
         except OSError:
             pass
         self.process.wait()
+        end = time.monotonic() + 2
+        while any(thread.is_alive() for thread in self.threads) and time.monotonic() < end:
+            try:  # the thread that reads may wait for room
+                self.events.get(timeout=0.01)
+            except queue.Empty:
+                pass
+        if not any(thread.is_alive() for thread in self.threads):
+            for stream in (self.process.stdout, self.process.stderr):
+                stream.close()
 
 
 def no_constant(name: str) -> None:

@@ -27,10 +27,10 @@ from tests.wire_data import (
     HANDSHAKES,
     MALFORMED,
     OUTSIDE_GATEWAY,
-    REQUESTS,
     VECTORS,
     Malformed,
     Vector,
+    decode_malformed,
     pieces,
 )
 
@@ -53,7 +53,7 @@ def read(vector: Vector, decoder: MessageDecoder) -> Message | None:
 
 def check(vector: Vector, got: Message | None) -> None:
     wanted = vector.expected()
-    assert got == wanted or "nan" in repr(wanted)
+    assert got == wanted or "nan" in repr(vector.fields)
     assert type(got) is type(wanted)
     for name in vector.fields:  # by what they look like: 0.0 is not -0.0 then, and NaN is NaN
         assert repr(getattr(got, name)) == repr(getattr(wanted, name))
@@ -177,10 +177,7 @@ each_malformed = pytest.mark.parametrize("bad", MALFORMED, ids=str)
 @each_malformed
 def test_malformed_frames_are_refused_where_they_are_wrong(bad: Malformed) -> None:
     with pytest.raises(DecodeError) as caught:
-        if bad.direction == "request" and bad.data[4] in OUTSIDE_GATEWAY:
-            REQUESTS[bad.data[4]].decode_body(bad.data[8:], bad.schema)
-        else:
-            decode_message(bad.data, bad.direction == "request")
+        decode_malformed(bad)
     assert caught.value.path
     if bad.offset is not None:
         assert caught.value.offset == bad.offset
