@@ -1,4 +1,4 @@
-"""Draw the references of order, hazards, failures and releases from the tables the code runs on.
+"""Draw the references of order, hazards and releases from the tables the code runs on.
 
 A page marks each part as `<!-- drawn: NAME -->` .. `<!-- end -->`; the text between is replaced by what
 `PARTS` has for the name, all else stays. `tools/redraw.py` writes the pages.
@@ -13,13 +13,12 @@ from pathlib import Path
 
 from dqlitewire.constants import RequestType
 from dqlitewire.conversation.table import ANSWER_NAMES, FIRST, TABLE, Turn
-from dqlitewire.servers.failures import RULES, Retry
 from dqlitewire.servers.hazards import HazardKind
 from dqlitewire.servers.releases import RELEASES, Generation, Release
 from dqlitewire.servers.sql_hazards import ACTS, PRAGMAS, SqlHazard
-from tools import survey_page
+from tools import failure_pages, limit_pages, message_pages, survey_page, value_pages
 
-__all__ = ["PARTS", "diagram", "failures", "files", "hazards", "pragmas", "redrawn", "retries", "steps"]
+__all__ = ["PARTS", "diagram", "files", "hazards", "pragmas", "redrawn", "steps"]
 
 ROOT = Path(__file__).resolve().parent.parent
 _PART = re.compile(
@@ -115,20 +114,6 @@ def _servers(since: Generation, before: Generation | None) -> str:
     return ", ".join(filter(None, (later, earlier))) or "all"
 
 
-def failures() -> str:
-    """Return the rules by which failures are explained as Markdown, in the order in which they are tried."""
-    lines = [
-        (", ".join(map(str, codes)), part and f"{part!r}", meaning, f"`{retry.name}`", stage.value)
-        for codes, part, meaning, retry, stage in RULES
-    ]
-    return _markdown(("code", "message has", "meaning", "retry", "how far it came"), lines)
-
-
-def retries() -> str:
-    """Return the members of `Retry` as Markdown."""
-    return _markdown(("`Retry`", "may it be sent again?"), [(f"`{one.name}`", one.value) for one in Retry])
-
-
 def releases() -> str:
     """Return what differs between the releases as Markdown, in the words beside the facts of `Release`."""
     facts = re.findall(r"^    (\w+): [^#\n]+  # (.+)$", inspect.getsource(Release), re.MULTILINE)
@@ -169,10 +154,12 @@ PARTS: dict[str, Callable[[], str]] = {
     "diagram": diagram,
     "hazards": hazards,
     "pragmas": pragmas,
-    "failures": failures,
-    "retries": retries,
     "releases": releases,
     "survey": survey,
+    **message_pages.PARTS,
+    **failure_pages.PARTS,
+    **limit_pages.PARTS,
+    **value_pages.PARTS,
 }
 
 

@@ -34,7 +34,7 @@ def test_redrawing_replaces_what_was_written_by_hand() -> None:
     [
         ("<!-- drawn: elephants -->\n<!-- end -->\n", "drawn: elephants -->: unknown"),
         ("<!-- drawn: steps -->\n", "steps -->: no <!-- end -->"),
-        ("<!-- drawn: steps -->\n<!-- drawn: retries -->\n<!-- end -->\n", "steps -->: no <!-- end -->"),
+        ("<!-- drawn: steps -->\n<!-- drawn: pragmas -->\n<!-- end -->\n", "steps -->: no <!-- end -->"),
     ],
 )
 def test_a_part_that_is_not_one(page: str, said: str) -> None:
