@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -23,7 +25,8 @@ class Copy:
         self.folder = folder
         for name in ("docs", "src", "tests", "tools", "vectors"):
             shutil.copytree(ROOT / name, folder / name, ignore=WITHOUT)
-        shutil.copy(ROOT / "pyproject.toml", folder)
+        for file in (*ROOT.glob("*.md"), ROOT / "pyproject.toml", ROOT / "Makefile"):
+            shutil.copy(file, folder)
         self.environment = {
             **os.environ,
             "PYTHONPATH": f"{folder / 'src'}{os.pathsep}{folder}",
@@ -47,8 +50,16 @@ class Copy:
 
     def python(self, *arguments: str, code: int = 0) -> str:
         """Run Python in the copy; return what it prints, after a look at its exit code."""
+        return self._run([sys.executable, "-X", "utf8", *arguments], code)
+
+    def shell(self, command: str, code: int = 0) -> str:
+        """Run a command of a page, whose `python` is this one, in the copy; return what it prints."""
+        python = f"{shlex.quote(sys.executable)} -X utf8"
+        return self._run(["sh", "-c", re.sub(r"\bpython(?= )", lambda _: python, command)], code)
+
+    def _run(self, command: list[str], code: int) -> str:
         done = subprocess.run(
-            [sys.executable, "-X", "utf8", *arguments],
+            command,
             cwd=self.folder,
             env=self.environment,
             capture_output=True,

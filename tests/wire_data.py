@@ -75,6 +75,7 @@ def cell(table: dict[str, Any]) -> tuple[Any, ValueType]:
     return IN_PYTHON.get(kind, lambda value: value)(raw), CELL_TYPES[kind]
 
 
+HOW = {"recorded": "recorded with", "accepted": "accepted by", "answered": "answered by"}
 TEXTS = ("name", "vfs", "sql", "address", "message")
 
 
@@ -110,6 +111,16 @@ class Vector:
     def id(self) -> str:
         """What the runner calls it."""
         return f"{self.file}/{self.name}"
+
+    @property
+    def origin_words(self) -> str:
+        """Where the bytes come from, for people."""
+        said: dict[str, list[str]] = {}
+        for one in self.origin:
+            if one["how"] == "constructed":
+                return f"constructed: {one['why']}"
+            said.setdefault(", ".join(one["servers"]), []).append(HOW[one["how"]])
+        return "; ".join(f"{' and '.join(hows)} {servers}" for servers, hows in said.items())
 
     @property
     def version(self) -> int:

@@ -20,7 +20,9 @@ def test_every_public_name_is_described_once() -> None:
 
 def test_every_public_module_has_a_place() -> None:
     text = "".join(page.read_text() for page in API.glob("*.md"))
-    assert [module for module in PUBLIC if f"`{module}`" not in text and f"}} {module}\n" not in text] == MERGED
+    assert [
+        module for module in PUBLIC if f"`{module}`" not in text and f"}} {module}\n" not in text
+    ] == MERGED
 
 
 # what they export is described where users import it from
