@@ -145,7 +145,7 @@ def _since(cls: Any, schema: int) -> str:
 def _facts(cls: Any) -> Iterator[str]:
     if cls.IS_REQUEST:
         yield f"Answered by {_answers(cls)}."
-        if cls.ANSWERS:
+        if cls.MSG_TYPE in played():
             yield f"Asked of {_asked(cls)}."
             said = {one.unopened for one in played()[cls.MSG_TYPE].values()}
             if said == {NO_DATABASE}:
@@ -256,7 +256,7 @@ class _Sample(NamedTuple):
 def _sample(cls: Any, layout: Layout) -> _Sample:
     """A short frame of one form, the one with most of its parts: a vector, or one that was recorded."""
     samples = [
-        _Sample(vector.data, f"the vector `{vector.name}` ({vector.origin})")
+        _Sample(vector.data, f"the vector `{vector.name}` ({vector.origin_words})")
         for vector in VECTORS
         if vector.message_class is cls and form_of(vector) == layout.name
     ]

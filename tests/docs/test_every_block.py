@@ -20,7 +20,7 @@ from tests.docs.blocks import DOCS, ROOT, Block, blocks, name_of, pages
 
 # what `make docs` itself runs; text in them that is code is looked at as any other code
 LAYOUT = {
-    *("{toctree}", "{contents}", "{eval-rst}", "{raw}"),
+    *("{toctree}", "{contents}", "{eval-rst}", "{raw}", "{include}"),
     "{api}",  # names, from which docs/api.py makes directives of autodoc
     *("{note}", "{tip}", "{warning}", "{important}", "{admonition}", "{dropdown}"),
     *("{image}", "{figure}", "{table}", "{list-table}", "{csv-table}"),
@@ -30,7 +30,14 @@ LAYOUT = {
 
 CLAIMS = "docs/test_claimed.py"
 EXPLAINED = "docs/test_explanation.py::test_the_code_runs_and_prints_what_stands_under_it"
+ADDING = "test_adding.py::test_a_message_as_the_page_makes_it"
 RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
+    "CONTRIBUTING.md": {
+        "bash": "test_adding.py::test_the_other_blocks_of_the_page",
+        "console": ADDING,
+        "json": ADDING,
+        "python": (*[ADDING] * 7, "test_adding.py::test_the_other_blocks_of_the_page"),
+    },
     "README.md": {
         "python": "test_readme.py::test_code",
         "console": "test_readme.py::test_command",
