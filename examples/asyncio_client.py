@@ -169,9 +169,9 @@ class Connection(asyncio.Protocol):
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
         """Commit what the block did, or undo it."""
-        await self.execute("BEGIN IMMEDIATE")
         commits = False
         try:
+            await self.execute("BEGIN IMMEDIATE")
             yield
             commits = True
             await self.execute("COMMIT")

@@ -148,9 +148,9 @@ class Connection:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit what the block did, or undo it."""
-        self.execute("BEGIN IMMEDIATE")
         commits = False
         try:
+            self.execute("BEGIN IMMEDIATE")
             yield
             commits = True
             self.execute("COMMIT")
