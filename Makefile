@@ -23,7 +23,7 @@ NATIVE := $(if $(filter-out 0,$(DQLITEWIRE_PURE)),,$(SPEEDUPS))
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what is going to be installed is said before it is
 .PHONY: help demo test test-pythons test-native failover survey nodes format bench bench-regress clean
-.PHONY: docs plan-docs native sanitize wheels plan-demo plan-native plan-test plan-wheels
+.PHONY: docs redraw plan-docs native sanitize wheels plan-demo plan-native plan-test plan-wheels
 .PHONY: install-dissector
 .PHONY: check check-format check-lint check-types check-public check-imports
 
@@ -66,6 +66,9 @@ wheels: plan-wheels $(VENV)/.installed-wheels ## into dist/: a wheel with the na
 docs: plan-docs $(VENV)/.installed-docs ## the documentation as a site, into build/docs
 	$(PY) -m sphinx -W --keep-going -q -b html docs build/docs
 	@echo "open build/docs/index.html"
+
+redraw: plan-docs $(VENV)/.installed-docs ## draw the pages, drawings and schemas that come from the code
+	@$(PY) tools/redraw.py
 
 install-dissector: $(VENV)/.installed ## put the dissector into the user's folder of Wireshark plugins
 	@tools/install-dissector $(PY)
