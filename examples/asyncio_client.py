@@ -42,14 +42,15 @@ def after(seconds: float) -> float:
 class Connection(asyncio.Protocol):
     """A transport and a conversation, for one task at a time; the loop calls what it hears."""
 
-    deadline: float | None = None  # for all that is asked; without one each request has `timeout` seconds
+    timeout = 10.0  # seconds for each request, where there is no deadline for several
+    deadline: float | None = None
     problem = "the connection was lost"
     failure: RequestFailed | None = None
     closed = False
     transport: asyncio.Transport
 
-    def __init__(self, timeout: float = 10.0) -> None:
-        self.conversation, self.timeout = ClientConversation(), timeout
+    def __init__(self) -> None:
+        self.conversation = ClientConversation()
         self.events: list[Event] = []
         self.heard = asyncio.Event()
 
@@ -178,10 +179,11 @@ class Connection(asyncio.Protocol):
         except Exception as error:
             if error is self.failure and not commits:
                 self.failure.outcome = Outcome.NOT_EXECUTED
-            try:
-                await self.execute("ROLLBACK")
-            except RequestFailed:
-                self.close()  # which rolls back, too
+            if self.conversation.session.in_transaction is not False:
+                try:
+                    await self.execute("ROLLBACK")
+                except RequestFailed:
+                    self.close()  # which rolls back, too
             raise
         except BaseException:  # cancelled: do not wait any more
             self.close()
@@ -206,12 +208,14 @@ async def connect(addresses: str, database: str, deadline: float | None = None) 
     while (left := deadline - after(0)) > 0:
         for address in nodes:
             try:
-                with closing(await dial(address, patience := after(left / (len(nodes) + 1)))) as node:
+                patience = after(left / (len(nodes) + 1))
+                with closing(await dial(address, patience)) as node:
                     leader = (await node.call(messages.LeaderRequest(), patience)).address
                 if leader:
-                    connection = await dial(leader, deadline)
+                    patience = after((deadline - after(0)) / 2)
+                    connection = await dial(leader, patience)
                     try:
-                        await connection.call(messages.OpenRequest(database), deadline)
+                        await connection.call(messages.OpenRequest(database), patience)
                     except BaseException:
                         connection.close()
                         raise
@@ -260,7 +264,7 @@ class Pool:
     def give_back(self, connection: Connection) -> None:
         session = connection.conversation.session
         clean = session.is_open and session.in_transaction is False and not session.statements
-        if clean and connection.conversation.idle and not connection.events:
+        if clean and connection.conversation.idle and not connection.events and not connection.closed:
             self.idle.append(connection)
         else:
             connection.close()

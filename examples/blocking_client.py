@@ -12,7 +12,7 @@ import select
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from threading import Semaphore
 from typing import Any, TypeVar
 
@@ -49,19 +49,23 @@ class RequestFailed(Exception):
 class Connection:
     """A socket and a conversation, for one thread at a time."""
 
-    deadline: Deadline | None = None  # for all that is asked; without one each request has `timeout` seconds
+    timeout = 10.0  # seconds for each request, where there is no deadline for several
     problem = "the connection was lost"
     failure: RequestFailed | None = None
 
-    def __init__(self, address: str, timeout: float = 10.0) -> None:
-        self.conversation, self.timeout = ClientConversation(), timeout
+    def __init__(self, address: str, deadline: Deadline | None = None) -> None:
+        self.conversation, self.deadline = ClientConversation(), deadline
         try:
-            self.socket = dial(Address.parse(address), Deadline(timeout))
+            self.socket = dial(Address.parse(address), deadline or Deadline(self.timeout))
         except OSError as error:
             raise RequestFailed(f"{address}: {error or 'timed out'}", Outcome.NOT_EXECUTED) from error
 
     def close(self) -> None:
         self.socket.close()
+
+    @property
+    def closed(self) -> bool:
+        return self.socket.fileno() < 0
 
     def step(self, data: bytes, deadline: Deadline) -> list[Event]:
         """Send bytes, wait for others, and return what they say; if there are none, what is lost."""
@@ -76,7 +80,7 @@ class Connection:
 
     def ask(self, request: Any, deadline: Deadline | None = None) -> Generator[Event, None, None]:
         """Send a request and yield the events about it; what stops that halfway closes the connection."""
-        if self.socket.fileno() < 0:
+        if self.closed:
             raise RequestFailed("the connection is closed", Outcome.NOT_EXECUTED)
         if not self.conversation.idle and not isinstance(request, messages.InterruptRequest):
             raise RequestFailed("a result was not read to its end", Outcome.NOT_EXECUTED, Retry.NO)
@@ -157,10 +161,11 @@ class Connection:
         except BaseException as error:
             if error is self.failure and not commits:
                 self.failure.outcome = Outcome.NOT_EXECUTED
-            try:
-                self.execute("ROLLBACK")
-            except RequestFailed:
-                self.close()  # which rolls back, too
+            if self.conversation.session.in_transaction is not False:
+                try:
+                    self.execute("ROLLBACK")
+                except RequestFailed:
+                    self.close()  # which rolls back, too
             raise
 
 
@@ -179,14 +184,17 @@ def connect(addresses: str, database: str, deadline: Deadline | None = None) -> 
     while left(deadline):
         for address in nodes:
             try:
-                with closing(Connection(address, left(deadline) / (len(nodes) + 1))) as node:
+                with closing(Connection(address, Deadline(left(deadline) / (len(nodes) + 1)))) as node:
                     leader = node.call(messages.LeaderRequest()).address
                 if leader:
-                    with ExitStack() as failing:
-                        connection = failing.enter_context(closing(Connection(leader, left(deadline))))
+                    connection = Connection(leader, Deadline(left(deadline) / 2))
+                    try:
                         connection.call(messages.OpenRequest(database))
-                        failing.pop_all()
-                        return connection
+                    except BaseException:
+                        connection.close()
+                        raise
+                    connection.deadline = None
+                    return connection
             except RequestFailed as failure:
                 if failure.retry is Retry.NO:
                     raise
@@ -236,7 +244,7 @@ class Pool:
     def give_back(self, connection: Connection) -> None:
         session = connection.conversation.session
         clean = session.is_open and session.in_transaction is False and not session.statements
-        if clean and connection.conversation.idle:
+        if clean and connection.conversation.idle and not connection.closed:
             self.idle.append(connection)
         else:
             connection.close()

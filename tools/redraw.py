@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a program, only tools/ is on it
 
-from tools import architecture, reference, schema  # noqa: E402
+from tools import architecture, pieces, reference, schema  # noqa: E402
 
 __all__ = ["DRAWN", "WHOLE", "left_over", "main", "stale"]
 
@@ -29,6 +29,7 @@ DRAWN: dict[str, Callable[[], dict[Path, str]]] = {
     "architecture": architecture.files,
     "schema": schema.files,
     "reference": reference.files,  # the parts of pages between `<!-- drawn: NAME -->` and `<!-- end -->`
+    "pieces": pieces.files,  # of the examples, in the pages that build them
 }
 
 # folders in which every file is drawn, by the line of the table that draws it
