@@ -198,14 +198,14 @@ async def dial(address: str, deadline: float) -> Connection:
             _, connection = await loop.create_connection(Connection, where.name, where.port)
             return connection
     except OSError as error:
-        raise RequestFailed(f"{address}: {error or 'timed out'}", Outcome.NOT_EXECUTED) from error
+        raise RequestFailed(f"{address}: {str(error) or 'timed out'}", Outcome.NOT_EXECUTED) from error
 
 
 async def connect(addresses: str, database: str, deadline: float | None = None) -> Connection:
     """Open a database on the leader, which any node can name; ask them until it answers."""
     deadline, nodes = deadline or after(10.0), addresses.split(",")
     problem = RequestFailed("no node names a leader", Outcome.NOT_EXECUTED)
-    while (left := deadline - after(0)) > 0:
+    while (left := deadline - after(0)) >= PAUSE:
         for address in nodes:
             try:
                 patience = after(left / (len(nodes) + 1))
@@ -269,6 +269,11 @@ class Pool:
         else:
             connection.close()
 
+    async def close(self) -> None:
+        while self.idle:
+            self.idle.pop().close()
+        await asyncio.sleep(0)  # the loop closes what was aborted
+
     async def run(self, work: Callable[[Connection], Awaitable[T]], deadline: float | None = None) -> T:
         """Do one request or one transaction; do it again where it certainly changed nothing."""
         deadline = deadline or after(self.timeout)
@@ -299,11 +304,6 @@ class Pool:
                 return await work(connection)
 
         return await self.run(attempt, deadline)
-
-    async def close(self) -> None:
-        while self.idle:
-            self.idle.pop().close()
-        await asyncio.sleep(0)  # the loop closes what was aborted
 
 
 async def main(addresses: str, database: str, *statements: str) -> None:

@@ -58,7 +58,7 @@ class Connection:
         try:
             self.socket = dial(Address.parse(address), deadline or Deadline(self.timeout))
         except OSError as error:
-            raise RequestFailed(f"{address}: {error or 'timed out'}", Outcome.NOT_EXECUTED) from error
+            raise RequestFailed(f"{address}: {str(error) or 'timed out'}", Outcome.NOT_EXECUTED) from error
 
     def close(self) -> None:
         self.socket.close()
@@ -119,10 +119,10 @@ class Connection:
     def execute(self, sql: str, params: Params = ()) -> messages.ResultResponse:
         return self.call(messages.ExecSqlRequest(0, sql, params))
 
-    def query(self, sql: str, params: Params = ()) -> Iterator[Row]:
+    def query(self, sql: str, params: Params = ()) -> Generator[Row, None, None]:
         return self.rows(messages.QuerySqlRequest(0, sql, params))
 
-    def rows(self, request: messages.QuerySqlRequest | messages.QueryRequest) -> Iterator[Row]:
+    def rows(self, request: messages.QuerySqlRequest | messages.QueryRequest) -> Generator[Row, None, None]:
         """Yield the rows of a result, frame by frame; a caller that stops early interrupts it."""
         with closing(self.ask(request)) as events:
             try:
@@ -181,7 +181,7 @@ def connect(addresses: str, database: str, deadline: Deadline | None = None) -> 
     """Open a database on the leader, which any node can name; ask them until it answers."""
     deadline, nodes = deadline or Deadline(10.0), addresses.split(",")
     problem = RequestFailed("no node names a leader", Outcome.NOT_EXECUTED)
-    while left(deadline):
+    while left(deadline) >= PAUSE:
         for address in nodes:
             try:
                 with closing(Connection(address, Deadline(left(deadline) / (len(nodes) + 1)))) as node:
@@ -199,7 +199,7 @@ def connect(addresses: str, database: str, deadline: Deadline | None = None) -> 
                 if failure.retry is Retry.NO:
                     raise
                 problem = failure
-        time.sleep(min(PAUSE, left(deadline)))
+        time.sleep(PAUSE)
     raise problem
 
 
@@ -249,6 +249,10 @@ class Pool:
         else:
             connection.close()
 
+    def close(self) -> None:
+        while self.idle:
+            self.idle.pop().close()
+
     def run(self, work: Callable[[Connection], T], deadline: Deadline | None = None) -> T:
         """Do one request or one transaction; do it again where it certainly changed nothing."""
         deadline = deadline or Deadline(self.timeout)
@@ -276,10 +280,6 @@ class Pool:
                 return work(connection)
 
         return self.run(attempt, deadline)
-
-    def close(self) -> None:
-        while self.idle:
-            self.idle.pop().close()
 
 
 def main(addresses: str, database: str, *statements: str) -> None:

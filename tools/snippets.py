@@ -10,6 +10,7 @@ them for each page; `BEYOND` are snippets that are no modules of a user, each wi
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -60,6 +61,7 @@ frame = b""
 }
 HEAD = "# pyright: strict, reportUnusedImport=false\n"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BUILT = ("blocking_client.py", "asyncio_client.py")  # which snippets of the page that builds them import
 BEYOND = {"architecture": "a declaration of the package itself"}
 
 
@@ -73,6 +75,8 @@ def write(folder: Path) -> list[Path]:
         The modules with snippets.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for example in BUILT:
+        shutil.copy(ROOT / "examples" / example, folder)
     written = []
     for page in PAGES:
         name, text = page.stem.lower(), page.read_text(encoding="utf-8")
