@@ -62,6 +62,7 @@ frame = b""
 HEAD = "# pyright: strict, reportUnusedImport=false\n"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BUILT = ("blocking_client.py", "asyncio_client.py")  # which snippets of the page that builds them import
+TOGETHER = ("faults",)  # pages whose snippets are one module, in their order
 BEYOND = {"architecture": "a declaration of the package itself"}
 
 
@@ -82,7 +83,8 @@ def write(folder: Path) -> list[Path]:
         name, text = page.stem.lower(), page.read_text(encoding="utf-8")
         if name in BEYOND:
             continue
-        for number, code in enumerate(BLOCK.findall(text), start=1):
+        found = BLOCK.findall(text)
+        for number, code in enumerate(["".join(found)] if name in TOGETHER else found, start=1):
             path = folder / f"{name}_{number}.py"
             path.write_text(f"{HEAD}{GIVEN.get(name, '')}{code}", encoding="utf-8")
             written.append(path)

@@ -139,13 +139,16 @@ class Closes:
 @pytest.mark.parametrize("answer", [b"", bytes([3])])
 def test_blocking_client_ends_with_the_stream(answer: bytes) -> None:
     module = example("blocking_client")
-    with Closes(answer) as server, contextlib.closing(module.Connection(server.address)) as client:
-        with pytest.raises(module.RequestFailed, match="the connection was lost"):
-            client.call(LeaderRequest())
+    with (
+        Closes(answer) as server,
+        contextlib.closing(module.Connection(server.address)) as client,
+        pytest.raises(module.RequestFailed, match="the connection was lost"),
+    ):
+        client.call(LeaderRequest())
 
 
 def test_asyncio_client_whose_task_is_cancelled(server: DqliteServer) -> None:
-    """After any number of turns of the loop; the pool goes on with right rows, and has no connection too few."""
+    """After any number of turns of the loop; the pool, which has room for one, goes on with right rows."""
     module = example("asyncio_client")
 
     async def main() -> None:

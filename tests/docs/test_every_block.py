@@ -102,6 +102,16 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
         "python": "docs/test_traffic.py::test_the_code",
     },
     "docs/guides/wireshark.md": {"indented": "docs/test_wireshark.py::test_the_commands"},
+    "docs/howto/driver.md": {
+        "console": "docs/test_driver.py::test_the_command",
+        "python": "docs/test_driver.py::test_every_step",
+        "text": "docs/test_driver.py::test_every_step",
+    },
+    "docs/howto/faults.md": {
+        "console": "docs/test_faults.py::test_the_recording_decoded",
+        "python": "docs/test_faults.py::test_all_blocks_together_pass",
+        "text": "docs/test_faults.py::test_what_fails_fails_as_shown",
+    },
     "docs/howto/products.md": {
         "console": (
             "proxy/test_howto.py::test_microk8s",
