@@ -63,7 +63,10 @@ HEAD = "# pyright: strict, reportUnusedImport=false\n"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BUILT = ("blocking_client.py", "asyncio_client.py")  # which snippets of the page that builds them import
 TOGETHER = ("faults",)  # pages whose snippets are one module, in their order
-BEYOND = {"architecture": "a declaration of the package itself"}
+BEYOND = {
+    "architecture": "a declaration of the package itself",
+    "sqlalchemy": "of a Python with SQLAlchemy, which the checks have not",
+}
 
 
 def write(folder: Path) -> list[Path]:

@@ -123,6 +123,20 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
             "proxy/test_howto.py::test_strace",
         )
     },
+    "docs/howto/sqlalchemy.md": {
+        "bash": "docs/test_sqlalchemy.py::test_what_is_installed",
+        "console": (
+            "docs/test_sqlalchemy.py::test_the_version",
+            "docs/test_sqlalchemy.py::test_the_application_on_a_node",
+            "docs/test_sqlalchemy.py::test_its_traffic",
+            "docs/test_sqlalchemy.py::test_its_traffic",
+            "docs/test_sqlalchemy.py::test_its_tests",
+        ),
+        "python": (
+            "docs/test_sqlalchemy.py::test_the_application_on_a_node",
+            "docs/test_sqlalchemy.py::test_its_tests",
+        ),
+    },
     "docs/installing.md": {
         "bash": f"{CLAIMS}::test_what_is_typed_to_install_is_there",
         "console": f"{CLAIMS}::test_the_version_as_shown",
