@@ -27,6 +27,7 @@ from tools import (  # noqa: E402
     order_drawing,
     performance,
     picture,
+    pieces,
     raft_pages,
     reference,
     schema,
@@ -50,6 +51,7 @@ DRAWN: dict[str, Callable[[], Mapping[Path, str]]] = {
     "order": order_drawing.files,
     "reference": reference.files,  # the parts of pages between `<!-- drawn: NAME -->` and `<!-- end -->`
     "vectors": vectors.files,  # where the fields of each vector lie, and the schemas
+    "pieces": pieces.files,  # of the examples, in the pages that build them
 }
 
 # where every file is drawn: patterns below docs, by the line of the table that draws it

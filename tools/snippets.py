@@ -10,6 +10,7 @@ them for each page; `BEYOND` are snippets that are no modules of a user, each wi
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -60,7 +61,12 @@ frame = b""
 }
 HEAD = "# pyright: strict, reportUnusedImport=false\n"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-BEYOND = {"architecture": "a declaration of the package itself"}
+BUILT = ("blocking_client.py", "asyncio_client.py")  # which snippets of the page that builds them import
+TOGETHER = ("faults",)  # pages whose snippets are one module, in their order
+BEYOND = {
+    "architecture": "a declaration of the package itself",
+    "sqlalchemy": "of a Python with SQLAlchemy, which the checks have not",
+}
 
 
 def write(folder: Path) -> list[Path]:
@@ -73,12 +79,15 @@ def write(folder: Path) -> list[Path]:
         The modules with snippets.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for example in BUILT:
+        shutil.copy(ROOT / "examples" / example, folder)
     written = []
     for page in PAGES:
         name, text = page.stem.lower(), page.read_text(encoding="utf-8")
         if name in BEYOND:
             continue
-        for number, code in enumerate(BLOCK.findall(text), start=1):
+        found = BLOCK.findall(text)
+        for number, code in enumerate(["".join(found)] if name in TOGETHER else found, start=1):
             path = folder / f"{name}_{number}.py"
             path.write_text(f"{HEAD}{GIVEN.get(name, '')}{code}", encoding="utf-8")
             written.append(path)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from dqlitewire.conversation import Outcome
+from dqlitewire.messages import LeaderRequest
 from dqlitewire.testing import DqliteServer
 from tests.conversation.test_examples import example
 
@@ -95,10 +96,10 @@ def test_blocking_client_after_a_timeout(server: DqliteServer) -> None:
     module = example("blocking_client")
     server.delay(0.2, on="QUERY_SQL")
     client = module.connect(server.address, "slow")
-    client.socket.settimeout(0.02)
+    client.timeout = 0.02
     with pytest.raises(module.RequestFailed, match="timed out") as caught:
         [*client.query(COUNT)]
-    assert caught.value.outcome is Outcome.UNKNOWN
+    assert caught.value.outcome is Outcome.NOT_EXECUTED  # it only reads
     with pytest.raises(module.RequestFailed, match="the connection is closed"):
         [*client.query(SIX)]
 
@@ -138,29 +139,37 @@ class Closes:
 @pytest.mark.parametrize("answer", [b"", bytes([3])])
 def test_blocking_client_ends_with_the_stream(answer: bytes) -> None:
     module = example("blocking_client")
-    with Closes(answer) as server, pytest.raises(module.RequestFailed, match="the connection was lost"):
-        module.connect(server.address, "closes")
+    with (
+        Closes(answer) as server,
+        contextlib.closing(module.Connection(server.address)) as client,
+        pytest.raises(module.RequestFailed, match="the connection was lost"),
+    ):
+        client.call(LeaderRequest())
 
 
 def test_asyncio_client_whose_task_is_cancelled(server: DqliteServer) -> None:
+    """After any number of turns of the loop; the pool, which has room for one, goes on with right rows."""
     module = example("asyncio_client")
 
-    async def rows(client: Any, sql: str) -> list[Any]:
-        return [row async for row in client.query(sql)]
-
     async def main() -> None:
-        client = await module.connect(server.address, "cancelled")
-        for steps in range(12):
-            task = asyncio.create_task(rows(client, COUNT))
+        pool = module.Pool(server.address, "cancelled", size=1)
+        await pool.execute("CREATE TABLE IF NOT EXISTS t (a)")
+
+        async def work(client: Any) -> None:
+            await client.execute("INSERT INTO t VALUES (1)")
+            assert len([row async for row in client.query(COUNT)]) == 900
+
+        steps, cancelled = 0, True
+        while cancelled:
+            task = asyncio.create_task(pool.transact(work))
             for _ in range(steps):
                 await asyncio.sleep(0)
-            task.cancel()
-            assert await rows(client, SIX) == [(6,)]
-            assert task.cancelled() or len(task.result()) == 900
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0):
-                await client.execute("SELECT 1")
-        assert await rows(client, SIX) == [(6,)]
-        await client.close()
+            cancelled = task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            assert await pool.query(SIX) == [(6,)]
+            steps += 1
+        assert steps > 12
+        await pool.close()
 
     asyncio.run(main())

@@ -120,6 +120,15 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
             *["docs/test_bug_report.py::test_all_of_it"] * 6,
         ),
         "sql": "docs/test_bug_report.py::test_all_of_it",
+    "docs/howto/driver.md": {
+        "console": "docs/test_driver.py::test_the_command",
+        "python": "docs/test_driver.py::test_every_step",
+        "text": "docs/test_driver.py::test_every_step",
+    },
+    "docs/howto/faults.md": {
+        "console": "docs/test_faults.py::test_the_recording_decoded",
+        "python": "docs/test_faults.py::test_all_blocks_together_pass",
+        "text": "docs/test_faults.py::test_what_fails_fails_as_shown",
     },
     "docs/howto/products.md": {
         "console": (
@@ -135,6 +144,20 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
         )
     },
     "docs/howto/raise-limits.md": {"python": "docs/test_raise_limits.py::test_the_code"},
+    "docs/howto/sqlalchemy.md": {
+        "bash": "docs/test_sqlalchemy.py::test_what_is_installed",
+        "console": (
+            "docs/test_sqlalchemy.py::test_the_version",
+            "docs/test_sqlalchemy.py::test_the_application_on_a_node",
+            "docs/test_sqlalchemy.py::test_its_traffic",
+            "docs/test_sqlalchemy.py::test_its_traffic",
+            "docs/test_sqlalchemy.py::test_its_tests",
+        ),
+        "python": (
+            "docs/test_sqlalchemy.py::test_the_application_on_a_node",
+            "docs/test_sqlalchemy.py::test_its_tests",
+        ),
+    },
     "docs/installing.md": {
         "bash": f"{CLAIMS}::test_what_is_typed_to_install_is_there",
         "console": f"{CLAIMS}::test_the_version_as_shown",

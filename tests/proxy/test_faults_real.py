@@ -97,7 +97,7 @@ def test_every_fault(real_node: Node, database: str) -> None:
             with closing(module.connect(proxy.addresses[0], database)) as client:
                 proxy.order(fault)
                 if case.words.startswith("hold") or "at=0" in case.words:
-                    client.socket.settimeout(PATIENCE)
+                    client.timeout = PATIENCE
                 outcome, said = reported(module, client, number)
                 assert outcome is case.outcome, (case, said)
                 if case.words.startswith("hold"):

@@ -1,0 +1,153 @@
+"""Any single fault, at any answer of a session: a driver gives the right answer or the right error.
+
+It never hangs (each call ends by its deadline), never gives rows of another query, keeps what it says about
+what was executed, and its pool has all of its connections at the end, each of which is sound.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dqlitewire.faults.words import parse_fault
+from dqlitewire.testing import DqliteCluster, DqliteServer
+from tests.conversation.drivers import Asyncio, Blocking, Driver, Session
+from tests.profiles import DEEP
+
+SHORT = 0.25  # seconds, where nothing comes at all
+LONG = 10.0
+# of a FAILURE that says "not executed", `executed` would be a lie that nobody can find out
+FAULTS = [
+    "fail code=5",
+    "fail code=10250",
+    "fail code=10506",
+    "fail code=10506 executed=True",
+    "fail code=12 message='no database opened'",
+    "fail code=1 message='no such table: t'",
+    "fail code=10 message='leader exec failed' executed=True",
+    "fail code=4 executed=True",
+    "drop",
+    "drop executed=False",
+    "drop reset=True",
+    "drop bytes=1",
+    "drop bytes=11",
+    "drop frames=1",
+    "drop direction=request",
+    "drop bytes=9 direction=request",
+    "delay seconds=0.002",
+    "delay seconds=0.002 direction=request",
+    "split size=1",
+    "split size=7 pause=0.0001",
+    "split size=3 direction=request",
+    "corrupt at=4",
+    "corrupt at=4 xor=1",
+    "corrupt at=5 xor=2",
+    "corrupt at=0 xor=1",
+    "corrupt at=3",
+    "hold",
+    "hold direction=request",
+]
+SILENT = ("hold", "corrupt at=0", "corrupt at=3")  # only a deadline ends these
+HARMLESS = [fault for fault in FAULTS if fault.startswith(("delay", "split"))]
+REPEATED = [
+    "fail code=5",
+    "fail code=10250",
+    "fail code=12 message='no database opened'",
+]  # sent again, rightly
+DRIVERS = [Blocking, Asyncio]
+REQUESTS = 18  # of a session without a fault; an INTERRUPT may be the 19th, or end a query amid its rows
+
+
+def session(
+    kind: Callable[..., Driver], server: DqliteServer, timeout: float, fault: str = "", after: int = 0
+) -> Session:
+    server.clear_faults()
+    server.run_sql("drivers", "CREATE TABLE IF NOT EXISTS t (k INTEGER PRIMARY KEY)")
+    server.run_sql("drivers", "DELETE FROM t")
+    driver = kind(server.address, timeout=timeout)
+    before = len(server.requests)
+    try:
+        run = Session(driver)
+        ordered = server.order(parse_fault(f"{fault} after={after}")) if fault else None
+        run.run()
+        run.requests = len(server.requests) - before
+        assert ordered is None or ordered.hits or ordered.direction == "request", f"{fault} never struck"
+        server.clear_faults()
+        run.check()
+        wait_for_connections(server, len(driver.pool.idle))
+    finally:
+        driver.close()
+    wait_for_connections(server, 0)
+    return run
+
+
+def wait_for_connections(server: DqliteServer, count: int) -> None:
+    end = time.monotonic() + LONG
+    while server.connection_count != count:
+        assert time.monotonic() < end, f"{server.connection_count} connections are open, not {count}"
+        time.sleep(0.001)
+
+
+def places(kind: Any) -> list[tuple[str, int]]:
+    """The faults, each with how many answers to let pass first.
+
+    By default one place for each fault, another one for the next, and every other fault for each driver.
+    """
+    if DEEP:
+        return [(fault, after) for fault in FAULTS for after in range(REQUESTS)]
+    places = [(fault, 7 * number % REQUESTS) for number, fault in enumerate(FAULTS)]
+    return places[DRIVERS.index(kind) :: len(DRIVERS)]
+
+
+@pytest.mark.parametrize("kind", DRIVERS, ids=lambda kind: kind.name)
+def test_any_fault_anywhere(kind: Any) -> None:
+    failed = dict.fromkeys(FAULTS, 0)
+    with DqliteServer() as server:
+        whole = session(kind, server, LONG)
+        assert whole.failures == {}
+        assert whole.requests - REQUESTS in (0, 1)
+        for fault, after in places(kind):
+            run = session(kind, server, SHORT if fault.startswith(SILENT) else LONG, fault, after)
+            failed[fault] += len(run.failures)
+        assert server.errors == []
+        assert server.hazards == []
+    assert [fault for fault in HARMLESS if failed[fault]] == []
+    if DEEP:
+        assert {fault for fault in FAULTS if not failed[fault]} == {*HARMLESS, *REPEATED}
+
+
+class Led(Session):
+    """A session of which a step begins with a new leader."""
+
+    def __init__(self, driver: Driver, cluster: DqliteCluster, at: int, how: str) -> None:
+        super().__init__(driver)
+        self.cluster, self.at, self.how, self.count = cluster, at, how, 0
+
+    def step(self, *arguments: Any, **named: Any) -> None:
+        self.count += 1
+        if self.count == self.at:
+            old = self.cluster.leader
+            assert old is not None
+            if self.how == "stop":
+                old.stop()
+            self.cluster.elect(next(node for node in self.cluster.nodes if node is not old))
+        super().step(*arguments, **named)
+
+
+@pytest.mark.parametrize("kind", DRIVERS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("how", ["elect", "stop"])
+def test_leader_goes_before_any_step(kind: Any, how: str) -> None:
+    """Leadership moves, or the leader ends: the driver finds the next one, and nothing is in doubt."""
+    for at in range(1, 9, 1 if DEEP else 3):
+        with DqliteCluster(3) as cluster:
+            driver = kind(",".join(node.address for node in cluster.nodes), timeout=LONG)
+            try:
+                run = Led(driver, cluster, at, how)
+                run.run()
+                assert run.failures == {}
+                run.check()
+            finally:
+                driver.close()
