@@ -120,6 +120,7 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
             *["docs/test_bug_report.py::test_all_of_it"] * 6,
         ),
         "sql": "docs/test_bug_report.py::test_all_of_it",
+    },
     "docs/howto/driver.md": {
         "console": "docs/test_driver.py::test_the_command",
         "python": "docs/test_driver.py::test_every_step",
