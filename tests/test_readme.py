@@ -78,6 +78,13 @@ def anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
 
 
+def anchors(page: Path) -> set[str]:
+    """What can be linked on a page: its headings, and the targets that MyST takes for such, `(name)=`."""
+    text = page.read_text()
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {*map(anchor, headings), *re.findall(r"^\(([\w-]+)\)=$", text, re.MULTILINE)}
+
+
 def test_links() -> None:
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     linked = set()
@@ -89,8 +96,7 @@ def test_links() -> None:
             other = (page.parent / name).resolve() if name else page
             assert other.exists(), (page.name, link)
             if heading:
-                headings = re.findall(r"^#+ (.*)$", other.read_text(), re.MULTILINE)
-                assert heading in map(anchor, headings), (page.name, link)
+                assert heading in anchors(other), (page.name, link)
             if other != page:
                 linked.add(other)
     assert set(pages) - linked == {ROOT / "README.md"}  # every other page is found from some page
