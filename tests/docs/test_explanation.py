@@ -22,7 +22,9 @@ NAMED = re.compile(r"tests/([\w/]+\.py)(?:::(\w+))?")
 NEVER_NAMED = re.compile(r"`(?:tests/)?[\w/]+\.py::(?!\w+`)[^`]*`")
 
 # pages whose Python runs here: architecture.md shows a declaration of the package itself
-RUN = [DOCS / "explanation" / f"{name}.md" for name in ("errors", "interrupts", "security", "thread-safety")]
+RUN = [
+    DOCS / "explanation" / name for name in ("errors.md", "interrupts.md", "security.md", "thread-safety.md")
+]
 
 
 @cache
