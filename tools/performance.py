@@ -167,10 +167,11 @@ def run() -> str:
     on = document["machine"]
     judged = [line for line in document["lines"] if line["floor"] is not None]
     missed = [f"`{line['work']}` against {line['against']}" for line in judged if not line["met"]]
+    met = f"{len(judged) - len(missed)} of {len(judged)}"
     return (
         f"Measured on {on['date']}: {on['python']} ({on['compiler']}), {on['processor']}, {on['system']}, "
         f"{document['settings']['rounds']} rounds, load {on['load']}. "
-        f"{len(judged) - len(missed)} of {len(judged)} floors were met; missed: {', '.join(missed) or 'none'}."
+        f"{met} floors were met; missed: {', '.join(missed) or 'none'}."
     )
 
 

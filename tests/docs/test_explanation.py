@@ -1,7 +1,7 @@
-"""The pages of docs/explanation: their code runs and prints what stands under it; the tests that they name are there.
+"""The pages of docs/explanation: their code prints what stands under it, and the tests that they name exist.
 
-A page names a test as `tests/FILE.py::NAME`. Where it stands, the page claims something that this test holds; what is
-left of a test that was renamed or dropped would be a claim that nobody holds.
+A page names a test as `tests/FILE.py::NAME`. Where it stands, the page claims something that this test holds;
+the name of a test that is gone would be a claim that nobody holds.
 """
 
 from __future__ import annotations
