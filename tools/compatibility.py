@@ -76,7 +76,7 @@ def pythons() -> str:
         elif version in others:
             how = "`make test-pythons`: without real servers and published clients, where the machine has it"
         else:
-            how = "`make test`: the whole suite"
+            how = "`make test`: the whole suite; `.ci/run` takes the oldest and the newest of the machine"
         rows.append((f"CPython {version}", how))
     return _table(("Python", "tried by"), rows)
 

@@ -36,6 +36,16 @@ OTHERS = {"0.8.0": "published 0.8.0", "0.2.2": "published 0.2.2", "sqlite3": "sq
 SHADES = {"native": 0.9, "pure Python": 0.55}
 
 
+SHORT = """
+* Pure Python reads streams of rows {streams} times as fast as the published dqlite-wire 0.2.2 and 0.8.0,
+  and small messages {small} times (an empty answer {empty}).
+* The [native module](../installing.md) reads and writes rows in {rows} of pure Python's time: most is won
+  where there are texts, NULLs and ever other types. Its time is {go} of that of go-dqlite's decoder, where
+  both keep all rows.
+* Small messages (RESULT, OPEN, FAILURE) are the same with the native module and without.
+""".strip()
+
+
 class Chart(NamedTuple):
     """One drawing.
 
@@ -157,10 +167,11 @@ def run() -> str:
     on = document["machine"]
     judged = [line for line in document["lines"] if line["floor"] is not None]
     missed = [f"`{line['work']}` against {line['against']}" for line in judged if not line["met"]]
+    met = f"{len(judged) - len(missed)} of {len(judged)}"
     return (
         f"Measured on {on['date']}: {on['python']} ({on['compiler']}), {on['processor']}, {on['system']}, "
         f"{document['settings']['rounds']} rounds, load {on['load']}. "
-        f"{len(judged) - len(missed)} of {len(judged)} floors were met; missed: {', '.join(missed) or 'none'}."
+        f"{met} floors were met; missed: {', '.join(missed) or 'none'}."
     )
 
 
@@ -181,14 +192,12 @@ def short() -> str:
         line for line in lines if line["work"].startswith(("native stream", "native frame", "native write"))
     ]
     go = [line for line in lines if line["work"].startswith("go ") and line["against"] == KEEPING]
-    return "\n".join(
-        (
-            f"* Pure Python reads streams of rows {_range(streams)} times as fast as the published dqlite-wire 0.2.2 and 0.8.0,",
-            f"  and small messages {_range(small)} times (an empty answer {_range(empty)}).",
-            f"* The [native module](../installing.md) reads and writes rows in {_range(rows, '.2f')} of pure Python's time: most where there",
-            f"  are texts, NULLs and ever other types. Its time is {_range(go, '.2f')} of that of go-dqlite's decoder, both keeping all rows.",
-            "* Small messages (RESULT, OPEN, FAILURE) are the same with the native module and without.",
-        )
+    return SHORT.format(
+        streams=_range(streams),
+        small=_range(small),
+        empty=_range(empty),
+        rows=_range(rows, ".2f"),
+        go=_range(go, ".2f"),
     )
 
 

@@ -95,6 +95,13 @@ def test_a_head_of_http_without_an_end_is_given_up() -> None:
     assert MAX_HEAD < 1 << 20
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1\r\nX-Evil: 1", "a b", "a\tb", "a\u2028b"])
+def test_no_address_puts_lines_into_an_http_head(host: str) -> None:
+    """Whoever names a leader chooses the host."""
+    with pytest.raises(ValueError, match="is no host for HTTP"):
+        dial(Address.parse(f"{host}:1"), Deadline(1), DialOptions(upgrade="/internal/database"))
+
+
 def test_a_store_that_stands_for_more_than_it_is(tmp_path: Path) -> None:
     """Aliases of aliases would be 10 ** 9 entries."""
     store = tmp_path / "cluster.yaml"
