@@ -95,25 +95,23 @@ def met(name: str) -> Met:
 
 def _lines() -> Iterator[tuple[str, ...]]:
     said = dict(re.findall(r"^    (\w+): (.*)$", inspect.getdoc(Limits) or "", re.MULTILINE))
+    ways = {(True, True): "", (True, False): ", when read", (False, True): ", when written"}
     for name in Limits.__slots__:
         found = met(name)
         messages = list(found.messages)
         listed = "every message" if len(messages) > 2 * SHOWN else ", ".join(messages)
-        both = {(True, True): "reading and writing", (True, False): "reading", (False, True): "writing"}
-        way = both[bool(found.read), bool(found.written)]
+        way = ways[bool(found.read), bool(found.written)]
         default = getattr(DEFAULT_LIMITS, name)
-        yield (
-            f"`{name}`",
-            f"{default:,}",
-            said[name].rstrip("."),
-            listed,
-            way,
-            f"`{found.read or found.written}`",
-        )
+        yield f"`{name}`", f"{default:,}", said[name].rstrip("."), f"{listed}{way}"
 
 
 def _caps() -> str:
-    return table(("cap", "default", "bounds", "in", "met when", "the error says, for example"), _lines())
+    return table(("cap", "default", "bounds", "in"), _lines())
+
+
+def _errors() -> str:
+    lines = ((f"`{name}`", f"`{met(name).read or met(name).written}`") for name in Limits.__slots__)
+    return table(("cap", "the error"), lines)
 
 
 def _raft_caps() -> str:
@@ -124,4 +122,4 @@ def _raft_caps() -> str:
     return table(("part", "bytes", "in `dqlitewire.raft`"), lines)
 
 
-PARTS: dict[str, Callable[[], str]] = {"caps": _caps, "raft caps": _raft_caps}
+PARTS: dict[str, Callable[[], str]] = {"caps": _caps, "cap errors": _errors, "raft caps": _raft_caps}

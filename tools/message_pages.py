@@ -9,8 +9,6 @@ a real frame looks like (the vectors).
 from __future__ import annotations
 
 import functools
-import inspect
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +25,7 @@ from dqlitewire.traffic.views.tree import hexdump
 from tests.traffic.command import run
 from tests.wire_data import VECTORS, Vector, captures, frames
 from tools.byte_diagram import diagram
+from tools.docstrings import doc_of
 from tools.failure_pages import codes
 from tools.layouts import Cell, Element, Group, Layout, header, layouts_of
 from tools.markdown import table
@@ -35,7 +34,7 @@ from tools.played import played
 from tools.recorded import refused, servers_of
 from tools.value_pages import drawings
 
-__all__ = ["PARTS", "FieldText", "doc_of", "files", "form_of", "redacted_words"]
+__all__ = ["PARTS", "files", "form_of", "redacted_words"]
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGES, DRAWINGS = DOCS / "reference" / "messages", DOCS / "drawings" / "messages"
@@ -80,25 +79,6 @@ EMPTY = {
     "ignored": "written as 0 and ignored",
     "padding": "written as 0 and ignored",
 }
-
-
-class FieldText(NamedTuple):
-    """What a docstring says: of the whole, and of each argument and attribute."""
-
-    words: str
-    each: dict[str, str]
-
-
-def doc_of(thing: Any) -> FieldText:
-    """Return what the docstring of a class says.
-
-    Args:
-        thing: the class.
-    """
-    text = inspect.getdoc(thing) or ""
-    words, *rest = re.split(r"^(?:Args|Attributes|Raises|Returns):\n", text, flags=re.MULTILINE)
-    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", "\n".join(rest), re.MULTILINE)
-    return FieldText(words.strip(), {name: " ".join(said.split()) for name, said in entries})
 
 
 def form_of(vector: Vector) -> str:

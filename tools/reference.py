@@ -16,9 +16,9 @@ from dqlitewire.conversation.table import ANSWER_NAMES, FIRST, TABLE, Turn
 from dqlitewire.servers.hazards import HazardKind
 from dqlitewire.servers.releases import RELEASES, Generation, Release
 from dqlitewire.servers.sql_hazards import ACTS, PRAGMAS, SqlHazard
-from tools import failure_pages, limit_pages, message_pages, survey_page, value_pages
+from tools import failure_pages, limit_pages, message_pages, raft_pages, survey_page, value_pages
 
-__all__ = ["PARTS", "diagram", "files", "hazards", "pragmas", "redrawn", "steps"]
+__all__ = ["PARTS", "files", "hazards", "pragmas", "redrawn", "steps"]
 
 ROOT = Path(__file__).resolve().parent.parent
 _PART = re.compile(
@@ -45,33 +45,6 @@ def steps() -> str:
 
 def _place_of(kind: RequestType, lines: list[tuple[str, str, str, str]]) -> int:
     return next(i for i, line in enumerate(lines) if line[0].endswith(f"({kind.value + 1})"))
-
-
-def diagram() -> str:
-    """Return the turns of one request as a Mermaid state diagram."""
-    edges: dict[tuple[str, str], list[str]] = {}
-    for step in TABLE:
-        labels = edges.setdefault((_name(step.turn), _name(step.then)), [])
-        if ANSWER_NAMES[step.answer] not in labels:
-            labels.append(ANSWER_NAMES[step.answer])
-    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> waiting: request sent"]
-    lines += [f"    {turn} --> {then}: {_wrapped(labels)}" for (turn, then), labels in edges.items()]
-    drained = {
-        _name(turn)
-        for place in FIRST.values()
-        for turn in (Turn.WAITING, Turn.STREAMING)
-        if place.draining is not None
-    }
-    lines += [f"    {turn} --> draining: INTERRUPT sent" for turn in sorted(drained, reverse=True)]
-    never = [kind.name for kind in RequestType if FIRST[kind].turn is Turn.RAFT]
-    lines += [f"    [*] --> raft: {name} sent" for name in never]
-    return "\n".join([*lines, "    ended --> [*]", "```"])
-
-
-def _wrapped(labels: list[str]) -> str:
-    return ", ".join(labels[:4]) + "".join(
-        "<br/>" + ", ".join(labels[start : start + 4]) for start in range(4, len(labels), 4)
-    )
 
 
 def hazards() -> str:
@@ -151,7 +124,6 @@ def _markdown(head: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     "steps": steps,
-    "diagram": diagram,
     "hazards": hazards,
     "pragmas": pragmas,
     "releases": releases,
@@ -159,6 +131,7 @@ PARTS: dict[str, Callable[[], str]] = {
     **message_pages.PARTS,
     **failure_pages.PARTS,
     **limit_pages.PARTS,
+    **raft_pages.PARTS,
     **value_pages.PARTS,
 }
 

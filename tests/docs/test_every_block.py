@@ -43,7 +43,6 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
     "docs/explanation/performance.md": {"indented": f"{CLAIMS}::test_what_is_typed_to_install_is_there"},
     "docs/guides/client.md": {"python": "client/test_docs.py::test_the_page_runs"},
     "docs/guides/conversation.md": {
-        "mermaid": "conversation/test_reference.py::test_the_diagram_has_every_turn",
         "python": "docs/test_conversation.py::test_the_code",
         "text": "docs/test_conversation.py::test_the_frames_in_the_log",
     },
@@ -119,6 +118,9 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
         "bash": f"{CLAIMS}::test_what_is_typed_to_install_is_there",
         "console": f"{CLAIMS}::test_the_version_as_shown",
     },
+    "docs/explanation/order.md": {
+        "python": "docs/test_reference_pages.py::test_the_code_prints_what_the_page_says"
+    },
     "docs/reference/failures.md": {
         "python": "docs/test_reference_pages.py::test_the_code_prints_what_the_page_says"
     },
@@ -127,6 +129,9 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
     },
     "docs/reference/commands.md": {"console": "docs/test_redrawn.py::test_nothing_is_stale"},
     "docs/reference/messages/values.md": {"console": "docs/test_redrawn.py::test_nothing_is_stale"},
+    "docs/reference/raft.md": dict.fromkeys(
+        ("console", "text"), "docs/test_redrawn.py::test_nothing_is_stale"
+    ),
     "docs/reference/transcript.md": {"json": f"{CLAIMS}::test_the_lines_of_a_transcript"},
 }
 
