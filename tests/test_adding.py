@@ -1,7 +1,7 @@
 """What the page on architecture calls "how to add": done in a copy of the tree, where all tools work with it.
 
 A test makes the edits that the page asks for and no other, and then uses the tools of the copy in processes
-of their own. The edits for a message, and what is shown for it, are those of CONTRIBUTING.md, read from there.
+of their own. The edits for a message, and what is shown for it, are read from CONTRIBUTING.md.
 The views of a new message have more tests in traffic/test_new_message.py.
 """
 

@@ -455,9 +455,10 @@ def lines_of(result: Json, by_id: dict[str, Case], words: bytes) -> Iterator[str
         yield f"adapter {fault['kind']}: {fault['words']}"
     if words and result["faults"]:
         yield "adapter's last words:"
-        for line in words.decode("utf-8", "replace").splitlines()[-8:]:
+        for line in words.decode("utf-8", "replace").splitlines()[-16:]:
             yield "    " + short(line, 76)
-    counts = f"{result['vectors']} vectors: {result['passed']} passed"
+    many = result["vectors"]
+    counts = f"{many} vector{'s' * (many != 1)}: {result['passed']} passed"
     for key, many in (("known", result["known"]), ("failed", len(result["failed"]))):
         counts += f", {many} {key}" if many else ""
     yield counts
@@ -492,7 +493,7 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
         " be started, died, hung or flooded; 130 interrupted. README.md describes the lines.",
     )
     parser.add_argument("--encode", action="store_true", help="ask for the bytes of messages as well")
-    parser.add_argument("--only", metavar="TEXT", help="only vectors whose id has this text")
+    parser.add_argument("--only", metavar="TEXT", help="only vectors whose id has this text, in any case")
     parser.add_argument("--known", metavar="FILE", type=Path, help="differences that are known, as JSON")
     parser.add_argument("--timeout", metavar="S", type=positive, default=60.0, help="for all of it (60)")
     parser.add_argument("--memory", metavar="MB", type=megabytes, default=1024, help="0: no bound (1024)")
@@ -508,7 +509,9 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
         _ = [(one["id"], one["outcome"]) for one in options.known]
     except (OSError, ValueError, KeyError, TypeError) as error:
         parser.error(f"--known: {type(error).__name__}: {error}")
-    options.asked = [case for case in cases(options.encode) if (options.only or "") in case.id]
+    options.asked = [
+        case for case in cases(options.encode) if (options.only or "").lower() in case.id.lower()
+    ]
     if not options.asked:
         parser.error(f"no vector's id has {options.only!r}")
     return options

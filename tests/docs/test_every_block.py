@@ -20,7 +20,7 @@ from tests.docs.blocks import DOCS, ROOT, Block, blocks, name_of, pages
 
 # what `make docs` itself runs; text in them that is code is looked at as any other code
 LAYOUT = {
-    *("{toctree}", "{contents}", "{eval-rst}", "{raw}", "{include}"),
+    *("{toctree}", "{contents}", "{eval-rst}", "{raw}", "{include}", "{literalinclude}"),
     "{api}",  # names, from which docs/api.py makes directives of autodoc
     *("{note}", "{tip}", "{warning}", "{important}", "{admonition}", "{dropdown}"),
     *("{image}", "{figure}", "{table}", "{list-table}", "{csv-table}"),
@@ -162,6 +162,7 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
             "docs/test_sqlalchemy.py::test_its_tests",
         ),
     },
+    "docs/howto/vectors.md": {"console": "docs/test_vectors.py::test_the_sessions_of_the_page"},
     "docs/installing.md": {
         "bash": f"{CLAIMS}::test_what_is_typed_to_install_is_there",
         "console": f"{CLAIMS}::test_the_version_as_shown",
