@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, closing, suppress
 from typing import Any, TypeVar
 
@@ -64,8 +64,8 @@ class Connection(asyncio.Protocol):
         except ProtocolError as error:
             self.close(error)
 
-    def connection_lost(self, error: Exception | None) -> None:
-        self.close(error)
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.close(exc)
 
     def hear(self, events: list[Event]) -> None:
         self.events += events
@@ -158,7 +158,7 @@ class Connection(asyncio.Protocol):
             await self.call(messages.InterruptRequest(), after(patience))
 
     @asynccontextmanager
-    async def prepared(self, sql: str) -> AsyncIterator[int]:
+    async def prepared(self, sql: str) -> AsyncGenerator[int, None]:
         """Prepare a statement for a block, where EXEC and QUERY name it by its number."""
         number = (await self.call(messages.PrepareRequest(0, sql))).stmt_id
         try:
@@ -168,7 +168,7 @@ class Connection(asyncio.Protocol):
                 await self.call(messages.FinalizeRequest(0, number))
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
+    async def transaction(self) -> AsyncGenerator[None, None]:
         """Commit what the block did, or undo it."""
         commits = False
         try:
@@ -177,8 +177,8 @@ class Connection(asyncio.Protocol):
             commits = True
             await self.execute("COMMIT")
         except Exception as error:
-            if error is self.failure and not commits:
-                self.failure.outcome = Outcome.NOT_EXECUTED
+            if isinstance(error, RequestFailed) and error is self.failure and not commits:
+                error.outcome = Outcome.NOT_EXECUTED
             if self.conversation.session.in_transaction is not False:
                 try:
                     await self.execute("ROLLBACK")
@@ -237,7 +237,7 @@ class Pool:
         self.free = asyncio.Semaphore(size)
 
     @asynccontextmanager
-    async def connection(self, deadline: float | None = None) -> AsyncIterator[Connection]:
+    async def connection(self, deadline: float | None = None) -> AsyncGenerator[Connection, None]:
         """Lend a connection to a block; the deadline is for all that the block asks."""
         deadline = deadline or after(self.timeout)
         try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import select
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager, suppress
 from threading import Semaphore
 from typing import Any, TypeVar
@@ -140,7 +140,7 @@ class Connection:
             self.call(messages.InterruptRequest(), Deadline(patience))
 
     @contextmanager
-    def prepared(self, sql: str) -> Iterator[int]:
+    def prepared(self, sql: str) -> Generator[int, None, None]:
         """Prepare a statement for a block, where EXEC and QUERY name it by its number."""
         number = self.call(messages.PrepareRequest(0, sql)).stmt_id
         try:
@@ -150,7 +150,7 @@ class Connection:
                 self.call(messages.FinalizeRequest(0, number))
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> Generator[None, None, None]:
         """Commit what the block did, or undo it."""
         commits = False
         try:
@@ -159,8 +159,8 @@ class Connection:
             commits = True
             self.execute("COMMIT")
         except BaseException as error:
-            if error is self.failure and not commits:
-                self.failure.outcome = Outcome.NOT_EXECUTED
+            if isinstance(error, RequestFailed) and error is self.failure and not commits:
+                error.outcome = Outcome.NOT_EXECUTED
             if self.conversation.session.in_transaction is not False:
                 try:
                     self.execute("ROLLBACK")
@@ -219,7 +219,7 @@ class Pool:
         self.free = Semaphore(size)
 
     @contextmanager
-    def connection(self, deadline: Deadline | None = None) -> Iterator[Connection]:
+    def connection(self, deadline: Deadline | None = None) -> Generator[Connection, None, None]:
         """Lend a connection to a block; the deadline is for all that the block asks."""
         deadline = deadline or Deadline(self.timeout)
         if not self.free.acquire(timeout=left(deadline)):

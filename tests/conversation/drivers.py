@@ -16,7 +16,7 @@ from dqlitewire.messages import ExecRequest, QueryRequest
 from tests.conversation.peer import COUNT_TO
 from tests.conversation.test_examples import example
 
-__all__ = ["ROWS", "Asyncio", "Blocking", "Driver", "Session"]
+__all__ = ["INSERT", "ROWS", "TABLE", "Asyncio", "Blocking", "Driver", "Session"]
 
 ROWS = 600  # in several frames
 MANY = COUNT_TO.format(ROWS) + " SELECT x, 'some text' FROM c"
@@ -57,9 +57,9 @@ class Driver:
 class Blocking(Driver):
     name = "blocking"
 
-    def __init__(self, addresses: str, **options: Any) -> None:
+    def __init__(self, addresses: str, database: str = "drivers", **options: Any) -> None:
         self.module = example("blocking_client")
-        self.pool = self.module.Pool(addresses, "drivers", **options)
+        self.pool = self.module.Pool(addresses, database, **options)
 
     def execute(self, sql: str, *params: Any) -> int:
         return int(self.pool.execute(sql, params).rows_affected)
@@ -96,12 +96,12 @@ class Blocking(Driver):
 class Asyncio(Driver):
     name = "asyncio"
 
-    def __init__(self, addresses: str, **options: Any) -> None:
+    def __init__(self, addresses: str, database: str = "drivers", **options: Any) -> None:
         self.module = example("asyncio_client")
         self.runner = asyncio.Runner()
 
         async def pool() -> Any:
-            return self.module.Pool(addresses, "drivers", **options)
+            return self.module.Pool(addresses, database, **options)
 
         self.pool = self.runner.run(pool())
 

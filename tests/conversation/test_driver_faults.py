@@ -6,16 +6,20 @@ what was executed, and its pool has all of its connections at the end, each of w
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from dqlitewire.conversation import Outcome
 from dqlitewire.faults.words import parse_fault
 from dqlitewire.testing import DqliteCluster, DqliteServer
-from tests.conversation.drivers import Asyncio, Blocking, Driver, Session
+from tests.conversation.drivers import INSERT, TABLE, Asyncio, Blocking, Driver, Session
 from tests.profiles import DEEP
+from tests.real.nodes import KINDS, Cluster
 
 SHORT = 0.25  # seconds, where nothing comes at all
 LONG = 10.0
@@ -151,3 +155,68 @@ def test_leader_goes_before_any_step(kind: Any, how: str) -> None:
                 run.check()
             finally:
                 driver.close()
+
+
+@pytest.mark.parametrize("kind", DRIVERS, ids=lambda kind: kind.name)
+def test_a_session_on_a_real_node(kind: Any, real_address: str, database: str) -> None:
+    driver = kind(real_address, database=database)
+    try:
+        run = Session(driver)
+        run.run()
+        assert run.failures == {}
+        run.check()
+    finally:
+        driver.close()
+
+
+class Killed(Session):
+    """A session of which a step begins when the leader of a real cluster has just been killed."""
+
+    def __init__(self, driver: Driver, cluster: Cluster, at: int) -> None:
+        super().__init__(driver)
+        self.cluster, self.at, self.count = cluster, at, 0
+
+    def step(self, *arguments: Any, **named: Any) -> None:
+        self.count += 1
+        if self.count == self.at:
+            self.cluster.leader().kill()
+        super().step(*arguments, **named)
+
+
+@pytest.mark.skipif(not DEEP, reason="8 clusters for each server and driver: DQLITE_WIRE_DEEP=1")
+@pytest.mark.parametrize("kind", DRIVERS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("server", KINDS)
+def test_the_leader_is_killed(kind: Any, server: str, real_cluster: Callable[..., Cluster]) -> None:
+    """Nothing was under way, so nothing is in doubt: the step is done on the next leader."""
+    for at in range(1, 9):
+        with contextlib.ExitStack() as ending:
+            cluster = real_cluster(server)
+            driver = kind(",".join(cluster.addresses), timeout=60.0)
+            ending.callback(driver.close)
+            run = Killed(driver, cluster, at)
+            run.run()
+            assert run.failures == {}
+            run.check()
+
+
+@pytest.mark.skipif(not DEEP, reason="a cluster for each server and driver: DQLITE_WIRE_DEEP=1")
+@pytest.mark.parametrize("kind", DRIVERS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("server", KINDS)
+def test_the_leader_is_killed_amid_inserts(
+    kind: Any, server: str, real_cluster: Callable[..., Cluster]
+) -> None:
+    """An acknowledged row is there once, one that was not executed is not, any other at most once."""
+    cluster = real_cluster(server)
+    driver = kind(",".join(cluster.addresses), timeout=60.0)
+    killer = threading.Timer(0.3, lambda: cluster.leader().kill())
+    try:
+        run = Session(driver)
+        run.step("create", lambda: driver.execute(TABLE), None)
+        killer.start()
+        for key in range(1, 1000):
+            run.step(f"insert {key}", lambda key=key: driver.execute(INSERT, key), 1, keys=[key])
+        assert {outcome for _, outcome in run.failures.values()} <= {Outcome.UNKNOWN}
+        run.check()
+    finally:
+        killer.join()
+        driver.close()
