@@ -94,6 +94,9 @@ def cluster(format: int) -> Message:
     return message
 
 
+Class = type[Any]  # of a message; a vector has a `type` of its own
+
+
 @dataclass(frozen=True)
 class Vector:
     name: str
@@ -131,8 +134,9 @@ class Vector:
         return self.file == "requests"
 
     @property
-    def message_class(self) -> type[Message]:
-        return (REQUESTS if self.is_request else RESPONSES)[self.type]
+    def message_class(self) -> Class:
+        kinds: dict[Any, Class] = {**(REQUESTS if self.is_request else RESPONSES)}
+        return kinds[self.type]
 
     @property
     def text_errors(self) -> str:
@@ -162,7 +166,8 @@ class Vector:
             values["rows"] = [tuple(value for value, _ in row) for row in rows]
             values["row_types"] = [tuple(kind for _, kind in row) for row in rows]
             values["column_types"] = list(values["row_types"][0]) if rows else []
-        return self.message_class(**values)
+        message: Message = self.message_class(**values)
+        return message
 
     def decoder(self) -> MessageDecoder:
         """A decoder to which everything was said that comes before this frame."""
@@ -176,7 +181,9 @@ class Vector:
         decoder = MessageDecoder(version=version, text_errors=self.text_errors)
         if "after" in self.context:
             decoder.feed(VECTORS_BY_NAME[self.context["after"]].data)
-            assert decoder.decode().has_more
+            before = decoder.decode()
+            assert isinstance(before, messages.RowsResponse)
+            assert before.has_more
         return decoder
 
     def __str__(self) -> str:
