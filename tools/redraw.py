@@ -19,7 +19,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a program, only tools/ is on it
 
-from tools import architecture, message_pages, order_drawing, raft_pages, reference, schema  # noqa: E402
+from tools import (  # noqa: E402
+    architecture,
+    commands,
+    json_page,
+    message_pages,
+    order_drawing,
+    raft_pages,
+    reference,
+    schema,
+)
 
 __all__ = ["DRAWN", "WHOLE", "drawn", "left_over", "main", "stale"]
 
@@ -30,6 +39,8 @@ DRAWN: dict[str, Callable[[], Mapping[Path, str]]] = {
     "architecture": architecture.files,
     "schema": schema.files,
     "messages": message_pages.files,
+    "commands": commands.files,
+    "json": json_page.files,
     "raft": raft_pages.files,
     "order": order_drawing.files,
     "reference": reference.files,  # the parts of pages between `<!-- drawn: NAME -->` and `<!-- end -->`
@@ -39,6 +50,8 @@ DRAWN: dict[str, Callable[[], Mapping[Path, str]]] = {
 WHOLE: dict[str, tuple[str, ...]] = {
     "schema": ("schema/*",),
     "raft": ("drawings/raft/*",),
+    "commands": ("reference/commands.md",),
+    "json": ("reference/json.md",),
     "messages": ("reference/messages/re*-*.md", "drawings/messages/*"),
 }
 
