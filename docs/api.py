@@ -229,12 +229,12 @@ def _signature(
     declared: dict[str, Any] = {}
     for base in reversed(thing.__mro__):
         declared |= inspect.get_annotations(base)
-    typed = [
-        one.replace(
-            annotation=one.annotation if one.annotation is not one.empty else declared.get(key, one.empty)
-        )
-        for key, one in found.parameters.items()
-    ]
+    typed = []
+    for key, one in found.parameters.items():
+        kind = one.annotation if one.annotation is not one.empty else declared.get(key, one.empty)
+        if one.default is None and isinstance(kind, str) and "None" not in kind:
+            kind += " | None"  # what the field has is chosen when the message is made
+        typed.append(one.replace(annotation=kind))
     return stringify_signature(found.replace(parameters=typed, return_annotation=found.empty)), None
 
 
