@@ -32,12 +32,14 @@ from sphinx.util.inspect import stringify_signature
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from dqlitewire.conversation import explain_failure
 from dqlitewire.messages import REGISTRY, Message
-from tools.public import BLOCK, described, exported, homes
+from tools.public import BLOCK, described, exported, homes, listed, words
 
 PACKAGE = "dqlitewire."
 HOMES = homes()  # public path -> path of the description
 DESCRIBED = described()
+WORDS = words()
 PUBLIC = exported()
 KINDS = {id(PUBLIC[path]): path for path in DESCRIBED if inspect.isclass(PUBLIC[path])}
 STANDARD = sys.stdlib_module_names
@@ -90,7 +92,7 @@ def _expand(app: Sphinx, docname: str, source: list[str]) -> None:
     """Put the directives in place of the blocks, before the page is parsed."""
 
     def block(found: re.Match[str]) -> str:
-        lines = "\n".join(_directives(found[1], found[2].split()))
+        lines = "\n".join(_directives(found[1], [name for name, _ in listed(found[2])]))
         return f"```{{eval-rst}}\n{lines}\n```"
 
     source[0] = BLOCK.sub(block, source[0])
@@ -102,7 +104,7 @@ def _expand(app: Sphinx, docname: str, source: list[str]) -> None:
 def _docstring(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Make roles or literals of single backticks, and say of a message what its declaration says."""
     if what == "data":
-        lines[:] = _comment(name) if "\n".join(lines).strip() == inspect.getdoc(type(thing)) else lines
+        lines[:] = _about(name, thing)
     if inspect.isclass(thing) and issubclass(thing, Message) and (wire := _on_the_wire(thing)):
         end = next((at for at, line in enumerate(lines) if SECTIONS.match(line)), len(lines))
         lines[end:end] = [wire, ""]
@@ -148,20 +150,14 @@ def _returns(lines: Iterable[str]) -> Iterator[str]:
             yield line
 
 
-def _comment(path: str) -> list[str]:
-    """What stands in the source behind a number or above it."""
-    name = path.rpartition(".")[2]
-    for module in dict.fromkeys(
-        [path.rpartition(".")[0], *(one.rpartition(".")[0] for one in PUBLIC if one.endswith(f".{name}"))]
-    ):
-        source = inspect.getsource(importlib.import_module(module))
-        if found := re.search(rf"^{name}\b[^#\n]*= [^#\n]*?(?:  # (.*))?$", source, re.MULTILINE):
-            above = re.search(r"((?:^#:? .*\n)+)\Z", source[: found.start()], re.MULTILINE)
-            text = found[1] or (
-                " ".join(re.sub("^#:? ", "", line) for line in above[1].splitlines()) if above else ""
-            )
-            return [text[:1].upper() + text[1:] + "."] if text else []
-    return []
+def _about(path: str, thing: Any) -> list[str]:
+    """What the page says of data; of a failure's code, what it means."""
+    told = WORDS.get(path, "")
+    if not told and isinstance(thing, int) and re.search(r"\.(SQLITE|DQLITE)_", path):
+        told = explain_failure(thing, "").meaning
+        told = "" if "without a rule" in told else told
+    first = told[:1] if told.startswith("dqlite") else told[:1].upper()
+    return [f"{first}{told[1:]}."] if told else []
 
 
 def _escaped(text: str) -> str:
@@ -233,12 +229,12 @@ def _signature(
     declared: dict[str, Any] = {}
     for base in reversed(thing.__mro__):
         declared |= inspect.get_annotations(base)
-    typed = [
-        one.replace(
-            annotation=one.annotation if one.annotation is not one.empty else declared.get(key, one.empty)
-        )
-        for key, one in found.parameters.items()
-    ]
+    typed = []
+    for key, one in found.parameters.items():
+        kind = one.annotation if one.annotation is not one.empty else declared.get(key, one.empty)
+        if one.default is None and isinstance(kind, str) and "None" not in kind:
+            kind += " | None"  # what the field has is chosen when the message is made
+        typed.append(one.replace(annotation=kind))
     return stringify_signature(found.replace(parameters=typed, return_annotation=found.empty)), None
 
 

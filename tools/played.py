@@ -2,7 +2,7 @@
 
 The tables of the package say what differs between releases; which requests need the leader, or a database,
 follows from how a node handles each of them. So each release is played, each request is asked, and the
-answers are what the pages of the messages say. tests/real/test_who_answers.py asks real nodes the
+answers are what the pages of the messages say. tests/docs/test_who_answers.py asks real nodes the
 same.
 """
 

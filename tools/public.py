@@ -6,10 +6,11 @@ pages of `docs/reference/api` name it in a block
 
     ```{api} dqlitewire.conversation
     ClientConversation
-    ServerConversation
+    TABLE -- the steps of every request
     ```
 
-from which docs/api.py has Sphinx describe it. Every other public path of the object leads there.
+from which docs/api.py has Sphinx describe it; words behind a name are for data, which has no docstring.
+Every other public path of the object leads there.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-__all__ = ["API", "BLOCK", "PUBLIC", "described", "exported", "homes"]
+__all__ = ["API", "BLOCK", "PUBLIC", "described", "exported", "homes", "listed", "words"]
 
 PUBLIC = [
     "dqlitewire",
@@ -66,11 +67,30 @@ def exported() -> dict[str, Any]:
 
 def described() -> list[str]:
     """Return the paths that the pages of the reference name, as often as they name them."""
+    return [path for path, _ in _lines()]
+
+
+def words() -> dict[str, str]:
+    """Return what the pages say of data, by path."""
+    return {path: told for path, told in _lines() if told}
+
+
+def listed(text: str) -> list[tuple[str, str]]:
+    """Return the names in a block, each with the words behind it.
+
+    Args:
+        text: what stands between the fences.
+    """
+    lines = (line.partition(" -- ") for line in text.splitlines() if line)
+    return [(name.strip(), told.strip()) for name, _, told in lines]
+
+
+def _lines() -> list[tuple[str, str]]:
     return [
-        f"{module}.{name}"
+        (f"{module}.{name}", told)
         for page in sorted(API.glob("*.md"))
-        for module, names in BLOCK.findall(page.read_text(encoding="utf-8"))
-        for name in names.split()
+        for module, text in BLOCK.findall(page.read_text(encoding="utf-8"))
+        for name, told in listed(text)
     ]
 
 

@@ -228,6 +228,7 @@ _VALUES: dict[str, Callable[[Parts, int, int], Any]] = {
     "header": lambda of, start, end: None,  # its children have values
     "number": lambda of, start, end: int.from_bytes(of.data[start:end], "little"),
     "text": lambda of, start, end: read_text(of.data, start, end, end - start, of.options.text_errors)[0],
+    "unaligned text": lambda of, start, end: str(of.data[start : end - 1], "utf-8", of.options.text_errors),
     "bytes": lambda of, start, end: of.data[start:end],
     "marker": lambda of, start, end: "DONE" if of.data[start:end] == ROW_DONE else "PART",
     "row": _row_values,

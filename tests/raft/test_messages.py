@@ -348,3 +348,14 @@ def test_many_entries_are_read_in_time_that_grows_with_them() -> None:
     again = decode_message(data)
     assert again.encode() == data
     assert len(explain_message(data).children) > 200_000
+
+
+@pytest.mark.parametrize("size", range(1, 18))
+def test_an_address_of_any_length_is_explained(size: int) -> None:
+    nodes = [
+        ConfigurationNode(1, "a" * size, RaftRole.VOTER),
+        ConfigurationNode(2, "b" * size, RaftRole.SPARE),
+    ]
+    span = explain_message(AppendEntries(1, 2, 1, 2, [Entry(1, Configuration(nodes))]).encode())
+    assert span.error is None
+    assert [one.value for one in span.children if one.name == "address"] == ["a" * size, "b" * size]

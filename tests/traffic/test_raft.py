@@ -10,9 +10,21 @@ from typing import Any
 
 import pytest
 
+from dqlitewire import NodeInfo, NodeRole
 from dqlitewire.conversation import Garbage, Observer, RaftFrame, Side
+from dqlitewire.messages import ServersResponse
 from dqlitewire.proxy.recording import Recorder
-from dqlitewire.raft import MESSAGES, AppendEntries, Entry, Frames, decode_message, frame_size
+from dqlitewire.raft import (
+    MESSAGES,
+    AppendEntries,
+    Configuration,
+    ConfigurationNode,
+    Entry,
+    Frames,
+    RaftRole,
+    decode_message,
+    frame_size,
+)
 from dqlitewire.traffic import open_source
 from dqlitewire.traffic.item import RAFT_TYPES, Item
 from dqlitewire.traffic.items import items
@@ -274,6 +286,16 @@ def test_fields_and_lines_of_every_message() -> None:
         assert list(tree(span))
         assert list(hexdump(item.data, span))
     assert kinds == RAFT_TYPES
+
+
+def test_a_role_has_the_name_of_its_number_on_that_side() -> None:
+    nodes = [ConfigurationNode(role + 1, "a:1", role) for role in RaftRole]
+    between = AppendEntries(1, 2, 1, 2, [Entry(1, Configuration(nodes))]).encode()
+    answer = ServersResponse([NodeInfo(role + 1, "a:1", role) for role in NodeRole]).encode()
+    for direction, frame, roles in (("raft", between, RaftRole), ("response", answer, NodeRole)):
+        shown = run("explain", "--direction", direction, frame.hex()).out
+        wanted_words = [f"role {role:d} ({role.name})" for role in roles]
+        assert [words for words in wanted_words if words in shown] == wanted_words
 
 
 def _item(frame: bytes) -> Item:

@@ -46,7 +46,7 @@ class UnalignedText(Text, PartField):
         if nul < 0:
             raise cursor.error(self.name, f"no NUL within {min(limit, cursor.end - start)} bytes")
         cursor.pos = nul + 1
-        cursor.note(self.name, start, "text")
+        cursor.note(self.name, start, "unaligned text")
         try:
             return str(cursor.data[start:nul], "utf-8", cursor.options.text_errors)
         except UnicodeDecodeError as error:

@@ -12,6 +12,7 @@ from typing import Any
 from dqlitewire import DecodeError, NodeRole, ValueType
 from dqlitewire.conversation import failure_name
 from dqlitewire.explain import Span
+from dqlitewire.raft import RaftRole
 from dqlitewire.text import printable
 from dqlitewire.traffic.shorten import elide, middle, one_line
 from dqlitewire.traffic.views.literals import value
@@ -130,20 +131,23 @@ def value_of(span: Span, width: int = 60, known: str = "") -> str:
         case [*kinds] if span.name == "types":
             return ", ".join(ValueType(kind).name for kind in kinds)
         case int() if span.name in _NAMES:
-            return f"{int(held)}{_NAMES[span.name](held)}"
+            return f"{int(held)}{_NAMES[span.name](held, span.end - span.start)}"
         case _:
             return f"{known} {value(held, room)}".lstrip()
 
 
-def _role(number: int) -> str:
-    return next((f" ({role.name})" for role in NodeRole if role == number), "")
+def _role(number: int, size: int) -> str:
+    """The name of a role, by raft's numbers where it is a byte."""
+    roles = RaftRole if size == 1 else NodeRole
+    return next((f" ({role.name})" for role in roles if role == number), "")
 
 
-#: field that holds a number -> the name of the number, in front of which is a blank
-_NAMES: dict[str, Callable[[int], str]] = {
-    "role": _role,
-    "code": lambda code: f" ({failure_name(code)})" if code else "",  # 0 is no SQLITE_OK here
-}
+def _code(number: int, size: int) -> str:
+    return f" ({failure_name(number)})" if number else ""  # 0 is no SQLITE_OK here
+
+
+#: field that holds a number -> the name of the number, by its bytes; in front of it is a blank
+_NAMES: dict[str, Callable[[int, int], str]] = {"role": _role, "code": _code}
 
 
 def hexdump(
