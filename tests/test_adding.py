@@ -92,8 +92,8 @@ Path("server").write_bytes(told)
 
 def made_by(copy: Copy, before: str, block: Block) -> bool:
     """Make the edit that the line before a block asks for; False if it asks for none."""
-    if end := re.fullmatch(r"At the end of `(\S+)`:", before):
-        copy.append(end[1], block.text)
+    if end := re.fullmatch(r"At the end of `(\S+)`, behind two empty lines:", before):
+        copy.append(end[1], f"\n\n{block.text}")
     elif inside := re.fullmatch(r"In `(\S+)`, behind `(.+)`:", before):
         (line,) = [
             line

@@ -36,7 +36,8 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
         "bash": "test_adding.py::test_the_other_blocks_of_the_page",
         "console": ADDING,
         "json": ADDING,
-        "python": (*[ADDING] * 7, "test_adding.py::test_the_other_blocks_of_the_page"),
+        "text": ADDING,
+        "python": (*[ADDING] * 3, "test_adding.py::test_the_other_blocks_of_the_page"),
     },
     "README.md": {
         "python": "test_readme.py::test_code",
