@@ -35,6 +35,7 @@ sys.path[:0] = sys.argv[1:4]
 from bench.go_dqlite import shown_rows
 from blocking_client import connect
 client = connect(sys.argv[4], "bench")
+client.timeout = 600
 for line in sys.stdin:
     name, _, times = line.partition(" ")
     if name == "check\\n":
@@ -74,6 +75,7 @@ def reading(pure: Codec, rounds: int) -> tuple[Times, Times]:
     with ExitStack() as stack:
         node = stack.enter_context(Node(KIND))
         with closing(connect(node.address, "bench")) as client:
+            client.timeout = 600
             client.execute(CREATE)
             client.execute(FILL, [ROWS])
         clients = {

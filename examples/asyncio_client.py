@@ -43,6 +43,7 @@ class Connection(asyncio.Protocol):
     """A transport and a conversation, for one task at a time; the loop calls what it hears."""
 
     timeout = 10.0  # seconds for each request, where there is no deadline for several
+    patience = 0.2  # seconds for the rest of a result that was left early
     deadline: float | None = None
     problem = "the connection was lost"
     failure: RequestFailed | None = None
@@ -152,10 +153,10 @@ class Connection(asyncio.Protocol):
                     await self.interrupt()
                 raise
 
-    async def interrupt(self, patience: float = 0.2) -> None:
+    async def interrupt(self) -> None:
         """Give up the open query and read its rest; what takes longer closes the connection."""
         with suppress(RequestFailed):
-            await self.call(messages.InterruptRequest(), after(patience))
+            await self.call(messages.InterruptRequest(), after(self.patience))
 
     @asynccontextmanager
     async def prepared(self, sql: str) -> AsyncGenerator[int, None]:

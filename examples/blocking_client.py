@@ -50,6 +50,7 @@ class Connection:
     """A socket and a conversation, for one thread at a time."""
 
     timeout = 10.0  # seconds for each request, where there is no deadline for several
+    patience = 0.2  # seconds for the rest of a result that was left early
     problem = "the connection was lost"
     failure: RequestFailed | None = None
 
@@ -134,10 +135,10 @@ class Connection:
                     self.interrupt()
                 raise
 
-    def interrupt(self, patience: float = 0.2) -> None:
+    def interrupt(self) -> None:
         """Give up the open query and read its rest; what takes longer closes the connection."""
         with suppress(RequestFailed):
-            self.call(messages.InterruptRequest(), Deadline(patience))
+            self.call(messages.InterruptRequest(), Deadline(self.patience))
 
     @contextmanager
     def prepared(self, sql: str) -> Generator[int, None, None]:

@@ -76,6 +76,7 @@ class Blocking(Driver):
 
     def leave_early(self) -> list[Any]:
         def work(connection: Any) -> list[Any]:
+            connection.patience = self.pool.timeout
             with contextlib.closing(connection.query(LONG)) as rows:
                 first = next(rows)
             return [first, *connection.query("SELECT 6")]

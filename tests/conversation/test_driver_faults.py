@@ -10,6 +10,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -155,6 +156,25 @@ def test_leader_goes_before_any_step(kind: Any, how: str) -> None:
                 run.check()
             finally:
                 driver.close()
+
+
+def test_threads_share_a_pool() -> None:
+    with DqliteServer() as server:
+        driver = Blocking(server.address, size=3, timeout=LONG)
+        driver.execute(TABLE)
+
+        def insert(thread: int) -> None:
+            for key in range(thread * 100 + 1, thread * 100 + 11):
+                assert driver.execute(INSERT, key) == 1
+                assert driver.query("SELECT ?", key) == [(key,)]
+
+        with ThreadPoolExecutor(6) as threads:
+            list(threads.map(insert, range(6)))
+        assert driver.query("SELECT count(*) FROM t") == [(60,)]
+        assert driver.pool.free._value == 3
+        assert len(driver.pool.idle) <= 3
+        wait_for_connections(server, len(driver.pool.idle))
+        driver.close()
 
 
 @pytest.mark.parametrize("kind", DRIVERS, ids=lambda kind: kind.name)

@@ -51,7 +51,7 @@ def run(name: str, *arguments: str) -> str:
     return output
 
 
-LONGEST = {"blocking_client.py": 300, "asyncio_client.py": 320, "failover.py": 120}
+LONGEST = {"blocking_client.py": 300, "asyncio_client.py": 330, "failover.py": 120}
 
 
 @pytest.mark.parametrize("name", LONGEST)
@@ -87,6 +87,7 @@ def test_blocking_client_goes_on_after_a_failure_and_an_interrupt(real_address: 
         with pytest.raises(module.RequestFailed, match="no such table") as caught:
             client.execute("INSERT INTO t VALUES (1)")
         assert caught.value.outcome is Outcome.NOT_EXECUTED
+        client.patience = TIMEOUT
         rows = client.query(LONG)
         assert next(rows) == (1, "some text")
         rows.close()
@@ -106,6 +107,7 @@ def test_asyncio_client_serves_several_tasks(real_address: str, database: str) -
         with pytest.raises(module.RequestFailed, match="no such table"):
             await pool.execute("INSERT INTO u VALUES (1)")
         async with pool.connection() as client:
+            client.patience = TIMEOUT
             rows = client.query(LONG)
             assert await anext(rows) == (1, "some text")
             await rows.aclose()

@@ -168,6 +168,7 @@ def test_asyncio_client_whose_task_is_cancelled(server: DqliteServer) -> None:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
             assert await pool.query(SIX) == [(6,)]
+            assert (pool.free._value, len(pool.idle)) == (1, 1)
             steps += 1
         assert steps > 12
         await pool.close()
