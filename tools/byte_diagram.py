@@ -100,7 +100,7 @@ class _Diagram:
         self.drawing.path(
             f"M{x} {y}L{right} {y}{torn(right, False)}L{right} {y + high}L{x} {y + high}{left_side}Z"
         )
-        self._words(cell, x, right - x, high)
+        self._words(cell, x, right - x, high, margin=20)
         self._column = 0
         self.y += high
         self.offset = None
@@ -111,11 +111,11 @@ class _Diagram:
             self._column = 0
             self.y += ROW
 
-    def _words(self, cell: Cell, x: float, wide: float, high: float) -> None:
-        middle, room = x + wide / 2, wide - 6
+    def _words(self, cell: Cell, x: float, wide: float, high: float, margin: float = 6) -> None:
+        middle, room = x + wide / 2, wide - margin
         said = cell.value or WORDS.get(cell.kind, cell.kind)
         if not cell.value and wide < 3 * BYTE:
-            said = {1: "1 byte", 2: "2 bytes"}[cell.size]
+            said = "1 byte" if cell.size == 1 else f"{cell.size} bytes"
         size = fitted(cell.name, room, 12, mono=True)
         self.drawing.text(middle, self.y + high / 2 - 2, cell.name, size=size, anchor="middle", mono=True)
         self.drawing.text(

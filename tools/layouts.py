@@ -99,6 +99,15 @@ WORDS = {
     "row types": "half a byte each, then zeros to the next word",
     "value": "a value, whole words, as its type says",
     "marker": "all ff: the end. All ee: more frames follow",
+    "flag": "0 or 1",
+    "unused": "ignored",
+    "entry": "as many bytes as its size says",
+    "configuration": "as many bytes as configuration_size says",
+    "snapshot": "as many bytes as snapshot_size says",
+    "content": "as many bytes as its size says",
+    "page": "as many bytes as page_size says",
+    "unaligned text": "text: UTF-8 and a NUL",
+    "to the next word": "ignored, up to the next whole word",
     "half": "whatever was encoded before the failure",
 }
 

@@ -9,13 +9,11 @@ a real frame looks like (the vectors).
 from __future__ import annotations
 
 import functools
-import inspect
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dqlitewire import PROTOCOL_VERSION_LEGACY, RequestType, ResponseType, decode_message
+from dqlitewire import PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
 from dqlitewire.conversation.table import TABLE
 from dqlitewire.declare.fields import BODY, Field
 from dqlitewire.explain import explain
@@ -27,16 +25,19 @@ from dqlitewire.traffic.views.tree import hexdump
 from tests.traffic.command import run
 from tests.wire_data import VECTORS, Vector, captures, frames
 from tools.byte_diagram import diagram
+from tools.docstrings import doc_of
+from tools.failure_pages import codes
 from tools.layouts import Cell, Element, Group, Layout, header, layouts_of
 from tools.markdown import table
+from tools.names import file_name
 from tools.played import played
+from tools.recorded import refused, servers_of
 from tools.value_pages import drawings
 
-__all__ = ["PARTS", "FieldText", "doc_of", "file_name", "files", "form_of", "redacted_words"]
+__all__ = ["PARTS", "files", "form_of", "redacted_words"]
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGES, DRAWINGS = DOCS / "reference" / "messages", DOCS / "drawings" / "messages"
-SHORT = 60  # characters of a recorded text
 LONGEST = 128  # bytes of an example
 
 # kind of a field -> how it lies in the body, for people
@@ -78,30 +79,6 @@ EMPTY = {
     "ignored": "written as 0 and ignored",
     "padding": "written as 0 and ignored",
 }
-
-
-class FieldText(NamedTuple):
-    """What a docstring says: of the whole, and of each argument and attribute."""
-
-    words: str
-    each: dict[str, str]
-
-
-def doc_of(thing: Any) -> FieldText:
-    """Return what the docstring of a class says.
-
-    Args:
-        thing: the class.
-    """
-    text = inspect.getdoc(thing) or ""
-    words, *rest = re.split(r"^(?:Args|Attributes|Raises|Returns):\n", text, flags=re.MULTILINE)
-    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", "\n".join(rest), re.MULTILINE)
-    return FieldText(words.strip(), {name: " ".join(said.split()) for name, said in entries})
-
-
-def file_name(cls: Any) -> str:
-    """Return the name of a message's page, without what ends it."""
-    return f"{'request' if cls.IS_REQUEST else 'response'}-{cls.MSG_TYPE.name.lower().replace('_', '-')}"
 
 
 def form_of(vector: Vector) -> str:
@@ -252,26 +229,16 @@ def _field(field: Field, name: str, said: dict[str, str]) -> tuple[str, ...]:
 
 def _failures(cls: Any) -> str:
     """What the recorded servers refused it with."""
-    found: dict[tuple[int, str], set[str]] = {}
-    for capture in captures():
-        for step in capture.steps:
-            asked = frames(step.request)
-            if len(asked) != 1 or asked[0][4] != cls.MSG_TYPE:
-                continue
-            for frame in frames(step.answer):
-                if frame[4] == ResponseType.FAILURE:
-                    failure: Any = decode_message(frame, is_request=False)
-                    found.setdefault((failure.code, failure.message), set()).add(capture.server)
-    lines = [(str(code), _short(text), _servers(servers)) for (code, text), servers in sorted(found.items())]
+    lines = [
+        (
+            f"[{one.code}](../failures.md#code-{one.code})" if one.code in codes() else str(one.code),
+            one.text,
+            servers_of(found),
+        )
+        for one, found in sorted(refused().items())
+        if one.request == cls.MSG_TYPE
+    ]
     return table(("code", "text", "from"), lines) if lines else ""
-
-
-def _servers(servers: set[str]) -> str:
-    return "all four" if servers == set(RELEASES) else ", ".join(one for one in RELEASES if one in servers)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= SHORT else text[:SHORT] + "…"
 
 
 def _title(cls: Any, layout: Layout) -> str:

@@ -2,8 +2,8 @@
 
 The tables of the package say what differs between releases; which requests need the leader, or a database,
 follows from how a node handles each of them. So each release is played, each request is asked, and the
-answers are what the pages of the messages say. tests/testing/test_differential.py holds the embedded server
-to real nodes.
+answers are what the pages of the messages say. tests/real/test_who_answers.py asks real nodes the
+same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dqlitewire.testing import DqliteCluster
 from tests.real.raw import RawConnection
 from tests.wire_data import VECTORS
 
-__all__ = ["Played", "played"]
+__all__ = ["Played", "asked", "played"]
 
 _OPENING = (RequestType.OPEN, RequestType.LEADER, RequestType.CLIENT)
 
@@ -51,15 +51,21 @@ def _of_release(name: str) -> dict[int, Played]:
         leader, follower, _ = cluster.nodes
         return {
             code: Played(
-                _said(follower.address, code, opened=True), _said(leader.address, code, opened=False)
+                asked(follower.address, code, opened=True), asked(leader.address, code, opened=False)
             )
             for code, request in REQUESTS.items()
             if request.ANSWERS
         }
 
 
-def _said(address: str, code: int, *, opened: bool) -> tuple[int, str] | None:
-    """What a request gets, sent on a connection of its own."""
+def asked(address: str, code: int, *, opened: bool) -> tuple[int, str] | None:
+    """Return what a request gets, sent on a connection of its own: a FAILURE's code and text, or None.
+
+    Args:
+        address: of the node.
+        code: of the request.
+        opened: whether a database is opened before it.
+    """
     frame = next(v.data for v in VECTORS if v.is_request and v.type == code and v.schema == 0)
     with RawConnection(address) as connection:
         if opened and code not in _OPENING:

@@ -19,7 +19,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a program, only tools/ is on it
 
-from tools import architecture, message_pages, performance, reference, schema  # noqa: E402
+from tools import (  # noqa: E402
+    architecture,
+    message_pages,
+    order_drawing,
+    performance,
+    raft_pages,
+    reference,
+    schema,
+)
 
 __all__ = ["DRAWN", "WHOLE", "drawn", "left_over", "main", "stale"]
 
@@ -31,12 +39,15 @@ DRAWN: dict[str, Callable[[], Mapping[Path, str]]] = {
     "performance": performance.files,
     "schema": schema.files,
     "messages": message_pages.files,
+    "raft": raft_pages.files,
+    "order": order_drawing.files,
     "reference": reference.files,  # the parts of pages between `<!-- drawn: NAME -->` and `<!-- end -->`
 }
 
 # where every file is drawn: patterns below docs, by the line of the table that draws it
 WHOLE: dict[str, tuple[str, ...]] = {
     "schema": ("schema/*",),
+    "raft": ("drawings/raft/*",),
     "messages": ("reference/messages/re*-*.md", "drawings/messages/*"),
 }
 

@@ -25,7 +25,7 @@ _DRAWN = {
     "frame-header": ("The header of a frame", (*HEADER, Cell("body", 0, "as many words as the header says"))),
     "value-text": (
         "A text",
-        (Cell("UTF-8", 0, "bytes without a NUL, then a NUL, then zeros to the next word"),),
+        (Cell("UTF-8", 0, "no NUL in it, then a NUL, then zeros to the next word"),),
     ),
     "value-blob": ("A blob", _BLOB),
     "parameters-0": ("Parameters in schema 0", params(0)),

@@ -28,6 +28,7 @@ class Reader:
         self.pos = 0
         self.found: list[Found] = []
         self._numbers: dict[str, int] = {}
+        self._sizes: list[int] = []  # of entries, whose heads stand before all of them
         self._types: list[int] = []
 
     def read(self, parts: Sequence[Element]) -> None:
@@ -38,8 +39,10 @@ class Reader:
                 start = self.pos
                 self.pos += part.size or self._size(part, parts[number + 1 :])
                 self.found.append(Found(part.name, start, self.pos))
-                if part.kind in ("u8", "u32", "u64"):
+                if part.kind in ("u8", "u16", "u32", "u64"):
                     self._numbers[part.name] = int.from_bytes(self.data[start : self.pos], "little")
+                if part.name == "size":
+                    self._sizes.append(self._numbers["size"])
                 if part.value:
                     assert self._numbers.get(part.name, 0) == int(part.value), part
 
@@ -47,6 +50,11 @@ class Reader:
         if group.times == "rows":
             while self.data[self.pos : self.pos + 8] not in (b"\xff" * 8, b"\xee" * 8):
                 self.read(group.parts)
+        elif group.times == "header":
+            if self.pos < 16 + self._numbers["header_size"]:
+                self.read(group.parts)
+        elif group.times == "always":
+            self.read(group.parts)
         elif group.times:
             for _ in range(self._numbers[group.times]):
                 self.read(group.parts)
@@ -69,6 +77,18 @@ class Reader:
                 return words((count + 1) // 2)
             case "value":
                 return self._value(self._types.pop(0))
+            case "unaligned text":
+                return self.data.index(0, self.pos) + 1 - self.pos
+            case "to the next word":
+                return -self.pos % 8
+            case "entry":
+                return self._sizes.pop(0)
+            case "configuration" | "snapshot":
+                return self._numbers[f"{cell.kind}_size"]
+            case "content":
+                return self._numbers[f"{cell.name}_size"]
+            case "page":
+                return self._numbers["page_size"]
             case "half":
                 return self._up_to(behind)
         raise AssertionError(f"nobody has said how {cell} is read")

@@ -14,8 +14,10 @@ from dqlitewire.messages import REGISTRY, LeaderRequest
 from dqlitewire.traffic.redact import redact
 from tests.docs.layout_reader import Found, Reader
 from tests.wire_data import VECTORS, Vector, captures, frames
+from tools.docstrings import doc_of
 from tools.layouts import VARIANTS, header, layouts_of
-from tools.message_pages import DRAWINGS, KINDS, REDACTED, doc_of, file_name, files, form_of, redacted_words
+from tools.message_pages import DRAWINGS, KINDS, REDACTED, files, form_of, redacted_words
+from tools.names import file_name
 
 
 def read(cls: Any, form: str, data: bytes) -> list[Found]:

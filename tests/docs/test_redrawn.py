@@ -16,7 +16,7 @@ from tools.redraw import DRAWN, ROOT, WHOLE, drawn, left_over, stale
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_nothing_is_stale(name: str) -> None:
-    """`make redraw` draws it anew."""
+    """`make redraw` draws it anew; that runs the sessions in messages/re*-*.md, values.md and raft.md."""
     assert [str(path.relative_to(ROOT)) for path in stale(name)] == []
     assert left_over(name) == []
 
