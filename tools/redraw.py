@@ -21,6 +21,8 @@ sys.path.insert(0, str(ROOT))  # run as a program, only tools/ is on it
 
 from tools import (  # noqa: E402
     architecture,
+    commands,
+    json_page,
     message_pages,
     order_drawing,
     performance,
@@ -39,6 +41,8 @@ DRAWN: dict[str, Callable[[], Mapping[Path, str]]] = {
     "performance": performance.files,
     "schema": schema.files,
     "messages": message_pages.files,
+    "commands": commands.files,
+    "json": json_page.files,
     "raft": raft_pages.files,
     "order": order_drawing.files,
     "reference": reference.files,  # the parts of pages between `<!-- drawn: NAME -->` and `<!-- end -->`
@@ -47,7 +51,10 @@ DRAWN: dict[str, Callable[[], Mapping[Path, str]]] = {
 # where every file is drawn: patterns below docs, by the line of the table that draws it
 WHOLE: dict[str, tuple[str, ...]] = {
     "schema": ("schema/*",),
+    "performance": ("drawings/performance-*",),
     "raft": ("drawings/raft/*",),
+    "commands": ("reference/commands.md",),
+    "json": ("reference/json.md",),
     "messages": ("reference/messages/re*-*.md", "drawings/messages/*"),
 }
 
