@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import socket
 import ssl
+import stat
 import sys
 import time
 from pathlib import Path
@@ -24,6 +26,7 @@ from dqlitewire.limits import Limits
 from dqlitewire.messages import RowsResponse
 from dqlitewire.replay import ReplayServer
 from dqlitewire.testing import DqliteServer
+from dqlitewire.testing.folder import TemporaryFolder
 from dqlitewire.testing.script import ScriptedServer
 from dqlitewire.testing.serving.connection import _OUTPUT_WANTED
 from tests.dial.test_sockets import listening, tcp
@@ -76,6 +79,21 @@ def test_servers_of_tests_listen_on_loopback(tmp_path: Path) -> None:
     recorded = write(tmp_path / "session.dqt", said_of(ALL[0]))
     with DqliteServer() as server, ScriptedServer() as script, ReplayServer(recorded) as replay:
         assert {Address.parse(one.address).name for one in (server, script, replay)} == {"127.0.0.1"}
+
+
+# ---- what lies on the disk
+
+
+def test_the_folder_of_a_server_is_its_owner_s_alone() -> None:
+    umask = os.umask(0)
+    try:
+        folder = TemporaryFolder()
+    finally:
+        os.umask(umask)
+    try:
+        assert stat.S_IMODE(os.stat(folder.path).st_mode) == 0o700
+    finally:
+        folder.remove()
 
 
 # ---- a hostile server
