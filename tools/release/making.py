@@ -13,7 +13,19 @@ from pathlib import Path
 
 from tools.release.normal import pack_sdist, pack_wheel
 
-__all__ = ["ORDINARY", "OTHER", "ROOT", "Made", "Surroundings", "epoch", "files_of_the_tree", "make", "run", "tree"]
+__all__ = [
+    "ORDINARY",
+    "OTHER",
+    "ROOT",
+    "Made",
+    "Surroundings",
+    "epoch",
+    "files_of_the_tree",
+    "make",
+    "run",
+    "tree",
+    "wheel",
+]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SOURCES = ROOT / "src" / "dqlite_wire.egg-info" / "SOURCES.txt"
@@ -153,9 +165,7 @@ def native_wheel(folder: Path, source: Path, surroundings: Surroundings, time: i
     return made
 
 
-def built(
-    folder: Path, kind: str, source: Path, surroundings: Surroundings, time: int, **more: str
-) -> Path:
+def built(folder: Path, kind: str, source: Path, surroundings: Surroundings, time: int, **more: str) -> Path:
     """Build an sdist or a wheel into a folder that has none; return its path."""
     said = run(
         *(sys.executable, "-m", "build", kind, "--outdir", folder, source),
