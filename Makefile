@@ -23,7 +23,7 @@ NATIVE := $(if $(filter-out 0,$(DQLITEWIRE_PURE)),,$(SPEEDUPS))
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what is going to be installed is said before it is
 .PHONY: help demo test test-pythons test-native failover survey nodes format bench bench-regress clean
-.PHONY: docs plan-docs native sanitize wheels dist plan-demo plan-native plan-test plan-release
+.PHONY: docs plan-docs redraw native sanitize wheels dist plan-demo plan-native plan-test plan-release
 .PHONY: install-dissector
 .PHONY: check check-format check-lint check-types check-public check-imports
 
@@ -69,6 +69,9 @@ wheels dist:
 docs: plan-docs $(VENV)/.installed-docs ## the documentation as a site, into build/docs
 	$(PY) -m sphinx -W --keep-going -q -b html docs build/docs
 	@echo "open build/docs/index.html"
+
+redraw: plan-docs $(VENV)/.installed-docs ## draw the pages, drawings and schemas that come from the code
+	@$(PY) tools/redraw.py
 
 install-dissector: $(VENV)/.installed ## put the dissector into the user's folder of Wireshark plugins
 	@tools/install-dissector $(PY)

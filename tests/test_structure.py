@@ -42,11 +42,6 @@ def test_a_circle_is_an_error_that_names_its_parts() -> None:
         tool().ranks(edges)
 
 
-def test_the_drawing_shows_the_imports_as_they_are() -> None:
-    architecture = tool()
-    assert architecture.DRAWING.read_text(encoding="utf-8") == architecture.svg()
-
-
 def code_lines(source: str) -> dict[str, int]:
     """Return the lines of code of each function of a module, those of its inner functions included."""
     code = {

@@ -1,7 +1,6 @@
 """Draw which part of the package imports which, from the imports themselves.
 
-    python tools/architecture.py            # writes docs/drawings/architecture.svg
-    python tools/architecture.py --check    # exit code 1 if that would change it
+`tools/redraw.py` writes the drawing.
 
 A part is a module or a package right below `dqlitewire`. Every part stands above all that it imports, imports
 for type checkers included. An arrow that other arrows say already (A to C, where A imports B and B imports C)
@@ -11,7 +10,6 @@ is left out. A circle has no such order: it is an error that names the parts in 
 from __future__ import annotations
 
 import ast
-import sys
 from collections.abc import Iterator, Mapping
 from html import escape
 from pathlib import Path
@@ -206,19 +204,6 @@ def svg() -> str:
     return "\n".join([*lines, "</svg>", ""])
 
 
-def main(arguments: list[str]) -> int:
-    drawn = svg()
-    if arguments == ["--check"]:
-        known = DRAWING.read_text(encoding="utf-8") if DRAWING.exists() else ""
-        if known != drawn:
-            print(f"{DRAWING.relative_to(ROOT)} is stale: python tools/architecture.py draws it anew")
-        return int(known != drawn)
-    if arguments:
-        print(__doc__)
-        return 2
-    DRAWING.write_text(drawn, encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def files() -> dict[Path, str]:
+    """Return the drawing's file with its text."""
+    return {DRAWING: svg()}

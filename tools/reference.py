@@ -1,17 +1,14 @@
 """Draw the references of order, hazards, failures and releases from the tables the code runs on.
 
-    python tools/reference.py docs/guides/conversation.md docs/reference/servers.md docs/reference/hazards.md
-
-A page marks each part as `<!-- drawn: NAME -->` .. `<!-- end -->`; the text between is replaced, all else
-stays. The package must be importable.
+A page marks each part as `<!-- drawn: NAME -->` .. `<!-- end -->`; the text between is replaced by what
+`PARTS` has for the name, all else stays. `tools/redraw.py` writes the pages.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dqlitewire.constants import RequestType
@@ -20,8 +17,14 @@ from dqlitewire.servers.failures import RULES, Retry
 from dqlitewire.servers.hazards import HazardKind
 from dqlitewire.servers.releases import RELEASES, Generation, Release
 from dqlitewire.servers.sql_hazards import ACTS, PRAGMAS, SqlHazard
+from tools import survey_page
 
-__all__ = ["diagram", "failures", "hazards", "pragmas", "redrawn", "retries", "steps", "survey"]
+__all__ = ["PARTS", "diagram", "failures", "files", "hazards", "pragmas", "redrawn", "retries", "steps"]
+
+ROOT = Path(__file__).resolve().parent.parent
+_PART = re.compile(
+    r"^<!-- drawn: (?P<name>.*?) -->$(?P<text>.*?)(?P<end>^<!-- end -->$|\Z)", re.MULTILINE | re.DOTALL
+)
 
 
 def steps() -> str:
@@ -148,9 +151,6 @@ def _fact(value: object) -> str:
 
 def survey() -> str:
     """Return what the survey found as Markdown: how often, then pragmas, statements and names."""
-    sys.path.insert(0, str(Path(__file__).parent.parent))  # run as a program, only tools/ is on it
-    from tools import survey_page
-
     tables = survey_page.verdicts(), survey_page.pragmas(), survey_page.statements(), survey_page.names()
     return "\n\n".join(_markdown(head, lines) for head, *lines in tables)
 
@@ -164,7 +164,7 @@ def _markdown(head: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-PARTS = {
+PARTS: dict[str, Callable[[], str]] = {
     "steps": steps,
     "diagram": diagram,
     "hazards": hazards,
@@ -177,22 +177,28 @@ PARTS = {
 
 
 def redrawn(page: str) -> str:
-    """Return a page with every marked part drawn anew."""
-    for name, draw in PARTS.items():
-        head, mark, rest = page.partition(f"<!-- drawn: {name} -->\n")
-        if mark:
-            _, end, tail = rest.partition("<!-- end -->")
-            page = f"{head}{mark}\n{draw()}\n\n{end}{tail}"
-    return page
+    """Return a page with every marked part drawn anew.
+
+    Args:
+        page: as it stands.
+
+    Raises:
+        ValueError: for a part that `PARTS` does not have, or one without an end.
+    """
+
+    def part(marked: re.Match[str]) -> str:
+        name, text = marked["name"], marked["text"]
+        if name not in PARTS:
+            raise ValueError(f"<!-- drawn: {name} -->: unknown; there is {', '.join(PARTS)}")
+        if "<!-- drawn:" in text or not marked["end"]:
+            raise ValueError(f"<!-- drawn: {name} -->: no <!-- end --> before the next part")
+        return f"<!-- drawn: {name} -->\n\n{PARTS[name]()}\n\n<!-- end -->"
+
+    return _PART.sub(part, page)
 
 
-def main(paths: list[str]) -> None:
-    for path in paths:
-        with open(path, encoding="utf-8") as file:
-            page = redrawn(file.read())
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(page)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+def files() -> dict[Path, str]:
+    """Return every page that has marked parts, with its text drawn anew."""
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    texts = {page: page.read_text(encoding="utf-8") for page in pages}
+    return {page: redrawn(text) for page, text in texts.items() if "<!-- drawn:" in text}

@@ -1,11 +1,9 @@
 """Draw the JSON Schemas of what the commands print with --json, from declarations, enums and tables.
 
-    python tools/schema.py docs/schema
-
-writes decode.schema.json (a line of `decode --json`), stats.schema.json (a line of `stats --json`),
-probe.schema.json (a line of `probe --json`), top.schema.json (a line of `top --json`),
-query.schema.json (a line of `query --json`) and transcript.schema.json (a line of a .dqt file); the package
-must be importable. The fields of messages come from their declarations, and tokens from their enums. The keys
+`tools/redraw.py` writes them into docs/schema: decode.schema.json (a line of `decode --json`),
+stats.schema.json (a line of `stats --json`), probe.schema.json (a line of `probe --json`), top.schema.json (a
+line of `top --json`), query.schema.json (a line of `query --json`) and transcript.schema.json (a line of a
+.dqt file). The fields of messages come from their declarations, and tokens from their enums. The keys
 of a view are told here, and `additionalProperties: false` makes a key that is not a fault:
 tests/json_output.py holds whatever the suite makes against this.
 """
@@ -15,7 +13,6 @@ from __future__ import annotations
 import inspect
 import json
 import re
-import sys
 from collections.abc import Callable, Iterable
 from enum import Enum
 from pathlib import Path
@@ -37,9 +34,10 @@ from dqlitewire.traffic.views.json_object import LARGE, PREVIEW, token
 from dqlitewire.traffic.views.literals import fields_of
 from dqlitewire.traffic.views.raft import names_of
 
-__all__ = ["SCHEMAS", "decode", "drawn", "probe", "query", "requests", "stats", "top", "transcript"]
+__all__ = ["SCHEMAS", "decode", "files", "probe", "query", "requests", "stats", "top", "transcript"]
 
 Schema = dict[str, Any]
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "schema"
 
 TEXT: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "number"}
@@ -580,20 +578,8 @@ SCHEMAS: dict[str, Callable[[], Schema]] = {
 }
 
 
-def drawn(name: str) -> str:
-    """Return the text of a schema's file.
-
-    Args:
-        name: one of SCHEMAS.
-    """
-    return json.dumps(SCHEMAS[name](), indent=1) + "\n"
-
-
-def main(folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
-    for name in SCHEMAS:
-        (folder / f"{name}.schema.json").write_text(drawn(name), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+def files() -> dict[Path, str]:
+    """Return the file of each schema with its text."""
+    return {
+        FOLDER / f"{name}.schema.json": json.dumps(made(), indent=1) + "\n" for name, made in SCHEMAS.items()
+    }

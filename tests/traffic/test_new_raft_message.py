@@ -38,10 +38,10 @@ FRAME = b"".join(number.to_bytes(8, "little") for number in (14, 16, 7, 99))
 SCRIPT = """
 import json, sys
 from tests.traffic.command import run
-from tools.schema import drawn
+from tools.schema import SCHEMAS
 print(json.dumps({
     **{name: run(*words).out for name, words in json.loads(sys.argv[1]).items()},
-    "schema": drawn("decode"),
+    "schema": json.dumps(SCHEMAS["decode"]()),
 }))
 """
 

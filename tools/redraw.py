@@ -1,0 +1,93 @@
+"""Draw all that is drawn from the code: pages, drawings, schemas.
+
+    python tools/redraw.py              # writes whatever is stale; so does `make redraw`
+    python tools/redraw.py NAME ...     # of these lines of the table alone
+    python tools/redraw.py --check      # writes nothing; says what is stale, exit code 1
+
+`DRAWN` has a line for each thing that draws: a function that returns its files with their texts and writes
+nothing itself. tests/docs/test_redrawn.py fails for a file that differs, and for one that is left over in a
+folder of `WHOLE`. The package must be importable.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # run as a program, only tools/ is on it
+
+from tools import architecture, reference, schema  # noqa: E402
+
+__all__ = ["DRAWN", "WHOLE", "left_over", "main", "stale"]
+
+DOCS = ROOT / "docs"
+
+# each returns files (absolute paths) with their texts
+DRAWN: dict[str, Callable[[], dict[Path, str]]] = {
+    "architecture": architecture.files,
+    "schema": schema.files,
+    "reference": reference.files,  # the parts of pages between `<!-- drawn: NAME -->` and `<!-- end -->`
+}
+
+# folders in which every file is drawn, by the line of the table that draws it
+WHOLE: dict[str, Path] = {
+    "schema": DOCS / "schema",
+}
+
+
+def stale(name: str) -> dict[Path, str]:
+    """Return the files of one line of the table that differ from what is drawn, with what they should be.
+
+    Args:
+        name: one of `DRAWN`.
+    """
+    return {
+        path: text
+        for path, text in DRAWN[name]().items()
+        if not path.exists() or path.read_bytes() != text.encode()
+    }
+
+
+def left_over(name: str) -> list[Path]:
+    """Return the files that nobody draws in the folder that one line of the table draws as a whole.
+
+    Args:
+        name: one of `DRAWN`.
+    """
+    if name not in WHOLE:
+        return []
+    return sorted({path for path in WHOLE[name].rglob("*") if path.is_file()} - {*DRAWN[name]()})
+
+
+def main(arguments: list[str]) -> int:
+    """Write what is stale, or say so.
+
+    Args:
+        arguments: of the command line.
+
+    Returns:
+        The exit code.
+    """
+    check = "--check" in arguments
+    names = [word for word in arguments if word != "--check"] or list(DRAWN)
+    if unknown := [name for name in names if name not in DRAWN]:
+        print(f"nothing is called {', '.join(unknown)}; there is: {', '.join(DRAWN)}", file=sys.stderr)
+        return 2
+    failed = False
+    for name in names:
+        for path, text in stale(name).items():
+            print(f"{'stale' if check else 'drawn'}: {path.relative_to(ROOT)} ({name})")
+            failed |= check
+            if not check:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+        for path in left_over(name):
+            print(f"left over, nobody draws it: {path.relative_to(ROOT)} ({name})")
+            failed = True
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
