@@ -1,4 +1,4 @@
-"""What a user without extras is told: each thing that needs one names it, in one line, and nothing else breaks.
+"""What a user without extras is told: what needs one names it, in one line, and nothing else breaks.
 
 python bare.py [native|pure]
 """

@@ -1,7 +1,7 @@
 """What must and what must not be in the files of a release.
 
-Each function returns complaints, a line each; none if all is well. What a wheel holds follows from the sdist: the
-package without its C source, with the native module where the tag says so, and the metadata.
+Each function returns complaints, a line each; none if all is well. What a wheel holds follows from the sdist:
+the package without its C source, with the native module where the tag says so, and the metadata.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def look(made: Made, expected: Iterable[str]) -> list[str]:
 
 
 def complaints(files: Files, allowed: Iterable[str] = ()) -> list[str]:
-    """Return the litter and the names of this machine that files hold; those allowed are looked at in another way."""
+    """Return what is litter among files, but for those allowed, and where they name places of this machine."""
     found: list[str] = []
     allowed = set(allowed)
     for name, (mode, data) in files.items():
@@ -80,7 +80,7 @@ def complaints(files: Files, allowed: Iterable[str] = ()) -> list[str]:
 
 
 def places() -> list[bytes]:
-    """Return the folders of this machine of which a release must not know: the checkout, home, temporary files."""
+    """Return the folders of this machine that a release must not name: checkout, home, environments."""
     folders = [ROOT, Path.home(), Path(tempfile.gettempdir(), "build-env-"), sys.base_prefix, sys.prefix]
     texts = {os.path.realpath(folder) for folder in folders} | {str(folder) for folder in folders}
     # a name of one part, such as /root or /usr, is in many texts

@@ -1,4 +1,4 @@
-"""Make the sdist and the wheels of a tree, in given surroundings, so that the same tree gives the same bytes."""
+"""Make the sdist and the wheels of a tree, in given surroundings; the same tree gives the same bytes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Pack an archive anew, so that its bytes follow from names, contents and executability of its files alone.
 
-Order, times, owners, modes, the header of gzip and the system that zip names are the same everywhere. Contents
-stay as they are, so the sums in the RECORD of a wheel hold.
+Order, times, owners, modes, the header of gzip and the system that zip names are the same everywhere.
+Contents stay as they are, so the sums in the RECORD of a wheel hold.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def contents(path: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """Return in what two archives differ, a line for each file, or for their packing; none if they are the same."""
+    """Return in what two archives differ, a line for each file, else one for their packing; none if in nothing."""
     if one.read_bytes() == other.read_bytes():
         return []
     has, wants = contents(one), contents(other)

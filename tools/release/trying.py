@@ -1,7 +1,7 @@
-"""Install the files of a release into environments of their own, and do there what a user does, outside of the tree.
+"""Install the files of a release into environments of their own, and do there what users do.
 
-The programs are those of `tests/consumer`: `bare.py` without extras, `extras.py` with them; mypy and pyright, which
-run in our own environment, look at all of them with what was installed, and at nothing of the tree.
+The programs are those of `tests/consumer`: `bare.py` without extras, `extras.py` with them. They are copied out
+of the tree, and so are they for mypy and pyright, which run in our environment and look at the installed package.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Python:
 
     @contextmanager
     def environment(self) -> Iterator[Path]:
-        """Make an environment without anything in it, in a folder that is gone afterwards; give its Python."""
+        """Make an environment with nothing in it, in a folder that is gone afterwards; give its Python."""
         with tempfile.TemporaryDirectory() as folder:
             run(self.path, "-m", "venv", "--without-pip", folder)
             yield Path(folder, "bin", "python")
@@ -60,7 +60,7 @@ def pythons() -> list[Python]:
 
 
 def install(python: Path, what: Path, extras: str = "") -> None:
-    """Install a file into an environment, with our pip: with what its extras need, or with nothing from anywhere.
+    """Install a file into an environment, with what its extras need, or else with nothing from anywhere.
 
     An sdist needs setuptools to be built with, so it is looked for.
     """
@@ -75,7 +75,7 @@ def install(python: Path, what: Path, extras: str = "") -> None:
 
 
 def consume(python: Path, program: str, *arguments: str) -> str:
-    """Run a program of the consumer project in an environment and in a folder of its own; return what it prints."""
+    """Run a program of the consumer project in an environment; return what it prints."""
     with tempfile.TemporaryDirectory() as folder:
         for path in CONSUMER.glob("*.py"):
             shutil.copy(path, folder)
