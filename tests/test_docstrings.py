@@ -11,30 +11,7 @@ from typing import Any
 
 import pytest
 
-# The modules that users import from (README, docs/); what they export is the public interface.
-PUBLIC = [
-    "dqlitewire",
-    "dqlitewire.buffer",
-    "dqlitewire.codec",
-    "dqlitewire.constants",
-    "dqlitewire.conversation",
-    "dqlitewire.dial",
-    "dqlitewire.exceptions",
-    "dqlitewire.explain",
-    "dqlitewire.faults",
-    "dqlitewire.limits",
-    "dqlitewire.messages",
-    "dqlitewire.messages.base",
-    "dqlitewire.replay",
-    "dqlitewire.sql.survey",
-    "dqlitewire.testing",
-    "dqlitewire.testing.script",
-    "dqlitewire.testing.strategies",
-    "dqlitewire.traffic",
-    "dqlitewire.truncate",
-    "dqlitewire.tuples",
-    "dqlitewire.types",
-]
+from tools.interface import PUBLIC
 
 
 def arguments(function: Callable[..., Any]) -> list[str]:

@@ -27,6 +27,7 @@ from dqlitewire import (
 )
 from dqlitewire.buffer import ReadBuffer, WriteBuffer
 from dqlitewire.client import Client, ClientError, Result, StatementFailed, connect
+from dqlitewire.codec import REQUEST_TYPES
 from dqlitewire.constants import (
     SQLITE_IOERR,
     SQLITE_IOERR_NOT_LEADER,
@@ -95,6 +96,7 @@ def one_message() -> None:
         case _:
             raise AssertionError(read)
     header: Header = Header.decode(data)
+    assert REQUEST_TYPES[header.msg_type] is ExecSqlRequest
     assert (RequestType(header.msg_type), header.body_size) == (RequestType.EXEC_SQL, len(data) - 8)
 
 

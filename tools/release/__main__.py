@@ -1,11 +1,11 @@
 """Make what is released into dist/: `python -m tools.release wheels` or `python -m tools.release dist`.
 
 `wheels` makes sdist and wheels once, looks into them, and tries each wheel on every CPython. `dist` is for a
-release: everything is made twice, in surroundings that have nothing in common, and must be the same bytes; a
-wheel made from the tree must be the one that was made from the sdist; twine looks at what an index would show;
-mypy and pyright check a user's program; and each file is tried with and without extras. An extension that cannot
-be built is no error of setuptools', so what is inside is looked at. The interpreter needs the extra `release`;
-those that the files are tried on need nothing.
+release: everything is made twice, in surroundings that have nothing in common, and must be the same bytes;
+a wheel made from the tree must be the one that was made from the sdist; twine looks at what an index would
+show; mypy and pyright check a user's program; and each file is tried with and without extras. An extension
+that cannot be built is no error of setuptools', so what is inside is looked at. The interpreter needs the
+extra `release`; those that the files are tried on need nothing.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def look(made: Made, expected: Iterable[str]) -> list[str]:
 
 
 def complaints(files: Files, allowed: Iterable[str] = ()) -> list[str]:
-    """Return what is litter among files, but for those allowed, and where they name places of this machine."""
+    """Return what is litter among files, but for those allowed, and which name places of this machine."""
     found: list[str] = []
     allowed = set(allowed)
     for name, (mode, data) in files.items():

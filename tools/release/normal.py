@@ -77,7 +77,7 @@ def contents(path: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """Return in what two archives differ, a line for each file, else one for their packing; none if in nothing."""
+    """Return in what two archives differ, a line for each file, else one for their packing."""
     if one.read_bytes() == other.read_bytes():
         return []
     has, wants = contents(one), contents(other)

@@ -1,7 +1,7 @@
 """Install the files of a release into environments of their own, and do there what users do.
 
-The programs are those of `tests/consumer`: `bare.py` without extras, `extras.py` with them. They are copied out
-of the tree, and so are they for mypy and pyright, which run in our environment and look at the installed package.
+The programs are those of `tests/consumer`: `bare.py` without extras, `extras.py` with them. They are copied
+out of the tree, also for mypy and pyright, which run in our environment and look at the installed package.
 """
 
 from __future__ import annotations
