@@ -17,7 +17,7 @@ from dqlitewire.servers.failures import RULES, Retry
 from dqlitewire.servers.hazards import HazardKind
 from dqlitewire.servers.releases import RELEASES, Generation, Release
 from dqlitewire.servers.sql_hazards import ACTS, PRAGMAS, SqlHazard
-from tools import interface, survey_page
+from tools import bounds, interface, survey_page
 
 __all__ = ["PARTS", "diagram", "failures", "files", "hazards", "pragmas", "redrawn", "retries", "steps"]
 
@@ -173,6 +173,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "retries": retries,
     "releases": releases,
     "survey": survey,
+    "bounds": bounds.bounds,
     "public": interface.table,
 }
 

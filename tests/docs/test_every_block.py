@@ -27,6 +27,7 @@ LAYOUT = {
 }
 
 CLAIMS = "docs/test_claimed.py"
+EXPLAINED = "docs/test_explanation.py::test_the_code_runs_and_prints_what_stands_under_it"
 RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
     "README.md": {
         "python": "test_readme.py::test_code",
@@ -38,6 +39,7 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
         "python": f"{CLAIMS}::test_the_declaration_is_that_of_the_package",
     },
     "docs/explanation/performance.md": {"indented": f"{CLAIMS}::test_what_is_typed_to_install_is_there"},
+    "docs/explanation/security.md": dict.fromkeys(("python", "text"), EXPLAINED),
     "docs/guides/client.md": {"python": "client/test_docs.py::test_the_page_runs"},
     "docs/guides/conversation.md": {
         "mermaid": "conversation/test_reference.py::test_the_page_is_drawn_from_the_tables",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import re
 import sqlite3
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -194,6 +196,22 @@ def test_numbers_and_sizes_that_mean_harm_are_refused(tmp_path: Path) -> None:
     assert told["c"]["known"] == [[1 << 25, 1 << 25]]
     assert not any(told[name]["complete"] for name in "abc")
     assert (tmp_path / "out" / "c.partial").stat().st_blocks < 100  # holes take no space
+
+
+def test_what_people_stored_is_for_the_owner_alone(tmp_path: Path) -> None:
+    umask = os.umask(0)
+    try:
+        followed(
+            sent([Entry(1, Frames("a", page_size=512, page_numbers=(2,), pages=(bytes(512),)))]),
+            tmp_path / "out",
+        )
+    finally:
+        os.umask(umask)
+    modes = {
+        path.name: stat.S_IMODE(path.stat().st_mode)
+        for path in [tmp_path / "out", *(tmp_path / "out").iterdir()]
+    }
+    assert modes == {"out": 0o700, "a.partial": 0o600, INDEX: 0o600}
 
 
 def test_a_folder_that_has_something_in_it_is_refused(tmp_path: Path) -> None:

@@ -13,12 +13,14 @@ behind that. Files are written in place while messages are taken, so memory is b
 (`MAX_PENDING`) and one bit for each page.
 
 Names come off the wire: a file is named by the characters of its database's name that are harmless in a file
-name, with a number where two would be the same.
+name, with a number where two would be the same. What is in the files is what people stored: their owner alone
+may read them, whatever the umask.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -101,7 +103,7 @@ class _Followed:
         self.last_index = 0
         self.refused = 0
         self.problem: str | None = None
-        path.open("xb").close()
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
     def write(self, pages: Iterable[tuple[int, bytes]], page_size: int) -> None:
         """Write pages by their numbers."""
@@ -172,7 +174,7 @@ class PageFiles:
     def __init__(self, folder: Path) -> None:
         if folder.is_dir() and any(folder.iterdir()):
             raise FileExistsAlready(f"{folder} is not empty", "name a folder that is new or empty")
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         self.folder = folder
         self.databases: list[dict[str, object]] = []
         self._log = Log()
@@ -214,9 +216,10 @@ class PageFiles:
             "databases": self.databases,
         }
         index |= {"frames_left_out": self._left_out} if self._left_out else {}
-        (self.folder / INDEX).write_text(
-            json.dumps(index, indent=1, ensure_ascii=True) + "\n", encoding="ascii"
-        )
+        with open(
+            os.open(self.folder / INDEX, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii"
+        ) as file:
+            file.write(json.dumps(index, indent=1, ensure_ascii=True) + "\n")
 
     def _apply(self, committed: Committed) -> None:
         if isinstance(committed, Hole):
