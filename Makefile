@@ -107,6 +107,7 @@ check-public: $(VENV)/.installed-dev
 	$(PY) tools/public_types.py
 	$(PY) tools/snippets.py build/snippets
 	$(VENV)/bin/pyright --pythonpath $(PY) build/snippets
+	$(PY) -m tools.release types
 check-imports: $(VENV)/.installed-dev
 	$(VENV)/bin/lint-imports --no-logo
 	$(VENV)/bin/lint-imports --no-logo import-circles.toml

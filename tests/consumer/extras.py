@@ -62,8 +62,8 @@ def commands(rows: str) -> None:
     assert "header" in command("explain", *FRAME.split())
     assert explain(bytes.fromhex(FRAME), is_request=True).name == "LEADER"
     with DqliteServer() as server:
-        said = command("query", server.address, "consumer", "SELECT 7 AS seven", "--json")
-        assert "7" in said
+        found = command("query", server.address, "consumer", "SELECT 7 AS seven", "--json")
+        assert "7" in found
 
 
 def main(rows: str = "") -> None:

@@ -1,16 +1,18 @@
-"""Make what is released into dist/: `python -m tools.release wheels` or `python -m tools.release dist`.
+"""Make what is released into dist/: `python -m tools.release wheels|dist|types`.
 
 `wheels` makes sdist and wheels once, looks into them, and tries each wheel on every CPython. `dist` is for a
 release: everything is made twice, in surroundings that have nothing in common, and must be the same bytes;
 a wheel made from the tree must be the one that was made from the sdist; twine looks at what an index would
 show; mypy and pyright check a user's program; and each file is tried with and without extras. An extension
 that cannot be built is no error of setuptools', so what is inside is looked at. The interpreter needs the
-extra `release`; those that the files are tried on need nothing.
+extra `release`; those that the files are tried on need nothing. `types`, for `make check`, has the user's
+program checked with a wheel of the tree, and makes nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import platform
 import shutil
 import sys
 import tempfile
@@ -26,6 +28,7 @@ from tools.release.making import (
     epoch,
     files_of_the_tree,
     make,
+    quick_wheel,
     run,
     tree,
     wheel,
@@ -39,8 +42,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("wheels", "dist"))
+    parser.add_argument("what", choices=("wheels", "dist", "types"))
     what = parser.parse_args().what
+    if what == "types":
+        with tempfile.TemporaryDirectory() as folder:
+            python = trying.Python(platform.python_version(), Path(sys.executable))
+            trying.check_types(python, quick_wheel(Path(folder)), extras="")
+        return 0
     time, expected = epoch(), files_of_the_tree()
     with tempfile.TemporaryDirectory() as folder:
         say("making sdist and wheels")

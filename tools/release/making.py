@@ -22,6 +22,7 @@ __all__ = [
     "epoch",
     "files_of_the_tree",
     "make",
+    "quick_wheel",
     "run",
     "tree",
     "wheel",
@@ -153,6 +154,18 @@ def wheel(folder: Path, source: Path, surroundings: Surroundings, time: int) -> 
     """Make the wheel for any platform."""
     made = built(folder, "--wheel", source, surroundings, time, DQLITEWIRE_PURE="1")
     pack_wheel(made, time)
+    return made
+
+
+def quick_wheel(folder: Path) -> Path:
+    """Make the wheel for any platform straight from the tree, with the setuptools of our own environment."""
+    build = "import setuptools.build_meta as b, sys; b.build_wheel(sys.argv[1])"
+    run(
+        *(sys.executable, "-c", build, folder),
+        cwd=tree(folder, ORDINARY),
+        environment={"DQLITEWIRE_PURE": "1"},
+    )
+    (made,) = folder.glob("*.whl")
     return made
 
 
