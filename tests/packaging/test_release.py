@@ -31,6 +31,8 @@ Provides-Extra: testing
 Requires-Dist: apsw; extra == "testing"
 
 # Text
+
+A [link](https://example.org/) that an index can follow.
 """
 PACKAGE = {"dqlitewire/__init__.py": b"", "dqlitewire/py.typed": b"", "dqlitewire/runtime.lua": b"-- lua"}
 TREE = {f"src/{name}": data for name, data in PACKAGE.items()} | {"LICENSE": b"MIT", "tools/venv": b"#!"}
@@ -263,6 +265,8 @@ def planted() -> Iterator[tuple[str, dict[str, bytes | None], bool]]:
     yield "no 'dqlite-wire = ", {f"{about}entry_points.txt": b""}, False
     yield "metadata: Name is 'x'", {f"{about}METADATA": ABOUT.replace("dqlite-wire", "x").encode()}, False
     yield "metadata: no extra cli", {f"{about}METADATA": ABOUT.replace("cli", "clo").encode()}, False
+    for link in ("[page](docs/page.md)", "![picture](docs/a.svg)", '<img alt="" src="docs/a.svg">'):
+        yield "metadata: the text leads to docs/", {f"{about}METADATA": f"{ABOUT}{link}".encode()}, False
     required = ABOUT.replace('; extra == "testing"', "").encode()
     yield "metadata: apsw is required without any extra", {f"{about}METADATA": required}, False
     yield "WHEEL: tags", {f"{about}WHEEL": b"Root-Is-Purelib: true\nTag: cp311-cp311-linux\n"}, False

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +45,38 @@ def test_security_says_what_counts_and_what_does_not() -> None:
         "What does not",
     ]
     assert not re.search(r"https?://|@\w+\.", SECURITY)  # no address is known
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "See [this](docs/a.md#part), and [that](https://example.org/).",
+            "See this, and [that](https://example.org/).",
+        ),
+        ("[above](#usage) [mail](mailto:a)", "[above](#usage) [mail](mailto:a)"),
+        ("![a picture](docs/a.svg)\n\nText", "Text"),
+        ("[![a badge](https://example.org/a.svg)](https://example.org/)", None),
+        ('<img alt="" src="docs/a.svg">\nText', "Text"),
+        ('<picture>\n<source srcset="a.svg">\n<img src="b.svg">\n</picture>\n\nText', "Text"),
+        ("[two\nlines](docs/a.md)", "two\nlines"),
+        ("[`words` of code](docs/a.md)", "`words` of code"),
+        ("`x[0](1)`", None),
+        ("```python\nx[0](1)\n```\n[a](b)", "```python\nx[0](1)\n```\na"),
+    ],
+)
+def test_an_index_gets_no_link_into_the_tree(text: str, shown: str | None) -> None:
+    code = ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))
+    wanted = {"ELSEWHERE", "CODE", "LEADS_INTO_THE_TREE", "for_an_index"}
+    code.body = [
+        node
+        for node in code.body
+        if wanted
+        & {getattr(node, "name", ""), *(getattr(name, "id", "") for name in getattr(node, "targets", ()))}
+    ]
+    made: dict[str, Any] = {"re": re}
+    exec(compile(code, "setup.py", "exec"), made)
+    assert made["for_an_index"](text) == (text if shown is None else shown)
 
 
 def test_pythons_of_the_metadata_agree() -> None:

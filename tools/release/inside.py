@@ -145,10 +145,19 @@ def metadata(text: bytes) -> list[str]:
     found += [
         f"metadata: no extra {extra}" for extra in sorted(EXTRAS - set(has.get_all("Provides-Extra", [])))
     ]
+    links = re.findall(
+        r"""\]\((?!https?:|mailto:|#)([^)]*)|\bsrc="(?!https?:)([^"]*)""", text_of(has.get_payload())
+    )
+    found += [f"metadata: the text leads to {''.join(link)}, which an index has not got" for link in links]
     for requirement in has.get_all("Requires-Dist", []):
         if "extra ==" not in requirement:
             found.append(f"metadata: {requirement} is required without any extra")
     return found
+
+
+def text_of(markdown: str) -> str:
+    """Return a Markdown text without its code."""
+    return re.sub(r"^```.*?^```|`[^`\n]+`", "", markdown, flags=re.MULTILINE | re.DOTALL)
 
 
 def tagged(title: str, text: str, native: bool) -> list[str]:
