@@ -4,9 +4,9 @@
     python tools/interface.py --add     # writes down what is new; what is gone is to be deleted there by hand
 
 Public is a module of `PUBLIC`, each name of its `__all__`, and of such a class or function all that has no
-underscore in front: members, parameters, and whether a parameter has a default. What the list calls public,
-docs/explanation/versions.md makes promises about, tests/test_docstrings.py wants documented, and
-tests/packaging/test_interface.py holds in its place.
+underscore in front: members, parameters, and whether a parameter has a default. tools/formats.py has what is
+public besides. What the list calls public, docs/explanation/versions.md makes promises about,
+tests/test_docstrings.py wants documented, and tests/packaging/test_interface.py holds in its place.
 """
 
 from __future__ import annotations
@@ -20,9 +20,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # run as a program, only tools/ is on it
+
+from tools.formats import formats  # noqa: E402
+
 __all__ = ["HELD", "PUBLIC", "changes", "surface", "table"]
 
-HELD = Path(__file__).resolve().parent.parent / "tests" / "interface.txt"
+HELD = ROOT / "tests" / "interface.txt"
 PUBLIC = {
     "dqlitewire": "the codec, its errors and limits, constants",
     "dqlitewire.buffer": "framing",
@@ -136,7 +141,7 @@ def table() -> str:
 
 def main(arguments: list[str]) -> int:
     held = HELD.read_text(encoding="utf-8").splitlines() if HELD.exists() else []
-    gone, new = changes(held, surface())
+    gone, new = changes(held, [*surface(), *formats()])
     if arguments == ["--add"]:
         HELD.write_text("".join(f"{line}\n" for line in sorted({*held, *new})), encoding="utf-8")
         new = []

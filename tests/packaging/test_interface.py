@@ -11,6 +11,7 @@ import pytest
 
 from tests.test_interface import MODULES
 from tests.test_structure import documented
+from tools.formats import formats, keys
 from tools.interface import HELD, PUBLIC, changes, surface
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -19,7 +20,7 @@ INSIDE = {"dqlitewire._speedups"}
 
 
 def test_nothing_public_is_gone_and_what_is_new_is_written_down() -> None:
-    gone, new = changes(HELD.read_text(encoding="utf-8").splitlines(), surface())
+    gone, new = changes(HELD.read_text(encoding="utf-8").splitlines(), [*surface(), *formats()])
     assert gone == [], "what is removed was deprecated first: docs/explanation/versions.md"
     assert new == [], "python tools/interface.py --add"
 
@@ -57,6 +58,29 @@ def test_a_removal_of_any_kind_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [line.rpartition(".")[2] for line in new] == ["method(other)"]
     module.__all__ = []
     assert changes(before, surface()) == (before, [])
+
+
+def test_formats_are_held() -> None:
+    found = list(formats())
+    assert {"dqlite-wire decode --json", "exit 2 USAGE", "exit of probe 4 NO_LEADER"} <= set(found)
+    assert {"fault fail code", "fault hold on", "json probe status", 'json probe status = "silent"'} <= set(
+        found
+    )
+    assert {line.split()[1] for line in found if line.startswith("json ")} >= {
+        "decode",
+        "transcript",
+        "query",
+    }
+    assert not [line for line in found if "\n" in line]
+
+
+def test_keys_of_a_schema_are_paths() -> None:
+    schema = {
+        "properties": {"a": {"enum": ["x", None]}, "b": {"type": "array", "items": {"$ref": "#/$defs/n"}}},
+        "$defs": {"n": {"anyOf": [{"properties": {"c": {"const": 1}}}, {"type": "null"}]}},
+        "additionalProperties": False,
+    }
+    assert list(keys(schema)) == ["a", 'a = "x"', "b", "<n>.c", "<n>.c = 1"]
 
 
 def test_what_pages_and_examples_import_is_public() -> None:
