@@ -23,7 +23,7 @@ NATIVE := $(if $(filter-out 0,$(DQLITEWIRE_PURE)),,$(SPEEDUPS))
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what is going to be installed is said before it is
 .PHONY: help demo test test-pythons test-native failover survey nodes format bench bench-regress clean
-.PHONY: docs plan-docs redraw native sanitize wheels dist plan-demo plan-native plan-test plan-release
+.PHONY: docs redraw plan-docs plan-redraw native sanitize wheels dist plan-demo plan-native plan-test plan-release
 .PHONY: install-dissector
 .PHONY: check check-format check-lint check-types check-public check-imports
 
@@ -70,7 +70,7 @@ docs: plan-docs $(VENV)/.installed-docs ## the documentation as a site, into bui
 	$(PY) -m sphinx -W --keep-going -q -b html docs build/docs
 	@echo "open build/docs/index.html"
 
-redraw: plan-docs $(VENV)/.installed-docs ## draw the pages, drawings and schemas that come from the code
+redraw: plan-redraw $(VENV)/.installed-test ## draw the pages, drawings and schemas that come from the code
 	@$(PY) tools/redraw.py
 
 install-dissector: $(VENV)/.installed ## put the dissector into the user's folder of Wireshark plugins
@@ -84,6 +84,8 @@ plan-demo:
 	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' testing"
 plan-docs:
 	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' docs"
+plan-redraw:
+	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' test"
 plan-test:
 	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' test" "tools/packages --plan $(TOOLS)" \
 		$(if $(NATIVE),"tools/native --plan $$(tools/python '$(PYTHON)')") \

@@ -17,7 +17,8 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
-    "drawn",  # beside this file
+    "drawn",  # beside this file, as is the next one
+    "api",
 ]
 exclude_patterns = ["schema"]
 source_suffix = {".md": "markdown"}

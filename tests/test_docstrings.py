@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tools.interface import PUBLIC
+from tools.public import PUBLIC
 
 
 def arguments(function: Callable[..., Any]) -> list[str]:

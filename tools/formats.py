@@ -18,10 +18,13 @@ SCHEMAS = [ROOT / "docs" / "schema", ROOT / "vectors"]
 
 
 def formats() -> Iterator[str]:
-    """Yield a line for each thing that a program outside of Python may depend on; needs the extra `cli`."""
+    """Yield a line for each thing that a program outside of Python may depend on; needs the extra `cli`, and pytest."""
+    from dqlitewire.testing import pytest_plugin
+
     yield from commands()
     yield from exit_codes()
     yield from words_of_faults()
+    yield from (f"fixture {name}" for name in pytest_plugin.__all__)
     for folder in SCHEMAS:
         for path in sorted(folder.glob("*schema*.json")):
             title = path.name.split(".")[0]

@@ -1,9 +1,9 @@
-"""The public interface in one list: which modules are public, and what each of them holds.
+"""The public interface, a line for each part of what the modules of tools/public.py export.
 
     python tools/interface.py           # what differs from tests/interface.txt; exit code 1 if anything does
     python tools/interface.py --add     # writes down what is new; what is gone is to be deleted there by hand
 
-Public is a module of `PUBLIC`, each name of its `__all__`, and of such a class or function all that has no
+Public is each name of the `__all__` of such a module, and of such a class or function all that has no
 underscore in front: members, parameters, and whether a parameter has a default. tools/formats.py has what is
 public besides. What the list calls public, docs/explanation/versions.md makes promises about,
 tests/test_docstrings.py wants documented, and tests/packaging/test_interface.py holds in its place.
@@ -24,42 +24,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a program, only tools/ is on it
 
 from tools.formats import formats  # noqa: E402
+from tools.public import PUBLIC  # noqa: E402
 
-__all__ = ["HELD", "PUBLIC", "changes", "surface", "table"]
+__all__ = ["HELD", "changes", "surface", "table"]
 
 HELD = ROOT / "tests" / "interface.txt"
-PUBLIC = {
-    "dqlitewire": "the codec, its errors and limits, constants",
-    "dqlitewire.buffer": "framing",
-    "dqlitewire.client": "a blocking client for tools",
-    "dqlitewire.codec": "encoders and decoders, the registries of messages",
-    "dqlitewire.constants": "numbers of the protocol, SQLite's and dqlite's codes",
-    "dqlitewire.conversation": "the protocol's order: client, server and observer side",
-    "dqlitewire.dial": "addresses, TLS, deadlines; `probe`",
-    "dqlitewire.dissector": "the dissector for Wireshark",
-    "dqlitewire.exceptions": "errors",
-    "dqlitewire.explain": "what each byte of a frame is",
-    "dqlitewire.faults": "what can go wrong on order",
-    "dqlitewire.faults.words": "faults as text, TOML and JSON",
-    "dqlitewire.limits": "caps",
-    "dqlitewire.messages": "every request and response",
-    "dqlitewire.messages.base": "what messages have in common",
-    "dqlitewire.messages.requests": "requests",
-    "dqlitewire.messages.responses": "responses",
-    "dqlitewire.proxy": "the proxy",
-    "dqlitewire.raft": "messages between nodes",
-    "dqlitewire.replay": "recordings played to clients",
-    "dqlitewire.speedups": "whether rows are read natively",
-    "dqlitewire.sql.survey": "what the statements of a text do",
-    "dqlitewire.testing": "the embedded server and cluster",
-    "dqlitewire.testing.pytest_plugin": "fixtures",
-    "dqlitewire.testing.script": "a server that follows a script",
-    "dqlitewire.testing.strategies": "Hypothesis strategies",
-    "dqlitewire.traffic": "captures, recordings and frames as items",
-    "dqlitewire.truncate": "shortening of messages",
-    "dqlitewire.tuples": "parameters and rows, encoded",
-    "dqlitewire.types": "single values, encoded",
-}
 
 
 def surface() -> list[str]:

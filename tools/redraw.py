@@ -5,36 +5,52 @@
     python tools/redraw.py --check      # writes nothing; says what is stale, exit code 1
 
 `DRAWN` has a line for each thing that draws: a function that returns its files with their texts and writes
-nothing itself. tests/docs/test_redrawn.py fails for a file that differs, and for one that is left over in a
-folder of `WHOLE`. The package must be importable.
+nothing itself. tests/docs/test_redrawn.py fails for a file that differs, and for one that is left over
+where `WHOLE` says that all are drawn. The package must be importable.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a program, only tools/ is on it
 
-from tools import architecture, reference, schema  # noqa: E402
+from tools import architecture, message_pages, order_drawing, raft_pages, reference, schema  # noqa: E402
 
-__all__ = ["DRAWN", "WHOLE", "left_over", "main", "stale"]
+__all__ = ["DRAWN", "WHOLE", "drawn", "left_over", "main", "stale"]
 
 DOCS = ROOT / "docs"
 
 # each returns files (absolute paths) with their texts
-DRAWN: dict[str, Callable[[], dict[Path, str]]] = {
+DRAWN: dict[str, Callable[[], Mapping[Path, str]]] = {
     "architecture": architecture.files,
     "schema": schema.files,
+    "messages": message_pages.files,
+    "raft": raft_pages.files,
+    "order": order_drawing.files,
     "reference": reference.files,  # the parts of pages between `<!-- drawn: NAME -->` and `<!-- end -->`
 }
 
-# folders in which every file is drawn, by the line of the table that draws it
-WHOLE: dict[str, Path] = {
-    "schema": DOCS / "schema",
+# where every file is drawn: patterns below docs, by the line of the table that draws it
+WHOLE: dict[str, tuple[str, ...]] = {
+    "schema": ("schema/*",),
+    "raft": ("drawings/raft/*",),
+    "messages": ("reference/messages/re*-*.md", "drawings/messages/*"),
 }
+
+
+@functools.cache
+def drawn(name: str) -> Mapping[Path, str]:
+    """Return the files of one line of the table with their texts; each is drawn once.
+
+    Args:
+        name: one of `DRAWN`.
+    """
+    return DRAWN[name]()
 
 
 def stale(name: str) -> dict[Path, str]:
@@ -45,20 +61,19 @@ def stale(name: str) -> dict[Path, str]:
     """
     return {
         path: text
-        for path, text in DRAWN[name]().items()
+        for path, text in drawn(name).items()
         if not path.exists() or path.read_bytes() != text.encode()
     }
 
 
 def left_over(name: str) -> list[Path]:
-    """Return the files that nobody draws in the folder that one line of the table draws as a whole.
+    """Return the files that nobody draws where one line of the table draws all of them.
 
     Args:
         name: one of `DRAWN`.
     """
-    if name not in WHOLE:
-        return []
-    return sorted({path for path in WHOLE[name].rglob("*") if path.is_file()} - {*DRAWN[name]()})
+    found = {path for pattern in WHOLE.get(name, ()) for path in DOCS.glob(pattern)}
+    return sorted(found - {*drawn(name)}) if found else []
 
 
 def main(arguments: list[str]) -> int:

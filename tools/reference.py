@@ -1,4 +1,4 @@
-"""Draw the references of order, hazards, failures and releases from the tables the code runs on.
+"""Draw the references of order, hazards and releases from the tables the code runs on.
 
 A page marks each part as `<!-- drawn: NAME -->` .. `<!-- end -->`; the text between is replaced by what
 `PARTS` has for the name, all else stays. `tools/redraw.py` writes the pages.
@@ -13,13 +13,12 @@ from pathlib import Path
 
 from dqlitewire.constants import RequestType
 from dqlitewire.conversation.table import ANSWER_NAMES, FIRST, TABLE, Turn
-from dqlitewire.servers.failures import RULES, Retry
 from dqlitewire.servers.hazards import HazardKind
 from dqlitewire.servers.releases import RELEASES, Generation, Release
 from dqlitewire.servers.sql_hazards import ACTS, PRAGMAS, SqlHazard
-from tools import bounds, interface, survey_page
+from tools import bounds, failure_pages, interface, limit_pages, message_pages, raft_pages, survey_page, value_pages
 
-__all__ = ["PARTS", "diagram", "failures", "files", "hazards", "pragmas", "redrawn", "retries", "steps"]
+__all__ = ["PARTS", "files", "hazards", "pragmas", "redrawn", "steps"]
 
 ROOT = Path(__file__).resolve().parent.parent
 _PART = re.compile(
@@ -46,33 +45,6 @@ def steps() -> str:
 
 def _place_of(kind: RequestType, lines: list[tuple[str, str, str, str]]) -> int:
     return next(i for i, line in enumerate(lines) if line[0].endswith(f"({kind.value + 1})"))
-
-
-def diagram() -> str:
-    """Return the turns of one request as a Mermaid state diagram."""
-    edges: dict[tuple[str, str], list[str]] = {}
-    for step in TABLE:
-        labels = edges.setdefault((_name(step.turn), _name(step.then)), [])
-        if ANSWER_NAMES[step.answer] not in labels:
-            labels.append(ANSWER_NAMES[step.answer])
-    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> waiting: request sent"]
-    lines += [f"    {turn} --> {then}: {_wrapped(labels)}" for (turn, then), labels in edges.items()]
-    drained = {
-        _name(turn)
-        for place in FIRST.values()
-        for turn in (Turn.WAITING, Turn.STREAMING)
-        if place.draining is not None
-    }
-    lines += [f"    {turn} --> draining: INTERRUPT sent" for turn in sorted(drained, reverse=True)]
-    never = [kind.name for kind in RequestType if FIRST[kind].turn is Turn.RAFT]
-    lines += [f"    [*] --> raft: {name} sent" for name in never]
-    return "\n".join([*lines, "    ended --> [*]", "```"])
-
-
-def _wrapped(labels: list[str]) -> str:
-    return ", ".join(labels[:4]) + "".join(
-        "<br/>" + ", ".join(labels[start : start + 4]) for start in range(4, len(labels), 4)
-    )
 
 
 def hazards() -> str:
@@ -115,20 +87,6 @@ def _servers(since: Generation, before: Generation | None) -> str:
     return ", ".join(filter(None, (later, earlier))) or "all"
 
 
-def failures() -> str:
-    """Return the rules by which failures are explained as Markdown, in the order in which they are tried."""
-    lines = [
-        (", ".join(map(str, codes)), part and f"{part!r}", meaning, f"`{retry.name}`", stage.value)
-        for codes, part, meaning, retry, stage in RULES
-    ]
-    return _markdown(("code", "message has", "meaning", "retry", "how far it came"), lines)
-
-
-def retries() -> str:
-    """Return the members of `Retry` as Markdown."""
-    return _markdown(("`Retry`", "may it be sent again?"), [(f"`{one.name}`", one.value) for one in Retry])
-
-
 def releases() -> str:
     """Return what differs between the releases as Markdown, in the words beside the facts of `Release`."""
     facts = re.findall(r"^    (\w+): [^#\n]+  # (.+)$", inspect.getsource(Release), re.MULTILINE)
@@ -166,15 +124,17 @@ def _markdown(head: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     "steps": steps,
-    "diagram": diagram,
     "hazards": hazards,
     "pragmas": pragmas,
-    "failures": failures,
-    "retries": retries,
     "releases": releases,
     "survey": survey,
     "bounds": bounds.bounds,
     "public": interface.table,
+    **message_pages.PARTS,
+    **failure_pages.PARTS,
+    **limit_pages.PARTS,
+    **raft_pages.PARTS,
+    **value_pages.PARTS,
 }
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from dqlitewire import RequestType
 from dqlitewire.conversation import TABLE, Hazard
-from dqlitewire.conversation.table import ANSWER_NAMES
+from dqlitewire.conversation.table import ANSWER_NAMES, DONE, FAILURE, PART, Turn
 from dqlitewire.servers.releases import RELEASES
-from tools.reference import PARTS, diagram, files, hazards, redrawn, releases, steps
+from tools.order_drawing import INTERRUPTED, ONE_FRAME, ROUTES, _all_places, _route, edges, labels
+from tools.order_drawing import files as order_files
+from tools.reference import PARTS, files, hazards, redrawn, releases, steps
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "guides" / "conversation.md"
@@ -34,7 +37,7 @@ def test_redrawing_replaces_what_was_written_by_hand() -> None:
     [
         ("<!-- drawn: elephants -->\n<!-- end -->\n", "drawn: elephants -->: unknown"),
         ("<!-- drawn: steps -->\n", "steps -->: no <!-- end -->"),
-        ("<!-- drawn: steps -->\n<!-- drawn: retries -->\n<!-- end -->\n", "steps -->: no <!-- end -->"),
+        ("<!-- drawn: steps -->\n<!-- drawn: pragmas -->\n<!-- end -->\n", "steps -->: no <!-- end -->"),
     ],
 )
 def test_a_part_that_is_not_one(page: str, said: str) -> None:
@@ -57,13 +60,24 @@ def test_every_request_and_every_step_is_there() -> None:
         assert ANSWER_NAMES[step.answer] in answers.split(", ")
 
 
-def test_the_diagram_has_every_turn() -> None:
-    edges = {tuple(line.split(":")[0].split(" --> ")) for line in diagram().splitlines() if "-->" in line}
-    assert {(step.turn.name.lower(), step.then.name.lower()) for step in TABLE} <= {
-        (start.strip(), end) for start, end in edges
-    }
-    assert "[*] --> raft: CONNECT sent" in diagram()
-    assert "streaming --> draining: INTERRUPT sent" in diagram()
+def test_the_drawing_has_every_edge_and_its_answers() -> None:
+    drawn = edges()
+    assert set(drawn) == set(ROUTES) == {(step.turn, step.then) for step in TABLE}
+    (drawing,) = order_files().values()
+    words = re.findall(r"<text[^>]*>([^<]+)</text>", drawing)
+    assert {turn.name.lower() for turn in Turn} | {"INTERRUPT sent", "CONNECT sent"} <= set(words)
+    for step in TABLE:
+        shown = labels(drawn[step.turn, step.then])
+        one_frame = ANSWER_NAMES[step.answer] if step.answer in (PART, DONE, FAILURE) else ONE_FRAME
+        assert ANSWER_NAMES[step.answer] in shown or one_frame in shown, step
+        assert all(any(name in line for line in words) for name in shown)
+    interrupted = {place.turn for place in _all_places() if place.draining is not None} - {Turn.DRAINING}
+    assert interrupted == set(INTERRUPTED)
+
+
+def test_an_edge_without_a_place_is_said() -> None:
+    with pytest.raises(ValueError, match=r"raft to ended: say in tools/order_drawing\.py"):
+        _route((Turn.RAFT, Turn.ENDED))
 
 
 def test_every_fact_that_differs_between_releases_is_there() -> None:

@@ -12,12 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.profiles import DEEP
-from tools.interface import PUBLIC
+from tools.public import PUBLIC
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONSUMER = ROOT / "tests" / "consumer"
-# a user's test imports these through pytest and Hypothesis, which no extra of a user brings
-NOT_IMPORTED = {"dqlitewire.testing.pytest_plugin", "dqlitewire.testing.strategies"}
+NOT_IMPORTED = {"dqlitewire.testing.strategies"}  # needs Hypothesis, which no extra of a user brings
 
 
 def test_the_program_uses_every_public_module() -> None:

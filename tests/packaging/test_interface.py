@@ -12,7 +12,8 @@ import pytest
 from tests.test_interface import MODULES
 from tests.test_structure import documented
 from tools.formats import formats, keys
-from tools.interface import HELD, PUBLIC, changes, surface
+from tools.interface import HELD, changes, surface
+from tools.public import PUBLIC
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # pages that tell how the inside is made, and name its modules
@@ -63,7 +64,7 @@ def test_a_removal_of_any_kind_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_formats_are_held() -> None:
     found = list(formats())
     assert {"dqlite-wire decode --json", "exit 2 USAGE", "exit of probe 4 NO_LEADER"} <= set(found)
-    assert {"fault fail code", "fault hold on", "json probe status", 'json probe status = "silent"'} <= set(
+    assert {"fault fail code", "fault hold on", "fixture dqlite_server", "json probe status", 'json probe status = "silent"'} <= set(
         found
     )
     assert {line.split()[1] for line in found if line.startswith("json ")} >= {

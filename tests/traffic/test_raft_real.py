@@ -14,12 +14,14 @@ import pytest
 
 from dqlitewire import RequestType
 from dqlitewire.messages import FilesResponse
+from dqlitewire.raft import RaftType
 from dqlitewire.raft.wal import fold_wal
 from tests.real.fixtures import require, require_server
 from tests.real.nodes import KINDS, Cluster, Node, wait_for
 from tests.real.raw import RawConnection, text, word
 from tests.traffic.command import run
 from tests.traffic.sources.test_tcpdump import capturing
+from tools.raft_pages import SENT
 
 # one of the lineages in the suite, all of them in a deep run
 SOME = KINDS if os.environ.get("DQLITE_WIRE_DEEP") else ("1.18.7",)
@@ -99,12 +101,30 @@ def test_a_cluster_is_told_as_it_was(kind: str, database: str, tmp_path: Path) -
         time.sleep(0.5)  # the next heartbeats tell what is committed
     if dropped:
         pytest.skip("the kernel dropped packets")
+    check_layouts(path, kind)
     check(path, cluster, leader, returned)
     run("decode", path, "--pages", tmp_path / "pages")
     told = json.loads((tmp_path / "pages" / "index.json").read_text())["databases"]
     (followed,) = (one for one in told if one["name"] == database)
     assert followed["complete"]
     assert (tmp_path / "pages" / followed["file"]).read_bytes() == dumped
+
+
+def check_layouts(path: Path, kind: str) -> None:
+    """Hold the layouts of the messages against what docs/reference/raft.md says of the server."""
+    seen = set()
+    for line in run("decode", "--json", path).out.splitlines():
+        told: dict[str, Any] = json.loads(line)
+        if told["type"] not in RaftType.__members__:
+            continue
+        sent, fields = SENT[kind].get(RaftType[told["type"]]), told["fields"]
+        if sent is not None:
+            last = fields.get("flags", fields.get("last_word"))
+            assert (fields["version"], last is not None) == sent, told
+            seen.add(told["type"])
+        else:
+            assert fields["version"] == 0
+    assert seen == {one.name for one in SENT[kind]}
 
 
 def dump(node: Node, database: str) -> bytes:

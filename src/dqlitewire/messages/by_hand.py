@@ -41,6 +41,10 @@ __all__ = [
 class RowsResponse(Response, code=ResponseType.ROWS):
     """One frame of a result: column names, rows, and whether more frames follow.
 
+    An answer is one frame or many: each but the last ends with PART, the last with DONE. A frame may hold
+    no rows. Each row has types of its own, since a column of SQLite holds values of any type. See the page
+    of values.
+
     Args:
         column_names: repeated in every frame.
         column_types: types of the first row; on encoding those of every row, unless `row_types` is given.
@@ -335,6 +339,9 @@ class ServersResponse(Response, code=ResponseType.SERVERS):
 
 class FilesResponse(Response, code=ResponseType.FILES):
     """Answer to DUMP: the database and its WAL.
+
+    There are two: the database, and its name with "-wal". Of 1.18.7 the second one is empty, and the first
+    has everything.
 
     Args:
         files: contents by name; each content is whole words when it is encoded.

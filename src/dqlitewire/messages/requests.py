@@ -58,7 +58,11 @@ _MAX_PARAM_COUNT = MAX_PARAM_COUNT
 
 
 class LeaderRequest(Request["LeaderResponse"], code=RequestType.LEADER, answers=(ResponseType.LEADER,)):
-    """Ask any node for the leader's id and address."""
+    """Ask any node for the leader's id and address.
+
+    A voter names the leader, or id 0 and no address while it knows none. A node without a vote answers id
+    0; behind the legacy handshake it names the leader's address all the same.
+    """
 
     unused: None = reserved()
 
@@ -86,6 +90,10 @@ class HeartbeatRequest(Request, code=RequestType.HEARTBEAT):
 class OpenRequest(Request["DbResponse"], code=RequestType.OPEN, answers=(ResponseType.DB,)):
     """Open the one database of this connection.
 
+    A connection has one database, and its id is always 0: a second OPEN fails. Use plain names: an empty
+    one, or one like a URI, harms the server. Leadership that is lost closes the database, its statements
+    and transaction: after "no database opened" it has to be opened again.
+
     Args:
         name: of the database, a plain file name.
         flags: servers ignore them.
@@ -101,6 +109,10 @@ class PrepareRequest(
     Request["StmtResponse"], code=RequestType.PREPARE, schemas=(0, 1), answers=(ResponseType.STMT,)
 ):
     """Prepare a statement.
+
+    Only the first statement of the text is prepared. What follows it is an error in schema 0 (1.11 drops it
+    without a word); in schema 1 the answer tells where it begins, so that a client can go on from there. A
+    text without any statement is FAILURE 0 "empty statement".
 
     Args:
         db_id: the id of the database, of the answer to OPEN.
@@ -120,6 +132,9 @@ class ExecRequest(
     ParamsRequest["ResultResponse"], code=RequestType.EXEC, schemas=(0, 1), answers=(ResponseType.RESULT,)
 ):
     """Run a prepared statement that yields no rows.
+
+    Both ids share a word. Send all parameters each time: up to 1.18.1 a statement keeps the values of its
+    last run where none are sent, later it has NULL there.
 
     Args:
         db_id: the id of the database, of the answer to OPEN.
@@ -143,6 +158,10 @@ class QueryRequest(
 ):
     """Run a prepared statement that yields rows.
 
+    The rows come in frames of about a page (4096 bytes), each with the column names again; a FAILURE may
+    come in place of any of them. A statement without columns is run and answered by ROWS without columns,
+    but 1.11.1 refuses it.
+
     Args:
         db_id: the id of the database, of the answer to OPEN.
         stmt_id: the id of the statement, of the answer to PREPARE.
@@ -163,6 +182,8 @@ class QueryRequest(
 class FinalizeRequest(Request["EmptyResponse"], code=RequestType.FINALIZE, answers=(ResponseType.EMPTY,)):
     """Drop a prepared statement; its id may be given to the next one.
 
+    Finalize an id once: a finalized id kills a server while a higher one is open on the connection.
+
     Args:
         db_id: the id of the database.
         stmt_id: the id of the statement.
@@ -176,6 +197,10 @@ class ExecSqlRequest(
     ParamsRequest["ResultResponse"], code=RequestType.EXEC_SQL, schemas=(0, 1), answers=(ResponseType.RESULT,)
 ):
     """Run SQL text, statement after statement; the answer is that of the last one.
+
+    The statements are no transaction: those before one that fails stay. A text without any statement is
+    answered as if it had been run. Up to 1.18.1 all parameters belong to the first statement; from 1.18.2
+    on each statement takes the next ones, and those that are missing are NULL.
 
     Args:
         db_id: the id of the database, of the answer to OPEN.
@@ -199,6 +224,10 @@ class QuerySqlRequest(
 ):
     """Run one SQL statement that yields rows.
 
+    More than one statement is FAILURE 1 "nonempty statement tail"; 1.11.1 drops what follows the first one.
+    From 1.18.2 on the same words also stand for other failures of a single statement, such as a busy
+    database.
+
     Args:
         db_id: the id of the database, of the answer to OPEN.
         sql: the SQL text.
@@ -219,6 +248,10 @@ class QuerySqlRequest(
 class InterruptRequest(Request["EmptyResponse"], code=RequestType.INTERRUPT, answers=(ResponseType.EMPTY,)):
     """Stop the query that is running; the stream of its answers ends at the next EMPTY.
 
+    It is the one request that is sent while another is being answered. Servers read it only when the query
+    has sent all its rows, so frames of the query may still come, up to the last one; then comes one EMPTY.
+    With nothing running it is answered by EMPTY at once.
+
     Args:
         db_id: servers ignore it.
     """
@@ -228,6 +261,9 @@ class InterruptRequest(Request["EmptyResponse"], code=RequestType.INTERRUPT, ans
 
 class ConnectRequest(Request, code=RequestType.CONNECT):
     """Turn the connection over to raft, for tools; never answered.
+
+    A node sends it as the first frame behind its handshake. From then on the connection carries messages
+    between nodes, from the node that connected to the other one alone.
 
     Args:
         node_id: the id of the node that connects.
@@ -241,6 +277,8 @@ class ConnectRequest(Request, code=RequestType.CONNECT):
 class AddRequest(Request["EmptyResponse"], code=RequestType.ADD, answers=(ResponseType.EMPTY,)):
     """Add a node to the cluster as a spare.
 
+    A spare has no copy of the data and no vote: ASSIGN gives it a role.
+
     Args:
         node_id: its id.
         address: its address.
@@ -252,6 +290,9 @@ class AddRequest(Request["EmptyResponse"], code=RequestType.ADD, answers=(Respon
 
 class AssignRequest(Request["EmptyResponse"], code=RequestType.ASSIGN, answers=(ResponseType.EMPTY,)):
     """Give a node a role; the body of one word that old clients send makes it a voter.
+
+    A node becomes a voter once it has caught up, and only then the answer comes. The two forms of the body
+    differ by length alone. A role above 2 is not refused by servers and disables the node.
 
     Args:
         node_id: its id.
@@ -285,6 +326,9 @@ class RemoveRequest(Request["EmptyResponse"], code=RequestType.REMOVE, answers=(
 class DumpRequest(Request["FilesResponse"], code=RequestType.DUMP, answers=(ResponseType.FILES,)):
     """Ask for the files of a database.
 
+    Any node answers from its own copy, and no OPEN is needed. Up to 1.18.1 an unknown name is answered by
+    two empty files, by 1.18.7 with FAILURE 1002.
+
     Args:
         name: of the database.
     """
@@ -294,6 +338,9 @@ class DumpRequest(Request["FilesResponse"], code=RequestType.DUMP, answers=(Resp
 
 class ClusterRequest(Request["ServersResponse"], code=RequestType.CLUSTER, answers=(ResponseType.SERVERS,)):
     """Ask for the nodes of the cluster.
+
+    Nodes come in the order in which they joined. The answer does not say its format, so the client has to
+    remember what it asked.
 
     Args:
         format: 1; format 0, whose answer has no roles, is read but never written.
@@ -308,6 +355,8 @@ class ClusterRequest(Request["ServersResponse"], code=RequestType.CLUSTER, answe
 
 class TransferRequest(Request["EmptyResponse"], code=RequestType.TRANSFER, answers=(ResponseType.EMPTY,)):
     """Hand leadership to a voter.
+
+    The answer comes when the node has ceased to lead.
 
     Args:
         target_node_id: its id; 0 lets the leader choose.

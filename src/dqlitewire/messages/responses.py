@@ -113,6 +113,10 @@ class FailureText(Text):
 class FailureResponse(Response, code=ResponseType.FAILURE):
     """A request that failed.
 
+    The connection goes on, and the request is over. Read the message from the end of the body: a server
+    that fails while it writes another answer sends what it has written so far in front of code and message.
+    The message may quote what a user stored.
+
     Args:
         code: SQLite's extended code, or one of dqlite's own (from 1001 on).
         message: the server's text.
@@ -143,6 +147,8 @@ class FailureResponse(Response, code=ResponseType.FAILURE):
 
 class LeaderResponse(Response, code=ResponseType.LEADER):
     """Answer to LEADER: who leads the cluster.
+
+    Behind the legacy handshake the body is the address alone.
 
     Args:
         node_id: its id, 0 if none is known.
@@ -263,6 +269,8 @@ class StmtSchema(Field):
 
 class StmtResponse(Response, code=ResponseType.STMT, schemas=(0, 1)):
     """Answer to PREPARE: the prepared statement.
+
+    Ids are small and given again after FINALIZE. Of schema 1, `tail_offset` counts bytes of UTF-8.
 
     Args:
         db_id: the id of the database.

@@ -130,7 +130,11 @@ class RefusedPragma:
         self.temp: bool = temp
 
     def hits(self, value: str | None) -> bool:
-        """Tell whether the pragma is refused with this value, None for no value."""
+        """Tell whether the pragma is refused with a value.
+
+        Args:
+            value: what it is set to; None where it is only asked for.
+        """
         return self.reads if value is None else value.lower() != self.allowed
 
 
@@ -361,10 +365,18 @@ _RULES = {release.generation: release for release in (_V1_11, _V1_12, _V1_15, _V
 
 
 def rules_of(generation: Generation) -> Release:
-    """Return the row that holds for a generation: that of the oldest release for UNKNOWN."""
+    """Return the row that holds for a generation: that of the oldest release for UNKNOWN.
+
+    Args:
+        generation: of the server.
+    """
     return _RULES.get(generation, _V1_11)
 
 
 def release_named(name: str) -> Release | None:
-    """Return the release that can be played under a name, None if there is none."""
+    """Return the release that can be played under a name, None if there is none.
+
+    Args:
+        name: of a release or an alias of one, such as "1.18.6".
+    """
     return RELEASES.get(ALIASES.get(name, name))

@@ -24,7 +24,7 @@ from dqlitewire.conversation import Exchange, Side
 from dqlitewire.explain import Span
 from dqlitewire.explain import explain as _explain
 from dqlitewire.limits import checked_cap
-from dqlitewire.traffic.errors import SourceError
+from dqlitewire.traffic.errors import FileExistsAlready, SourceError
 from dqlitewire.traffic.item import Item
 from dqlitewire.traffic.items import items
 from dqlitewire.traffic.sources.direction import guess
@@ -38,6 +38,7 @@ from dqlitewire.traffic.views.line import Clock, line
 
 __all__ = [
     "Connection",
+    "FileExistsAlready",
     "Format",
     "Item",
     "Recording",
