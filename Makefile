@@ -25,7 +25,7 @@ NATIVE := $(if $(filter-out 0,$(DQLITEWIRE_PURE)),,$(SPEEDUPS))
 .PHONY: help demo test test-pythons test-native failover survey nodes format bench bench-regress clean
 .PHONY: docs redraw plan-docs plan-redraw native sanitize wheels dist plan-demo plan-native plan-test plan-release
 .PHONY: install-dissector
-.PHONY: check check-format check-lint check-types check-public check-imports
+.PHONY: check check-format check-lint check-types check-public check-imports check-docs
 
 help: ## show this
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 22
@@ -67,7 +67,7 @@ wheels dist:
 	@$(PY) -m tools.release $@
 
 docs: plan-docs $(VENV)/.installed-docs ## the documentation as a site, into build/docs
-	$(PY) -m sphinx -W --keep-going -q -b html docs build/docs
+	$(PY) -m sphinx -W --keep-going -q -j auto -b html docs build/docs
 	@echo "open build/docs/index.html"
 
 redraw: plan-redraw $(VENV)/.installed-test ## draw the pages, drawings and schemas that come from the code
@@ -96,7 +96,7 @@ nodes: $(VENV)/.installed-test ## unpack the real servers and the published clie
 	@tests/real/setup-nodes
 	@tests/downstream/setup-clients $(PY)
 
-check: check-format check-lint check-types check-public check-imports ## format, lint, types, and who may import whom
+check: check-format check-lint check-types check-public check-imports check-docs ## format, lint, types, imports, site
 
 check-format: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format --check .
@@ -113,6 +113,10 @@ check-public: $(VENV)/.installed-dev
 check-imports: $(VENV)/.installed-dev
 	$(VENV)/bin/lint-imports --no-logo
 	$(VENV)/bin/lint-imports --no-logo import-circles.toml
+
+check-docs: $(VENV)/.installed-dev
+	$(PY) -m sphinx -W --keep-going -q -j auto -b html docs build/docs
+	$(PY) tools/check_site.py build/docs
 
 format: $(VENV)/.installed-dev ## put the code into its one format
 	$(VENV)/bin/ruff format .

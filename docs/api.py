@@ -71,10 +71,13 @@ def _directive(name: str, thing: Any) -> Iterator[str]:
         return
     yield f".. auto{'exception' if issubclass(thing, BaseException) else 'class'}:: {name}"
     yield "   :members:"
-    yield "   :show-inheritance:"
+    if _public_bases(thing):
+        yield "   :show-inheritance:"
     if issubclass(thing, enum.Enum):
         yield "   :undoc-members:"
         return
+    if issubclass(thing, Message) and thing is not Message:
+        return  # what all messages have is told once
     skipped = [base.__name__ for base in thing.__mro__[1:] if _has_a_page(base)]
     yield f"   :inherited-members: {', '.join(dict.fromkeys(skipped))}"
 
@@ -117,7 +120,7 @@ def _docstring(app: Sphinx, what: str, name: str, thing: Any, options: Any, line
 
 
 def _code_blocks(lines: list[str]) -> Iterator[str]:
-    """Mark as code what is indented below text and belongs to no section, line after line in double backticks."""
+    """Mark as code what is indented below text and belongs to no section."""
     section = False
     for at, line in enumerate(lines):
         if line and not line[0].isspace():
@@ -222,8 +225,10 @@ def _signature(
     app: Sphinx, what: str, name: str, thing: Any, options: Any, signature: str | None, returns: str | None
 ) -> tuple[str, str | None] | None:
     """Give the arguments of a generated constructor the types of the declaration."""
-    if not (inspect.isclass(thing) and "FIELDS" in vars(thing) and signature):
+    if signature is None:
         return None
+    if not (inspect.isclass(thing) and "FIELDS" in vars(thing)):
+        return re.sub(r"<(\w+\.\w+): [^>]*>", r"\1", signature), returns  # members of enumerations
     found = inspect.signature(thing)
     declared: dict[str, Any] = {}
     for base in reversed(thing.__mro__):
@@ -250,22 +255,36 @@ def _aliases(app: Sphinx, env: BuildEnvironment) -> None:
                 objects.setdefault(path + member[len(home) :], objects[member]._replace(aliased=True))
 
 
-def _builtins(app: Sphinx, doctree: nodes.document) -> None:
-    """Leave types that Python has without a link: `type` is no attribute of some class that is called so."""
+def _tidy(app: Sphinx, doctree: nodes.document) -> None:
+    """Leave types that Python has without a link, and call attributes what they are.
+
+    `type` would otherwise be taken for an attribute of some class that is called so.
+    """
+    for label in doctree.findall(nodes.field_name):
+        if label.astext() == "Variables":
+            label[:] = [nodes.Text("Attributes")]
     for node in list(doctree.findall(pending_xref)):
         if node.get("refdomain") == "py" and hasattr(builtins, str(node.get("reftarget"))):
             node.replace_self(node.children)
 
 
 def _bases(app: Sphinx, name: str, thing: Any, options: Any, bases: list[type]) -> None:
-    """Show bases that can be looked up alone."""
-    bases[:] = [base for base in bases if _has_a_page(base) and base is not object] or [object]
+    """Show the nearest bases that can be looked up, in place of private ones."""
+    bases[:] = _public_bases(thing)
+
+
+def _public_bases(kind: type) -> list[type]:
+    found: list[type] = []
+    for base in kind.__mro__[1:]:
+        if base is not object and _has_a_page(base) and not any(issubclass(one, base) for one in found):
+            found.append(base)
+    return found
 
 
 def _elsewhere(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, shown: nodes.Element
 ) -> nodes.Element | None:
-    """Lead annotations to public objects; leave those of Python, of other packages and private ones as they are."""
+    """Lead annotations to public objects; leave all others as they are."""
     if node.get("refdomain") != "py":
         return None
     target = str(node.get("reftarget", ""))
@@ -302,7 +321,7 @@ def setup(app: Sphinx) -> dict[str, object]:
     app.connect("autodoc-process-docstring", _docstring, priority=400)  # napoleon comes behind
     app.connect("autodoc-process-signature", _signature)
     app.connect("autodoc-process-bases", _bases)
-    app.connect("doctree-read", _builtins)
+    app.connect("doctree-read", _tidy)
     app.connect("env-updated", _aliases)
     app.connect("missing-reference", _elsewhere)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

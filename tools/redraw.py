@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a program, only tools/ is on it
 
-from tools import architecture, message_pages, order_drawing, raft_pages, reference, schema  # noqa: E402
+from tools import (architecture, commands, json_page, message_pages, order_drawing, raft_pages, reference, schema)  # noqa: E402
 
 __all__ = ["DRAWN", "WHOLE", "drawn", "left_over", "main", "stale"]
 
@@ -32,6 +32,8 @@ DRAWN: dict[str, Callable[[], Mapping[Path, str]]] = {
     "messages": message_pages.files,
     "raft": raft_pages.files,
     "order": order_drawing.files,
+    "commands": commands.files,
+    "json": json_page.files,
     "reference": reference.files,  # the parts of pages between `<!-- drawn: NAME -->` and `<!-- end -->`
 }
 

@@ -21,6 +21,7 @@ from tests.docs.blocks import DOCS, ROOT, Block, blocks, name_of, pages
 # what `make docs` itself runs; text in them that is code is looked at as any other code
 LAYOUT = {
     *("{toctree}", "{contents}", "{eval-rst}", "{raw}"),
+    "{api}",  # names, from which docs/api.py makes directives of autodoc
     *("{note}", "{tip}", "{warning}", "{important}", "{admonition}", "{dropdown}"),
     *("{image}", "{figure}", "{table}", "{list-table}", "{csv-table}"),
     *("{module}", "{py:module}", "{py:currentmodule}", "{automodule}", "{autoclass}", "{autofunction}"),
@@ -128,6 +129,7 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
     "docs/reference/limits.md": {
         "python": "docs/test_reference_pages.py::test_the_code_prints_what_the_page_says"
     },
+    "docs/reference/commands.md": {"console": "docs/test_redrawn.py::test_nothing_is_stale"},
     "docs/reference/messages/values.md": {"console": "docs/test_redrawn.py::test_nothing_is_stale"},
     "docs/reference/raft.md": dict.fromkeys(
         ("console", "text"), "docs/test_redrawn.py::test_nothing_is_stale"
