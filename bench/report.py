@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -92,16 +94,19 @@ def text(lines: list[Line]) -> Iterator[str]:
 
 
 def machine() -> dict[str, str]:
+    """What was measured on, on which day, and how busy it was."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         names = [line.split(":", 1)[1] for line in cpuinfo.read_text().splitlines() if "model name" in line]
         model = names[0].strip() if names else model
     return {
+        "date": datetime.now(UTC).date().isoformat(),
         "processor": model,
         "system": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "compiler": platform.python_compiler(),
+        "load": f"{os.getloadavg()[2]:.1f} on {os.cpu_count()} cores",  # of the last 15 minutes
     }
 
 
@@ -115,21 +120,21 @@ COLUMNS = ("0.2.2", "0.8.0", "sqlite3", "msgpack")
 GO_COLUMNS = (KEEPING, ONE_ROW, DATABASE_SQL)
 
 
-def markdown(document: dict[str, Any]) -> Iterator[str]:
-    """Tables: the ratios to packages, native beside pure, both beside Go, and what has a bound.
+def tables(document: dict[str, Any]) -> dict[str, str]:
+    """Tables as Markdown: the ratios to packages, native beside pure, both beside Go, and what has a bound.
 
     Each figure is shown as measured (floor; stretch).
     """
     lines = document["lines"]
-    tables = (
-        _packages([line for line in lines if line["against"] in COLUMNS]),
-        _native([line for line in lines if line["against"] == NATIVE]),
-        _go([line for line in lines if line["against"].startswith(GO_COLUMNS)]),
-        _bounds([line for line in lines if not line["against"].startswith((*COLUMNS, NATIVE, *GO_COLUMNS))]),
-    )
-    for table in tables:
-        yield from table
-        yield ""
+    found = {
+        "packages": _packages([line for line in lines if line["against"] in COLUMNS]),
+        "native": _native([line for line in lines if line["against"] == NATIVE]),
+        "go": _go([line for line in lines if line["against"].startswith(GO_COLUMNS)]),
+        "bounds": _bounds(
+            [line for line in lines if not line["against"].startswith((*COLUMNS, NATIVE, *GO_COLUMNS))]
+        ),
+    }
+    return {name: "\n".join(table) for name, table in found.items()}
 
 
 def _table(*cells: str) -> str:
@@ -193,4 +198,4 @@ def _figure(line: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    print("\n".join(markdown(json.loads(Path(sys.argv[1]).read_text()))))
+    print("\n\n".join(tables(json.loads(Path(sys.argv[1]).read_text())).values()))

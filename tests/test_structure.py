@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
 import io
 import re
 import tokenize
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from tools import architecture
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "dqlitewire"
@@ -19,27 +19,35 @@ MOST_LINES = 60  # of code in a function, without its docstring, comments and bl
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("architecture", ROOT / "tools" / "architecture.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_no_part_imports_another_in_a_circle() -> None:
-    architecture = tool()
     edges = architecture.graph()
     rank = architecture.ranks(edges)
     assert {"constants", "codec", "conversation", "cli"} <= set(rank)
     assert all(rank[below] < rank[part] for part in edges for below in edges[part])
 
 
+def test_the_drawing_has_every_part_in_one_band_and_above_what_it_imports() -> None:
+    edges, bands = architecture.graph(), architecture.bands()
+    assert sorted(part for parts in bands.values() for part in parts) == sorted(edges)
+    architecture.check_stacked(edges, bands)
+    for parts in bands.values():
+        rows = architecture.rows_of(parts, edges)
+        level = {part: -number for number, row in enumerate(rows) for part in row}
+        assert all(level[other] < level[part] for part in parts for other in edges[part] & {*parts})
+    drawn = architecture.svg()
+    assert all(f">{architecture.shown(part)}</text>" in drawn for part in edges)
+
+
+def test_a_part_that_imports_one_of_a_band_above_is_an_error() -> None:
+    bands = {"tools": ["a"], "order": ["b"], "core": ["c"]}
+    with pytest.raises(SystemExit, match="c imports a, which is of the band above"):
+        architecture.check_stacked({"a": frozenset(), "b": frozenset(), "c": frozenset("a")}, bands)
+
+
 def test_a_circle_is_an_error_that_names_its_parts() -> None:
     edges = {"a": frozenset("b"), "b": frozenset("c"), "c": frozenset("b")}
     with pytest.raises(SystemExit, match="b -> c -> b"):
-        tool().ranks(edges)
+        architecture.ranks(edges)
 
 
 def code_lines(source: str) -> dict[str, int]:

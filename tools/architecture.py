@@ -1,18 +1,23 @@
-"""Draw which part of the package imports which, from the imports themselves.
+"""Draw the parts of the package in layers, from the imports themselves and from the import contracts.
 
 `tools/redraw.py` writes the drawing.
 
 A part is a module or a package right below `dqlitewire`. Every part stands above all that it imports, imports
-for type checkers included. An arrow that other arrows say already (A to C, where A imports B and B imports C)
-is left out. A circle has no such order: it is an error that names the parts in it.
+for type checkers included. The three bands are those that import-linter holds in pyproject.toml, so a part
+that nobody has put into one of them is a tool. A circle has no such order: it is an error that names the
+parts in it.
 """
 
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections.abc import Iterator, Mapping
-from html import escape
 from pathlib import Path
+from typing import NamedTuple
+
+from tools.drawing import Drawing
+from tools.drawing import width_of as width_of_text
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "dqlitewire"
@@ -20,24 +25,40 @@ DRAWING = ROOT / "docs" / "drawings" / "architecture.svg"
 
 Graph = Mapping[str, frozenset[str]]
 
-# the three bands of the drawing; a part that is not named here belongs to the core
-BANDS = {
-    "core": ("what every user imports: no I/O, nothing slow", "#e8f0fa", "#3a6ea5"),
-    "order": ("the protocol's order and what servers do: no I/O", "#e9f5ea", "#3f7f4a"),
-    "tools": ("tools: sockets, files, terminals", "#fbf0e2", "#a86a1d"),
-}
-BAND_OF = {
-    **dict.fromkeys(("sql", "servers", "conversation", "faults"), "order"),
-    **dict.fromkeys(("traffic", "dial", "testing", "cli"), "tools"),
-}
+WIDTH, BOX, GAP, ROW, SIDE = (
+    440,
+    22,
+    6,
+    12,
+    12,
+)  # pixels: of all, a box, between boxes, between rows, a band's margin
+SIZE = 11.5
 
-WIDTH, ROW, BOX, GAP = 980, 64, 34, 14
-FONT = 'font-family="ui-monospace, DejaVu Sans Mono, monospace" font-size="12"'
-TIP = (
-    '<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-    '<path d="M0 0 8 4 0 8z" fill="#888"/></marker>'
+
+class Band(NamedTuple):
+    """A band of the drawing.
+
+    Attributes:
+        title: its name.
+        words: what holds for its parts.
+        contract: the name of the import contract in pyproject.toml that lists them; "" for all others.
+    """
+
+    title: str
+    words: str
+    contract: str
+
+
+# from the top; who moves a part moves it in the contract
+BANDS = (
+    Band("tools", "files, sockets, SQLite, terminals", ""),
+    Band("order", "who may say what when, what servers do: no I/O", "order, servers and faults do no I/O"),
+    Band(
+        "core",
+        "what every user imports: no I/O, nothing slow",
+        "the core does no I/O, imports nothing slow and knows no tool",
+    ),
 )
-LETTER = 7.3  # of 12 px monospace, on the safe side
 
 
 # ---------------------------------------------------------------- the imports
@@ -101,107 +122,93 @@ def ranks(edges: Graph) -> dict[str, int]:
     return rank
 
 
-def reachable(edges: Graph, start: str) -> set[str]:
-    found: set[str] = set()
-    waiting = list(edges[start])
-    while waiting:
-        part = waiting.pop()
-        if part not in found:
-            found.add(part)
-            waiting += edges[part]
+def bands() -> dict[str, list[str]]:
+    """Return the parts of each band, as the import contracts list them."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = {one["name"]: one for one in settings["tool"]["importlinter"]["contracts"]}
+    left = set(graph())
+    found: dict[str, list[str]] = {}
+    for band in reversed(BANDS):
+        if band.contract:
+            listed = {part_of(name) for name in contracts[band.contract]["source_modules"]}
+            if listed - left:
+                raise SystemExit(f"{band.contract}: no part is called {', '.join(sorted(listed - left))}")
+        else:
+            listed = left
+        found[band.title] = sorted(listed)
+        left = left - listed
     return found
 
 
-def reduced(edges: Graph) -> Graph:
-    """Leave out every arrow that others say already."""
-    far = {part: reachable(edges, part) for part in edges}
-    return {
-        part: frozenset(b for b in below if not any(b in far[other] for other in below))
-        for part, below in edges.items()
-    }
+def check_stacked(edges: Graph, parts: Mapping[str, list[str]]) -> None:
+    """Check that no part imports one of a band above its own."""
+    order = [band.title for band in BANDS]
+    level = {part: order.index(title) for title, listed in parts.items() for part in listed}
+    for part, below in edges.items():
+        for other in below:
+            if level[other] < level[part]:
+                raise SystemExit(f"{part} imports {other}, which is of the band above")
 
 
 # ---------------------------------------------------------------- the drawing
 
 
+def rows_of(parts: list[str], edges: Graph) -> list[list[str]]:
+    """Return the parts of a band in rows, the top one first: each stands above all that it imports there."""
+    rank = ranks({part: edges[part] & {*parts} for part in parts})
+    levels = sorted({*rank.values()}, reverse=True)
+    return [[part for part in parts if rank[part] == level] for level in levels]
+
+
+def shown(part: str) -> str:
+    return f"{part}/" if (PACKAGE / part).is_dir() else part
+
+
 def width_of(part: str) -> float:
-    return LETTER * len(part) + 22
+    return width_of_text(shown(part), SIZE, mono=True) + 12
 
 
-def placed(edges: Graph) -> tuple[dict[str, tuple[float, float]], int]:
-    """Return the middle of each box, and the height of all."""
-    rank = ranks(edges)
-    rows: list[list[str]] = [[] for _ in range(max(rank.values()) + 1)]
-    for part in sorted(rank):
-        rows[rank[part]].append(part)
-    middle: dict[str, float] = dict.fromkeys(rank, WIDTH / 2)
-    above: dict[str, list[str]] = {part: [p for p in edges if part in edges[p]] for part in edges}
-
-    def spread(row: list[str]) -> None:
-        free = (WIDTH - sum(map(width_of, row))) / (len(row) + 1)
-        at = 0.0
-        for part in row:
-            middle[part] = at + free + width_of(part) / 2
-            at += free + width_of(part)
-
-    for row in rows:
-        spread(row)
-    for turn in range(12):  # boxes move towards what they are tied to, from above and from below in turn
-        ties = above if turn % 2 else edges
-        for row in reversed(rows) if turn % 2 else rows:
-            pull = {p: sum(middle[t] for t in ties[p]) / len(ties[p]) if ties[p] else middle[p] for p in row}
-            row.sort(key=lambda part: (round(pull[part]), part))
-            spread(row)
-    height = ROW * len(rows) + 60
-    return {p: (middle[p], height - 60 - ROW * rank[p] - BOX / 2) for p in rank}, height
+def lines_of(row: list[str]) -> Iterator[list[str]]:
+    """Yield a row in as many lines as its boxes need."""
+    line: list[str] = []
+    for part in row:
+        if line and sum(map(width_of, [*line, part])) + GAP * len(line) > WIDTH - 2 * SIDE:
+            yield line
+            line = []
+        line.append(part)
+    yield line
 
 
-def first_sentence(part: str) -> str:
-    path = PACKAGE / part / "__init__.py" if (PACKAGE / part).is_dir() else PACKAGE / f"{part}.py"
-    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return " ".join(text.partition("\n\n")[0].split())
+def draw_row(drawing: Drawing, row: list[str], y: float) -> float:
+    """Draw the boxes of a row; return where the next row begins."""
+    for line in lines_of(row):
+        x = (WIDTH - sum(map(width_of, line)) - GAP * (len(line) - 1)) / 2
+        for part in line:
+            wide = width_of(part)
+            package = (PACKAGE / part).is_dir()
+            drawing.box(x, y, wide, BOX, radius=4, accent=package, shade=0.12 if package else 0.04)
+            drawing.text(x + wide / 2, y + BOX - 7, shown(part), size=SIZE, anchor="middle", mono=True)
+            x += wide + GAP
+        y += BOX + GAP
+    return y + ROW - GAP
 
 
 def svg() -> str:
     """Return the drawing."""
-    edges = graph()
-    arrows = reduced(edges)
-    at, height = placed(arrows)
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" {FONT}>',
-        "<title>Which part of dqlitewire imports which</title>",
-        f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
-        f"<defs>{TIP}</defs>",
-    ]
-    for part in sorted(arrows):
-        for below in sorted(arrows[part]):
-            (x, y), (to, end) = at[part], at[below]
-            y, end = y + BOX / 2, end - BOX / 2
-            bend = (end - y) / 2
-            lines.append(
-                f'<path d="M{x:.0f} {y:.0f}C{x:.0f} {y + bend:.0f} {to:.0f} {end - bend:.0f} {to:.0f} '
-                f'{end:.0f}" fill="none" stroke="#999" marker-end="url(#tip)"/>'
-            )
-    for part in sorted(at):
-        x, y = at[part]
-        _, fill, stroke = BANDS[BAND_OF.get(part, "core")]
-        wide = width_of(part)
-        is_package = (PACKAGE / part).is_dir()
-        lines.append(
-            f'<g><title>{escape(first_sentence(part))}</title><rect x="{x - wide / 2:.0f}" '
-            f'y="{y - BOX / 2:.0f}" width="{wide:.0f}" height="{BOX}" rx="5" fill="{fill}" '
-            f'stroke="{stroke}" stroke-width="{2 if is_package else 1}"/>'
-            f'<text x="{x:.0f}" y="{y + 4:.0f}" text-anchor="middle">{part}{"/" if is_package else ""}'
-            "</text></g>"
-        )
-    x = 14.0
-    for words, fill, stroke in BANDS.values():
-        lines.append(
-            f'<rect x="{x:.0f}" y="{height - 30}" width="14" height="14" rx="3" fill="{fill}" '
-            f'stroke="{stroke}"/><text x="{x + 20:.0f}" y="{height - 19}" font-size="11">{words}</text>'
-        )
-        x += 44 + 6.7 * len(words)
-    return "\n".join([*lines, "</svg>", ""])
+    edges, parts = graph(), bands()
+    check_stacked(edges, parts)
+    drawing = Drawing(WIDTH, "The parts of dqlitewire: each imports only what stands below it")
+    y = 1.0
+    for band in BANDS:
+        top, y = y, y + 18
+        drawing.text(SIDE, y, band.title, size=12.5, bold=True)
+        drawing.text(SIDE + 48, y, band.words, size=11, faint=True)
+        y += 10
+        for row in rows_of(parts[band.title], edges):
+            y = draw_row(drawing, row, y)
+        drawing.box(0.5, top, WIDTH - 1, y - top, radius=6, dashed=True)
+        y += 10
+    return drawing.svg(y - 8)
 
 
 def files() -> dict[Path, str]:

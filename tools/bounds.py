@@ -1,8 +1,8 @@
 """Draw the table of `docs/explanation/security.md` that says what bounds what.
 
-A row names a resource, the constant that bounds it, how the user changes it, and the test that holds it. The
-number is read from the code, so the page cannot tell another one; `tests/docs/test_explanation.py` fails for a
-test that is not there.
+A row names a resource, the constant that bounds it, how the user changes it, and the test that holds it.
+The number is read from the code, so the page cannot tell another one; `tests/docs/test_explanation.py` fails
+for a test that is not there.
 """
 
 from __future__ import annotations

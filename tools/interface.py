@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))  # run as a program, only tools/ is on it
 from tools.formats import formats  # noqa: E402
 from tools.public import PUBLIC  # noqa: E402
 
-__all__ = ["HELD", "changes", "surface", "table"]
+__all__ = ["HELD", "changes", "surface"]
 
 HELD = ROOT / "tests" / "interface.txt"
 
@@ -100,12 +100,6 @@ def changes(held: list[str], found: list[str]) -> tuple[list[str], list[str]]:
         found: lines of the code.
     """
     return sorted(set(held) - set(found)), sorted(set(found) - set(held))
-
-
-def table() -> str:
-    """Return the public modules as Markdown."""
-    lines = [f"| `{module}` | {what} |" for module, what in PUBLIC.items()]
-    return "\n".join(["| module | what |", "|---|---|", *lines])
 
 
 def main(arguments: list[str]) -> int:

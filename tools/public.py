@@ -19,7 +19,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-__all__ = ["API", "BLOCK", "PUBLIC", "described", "exported", "homes"]
+__all__ = ["API", "BLOCK", "PUBLIC", "described", "exported", "homes", "table"]
 
 PUBLIC = {
     "dqlitewire": "the codec, its errors and limits, constants",
@@ -56,6 +56,12 @@ PUBLIC = {
 
 API = Path(__file__).resolve().parent.parent / "docs" / "reference" / "api"
 BLOCK = re.compile(r"^```\{api\} ([\w.]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def table() -> str:
+    """Return the public modules as Markdown."""
+    lines = [f"| `{module}` | {what} |" for module, what in PUBLIC.items()]
+    return "\n".join(["| module | what |", "|---|---|", *lines])
 
 
 def exported() -> dict[str, Any]:

@@ -19,7 +19,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a program, only tools/ is on it
 
-from tools import (architecture, commands, json_page, message_pages, order_drawing, raft_pages, reference, schema)  # noqa: E402
+from tools import (  # noqa: E402
+    architecture,
+    commands,
+    json_page,
+    message_pages,
+    order_drawing,
+    performance,
+    raft_pages,
+    reference,
+    schema,
+)
 
 __all__ = ["DRAWN", "WHOLE", "drawn", "left_over", "main", "stale"]
 
@@ -28,6 +38,7 @@ DOCS = ROOT / "docs"
 # each returns files (absolute paths) with their texts
 DRAWN: dict[str, Callable[[], Mapping[Path, str]]] = {
     "architecture": architecture.files,
+    "performance": performance.files,
     "schema": schema.files,
     "messages": message_pages.files,
     "raft": raft_pages.files,

@@ -16,7 +16,18 @@ from dqlitewire.conversation.table import ANSWER_NAMES, FIRST, TABLE, Turn
 from dqlitewire.servers.hazards import HazardKind
 from dqlitewire.servers.releases import RELEASES, Generation, Release
 from dqlitewire.servers.sql_hazards import ACTS, PRAGMAS, SqlHazard
-from tools import bounds, failure_pages, interface, limit_pages, message_pages, raft_pages, survey_page, value_pages
+from tools import (
+    bounds,
+    compatibility,
+    failure_pages,
+    limit_pages,
+    message_pages,
+    performance,
+    public,
+    raft_pages,
+    survey_page,
+    value_pages,
+)
 
 __all__ = ["PARTS", "files", "hazards", "pragmas", "redrawn", "steps"]
 
@@ -129,12 +140,14 @@ PARTS: dict[str, Callable[[], str]] = {
     "releases": releases,
     "survey": survey,
     "bounds": bounds.bounds,
-    "public": interface.table,
+    "public": public.table,
     **message_pages.PARTS,
     **failure_pages.PARTS,
     **limit_pages.PARTS,
     **raft_pages.PARTS,
     **value_pages.PARTS,
+    **performance.PARTS,
+    **compatibility.PARTS,
 }
 
 

@@ -42,7 +42,10 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
         "python": f"{CLAIMS}::test_the_declaration_is_that_of_the_package",
     },
     "docs/explanation/performance.md": {"indented": f"{CLAIMS}::test_what_is_typed_to_install_is_there"},
-    "docs/explanation/security.md": dict.fromkeys(("python", "text"), EXPLAINED),
+    **{
+        f"docs/explanation/{name}.md": dict.fromkeys(("python", "text"), EXPLAINED)
+        for name in ("errors", "interrupts", "security", "thread-safety")
+    },
     "docs/guides/client.md": {"python": "client/test_docs.py::test_the_page_runs"},
     "docs/guides/conversation.md": {
         "python": "docs/test_conversation.py::test_the_code",

@@ -1,11 +1,12 @@
-"""The pages of docs/explanation: their code runs and prints what stands under it; the tests that they name are there.
+"""The pages of docs/explanation: their code prints what stands under it, and the tests that they name exist.
 
-A page names a test as `tests/FILE.py::NAME`. Where it stands, the page claims something that this test holds; what is
-left of a test that was renamed or dropped would be a claim that nobody holds.
+A page names a test as `tests/FILE.py::NAME`. Where it stands, the page claims something that this test holds;
+the name of a test that is gone would be a claim that nobody holds.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -15,6 +16,7 @@ import pytest
 
 from tests.docs.blocks import DOCS, ROOT, Block, blocks, name_of
 from tests.docs.running import run_python
+from tools import architecture, performance
 from tools.bounds import BOUNDS, value_of
 
 PAGES = sorted((DOCS / "explanation").glob("*.md"))
@@ -22,7 +24,9 @@ NAMED = re.compile(r"tests/([\w/]+\.py)(?:::(\w+))?")
 NEVER_NAMED = re.compile(r"`(?:tests/)?[\w/]+\.py::(?!\w+`)[^`]*`")
 
 # pages whose Python runs here: architecture.md shows a declaration of the package itself
-RUN = [DOCS / "explanation" / name for name in ("security.md",)]
+RUN = [
+    DOCS / "explanation" / name for name in ("errors.md", "interrupts.md", "security.md", "thread-safety.md")
+]
 
 
 @cache
@@ -75,3 +79,22 @@ def test_the_code_runs_and_prints_what_stands_under_it(page: Path) -> None:
             assert run_python(waiting, names) == block.text, block.place
             waiting = []
     assert run_python(waiting, names) == "", "printed, and nothing stands under it"
+
+
+def test_the_page_on_architecture_says_what_every_part_does() -> None:
+    page = (DOCS / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("| part | what is in it |")[2].partition("\n\n")[0]
+    told = {name.rstrip("/") for name in re.findall(r"`(\w+/?)`", table)}
+    assert set(architecture.graph()) <= told
+
+
+def test_what_the_kept_run_says_is_what_its_drawings_show() -> None:
+    document = json.loads(performance.MEASURED.read_text(encoding="utf-8"))
+    for chart in performance.CHARTS.values():
+        for work in chart.groups:
+            speeds = performance.speeds(work, chart.others, document)
+            assert list(speeds)[-len(chart.others) :] == [performance.OTHERS[one] for one in chart.others]
+            for line in document["lines"]:
+                if line["work"] == work and line["against"] in chart.others:
+                    ratio = speeds["pure Python"] / speeds[performance.OTHERS[line["against"]]]
+                    assert ratio == pytest.approx(line["measured"])

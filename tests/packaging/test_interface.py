@@ -64,9 +64,13 @@ def test_a_removal_of_any_kind_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_formats_are_held() -> None:
     found = list(formats())
     assert {"dqlite-wire decode --json", "exit 2 USAGE", "exit of probe 4 NO_LEADER"} <= set(found)
-    assert {"fault fail code", "fault hold on", "fixture dqlite_server", "json probe status", 'json probe status = "silent"'} <= set(
-        found
-    )
+    assert {
+        "fault fail code",
+        "fault hold on",
+        "fixture dqlite_server",
+        "json probe status",
+        'json probe status = "silent"',
+    } <= set(found)
     assert {line.split()[1] for line in found if line.startswith("json ")} >= {
         "decode",
         "transcript",
