@@ -18,7 +18,7 @@ SCHEMAS = [ROOT / "docs" / "schema", ROOT / "vectors"]
 
 
 def formats() -> Iterator[str]:
-    """Yield a line for each thing that a program outside of Python may depend on; needs the extra `cli`, and pytest."""
+    """Yield a line for each thing that programs may depend on besides; needs the extra `cli`, and pytest."""
     from dqlitewire.testing import pytest_plugin
 
     yield from commands()

@@ -77,6 +77,7 @@ from dqlitewire.proxy import DROP, BlockingProxy, Frame, Hook, Proxy, Verdict
 from dqlitewire.raft import RaftMessage, RaftReader, RequestVote
 from dqlitewire.raft import decode_message as decode_raft
 from dqlitewire.replay import ReplayServer
+from dqlitewire.servers.releases import DEFAULT_RELEASE, Release, release_named
 from dqlitewire.sql.survey import Survey, survey
 from dqlitewire.traffic import Item, Recording, SourceError, TranscriptWriter, frames, lines
 from dqlitewire.truncate import cap_raw_message
@@ -208,6 +209,8 @@ def tools() -> None:
     read: RaftMessage = decode_raft(vote.encode())
     assert (read, RaftReader) == (vote, RaftReader)
     assert "DissectorTable" in dissector()
+    release: Release | None = release_named(DEFAULT_RELEASE)
+    assert release is not None and release.name == DEFAULT_RELEASE
     faults = FaultList()
     fault: Fault = parse_fault("fail code=5 times=2 on=EXEC_SQL")
     number: int = faults.order(fault)
