@@ -210,7 +210,8 @@ def tools() -> None:
     assert (read, RaftReader) == (vote, RaftReader)
     assert "DissectorTable" in dissector()
     release: Release | None = release_named(DEFAULT_RELEASE)
-    assert release is not None and release.name == DEFAULT_RELEASE
+    assert release is not None
+    assert release.name == DEFAULT_RELEASE
     faults = FaultList()
     fault: Fault = parse_fault("fail code=5 times=2 on=EXEC_SQL")
     number: int = faults.order(fault)
