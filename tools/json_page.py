@@ -21,8 +21,8 @@ HEAD = """# JSON
 What each command prints with `--json`, key by key. For programs that read it. The schemas (JSON Schema
 2020-12) can be downloaded here, and allow no other keys; a later release may add some.
 
-Numbers are written in full: read them as integers of 64 bits, not as floats. Times are seconds since 1970, UTC.
-A key that ends in `_ms` holds milliseconds, one in `_s` seconds; `size` is a number of bytes.
+Numbers are written in full: read them as integers of 64 bits, not as floats. Times are seconds since 1970, in
+UTC. A key that ends in `_ms` holds milliseconds, one in `_s` seconds; `size` is a number of bytes.
 
 """
 # of each schema: what it describes, in words

@@ -52,6 +52,8 @@ DRAWN: dict[str, Callable[[], Mapping[Path, str]]] = {
 WHOLE: dict[str, tuple[str, ...]] = {
     "schema": ("schema/*",),
     "raft": ("drawings/raft/*",),
+    "commands": ("reference/commands.md",),
+    "json": ("reference/json.md",),
     "messages": ("reference/messages/re*-*.md", "drawings/messages/*"),
 }
 

@@ -132,7 +132,7 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
     "docs/reference/limits.md": {
         "python": "docs/test_reference_pages.py::test_the_code_prints_what_the_page_says"
     },
-    "docs/reference/commands.md": {"console": "docs/test_redrawn.py::test_nothing_is_stale"},
+    "docs/reference/commands.md": {"console": "docs/test_commands.py::test_the_page_is_what_commands_print"},
     "docs/reference/messages/values.md": {"console": "docs/test_redrawn.py::test_nothing_is_stale"},
     "docs/reference/raft.md": dict.fromkeys(
         ("console", "text"), "docs/test_redrawn.py::test_nothing_is_stale"

@@ -1,4 +1,4 @@
-"""What tools/check_site.py finds in a built site; `make check` builds the site itself and has it looked at."""
+"""What tools/check_site.py finds in a built site; `make check` builds the site and has it looked at."""
 
 from __future__ import annotations
 
