@@ -51,6 +51,7 @@ DRAWN: dict[str, Callable[[], Mapping[Path, str]]] = {
 # where every file is drawn: patterns below docs, by the line of the table that draws it
 WHOLE: dict[str, tuple[str, ...]] = {
     "schema": ("schema/*",),
+    "performance": ("drawings/performance-*",),
     "raft": ("drawings/raft/*",),
     "commands": ("reference/commands.md",),
     "json": ("reference/json.md",),

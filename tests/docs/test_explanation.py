@@ -53,6 +53,15 @@ def test_the_tests_that_a_page_names_are_there(page: Path) -> None:
     assert NEVER_NAMED.findall(page.read_text(encoding="utf-8")) == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_footnote_is_there_and_meant(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    defined = re.findall(r"^\[\^(\w+)\]: ", text, re.MULTILINE)
+    meant = re.findall(r"\[\^(\w+)\](?!:)", text)
+    assert len(defined) == len({*defined})
+    assert {*defined} == {*meant}
+
+
 def test_what_is_said_to_be_safe_is_held() -> None:
     claims = list(named(DOCS / "explanation" / "security.md"))
     assert len(claims) > 60

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import socket
 import ssl
+import stat
 import sys
 import time
 from pathlib import Path
@@ -24,6 +26,7 @@ from dqlitewire.limits import Limits
 from dqlitewire.messages import RowsResponse
 from dqlitewire.replay import ReplayServer
 from dqlitewire.testing import DqliteServer
+from dqlitewire.testing.folder import TemporaryFolder
 from dqlitewire.testing.script import ScriptedServer
 from dqlitewire.testing.serving.connection import _OUTPUT_WANTED
 from tests.dial.test_sockets import listening, tcp
@@ -78,6 +81,21 @@ def test_servers_of_tests_listen_on_loopback(tmp_path: Path) -> None:
         assert {Address.parse(one.address).name for one in (server, script, replay)} == {"127.0.0.1"}
 
 
+# ---- what lies on the disk
+
+
+def test_the_folder_of_a_server_is_its_owner_s_alone() -> None:
+    umask = os.umask(0)
+    try:
+        folder = TemporaryFolder()
+    finally:
+        os.umask(umask)
+    try:
+        assert stat.S_IMODE(os.stat(folder.path).st_mode) == 0o700
+    finally:
+        folder.remove()
+
+
 # ---- a hostile server
 
 
@@ -93,6 +111,13 @@ def test_a_head_of_http_without_an_end_is_given_up() -> None:
     with listening(serve, server), pytest.raises(UpgradeRefusedError, match="no HTTP answer"):
         dial(address, Deadline(10), DialOptions(upgrade="/internal/database"))
     assert MAX_HEAD < 1 << 20
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1\r\nX-Evil: 1", "a b", "a\tb", "a\u2028b"])
+def test_no_address_puts_lines_into_an_http_head(host: str) -> None:
+    """Whoever names a leader chooses the host."""
+    with pytest.raises(ValueError, match="is no host for HTTP"):
+        dial(Address.parse(f"{host}:1"), Deadline(1), DialOptions(upgrade="/internal/database"))
 
 
 def test_a_store_that_stands_for_more_than_it_is(tmp_path: Path) -> None:

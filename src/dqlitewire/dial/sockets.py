@@ -26,7 +26,7 @@ from dqlitewire.conversation.first_bytes import HTTP_END, is_interim
 from dqlitewire.dial.addresses import Address, Kind
 from dqlitewire.dial.errors import ClosedError, SilentError
 from dqlitewire.dial.options import PLAIN, DialOptions
-from dqlitewire.dial.upgrade import MAX_HEAD, check_upgraded, checked_path, upgrade_request
+from dqlitewire.dial.upgrade import MAX_HEAD, check_upgraded, upgrade_request
 from dqlitewire.text import shown
 
 
@@ -104,15 +104,14 @@ def dial(address: Address, deadline: Deadline, options: DialOptions = PLAIN) -> 
     context, name = None, server_name(address, options)
     if options.tls:
         context = options.tls_context()
-    if options.upgrade is not None:
-        checked_path(options.upgrade)
+    request = None if options.upgrade is None else upgrade_request(address, options.upgrade)
     sock = _connect(address, deadline)
     try:
         if context is not None:
             sock.settimeout(deadline.left())  # the handshake keeps it as a whole
             sock = context.wrap_socket(sock, server_hostname=name)
-        if options.upgrade is not None:
-            _upgrade(sock, address, options.upgrade, deadline)
+        if request is not None:
+            _upgrade(sock, request, deadline)
     except BaseException as error:
         sock.close()
         if isinstance(error, TimeoutError):
@@ -232,9 +231,9 @@ def send_all(sock: socket.socket, data: bytes, deadline: Deadline) -> None:
         left = left[sock.send(left) :]
 
 
-def _upgrade(sock: socket.socket, address: Address, path: str, deadline: Deadline) -> None:
+def _upgrade(sock: socket.socket, request: bytes, deadline: Deadline) -> None:
     """Ask for the upgrade and read the answer's head; what follows is dqlite's, so not a byte more."""
-    send_all(sock, upgrade_request(address, path), deadline)
+    send_all(sock, request, deadline)
     head = _http_head(sock, deadline)
     while is_interim(head):
         head = _http_head(sock, deadline)

@@ -50,9 +50,13 @@ def upgrade_request(address: Address, path: str) -> bytes:
         path: of its endpoint.
 
     Raises:
-        ValueError: the path cannot stand in a request.
+        ValueError: the path, or the host of the address, cannot stand in a request.
     """
     host = str(address) if address.kind is Kind.TCP else "localhost"
+    if (
+        not host.isprintable() or " " in host
+    ):  # a node may have named it: no line of its own shall be in there
+        raise ValueError(f"{shown(host)} is no host for HTTP")
     lines = (
         f"POST {checked_path(path)} HTTP/1.1",
         f"Host: {host}",
