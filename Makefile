@@ -2,7 +2,7 @@
 
 PYTHON ?=
 # what the benchmarks compare with needs Python 3.13, and newer headers know more of later Pythons: the newest
-ifneq ($(filter bench bench-regress wheels,$(MAKECMDGOALS)),)
+ifneq ($(filter bench bench-regress wheels dist,$(MAKECMDGOALS)),)
 PYTHON := $(or $(PYTHON),$(lastword $(shell tools/pythons)))
 endif
 ifeq ($(PYTHON),)
@@ -23,7 +23,7 @@ NATIVE := $(if $(filter-out 0,$(DQLITEWIRE_PURE)),,$(SPEEDUPS))
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what is going to be installed is said before it is
 .PHONY: help demo test test-pythons test-native failover survey nodes format bench bench-regress clean
-.PHONY: docs redraw plan-docs plan-redraw native sanitize wheels plan-demo plan-native plan-test plan-wheels
+.PHONY: docs redraw plan-docs plan-redraw native sanitize wheels dist plan-demo plan-native plan-test plan-release
 .PHONY: install-dissector
 .PHONY: check check-format check-lint check-types check-public check-imports check-docs
 
@@ -58,10 +58,13 @@ test-native: plan-test $(VENV)/.installed-test $(SPEEDUPS) ## the native module,
 sanitize: plan-test $(VENV)/.installed-test ## the fuzzer with the native module built to watch memory; MINUTES=1
 	$(PY) -m tests.fuzz --sanitize --minutes $(or $(MINUTES),1)
 
-wheels: plan-wheels $(VENV)/.installed-wheels ## into dist/: a wheel with the native module, and one for any platform
+wheels: plan-release $(VENV)/.installed-release ## into dist/: a wheel with the native module, and one for any platform
+dist: plan-release $(VENV)/.installed-release ## a release into dist/: made twice, looked into, tried on every CPython
+
+wheels dist:
 	@tools/plan "tools/native-pythons --plan $(PY)"
 	@CI=true tools/native $(PY)
-	@$(PY) tools/wheels.py
+	@$(PY) -m tools.release $@
 
 docs: plan-docs $(VENV)/.installed-docs ## the documentation as a site, into build/docs
 	$(PY) -m sphinx -W --keep-going -q -j auto -b html docs build/docs
@@ -75,8 +78,8 @@ install-dissector: $(VENV)/.installed ## put the dissector into the user's folde
 
 plan-native:
 	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)'" "tools/native --plan $$(tools/python '$(PYTHON)')"
-plan-wheels:
-	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' wheels" "tools/native --plan $$(tools/python '$(PYTHON)')"
+plan-release:
+	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' release" "tools/native --plan $$(tools/python '$(PYTHON)')"
 plan-demo:
 	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' testing"
 plan-docs:
@@ -106,6 +109,7 @@ check-public: $(VENV)/.installed-dev
 	$(PY) tools/public_types.py
 	$(PY) tools/snippets.py build/snippets
 	$(VENV)/bin/pyright --pythonpath $(PY) build/snippets
+	$(PY) -m tools.release types
 check-imports: $(VENV)/.installed-dev
 	$(VENV)/bin/lint-imports --no-logo
 	$(VENV)/bin/lint-imports --no-logo import-circles.toml

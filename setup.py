@@ -2,10 +2,12 @@
 
 The extension is optional: without a compiler, or without Python's headers, the package is complete without
 it, and a wheel that lacks it is tagged for every platform. `DQLITEWIRE_PURE=1` leaves it out. So do Pythons
-without a GIL, which have no stable ABI yet, and Pythons other than CPython.
+without a GIL, which have no stable ABI yet, and Pythons other than CPython. What an index shows is the README
+without what leads into the tree, which an index has not got.
 """
 
 import os
+import re
 import sys
 import sysconfig
 import tempfile
@@ -22,6 +24,22 @@ EXTENSION = Extension(
     py_limited_api=True,
     optional=True,
 )
+
+
+ELSEWHERE = r"(?:https?:|mailto:|#)"
+CODE = r"^```.*?^```|`[^`\n]+`"
+LEADS_INTO_THE_TREE = re.compile(
+    rf"(?P<code>{CODE})"
+    rf"|<picture>.*?</picture>\n*|<img\b[^>]*\bsrc=\"(?!{ELSEWHERE})[^>]*>\n*"
+    rf"|!\[[^\]]*\]\((?!{ELSEWHERE})[^)]*\)\n*"
+    rf"|\[(?P<words>[^\]]+)\]\((?!{ELSEWHERE})[^)]*\)",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def for_an_index(text: str) -> str:
+    """Take pictures and links that lead into the tree out of a Markdown text; of a link the words stay."""
+    return LEADS_INTO_THE_TREE.sub(lambda found: found["code"] or found["words"] or "", text)
 
 
 class Build(build_ext):
@@ -53,13 +71,18 @@ class Wheel(bdist_wheel):
 wanted = os.environ.get("DQLITEWIRE_PURE", "0") in ("", "0")
 possible = sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
 
+index = {
+    "long_description": for_an_index(Path(__file__).with_name("README.md").read_text(encoding="utf-8")),
+    "long_description_content_type": "text/markdown",
+}
 # a folder that is left from another build would put its old modules into this one
 with tempfile.TemporaryDirectory() as scratch:
     if wanted and possible:
         setup(
+            **index,
             ext_modules=[EXTENSION],
             cmdclass={"build_ext": Build, "bdist_wheel": Wheel},
             options={"build": {"build_base": scratch}, "bdist_wheel": {"py_limited_api": "cp311"}},
         )
     else:
-        setup(options={"build": {"build_base": scratch}})
+        setup(**index, options={"build": {"build_base": scratch}})

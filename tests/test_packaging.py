@@ -24,6 +24,7 @@ import dqlitewire
 from tests.fuzz import sanitize
 from tests.native.compiler import needed
 from tests.profiles import DEEP
+from tools.release import inside
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXTS = sorted(
@@ -154,6 +155,9 @@ def test_a_wheel_without_the_module_is_for_every_platform(tree: Tree, environmen
     assert tag(wheel) == ("py3-none-any", "true")
     assert package_files(wheel) == of_the_package()
     assert {"dqlitewire/dissector/runtime.lua", "dqlitewire/py.typed"} <= package_files(wheel)
+    with zipfile.ZipFile(wheel) as archive:
+        (about,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        assert inside.metadata(archive.read(about)) == []
 
 
 def test_a_wheel_with_the_module_is_for_the_stable_abi(tree: Tree) -> None:

@@ -20,40 +20,49 @@ import re
 from pathlib import Path
 from typing import Any
 
-__all__ = ["API", "BLOCK", "PUBLIC", "described", "exported", "homes", "listed", "words"]
+__all__ = ["API", "BLOCK", "PUBLIC", "described", "exported", "homes", "listed", "table", "words"]
 
-PUBLIC = [
-    "dqlitewire",
-    "dqlitewire.buffer",
-    "dqlitewire.client",
-    "dqlitewire.codec",
-    "dqlitewire.constants",
-    "dqlitewire.conversation",
-    "dqlitewire.dial",
-    "dqlitewire.dissector",
-    "dqlitewire.exceptions",
-    "dqlitewire.explain",
-    "dqlitewire.faults",
-    "dqlitewire.limits",
-    "dqlitewire.messages",
-    "dqlitewire.messages.base",
-    "dqlitewire.proxy",
-    "dqlitewire.raft",
-    "dqlitewire.replay",
-    "dqlitewire.servers.releases",
-    "dqlitewire.speedups",
-    "dqlitewire.sql.survey",
-    "dqlitewire.testing",
-    "dqlitewire.testing.script",
-    "dqlitewire.testing.strategies",
-    "dqlitewire.traffic",
-    "dqlitewire.truncate",
-    "dqlitewire.tuples",
-    "dqlitewire.types",
-]
+PUBLIC = {
+    "dqlitewire": "the codec, its errors and limits, constants",
+    "dqlitewire.buffer": "framing",
+    "dqlitewire.client": "a blocking client for tools",
+    "dqlitewire.codec": "encoders and decoders, the registries of messages",
+    "dqlitewire.constants": "numbers of the protocol, SQLite's and dqlite's codes",
+    "dqlitewire.conversation": "the protocol's order: client, server and observer side",
+    "dqlitewire.dial": "addresses, TLS, deadlines; `probe`",
+    "dqlitewire.dissector": "the dissector for Wireshark",
+    "dqlitewire.exceptions": "errors",
+    "dqlitewire.explain": "what each byte of a frame is",
+    "dqlitewire.faults": "what can go wrong on order",
+    "dqlitewire.faults.words": "faults as text, TOML and JSON",
+    "dqlitewire.limits": "caps",
+    "dqlitewire.messages": "every request and response",
+    "dqlitewire.messages.base": "what messages have in common",
+    "dqlitewire.messages.requests": "requests",
+    "dqlitewire.messages.responses": "responses",
+    "dqlitewire.proxy": "the proxy",
+    "dqlitewire.raft": "messages between nodes",
+    "dqlitewire.replay": "recordings played to clients",
+    "dqlitewire.servers.releases": "the releases of servers that are known, and how they differ",
+    "dqlitewire.speedups": "whether rows are read natively",
+    "dqlitewire.sql.survey": "what the statements of a text do",
+    "dqlitewire.testing": "the embedded server and cluster",
+    "dqlitewire.testing.script": "a server that follows a script",
+    "dqlitewire.testing.strategies": "Hypothesis strategies",
+    "dqlitewire.traffic": "captures, recordings and frames as items",
+    "dqlitewire.truncate": "shortening of messages",
+    "dqlitewire.tuples": "parameters and rows, encoded",
+    "dqlitewire.types": "single values, encoded",
+}
 
 API = Path(__file__).resolve().parent.parent / "docs" / "reference" / "api"
 BLOCK = re.compile(r"^```\{api\} ([\w.]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def table() -> str:
+    """Return the public modules as Markdown."""
+    lines = [f"| `{module}` | {what} |" for module, what in PUBLIC.items()]
+    return "\n".join(["| module | what |", "|---|---|", *lines])
 
 
 def exported() -> dict[str, Any]:

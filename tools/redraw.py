@@ -45,10 +45,10 @@ DRAWN: dict[str, Callable[[], Mapping[Path, str]]] = {
     "picture": picture.files,  # of a terminal, for the README
     "schema": schema.files,
     "messages": message_pages.files,
-    "commands": commands.files,
-    "json": json_page.files,
     "raft": raft_pages.files,
     "order": order_drawing.files,
+    "commands": commands.files,
+    "json": json_page.files,
     "reference": reference.files,  # the parts of pages between `<!-- drawn: NAME -->` and `<!-- end -->`
     "vectors": vectors.files,  # where the fields of each vector lie, and the schemas
     "pieces": pieces.files,  # of the examples, in the pages that build them

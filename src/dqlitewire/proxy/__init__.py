@@ -13,9 +13,20 @@ is to be changed: `mapping`, `faulting`, `hooks`. `recording` and its like are t
 from __future__ import annotations
 
 from dqlitewire.proxy.blocking import BlockingProxy
-from dqlitewire.proxy.hooks import DROP, Frame
+from dqlitewire.proxy.hooks import DROP, Frame, Hook, Verdict
 from dqlitewire.proxy.pairs import Pair, PairError
 from dqlitewire.proxy.proxy import Proxy, RemoteListenError
 from dqlitewire.proxy.security import ClientTls
 
-__all__ = ["DROP", "BlockingProxy", "ClientTls", "Frame", "Pair", "PairError", "Proxy", "RemoteListenError"]
+__all__ = [
+    "DROP",
+    "BlockingProxy",
+    "ClientTls",
+    "Frame",
+    "Hook",
+    "Pair",
+    "PairError",
+    "Proxy",
+    "RemoteListenError",
+    "Verdict",
+]
