@@ -12,6 +12,8 @@ VENV ?= .venv-$(shell $(PYTHON) -I -c 'import platform; print(platform.python_ve
 endif
 PY := $(VENV)/bin/python
 PYTEST_ARGS ?=
+# processes that share the suite; auto: two for each core, see tests/workers.py. WORKERS=0 runs it in one
+WORKERS ?= auto
 # commands that tests run, with their packages where those have other names; without one its tests skip
 TOOLS := tcpdump tshark editcap=wireshark-common socat gdb strace zsh \
 	hexdump=bsdextrautils xxd luac5.2=lua5.2 luac5.4=lua5.4
@@ -19,6 +21,9 @@ TOOLS := tcpdump tshark editcap=wireshark-common socat gdb strace zsh \
 # every CPython loads the one native module of this tree; DQLITEWIRE_PURE=1 does without
 SPEEDUPS := src/dqlitewire/_speedups.abi3.so
 NATIVE := $(if $(filter-out 0,$(DQLITEWIRE_PURE)),,$(SPEEDUPS))
+
+# the tests start the command hundreds of times: what is compiled once is kept
+test test-pythons test-native: export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what is going to be installed is said before it is
@@ -34,7 +39,7 @@ demo: plan-demo $(VENV)/.installed-testing ## a session with the embedded server
 	@$(PY) examples/demo.py
 
 test: plan-test $(VENV)/.installed-test $(NATIVE) nodes ## the whole suite, real nodes and published clients included
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(PY) -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 failover: plan-test $(VENV)/.installed-test nodes ## kill the leader a hundred times on each real server; KILLS=N
 	$(PY) -m tests.real.failover $(if $(KILLS),--kills $(KILLS))
@@ -45,7 +50,7 @@ survey: plan-test $(VENV)/.installed-test nodes ## try on throw-away nodes what 
 # 3.12 where this machine has it, and forky's; NEWEST=yes takes the last of them alone
 test-pythons: $(VENV)/.installed-test $(NATIVE) ## the suite without real servers and clients, on the other CPythons
 	@tools/plan "tools/native-pythons --plan $(PY)"
-	@tools/test-pythons $(if $(NEWEST),--newest) $(PY) $(PYTEST_ARGS)
+	@tools/test-pythons $(if $(NEWEST),--newest) $(PY) -n $(WORKERS) $(PYTEST_ARGS)
 
 native: plan-native $(VENV)/.installed $(SPEEDUPS) ## build the native reader and writer of rows into this tree
 	@$(PY) -c 'from dqlitewire import speedups as s; print("rows:", s.name, s.why); exit(s.name != "native")'
@@ -53,7 +58,7 @@ native: plan-native $(VENV)/.installed $(SPEEDUPS) ## build the native reader an
 # built once, and that file is tested on all of them
 test-native: plan-test $(VENV)/.installed-test $(SPEEDUPS) ## the native module, one file, on every CPython >= 3.11
 	@tools/plan "tools/native-pythons --plan $(PY)"
-	@tools/test-pythons --native $(PY) $(PYTEST_ARGS)
+	@tools/test-pythons --native $(PY) -n $(WORKERS) $(PYTEST_ARGS)
 
 sanitize: plan-test $(VENV)/.installed-test ## the fuzzer with the native module built to watch memory; MINUTES=1
 	$(PY) -m tests.fuzz --sanitize --minutes $(or $(MINUTES),1)

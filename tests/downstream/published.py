@@ -143,6 +143,7 @@ def program(generation: str, script: str) -> tuple[list[str], dict[str, str]]:
         **clean_environment(),
         "PYTHONPATH": os.pathsep.join([str(SOURCE), str(folder)]),
         "PYTHONPYCACHEPREFIX": str(folder / "pyc"),
+        "PYTHONDONTWRITEBYTECODE": "",  # SQLAlchemy takes a second to compile, at each start
     }
     return [*python(PYTHON_KIND), "-s", str(HERE / script)], environment
 
