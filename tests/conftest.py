@@ -37,7 +37,7 @@ for number, action in ((signal.SIGINT, signal.default_int_handler), (signal.SIGH
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, action)
 
-# Neither does the width of its terminal count; libreadline hands it to the workers of a run as if it were asked for.
+# The width of its terminal does not count either; libreadline hands it to workers as if it were asked for.
 for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)
 
@@ -54,9 +54,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if NODE_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.real)
     if unstable := naming.unstable(item.nodeid for item in items):
-        raise pytest.UsageError(
-            f"names of tests differ from run to run: use ids=naming.shown: {unstable[:3]}"
-        )
+        raise pytest.UsageError(f"names of tests differ from run to run: ids=naming.shown: {unstable[:3]}")
     if hasattr(config, "workerinput"):
         from tests.workers import rank
 
