@@ -28,7 +28,7 @@ test test-pythons test-native: export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what is going to be installed is said before it is
 .PHONY: help demo test test-pythons test-native failover survey nodes format bench bench-regress clean
-.PHONY: docs plan-docs native sanitize wheels plan-demo plan-native plan-test plan-wheels
+.PHONY: docs trial plan-docs native sanitize wheels plan-demo plan-native plan-test plan-wheels
 .PHONY: install-dissector
 .PHONY: check check-format check-lint check-types check-public check-imports
 
@@ -71,6 +71,9 @@ wheels: plan-wheels $(VENV)/.installed-wheels ## into dist/: a wheel with the na
 docs: plan-docs $(VENV)/.installed-docs ## the documentation as a site, into build/docs
 	$(PY) -m sphinx -W --keep-going -q -b html docs build/docs
 	@echo "open build/docs/index.html"
+
+trial: ## time make demo and make test in a clean Debian, against their bounds (as root; DEMO=yes: the demo alone)
+	@tools/trial $(if $(DEMO),--demo)
 
 install-dissector: $(VENV)/.installed ## put the dissector into the user's folder of Wireshark plugins
 	@tools/install-dissector $(PY)
