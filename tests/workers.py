@@ -20,8 +20,6 @@ from xdist.workermanage import WorkerController
 #: files whose tests stand alone, the longest first
 APART = (
     "tests/test_adding.py",
-    "tests/testing/test_clients.py",
-    "tests/downstream/test_clients.py",
     "tests/conversation/test_examples.py",
     "tests/cli/test_endings.py",
     "tests/proxy/test_command.py",
@@ -35,7 +33,9 @@ APART = (
 LONG = (
     "tests/traffic/sources/test_captures.py",
     "tests/rows/test_tiers.py",
+    "tests/testing/test_clients.py",
     "tests/test_packaging.py",
+    "tests/downstream/test_clients.py",
     "tests/declare/test_declared.py",
     "tests/test_interrupts.py",
     "tests/rows/test_write.py",
