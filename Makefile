@@ -26,9 +26,11 @@ NATIVE := $(if $(filter-out 0,$(DQLITEWIRE_PURE)),,$(SPEEDUPS))
 test test-pythons test-native: export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
+ifndef SIDE_BY_SIDE # two targets of `fetched`
 .NOTPARALLEL: # what is going to be installed is said before it is
+endif
 .PHONY: help demo test test-pythons test-native failover survey nodes format bench bench-regress clean
-.PHONY: docs trial plan-docs native sanitize wheels plan-demo plan-native plan-test plan-wheels
+.PHONY: fetched servers docs trial plan-docs native sanitize wheels plan-demo plan-native plan-test plan-wheels
 .PHONY: install-dissector
 .PHONY: check check-format check-lint check-types check-public check-imports
 
@@ -38,7 +40,7 @@ help: ## show this
 demo: plan-demo $(VENV)/.installed-testing ## a session with the embedded server, its traffic shown
 	@$(PY) examples/demo.py
 
-test: plan-test $(VENV)/.installed-test $(NATIVE) nodes ## the whole suite, real nodes and published clients included
+test: plan-test fetched $(NATIVE) nodes ## the whole suite, real nodes and published clients included
 	$(PY) -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 failover: plan-test $(VENV)/.installed-test nodes ## kill the leader a hundred times on each real server; KILLS=N
@@ -90,6 +92,13 @@ plan-test:
 	@tools/plan "tools/venv --plan $(VENV) '$(PYTHON)' test" "tools/packages --plan $(TOOLS)" \
 		$(if $(NATIVE),"tools/native --plan $$(tools/python '$(PYTHON)')") \
 		"tests/real/setup-nodes --plan" "tests/downstream/setup-clients --plan $(PY)"
+
+# both wait for the network
+fetched:
+	@$(MAKE) --no-print-directory -j2 SIDE_BY_SIDE=yes $(VENV)/.installed-test servers
+
+servers:
+	@tests/real/setup-nodes
 
 nodes: $(VENV)/.installed-test ## unpack the real servers and the published clients into the cache folder
 	@tools/packages $(TOOLS)
