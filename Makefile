@@ -93,16 +93,15 @@ plan-test:
 		$(if $(NATIVE),"tools/native --plan $$(tools/python '$(PYTHON)')") \
 		"tests/real/setup-nodes --plan" "tests/downstream/setup-clients --plan $(PY)"
 
-# both wait for the network
+# the environment and the servers, which both wait for the network
 fetched:
 	@$(MAKE) --no-print-directory -j2 SIDE_BY_SIDE=yes $(VENV)/.installed-test servers
 
 servers:
 	@tests/real/setup-nodes
 
-nodes: $(VENV)/.installed-test ## unpack the real servers and the published clients into the cache folder
+nodes: fetched ## unpack the real servers and the published clients into the cache folder
 	@tools/packages $(TOOLS)
-	@tests/real/setup-nodes
 	@tests/downstream/setup-clients $(PY)
 
 check: check-format check-lint check-types check-public check-imports ## format, lint, types, and who may import whom
