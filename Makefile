@@ -12,6 +12,8 @@ VENV ?= .venv-$(shell $(PYTHON) -I -c 'import platform; print(platform.python_ve
 endif
 PY := $(VENV)/bin/python
 PYTEST_ARGS ?=
+# processes that share the suite; auto: two for each core, see tests/workers.py. WORKERS=0 runs it in one
+WORKERS ?= auto
 # commands that tests run, with their packages where those have other names; without one its tests skip
 TOOLS := tcpdump ss=iproute2 tshark editcap=wireshark-common socat gdb strace zsh \
 	hexdump=bsdextrautils xxd luac5.2=lua5.2 luac5.4=lua5.4
@@ -20,10 +22,16 @@ TOOLS := tcpdump ss=iproute2 tshark editcap=wireshark-common socat gdb strace zs
 SPEEDUPS := src/dqlitewire/_speedups.abi3.so
 NATIVE := $(if $(filter-out 0,$(DQLITEWIRE_PURE)),,$(SPEEDUPS))
 
+# the tests start the command hundreds of times: what is compiled once is kept
+test test-pythons test-native: export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
+ifndef SIDE_BY_SIDE # two targets of `fetched`
 .NOTPARALLEL: # what is going to be installed is said before it is
+endif
 .PHONY: help demo test test-pythons test-native failover survey nodes format bench bench-regress clean
-.PHONY: docs redraw plan-docs plan-redraw native sanitize wheels dist plan-demo plan-native plan-test plan-release
+.PHONY: fetched servers docs redraw trial native sanitize wheels dist
+.PHONY: plan-docs plan-redraw plan-demo plan-native plan-test plan-release
 .PHONY: install-dissector
 .PHONY: check check-format check-lint check-types check-public check-imports check-docs
 
@@ -33,8 +41,8 @@ help: ## show this
 demo: plan-demo $(VENV)/.installed-testing ## a session with the embedded server, its traffic shown
 	@$(PY) examples/demo.py
 
-test: plan-test $(VENV)/.installed-test $(NATIVE) nodes ## the whole suite, real nodes and published clients included
-	$(PY) -m pytest $(PYTEST_ARGS)
+test: plan-test fetched $(NATIVE) nodes ## the whole suite, real nodes and published clients included
+	$(PY) -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 failover: plan-test $(VENV)/.installed-test nodes ## kill the leader a hundred times on each real server; KILLS=N
 	$(PY) -m tests.real.failover $(if $(KILLS),--kills $(KILLS))
@@ -45,7 +53,7 @@ survey: plan-test $(VENV)/.installed-test nodes ## try on throw-away nodes what 
 # 3.12 where this machine has it, and forky's; NEWEST=yes takes the last of them alone
 test-pythons: $(VENV)/.installed-test $(NATIVE) ## the suite without real servers and clients, on the other CPythons
 	@tools/plan "tools/native-pythons --plan $(PY)"
-	@tools/test-pythons $(if $(NEWEST),--newest) $(PY) $(PYTEST_ARGS)
+	@tools/test-pythons $(if $(NEWEST),--newest) $(PY) -n $(WORKERS) $(PYTEST_ARGS)
 
 native: plan-native $(VENV)/.installed $(SPEEDUPS) ## build the native reader and writer of rows into this tree
 	@$(PY) -c 'from dqlitewire import speedups as s; print("rows:", s.name, s.why); exit(s.name != "native")'
@@ -53,7 +61,7 @@ native: plan-native $(VENV)/.installed $(SPEEDUPS) ## build the native reader an
 # built once, and that file is tested on all of them
 test-native: plan-test $(VENV)/.installed-test $(SPEEDUPS) ## the native module, one file, on every CPython >= 3.11
 	@tools/plan "tools/native-pythons --plan $(PY)"
-	@tools/test-pythons --native $(PY) $(PYTEST_ARGS)
+	@tools/test-pythons --native $(PY) -n $(WORKERS) $(PYTEST_ARGS)
 
 sanitize: plan-test $(VENV)/.installed-test ## the fuzzer with the native module built to watch memory; MINUTES=1
 	$(PY) -m tests.fuzz --sanitize --minutes $(or $(MINUTES),1)
@@ -73,6 +81,9 @@ docs: plan-docs $(VENV)/.installed-docs ## the documentation as a site, into bui
 redraw: plan-redraw $(VENV)/.installed-test ## draw the pages, drawings and schemas that come from the code
 	@$(PY) tools/redraw.py
 
+trial: ## time make demo and make test in a clean Debian, against their bounds (as root; DEMO=yes: the demo alone)
+	@tools/trial $(if $(DEMO),--demo)
+
 install-dissector: $(VENV)/.installed ## put the dissector into the user's folder of Wireshark plugins
 	@tools/install-dissector $(PY)
 
@@ -91,9 +102,15 @@ plan-test:
 		$(if $(NATIVE),"tools/native --plan $$(tools/python '$(PYTHON)')") \
 		"tests/real/setup-nodes --plan" "tests/downstream/setup-clients --plan $(PY)"
 
-nodes: $(VENV)/.installed-test ## unpack the real servers and the published clients into the cache folder
-	@tools/packages $(TOOLS)
+# the environment and the servers, which both wait for the network
+fetched:
+	@$(MAKE) --no-print-directory -j2 SIDE_BY_SIDE=yes $(VENV)/.installed-test servers
+
+servers:
 	@tests/real/setup-nodes
+
+nodes: fetched ## unpack the real servers and the published clients into the cache folder
+	@tools/packages $(TOOLS)
 	@tests/downstream/setup-clients $(PY)
 
 check: check-format check-lint check-types check-public check-imports check-docs ## format, lint, types, imports, site

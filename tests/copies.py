@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-WITHOUT = shutil.ignore_patterns("__pycache__")
+WITHOUT = shutil.ignore_patterns("*.pyc.*")  # which another process is about to rename
 
 
 class Copy:
-    """A copy of `docs`, `src`, `tests`, `tools` and `vectors`.
+    """A copy of `docs`, `src`, `tests`, `tools` and `vectors`, with what is compiled of them.
 
     Args:
         folder: where it is made.

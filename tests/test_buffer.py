@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dqlitewire import DecodeError, EncodeError, PoisonedError, ReadBuffer, StreamError, WriteBuffer
+from tests.naming import shown
 
 
 def frame(words: int, kind: int = 0, fill: int = 0, schema: int = 0) -> bytes:
@@ -427,7 +428,7 @@ def test_a_view_with_gaps_is_fed_like_its_bytes(size: int) -> None:
     assert buffer.read_message() == A
 
 
-@pytest.mark.parametrize("data", ["", "abc", None, [], [1], 5, object()], ids=repr)
+@pytest.mark.parametrize("data", ["", "abc", None, [], [1], 5, object()], ids=shown)
 def test_what_is_no_bytes_is_refused_and_nothing_changes(data: object) -> None:
     buffer, written = ReadBuffer(), WriteBuffer()
     buffer.feed(A)

@@ -34,6 +34,7 @@ from dqlitewire.types import (
     encode_value,
     pad_to_word,
 )
+from tests.naming import shown
 
 I, F, T, B, N, U, D, L = (
     ValueType[name] for name in ["INTEGER", "FLOAT", "TEXT", "BLOB", "NULL", "UNIXTIME", "ISO8601", "BOOLEAN"]
@@ -396,7 +397,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("value", "kind"), REFUSED, ids=repr)
+@pytest.mark.parametrize(("value", "kind"), REFUSED, ids=shown)
 def test_values_that_cannot_be_sent(value: Any, kind: Any) -> None:
     with pytest.raises(EncodeError):
         encode_value(value, kind) if kind is not None else encode_value(value)

@@ -424,7 +424,7 @@ def test_nothing_to_decode_on_a_terminal() -> None:
 def test_a_progress_bar_for_long_input(tmp_path: Path) -> None:
     path = tmp_path / "long.bin"
     path.write_bytes(FilesResponse({"main": bytes(1 << 20)}).encode() * 20)
-    shown = on_terminal("stats", path)
+    shown = on_terminal("stats", path, COLUMNS="200")  # a long name is cut
     assert "long.bin" in shown
     assert "MB" in shown
 

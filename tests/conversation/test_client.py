@@ -53,6 +53,7 @@ from dqlitewire.messages import (
 from dqlitewire.messages.requests import ConnectRequest
 from tests.conversation.messages import NODE, done, part
 from tests.conversation.playbook import Playbook
+from tests.naming import shown
 
 HANDSHAKE = b"\x01" + bytes(7)
 LEADER = LeaderResponse(1, "127.0.0.1:9001")
@@ -535,7 +536,7 @@ def test_no_bytes_are_the_end_of_the_stream(end: bytes) -> None:
 MISTAKES = ["", "abc", None, [], [1], 5, 0, 1.5, object()]
 
 
-@pytest.mark.parametrize("data", MISTAKES, ids=repr)
+@pytest.mark.parametrize("data", MISTAKES, ids=shown)
 def test_a_mistake_of_the_caller_changes_nothing(data: Any) -> None:
     client = ClientConversation()
     client.send(OPEN)

@@ -48,6 +48,7 @@ from dqlitewire.messages import (
 )
 from dqlitewire.messages.requests import ConnectRequest
 from tests.conversation.messages import NODE, REQUESTS, done, part
+from tests.naming import shown
 
 HANDSHAKE = b"\x01" + bytes(7)
 LEGACY = (0x86104DD760433FE5).to_bytes(8, "little")
@@ -452,7 +453,7 @@ def greeted_and_ended(*requests: Message | bytes, answers: list[Message] | None 
     return ended
 
 
-@pytest.mark.parametrize("data", ["", "abc", None, [], [1], 5, 0, object()], ids=repr)
+@pytest.mark.parametrize("data", ["", "abc", None, [], [1], 5, 0, object()], ids=shown)
 def test_a_mistake_of_the_caller_changes_nothing(data: Any) -> None:
     server = greeted(OPEN)
     server.next_request()

@@ -23,6 +23,7 @@ from dqlitewire.messages import EmptyResponse, FailureResponse, InterruptRequest
 from dqlitewire.servers.hazards import Hazard
 from tests.conversation.messages import ANSWERS, REQUESTS, part
 from tests.conversation.playbook import Playbook
+from tests.naming import shown
 
 # the protocol's own list: what each request is answered by, besides FAILURE
 EXPECTED = {
@@ -85,7 +86,7 @@ def brought_to(kind: RequestType, turn: Turn, split: int = 0) -> Playbook:
 
 
 @pytest.mark.parametrize("split", [0, 1])
-@pytest.mark.parametrize("step", [step for step in TABLE if step.request in ANSWERED], ids=repr)
+@pytest.mark.parametrize("step", [step for step in TABLE if step.request in ANSWERED], ids=shown)
 def test_allowed(step: Step, split: int) -> None:
     play = brought_to(step.request, step.turn, split)
     answer = ANSWERS[step.answer]

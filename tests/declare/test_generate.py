@@ -22,6 +22,7 @@ from dqlitewire.rows import shapes as writers
 from dqlitewire.rows import tiers as rows_module
 from tests.fuzz import checks
 from tests.messages.test_messages import EXAMPLES
+from tests.naming import shown
 from tests.rows.test_read import REPEAT, SIGNATURES, names_for, sample_rows
 from tests.wire_data import captures, frames
 
@@ -85,7 +86,7 @@ def test_generated_readers_decode_what_is_right(message: Any, no_plain_reader: N
         LeaderResponse(1, ""),
         WelcomeResponse(0),
     ],
-    ids=repr,
+    ids=shown,
 )
 def test_what_needs_a_second_look_is_read_plainly(message: Any, no_plain_reader: None) -> None:
     frame = message.encode()

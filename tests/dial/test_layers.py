@@ -294,11 +294,14 @@ def test_a_store_with_the_certificate_of_the_cluster_beside_it(
         assert "unreachable (certificate verify failed" in wrong.out  # only the one beside it is trusted
 
 
-def test_each_node_of_a_store_is_asked_beside_the_others(old_node: Node, tmp_path: Path) -> None:
+def test_each_node_of_a_store_is_asked_beside_the_others(
+    old_node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a long name would be wrapped
     with socket.create_server(("127.0.0.1", 0)) as silent, socket.create_server(("127.0.0.1", 0)) as closed:
         quiet, gone = (f"127.0.0.1:{each.getsockname()[1]}" for each in (silent, closed))
         closed.close()
-        path = store(tmp_path, (quiet, 2), (old_node.address, 1), (gone, 3))
+        path = store(tmp_path, (quiet, 2), (old_node.address, 1), (gone, 3)).relative_to(tmp_path)
         begin = time.monotonic()
         result = run("probe", "--json", "--timeout", "1", path)
         assert time.monotonic() - begin < 10

@@ -6,8 +6,10 @@ whatever runs the suite: the clients want 3.13 or newer. `tests/downstream/setup
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import select
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -119,20 +121,55 @@ def expected(scenario: str, address: str) -> dict[str, Any]:
 
 def run(generation: str, scenario: str, address: str, database: str) -> dict[str, Any]:
     """Run one scenario of `session.py` with one generation of the clients; what its user saw."""
-    command, environment = program(generation, "session.py")
-    finished = subprocess.run(
-        [*command, scenario, address, database],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr[-3000:]
-    output: dict[str, Any] = json.loads(finished.stdout)
+    waiting = _idle.setdefault(generation, [])
+    sessions = waiting.pop() if waiting else Sessions(generation)
+    try:
+        output = sessions.run(scenario, address, database)
+    except BaseException:
+        sessions.stop()
+        raise
+    waiting.append(sessions)
+    assert "error" not in output, output["error"][-3000:]
     assert Path(output["wire"]).is_relative_to(SOURCE), "the clients ran on another dqlitewire"
     seen: dict[str, Any] = output["seen"]
     return seen
+
+
+class Sessions:
+    """A process that runs scenarios, one after the other.
+
+    Args:
+        generation: of the clients.
+    """
+
+    def __init__(self, generation: str) -> None:
+        command, environment = program(generation, "session.py")
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True)
+        atexit.register(self.stop)
+
+    def run(self, *what: str) -> dict[str, Any]:
+        """Run one; raises if nothing comes of it in time."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(json.dumps(what), file=self._process.stdin, flush=True)
+        assert select.select([self._process.stdout], [], [], TIMEOUT)[0], (
+            f"no end of {what} within {TIMEOUT} s"
+        )
+        told = self._process.stdout.readline()
+        assert told, f"the process ended in {what}"
+        output: dict[str, Any] = json.loads(told)
+        return output
+
+    def stop(self) -> None:
+        """End the process."""
+        atexit.unregister(self.stop)
+        self._process.kill()
+        self._process.communicate()
+
+
+#: processes that wait for the next scenario, by generation
+_idle: dict[str, list[Sessions]] = {}
 
 
 def program(generation: str, script: str) -> tuple[list[str], dict[str, str]]:
@@ -143,6 +180,7 @@ def program(generation: str, script: str) -> tuple[list[str], dict[str, str]]:
         **clean_environment(),
         "PYTHONPATH": os.pathsep.join([str(SOURCE), str(folder)]),
         "PYTHONPYCACHEPREFIX": str(folder / "pyc"),
+        "PYTHONDONTWRITEBYTECODE": "",  # SQLAlchemy takes a second to compile, at each start
     }
     return [*python(PYTHON_KIND), "-s", str(HERE / script)], environment
 

@@ -1,8 +1,8 @@
-"""One session through the published clients; run as `session.py SCENARIO ADDRESS DATABASE`.
+"""Sessions through the published clients: each line of standard input is `[SCENARIO, ADDRESS, DATABASE]`.
 
 Runs on a Python of its own, with this project's package first on the path and the clients behind it. Each
 scenario uses the clients as their READMEs say and returns what a user saw, printed as one JSON line; the test
-judges it.
+judges it. One process runs many, since to import the clients takes longer than a session.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import asyncio
 import datetime
 import json
 import sys
+import traceback
 
-ROWS = 100_000
+ROWS = 20_000
 NUMBERS = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS})"
 MANY = f"{NUMBERS} SELECT i, 'row ' || i AS t, i * 0.5 AS f FROM n"
 MIDWAY = (
@@ -311,15 +312,19 @@ async def orm_async(address, database):
 SCENARIOS = {action.__name__: action for action in (client, cluster, dbapi, dbapi_async, orm, orm_async)}
 
 
-def main(scenario, address, database):
+def run(scenario, address, database):
     import dqlitewire
 
-    action = SCENARIOS[scenario]
-    seen = action(address, database)
+    seen = SCENARIOS[scenario](address, database)
     if asyncio.iscoroutine(seen):
         seen = asyncio.run(seen)
-    print(json.dumps({"wire": dqlitewire.__file__, "seen": seen}))
+    return {"wire": dqlitewire.__file__, "seen": seen}
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    for line in sys.stdin:
+        try:
+            result = run(*json.loads(line))
+        except BaseException:
+            result = {"error": traceback.format_exc()}
+        print(json.dumps(result), flush=True)

@@ -194,6 +194,7 @@ class Node:
         raise RuntimeError(f"{self.kind} did not start: {line!r} {self.log_tail()}")
 
     def _start_once(self) -> str:
+        self.kill()  # and close what leads to it, should it have died by itself
         data = self.folder / "data"
         data.mkdir(exist_ok=True)
         library = ["--library", SERVERS[self.kind].library]

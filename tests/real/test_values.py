@@ -21,6 +21,7 @@ from dqlitewire.messages import (
     StmtResponse,
 )
 from dqlitewire.tuples import encode_params_tuple
+from tests.naming import shown
 from tests.real import raw
 from tests.real.nodes import Node, wait_for
 from tests.real.session import Session, failed
@@ -49,7 +50,7 @@ VALUES: list[tuple[Any, str, Any, ValueType]] = [
 ]
 
 
-@pytest.mark.parametrize(("value", "stored", "back", "wire_type"), VALUES, ids=repr)
+@pytest.mark.parametrize(("value", "stored", "back", "wire_type"), VALUES, ids=shown)
 def test_every_parameter_type(
     real_node: Node, database: str, value: Any, stored: str, back: Any, wire_type: ValueType
 ) -> None:

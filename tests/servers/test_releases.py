@@ -20,6 +20,7 @@ from dqlitewire.servers.releases import ALIASES, RELEASES, Release, release_name
 from dqlitewire.servers.sql_hazards import PRAGMAS
 from dqlitewire.servers.wording import Whose, cut
 from dqlitewire.testing import Generation as Playable
+from tests.naming import shown
 
 KNOWN = [generation for generation in Generation if generation]
 ROWS = {rules_of(generation) for generation in Generation} | set(RELEASES.values())
@@ -95,7 +96,7 @@ def test_a_row_cannot_be_changed_and_is_derived_from_another() -> None:
     assert Playable is Release
 
 
-@pytest.mark.parametrize("release", sorted(ROWS, key=lambda row: row.generation), ids=repr)
+@pytest.mark.parametrize("release", sorted(ROWS, key=lambda row: (row.generation, repr(row))), ids=shown)
 def test_what_is_said_is_known_as_the_servers_own_words(release: Release) -> None:
     # redaction lets these words through, since no user has written them
     for _, text in said(release) | EVERYWHERE:

@@ -14,6 +14,7 @@ from dqlitewire.conversation import Observer, ServerConversation, Side, batch_ro
 from dqlitewire.traffic import Connection, Recording, TranscriptWriter, exchanges, items, lines, open_source
 from dqlitewire.traffic.select import Selection
 from dqlitewire.traffic.views.line import Clock
+from tests.naming import shown
 
 STREAM = bytes([1, *bytes(7)]) + bytes([1, *bytes(15)])
 
@@ -105,7 +106,7 @@ def test_every_number_is_known() -> None:
 
 
 @pytest.mark.parametrize("name", CHECKED)
-@pytest.mark.parametrize("wrong", [-1, -(1 << 70), True, "1", 1.5, b"1"], ids=repr)
+@pytest.mark.parametrize("wrong", [-1, -(1 << 70), True, "1", 1.5, b"1"], ids=shown)
 def test_wrong_numbers(name: str, wrong: object) -> None:
     with pytest.raises((ValueError, TypeError)):
         CHECKED[name](wrong)
