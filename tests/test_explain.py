@@ -72,7 +72,8 @@ def check_tree(span: Span, size: int) -> None:
 
 
 def vectors() -> list[Vector]:
-    return [v for v in VECTORS if v.context.get("handshake") != "legacy"]
+    # one of 256 parameters is left out: each frame is cut at every byte
+    return [v for v in VECTORS if v.context.get("handshake") != "legacy" and len(v.data) < 1000]
 
 
 @pytest.mark.parametrize("vector", vectors(), ids=str)
