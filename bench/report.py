@@ -112,8 +112,9 @@ def machine() -> dict[str, str]:
 
 def write_json(path: Path, lines: list[Line], settings: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    document = {"machine": machine(), "settings": settings, "lines": [line.record() for line in lines]}
-    path.write_text(json.dumps(document, indent=1) + "\n")
+    records = ",\n".join(json.dumps(line.record()) for line in lines)  # a line each
+    head = json.dumps({"machine": machine(), "settings": settings}).removesuffix("}")
+    path.write_text(f'{head}, "lines": [\n{records}\n]}}\n')
 
 
 COLUMNS = ("0.2.2", "0.8.0", "sqlite3", "msgpack")
