@@ -44,6 +44,9 @@ PUBLIC = exported()
 KINDS = {id(PUBLIC[path]): path for path in DESCRIBED if inspect.isclass(PUBLIC[path])}
 STANDARD = sys.stdlib_module_names
 CODE = re.compile(r"(``.*?``)|`([^`]+)`", re.DOTALL)
+# characters with a meaning, which they do not have in blocks of code
+HIDDEN = {ord(one): 0xE000 + at for at, one in enumerate("`*|_\\")}
+SHOWN = {hidden: shown for shown, hidden in HIDDEN.items()}
 SECTIONS = re.compile(r"(Args|Attributes|Raises|Returns|Yields):$")
 NAME = re.compile(r"([A-Za-z_][\w.]*)(\(\))?")
 
@@ -116,13 +119,13 @@ def _docstring(app: Sphinx, what: str, name: str, thing: Any, options: Any, line
         end = code.end()
         if found[end : end + 1].isalnum():  # `Pair`s
             parts.append("\\ ")
-    lines[:] = "".join([*parts, _escaped(found[end:])]).splitlines()
+    lines[:] = "".join([*parts, _escaped(found[end:])]).translate(SHOWN).splitlines()
     if what in ("property", "attribute", "data"):
         lines[:0] = ["..", ""]  # napoleon takes what stands before a colon in the first line for a type
 
 
 def _code_blocks(lines: list[str]) -> Iterator[str]:
-    """Mark as code what is indented below text and belongs to no section."""
+    """Mark as code what is indented below text and belongs to no section; nothing in it means anything."""
     section = False
     for at, line in enumerate(lines):
         if line and not line[0].isspace():
@@ -130,7 +133,7 @@ def _code_blocks(lines: list[str]) -> Iterator[str]:
         if line.startswith("    ") and not section and not (at and lines[at - 1]):
             yield "::"
             yield ""
-        yield line
+        yield line.translate(HIDDEN) if line.startswith("    ") and not section else line
 
 
 def _returns(lines: Iterable[str]) -> Iterator[str]:

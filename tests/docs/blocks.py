@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,8 +65,13 @@ def blocks(page: Path | str, language: str | None = None) -> list[Block]:
         language: leaves out those in other languages.
     """
     path = ROOT / page
-    found = _blocks(path, path.read_text(encoding="utf-8"), 1)
+    found = _all(path, path.read_text(encoding="utf-8"))
     return [block for block in found if language in (None, block.language)]
+
+
+@cache
+def _all(page: Path, text: str) -> tuple[Block, ...]:
+    return tuple(_blocks(page, text, 1))
 
 
 def _blocks(page: Path, text: str, line: int) -> Iterator[Block]:
