@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,7 +15,7 @@ WITHOUT = shutil.ignore_patterns("__pycache__")
 
 
 class Copy:
-    """A copy of `src`, `tests` and `tools`.
+    """A copy of `docs`, `src`, `tests`, `tools` and `vectors`.
 
     Args:
         folder: where it is made.
@@ -21,9 +23,10 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("src", "tests", "tools"):
+        for name in ("docs", "src", "tests", "tools", "vectors"):
             shutil.copytree(ROOT / name, folder / name, ignore=WITHOUT)
-        shutil.copy(ROOT / "pyproject.toml", folder)
+        for file in (*ROOT.glob("*.md"), ROOT / "pyproject.toml", ROOT / "Makefile"):
+            shutil.copy(file, folder)
         self.environment = {
             **os.environ,
             "PYTHONPATH": f"{folder / 'src'}{os.pathsep}{folder}",
@@ -47,8 +50,16 @@ class Copy:
 
     def python(self, *arguments: str, code: int = 0) -> str:
         """Run Python in the copy; return what it prints, after a look at its exit code."""
+        return self._run([sys.executable, "-X", "utf8", *arguments], code)
+
+    def shell(self, command: str, code: int = 0) -> str:
+        """Run a command of a page, whose `python` is this one, in the copy; return what it prints."""
+        python = f"{shlex.quote(sys.executable)} -X utf8"
+        return self._run(["sh", "-c", re.sub(r"\bpython(?= )", lambda _: python, command)], code)
+
+    def _run(self, command: list[str], code: int) -> str:
         done = subprocess.run(
-            [sys.executable, "-X", "utf8", *arguments],
+            command,
             cwd=self.folder,
             env=self.environment,
             capture_output=True,

@@ -1,17 +1,27 @@
 """What the page on architecture calls "how to add": done in a copy of the tree, where all tools work with it.
 
 A test makes the edits that the page asks for and no other, and then uses the tools of the copy in processes
-of their own. The views of a new message have more tests in traffic/test_new_message.py.
+of their own. The edits for a message, and what is shown for it, are read from CONTRIBUTING.md.
+The views of a new message have more tests in traffic/test_new_message.py.
 """
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.copies import Copy
+from tests.copies import ROOT, Copy
+from tests.docs.blocks import Block, blocks
+from tests.docs.running import as_compared, run_python
+from tests.profiles import DEEP
+from tests.real.fixtures import SharedNodes
+
+PAGE = ROOT / "CONTRIBUTING.md"
 
 
 @pytest.fixture
@@ -21,69 +31,6 @@ def copy(tmp_path: Path) -> Copy:
 
 # ---------------------------------------------------------------- a message
 
-REQUEST = '''
-
-class CheckpointRequest(Request, code=RequestType.CHECKPOINT, answers=(ResponseType.CHECKPOINTED,)):
-    """Write the pages of a log back.
-
-    Args:
-        db_id: the id of the database.
-        name: of the log.
-    """
-
-    db_id: int = u64()
-    name: str = text(cap="max_filename_size", shows=True)
-'''
-RESPONSE = '''
-
-class CheckpointedResponse(Response, code=ResponseType.CHECKPOINTED):
-    """Answer to CHECKPOINT.
-
-    Args:
-        pages: how many were written back.
-        state: of the log afterwards.
-    """
-
-    pages: int = u64(cap="max_rows_affected")
-    state: int = u32()
-    unused: None = padding()
-'''
-VECTORS = {
-    "requests": """
-[[vector]]
-name = "checkpoint"
-message = "CHECKPOINT"
-type = 20
-schema = 0
-origin = "worked by hand"
-hex = [
-  "02 00 00 00 14 00 00 00",  # 2 words, type 20, schema 0
-  "07 00 00 00 00 00 00 00",  # db id 7
-  "6d 61 69 6e 00 00 00 00",  # "main"
-]
-
-[vector.fields]
-db_id = 7
-name = "main"
-""",
-    "responses": """
-[[vector]]
-name = "checkpointed"
-message = "CHECKPOINTED"
-type = 11
-schema = 0
-origin = "worked by hand"
-hex = [
-  "02 00 00 00 0b 00 00 00",  # 2 words, type 11, schema 0
-  "0c 00 00 00 00 00 00 00",  # 12 pages
-  "03 00 00 00 00 00 00 00",  # state 3
-]
-
-[vector.fields]
-pages = 12
-state = 3
-""",
-}
 SESSION = """
 import socket
 from pathlib import Path
@@ -143,30 +90,79 @@ Path("server").write_bytes(told)
 """
 
 
-def test_a_message_is_an_enum_member_a_declaration_and_a_line_of_all(copy: Copy) -> None:
-    copy.edit("src/dqlitewire/constants.py", "    WEIGHT = 19\n", "    CHECKPOINT = 20\n")
-    copy.edit("src/dqlitewire/constants.py", "    METADATA = 10\n", "    CHECKPOINTED = 11\n")
-    for side, name, declaration in (
-        ("requests", "CheckpointRequest", REQUEST),
-        ("responses", "CheckpointedResponse", RESPONSE),
-    ):
-        copy.edit(f"src/dqlitewire/messages/{side}.py", "__all__ = [\n", f'    "{name}",\n')
-        copy.append(f"src/dqlitewire/messages/{side}.py", declaration)
-        copy.append(f"tests/vectors/{side}.toml", VECTORS[side])
+def made_by(copy: Copy, before: str, block: Block) -> bool:
+    """Make the edit that the line before a block asks for; False if it asks for none."""
+    if end := re.fullmatch(r"At the end of `(\S+)`, behind two empty lines:", before):
+        copy.append(end[1], f"\n\n{block.text}")
+    elif inside := re.fullmatch(r"In `(\S+)`, behind `(.+)`:", before):
+        (line,) = [
+            line
+            for line in (copy.folder / inside[1]).read_text("utf-8").splitlines(keepends=True)
+            if line.strip() == inside[2]
+        ]
+        copy.edit(inside[1], line, block.text)
+    else:
+        return False
+    return True
+
+
+def edited(copy: Copy) -> Iterator[Block]:
+    """Make the edits of the worked example in their order; yield its other blocks, when it is their turn."""
+    lines = PAGE.read_text("utf-8").splitlines()
+    first = lines.index("## A message, from its declaration to every view")
+    last = lines.index("## Real nodes and published clients")
+    for block in blocks(PAGE):
+        if first < block.line < last and not made_by(copy, lines[block.line - 3], block):
+            yield block
+
+
+def run_steps(copy: Copy, block: Block) -> None:
+    """Run the commands of a block in the copy, and compare what they print."""
+    for command, shown in block.steps():
+        words = command.replace("dqlite-wire", "python -m dqlitewire", 1)
+        assert as_compared(copy.shell(words)) == as_compared(shown), f"{block.place}: {command}"
+
+
+def test_a_message_as_the_page_makes_it(copy: Copy) -> None:
+    """The worked example of CONTRIBUTING.md, edit by edit and command by command."""
+    done = {"console": 0, "python": 0}
+    for block in edited(copy):
+        done[block.language] += 1
+        if block.language == "console":
+            run_steps(copy, block)
+        else:
+            copy.python("-c", block.text)
+    assert done == {"console": 6, "python": 1}
     wrong, asked = copy.python("-c", SESSION).splitlines()
     assert wrong == "CHECKPOINT answered by EMPTY, allowed FAILURE or CHECKPOINTED"
     assert asked == "[20, 20]"
-    pair = ("-m", "dqlitewire", "decode", "--requests", "client", "--responses", "server")
-    assert "CHECKPOINT db_id 7, name main" in " ".join(copy.python(*pair).replace("'", "").split())
-    assert "def encode(" in copy.python("-m", "dqlitewire.declare", "CheckpointedResponse")
     lua = copy.python("-m", "dqlitewire", "dissector")
     assert re.search(r'\[20\] = \{name = "CHECKPOINT", .*name = "name", kind = "text"', lua)
     assert re.search(r'\[11\] = \{name = "CHECKPOINTED", .*name = "state", kind = "u32"', lua)
     ran = copy.python(
         *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "heckpoint"),
-        *("tests/test_vectors.py", "tests/messages", "tests/declare", "tests/testing/test_strategies.py"),
+        *("tests/vectors/test_vectors.py", "tests/vectors/test_coverage.py"),
+        *("tests/messages", "tests/declare", "tests/testing/test_strategies.py"),
     )
     assert " passed" in ran
+    if DEEP:
+        copy.python("tools/redraw.py")
+        assert (copy.folder / "docs/reference/messages/request-checkpoint.md").exists()
+        copy.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/vectors/test_coverage.py")
+
+
+def test_the_other_blocks_of_the_page(real_nodes: SharedNodes) -> None:
+    """Those of CONTRIBUTING.md that are no part of the worked example."""
+    real_nodes("1.18.7")
+    last = PAGE.read_text("utf-8").splitlines().index("## Real nodes and published clients")
+    (node, fuzz) = (block for block in blocks(PAGE) if block.line > last)
+    assert re.fullmatch(r"1\.18\.7 answers on 127\.0\.0\.1:\d+\n", run_python([node]))
+    program, *arguments = fuzz.text.split()
+    assert program == "python"
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout[:16]) == (0, b"no difference in"), done
 
 
 # ---------------------------------------------------------------- a value kind

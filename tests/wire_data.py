@@ -1,4 +1,4 @@
-"""Test data as objects: the vectors of `vectors/*.toml` and the connections of `captures/`.
+"""Test data as objects: the vectors of `vectors/*.json` and the connections of `captures/`.
 
 Nothing here knows how a message is encoded: bytes come from the files, expected messages from constructors.
 """
@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,12 @@ from dqlitewire import (
     RequestType,
     ResponseType,
     ValueType,
+    decode_message,
     messages,
 )
 
 HERE = Path(__file__).parent
+VECTORS_FOLDER = HERE.parent / "vectors"
 
 # the classes by direction and type; the gateway's tables leave out HEARTBEAT and CONNECT
 REQUESTS = {
@@ -58,18 +59,39 @@ def pieces(data: bytes, size: int) -> Iterator[bytes]:
 # ---------------------------------------------------------------- vectors
 
 CELL_TYPES = {kind.name.lower(): kind for kind in ValueType} | {"text_bytes": ValueType.TEXT}
+IN_PYTHON: dict[str, Callable[[Any], Any]] = {
+    "integer": int,
+    "unixtime": int,
+    "float": float,
+    "blob": bytes.fromhex,
+    "null": lambda _: None,
+    "text_bytes": lambda digits: bytes.fromhex(digits).decode("utf-8", "surrogateescape"),
+}
 
 
 def cell(table: dict[str, Any]) -> tuple[Any, ValueType]:
-    """The Python value and the type of `{ text = "hi" }` and its like."""
+    """The Python value and the type of `{"text": "hi"}` and its like."""
     ((kind, raw),) = table.items()
-    convert = {
-        "blob": bytes.fromhex,
-        "boolean": bool,
-        "null": lambda _: None,
-        "text_bytes": lambda digits: bytes.fromhex(digits).decode("utf-8", "surrogateescape"),
+    return IN_PYTHON.get(kind, lambda value: value)(raw), CELL_TYPES[kind]
+
+
+HOW = {"recorded": "recorded with", "accepted": "accepted by", "answered": "answered by"}
+TEXTS = ("name", "vfs", "sql", "address", "message")
+
+
+def given(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields with integers that are written as text, for JSON, as integers."""
+    return {
+        name: int(value) if type(value) is str and name not in TEXTS else value
+        for name, value in fields.items()
     }
-    return convert.get(kind, lambda value: value)(raw), CELL_TYPES[kind]
+
+
+def cluster(format: int) -> Message:
+    """A CLUSTER request; format 0 can be read and not made."""
+    message = messages.ClusterRequest()
+    object.__setattr__(message, "format", format)
+    return message
 
 
 @dataclass(frozen=True)
@@ -77,14 +99,32 @@ class Vector:
     name: str
     file: str
     data: bytes
-    origin: str
+    origin: list[dict[str, Any]] = field(hash=False)
     message: str = ""
     type: int = -1
     schema: int = 0
     fields: dict[str, Any] = field(default_factory=dict, hash=False)
     decode_only: str = ""
     context: dict[str, Any] = field(default_factory=dict, hash=False)
-    version: int = 0
+
+    @property
+    def id(self) -> str:
+        """What the runner calls it."""
+        return f"{self.file}/{self.name}"
+
+    @property
+    def origin_words(self) -> str:
+        """Where the bytes come from, for people."""
+        said: dict[str, list[str]] = {}
+        for one in self.origin:
+            if one["how"] == "constructed":
+                return f"constructed: {one['why']}"
+            said.setdefault(", ".join(one["servers"]), []).append(HOW[one["how"]])
+        return "; ".join(f"{' and '.join(hows)} {servers}" for servers, hows in said.items())
+
+    @property
+    def version(self) -> int:
+        return int(self.fields["version"])
 
     @property
     def is_request(self) -> bool:
@@ -104,23 +144,25 @@ class Vector:
 
     def expected(self) -> Message:
         """The message of `fields`, built by its constructor."""
-        given = dict(self.fields)
-        if "params" in given:
-            given["params"] = [cell(table)[0] for table in given["params"]]
-            given["schema"] = self.schema
+        values = given(self.fields)
+        if "params" in values:
+            values["params"] = [cell(table)[0] for table in values["params"]]
+            values["schema"] = self.schema
         if self.message == "PREPARE":
-            given["schema"] = self.schema
-        if "nodes" in given:
-            given["nodes"] = [NodeInfo(**{"role": NodeRole.VOTER} | node) for node in given["nodes"]]
-            given["format"] = self.context.get("cluster_format", 1)
-        if "files" in given:
-            given["files"] = {file["name"]: bytes.fromhex(file["content"]) for file in given["files"]}
-        if "rows" in given:
-            rows = [[cell(table) for table in row] for row in given["rows"]]
-            given["rows"] = [tuple(value for value, _ in row) for row in rows]
-            given["row_types"] = [tuple(kind for _, kind in row) for row in rows]
-            given["column_types"] = list(given["row_types"][0]) if rows else []
-        return self.message_class(**given)
+            values["schema"] = self.schema
+        if self.message == "CLUSTER":
+            return cluster(values["format"])
+        if "nodes" in values:
+            values["nodes"] = [NodeInfo(**{"role": NodeRole.VOTER} | given(node)) for node in values["nodes"]]
+            values["format"] = self.context.get("cluster_format", 1)
+        if "files" in values:
+            values["files"] = {file["name"]: bytes.fromhex(file["content"]) for file in values["files"]}
+        if "rows" in values:
+            rows = [[cell(table) for table in row] for row in values["rows"]]
+            values["rows"] = [tuple(value for value, _ in row) for row in rows]
+            values["row_types"] = [tuple(kind for _, kind in row) for row in rows]
+            values["column_types"] = list(values["row_types"][0]) if rows else []
+        return self.message_class(**values)
 
     def decoder(self) -> MessageDecoder:
         """A decoder to which everything was said that comes before this frame."""
@@ -141,16 +183,16 @@ class Vector:
         return f"{self.file}: {self.name}"
 
 
-def _load_vectors() -> Iterator[Vector]:
-    for path in (HERE / "vectors" / f"{name}.toml" for name in ("handshake", "requests", "responses")):
-        for entry in tomllib.loads(path.read_text())["vector"]:
-            entry["data"] = bytes.fromhex("".join(entry.pop("hex")))
-            if isinstance(entry.get("version"), str):
-                entry["version"] = int(entry["version"], 0)
-            yield Vector(file=path.stem, **entry)
+def entries(stem: str) -> Iterator[dict[str, Any]]:
+    """The vectors of a file, their bytes under `data`."""
+    for entry in json.loads((VECTORS_FOLDER / f"{stem}.json").read_text("utf-8"))["vectors"]:
+        entry["data"] = bytes.fromhex("".join(word for word, *_ in entry.pop("words")))
+        yield entry
 
 
-ALL_VECTORS = list(_load_vectors())
+ALL_VECTORS = [
+    Vector(file=stem, **entry) for stem in ("handshake", "requests", "responses") for entry in entries(stem)
+]
 HANDSHAKES = [vector for vector in ALL_VECTORS if vector.file == "handshake"]
 VECTORS = [vector for vector in ALL_VECTORS if vector.file != "handshake"]
 VECTORS_BY_NAME = {vector.name: vector for vector in VECTORS if not vector.is_request}
@@ -161,19 +203,25 @@ class Malformed:
     name: str
     direction: str
     why: str
+    schema: int
     data: bytes
+    origin: list[dict[str, Any]] = field(hash=False)
     offset: int | None = None
 
     def __str__(self) -> str:
         return self.name
 
 
-def _load_malformed() -> Iterator[Malformed]:
-    for entry in tomllib.loads((HERE / "vectors" / "malformed.toml").read_text())["vector"]:
-        yield Malformed(data=bytes.fromhex("".join(entry.pop("hex"))), **entry)
+def decode_malformed(bad: Malformed) -> Message:
+    """Decode what must be refused, by the class itself where no gateway answers it."""
+    is_request = bad.direction == "request"
+    if is_request and bad.data[4] in OUTSIDE_GATEWAY:
+        message: Message = REQUESTS[RequestType(bad.data[4])].decode_body(bad.data[8:], bad.schema)
+        return message
+    return decode_message(bad.data, is_request)
 
 
-MALFORMED = list(_load_malformed())
+MALFORMED = [Malformed(**entry) for entry in entries("malformed")]
 
 # ---------------------------------------------------------------- captures
 

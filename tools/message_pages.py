@@ -60,6 +60,7 @@ KINDS = {
 # what redaction leaves of a field that it shows in part
 REDACTED = {
     "sql": "without literals and comments",
+    "code": "shown; one above 65,535, which no server has, becomes 0",
     "message": "the server's own words, not what they quote",
     "column_names": "names, not literals",
     "column_types": "shown",
@@ -145,7 +146,7 @@ def _since(cls: Any, schema: int) -> str:
 def _facts(cls: Any) -> Iterator[str]:
     if cls.IS_REQUEST:
         yield f"Answered by {_answers(cls)}."
-        if cls.ANSWERS:
+        if cls.MSG_TYPE in played():
             yield f"Asked of {_asked(cls)}."
             said = {one.unopened for one in played()[cls.MSG_TYPE].values()}
             if said == {NO_DATABASE}:
@@ -256,7 +257,7 @@ class _Sample(NamedTuple):
 def _sample(cls: Any, layout: Layout) -> _Sample:
     """A short frame of one form, the one with most of its parts: a vector, or one that was recorded."""
     samples = [
-        _Sample(vector.data, f"the vector `{vector.name}` ({vector.origin})")
+        _Sample(vector.data, f"the vector `{vector.name}` ({vector.origin_words})")
         for vector in VECTORS
         if vector.message_class is cls and form_of(vector) == layout.name
     ]

@@ -9,10 +9,12 @@ same.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from dqlitewire import RequestType
 from dqlitewire.messages import REQUESTS
+from dqlitewire.servers.refusals import UNKNOWN_TYPE
 from dqlitewire.servers.releases import RELEASES
 from dqlitewire.testing import DqliteCluster
 from tests.real.raw import RawConnection
@@ -37,24 +39,26 @@ class Played(NamedTuple):
 
 @functools.cache
 def played() -> dict[RequestType, dict[str, Played]]:
-    """Return for each request that is answered what each release says."""
-    return {
-        RequestType(code): {name: _of_release(name)[code] for name in RELEASES}
-        for code, request in REQUESTS.items()
-        if request.ANSWERS
-    }
+    """Return for each request that is answered what each release says.
+
+    A request that not even the newest release knows is left out; an old one would never answer it.
+    """
+    *older, newest = RELEASES
+    asked = [code for code, request in REQUESTS.items() if request.ANSWERS]
+    said = {newest: _of_release(newest, asked)}
+    known = [code for code in asked if said[newest][code].unopened != UNKNOWN_TYPE]
+    said |= {name: _of_release(name, known) for name in older}
+    return {RequestType(code): {name: said[name][code] for name in RELEASES} for code in known}
 
 
-@functools.cache
-def _of_release(name: str) -> dict[int, Played]:
+def _of_release(name: str, codes: Sequence[int]) -> dict[int, Played]:
     with DqliteCluster(3, generation=name) as cluster:
         leader, follower, _ = cluster.nodes
         return {
             code: Played(
                 asked(follower.address, code, opened=True), asked(leader.address, code, opened=False)
             )
-            for code, request in REQUESTS.items()
-            if request.ANSWERS
+            for code in codes
         }
 
 

@@ -28,6 +28,7 @@ from tools import (  # noqa: E402
     raft_pages,
     reference,
     schema,
+    vectors,
 )
 
 __all__ = ["DRAWN", "WHOLE", "drawn", "left_over", "main", "stale"]
@@ -44,6 +45,7 @@ DRAWN: dict[str, Callable[[], Mapping[Path, str]]] = {
     "raft": raft_pages.files,
     "order": order_drawing.files,
     "reference": reference.files,  # the parts of pages between `<!-- drawn: NAME -->` and `<!-- end -->`
+    "vectors": vectors.files,  # where the fields of each vector lie, and the schemas
 }
 
 # where every file is drawn: patterns below docs, by the line of the table that draws it

@@ -20,7 +20,7 @@ from tests.docs.blocks import DOCS, ROOT, Block, blocks, name_of, pages
 
 # what `make docs` itself runs; text in them that is code is looked at as any other code
 LAYOUT = {
-    *("{toctree}", "{contents}", "{eval-rst}", "{raw}"),
+    *("{toctree}", "{contents}", "{eval-rst}", "{raw}", "{include}", "{literalinclude}"),
     "{api}",  # names, from which docs/api.py makes directives of autodoc
     *("{note}", "{tip}", "{warning}", "{important}", "{admonition}", "{dropdown}"),
     *("{image}", "{figure}", "{table}", "{list-table}", "{csv-table}"),
@@ -29,7 +29,15 @@ LAYOUT = {
 }
 
 CLAIMS = "docs/test_claimed.py"
+ADDING = "test_adding.py::test_a_message_as_the_page_makes_it"
 RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
+    "CONTRIBUTING.md": {
+        "bash": "test_adding.py::test_the_other_blocks_of_the_page",
+        "console": ADDING,
+        "json": ADDING,
+        "text": ADDING,
+        "python": (*[ADDING] * 3, "test_adding.py::test_the_other_blocks_of_the_page"),
+    },
     "README.md": {
         "indented": f"{CLAIMS}::test_what_is_typed_to_install_is_there",
         "python": "test_readme.py::test_code",
@@ -114,6 +122,7 @@ RUN: dict[str, dict[str, str | tuple[str, ...]]] = {
             "proxy/test_howto.py::test_strace",
         )
     },
+    "docs/howto/vectors.md": {"console": "docs/test_vectors.py::test_the_sessions_of_the_page"},
     "docs/installing.md": {
         "bash": f"{CLAIMS}::test_what_is_typed_to_install_is_there",
         "console": f"{CLAIMS}::test_the_version_as_shown",

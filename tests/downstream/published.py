@@ -16,7 +16,7 @@ from tests.downstream.session import ROWS, SCENARIOS
 from tests.real.fixtures import require
 from tests.real.nodes import clean_environment, missing, python
 
-__all__ = ["GENERATIONS", "SCENARIOS", "clients", "expected", "program", "run"]
+__all__ = ["GENERATIONS", "SCENARIOS", "clients", "expected", "program", "run", "wire"]
 
 GENERATIONS = ("0.2.2", "0.8.0")
 PYTHON_KIND = "1.18.1"
@@ -145,6 +145,18 @@ def program(generation: str, script: str) -> tuple[list[str], dict[str, str]]:
         "PYTHONPYCACHEPREFIX": str(folder / "pyc"),
     }
     return [*python(PYTHON_KIND), "-s", str(HERE / script)], environment
+
+
+def wire(generation: str) -> tuple[list[str], dict[str, str]]:
+    """The Python that sees one generation of the published dqlite-wire; its environment."""
+    require(missing(PYTHON_KIND))
+    folder = clients(f"wire-{generation}")
+    environment = {
+        **clean_environment(),
+        "PYTHONPATH": str(folder),
+        "PYTHONPYCACHEPREFIX": str(folder / "pyc"),
+    }
+    return [*python(PYTHON_KIND), "-s"], environment
 
 
 def clients(generation: str) -> Path:

@@ -30,6 +30,7 @@ from tests.wire_data import (
     VECTORS,
     Malformed,
     Vector,
+    decode_malformed,
     pieces,
 )
 
@@ -52,12 +53,12 @@ def read(vector: Vector, decoder: MessageDecoder) -> Message | None:
 
 def check(vector: Vector, got: Message | None) -> None:
     wanted = vector.expected()
-    assert got == wanted
+    assert got == wanted or "nan" in repr(vector.fields)
     assert type(got) is type(wanted)
-    for name in vector.fields:
-        assert getattr(got, name) == getattr(wanted, name)
+    for name in vector.fields:  # by what they look like: 0.0 is not -0.0 then, and NaN is NaN
+        assert repr(getattr(got, name)) == repr(getattr(wanted, name))
     if isinstance(wanted, RowsResponse):
-        assert list(got.rows) == list(wanted.rows)
+        assert repr(list(got.rows)) == repr(list(wanted.rows))
         assert [tuple(types) for types in got.row_types] == [tuple(types) for types in wanted.row_types]
 
 
@@ -122,7 +123,7 @@ def encoded(vector: Vector, message: Message) -> bytes:
 
 @each_decode_only
 def test_decode_only_vectors_encode_to_other_bytes_of_the_same_message(vector: Vector) -> None:
-    if vector.text_errors != "strict":
+    if "never written" in vector.decode_only:
         with pytest.raises(EncodeError):
             vector.expected().encode()
         return
@@ -176,7 +177,7 @@ each_malformed = pytest.mark.parametrize("bad", MALFORMED, ids=str)
 @each_malformed
 def test_malformed_frames_are_refused_where_they_are_wrong(bad: Malformed) -> None:
     with pytest.raises(DecodeError) as caught:
-        decode_message(bad.data, bad.direction == "request")
+        decode_malformed(bad)
     assert caught.value.path
     if bad.offset is not None:
         assert caught.value.offset == bad.offset
