@@ -60,6 +60,7 @@ KINDS = {
 # what redaction leaves of a field that it shows in part
 REDACTED = {
     "sql": "without literals and comments",
+    "code": "shown; one above 65,535, which no server has, becomes 0",
     "message": "the server's own words, not what they quote",
     "column_names": "names, not literals",
     "column_types": "shown",
