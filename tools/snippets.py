@@ -84,9 +84,9 @@ def write(folder: Path) -> list[Path]:
     written = []
     for page in PAGES:
         name, text = page.stem.lower(), page.read_text(encoding="utf-8")
-        if name in BEYOND:
-            continue
         found = BLOCK.findall(text)
+        if name in BEYOND or not found:
+            continue
         for number, code in enumerate(["".join(found)] if name in TOGETHER else found, start=1):
             path = folder / f"{name}_{number}.py"
             path.write_text(f"{HEAD}{GIVEN.get(name, '')}{code}", encoding="utf-8")

@@ -50,7 +50,7 @@ def test_the_first_clients_need_no_deps(client: str) -> None:
 
 @pytest.mark.downstream
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_the_sqlalchemy_that_runs_in_the_suite_is_one_the_page_names(generation: str) -> None:
+def test_the_sqlalchemy_that_runs_in_the_suite_is_one_the_readme_names(generation: str) -> None:
     """The dialect allows 2.1, with which it does not work; docs/installing.md asks for less."""
     found = installed(generation)
     assert requirement(found["sqlalchemy-dqlite"], "sqlalchemy").specifier.contains("2.1.0")
