@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tools.public import PUBLIC
+from tools.public import PUBLIC, is_protocol
 
 
 def arguments(function: Callable[..., Any]) -> list[str]:
@@ -32,13 +32,15 @@ def undocumented(thing: Any) -> list[str]:
 def described(name: str, thing: Any) -> Iterator[tuple[str, Any]]:
     """Yield what must be documented of an exported object: itself, and its methods, inherited ones included.
 
-    The constructor of an enumeration takes what a member is, and most errors have that of their base.
+    The constructor of an enumeration takes what a member is, a protocol has none, and most errors have that of
+    their base.
     """
     if not inspect.isclass(thing):
         if inspect.isfunction(thing):
             yield name, thing
         return
-    if not issubclass(thing, Enum) and ("__init__" in vars(thing) or not issubclass(thing, Exception)):
+    made = not issubclass(thing, Enum) and not is_protocol(thing)
+    if made and ("__init__" in vars(thing) or not issubclass(thing, Exception)):
         yield name, thing
     for attribute in dir(thing):
         found = inspect.getattr_static(thing, attribute)

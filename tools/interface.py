@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a program, only tools/ is on it
 
 from tools.formats import formats  # noqa: E402
-from tools.public import PUBLIC  # noqa: E402
+from tools.public import PUBLIC, is_protocol  # noqa: E402
 
 __all__ = ["HELD", "changes", "surface"]
 
@@ -49,7 +49,7 @@ def surface() -> list[str]:
 
 def parts(name: str, thing: Any) -> Iterator[str]:
     """Yield a line for each part of a class or function: parameters, members, parameters of these."""
-    if not (isinstance(thing, type) and issubclass(thing, enum.Enum)):
+    if not (isinstance(thing, type) and (issubclass(thing, enum.Enum) or is_protocol(thing))):
         yield from (f"{name}({parameter})" for parameter in parameters(thing))
     if not inspect.isclass(thing):
         return

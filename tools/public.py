@@ -20,7 +20,18 @@ import re
 from pathlib import Path
 from typing import Any
 
-__all__ = ["API", "BLOCK", "PUBLIC", "described", "exported", "homes", "listed", "table", "words"]
+__all__ = [
+    "API",
+    "BLOCK",
+    "PUBLIC",
+    "described",
+    "exported",
+    "homes",
+    "is_protocol",
+    "listed",
+    "table",
+    "words",
+]
 
 PUBLIC = {
     "dqlitewire": "the codec, its errors and limits, constants",
@@ -63,6 +74,15 @@ def table() -> str:
     """Return the public modules as Markdown."""
     lines = [f"| `{module}` | {what} |" for module, what in PUBLIC.items()]
     return "\n".join(["| module | what |", "|---|---|", *lines])
+
+
+def is_protocol(thing: object) -> bool:
+    """Tell whether a class is a protocol (`typing.Protocol`), of which there are no objects.
+
+    Args:
+        thing: a class, or anything else.
+    """
+    return bool(getattr(thing, "_is_protocol", False))
 
 
 def exported() -> dict[str, Any]:

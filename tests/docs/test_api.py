@@ -27,7 +27,12 @@ def test_every_public_module_has_a_place() -> None:
 
 
 # what they export is described where users import it from
-MERGED = ["dqlitewire.buffer", "dqlitewire.messages.base"]
+MERGED = [
+    "dqlitewire.buffer",
+    "dqlitewire.messages.base",
+    "dqlitewire.messages.requests",
+    "dqlitewire.messages.responses",
+]
 
 
 def test_data_is_told_of() -> None:

@@ -10,7 +10,7 @@ from tests.docs.blocks import DOCS
 from tests.docs.environment import _python, _read_by, read_variables
 
 PAGE = (DOCS / "reference" / "environment.md").read_text()
-OWN_OF_MAKE = {"MAKECMDGOALS"}
+OWN_OF_MAKE = {"MAKE", "MAKECMDGOALS"}
 
 
 def test_the_page_has_every_variable() -> None:

@@ -15,8 +15,11 @@ from __future__ import annotations
 from dqlitewire.proxy.blocking import BlockingProxy
 from dqlitewire.proxy.hooks import DROP, Frame, Hook, Verdict
 from dqlitewire.proxy.pairs import Pair, PairError
+from dqlitewire.proxy.protocols import Looker
 from dqlitewire.proxy.proxy import Proxy, RemoteListenError
+from dqlitewire.proxy.recording import Recorder
 from dqlitewire.proxy.security import ClientTls
+from dqlitewire.proxy.watching import Watcher
 
 __all__ = [
     "DROP",
@@ -24,9 +27,12 @@ __all__ = [
     "ClientTls",
     "Frame",
     "Hook",
+    "Looker",
     "Pair",
     "PairError",
     "Proxy",
+    "Recorder",
     "RemoteListenError",
     "Verdict",
+    "Watcher",
 ]
