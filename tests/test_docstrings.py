@@ -32,8 +32,8 @@ def undocumented(thing: Any) -> list[str]:
 def described(name: str, thing: Any) -> Iterator[tuple[str, Any]]:
     """Yield what must be documented of an exported object: itself, and its methods, inherited ones included.
 
-    The constructor of an enumeration takes what a member is, a protocol has none, and most errors have that of
-    their base.
+    The constructor of an enumeration takes what a member is, a protocol has none, and most errors have that
+    of their base.
     """
     if not inspect.isclass(thing):
         if inspect.isfunction(thing):
