@@ -178,7 +178,7 @@ def test_behind_an_http_upgrade(path: str, real_node: Node, files: Certificates)
         result = run("probe", relay.address, "--upgrade", "/other", *pair)
         assert result.code == 5
         assert "unreachable (no upgrade: the server answered 'HTTP/1.1 404 Not Found')" in result.out
-        without = run("probe", "--json", relay.address, "--timeout", "1", *pair)
+        without = run("probe", "--json", relay.address, "--timeout", "10", *pair)
         assert (without.code, json.loads(without.out)["speaks"]) == (6, "http")
     assert relay.heads[0].count(b"\r\n") == 7
 

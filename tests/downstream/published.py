@@ -119,8 +119,12 @@ def expected(scenario: str, address: str) -> dict[str, Any]:
     }
 
 
-def run(generation: str, scenario: str, address: str, database: str) -> dict[str, Any]:
-    """Run one scenario of `session.py` with one generation of the clients; what its user saw."""
+def run(generation: str, scenario: str, address: str, database: str, *, ends: bool = True) -> dict[str, Any]:
+    """Run one scenario of `session.py` with one generation of the clients; what its user saw.
+
+    The process ends with it, which closes the connections that the clients keep, unless `ends` is false: then
+    it waits for the next scenario of that generation.
+    """
     waiting = _idle.setdefault(generation, [])
     sessions = waiting.pop() if waiting else Sessions(generation)
     try:
@@ -128,7 +132,10 @@ def run(generation: str, scenario: str, address: str, database: str) -> dict[str
     except BaseException:
         sessions.stop()
         raise
-    waiting.append(sessions)
+    if ends:
+        sessions.stop()
+    else:
+        waiting.append(sessions)
     assert "error" not in output, output["error"][-3000:]
     assert Path(output["wire"]).is_relative_to(SOURCE), "the clients ran on another dqlitewire"
     seen: dict[str, Any] = output["seen"]

@@ -15,5 +15,5 @@ from tests.real.nodes import Node
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_session(real_node: Node, database: str, generation: str, scenario: str) -> None:
-    seen = run(generation, scenario, real_node.address, database)
+    seen = run(generation, scenario, real_node.address, database, ends=False)
     assert seen == expected(scenario, real_node.address)

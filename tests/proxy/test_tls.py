@@ -370,10 +370,11 @@ def test_an_upgrade_without_an_answer_is_said(ends: str) -> None:
                 read_all(sock)
 
     said: list[str] = []
+    timeout = 0.3 if ends == "silent" else 20.0
     with (
         Peer(one) as peer,
         BlockingProxy(
-            {LOCAL: peer.address}, to=DialOptions(upgrade="/x"), say=said.append, timeout=0.3
+            {LOCAL: peer.address}, to=DialOptions(upgrade="/x"), say=said.append, timeout=timeout
         ) as proxy,
         connect(proxy.addresses[0]) as sock,
     ):

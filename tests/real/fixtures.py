@@ -61,7 +61,8 @@ class SharedNodes:
             node.stop()  # closes what it was started with, and drops its data
             node = None
         if node is None:
-            node = self._nodes[kind] = Node(kind).start()
+            # a node that is alone needs no quick timers, which take a processor's time while it waits
+            node = self._nodes[kind] = Node(kind, latency=None).start()
         return node
 
     def check(self) -> None:

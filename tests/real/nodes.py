@@ -57,7 +57,7 @@ PLAYED = tuple(kind for kind, server in SERVERS.items() if server.played)
 HERE = Path(__file__).parent
 START_TIMEOUT = 20.0
 LEADER_TIMEOUT = 20.0
-LATENCY_MS = 5  # raft's timers at a fraction of the default: a new leader in 0.3 s instead of 5
+LATENCY_MS = 10  # raft's timers at a fraction of the default: a new leader in half a second instead of 5
 
 
 def tree(suite: str) -> Path:

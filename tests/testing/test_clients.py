@@ -28,7 +28,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[DqliteServer]:
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("release", GENERATIONS)
 def test_published_clients(server: DqliteServer, release: str, scenario: str) -> None:
-    assert run(release, scenario, server.address, "test.db") == expected(scenario, server.address)
+    seen = run(release, scenario, server.address, "test.db", ends=False)
+    assert seen == expected(scenario, server.address)
 
 
 # all shells but one send every statement as QUERY_SQL; 1.11.1 refuses writes in that, and so must ours
