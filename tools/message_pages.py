@@ -19,16 +19,16 @@ from dqlitewire.declare.fields import BODY, Field
 from dqlitewire.explain import explain
 from dqlitewire.limits import DEFAULT_LIMITS
 from dqlitewire.messages import REGISTRY, REQUESTS, NodeInfo
+from dqlitewire.servers.codes import primary_of
 from dqlitewire.servers.refusals import NO_DATABASE, NOT_LEADER, knows_type, schema_for
 from dqlitewire.servers.releases import RELEASES, Generation, rules_of
 from dqlitewire.traffic.views.tree import hexdump
-from tests.traffic.command import run
 from tests.wire_data import VECTORS, Vector, captures, frames
 from tools.byte_diagram import diagram
 from tools.docstrings import doc_of
 from tools.failure_pages import codes
 from tools.layouts import Cell, Element, Group, Layout, header, layouts_of
-from tools.markdown import table
+from tools.markdown import explained, table
 from tools.names import file_name
 from tools.played import played
 from tools.recorded import refused, servers_of
@@ -131,7 +131,7 @@ def _asked(cls: Any) -> str:
         return "any node"
     if len(strict) == len(said):
         return f'the leader; any other node answers {code} "{text}"'
-    return f'the leader; of {_listed(strict)} any other node answers {code} "{text}"'
+    return f'the leader; any other node of {_listed(strict, "or")} answers {code} "{text}"'
 
 
 def _since(cls: Any, schema: int) -> str:
@@ -232,7 +232,7 @@ def _failures(cls: Any) -> str:
     """What the recorded servers refused it with."""
     lines = [
         (
-            f"[{one.code}](../failures.md#code-{one.code})" if one.code in codes() else str(one.code),
+            f"[{one.code}](../failures.md#code-{one.code if one.code in codes() else primary_of(one.code)})",
             one.text,
             servers_of(found),
         )
@@ -281,11 +281,7 @@ def _example(cls: Any, layout: Layout) -> str:
     if layout.name == "legacy":
         span = explain(sample.data, is_request=False, version=PROTOCOL_VERSION_LEGACY)
         return f"{head}\n\n```text\n" + "\n".join(hexdump(sample.data, span)) + "\n```"
-    words = ["explain", "--direction", "request" if cls.IS_REQUEST else "response", sample.data.hex()]
-    shown = run(*words)
-    if shown.code:
-        raise ValueError(f"{sample.origin}: exit code {shown.code}")
-    return f"{head}\n\n```console\n$ dqlite-wire {' '.join(words)}\n{shown.out.rstrip()}\n```"
+    return f"{head}\n\n{explained(sample.data, 'request' if cls.IS_REQUEST else 'response')}"
 
 
 def _page(cls: Any) -> str:

@@ -16,10 +16,9 @@ from dqlitewire.raft.kinds import LastWord, RaftRole
 from dqlitewire.servers.releases import RELEASES
 from dqlitewire.traffic.views.tree import tree
 from tests.raft.recorded import CONNECTIONS
-from tests.traffic.command import run
 from tools.byte_diagram import diagram
 from tools.docstrings import doc_of
-from tools.markdown import table
+from tools.markdown import explained, table
 from tools.raft_layouts import PREAMBLE, elements, message
 
 __all__ = ["PARTS", "SENT", "files"]
@@ -106,12 +105,7 @@ def _example(kind: int) -> str:
             + "\n```"
         )
     frame, server = max(short, key=lambda one: (len(one[0]), one[1]))
-    words = ["explain", "--direction", "raft", frame.hex()]
-    shown = run(*words)
-    if shown.code:
-        raise ValueError(f"{frame.hex()}: exit code {shown.code}")
-    session = f"$ dqlite-wire {' '.join(words)}\n{shown.out.rstrip()}"
-    return f"As recorded with {server}:\n\n```console\n{session}\n```"
+    return f"As recorded with {server}:\n\n{explained(frame, 'raft')}"
 
 
 def _name(cls: Any) -> str:
