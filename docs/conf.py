@@ -17,8 +17,9 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
-    "drawn",  # beside this file, as is the next one
+    "drawn",  # beside this file, as are the next two
     "api",
+    "search_numbers",
 ]
 exclude_patterns = ["schema"]
 source_suffix = {".md": "markdown"}
