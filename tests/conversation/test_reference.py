@@ -11,9 +11,9 @@ from dqlitewire import RequestType
 from dqlitewire.conversation import TABLE, Hazard
 from dqlitewire.conversation.table import ANSWER_NAMES, DONE, FAILURE, PART, Turn
 from dqlitewire.servers.releases import RELEASES
-from tools.order_drawing import INTERRUPTED, ONE_FRAME, ROUTES, _all_places, _route, edges, labels
-from tools.order_drawing import files as order_files
-from tools.reference import PARTS, files, hazards, redrawn, releases, steps
+from tools.drawn.order_drawing import INTERRUPTED, ONE_FRAME, ROUTES, _all_places, _route, edges, labels
+from tools.drawn.order_drawing import files as order_files
+from tools.drawn.reference import PARTS, files, hazards, redrawn, releases, steps
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "guides" / "conversation.md"
@@ -76,7 +76,7 @@ def test_the_drawing_has_every_edge_and_its_answers() -> None:
 
 
 def test_an_edge_without_a_place_is_said() -> None:
-    with pytest.raises(ValueError, match=r"raft to ended: say in tools/order_drawing\.py"):
+    with pytest.raises(ValueError, match=r"raft to ended: say in tools/drawn/order_drawing\.py"):
         _route((Turn.RAFT, Turn.ENDED))
 
 

@@ -1,9 +1,9 @@
 """Draw a page for each message of the protocol, and the tables of them all.
 
 A page says what the declaration says (`dqlitewire.messages`): the docstring of the class, the fields, the
-bytes. What it says besides is found, not written: who answers (`tools/played.py`, the order's table), from
-which release on (`dqlitewire.servers`), which failures were recorded from which server (tests/captures), what
-a real frame looks like (the vectors).
+bytes. What it says besides is found, not written: who answers (`played`, the order's table), from which
+release on (`dqlitewire.servers`), which failures were recorded from which server (tests/captures), what a
+real frame looks like (the vectors).
 """
 
 from __future__ import annotations
@@ -24,19 +24,17 @@ from dqlitewire.servers.releases import RELEASES, Generation, rules_of
 from dqlitewire.traffic.views.tree import hexdump
 from tests.traffic.command import run
 from tests.wire_data import VECTORS, Vector, captures, frames
-from tools.byte_diagram import diagram
-from tools.docstrings import doc_of
-from tools.failure_pages import codes
-from tools.layouts import Cell, Element, Group, Layout, header, layouts_of
-from tools.markdown import table
-from tools.names import file_name
-from tools.played import played
-from tools.recorded import refused, servers_of
-from tools.value_pages import drawings
+from tools.drawn import DOCS
+from tools.drawn.messages.byte_diagram import diagram
+from tools.drawn.messages.failure_pages import codes
+from tools.drawn.messages.layouts import Cell, Element, Group, Layout, header, layouts_of
+from tools.drawn.messages.played import played
+from tools.drawn.messages.recorded import refused, servers_of
+from tools.drawn.messages.value_pages import drawings
+from tools.drawn.text import doc_of, table
 
-__all__ = ["PARTS", "files", "form_of", "redacted_words"]
+__all__ = ["PARTS", "file_name", "files", "form_of", "redacted_words"]
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGES, DRAWINGS = DOCS / "reference" / "messages", DOCS / "drawings" / "messages"
 LONGEST = 128  # bytes of an example
 
@@ -80,6 +78,15 @@ EMPTY = {
     "ignored": "written as 0 and ignored",
     "padding": "written as 0 and ignored",
 }
+
+
+def file_name(cls: Any) -> str:
+    """Return the name of a message's page, without what ends it.
+
+    Args:
+        cls: the message's class.
+    """
+    return f"{'request' if cls.IS_REQUEST else 'response'}-{cls.MSG_TYPE.name.lower().replace('_', '-')}"
 
 
 def form_of(vector: Vector) -> str:

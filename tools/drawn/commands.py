@@ -28,11 +28,11 @@ from dqlitewire.cli.exits import Exit, ProbeExit
 from dqlitewire.client import connect
 from dqlitewire.messages import OpenRequest
 from dqlitewire.testing import DqliteServer
+from tools.drawn import DOCS, ROOT
 
 __all__ = ["ABOUT", "Command", "files", "page"]
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "reference" / "commands.md"
+PAGE = DOCS / "reference" / "commands.md"
 CAPTURES = ROOT / "tests" / "captures"
 BASICS = "--requests 1.18.7-basics-0.c2s.bin --responses 1.18.7-basics-0.s2c.bin"
 VARYING = ((re.compile(r"\b\d+\.\d+ ms\b"), "0.20 ms"), (re.compile(r"\b\d+(\.\d+)? us\b"), "200 us"))

@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tools.drawn import DOCS, ROOT
+
 __all__ = ["PAGES", "files", "pieces"]
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "docs" / "howto" / "driver.md"]
+PAGES = [DOCS / "howto" / "driver.md"]
 FENCE = re.compile(r"^```python (?P<file>\S+)\n(?P<first>.*)\n(?P<rest>(?:.*\n)*?)^```$", re.MULTILINE)
 
 

@@ -8,8 +8,8 @@ from dqlitewire import RequestType
 from dqlitewire.conversation import Outcome, Retry, explain_failure, failure_name
 from dqlitewire.servers.codes import NAMES, primary_of
 from dqlitewire.servers.failures import _RAFT_CODES, RULES
-from tools.markdown import table
-from tools.recorded import refused, servers_of
+from tools.drawn.messages.recorded import refused, servers_of
+from tools.drawn.text import table
 
 __all__ = ["PARTS", "code_sections", "codes"]
 

@@ -33,11 +33,12 @@ from dqlitewire.traffic.sources.transcript import SIDE_OF, VERSION
 from dqlitewire.traffic.views.json_object import LARGE, PREVIEW, token
 from dqlitewire.traffic.views.literals import fields_of
 from dqlitewire.traffic.views.raft import names_of
+from tools.drawn import DOCS
 
 __all__ = ["SCHEMAS", "decode", "files", "probe", "query", "requests", "stats", "top", "transcript"]
 
 Schema = dict[str, Any]
-FOLDER = Path(__file__).resolve().parent.parent / "docs" / "schema"
+FOLDER = DOCS / "schema"
 
 TEXT: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "number"}
@@ -146,7 +147,7 @@ def annotated(annotation: str) -> Schema:
     kind = getattr(constants, annotation, None)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return one_of(member.name for member in kind)
-    raise ValueError(f"annotation {annotation!r}: say in tools/schema.py what JSON it becomes")
+    raise ValueError(f"annotation {annotation!r}: say in tools/drawn/schema.py what JSON it becomes")
 
 
 #: messages whose fields json_object writes another way

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dqlitewire.conversation.table import ANSWER_NAMES, DONE, FAILURE, FIRST, PART, TABLE, Place, Turn
-from tools.drawing import Drawing
+from tools.drawn import DOCS
+from tools.drawn.drawing import Drawing
 
 __all__ = ["ONE_FRAME", "edges", "files", "labels"]
 
-DRAWING = Path(__file__).resolve().parent.parent / "docs" / "drawings" / "order.svg"
+DRAWING = DOCS / "drawings" / "order.svg"
 
 WIDTH, HEIGHT = 352, 424
 ONE_FRAME = "its answer"  # stands for all the answers of one frame
@@ -95,7 +96,9 @@ def _name(turn: Turn) -> str:
 def _route(edge: Edge) -> Route:
     if edge not in ROUTES:
         start, end = edge
-        raise ValueError(f"{_name(start)} to {_name(end)}: say in tools/order_drawing.py where it is drawn")
+        raise ValueError(
+            f"{_name(start)} to {_name(end)}: say in tools/drawn/order_drawing.py where it is drawn"
+        )
     return ROUTES[edge]
 
 

@@ -206,7 +206,9 @@ def _cells(fields: tuple[Field, ...], schema: int) -> tuple[Element, ...]:
             size = field.smallest if field.smallest == field.largest else 0
             found.append(Cell(field.name, size, field.kind))
         else:
-            raise ValueError(f"a {field.kind} field: say in tools/layouts.py how its bytes lie")
+            raise ValueError(
+                f"a {field.kind} field: say in tools/drawn/messages/layouts.py how its bytes lie"
+            )
     return tuple(found)
 
 

@@ -17,14 +17,14 @@ from dqlitewire.servers.releases import RELEASES
 from dqlitewire.traffic.views.tree import tree
 from tests.raft.recorded import CONNECTIONS
 from tests.traffic.command import run
-from tools.byte_diagram import diagram
-from tools.docstrings import doc_of
-from tools.markdown import table
-from tools.raft_layouts import PREAMBLE, elements, message
+from tools.drawn import DOCS
+from tools.drawn.messages.byte_diagram import diagram
+from tools.drawn.messages.raft_layouts import PREAMBLE, elements, message
+from tools.drawn.text import doc_of, table
 
 __all__ = ["PARTS", "SENT", "files"]
 
-FOLDER = Path(__file__).resolve().parent.parent / "docs" / "drawings" / "raft"
+FOLDER = DOCS / "drawings" / "raft"
 LONGEST = 160  # bytes of an example that is shown byte by byte
 
 # server -> message -> the version in its type word, and whether the last word of its header is sent. What is
