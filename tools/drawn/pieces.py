@@ -30,7 +30,8 @@ def pieces(page: str, name: str) -> list[str]:
         ValueError: a piece begins with a line that the file does not have there, or the first one too late.
     """
     text = (ROOT / "examples" / name).read_text(encoding="utf-8")
-    starts, at = [], 0
+    starts: list[int] = []
+    at = 0
     for fence in FENCE.finditer(page):
         if fence["file"] != name:
             continue

@@ -103,7 +103,7 @@ def _fact(value: object) -> str:
     if isinstance(value, dict):
         named: dict[str, list[str]] = {}
         for key, what in value.items():
-            named.setdefault(_fact(getattr(what, "failure", what)), []).append(getattr(key, "name", key))
+            named.setdefault(_fact(getattr(what, "failure", what)), []).append(str(getattr(key, "name", key)))
         return "; ".join(f"{', '.join(names)}: {failure}" for failure, names in named.items()) or "none"
     return str(value)
 

@@ -114,7 +114,7 @@ def _example(kind: int) -> str:
     return f"As recorded with {server}:\n\n```console\n{session}\n```"
 
 
-def _name(cls: Any) -> str:
+def _name(cls: type) -> str:
     return cls.__name__.lower()
 
 
