@@ -1,7 +1,7 @@
 """Whatever JSON the suite makes is held against the schemas of docs/schema.
 
 Importing this module lets the views that write JSON check each object against its schema, as
-tools/drawn/schema.py draws it; an object that does not fit raises where it was made. Objects are many and
+tools/drawn/schema draws it; an object that does not fit raises where it was made. Objects are many and
 validation is slow, so it is done once for all objects that differ in free text and in numbers alone.
 """
 

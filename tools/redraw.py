@@ -16,11 +16,11 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # run as a program, only tools/ is on it
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a program, only tools/ is on it
 
-from tools.drawn import (  # noqa: E402
+from tools.drawn import (
     DOCS,
+    ROOT,
     architecture,
     commands,
     json_page,
@@ -32,7 +32,7 @@ from tools.drawn import (  # noqa: E402
     schema,
     vectors,
 )
-from tools.drawn.messages import pages, raft_pages  # noqa: E402
+from tools.drawn.messages import pages, raft_pages
 
 __all__ = ["DRAWN", "WHOLE", "drawn", "left_over", "main", "stale"]
 

@@ -20,6 +20,8 @@ from tools.drawn import DOCS, ROOT
 from tools.drawn.drawing import Drawing
 from tools.drawn.drawing import width_of as width_of_text
 
+__all__ = ["bands", "check_stacked", "files", "graph", "ranks", "rows_of", "shown", "svg"]
+
 PACKAGE = ROOT / "src" / "dqlitewire"
 DRAWING = DOCS / "drawings" / "architecture.svg"
 

@@ -30,7 +30,7 @@ from dqlitewire.testing import DqliteServer
 from tests.traffic.command import run
 from tools.drawn import DOCS, ROOT
 
-__all__ = ["ABOUT", "Command", "files", "page"]
+__all__ = ["ABOUT", "PAGE", "Command", "files", "page"]
 
 PAGE = DOCS / "reference" / "commands.md"
 CAPTURES = ROOT / "tests" / "captures"

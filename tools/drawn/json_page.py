@@ -13,7 +13,7 @@ from typing import Any
 from tools.drawn import DOCS
 from tools.drawn.schema import SCHEMAS
 
-__all__ = ["files", "page", "rows"]
+__all__ = ["files", "kind_of", "page", "rows"]
 
 Schema = dict[str, Any]
 PAGE = DOCS / "reference" / "json.md"

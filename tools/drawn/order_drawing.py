@@ -13,7 +13,7 @@ from dqlitewire.conversation.table import ANSWER_NAMES, DONE, FAILURE, FIRST, PA
 from tools.drawn import DOCS
 from tools.drawn.drawing import Drawing
 
-__all__ = ["ONE_FRAME", "edges", "files", "labels"]
+__all__ = ["INTERRUPTED", "ONE_FRAME", "ROUTES", "all_places", "edges", "files", "labels", "route_of"]
 
 DRAWING = DOCS / "drawings" / "order.svg"
 
@@ -93,7 +93,7 @@ def _name(turn: Turn) -> str:
     return turn.name.lower()
 
 
-def _route(edge: Edge) -> Route:
+def route_of(edge: Edge) -> Route:
     if edge not in ROUTES:
         start, end = edge
         raise ValueError(
@@ -111,9 +111,9 @@ def svg() -> str:
     drawing.text(176, 14, "request sent", size=11, anchor="middle", accent=True)
     drawing.arrow((176, 20), (176, 45))
     for edge, answers in edges().items():
-        _draw(drawing, _route(edge), _lines(labels(answers), edge))
+        _draw(drawing, route_of(edge), _lines(labels(answers), edge))
     for turn in (Turn.WAITING, Turn.STREAMING):
-        if any(place.turn is turn and place.draining is not None for place in _all_places()):
+        if any(place.turn is turn and place.draining is not None for place in all_places()):
             _draw(drawing, INTERRUPTED[turn], ["INTERRUPT sent"], sent=True)
     if any(place.turn is Turn.RAFT for place in FIRST.values()):
         drawing.text(296, 350, "CONNECT sent", size=11, anchor="middle", accent=True)
@@ -121,7 +121,7 @@ def svg() -> str:
     return drawing.svg(HEIGHT)
 
 
-def _all_places() -> list[Place]:
+def all_places() -> list[Place]:
     return [place for first in FIRST.values() for place in (first, *first.after.values())]
 
 

@@ -20,6 +20,8 @@ from unittest import mock
 from tests.traffic.command import run
 from tools.drawn import DOCS, ROOT
 
+__all__ = ["files"]
+
 PICTURE = DOCS / "pictures" / "decode.svg"
 COMMAND = ["decode", "docs/recordings/books.dqt"]
 TITLE = "dqlite-wire decode: a recorded session, one message a line"

@@ -20,7 +20,7 @@ from tools import public
 from tools.drawn import DOCS, ROOT, bounds, compatibility, performance, survey_page
 from tools.drawn.messages import failure_pages, limit_pages, pages, raft_pages, value_pages
 
-__all__ = ["PARTS", "files", "hazards", "pragmas", "redrawn", "steps"]
+__all__ = ["PARTS", "files", "hazards", "pragmas", "redrawn", "releases", "steps"]
 
 _PART = re.compile(
     r"^<!-- drawn: (?P<name>.*?) -->$(?P<text>.*?)(?P<end>^<!-- end -->$|\Z)", re.MULTILINE | re.DOTALL

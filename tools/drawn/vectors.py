@@ -20,10 +20,10 @@ from dqlitewire.messages.by_hand import Files, Nodes
 from dqlitewire.messages.params import Params
 from dqlitewire.values import BLOB, KINDS, TEXT
 from tools.drawn import ROOT
-from tools.drawn.schema import BOOL, COUNT, NUMBER, Schema, array, one_of, page, record, ref, said
-from tools.drawn.schema import TEXT as STRING
+from tools.drawn.schema.words import BOOL, COUNT, NUMBER, Schema, array, one_of, page, record, ref, said
+from tools.drawn.schema.words import TEXT as STRING
 
-__all__ = ["files"]
+__all__ = ["DRAWN", "files"]
 
 VECTORS = ROOT / "vectors"
 SIDES = {"requests": True, "responses": False}

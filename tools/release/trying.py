@@ -65,6 +65,7 @@ def install(python: Path, what: Path, extras: str = "") -> None:
     An sdist needs setuptools to be built with, so it is looked for.
     """
     alone = ["--no-deps"] if what.suffix != ".whl" else ["--no-index", "--no-deps"]
+    pip: list[str | Path]
     pip = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--disable-pip-version-check"]
     run(
         *pip,

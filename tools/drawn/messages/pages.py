@@ -22,10 +22,10 @@ from dqlitewire.messages import REGISTRY, REQUESTS, NodeInfo
 from dqlitewire.servers.refusals import NO_DATABASE, NOT_LEADER, knows_type, schema_for
 from dqlitewire.servers.releases import RELEASES, Generation, rules_of
 from dqlitewire.traffic.views.tree import hexdump
-from tests.traffic.command import run
 from tests.wire_data import VECTORS, Vector, captures, frames
 from tools.drawn import DOCS
 from tools.drawn.messages.byte_diagram import diagram
+from tools.drawn.messages.explained import explained
 from tools.drawn.messages.failure_pages import codes
 from tools.drawn.messages.layouts import Cell, Element, Group, Layout, header, layouts_of
 from tools.drawn.messages.played import played
@@ -33,7 +33,7 @@ from tools.drawn.messages.recorded import refused, servers_of
 from tools.drawn.messages.value_pages import drawings
 from tools.drawn.text import doc_of, table
 
-__all__ = ["PARTS", "file_name", "files", "form_of", "redacted_words"]
+__all__ = ["DRAWINGS", "KINDS", "PARTS", "REDACTED", "file_name", "files", "form_of", "redacted_words"]
 
 PAGES, DRAWINGS = DOCS / "reference" / "messages", DOCS / "drawings" / "messages"
 LONGEST = 128  # bytes of an example
@@ -80,13 +80,17 @@ EMPTY = {
 }
 
 
+def _direction(is_request: bool) -> str:
+    return "request" if is_request else "response"
+
+
 def file_name(cls: Any) -> str:
     """Return the name of a message's page, without what ends it.
 
     Args:
         cls: the message's class.
     """
-    return f"{'request' if cls.IS_REQUEST else 'response'}-{cls.MSG_TYPE.name.lower().replace('_', '-')}"
+    return f"{_direction(cls.IS_REQUEST)}-{cls.MSG_TYPE.name.lower().replace('_', '-')}"
 
 
 def form_of(vector: Vector) -> str:
@@ -288,16 +292,11 @@ def _example(cls: Any, layout: Layout) -> str:
     if layout.name == "legacy":
         span = explain(sample.data, is_request=False, version=PROTOCOL_VERSION_LEGACY)
         return f"{head}\n\n```text\n" + "\n".join(hexdump(sample.data, span)) + "\n```"
-    words = ["explain", "--direction", "request" if cls.IS_REQUEST else "response", sample.data.hex()]
-    shown = run(*words)
-    if shown.code:
-        raise ValueError(f"{sample.origin}: exit code {shown.code}")
-    return f"{head}\n\n```console\n$ dqlite-wire {' '.join(words)}\n{shown.out.rstrip()}\n```"
+    return f"{head}\n\n{explained(sample.data, _direction(cls.IS_REQUEST))}"
 
 
 def _page(cls: Any) -> str:
-    kind = "request" if cls.IS_REQUEST else "response"
-    parts = [f"# {cls.MSG_TYPE.name} ({kind} {int(cls.MSG_TYPE)})", doc_of(cls).words]
+    parts = [f"# {cls.MSG_TYPE.name} ({_direction(cls.IS_REQUEST)} {int(cls.MSG_TYPE)})", doc_of(cls).words]
     parts.append("\n".join(f"* {fact}" for fact in _facts(cls)))
     layouts = layouts_of(cls)
     parts.append("## Bytes")

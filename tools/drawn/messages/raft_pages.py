@@ -16,9 +16,9 @@ from dqlitewire.raft.kinds import LastWord, RaftRole
 from dqlitewire.servers.releases import RELEASES
 from dqlitewire.traffic.views.tree import tree
 from tests.raft.recorded import CONNECTIONS
-from tests.traffic.command import run
 from tools.drawn import DOCS
 from tools.drawn.messages.byte_diagram import diagram
+from tools.drawn.messages.explained import explained
 from tools.drawn.messages.raft_layouts import PREAMBLE, elements, message
 from tools.drawn.text import doc_of, table
 
@@ -106,12 +106,7 @@ def _example(kind: int) -> str:
             + "\n```"
         )
     frame, server = max(short, key=lambda one: (len(one[0]), one[1]))
-    words = ["explain", "--direction", "raft", frame.hex()]
-    shown = run(*words)
-    if shown.code:
-        raise ValueError(f"{frame.hex()}: exit code {shown.code}")
-    session = f"$ dqlite-wire {' '.join(words)}\n{shown.out.rstrip()}"
-    return f"As recorded with {server}:\n\n```console\n{session}\n```"
+    return f"As recorded with {server}:\n\n{explained(frame, 'raft')}"
 
 
 def _name(cls: type) -> str:

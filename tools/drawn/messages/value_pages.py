@@ -9,10 +9,10 @@ from dqlitewire import PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
 from dqlitewire.header import ROW_DONE, ROW_PART
 from dqlitewire.limits import DEFAULT_LIMITS
 from dqlitewire.values import BLOB, KINDS, TEXT, Kind
-from tests.traffic.command import run
 from tests.wire_data import VECTORS
 from tools.drawn import DOCS
 from tools.drawn.messages.byte_diagram import diagram
+from tools.drawn.messages.explained import explained
 from tools.drawn.messages.layouts import HEADER, Cell, params, rows
 from tools.drawn.text import table
 
@@ -96,11 +96,7 @@ def example(name: str) -> str:
         name: of the vector.
     """
     vector = next(one for one in VECTORS if one.name == name)
-    words = ["explain", "--direction", "request" if vector.is_request else "response", vector.data.hex()]
-    shown = run(*words)
-    if shown.code:
-        raise ValueError(f"{vector}: exit code {shown.code}")
-    return f"```console\n$ dqlite-wire {' '.join(words)}\n{shown.out.rstrip()}\n```"
+    return explained(vector.data, "request" if vector.is_request else "response")
 
 
 PARTS: dict[str, Callable[[], str]] = {
