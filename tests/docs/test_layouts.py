@@ -16,7 +16,7 @@ from tests.docs.layout_reader import Found, Reader
 from tests.wire_data import VECTORS, Vector, captures, frames
 from tools.drawn.messages.layouts import VARIANTS, header, layouts_of
 from tools.drawn.messages.pages import DRAWINGS, KINDS, REDACTED, file_name, files, form_of, redacted_words
-from tools.drawn.text import doc_of
+from tools.drawn.text import doc_of, look_up
 
 
 def read(cls: Any, form: str, data: bytes) -> list[Found]:
@@ -84,6 +84,12 @@ def test_a_kind_without_a_layout_is_said() -> None:
 
     with pytest.raises(ValueError, match=r"elephant field: say in tools/drawn/messages/layouts\.py"):
         layouts_of(Message)
+
+
+def test_what_a_table_does_not_say_is_told_with_its_place() -> None:
+    assert look_up(KINDS, "u64", "a field", "here") == KINDS["u64"]
+    with pytest.raises(ValueError, match=r"^an elephant: say in here$"):
+        look_up(KINDS, "elephant", "an elephant", "here")
 
 
 # ---------------------------------------------------------------- what the pages say of fields

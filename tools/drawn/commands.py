@@ -29,6 +29,7 @@ from dqlitewire.messages import OpenRequest
 from dqlitewire.testing import DqliteServer
 from tests.traffic.command import run
 from tools.drawn import DOCS, ROOT
+from tools.drawn.text import look_up
 
 __all__ = ["ABOUT", "PAGE", "Command", "files", "page"]
 
@@ -148,7 +149,7 @@ def page() -> str:
 
 
 def _section(name: str, run: Run) -> str:
-    told = ABOUT[name]
+    told = look_up(ABOUT, name, name, "tools/drawn/commands.py what it is for")
     lines = [f"## `{name}`", "", f"{told.about} Guide: {told.guide}.", "", "```console"]
     for example in told.examples:
         code, text = run(example)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from dqlitewire.conversation.table import ANSWER_NAMES, DONE, FAILURE, FIRST, PART, TABLE, Place, Turn
 from tools.drawn import DOCS
 from tools.drawn.drawing import Drawing
+from tools.drawn.text import look_up
 
 __all__ = ["INTERRUPTED", "ONE_FRAME", "ROUTES", "all_places", "edges", "files", "labels", "route_of"]
 
@@ -94,12 +95,9 @@ def _name(turn: Turn) -> str:
 
 
 def route_of(edge: Edge) -> Route:
-    if edge not in ROUTES:
-        start, end = edge
-        raise ValueError(
-            f"{_name(start)} to {_name(end)}: say in tools/drawn/order_drawing.py where it is drawn"
-        )
-    return ROUTES[edge]
+    start, end = edge
+    way = f"{_name(start)} to {_name(end)}"
+    return look_up(ROUTES, edge, way, "tools/drawn/order_drawing.py where it is drawn")
 
 
 def svg() -> str:

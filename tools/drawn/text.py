@@ -1,13 +1,16 @@
-"""Text of pages: Markdown is written, docstrings are read."""
+"""Text of pages: Markdown is written, docstrings and tables of words are read."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
-__all__ = ["FieldText", "doc_of", "table"]
+__all__ = ["FieldText", "doc_of", "look_up", "table"]
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 class FieldText(NamedTuple):
@@ -38,3 +41,20 @@ def table(head: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> str:
     """
     rows = [head, ("---",) * len(head), *lines]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+
+
+def look_up(of: Mapping[Key, Value], key: Key, what: str, where: str) -> Value:
+    """Return what a table says by hand of something; what is new has to be said there first.
+
+    Args:
+        of: the table.
+        key: what is asked for.
+        what: the same, for people.
+        where: the table stands, from the root of the project on.
+
+    Raises:
+        ValueError: the table says nothing.
+    """
+    if key not in of:
+        raise ValueError(f"{what}: say in {where}")
+    return of[key]

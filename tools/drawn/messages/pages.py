@@ -31,7 +31,7 @@ from tools.drawn.messages.layouts import Cell, Element, Group, Layout, header, l
 from tools.drawn.messages.played import played
 from tools.drawn.messages.recorded import refused, servers_of
 from tools.drawn.messages.value_pages import drawings
-from tools.drawn.text import doc_of, table
+from tools.drawn.text import doc_of, look_up, table
 
 __all__ = ["DRAWINGS", "KINDS", "PARTS", "REDACTED", "file_name", "files", "form_of", "redacted_words"]
 
@@ -225,17 +225,18 @@ def redacted_words(field: Field) -> str:
 
 
 def _fields(cls: Any) -> str:
-    said = doc_of(cls).each
-    lines = [_field(field, field.name, said) for field in cls.FIELDS if field.place == BODY]
+    told = doc_of(cls).each
+    lines = [_field(field, field.name, told) for field in cls.FIELDS if field.place == BODY]
     if any(field.kind == "nodes" for field in cls.FIELDS):
         node = doc_of(NodeInfo).each
         lines += [_field(field, f"nodes[].{field.name}", node) for field in NodeInfo.FIELDS]
     return table(("field", "on the wire", "what it is", "limits", "redacted"), lines)
 
 
-def _field(field: Field, name: str, said: dict[str, str]) -> tuple[str, ...]:
-    wire = KINDS[field.kind] + (f"; from schema {field.since} on" if field.since else "")
-    words = said.get(field.name) or EMPTY[field.kind]
+def _field(field: Field, name: str, told: dict[str, str]) -> tuple[str, ...]:
+    kind, here = f"a {field.kind} field", "tools/drawn/messages/pages.py how its bytes lie"
+    wire = look_up(KINDS, field.kind, kind, here) + (f"; from schema {field.since} on" if field.since else "")
+    words = told.get(field.name) or look_up(EMPTY, field.kind, kind, "the docstring what it is")
     return f"`{name}`", wire, words, _limits(field), redacted_words(field)
 
 

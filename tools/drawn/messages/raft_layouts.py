@@ -12,6 +12,7 @@ from typing import Any
 from dqlitewire.declare.fields import BODY
 from dqlitewire.raft.formats import FORMAT
 from tools.drawn.messages.layouts import Cell, Element, Group
+from tools.drawn.text import look_up
 
 __all__ = ["PREAMBLE", "elements", "message"]
 
@@ -104,11 +105,8 @@ def elements(cls: Any) -> tuple[Element, ...]:
     for field in cls.FIELDS:
         if field.place != BODY:
             continue
-        if field.kind not in KINDS:
-            raise ValueError(
-                f"a {field.kind} field: say in tools/drawn/messages/raft_layouts.py how its bytes lie"
-            )
-        found += KINDS[field.kind](field)
+        where = "tools/drawn/messages/raft_layouts.py how its bytes lie"
+        found += look_up(KINDS, field.kind, f"a {field.kind} field", where)(field)
     return tuple(found)
 
 

@@ -20,7 +20,7 @@ from tools.drawn import DOCS
 from tools.drawn.messages.byte_diagram import diagram
 from tools.drawn.messages.explained import explained
 from tools.drawn.messages.raft_layouts import PREAMBLE, elements, message
-from tools.drawn.text import doc_of, table
+from tools.drawn.text import doc_of, look_up, table
 
 __all__ = ["PARTS", "SENT", "files"]
 
@@ -69,15 +69,17 @@ def _wire(field: Field) -> str:
         return f"bit{'s' if last else ''} {field.shift}{last} of `{field.of}`{version}"
     if field.kind == "flag":
         return f"0 or 1, {field.smallest} byte{'s' if field.smallest > 1 else ''}"
-    return KINDS[field.kind]
+    return look_up(
+        KINDS, field.kind, f"a {field.kind} field", "tools/drawn/messages/raft_pages.py how it lies"
+    )
 
 
 def _fields(cls: Any) -> str:
-    said = doc_of(cls).each
+    told = doc_of(cls).each
     lines = [
-        (f"`{field.name}`", _wire(field), said.get(field.name, "").rstrip("."))
+        (f"`{field.name}`", _wire(field), told.get(field.name, "").rstrip("."))
         for field in cls.FIELDS
-        if isinstance(field, Bits) or (field.place == BODY and field.name in said)
+        if isinstance(field, Bits) or (field.place == BODY and field.name in told)
     ]
     return table(("field", "on the wire", "what it is"), lines) if lines else ""
 
