@@ -6,7 +6,7 @@ import re
 
 from dqlitewire.cli.app import COMMANDS
 from tests.docs.blocks import blocks
-from tools.commands import ABOUT, PAGE
+from tools.drawn.commands import ABOUT, PAGE
 from tools.redraw import drawn, stale
 
 

@@ -18,10 +18,11 @@ from pathlib import Path
 from unittest import mock
 
 from tests.traffic.command import run
+from tools.drawn import DOCS, ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
+__all__ = ["files"]
 
-PICTURE = ROOT / "docs" / "pictures" / "decode.svg"
+PICTURE = DOCS / "pictures" / "decode.svg"
 COMMAND = ["decode", "docs/recordings/books.dqt"]
 TITLE = "dqlite-wire decode: a recorded session, one message a line"
 COLUMNS = 80

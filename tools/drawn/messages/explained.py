@@ -1,34 +1,24 @@
-"""Tables and sessions as Markdown."""
+"""A frame as `dqlite-wire explain` shows it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from tests.traffic.command import run
 
-__all__ = ["explained", "table"]
+__all__ = ["explained"]
 
 WIDEST = 80  # columns of a command; a longer one is folded
 WORDS = 4  # of 8 bytes on a line of it
 
 
-def table(head: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> str:
-    """Return a table.
-
-    Args:
-        head: the heads of the columns.
-        lines: of the table; a bar in a cell is escaped.
-    """
-    rows = [head, ("---",) * len(head), *lines]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
-
-
 def explained(data: bytes, direction: str) -> str:
-    """Return a session of `explain`; a long frame stands on several lines, in words of 8 bytes.
+    """Return the command and what it prints, as Markdown; a long frame stands on lines of words of 8 bytes.
 
     Args:
-        data: a whole frame.
-        direction: as the command's option has it.
+        data: of the frame.
+        direction: "request", "response" or "raft".
+
+    Raises:
+        ValueError: the frame does not decode.
     """
     words = ["explain", "--direction", direction]
     digits = data.hex(" ", -8).split()

@@ -1,6 +1,6 @@
 """Draw what the survey found as Markdown: what becomes of each server, a line for what is alike.
 
-The page is docs/reference/hazards.md, and `tools/reference.py` draws it; the results are those of
+The page is docs/reference/hazards.md, and `tools/drawn/reference.py` draws it; the results are those of
 `tests/real/survey`.
 """
 
