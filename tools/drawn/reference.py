@@ -110,8 +110,13 @@ def _fact(value: object) -> str:
 
 def survey() -> str:
     """Return what the survey found as Markdown: how often, then pragmas, statements and names."""
-    tables = survey_page.verdicts(), survey_page.pragmas(), survey_page.statements(), survey_page.names()
-    return "\n\n".join(_markdown(head, lines) for head, *lines in tables)
+    tables = {
+        "Steps of each verdict": survey_page.verdicts(),
+        "Pragmas": survey_page.pragmas(),
+        "Statements": survey_page.statements(),
+        "Names in OPEN": survey_page.names(),
+    }
+    return "\n\n".join(f"## {title}\n\n{_markdown(head, lines)}" for title, (head, *lines) in tables.items())
 
 
 def _name(turn: Turn) -> str:

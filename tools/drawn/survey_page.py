@@ -30,7 +30,7 @@ def verdicts() -> Table:
     kinds = sorted({row.verdict for row in rows})
     counts = [
         (
-            kind,
+            kind.replace("_", " "),
             *(str(sum(row.server == server and row.verdict == kind for row in rows)) for server in SERVERS),
         )
         for kind in kinds

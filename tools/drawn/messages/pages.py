@@ -19,6 +19,7 @@ from dqlitewire.declare.fields import BODY, Field
 from dqlitewire.explain import explain
 from dqlitewire.limits import DEFAULT_LIMITS
 from dqlitewire.messages import REGISTRY, REQUESTS, NodeInfo
+from dqlitewire.servers.codes import primary_of
 from dqlitewire.servers.refusals import NO_DATABASE, NOT_LEADER, knows_type, schema_for
 from dqlitewire.servers.releases import RELEASES, Generation, rules_of
 from dqlitewire.traffic.views.tree import hexdump
@@ -142,7 +143,7 @@ def _asked(cls: Any) -> str:
         return "any node"
     if len(strict) == len(said):
         return f'the leader; any other node answers {code} "{text}"'
-    return f'the leader; of {_listed(strict)} any other node answers {code} "{text}"'
+    return f'the leader; any other node of {_listed(strict, "or")} answers {code} "{text}"'
 
 
 def _since(cls: Any, schema: int) -> str:
@@ -244,7 +245,7 @@ def _failures(cls: Any) -> str:
     """What the recorded servers refused it with."""
     lines = [
         (
-            f"[{one.code}](../failures.md#code-{one.code})" if one.code in codes() else str(one.code),
+            f"[{one.code}](../failures.md#code-{one.code if one.code in codes() else primary_of(one.code)})",
             one.text,
             servers_of(found),
         )
