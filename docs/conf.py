@@ -17,8 +17,9 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
-    "drawn",  # beside this file, as is the next one
+    "drawn",  # beside this file, as are the next two
     "api",
+    "search_numbers",
 ]
 exclude_patterns = ["schema"]
 source_suffix = {".md": "markdown"}
@@ -44,3 +45,4 @@ html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True}
 copybutton_prompt_text = "$ "
 copybutton_only_copy_prompt_lines = True
+copybutton_line_continuation_character = "\\"

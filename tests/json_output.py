@@ -1,8 +1,8 @@
 """Whatever JSON the suite makes is held against the schemas of docs/schema.
 
-Importing this module lets the views that write JSON check each object against its schema, as tools/schema.py
-draws it; an object that does not fit raises where it was made. Objects are many and validation is slow, so it
-is done once for all objects that differ in free text and in numbers alone.
+Importing this module lets the views that write JSON check each object against its schema, as
+tools/drawn/schema draws it; an object that does not fit raises where it was made. Objects are many and
+validation is slow, so it is done once for all objects that differ in free text and in numbers alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from jsonschema.protocols import Validator
 
 from dqlitewire.cli import answers, probe, rounds
 from dqlitewire.traffic.views import json_object, live, report
-from tools.schema import SCHEMAS
+from tools.drawn.schema import SCHEMAS
 
 #: keys whose text, wherever it stands, has no rule
 WORDS = "sql error meaning message address detail statement key after source name server"

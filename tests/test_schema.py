@@ -24,7 +24,8 @@ from dqlitewire.traffic.views.report import report_json
 from tests import json_output
 from tests.traffic.command import run
 from tests.wire_data import captures
-from tools.schema import BY_HAND, SCHEMAS, annotated, requests
+from tools.drawn.schema import SCHEMAS
+from tools.drawn.schema.decode import BY_HAND, annotated, requests
 
 ROOT = Path(__file__).parent.parent
 TOKEN = re.compile(r"^[a-z][a-z0-9_]*$")
@@ -40,7 +41,7 @@ def test_every_message_is_there() -> None:
     # besides messages: values and nodes; entries and configurations
     assert len(definitions) == len(REGISTRY) + 2 + len(MESSAGES) + len(COMMANDS) + 2
     assert set(BY_HAND) == set(json_object._FIELDS)
-    with pytest.raises(ValueError, match=r"say in tools/schema\.py"):
+    with pytest.raises(ValueError, match=r"say in tools/drawn/schema/decode\.py"):
         annotated("Sequence[Elephant]")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import architecture
+from tools.drawn import architecture
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "dqlitewire"

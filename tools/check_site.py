@@ -21,8 +21,9 @@ from urllib.parse import unquote, urlsplit
 
 __all__ = ["KNOWN", "main", "problems"]
 
-# what people are going to search for, as the index has it: in lower case, without endings
-KNOWN = ("messagedecod", "handshak", "dqlite_record", "leadership")
+# what people are going to search for, as the index has it: in lower case, without endings, and numbers as
+# docs/search_numbers.py has them
+KNOWN = ("messagedecod", "handshak", "dqlite_record", "leadership", "n10250")
 OWN = {"genindex.html", "search.html", "py-modindex.html"}  # made by Sphinx
 LOADS = {"img": "src", "script": "src", "iframe": "src", "source": "src", "link": "href", "use": "href"}
 FETCHED = {

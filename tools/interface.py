@@ -29,6 +29,7 @@ from tools.public import PUBLIC, is_protocol  # noqa: E402
 __all__ = ["HELD", "changes", "surface"]
 
 HELD = ROOT / "tests" / "interface.txt"
+STARS: dict[Any, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
 
 
 def surface() -> list[str]:
@@ -86,7 +87,7 @@ def parameters(thing: Any) -> Iterator[str]:
     for parameter in found:
         if parameter.name in ("self", "cls") or parameter.name.startswith("_"):
             continue
-        stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        stars = STARS.get(parameter.kind, "")
         by_name = "*, " if parameter.kind is parameter.KEYWORD_ONLY else ""
         has_default = "=" if parameter.default is not parameter.empty else ""
         yield f"{by_name}{stars}{parameter.name}{has_default}"

@@ -27,13 +27,13 @@ def main(bound: float) -> int:
             [*command, "--outputjson"], capture_output=True, text=True, check=False, cwd=folder, env=path
         )
     found = json.loads(done.stdout)["typeCompleteness"]
-    score = 100 * found["completenessScore"]
+    score: float = 100 * found["completenessScore"]
     for symbol in found["symbols"]:
         if symbol["isExported"] and not symbol["isTypeKnown"] and score < bound:
             said = [one["message"] for one in symbol["diagnostics"]]
             print(f"{symbol['name']}: {' '.join(' '.join(said).split())}")
     print(f"types of the public names that are known: {score:.1f} %, at least {bound:.1f} %")
-    return score < bound
+    return int(score < bound)
 
 
 if __name__ == "__main__":

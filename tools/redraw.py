@@ -16,27 +16,25 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # run as a program, only tools/ is on it
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a program, only tools/ is on it
 
-from tools import (  # noqa: E402
+from tools.drawn import (
+    DOCS,
+    ROOT,
     architecture,
     commands,
     json_page,
-    message_pages,
     order_drawing,
     performance,
     picture,
     pieces,
-    raft_pages,
     reference,
     schema,
     vectors,
 )
+from tools.drawn.messages import pages, raft_pages
 
 __all__ = ["DRAWN", "WHOLE", "drawn", "left_over", "main", "stale"]
-
-DOCS = ROOT / "docs"
 
 # each returns files (absolute paths) with their texts
 DRAWN: dict[str, Callable[[], Mapping[Path, str]]] = {
@@ -44,7 +42,7 @@ DRAWN: dict[str, Callable[[], Mapping[Path, str]]] = {
     "performance": performance.files,
     "picture": picture.files,  # of a terminal, for the README
     "schema": schema.files,
-    "messages": message_pages.files,
+    "messages": pages.files,
     "raft": raft_pages.files,
     "order": order_drawing.files,
     "commands": commands.files,

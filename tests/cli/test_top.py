@@ -29,7 +29,7 @@ from tests.profiles import DEEP
 from tests.traffic.captured import ALL, as_pcap, named, segments
 from tests.traffic.command import COMMAND, run
 from tests.wire_data import Capture
-from tools.schema import SCHEMAS
+from tools.drawn.schema import SCHEMAS
 
 ROOT = Path(__file__).parents[2]
 CAPTURES = ROOT / "tests" / "captures"

@@ -11,9 +11,9 @@ from dqlitewire import RequestType
 from dqlitewire.conversation import TABLE, Hazard
 from dqlitewire.conversation.table import ANSWER_NAMES, DONE, FAILURE, PART, Turn
 from dqlitewire.servers.releases import RELEASES
-from tools.order_drawing import INTERRUPTED, ONE_FRAME, ROUTES, _all_places, _route, edges, labels
-from tools.order_drawing import files as order_files
-from tools.reference import PARTS, files, hazards, redrawn, releases, steps
+from tools.drawn.order_drawing import INTERRUPTED, ONE_FRAME, ROUTES, all_places, edges, labels, route_of
+from tools.drawn.order_drawing import files as order_files
+from tools.drawn.reference import PARTS, files, hazards, redrawn, releases, steps
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "guides" / "conversation.md"
@@ -71,13 +71,13 @@ def test_the_drawing_has_every_edge_and_its_answers() -> None:
         one_frame = ANSWER_NAMES[step.answer] if step.answer in (PART, DONE, FAILURE) else ONE_FRAME
         assert ANSWER_NAMES[step.answer] in shown or one_frame in shown, step
         assert all(any(name in line for line in words) for name in shown)
-    interrupted = {place.turn for place in _all_places() if place.draining is not None} - {Turn.DRAINING}
+    interrupted = {place.turn for place in all_places() if place.draining is not None} - {Turn.DRAINING}
     assert interrupted == set(INTERRUPTED)
 
 
 def test_an_edge_without_a_place_is_said() -> None:
-    with pytest.raises(ValueError, match=r"raft to ended: say in tools/order_drawing\.py"):
-        _route((Turn.RAFT, Turn.ENDED))
+    with pytest.raises(ValueError, match=r"raft to ended: say in tools/drawn/order_drawing\.py"):
+        route_of((Turn.RAFT, Turn.ENDED))
 
 
 def test_every_fact_that_differs_between_releases_is_there() -> None:

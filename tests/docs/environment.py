@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.docs.blocks import ROOT
 
-__all__ = ["read_variables"]
+__all__ = ["in_python", "read_by", "read_variables"]
 
 NAME = re.compile(r"[A-Z][A-Z0-9_]+")
 # what a mapping is called that holds the environment, or a copy of it
@@ -32,7 +32,7 @@ def read_variables() -> dict[str, set[str]]:
     """
     found: dict[str, set[str]] = {}
     for path in _files():
-        for name in _read_by(path):
+        for name in read_by(path):
             found.setdefault(name, set()).add(path.relative_to(ROOT).as_posix())
     return found
 
@@ -45,7 +45,7 @@ def _files() -> Iterator[Path]:
                 yield path
 
 
-def _read_by(path: Path) -> set[str]:
+def read_by(path: Path) -> set[str]:
     if path.suffix not in (".py", ".pyi", ".c", ".h", ""):
         return set()
     try:
@@ -55,7 +55,7 @@ def _read_by(path: Path) -> set[str]:
     if path.suffix in (".py", ".pyi"):
         if not re.search("environ|getenv", text):
             return set()
-        return {*_python(ast.parse(text)), *_scripts_inside(text)}
+        return {*in_python(ast.parse(text)), *_scripts_inside(text)}
     if path.suffix in (".c", ".h"):
         return set(C_READS.findall(text))
     if path.name == "Makefile":
@@ -76,7 +76,7 @@ def _scripts_inside(text: str) -> set[str]:
     return set(C_READS.findall(text))
 
 
-def _python(tree: ast.AST) -> Iterator[str]:
+def in_python(tree: ast.AST) -> Iterator[str]:
     """Yield the names that are looked up in the environment; constants of the module are followed."""
     constants: dict[str, object] = {}
     for node in ast.walk(tree):

@@ -9,7 +9,6 @@ but for times, ports and how wide the columns are that hold them.
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import re
 import shlex
@@ -19,13 +18,12 @@ import sys
 from pathlib import Path
 from unittest import mock
 
-from dqlitewire.cli import main
 from tests.docs.blocks import ROOT, Block, blocks
 from tests.docs.running import as_compared, replaced
 from tests.real.nodes import free_port
+from tests.traffic.command import run
 
 COLUMNS = "80"
-LISTENING = re.compile(r"(?:listening| on) (?:on )?(127\.0\.0\.1:\d+)")
 SAVED = re.compile(r"`([\w-]+\.(?:py|sql|toml))`[^`\n]*:\s*$")
 RUNS_ON = ("serve", "proxy")
 # what is said on standard error -> the exit code
@@ -166,20 +164,6 @@ class Reader:
 
 def in_this_process(words: list[str], folder: Path) -> tuple[int, str]:
     """Run a command of ours; return its exit code and all that it shows, in the order in which it does."""
-    screen = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
-    with (
-        contextlib.chdir(folder),
-        mock.patch.dict(os.environ, {"COLUMNS": COLUMNS}),
-        mock.patch.object(sys, "argv", ["dqlite-wire", *words]),
-        mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO())),
-        contextlib.redirect_stdout(screen),
-        contextlib.redirect_stderr(screen),
-    ):
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    held = screen.buffer
-    assert isinstance(held, io.BytesIO)
-    return code, held.getvalue().decode()
+    with contextlib.chdir(folder), mock.patch.dict(os.environ, {"COLUMNS": COLUMNS}):
+        done = run(*words, together=True)
+    return done.code, done.out

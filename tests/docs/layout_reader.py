@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tools.layouts import Cell, Element, Group
+from tools.drawn.messages.layouts import Cell, Element, Group
 
 
 class Found(NamedTuple):

@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tests.docs.blocks import Block
-from tests.traffic.command import run
 
 # what differs from run to run, and what stands for it when both texts are compared
 VARYING = (
@@ -60,25 +58,3 @@ def run_python(
             text = "\n" * block.line + replaced(block.text, places or {})  # lines as on the page
             exec(compile(text, block.place.rpartition(":")[0], "exec"), names)
     return out.getvalue()
-
-
-def run_session(
-    session: Iterable[Block], places: Mapping[str, str] | None = None, codes: Iterable[int] = (0,)
-) -> None:
-    """Run the `dqlite-wire` commands of sessions, and compare what each prints with what stands under it.
-
-    Args:
-        session: blocks of commands (`$ ...`) with their output.
-        places: text of the page -> text here.
-        codes: the exit codes that are allowed.
-    """
-    for block in session:
-        steps = block.steps()
-        assert steps, block.place
-        for command, shown in steps:
-            words = shlex.split(replaced(command, places or {}), comments=True)
-            assert words[0] == "dqlite-wire", (block.place, command)
-            done = run(*words[1:])
-            assert done.code in codes, (block.place, command, done)
-            found = replaced(done.out + done.err, {here: there for there, here in (places or {}).items()})
-            assert as_compared(found) == as_compared(shown), (block.place, command)

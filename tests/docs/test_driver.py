@@ -14,7 +14,7 @@ from dqlitewire.testing import DqliteServer
 from tests.docs.blocks import ROOT, blocks
 from tests.docs.running import as_compared, run_python
 from tests.docs.shown import shown
-from tools.pieces import pieces
+from tools.drawn.pieces import pieces
 
 PAGE = "docs/howto/driver.md"
 FILES = ("blocking_client.py", "asyncio_client.py")

@@ -16,8 +16,8 @@ import pytest
 
 from tests.docs.blocks import DOCS, ROOT, Block, blocks, name_of
 from tests.docs.running import run_python
-from tools import architecture, performance
-from tools.bounds import BOUNDS, value_of
+from tools.drawn import architecture, performance
+from tools.drawn.bounds import BOUNDS, value_of
 
 PAGES = sorted((DOCS / "explanation").glob("*.md"))
 NAMED = re.compile(r"tests/([\w/]+\.py)(?:::(\w+))?")

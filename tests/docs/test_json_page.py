@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tools.json_page import kind_of, page, rows
-from tools.schema import SCHEMAS
+from tools.drawn.json_page import kind_of, page, rows
+from tools.drawn.schema import SCHEMAS
 
 
 def test_every_schema_is_there_to_be_had() -> None:

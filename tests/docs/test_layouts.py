@@ -14,10 +14,9 @@ from dqlitewire.messages import REGISTRY, LeaderRequest
 from dqlitewire.traffic.redact import redact
 from tests.docs.layout_reader import Found, Reader
 from tests.wire_data import VECTORS, Vector, captures, frames
-from tools.docstrings import doc_of
-from tools.layouts import VARIANTS, header, layouts_of
-from tools.message_pages import DRAWINGS, KINDS, REDACTED, files, form_of, redacted_words
-from tools.names import file_name
+from tools.drawn.messages.layouts import VARIANTS, header, layouts_of
+from tools.drawn.messages.pages import DRAWINGS, KINDS, REDACTED, file_name, files, form_of, redacted_words
+from tools.drawn.text import doc_of, look_up
 
 
 def read(cls: Any, form: str, data: bytes) -> list[Found]:
@@ -83,8 +82,14 @@ def test_a_kind_without_a_layout_is_said() -> None:
     class Message:
         IS_REQUEST, MSG_TYPE, SCHEMAS, FIELDS = True, 99, (0,), (one,)
 
-    with pytest.raises(ValueError, match=r"elephant field: say in tools/layouts\.py"):
+    with pytest.raises(ValueError, match=r"elephant field: say in tools/drawn/messages/layouts\.py"):
         layouts_of(Message)
+
+
+def test_what_a_table_does_not_say_is_told_with_its_place() -> None:
+    assert look_up(KINDS, "u64", "a field", "here") == KINDS["u64"]
+    with pytest.raises(ValueError, match=r"^an elephant: say in here$"):
+        look_up(KINDS, "elephant", "an elephant", "here")
 
 
 # ---------------------------------------------------------------- what the pages say of fields

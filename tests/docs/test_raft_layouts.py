@@ -10,8 +10,8 @@ from dqlitewire.raft import MESSAGES, Configuration, Frames, InstallSnapshot, Sn
 from dqlitewire.raft.commands import COMMANDS
 from tests.docs.layout_reader import Reader
 from tests.raft.recorded import CONNECTIONS, FRAMES
-from tools.raft_layouts import elements, message
-from tools.raft_pages import SENT
+from tools.drawn.messages.raft_layouts import elements, message
+from tools.drawn.messages.raft_pages import SENT
 
 
 def numbers(found: Reader, of: Any) -> int:

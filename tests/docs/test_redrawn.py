@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tools import redraw
-from tools.redraw import DRAWN, ROOT, WHOLE, drawn, left_over, stale
+from tools.drawn import ROOT
+from tools.redraw import DRAWN, WHOLE, drawn, left_over, stale
 
 
 @pytest.mark.parametrize("name", DRAWN)

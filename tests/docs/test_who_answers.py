@@ -1,6 +1,7 @@
 """Which requests another node than the leader refuses, and which need OPEN: what the pages of messages say.
 
-The pages have it from the embedded server (tools/played.py); here the same questions go to real nodes.
+The pages have it from the embedded server (tools/drawn/messages/played.py); here the same questions go to
+real nodes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import pytest
 
 from dqlitewire.servers.refusals import NO_DATABASE, NOT_LEADER
 from tests.real.nodes import KINDS, Cluster
-from tools.played import asked, played
+from tools.drawn.messages.played import asked, played
 
 pytestmark = [
     pytest.mark.real,

@@ -40,7 +40,7 @@ from tests.raft.recorded import CONNECTIONS
 from tests.traffic.captured import ALL, chunks, clean, told
 from tests.traffic.command import run
 from tests.wire_data import Capture
-from tools.schema import SCHEMAS
+from tools.drawn.schema import SCHEMAS
 
 NOW = 1_700_000_000_000_000_000
 HELLO = bytes([1, *bytes(7)])

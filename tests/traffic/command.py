@@ -49,7 +49,11 @@ class _Output(io.TextIOWrapper):
 
 
 def run(
-    *arguments: str | Path, stdin: bytes = b"", terminal: bool = False, encoding: str = "utf-8"
+    *arguments: str | Path,
+    stdin: bytes = b"",
+    terminal: bool = False,
+    encoding: str = "utf-8",
+    together: bool = False,
 ) -> Result:
     """Run a command.
 
@@ -58,8 +62,11 @@ def run(
         stdin: what it reads from standard input.
         terminal: whether its outputs are one; standard input is none.
         encoding: of its outputs.
+        together: whether standard error goes where standard output goes, as on a screen.
     """
     out, err = _Output(encoding, terminal), _Output(encoding, terminal)
+    if together:
+        err = out
     with (
         mock.patch.object(sys, "argv", ["dqlite-wire", *map(str, arguments)]),
         mock.patch.object(sys, "stdin", _Stdin(stdin)),
@@ -71,7 +78,7 @@ def run(
             code = 0
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    return Result(code, out.text, err.text)
+    return Result(code, out.text, "" if together else err.text)
 
 
 def on_terminal(*arguments: str | Path, **environment: str) -> str:

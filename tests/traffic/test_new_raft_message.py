@@ -38,7 +38,7 @@ FRAME = b"".join(number.to_bytes(8, "little") for number in (14, 16, 7, 99))
 SCRIPT = """
 import json, sys
 from tests.traffic.command import run
-from tools.schema import SCHEMAS
+from tools.drawn.schema import SCHEMAS
 print(json.dumps({
     **{name: run(*words).out for name, words in json.loads(sys.argv[1]).items()},
     "schema": json.dumps(SCHEMAS["decode"]()),

@@ -22,7 +22,7 @@ from tests.real.nodes import KINDS, Cluster, Node, wait_for
 from tests.real.raw import RawConnection, text, word
 from tests.traffic.command import run
 from tests.traffic.sources.test_tcpdump import capturing
-from tools.raft_pages import SENT
+from tools.drawn.messages.raft_pages import SENT
 
 # one of the lineages in the suite, all of them in a deep run
 SOME = KINDS if os.environ.get("DQLITE_WIRE_DEEP") else ("1.18.7",)

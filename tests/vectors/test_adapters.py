@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from tests.downstream.published import GENERATIONS, wire
 from tests.vectors.runner import ADAPTER, lines, run
 from tests.wire_data import HERE, VECTORS_FOLDER
-from tools.vectors import DRAWN
+from tools.drawn.vectors import DRAWN
 
 DIVERGENCES = HERE.parent / "docs" / "explanation" / "divergences.md"
 

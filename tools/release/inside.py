@@ -81,7 +81,13 @@ def complaints(files: Files, allowed: Iterable[str] = ()) -> list[str]:
 
 def places() -> list[bytes]:
     """Return the folders of this machine that a release must not name: checkout, home, environments."""
-    folders = [ROOT, Path.home(), Path(tempfile.gettempdir(), "build-env-"), sys.base_prefix, sys.prefix]
+    folders: list[Path | str] = [
+        ROOT,
+        Path.home(),
+        Path(tempfile.gettempdir(), "build-env-"),
+        sys.base_prefix,
+        sys.prefix,
+    ]
     texts = {os.path.realpath(folder) for folder in folders} | {str(folder) for folder in folders}
     # a name of one part, such as /root or /usr, is in many texts
     return sorted(text.encode() for text in texts if text.count("/") > 1)
@@ -146,7 +152,7 @@ def metadata(text: bytes) -> list[str]:
         f"metadata: no extra {extra}" for extra in sorted(EXTRAS - set(has.get_all("Provides-Extra", [])))
     ]
     links = re.findall(
-        r"""\]\((?!https?:|mailto:|#)([^)]*)|\bsrc="(?!https?:)([^"]*)""", text_of(has.get_payload())
+        r"""\]\((?!https?:|mailto:|#)([^)]*)|\bsrc="(?!https?:)([^"]*)""", text_of(str(has.get_payload()))
     )
     found += [f"metadata: the text leads to {''.join(link)}, which an index has not got" for link in links]
     for requirement in has.get_all("Requires-Dist", []):

@@ -54,7 +54,7 @@ class Python:
 def pythons() -> list[Python]:
     """Return every CPython there is, oldest first, those of tools/native-pythons too."""
     lines = run("tools/pythons") + run("tools/native-pythons", sys.executable)
-    found = dict(reversed(line.split()) for line in lines.splitlines() if re.match(r"\d+\.\d+\.\d+ /", line))
+    found = {path: version for version, path in re.findall(r"^(\d+\.\d+\.\d+) (/\S+)$", lines, re.MULTILINE)}
     ordered = sorted(found, key=lambda path: [*map(int, found[path].split("."))])
     return [Python(found[path], Path(path)) for path in ordered]
 
@@ -65,8 +65,10 @@ def install(python: Path, what: Path, extras: str = "") -> None:
     An sdist needs setuptools to be built with, so it is looked for.
     """
     alone = ["--no-deps"] if what.suffix != ".whl" else ["--no-index", "--no-deps"]
+    pip: list[str | Path]
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--disable-pip-version-check"]
     run(
-        *(sys.executable, "-m", "pip", "--python", python, "install", "-q", "--disable-pip-version-check"),
+        *pip,
         *([] if extras else alone),
         f"{what}[{extras}]" if extras else what,
         cwd=python.parent,
@@ -80,7 +82,11 @@ def consume(python: Path, program: str, *arguments: str) -> str:
         for path in CONSUMER.glob("*.py"):
             shutil.copy(path, folder)
         return run(
-            *(python, "-W", "error", program, *arguments),
+            python,
+            "-W",
+            "error",
+            program,
+            *arguments,
             cwd=Path(folder),
             environment={"PYTHONPATH": "", "PYTHONNOUSERSITE": "1", "DQLITEWIRE_PURE": ""},
         )

@@ -22,7 +22,7 @@ Five more things blur the picture, each met in one place of `_stage` or `explain
 
 * A request that cannot change anything (a SELECT, PREPARE, LEADER) is never UNKNOWN, and where a write would
   need a look it is just sent again.
-* Up to 1.18.1 raft's own error numbers come through as if they were SQLite's (`_RAFT_CODES`): a 13 is either
+* Up to 1.18.1 raft's own error numbers come through as if they were SQLite's (`RAFT_CODES`): a 13 is either
   "database full" or "canceled", of which the second may commit.
 * From 1.18.2 on QUERY_SQL hides any failure between prepare and step behind "nonempty statement tail"; for a
   text of one statement that text is impossible, so the cause is another one.
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from ..messages import FailureResponse, Message
 
 __all__ = [
+    "RAFT_CODES",
     "RULES",
     "FailureInfo",
     "Outcome",
@@ -189,7 +190,7 @@ RULES: tuple[tuple[tuple[int, ...], str, str, Retry, Stage], ...] = (
 )
 
 # dqlite 1.18.1 src/leader.c: leader_exec_cb passes raft's own codes on where SQLite's are expected.
-_RAFT_CODES = {
+RAFT_CODES = {
     7: "RAFT_NOTLEADER",
     8: "RAFT_LEADERSHIPLOST",
     9: "RAFT_SHUTDOWN",
@@ -238,8 +239,8 @@ def explain_failure(
     meaning, retry, stage = _rule(code, message)
     if retry is Retry.REOPEN and NO_DATABASE[1] in message and getattr(request, "db_id", None):
         meaning, retry = "no database has this id: OPEN always gives 0", Retry.NO
-    if code in _RAFT_CODES and rules_of(generation).raft_codes and kind not in _CONFIGURATION:
-        meaning += f", or raft's {_RAFT_CODES[code]} (up to 1.18.1)"
+    if code in RAFT_CODES and rules_of(generation).raft_codes and kind not in _CONFIGURATION:
+        meaning += f", or raft's {RAFT_CODES[code]} (up to 1.18.1)"
         retry = Retry.CHECK
     elif "statement tail" in message and _masks(kind, generation, seen):
         meaning = "a busy database or lost leadership, in the wrong words (1.18.2 and later)"
@@ -284,7 +285,7 @@ def _refined(
     generation: Generation,
 ) -> Stage:
     """Return the stage of a rule, or another one where more than code and text decides."""
-    if code in _RAFT_CODES and rules_of(generation).raft_codes and kind not in _CONFIGURATION:
+    if code in RAFT_CODES and rules_of(generation).raft_codes and kind not in _CONFIGURATION:
         return Stage.DOUBT
     if "statement tail" in message and _masks(kind, generation, seen):
         return Stage.DOUBT

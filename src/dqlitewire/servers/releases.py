@@ -148,7 +148,7 @@ class Release:
     """One release of dqlite: a row of the table. It cannot be changed; `but` makes another one of it.
 
     Every fact is an attribute, and every one must be given. docs/reference/servers.md is drawn from the words
-    beside them (tools/reference.py).
+    beside them (tools/drawn/reference.py).
 
     Args:
         facts: all of them, by name.

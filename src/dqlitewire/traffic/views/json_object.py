@@ -6,7 +6,7 @@ write is `{"float": "nan"}`, text that is not UTF-8 keeps its bytes as `\\xNN`, 
 message whose fields are better written another way has a function in `_FIELDS`.
 
 What a program decides by is a token: lower case, letters and underscores (`token`). docs/schema has all of
-them; tools/schema.py draws it.
+them; tools/drawn/schema draws it.
 """
 
 from __future__ import annotations

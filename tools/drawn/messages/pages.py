@@ -1,9 +1,9 @@
 """Draw a page for each message of the protocol, and the tables of them all.
 
 A page says what the declaration says (`dqlitewire.messages`): the docstring of the class, the fields, the
-bytes. What it says besides is found, not written: who answers (`tools/played.py`, the order's table), from
-which release on (`dqlitewire.servers`), which failures were recorded from which server (tests/captures), what
-a real frame looks like (the vectors).
+bytes. What it says besides is found, not written: who answers (`played`, the order's table), from which
+release on (`dqlitewire.servers`), which failures were recorded from which server (tests/captures), what a
+real frame looks like (the vectors).
 """
 
 from __future__ import annotations
@@ -19,24 +19,23 @@ from dqlitewire.declare.fields import BODY, Field
 from dqlitewire.explain import explain
 from dqlitewire.limits import DEFAULT_LIMITS
 from dqlitewire.messages import REGISTRY, REQUESTS, NodeInfo
+from dqlitewire.servers.codes import primary_of
 from dqlitewire.servers.refusals import NO_DATABASE, NOT_LEADER, knows_type, schema_for
 from dqlitewire.servers.releases import RELEASES, Generation, rules_of
 from dqlitewire.traffic.views.tree import hexdump
-from tests.traffic.command import run
 from tests.wire_data import VECTORS, Vector, captures, frames
-from tools.byte_diagram import diagram
-from tools.docstrings import doc_of
-from tools.failure_pages import codes
-from tools.layouts import Cell, Element, Group, Layout, header, layouts_of
-from tools.markdown import table
-from tools.names import file_name
-from tools.played import played
-from tools.recorded import refused, servers_of
-from tools.value_pages import drawings
+from tools.drawn import DOCS
+from tools.drawn.messages.byte_diagram import diagram
+from tools.drawn.messages.explained import explained
+from tools.drawn.messages.failure_pages import codes
+from tools.drawn.messages.layouts import Cell, Element, Group, Layout, header, layouts_of
+from tools.drawn.messages.played import played
+from tools.drawn.messages.recorded import refused, servers_of
+from tools.drawn.messages.value_pages import drawings
+from tools.drawn.text import doc_of, look_up, table
 
-__all__ = ["PARTS", "files", "form_of", "redacted_words"]
+__all__ = ["DRAWINGS", "KINDS", "PARTS", "REDACTED", "file_name", "files", "form_of", "redacted_words"]
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGES, DRAWINGS = DOCS / "reference" / "messages", DOCS / "drawings" / "messages"
 LONGEST = 128  # bytes of an example
 
@@ -80,6 +79,19 @@ EMPTY = {
     "ignored": "written as 0 and ignored",
     "padding": "written as 0 and ignored",
 }
+
+
+def _direction(is_request: bool) -> str:
+    return "request" if is_request else "response"
+
+
+def file_name(cls: Any) -> str:
+    """Return the name of a message's page, without what ends it.
+
+    Args:
+        cls: the message's class.
+    """
+    return f"{_direction(cls.IS_REQUEST)}-{cls.MSG_TYPE.name.lower().replace('_', '-')}"
 
 
 def form_of(vector: Vector) -> str:
@@ -131,7 +143,7 @@ def _asked(cls: Any) -> str:
         return "any node"
     if len(strict) == len(said):
         return f'the leader; any other node answers {code} "{text}"'
-    return f'the leader; of {_listed(strict)} any other node answers {code} "{text}"'
+    return f'the leader; any other node of {_listed(strict, "or")} answers {code} "{text}"'
 
 
 def _since(cls: Any, schema: int) -> str:
@@ -214,17 +226,18 @@ def redacted_words(field: Field) -> str:
 
 
 def _fields(cls: Any) -> str:
-    said = doc_of(cls).each
-    lines = [_field(field, field.name, said) for field in cls.FIELDS if field.place == BODY]
+    told = doc_of(cls).each
+    lines = [_field(field, field.name, told) for field in cls.FIELDS if field.place == BODY]
     if any(field.kind == "nodes" for field in cls.FIELDS):
         node = doc_of(NodeInfo).each
         lines += [_field(field, f"nodes[].{field.name}", node) for field in NodeInfo.FIELDS]
     return table(("field", "on the wire", "what it is", "limits", "redacted"), lines)
 
 
-def _field(field: Field, name: str, said: dict[str, str]) -> tuple[str, ...]:
-    wire = KINDS[field.kind] + (f"; from schema {field.since} on" if field.since else "")
-    words = said.get(field.name) or EMPTY[field.kind]
+def _field(field: Field, name: str, told: dict[str, str]) -> tuple[str, ...]:
+    kind, here = f"a {field.kind} field", "tools/drawn/messages/pages.py how its bytes lie"
+    wire = look_up(KINDS, field.kind, kind, here) + (f"; from schema {field.since} on" if field.since else "")
+    words = told.get(field.name) or look_up(EMPTY, field.kind, kind, "the docstring what it is")
     return f"`{name}`", wire, words, _limits(field), redacted_words(field)
 
 
@@ -232,7 +245,7 @@ def _failures(cls: Any) -> str:
     """What the recorded servers refused it with."""
     lines = [
         (
-            f"[{one.code}](../failures.md#code-{one.code})" if one.code in codes() else str(one.code),
+            f"[{one.code}](../failures.md#code-{one.code if one.code in codes() else primary_of(one.code)})",
             one.text,
             servers_of(found),
         )
@@ -281,16 +294,11 @@ def _example(cls: Any, layout: Layout) -> str:
     if layout.name == "legacy":
         span = explain(sample.data, is_request=False, version=PROTOCOL_VERSION_LEGACY)
         return f"{head}\n\n```text\n" + "\n".join(hexdump(sample.data, span)) + "\n```"
-    words = ["explain", "--direction", "request" if cls.IS_REQUEST else "response", sample.data.hex()]
-    shown = run(*words)
-    if shown.code:
-        raise ValueError(f"{sample.origin}: exit code {shown.code}")
-    return f"{head}\n\n```console\n$ dqlite-wire {' '.join(words)}\n{shown.out.rstrip()}\n```"
+    return f"{head}\n\n{explained(sample.data, _direction(cls.IS_REQUEST))}"
 
 
 def _page(cls: Any) -> str:
-    kind = "request" if cls.IS_REQUEST else "response"
-    parts = [f"# {cls.MSG_TYPE.name} ({kind} {int(cls.MSG_TYPE)})", doc_of(cls).words]
+    parts = [f"# {cls.MSG_TYPE.name} ({_direction(cls.IS_REQUEST)} {int(cls.MSG_TYPE)})", doc_of(cls).words]
     parts.append("\n".join(f"* {fact}" for fact in _facts(cls)))
     layouts = layouts_of(cls)
     parts.append("## Bytes")

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dqlitewire.conversation.table import ANSWER_NAMES, DONE, FAILURE, FIRST, PART, TABLE, Place, Turn
-from tools.drawing import Drawing
+from tools.drawn import DOCS
+from tools.drawn.drawing import Drawing
+from tools.drawn.text import look_up
 
-__all__ = ["ONE_FRAME", "edges", "files", "labels"]
+__all__ = ["INTERRUPTED", "ONE_FRAME", "ROUTES", "all_places", "edges", "files", "labels", "route_of"]
 
-DRAWING = Path(__file__).resolve().parent.parent / "docs" / "drawings" / "order.svg"
+DRAWING = DOCS / "drawings" / "order.svg"
 
 WIDTH, HEIGHT = 352, 424
 ONE_FRAME = "its answer"  # stands for all the answers of one frame
@@ -92,11 +94,10 @@ def _name(turn: Turn) -> str:
     return turn.name.lower()
 
 
-def _route(edge: Edge) -> Route:
-    if edge not in ROUTES:
-        start, end = edge
-        raise ValueError(f"{_name(start)} to {_name(end)}: say in tools/order_drawing.py where it is drawn")
-    return ROUTES[edge]
+def route_of(edge: Edge) -> Route:
+    start, end = edge
+    way = f"{_name(start)} to {_name(end)}"
+    return look_up(ROUTES, edge, way, "tools/drawn/order_drawing.py where it is drawn")
 
 
 def svg() -> str:
@@ -108,9 +109,9 @@ def svg() -> str:
     drawing.text(176, 14, "request sent", size=11, anchor="middle", accent=True)
     drawing.arrow((176, 20), (176, 45))
     for edge, answers in edges().items():
-        _draw(drawing, _route(edge), _lines(labels(answers), edge))
+        _draw(drawing, route_of(edge), _lines(labels(answers), edge))
     for turn in (Turn.WAITING, Turn.STREAMING):
-        if any(place.turn is turn and place.draining is not None for place in _all_places()):
+        if any(place.turn is turn and place.draining is not None for place in all_places()):
             _draw(drawing, INTERRUPTED[turn], ["INTERRUPT sent"], sent=True)
     if any(place.turn is Turn.RAFT for place in FIRST.values()):
         drawing.text(296, 350, "CONNECT sent", size=11, anchor="middle", accent=True)
@@ -118,7 +119,7 @@ def svg() -> str:
     return drawing.svg(HEIGHT)
 
 
-def _all_places() -> list[Place]:
+def all_places() -> list[Place]:
     return [place for first in FIRST.values() for place in (first, *first.after.values())]
 
 

@@ -19,12 +19,13 @@ from dqlitewire.messages import REGISTRY, NodeInfo
 from dqlitewire.messages.by_hand import Files, Nodes
 from dqlitewire.messages.params import Params
 from dqlitewire.values import BLOB, KINDS, TEXT
-from tools.schema import BOOL, COUNT, NUMBER, Schema, array, one_of, page, record, ref, said
-from tools.schema import TEXT as STRING
+from tools.drawn import ROOT
+from tools.drawn.schema.words import BOOL, COUNT, NUMBER, Schema, array, one_of, page, record, ref, said
+from tools.drawn.schema.words import TEXT as STRING
 
-__all__ = ["files"]
+__all__ = ["DRAWN", "files"]
 
-VECTORS = Path(__file__).resolve().parent.parent / "vectors"
+VECTORS = ROOT / "vectors"
 SIDES = {"requests": True, "responses": False}
 
 # ---------------------------------------------------------------- where each field lies
@@ -122,7 +123,7 @@ def field_schema(field: Field) -> Schema:
     for kind in type(field).__mro__:
         if kind in FIELDS:
             return FIELDS[kind]
-    raise ValueError(f"{field!r}: say in tools/vectors.py what JSON a field of this kind becomes")
+    raise ValueError(f"{field!r}: say in tools/drawn/vectors.py what JSON a field of this kind becomes")
 
 
 def fields_schema(message: Any) -> Schema:

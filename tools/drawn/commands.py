@@ -8,7 +8,6 @@ what differs from run to run (ports, durations) is written as `VARYING` has it.
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import re
 import shlex
@@ -22,17 +21,19 @@ from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
-from dqlitewire.cli import main, serve
+from dqlitewire.cli import serve
 from dqlitewire.cli.app import COMMANDS
 from dqlitewire.cli.exits import Exit, ProbeExit
 from dqlitewire.client import connect
 from dqlitewire.messages import OpenRequest
 from dqlitewire.testing import DqliteServer
+from tests.traffic.command import run
+from tools.drawn import DOCS, ROOT
+from tools.drawn.text import look_up
 
-__all__ = ["ABOUT", "Command", "files", "page"]
+__all__ = ["ABOUT", "PAGE", "Command", "files", "page"]
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "reference" / "commands.md"
+PAGE = DOCS / "reference" / "commands.md"
 CAPTURES = ROOT / "tests" / "captures"
 BASICS = "--requests 1.18.7-basics-0.c2s.bin --responses 1.18.7-basics-0.s2c.bin"
 VARYING = ((re.compile(r"\b\d+\.\d+ ms\b"), "0.20 ms"), (re.compile(r"\b\d+(\.\d+)? us\b"), "200 us"))
@@ -148,7 +149,7 @@ def page() -> str:
 
 
 def _section(name: str, run: Run) -> str:
-    told = ABOUT[name]
+    told = look_up(ABOUT, name, name, "tools/drawn/commands.py what it is for")
     lines = [f"## `{name}`", "", f"{told.about} Guide: {told.guide}.", "", "```console"]
     for example in told.examples:
         code, text = run(example)
@@ -194,13 +195,13 @@ class Run:
         words = shlex.split(line.replace("127.0.0.1:9001", self._server.address))[1:]
         if ">" in words:
             del words[words.index(">") :]
-            return _main(words)[0], ""
+            return run(*words, together=True).code, ""
         if words[:1] == ["serve"] and "--help" not in words:
             code, text = self._served(words)
         elif words[:1] == ["proxy"] and "--help" not in words:
             code, text = self._proxied(words)
         else:
-            code, text = _main(words)
+            code, text, _ = run(*words, together=True)
         text = text.replace(self._server.address, "127.0.0.1:9001")
         for pattern, word in VARYING:
             text = pattern.sub(word, text)
@@ -209,7 +210,7 @@ class Run:
     def _served(self, words: list[str]) -> tuple[int, str]:
         """Serve until a signal that comes at once."""
         with mock.patch.object(serve, "_block_signals", set), mock.patch.object(signal, "sigwait", len):
-            code, text = _main([*words, "--port", "0"])
+            code, text, _ = run(*words, "--port", "0", together=True)
         return code, re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:9001", text)
 
     def _proxied(self, words: list[str]) -> tuple[int, str]:
@@ -237,21 +238,3 @@ def _server() -> Iterator[Run]:
         server.run_sql("app.db", "INSERT INTO users VALUES (1, 'Ada'), (2, 'Grace')")
         with contextlib.chdir(name), mock.patch.dict(os.environ, {"COLUMNS": "80"}):
             yield Run(Path(name), server)
-
-
-def _main(words: list[str]) -> tuple[int, str]:
-    """Run a command in this process."""
-    held = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
-    code: object = 0
-    with (
-        mock.patch.object(sys, "argv", ["dqlite-wire", *words]),
-        mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO())),
-        contextlib.redirect_stdout(held),
-        contextlib.redirect_stderr(held),
-    ):
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code
-    held.seek(0)
-    return int(code) if isinstance(code, int) else 1, held.read()

@@ -1,6 +1,6 @@
 """How the bytes of what nodes send each other lie: messages, entries, commands, configurations, snapshots.
 
-As `tools/layouts.py` for clients: elements follow from the declared fields by their kinds, here from
+As `layouts` for clients: elements follow from the declared fields by their kinds, here from
 `dqlitewire.raft`. tests/docs/test_raft_layouts.py reads every recorded message by them.
 """
 
@@ -11,7 +11,8 @@ from typing import Any
 
 from dqlitewire.declare.fields import BODY
 from dqlitewire.raft.formats import FORMAT
-from tools.layouts import Cell, Element, Group
+from tools.drawn.messages.layouts import Cell, Element, Group
+from tools.drawn.text import look_up
 
 __all__ = ["PREAMBLE", "elements", "message"]
 
@@ -104,9 +105,8 @@ def elements(cls: Any) -> tuple[Element, ...]:
     for field in cls.FIELDS:
         if field.place != BODY:
             continue
-        if field.kind not in KINDS:
-            raise ValueError(f"a {field.kind} field: say in tools/raft_layouts.py how its bytes lie")
-        found += KINDS[field.kind](field)
+        where = "tools/drawn/messages/raft_layouts.py how its bytes lie"
+        found += look_up(KINDS, field.kind, f"a {field.kind} field", where)(field)
     return tuple(found)
 
 

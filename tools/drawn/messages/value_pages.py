@@ -9,15 +9,16 @@ from dqlitewire import PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
 from dqlitewire.header import ROW_DONE, ROW_PART
 from dqlitewire.limits import DEFAULT_LIMITS
 from dqlitewire.values import BLOB, KINDS, TEXT, Kind
-from tests.traffic.command import run
 from tests.wire_data import VECTORS
-from tools.byte_diagram import diagram
-from tools.layouts import HEADER, Cell, params, rows
-from tools.markdown import table
+from tools.drawn import DOCS
+from tools.drawn.messages.byte_diagram import diagram
+from tools.drawn.messages.explained import explained
+from tools.drawn.messages.layouts import HEADER, Cell, params, rows
+from tools.drawn.text import table
 
 __all__ = ["PARTS", "drawings"]
 
-FOLDER = Path(__file__).resolve().parent.parent / "docs" / "drawings" / "messages"
+FOLDER = DOCS / "drawings" / "messages"
 
 _BLOB = Cell("size", 8, "u64"), Cell("bytes", 0, "so many, then what fills the word: ignored")
 
@@ -61,7 +62,9 @@ def _form(kind: Kind) -> str:
             limit = getattr(DEFAULT_LIMITS, kind.cap)
             return f"a {form}, at most [`{kind.cap}`](../limits.md) ({limit:,} bytes)"
         case other:
-            raise ValueError(f"a value of form {other!r}: say in tools/value_pages.py how it lies")
+            raise ValueError(
+                f"a value of form {other!r}: say in tools/drawn/messages/value_pages.py how it lies"
+            )
 
 
 def _python(kind: Kind) -> str:
@@ -93,11 +96,7 @@ def example(name: str) -> str:
         name: of the vector.
     """
     vector = next(one for one in VECTORS if one.name == name)
-    words = ["explain", "--direction", "request" if vector.is_request else "response", vector.data.hex()]
-    shown = run(*words)
-    if shown.code:
-        raise ValueError(f"{vector}: exit code {shown.code}")
-    return f"```console\n$ dqlite-wire {' '.join(words)}\n{shown.out.rstrip()}\n```"
+    return explained(vector.data, "request" if vector.is_request else "response")
 
 
 PARTS: dict[str, Callable[[], str]] = {

@@ -16,12 +16,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from tools.drawing import Drawing
-from tools.drawing import width_of as width_of_text
+from tools.drawn import DOCS, ROOT
+from tools.drawn.drawing import Drawing
+from tools.drawn.drawing import width_of as width_of_text
 
-ROOT = Path(__file__).resolve().parent.parent
+__all__ = ["bands", "check_stacked", "files", "graph", "ranks", "rows_of", "shown", "svg"]
+
 PACKAGE = ROOT / "src" / "dqlitewire"
-DRAWING = ROOT / "docs" / "drawings" / "architecture.svg"
+DRAWING = DOCS / "drawings" / "architecture.svg"
 
 Graph = Mapping[str, frozenset[str]]
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dqlitewire import RequestType
 from dqlitewire.conversation import Outcome, Retry, explain_failure, failure_name
 from dqlitewire.servers.codes import NAMES, primary_of
-from dqlitewire.servers.failures import _RAFT_CODES, RULES
-from tools.markdown import table
-from tools.recorded import refused, servers_of
+from dqlitewire.servers.failures import RAFT_CODES, RULES
+from tools.drawn.messages.recorded import refused, servers_of
+from tools.drawn.text import table
 
-__all__ = ["PARTS", "code_sections", "codes"]
+__all__ = ["PARTS", "codes"]
 
 _READ, _WRITE = (RequestType.QUERY_SQL, "SELECT 1"), (RequestType.EXEC_SQL, "INSERT INTO t VALUES (1)")
 _DONE = {
@@ -40,7 +40,7 @@ def _line(code: int, part: str) -> tuple[str, ...]:
     return text, written.meaning, written.retry.value, _DONE[written.outcome], read.retry.value
 
 
-def code_sections() -> str:
+def _code_sections() -> str:
     """Return a section for each code, as Markdown."""
     head = "the message has", "what it means", "send a write again?", "was it executed?", "send a read again?"
     found = []
@@ -94,11 +94,11 @@ def _outcomes() -> str:
 def _raft_codes() -> str:
     lines = [
         (f"[{code}](#code-{code})", failure_name(code), name)
-        for code, name in _RAFT_CODES.items()
+        for code, name in RAFT_CODES.items()
         if code in codes()
     ]
     lines += [
-        (str(code), failure_name(code), name) for code, name in _RAFT_CODES.items() if code not in codes()
+        (str(code), failure_name(code), name) for code, name in RAFT_CODES.items() if code not in codes()
     ]
     return table(("code", "as SQLite's", "as raft's"), lines)
 
@@ -118,7 +118,7 @@ def _summary() -> str:
 
 
 PARTS: dict[str, Callable[[], str]] = {
-    "codes": code_sections,
+    "codes": _code_sections,
     "outcomes": _outcomes,
     "raft codes": _raft_codes,
     "what to do": _summary,

@@ -18,12 +18,13 @@ from pathlib import Path
 from unittest import mock
 
 from tests.traffic.command import run
+from tools.drawn import DOCS, ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
+__all__ = ["files"]
 
-PICTURE = ROOT / "docs" / "pictures" / "decode.svg"
-COMMAND = ["decode", "docs/recordings/books.dqt"]
-TITLE = "dqlite-wire decode: a recorded session, one message a line"
+PICTURE = DOCS / "pictures" / "decode.svg"
+COMMAND = ["decode", "--sql", "book", "docs/recordings/books.dqt"]
+TITLE = "dqlite-wire decode: the statements of a recorded session and their answers, one a line"
 COLUMNS = 80
 
 LETTER, ROW, MARGIN, BAR = 8, 19, 14, 30
@@ -44,9 +45,8 @@ def printed() -> str:
     terminal = {"TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
     kept = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     with mock.patch.dict(os.environ, kept | terminal, clear=True):
-        result = run(
-            COMMAND[0], *(ROOT / path for path in COMMAND[1:]), "--width", str(COLUMNS), terminal=True
-        )
+        *words, recording = COMMAND
+        result = run(*words, ROOT / recording, "--width", str(COLUMNS), terminal=True)
     if result.code or result.err:
         raise RuntimeError(f"the command failed: {result.err}")
     return result.out

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tools.schema import SCHEMAS
+from tools.drawn import DOCS
+from tools.drawn.schema import SCHEMAS
 
-__all__ = ["files", "page", "rows"]
+__all__ = ["files", "kind_of", "page", "rows"]
 
 Schema = dict[str, Any]
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "json.md"
+PAGE = DOCS / "reference" / "json.md"
 HEAD = """# JSON
 
 What each command prints with `--json`, key by key. For programs that read it. The schemas (JSON Schema

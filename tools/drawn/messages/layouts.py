@@ -21,6 +21,8 @@ from dqlitewire.messages import NodeInfo
 __all__ = [
     "BY_HAND",
     "HEADER",
+    "VARIANTS",
+    "WORDS",
     "Cell",
     "Element",
     "Group",
@@ -112,6 +114,9 @@ WORDS = {
 }
 
 
+HEADER = (Cell("words", 4, "u32"), Cell("type", 1, "u8"), Cell("schema", 1, "u8"), Cell("unused", 2, "u16"))
+
+
 def header(code: int, schema: int) -> tuple[Cell, ...]:
     """Return the word in front of every body.
 
@@ -119,15 +124,8 @@ def header(code: int, schema: int) -> tuple[Cell, ...]:
         code: the type.
         schema: the schema.
     """
-    return (
-        Cell("words", 4, "u32"),
-        Cell("type", 1, "u8", str(code)),
-        Cell("schema", 1, "u8", str(schema)),
-        Cell("unused", 2, "u16", "0"),
-    )
-
-
-HEADER = (Cell("words", 4, "u32"), Cell("type", 1, "u8"), Cell("schema", 1, "u8"), Cell("unused", 2, "u16"))
+    values = "", str(code), str(schema), "0"
+    return tuple(cell._replace(value=value) for cell, value in zip(HEADER, values, strict=True))
 
 
 def params(schema: int) -> tuple[Cell | Group, ...]:
@@ -206,7 +204,9 @@ def _cells(fields: tuple[Field, ...], schema: int) -> tuple[Element, ...]:
             size = field.smallest if field.smallest == field.largest else 0
             found.append(Cell(field.name, size, field.kind))
         else:
-            raise ValueError(f"a {field.kind} field: say in tools/layouts.py how its bytes lie")
+            raise ValueError(
+                f"a {field.kind} field: say in tools/drawn/messages/layouts.py how its bytes lie"
+            )
     return tuple(found)
 
 

@@ -16,15 +16,15 @@ from dqlitewire.raft.kinds import LastWord, RaftRole
 from dqlitewire.servers.releases import RELEASES
 from dqlitewire.traffic.views.tree import tree
 from tests.raft.recorded import CONNECTIONS
-from tests.traffic.command import run
-from tools.byte_diagram import diagram
-from tools.docstrings import doc_of
-from tools.markdown import table
-from tools.raft_layouts import PREAMBLE, elements, message
+from tools.drawn import DOCS
+from tools.drawn.messages.byte_diagram import diagram
+from tools.drawn.messages.explained import explained
+from tools.drawn.messages.raft_layouts import PREAMBLE, elements, message
+from tools.drawn.text import doc_of, look_up, table
 
 __all__ = ["PARTS", "SENT", "files"]
 
-FOLDER = Path(__file__).resolve().parent.parent / "docs" / "drawings" / "raft"
+FOLDER = DOCS / "drawings" / "raft"
 LONGEST = 160  # bytes of an example that is shown byte by byte
 
 # server -> message -> the version in its type word, and whether the last word of its header is sent. What is
@@ -69,15 +69,17 @@ def _wire(field: Field) -> str:
         return f"bit{'s' if last else ''} {field.shift}{last} of `{field.of}`{version}"
     if field.kind == "flag":
         return f"0 or 1, {field.smallest} byte{'s' if field.smallest > 1 else ''}"
-    return KINDS[field.kind]
+    return look_up(
+        KINDS, field.kind, f"a {field.kind} field", "tools/drawn/messages/raft_pages.py how it lies"
+    )
 
 
 def _fields(cls: Any) -> str:
-    said = doc_of(cls).each
+    told = doc_of(cls).each
     lines = [
-        (f"`{field.name}`", _wire(field), said.get(field.name, "").rstrip("."))
+        (f"`{field.name}`", _wire(field), told.get(field.name, "").rstrip("."))
         for field in cls.FIELDS
-        if isinstance(field, Bits) or (field.place == BODY and field.name in said)
+        if isinstance(field, Bits) or (field.place == BODY and field.name in told)
     ]
     return table(("field", "on the wire", "what it is"), lines) if lines else ""
 
@@ -106,15 +108,10 @@ def _example(kind: int) -> str:
             + "\n```"
         )
     frame, server = max(short, key=lambda one: (len(one[0]), one[1]))
-    words = ["explain", "--direction", "raft", frame.hex()]
-    shown = run(*words)
-    if shown.code:
-        raise ValueError(f"{frame.hex()}: exit code {shown.code}")
-    session = f"$ dqlite-wire {' '.join(words)}\n{shown.out.rstrip()}"
-    return f"As recorded with {server}:\n\n```console\n{session}\n```"
+    return f"As recorded with {server}:\n\n{explained(frame, 'raft')}"
 
 
-def _name(cls: Any) -> str:
+def _name(cls: type) -> str:
     return cls.__name__.lower()
 
 

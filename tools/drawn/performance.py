@@ -22,13 +22,13 @@ from typing import Any, NamedTuple
 from bench import report
 from bench.candidates import NATIVE, OURS, PUBLISHED
 from bench.go_dqlite import KEEPING
-from tools.drawing import Drawing
+from tools.drawn import DOCS, ROOT
+from tools.drawn.drawing import Drawing
 
 __all__ = ["MEASURED", "PARTS", "files"]
 
-ROOT = Path(__file__).resolve().parent.parent
 MEASURED = ROOT / "bench" / "measured.json"
-DRAWINGS = ROOT / "docs" / "drawings"
+DRAWINGS = DOCS / "drawings"
 
 WIDTH, NAME, FIGURE = 420, 108, 62  # pixels: of all, of the names at the left, of the figures behind the bars
 BAR, STEP, GROUP = 13, 18, 30
@@ -201,7 +201,7 @@ def short() -> str:
     )
 
 
-#: parts of pages, for tools/reference.py
+#: parts of pages, for tools/drawn/reference.py
 PARTS: dict[str, Callable[[], str]] = {
     "performance-short": short,
     "performance-run": run,

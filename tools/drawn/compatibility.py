@@ -10,16 +10,15 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from dqlitewire.servers.releases import RELEASES
 from tests.downstream.published import GENERATIONS
 from tests.downstream.shells import SHELLS
 from tests.real.nodes import SERVERS
+from tools.drawn import ROOT
 
 __all__ = ["PARTS", "clients", "pythons", "servers", "shells"]
 
-ROOT = Path(__file__).resolve().parent.parent
 CLIENTS = ("dqlite-client", "dqlite-dbapi", "sqlalchemy-dqlite")
 
 
@@ -81,7 +80,7 @@ def pythons() -> str:
     return _table(("Python", "tried by"), rows)
 
 
-#: parts of pages, for tools/reference.py
+#: parts of pages, for tools/drawn/reference.py
 PARTS: dict[str, Callable[[], str]] = {
     "compatible-servers": servers,
     "compatible-clients": clients,

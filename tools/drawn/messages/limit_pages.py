@@ -13,8 +13,8 @@ from dqlitewire.limits import DEFAULT_LIMITS, Limits
 from dqlitewire.messages import REGISTRY
 from dqlitewire.raft import MAX_HEADER_SIZE, MAX_PAYLOAD_SIZE
 from tests.wire_data import VECTORS, VECTORS_BY_NAME, Vector
-from tools.markdown import table
-from tools.names import file_name
+from tools.drawn.messages.pages import file_name
+from tools.drawn.text import table
 
 __all__ = ["PARTS", "Met", "met"]
 

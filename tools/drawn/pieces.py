@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tools.drawn import DOCS, ROOT
+
 __all__ = ["PAGES", "files", "pieces"]
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "docs" / "howto" / "driver.md"]
+PAGES = [DOCS / "howto" / "driver.md"]
 FENCE = re.compile(r"^```python (?P<file>\S+)\n(?P<first>.*)\n(?P<rest>(?:.*\n)*?)^```$", re.MULTILINE)
 
 
@@ -29,7 +30,8 @@ def pieces(page: str, name: str) -> list[str]:
         ValueError: a piece begins with a line that the file does not have there, or the first one too late.
     """
     text = (ROOT / "examples" / name).read_text(encoding="utf-8")
-    starts, at = [], 0
+    starts: list[int] = []
+    at = 0
     for fence in FENCE.finditer(page):
         if fence["file"] != name:
             continue

@@ -1,6 +1,6 @@
 """Draw what the survey found as Markdown: what becomes of each server, a line for what is alike.
 
-The page is docs/reference/hazards.md, and `tools/reference.py` draws it; the results are those of
+The page is docs/reference/hazards.md, and `tools/drawn/reference.py` draws it; the results are those of
 `tests/real/survey`.
 """
 
@@ -30,7 +30,7 @@ def verdicts() -> Table:
     kinds = sorted({row.verdict for row in rows})
     counts = [
         (
-            kind,
+            kind.replace("_", " "),
             *(str(sum(row.server == server and row.verdict == kind for row in rows)) for server in SERVERS),
         )
         for kind in kinds

@@ -16,22 +16,12 @@ from dqlitewire.conversation.table import ANSWER_NAMES, FIRST, TABLE, Turn
 from dqlitewire.servers.hazards import HazardKind
 from dqlitewire.servers.releases import RELEASES, Generation, Release
 from dqlitewire.servers.sql_hazards import ACTS, PRAGMAS, SqlHazard
-from tools import (
-    bounds,
-    compatibility,
-    failure_pages,
-    limit_pages,
-    message_pages,
-    performance,
-    public,
-    raft_pages,
-    survey_page,
-    value_pages,
-)
+from tools import public
+from tools.drawn import DOCS, ROOT, bounds, compatibility, performance, survey_page
+from tools.drawn.messages import failure_pages, limit_pages, pages, raft_pages, value_pages
 
-__all__ = ["PARTS", "files", "hazards", "pragmas", "redrawn", "steps"]
+__all__ = ["PARTS", "files", "hazards", "pragmas", "redrawn", "releases", "steps"]
 
-ROOT = Path(__file__).resolve().parent.parent
 _PART = re.compile(
     r"^<!-- drawn: (?P<name>.*?) -->$(?P<text>.*?)(?P<end>^<!-- end -->$|\Z)", re.MULTILINE | re.DOTALL
 )
@@ -113,15 +103,20 @@ def _fact(value: object) -> str:
     if isinstance(value, dict):
         named: dict[str, list[str]] = {}
         for key, what in value.items():
-            named.setdefault(_fact(getattr(what, "failure", what)), []).append(getattr(key, "name", key))
+            named.setdefault(_fact(getattr(what, "failure", what)), []).append(str(getattr(key, "name", key)))
         return "; ".join(f"{', '.join(names)}: {failure}" for failure, names in named.items()) or "none"
     return str(value)
 
 
 def survey() -> str:
     """Return what the survey found as Markdown: how often, then pragmas, statements and names."""
-    tables = survey_page.verdicts(), survey_page.pragmas(), survey_page.statements(), survey_page.names()
-    return "\n\n".join(_markdown(head, lines) for head, *lines in tables)
+    tables = {
+        "Steps of each verdict": survey_page.verdicts(),
+        "Pragmas": survey_page.pragmas(),
+        "Statements": survey_page.statements(),
+        "Names in OPEN": survey_page.names(),
+    }
+    return "\n\n".join(f"## {title}\n\n{_markdown(head, lines)}" for title, (head, *lines) in tables.items())
 
 
 def _name(turn: Turn) -> str:
@@ -141,7 +136,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "survey": survey,
     "bounds": bounds.bounds,
     "public": public.table,
-    **message_pages.PARTS,
+    **pages.PARTS,
     **failure_pages.PARTS,
     **limit_pages.PARTS,
     **raft_pages.PARTS,
@@ -174,6 +169,6 @@ def redrawn(page: str) -> str:
 
 def files() -> dict[Path, str]:
     """Return every page that has marked parts, with its text drawn anew."""
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
     texts = {page: page.read_text(encoding="utf-8") for page in pages}
     return {page: redrawn(text) for page, text in texts.items() if "<!-- drawn:" in text}

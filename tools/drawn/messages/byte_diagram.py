@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tools.drawing import Drawing, fitted
-from tools.layouts import WORDS, Cell, Element, Group
+from tools.drawn.drawing import Drawing, fitted
+from tools.drawn.messages.layouts import WORDS, Cell, Element, Group
 
 __all__ = ["diagram"]
 

@@ -11,7 +11,7 @@ import importlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-__all__ = ["BOUNDS", "Bound", "bounds"]
+__all__ = ["BOUNDS", "Bound", "bounds", "value_of"]
 
 FIXED = "fixed"
 

@@ -1,0 +1,1 @@
+"""Pages about messages, of clients and of raft: bytes, who answers, values, failures, limits."""
