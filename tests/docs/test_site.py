@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import json
 import subprocess
 import sys
@@ -71,6 +72,19 @@ def test_what_is_wrong_with_a_site(site: Path, capsys: pytest.CaptureFixture[str
     ]
     (site / "searchindex.js").unlink()
     assert any("nothing can be searched" in line for line in problems(site))
+
+
+def test_numbers_are_words_of_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sphinx", reason="needs the extra `docs`")
+    monkeypatch.syspath_prepend(DOCS)
+    language = importlib.import_module("search_numbers").WithNumbers({})
+    words = ["FAILURE", "10250", "12", "v2", "19001"]
+    found = ["FAILURE", "n10250", "12", "v2", "n19001"]
+    assert language.split(", ".join(words)) == found
+    if (node := shutil.which("node")) is not None:  # what a browser makes of a question
+        asked = f"{language.js_splitter_code}; console.log(splitQuery({', '.join(words)!r}).join())"
+        done = subprocess.run([node, "-e", asked], capture_output=True, text=True, check=True, timeout=60)
+        assert done.stdout.strip() == ",".join(found)
 
 
 @pytest.mark.skipif(not DEEP, reason="takes a minute, and is part of `make check`")

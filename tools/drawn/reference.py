@@ -92,7 +92,11 @@ def releases() -> str:
     """Return what differs between the releases as Markdown, in the words beside the facts of `Release`."""
     facts = re.findall(r"^    (\w+): [^#\n]+  # (.+)$", inspect.getsource(Release), re.MULTILINE)
     lines = [(words, *(_fact(getattr(row, name)) for row in RELEASES.values())) for name, words in facts]
-    return _markdown(("fact", *RELEASES), [line for line in lines if len(set(line[1:])) > 1])
+    differing = [line for line in lines if len(set(line[1:])) > 1]
+    does = [line for line in differing if {"yes", "no"} >= set(line[1:])]
+    says = [line for line in differing if line not in does]
+    head = ("fact", *RELEASES)
+    return f"### What they do\n\n{_markdown(head, does)}\n\n### What they say\n\n{_markdown(head, says)}"
 
 
 def _fact(value: object) -> str:

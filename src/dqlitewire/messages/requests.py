@@ -68,7 +68,7 @@ class LeaderRequest(Request["LeaderResponse"], code=RequestType.LEADER, answers=
 
 
 class ClientRequest(Request["WelcomeResponse"], code=RequestType.CLIENT, answers=(ResponseType.WELCOME,)):
-    """Announce a client's id, which servers store and do not use.
+    """Announce a client's id; a session may do without.
 
     Args:
         client_id: any number.
@@ -90,9 +90,9 @@ class HeartbeatRequest(Request, code=RequestType.HEARTBEAT):
 class OpenRequest(Request["DbResponse"], code=RequestType.OPEN, answers=(ResponseType.DB,)):
     """Open the one database of this connection.
 
-    A connection has one database, and its id is always 0: a second OPEN fails. Use plain names: an empty
-    one, or one like a URI, harms the server. Leadership that is lost closes the database, its statements
-    and transaction: after "no database opened" it has to be opened again.
+    A connection has one database, and its id is always 0: a second OPEN fails. Use plain names of at most
+    504 bytes: a longer, an empty one, or one like a URI, harms the server. Leadership that is lost closes
+    the database, its statements and transaction: after "no database opened" it has to be opened again.
 
     Args:
         name: of the database, a plain file name.
@@ -400,7 +400,7 @@ class DescribeRequest(
 
 
 class WeightRequest(Request["EmptyResponse"], code=RequestType.WEIGHT, answers=(ResponseType.EMPTY,)):
-    """Set a node's weight, which it keeps in memory only.
+    """Set a node's weight, which DESCRIBE tells.
 
     Args:
         weight: any number.

@@ -209,7 +209,7 @@ class WelcomeResponse(Response, code=ResponseType.WELCOME):
     """Answer to CLIENT.
 
     Args:
-        heartbeat_timeout: in milliseconds; servers announce it and never enforce it.
+        heartbeat_timeout: in milliseconds; 15000 of every server that was recorded.
     """
 
     heartbeat_timeout: int = u64(plain_if_empty=True)

@@ -157,7 +157,7 @@ class HazardKind(Enum):
     ADD_ZERO = (
         "ADD of the id 0",
         Hazard.ADD_ZERO,
-        "ADD of id 0 kills the node",
+        "ADD of id 0 kills 1.18.1 and 1.18.7",
         Seen.FIELDS,
         frozenset({RequestType.ADD}),
     )

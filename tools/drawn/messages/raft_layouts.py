@@ -20,7 +20,7 @@ PREAMBLE = (
     Cell("type", 1, "u8"),
     Cell("unused", 1, "u8"),
     Cell("version", 1, "u8"),
-    Cell("unused", 5, "bytes, ignored"),
+    Cell("unused", 5, "5 bytes, ignored"),
     Cell("header_size", 8, "u64"),
 )
 
