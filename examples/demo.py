@@ -92,6 +92,7 @@ def session(client: Client, server: DqliteServer) -> None:
 def main() -> None:
     with DqliteServer() as server:
         print(f"embedded dqlite {server.generation.name} on {server.address}")
+        print("> asks, < answers; docs/tutorial.md takes it from here")
         client = Client(server.address)
         try:
             session(client, server)

@@ -16,7 +16,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 COMMAND = [sys.executable, "-m", "dqlitewire.cli"]
-_PART = re.compile(r"\x1b\[(?P<arguments>[?0-9;]*)(?P<what>[A-Za-z])|(?P<text>[^\x1b]+)|\x1b")
+# a sequence that a signal has cut off counts for nothing: a terminal begins anew at the escape behind it
+_PART = re.compile(
+    r"\x1b\[(?P<arguments>[?0-9;]*)(?P<what>[A-Za-z])|(?P<text>[^\x1b]+)|(?P<cut>\x1b(?:\[[?0-9;]*)?(?=\x1b))|\x1b"
+)
 
 
 class Screen:
@@ -38,7 +41,7 @@ class Screen:
         for part in _PART.finditer(text):
             if part["text"] is not None:
                 self._write(part["text"])
-            else:
+            elif part["cut"] is None:
                 assert part["what"], f"a lone escape: {text[part.start() : part.start() + 20]!r}"
                 self._control(part["arguments"], part["what"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,17 @@ def test_the_docs_say_what_exit_codes_mean() -> None:
         for table in (Exit, ProbeExit):
             said = [member.words for member in table if member == int(code)]
             assert all(word in words for word in said), code
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "dissector"])
+def test_its_example_is_understood(command: str) -> None:
+    """Each command that takes an argument shows one use of it, without options that it does not have."""
+    shown = " ".join(run(command, "--help").out.partition("\nArguments:")[0].split())
+    examples = re.findall(rf"(?:Examples?:|;) {command} (.+?)(?= Example|;|$)", shown)
+    assert examples
+    for example in examples:
+        words = shlex.split(example)
+        assert _group().commands[command].make_context(command, words).params
 
 
 @pytest.mark.parametrize("columns", [80, 132])

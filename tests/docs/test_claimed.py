@@ -54,7 +54,7 @@ def test_what_is_typed_to_install_is_there() -> None:
                 assert folder == environment
             case ["dqlite-wire", "--version"]:
                 pass
-            case ["pip", "wheel", "--no-deps", "."]:
+            case ["pip", "wheel", "--no-deps", "-w", "dist", "."]:
                 pass
             case ["pip", "install", *rest]:
                 for extras in re.findall(r"\[([\w,]+)\]", " ".join(rest)):

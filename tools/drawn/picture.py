@@ -23,8 +23,8 @@ from tools.drawn import DOCS, ROOT
 __all__ = ["files"]
 
 PICTURE = DOCS / "pictures" / "decode.svg"
-COMMAND = ["decode", "docs/recordings/books.dqt"]
-TITLE = "dqlite-wire decode: a recorded session, one message a line"
+COMMAND = ["decode", "--sql", "book", "docs/recordings/books.dqt"]
+TITLE = "dqlite-wire decode: the statements of a recorded session and their answers, one a line"
 COLUMNS = 80
 
 LETTER, ROW, MARGIN, BAR = 8, 19, 14, 30
@@ -45,9 +45,8 @@ def printed() -> str:
     terminal = {"TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
     kept = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     with mock.patch.dict(os.environ, kept | terminal, clear=True):
-        result = run(
-            COMMAND[0], *(ROOT / path for path in COMMAND[1:]), "--width", str(COLUMNS), terminal=True
-        )
+        *words, recording = COMMAND
+        result = run(*words, ROOT / recording, "--width", str(COLUMNS), terminal=True)
     if result.code or result.err:
         raise RuntimeError(f"the command failed: {result.err}")
     return result.out

@@ -53,7 +53,10 @@ def command(
     *,
     inputs: Inputs,
 ) -> Exit:
-    """Show dqlite traffic, one line a message."""
+    """Show dqlite traffic, one line a message.
+
+    Example: decode --failures trace.pcap
+    """
     selection = filters.selection()
     damage = Damage(selection)
     view = View(display)

@@ -64,6 +64,8 @@ def command(
     whom, and what is not well: the exit code is 5 if a node is unreachable or nodes disagree, else 0. That is
     asked again before it is said, within the timeout. With --watch the exit code is that of the last answers,
     and 0 when the command is stopped.
+
+    Example: probe --cluster 10.0.0.1:9001
     """
     wanted = [(target, dialling.options(target)) for target in map(target_of, targets)]
     (first, options), *others = wanted

@@ -183,6 +183,8 @@ def command(
 
     Every byte goes on as it came, but for the nodes' addresses in LEADER and SERVERS, which become those of
     the proxy, and what faults were ordered for. LOCAL and REAL are HOST:PORT, [IPv6]:PORT, unix:PATH, @NAME.
+
+    Example: proxy 127.0.0.1:9101=10.0.0.1:9001 --record traffic.dqt
     """
     import asyncio  # which no other command needs to wait for
 

@@ -68,6 +68,8 @@ def command(
     With --serve, the first client that connects gets the first recorded connection, and so on; whoever asks
     for what was not recorded is shown the difference and cut off. With --to, the answers of a node are
     compared with the recorded ones.
+
+    Example: replay traffic.dqt --to 127.0.0.1:9002
     """
     if (serve is None) == (to is None):
         fail("either --serve LOCAL or --to TARGET is needed", Exit.USAGE)

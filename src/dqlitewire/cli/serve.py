@@ -55,6 +55,8 @@ def command(
 
     FILE is served where it is, under its name with and without the suffix; any other name is a temporary
     database.
+
+    Example: serve copy.db --read-only
     """
     files, faults = _files(file, read_only), ordering.read()
     cluster_class = _cluster_class()

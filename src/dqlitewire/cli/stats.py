@@ -59,6 +59,8 @@ def command(
     """Count dqlite traffic: statements by cost, latencies, failures, retries, leaders, loops.
 
     Ctrl-C shows what was counted so far.
+
+    Example: stats --sort p95 trace.pcap
     """
     counting = Counting(ranking, filters.selection(whole=True), every is not None)
     quiet = follow or every is not None

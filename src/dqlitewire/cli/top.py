@@ -50,6 +50,8 @@ def command(
 
     Of a capture, also one that grows: statements by rate, latency and rows, failures, retries, the slowest.
     Of nodes: leader, roles, round trips, elections. On a terminal q ends it, and r, t, l, w, f sort.
+
+    Example: top --cluster 10.0.0.1:9001
     """
     nodes = nodes_of(watched.sources or [])
     targets: list[tuple[Target, DialOptions]] = []

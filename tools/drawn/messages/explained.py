@@ -11,10 +11,10 @@ WORDS = 4  # of 8 bytes on a line of it
 
 
 def explained(data: bytes, direction: str) -> str:
-    """Return the command and what it prints, as Markdown; a long frame stands on lines of words of 8 bytes.
+    """Return the session as Markdown; a long frame stands on several lines, in words of 8 bytes.
 
     Args:
-        data: of the frame.
+        data: a whole frame.
         direction: "request", "response" or "raft".
 
     Raises:
