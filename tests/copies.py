@@ -15,7 +15,7 @@ WITHOUT = shutil.ignore_patterns("*.pyc.*")  # which another process is about to
 
 
 class Copy:
-    """A copy of `bench`, `docs`, `src`, `tests`, `tools` and `vectors`, with what is compiled of them.
+    """A copy of the folders that tests and tools read, with what is compiled of them.
 
     Args:
         folder: where it is made.
@@ -23,7 +23,7 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("bench", "docs", "src", "tests", "tools", "vectors"):
+        for name in ("bench", "docs", "examples", "src", "tests", "tools", "vectors"):
             shutil.copytree(ROOT / name, folder / name, ignore=WITHOUT)
         for file in (*ROOT.glob("*.md"), ROOT / "pyproject.toml", ROOT / "Makefile"):
             shutil.copy(file, folder)
