@@ -36,7 +36,7 @@ endif
 .PHONY: check check-format check-lint check-types check-public check-imports check-docs
 
 help: ## show this
-	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 22
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 24
 
 demo: plan-demo $(VENV)/.installed-testing ## a session with the embedded server, its traffic shown
 	@$(PY) examples/demo.py

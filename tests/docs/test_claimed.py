@@ -66,6 +66,16 @@ def test_what_is_typed_to_install_is_there() -> None:
     assert len(lines) >= 10
 
 
+def test_the_extra_for_the_site_brings_what_public_modules_import() -> None:
+    """`make docs` imports all of them in an environment that has this extra and no other."""
+    needed = set()
+    for path in (ROOT / "src" / "dqlitewire").rglob("*.py"):
+        needed |= set(re.findall(r"install '(\w+)', no extra brings it", path.read_text("utf-8")))
+    brought = {re.split(r"[\[>=]", line)[0] for line in PROJECT["optional-dependencies"]["docs"]}
+    assert needed
+    assert needed <= brought
+
+
 def test_the_version_as_shown() -> None:
     (block,) = blocks("docs/installing.md", "console")
     (native, shown), (pure, without) = block.steps()
