@@ -11,8 +11,6 @@ import pytest
 from dqlitewire.messages import ExecSqlRequest, InterruptRequest, OpenRequest
 from tests.docs.blocks import DOCS
 
-pytest.importorskip("sphinx")
-
 
 @pytest.fixture(scope="module")
 def api() -> Any:
