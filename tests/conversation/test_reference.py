@@ -83,7 +83,9 @@ def test_an_edge_without_a_place_is_said() -> None:
 def test_every_fact_that_differs_between_releases_is_there() -> None:
     rows = [vars(row) for row in RELEASES.values()]
     differing = [fact for fact in rows[0] if any(row[fact] != rows[0][fact] for row in rows)]
-    assert len(releases().splitlines()) - 2 == len({*differing} - {"name", "generation"})
+    facts = [line for line in releases().splitlines() if line.startswith("| ")]
+    headings = [line for line in facts if line.startswith(("| fact |", "| --- |"))]
+    assert len(facts) - len(headings) == len({*differing} - {"name", "generation"})
 
 
 @pytest.mark.parametrize("hazard", list(Hazard), ids=lambda hazard: hazard.name)
