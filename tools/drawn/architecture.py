@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import tomllib
 from collections.abc import Iterator, Mapping
+from math import fsum
 from pathlib import Path
 from typing import NamedTuple
 
@@ -174,7 +175,7 @@ def lines_of(row: list[str]) -> Iterator[list[str]]:
     """Yield a row in as many lines as its boxes need."""
     line: list[str] = []
     for part in row:
-        if line and sum(map(width_of, [*line, part])) + GAP * len(line) > WIDTH - 2 * SIDE:
+        if line and fsum(map(width_of, [*line, part])) + GAP * len(line) > WIDTH - 2 * SIDE:
             yield line
             line = []
         line.append(part)
@@ -184,7 +185,7 @@ def lines_of(row: list[str]) -> Iterator[list[str]]:
 def draw_row(drawing: Drawing, row: list[str], y: float) -> float:
     """Draw the boxes of a row; return where the next row begins."""
     for line in lines_of(row):
-        x = (WIDTH - sum(map(width_of, line)) - GAP * (len(line) - 1)) / 2
+        x = (WIDTH - fsum(map(width_of, line)) - GAP * (len(line) - 1)) / 2
         for part in line:
             wide = width_of(part)
             package = (PACKAGE / part).is_dir()

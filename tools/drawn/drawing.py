@@ -19,6 +19,7 @@ safe side.
 from __future__ import annotations
 
 from html import escape
+from math import fsum
 
 __all__ = ["MONO", "SANS", "Drawing", "fitted", "width_of"]
 
@@ -50,7 +51,8 @@ def width_of(words: str, size: float, mono: bool = False) -> float:
     """
     if mono:
         return _CELL * size * len(words)
-    return size * sum(_WIDTHS.get(one, _CAPITAL if one.isupper() else _LETTER) for one in words)
+    # fsum: `sum` rounds otherwise up to Python 3.11, and drawings are to be the same on each
+    return size * fsum(_WIDTHS.get(one, _CAPITAL if one.isupper() else _LETTER) for one in words)
 
 
 def fitted(words: str, room: float, size: float, mono: bool = False) -> float:
