@@ -218,7 +218,7 @@ def talk(adapter: Adapter, asked: list[Case], timeout: float) -> tuple[dict[str,
         try:
             answer = parsed(text)
         except ValueError as error:
-            faults.append(("junk", f"line {number}: {error}: {short(text.strip())}"))
+            faults.append(("junk", f"line {number}: {error}: {short(text.strip(), SHOWN // 2)}"))
             continue
         name = answer.pop("id")
         if name not in ids:

@@ -12,6 +12,7 @@ import struct
 import sys
 import termios
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -114,7 +115,11 @@ class Terminal:
         self.code: int | None = None
 
     def __enter__(self) -> Self:
-        self.pid, self.fd = pty.fork()
+        with (
+            warnings.catch_warnings()
+        ):  # of threads, which a worker has: the child is another program at once
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self.pid, self.fd = pty.fork()
         if self.pid == 0:
             fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", *reversed(self._size), 0, 0))
             if self._stdin is not None:

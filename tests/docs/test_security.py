@@ -56,7 +56,7 @@ def test_a_certificate_is_verified_and_its_name_compared(authority: str) -> None
         context = options.tls_context()
         assert context.verify_mode is ssl.CERT_REQUIRED
         assert context.check_hostname
-        assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+        assert context.minimum_version == ssl.TLSVersion.TLSv1_2
     alone = DialOptions(ca=authority, any_name=True).tls_context()
     assert alone.verify_mode is ssl.CERT_REQUIRED
     assert not alone.check_hostname

@@ -55,7 +55,7 @@ def test_references_are_given_and_taken_once() -> None:
     values = list(rows[0])
     read(wrong, len(CODES))
     before = list(map(sys.getrefcount, watched))
-    for _ in range(500):
+    for _ in range(2000):  # other threads of a worker use the singletons, too
         read(data, len(CODES))
         read(wrong, len(CODES))
         speedups.native.write_rows(rows, runs, len(CODES))
@@ -63,7 +63,7 @@ def test_references_are_given_and_taken_once() -> None:
         speedups.native.write_params(values, 1)
         speedups.native.write_params([*values, object()], 1)
     after = list(map(sys.getrefcount, watched))
-    assert [abs(a - b) < 50 for a, b in zip(after, before, strict=True)] == [True] * len(watched)
+    assert [abs(a - b) < 1000 for a, b in zip(after, before, strict=True)] == [True] * len(watched)
     assert sys.getrefcount(rows[0]) == sys.getrefcount(rows[-1])
 
 

@@ -60,6 +60,7 @@ class DialOptions:
             context = ssl.create_default_context(cafile=self.ca)
         except ssl.SSLError:
             raise ssl.SSLError(ssl.SSL_ERROR_SSL, f"{self.ca}: no certificate in it") from None
+        context.minimum_version = ssl.TLSVersion.TLSv1_2  # Go's, too; distributions allow older ones
         judge_as_go(context)
         context.check_hostname = not self.any_name
         if self.cert is not None:

@@ -33,6 +33,7 @@ class ClientTls:
         """
         check_readable(self.cert, self.key, self.ca)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
         load_pair(context, self.cert, self.key)
         if self.ca is not None:
             try:
