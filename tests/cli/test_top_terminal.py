@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import pty
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dqlitewire.cli.terminal import Screen
 from tests.cli.terminals import Terminal, lines_of
 from tests.profiles import DEEP
 from tests.traffic.captured import as_pcap, named, segments
@@ -240,3 +245,35 @@ def test_the_import_of_the_command_is_light() -> None:
     )
     assert "dqlitewire.cli.watch" not in done.stdout
     assert "dqlitewire.cli.terminal" not in done.stdout
+
+
+def test_a_signal_in_the_middle_of_a_write_gives_the_terminal_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stream of standard output refuses to be entered twice; the terminal is written to all the same."""
+    main, other = pty.openpty()
+    screen: Screen
+
+    class Interrupted(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def fileno(self) -> int:
+            return other
+
+        def write(self, data: Any) -> int:
+            screen._give()
+            screen._take()
+            return os.write(other, data)
+
+    with contextlib.ExitStack() as stack:
+        for descriptor in (main, other):
+            stack.callback(os.close, descriptor)
+        stream = io.TextIOWrapper(io.BufferedWriter(Interrupted()), encoding="utf-8")
+        monkeypatch.setattr(sys, "stdout", stream)
+        screen = Screen()
+        screen._taken = True
+        stream.write("a row")
+        stream.flush()
+        shown = os.read(main, 1000)
+        stream.detach()
+    assert shown.index(b"\x1b[?1049l") < shown.index(b"\x1b[?1049h") < shown.index(b"a row")
+    assert screen.stale

@@ -15,6 +15,7 @@ import shutil
 import signal
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -93,7 +94,16 @@ class Reader:
                 env=clean_environment(),
             )
         else:
-            done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=PATIENCE)
+            # a controller's python3 has PyYAML, and so has that of the suite
+            path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+            done = subprocess.run(
+                command,
+                shell=True,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+                env={**os.environ, "PATH": path},
+            )
         assert done.returncode == 0, (command, done.stderr)
         return done.stdout
 

@@ -131,8 +131,15 @@ class Screen:
         with contextlib.suppress(termios.error):  # it has gone; drawing says so
             self._hear_keys()
         self._taken = True
-        draw(Shown(_TAKE))
+        self._put(_TAKE)
         self.stale = True
+
+    def _put(self, text: str) -> None:
+        """Write to the terminal past the stream, which a signal may have left in the middle of a write."""
+        with contextlib.suppress(OSError, RuntimeError):
+            sys.stdout.flush()
+        with contextlib.suppress(OSError):  # the terminal has gone; drawing says so
+            os.write(self._out, text.encode())
 
     def _hear_keys(self) -> None:
         if self._keys is None:
@@ -151,10 +158,7 @@ class Screen:
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
         try:
             self._taken = False
-            with contextlib.suppress(OSError):
-                sys.stdout.flush()
-            with contextlib.suppress(OSError):
-                os.write(self._out, _GIVE.encode())
+            self._put(_GIVE)
             if self._keys is not None and self._mode is not None:
                 with contextlib.suppress(OSError, termios.error):
                     _patiently(termios.tcsetattr, self._keys, termios.TCSADRAIN, self._mode)
