@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -26,32 +27,32 @@ INSERT = "INSERT INTO t VALUES (?)"
 KEYS = "SELECT k FROM t WHERE k > ? ORDER BY k"
 
 
-class Driver:
+class Driver(ABC):
     """What a session does with a driver; each call may raise its RequestFailed."""
 
     name: str
     module: Any
     pool: Any
 
-    def execute(self, sql: str, *params: Any) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def execute(self, sql: str, *params: Any) -> int: ...
 
-    def query(self, sql: str, *params: Any) -> list[Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def query(self, sql: str, *params: Any) -> list[Any]: ...
 
+    @abstractmethod
     def transact(self, keys: list[int]) -> int:
         """Insert keys by a prepared statement, in a transaction."""
-        raise NotImplementedError
 
+    @abstractmethod
     def leave_early(self) -> list[Any]:
         """Leave a long result after its first row; then query on the same connection."""
-        raise NotImplementedError
 
-    def query_prepared(self) -> list[Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def query_prepared(self) -> list[Any]: ...
 
-    def close(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def close(self) -> None: ...
 
 
 class Blocking(Driver):
