@@ -19,8 +19,7 @@ from dqlitewire.messages import (
     PrepareRequest,
     QuerySqlRequest,
 )
-from dqlitewire.proxy import BlockingProxy
-from dqlitewire.proxy.recording import Recorder
+from dqlitewire.proxy import BlockingProxy, Recorder
 from examples.demo import Client
 from tests.real.nodes import Node
 

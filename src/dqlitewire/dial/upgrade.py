@@ -53,9 +53,8 @@ def upgrade_request(address: Address, path: str) -> bytes:
         ValueError: the path, or the host of the address, cannot stand in a request.
     """
     host = str(address) if address.kind is Kind.TCP else "localhost"
-    if (
-        not host.isprintable() or " " in host
-    ):  # a node may have named it: no line of its own shall be in there
+    # a node may have named it: no line of its own shall be in there
+    if not host.isprintable() or " " in host:
         raise ValueError(f"{shown(host)} is no host for HTTP")
     lines = (
         f"POST {checked_path(path)} HTTP/1.1",

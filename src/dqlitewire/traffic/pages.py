@@ -216,9 +216,8 @@ class PageFiles:
             "databases": self.databases,
         }
         index |= {"frames_left_out": self._left_out} if self._left_out else {}
-        with open(
-            os.open(self.folder / INDEX, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii"
-        ) as file:
+        opened = os.open(self.folder / INDEX, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(opened, "w", encoding="ascii") as file:
             file.write(json.dumps(index, indent=1, ensure_ascii=True) + "\n")
 
     def _apply(self, committed: Committed) -> None:
