@@ -14,13 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dqlitewire import EncodeError, Limits, Message
+from dqlitewire.declare.contract import Field
 from dqlitewire.declare.declared import REGISTRY, Declared, ensure_frame, ensure_init
 from dqlitewire.declare.decoder import decoder, read_plainly
-from dqlitewire.declare.fields import Field, SchemaByte, field, reserved, text, u32, u64
+from dqlitewire.declare.fields import field, reserved, text, u32, u64
 from dqlitewire.limits import DEFAULT_OPTIONS, Options
 from dqlitewire.messages import ExecSqlRequest, RowsResponse
 from dqlitewire.messages.base import Request
 from dqlitewire.messages.params import EmptyHeader, Form, Params, ParamsRequest, ParamsSchema
+from dqlitewire.messages.requests import SchemaByte
 from dqlitewire.messages.responses import StmtSchema
 from dqlitewire.testing.strategies import messages
 from tests.fuzz import checks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Iterator
 from struct import calcsize
@@ -12,22 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dqlitewire import DecodeError, EncodeError
+from dqlitewire.declare.contract import BODY, DERIVED, HEADER, ByHand, Field
 from dqlitewire.declare.declared import REGISTRY, Declared
 from dqlitewire.declare.decoder import decoder, read_plainly
-from dqlitewire.declare.fields import (
-    BODY,
-    DERIVED,
-    HEADER,
-    Bits,
-    ByHand,
-    Field,
-    Fixed,
-    Integer,
-    field,
-    schema_byte,
-    text,
-    u64,
-)
+from dqlitewire.declare.fields import field, text, u64
+from dqlitewire.declare.fixed import Bits, Fixed, Integer
 from dqlitewire.limits import DEFAULT_OPTIONS
 from dqlitewire.messages import ExecRequest, ExecSqlRequest, NodeInfo, QueryRequest, QuerySqlRequest
 from dqlitewire.messages.base import Header, Request
@@ -106,6 +96,34 @@ def test_fields_by_hand_have_no_generated_reader() -> None:
                 one.plain(None, {})  # type: ignore[arg-type]
 
 
+def test_a_field_in_the_body_has_a_format_or_reads_itself() -> None:
+    for one in FIELDS:
+        if one.place != BODY or isinstance(one, ByHand):
+            continue
+        lines = [*one.write("path"), ""]
+        if one.format:
+            assert (one.words, one.is_packed) == ("", True)
+        else:
+            assert one.words
+            assert any(line.strip().startswith(f"$value_{one.name} = ") for line in lines)
+            assert one.read("path", "8", 0)[-1].strip().startswith(("$pos =", "$empty ="))
+
+
+@pytest.mark.parametrize("cls", [*REGISTRY.values(), NodeInfo, Header], ids=lambda cls: cls.__name__)
+def test_lines_of_generated_code_name_all_but_fields_with_a_prefix(cls: Any) -> None:
+    """So that a field may have any name, that of a builtin as well."""
+    of_fields = {one.name for one in cls.FIELDS}
+    for one in cls.FIELDS:
+        lines = [*one.check("path"), *one.write("path"), *one.conditions(), one.stored(0)]
+        if one.place == BODY and not one.format and not isinstance(one, ByHand):
+            lines += [*one.read("path", "8", 0), *one.read("path", "$pos", 0), one.words]
+        elif one.place == BODY and one.argument:
+            lines.append(one.argument)
+        tree = ast.parse("\n".join(lines).replace("$", "g_"))
+        used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        assert {name for name in used if not name.startswith("g_")} <= {*of_fields, "self"}
+
+
 # ---------------------------------------------------------------- the four requests with parameters
 
 
@@ -127,7 +145,7 @@ def test_requests_with_parameters_share_their_last_arguments(cls: Any, first: st
 
 @pytest.mark.usefixtures("register")
 def test_a_shared_field_is_not_declared_twice() -> None:
-    fields = {"schema": schema_byte(), "params": field(Params, default=())}
+    fields = {"schema": u64(), "params": field(Params, default=())}
     with pytest.raises(TypeError, match="Odd declares a field that its base declares"):
         Declared("Odd", (ParamsRequest,), {"__module__": __name__, **fields}, code=200)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from dqlitewire.declare.fields import BODY
+from dqlitewire.declare.contract import BODY
 from dqlitewire.dissector import dissector
 from dqlitewire.header import type_name
 from dqlitewire.messages import ConnectRequest, FilesResponse, RowsResponse, ServersResponse

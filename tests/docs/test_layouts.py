@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from dqlitewire import PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY, DecodeError
-from dqlitewire.declare.fields import U64, Field, Integer
+from dqlitewire.declare.contract import Field
+from dqlitewire.declare.fixed import U64, Integer
 from dqlitewire.explain import Span, explain
 from dqlitewire.messages import REGISTRY, LeaderRequest
 from dqlitewire.traffic.redact import redact

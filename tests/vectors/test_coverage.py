@@ -18,7 +18,9 @@ from typing import Any
 import pytest
 
 from dqlitewire import DecodeError, NodeRole, ValueType
-from dqlitewire.declare.fields import BODY, Field, Integer, Role, Text
+from dqlitewire.declare.contract import BODY, Field
+from dqlitewire.declare.fixed import Integer, Role
+from dqlitewire.declare.variable import Text
 from dqlitewire.messages import REGISTRY
 from dqlitewire.messages.by_hand import Files, Nodes
 from dqlitewire.messages.params import Params
@@ -258,8 +260,9 @@ def test_each_form_of_parameters_has_a_vector(message: str, schema: int) -> None
 
 #: modules that read
 READERS = (
-    *("declare/cursor.py", "declare/fields.py", "messages/by_hand.py", "messages/requests.py"),
-    *("messages/responses.py", "rows/params.py", "rows/read.py"),
+    *("declare/cursor.py", "declare/contract.py", "declare/fixed.py", "declare/variable.py"),
+    *("messages/by_hand.py", "messages/requests.py", "messages/responses.py"),
+    *("rows/params.py", "rows/read.py"),
 )
 #: refusals that no vector reaches, by their words, with the reason
 UNREACHED = {

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from dqlitewire import PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY, NodeRole, RequestType, ResponseType
-from dqlitewire.declare.fields import BODY, Field, Integer, Role, Text
+from dqlitewire.declare.contract import BODY, Field
+from dqlitewire.declare.fixed import Integer, Role
+from dqlitewire.declare.variable import Text
 from dqlitewire.explain import Span, explain
 from dqlitewire.messages import REGISTRY, NodeInfo
 from dqlitewire.messages.by_hand import Files, Nodes

@@ -24,20 +24,8 @@ from keyword import iskeyword
 from ..checks import choice_of, whole_bytes
 from ..exceptions import DecodeError
 from ..text import abbreviate, shown
-from .fields import (
-    Field,
-    bits,
-    by_hand,
-    field,
-    ignored,
-    padding,
-    reserved,
-    role,
-    schema_byte,
-    text,
-    u32,
-    u64,
-)
+from .contract import Field
+from .fields import bits, by_hand, field, ignored, padding, reserved, role, text, u32, u64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,7 +58,6 @@ REGISTRY: dict[tuple[bool, int], type[Any]] = {}  # (is a request, type code) ->
         reserved,
         padding,
         ignored,
-        schema_byte,
         bits,
         by_hand,
         field,
@@ -164,10 +151,11 @@ def _declare_fields(namespace: dict[str, Any], fields: list[Field]) -> None:
         derived = one.attribute()
         if derived is not None:
             namespace[one.name] = derived
+    arguments = [one for one in fields if one.is_attribute]
     namespace["FIELDS"] = tuple(fields)
-    namespace["__slots__"] = tuple(f.name for f in fields if f.is_stored)
-    namespace["__match_args__"] = tuple(f.name for f in fields if f.is_attribute and not f.keyword)
-    if any(f.is_attribute for f in fields):  # else `object.__init__`, which is faster
+    namespace["__slots__"] = tuple([one.name for one in fields if one.is_stored])
+    namespace["__match_args__"] = tuple([one.name for one in arguments if not one.keyword])
+    if arguments:  # else `object.__init__`, which is faster
         namespace.setdefault("__init__", _first_init)
 
 

@@ -6,8 +6,8 @@ from struct import Struct
 from struct import error as struct_error
 
 from ..exceptions import DecodeError
+from .contract import BODY, ByHand
 from .cursor import read_body
-from .fields import BODY, ByHand
 from .source import define, indented, setters
 
 TYPE_CHECKING = False
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..limits import Options
-    from .fields import Field
+    from .contract import Field
 
     Reader = Callable[[bytes, int, Options], Any]
 

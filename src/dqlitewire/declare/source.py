@@ -51,14 +51,14 @@ from struct import Struct
 from ..generated import define as define_function
 from ..header import HEADER
 from ..limits import DEFAULT_OPTIONS
-from .fields import BODY, MISSING
+from .contract import BODY, MISSING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .fields import Field
+    from .contract import Field
 
 __all__ = ["constructor", "define", "encoder", "indented", "setters"]
 

@@ -26,7 +26,8 @@ from dqlitewire.constants import (
     ResponseType,
 )
 from dqlitewire.conversation.table import DONE, FIRST, Place
-from dqlitewire.declare.fields import BODY, Bits, Field, Integer
+from dqlitewire.declare.contract import BODY, Field
+from dqlitewire.declare.fixed import Bits, Integer
 from dqlitewire.limits import DEFAULT_LIMITS
 from dqlitewire.messages import REQUESTS, RESPONSES
 from dqlitewire.raft.commands import COMMANDS, PageCount

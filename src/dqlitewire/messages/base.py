@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from ..checks import readable
 from ..constants import HEADER_SIZE
+from ..declare.contract import DERIVED
 from ..declare.declared import Declared, Value, checked_schema, fill, frame_around, reader_of, slots_of
-from ..declare.fields import DERIVED, u32, u64
+from ..declare.fields import u32, u64
 from ..exceptions import DecodeError, EncodeError
 from ..header import HEADER
 from ..limits import DEFAULT_OPTIONS, Options
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeVar  # with `default`; type checkers bring it
 
+    from ..declare.contract import Field
     from ..declare.cursor import Cursor
-    from ..declare.fields import Field
 
     F = TypeVar("F")
 

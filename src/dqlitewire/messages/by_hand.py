@@ -9,8 +9,9 @@ from collections.abc import Mapping
 
 from ..checks import checked_items, checked_option, checked_rows, checked_text, checked_text_errors, choice_of
 from ..constants import NodeRole, ResponseType, ValueType
+from ..declare.contract import DERIVED, ByHand
 from ..declare.declared import Value, checked_schema, fill, frame_around, read_as, slots_of
-from ..declare.fields import DERIVED, ByHand, by_hand, field, role, text, u64
+from ..declare.fields import by_hand, field, role, text, u64
 from ..exceptions import EncodeError
 from ..limits import DEFAULT_MAX_ROWS, Options
 from ..rows.read import read_rows

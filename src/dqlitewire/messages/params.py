@@ -15,7 +15,9 @@ header << 1, since a slot costs time whenever a message is made.
 from __future__ import annotations
 
 from ..checks import checked_integer, checked_items
-from ..declare.fields import DERIVED, HEADER, Field, field, move_to
+from ..declare.contract import DERIVED, HEADER, Field
+from ..declare.fields import field
+from ..declare.variable import move_to
 from .base import Answer, Request
 
 TYPE_CHECKING = False

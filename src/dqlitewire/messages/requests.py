@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from ..checks import checked_integer
 from ..constants import NodeRole, RequestType, ResponseType
+from ..declare.contract import HEADER, Field
 from ..declare.declared import checked_schema, fill, frame_around, read_as
-from ..declare.fields import field, reserved, role, schema_byte, text, u32, u64
+from ..declare.fields import field, reserved, role, text, u32, u64
 from ..exceptions import EncodeError
 from ..limits import DEFAULT_OPTIONS, MAX_PARAM_COUNT
 from ..scalars import U64
@@ -14,6 +16,7 @@ from .params import Params, ParamsRequest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from ..declare.cursor import Cursor
     from ..types import WireInput
@@ -105,6 +108,35 @@ class OpenRequest(Request["DbResponse"], code=RequestType.OPEN, answers=(Respons
     vfs: str = text(default="", cap="max_filename_size", shows=True)
 
 
+class SchemaByte(Field):
+    """The header's schema byte, an argument of the constructor."""
+
+    kind: str = "schema"
+    place: str = HEADER
+    needed_name: str = "schema"
+    uses: tuple[Any, ...] = (type, int, checked_integer)
+
+    def check(self, path: str) -> list[str]:
+        name = self.name
+        return [
+            f"if $type({name}) is not $int or {name} >> 1:",
+            f"    {name} = $checked_integer({name}, 0, 1, {path!r})",
+        ]
+
+    @property
+    def schema(self) -> str:
+        return f"self.{self.name}"
+
+    def stored(self, schema: int) -> str:
+        return str(schema)
+
+    def plain(self, cursor: Cursor, values: dict[str, object]) -> int:
+        return cursor.schema
+
+    def strategy(self, of: Any) -> Any:
+        return of.st.sampled_from([0, 1])
+
+
 class PrepareRequest(
     Request["StmtResponse"], code=RequestType.PREPARE, schemas=(0, 1), answers=(ResponseType.STMT,)
 ):
@@ -125,7 +157,7 @@ class PrepareRequest(
 
     db_id: int = u64()
     sql: str = text(cap="max_text_value_size")
-    schema: int = schema_byte(default=0)
+    schema: int = field(SchemaByte, default=0)
 
 
 class ExecRequest(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from ..checks import checked_integer
 from ..constants import PROTOCOL_VERSION_LEGACY, ResponseType
+from ..declare.contract import DERIVED, Field
 from ..declare.declared import fill, frame_around, read_as
-from ..declare.fields import DERIVED, Field, Text, field, ignored, padding, text, u32, u64
+from ..declare.fields import field, ignored, padding, text, u32, u64
+from ..declare.variable import Text
 from ..exceptions import EncodeError
 from ..limits import (
     DEFAULT_OPTIONS,

@@ -5,7 +5,8 @@ Upstream: dqlite src/raft/configuration.c.
 
 from __future__ import annotations
 
-from dqlitewire.declare.fields import Text, field
+from dqlitewire.declare.fields import field
+from dqlitewire.declare.variable import Text
 from dqlitewire.exceptions import EncodeError
 from dqlitewire.limits import DEFAULT_LIMITS
 from dqlitewire.raft.entry_data import EntryData, EntryType

@@ -11,8 +11,9 @@ from __future__ import annotations
 from struct import Struct
 
 from dqlitewire.checks import checked_items
+from dqlitewire.declare.contract import Field
 from dqlitewire.declare.declared import fill
-from dqlitewire.declare.fields import Field, field
+from dqlitewire.declare.fields import field
 from dqlitewire.exceptions import DecodeError, EncodeError
 from dqlitewire.raft.commands import read_command
 from dqlitewire.raft.configurations import Configuration

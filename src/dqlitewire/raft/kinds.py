@@ -1,6 +1,6 @@
 """Kinds of fields that messages between nodes are declared with.
 
-They extend the kinds of `dqlitewire.declare.fields`: the constructor is generated from the same `check`
+They extend the kinds of `dqlitewire.declare`: the constructor is generated from the same `check`
 lines, a field is read by the same `plain` through the same `Cursor`, and in addition each kind here can `put`
 its bytes. These messages are few beside the frames of clients, so there are no generated readers for them.
 
@@ -14,9 +14,11 @@ from __future__ import annotations
 from enum import IntEnum
 
 from dqlitewire.checks import checked_integer, whole_bytes
+from dqlitewire.declare.contract import BODY, DERIVED, HEADER, Field
 from dqlitewire.declare.cursor import Cursor
 from dqlitewire.declare.declared import Value, fill, slots_of
-from dqlitewire.declare.fields import BODY, DERIVED, HEADER, U64, Field, Integer, Text
+from dqlitewire.declare.fixed import U64, Integer
+from dqlitewire.declare.variable import Text
 from dqlitewire.exceptions import EncodeError
 from dqlitewire.limits import DEFAULT_LIMITS
 from dqlitewire.scalars import pack_text

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from dqlitewire.conversation import RaftFrame
+from dqlitewire.declare.contract import Field
 from dqlitewire.declare.declared import fill, slots_of
-from dqlitewire.declare.fields import Bits, Field
+from dqlitewire.declare.fixed import Bits
 from dqlitewire.raft import RaftType
 from dqlitewire.raft.entries import ENTRY_HEAD
 from dqlitewire.raft.kinds import LastWord, Part

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from dqlitewire import RequestType, ResponseType
-from dqlitewire.declare.fields import BODY, Field
+from dqlitewire.declare.contract import BODY, Field
 from dqlitewire.messages import NodeInfo
 
 __all__ = [

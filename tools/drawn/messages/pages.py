@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from dqlitewire import PROTOCOL_VERSION_LEGACY, RequestType, ResponseType
 from dqlitewire.conversation.table import TABLE
-from dqlitewire.declare.fields import BODY, Field
+from dqlitewire.declare.contract import BODY, Field
 from dqlitewire.explain import explain
 from dqlitewire.limits import DEFAULT_LIMITS
 from dqlitewire.messages import REGISTRY, REQUESTS, NodeInfo

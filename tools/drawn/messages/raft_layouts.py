@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dqlitewire.declare.fields import BODY
+from dqlitewire.declare.contract import BODY
 from dqlitewire.raft.formats import FORMAT
 from tools.drawn.messages.layouts import Cell, Element, Group
 from tools.drawn.text import look_up

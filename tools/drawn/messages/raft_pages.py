@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dqlitewire.declare.fields import BODY, Bits, Field
+from dqlitewire.declare.contract import BODY, Field
+from dqlitewire.declare.fixed import Bits
 from dqlitewire.raft import MESSAGES, Barrier, Configuration, ConfigurationNode, Database, RaftType, Snapshot
 from dqlitewire.raft import explain_message as explain
 from dqlitewire.raft.commands import COMMANDS

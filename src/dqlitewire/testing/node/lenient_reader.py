@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from dqlitewire.constants import RequestType, ValueType
-from dqlitewire.declare.fields import BODY, Text
+from dqlitewire.declare.contract import BODY
+from dqlitewire.declare.variable import Text
 from dqlitewire.messages import REQUESTS
 from dqlitewire.messages.params import Params as DeclaredParams
 from dqlitewire.scalars import U64

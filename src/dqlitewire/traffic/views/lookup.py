@@ -9,7 +9,8 @@ from typing import Any
 
 from dqlitewire import RequestType, ResponseType
 from dqlitewire.conversation import explain_failure, failure_name
-from dqlitewire.declare.fields import BODY, Bits
+from dqlitewire.declare.contract import BODY
+from dqlitewire.declare.fixed import Bits
 from dqlitewire.messages import REGISTRY
 from dqlitewire.raft import MESSAGES
 from dqlitewire.servers.codes import NAMES, codes_named, primary_of

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any, cast
 
 from dqlitewire import sanitize_for_log
-from dqlitewire.declare.fields import Bits
+from dqlitewire.declare.fixed import Bits
 from dqlitewire.raft import (
     AppendEntries,
     AppendEntriesResult,
