@@ -22,6 +22,7 @@ and nothing else.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import queue
@@ -32,13 +33,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 try:
     import resource
 except ImportError:  # Windows bounds memory another way
-    resource = None
+    resource = None  # type: ignore[assignment]
 
 HERE = Path(__file__).resolve().parent
 FILES = ("handshake", "requests", "responses", "malformed")
@@ -71,7 +73,8 @@ class Case:
 
 
 def read(name: str) -> Json:
-    return json.loads((HERE / name).read_text("utf-8"))
+    found: Json = json.loads((HERE / name).read_text("utf-8"))
+    return found
 
 
 def cases(encode: bool) -> list[Case]:
@@ -138,6 +141,7 @@ class Adapter:
             thread.start()
 
     def _write(self, lines: list[Json]) -> None:
+        assert self.process.stdin is not None
         try:
             with self.process.stdin as stream:
                 for line in lines:
@@ -146,6 +150,7 @@ class Adapter:
             pass  # it does not read any more; its answers tell why
 
     def _read(self) -> None:
+        assert self.process.stdout is not None
         while True:
             line = self.process.stdout.readline(LINE + 1)
             if not line:
@@ -156,7 +161,8 @@ class Adapter:
                 self.events.put(("line", line.decode("utf-8", "replace")))
 
     def _listen(self) -> None:
-        for data in iter(lambda: self.process.stderr.read1(1 << 16), b""):
+        assert isinstance(self.process.stderr, io.BufferedReader)
+        for data in iter(partial(self.process.stderr.read1, 1 << 16), b""):
             self.words = (self.words + data)[-LAST_WORDS:]
 
     def stop(self) -> None:
@@ -177,7 +183,8 @@ class Adapter:
                 pass
         if not any(thread.is_alive() for thread in self.threads):
             for stream in (self.process.stdout, self.process.stderr):
-                stream.close()
+                if stream is not None:
+                    stream.close()
 
 
 def no_constant(name: str) -> None:
@@ -200,7 +207,8 @@ def parsed(text: str) -> Json:
 
 def talk(adapter: Adapter, asked: list[Case], timeout: float) -> tuple[dict[str, Json], list[Fault]]:
     """Give every line to an adapter; return its answers by id, and faults as (kind, words)."""
-    answers, faults = {}, []
+    answers: dict[str, Json] = {}
+    faults: list[Fault] = []
     end = time.monotonic() + timeout
     ids = {case.id for case in asked}
     adapter.start([case.line for case in asked])
@@ -262,7 +270,7 @@ def differences(expected: Any, got: Any, path: str = "", kind: str = "") -> Iter
         yield path, expected, got
 
 
-def compared(expected: Json, got: Any) -> Iterator[tuple[str, Any, Any]]:
+def compared(expected: Any, got: Any) -> Iterator[tuple[str, Any, Any]]:
     """The differences of two messages, by paths from the fields on."""
     for path, one, other in differences(expected, got):
         yield path[len("fields.") :] if path.startswith("fields.") else path or "message", one, other
@@ -339,7 +347,7 @@ def judged_bytes(case: Case, got: Any, wrong: Json) -> Json | None:
         data = bytes.fromhex(got)
     except (TypeError, ValueError):
         return {**wrong, "outcome": "no hex", "hex": shown(got)}
-    wanted = bytes.fromhex(case.expected)
+    wanted = bytes.fromhex(str(case.expected))
     if data == wanted:
         return None
     pairs = enumerate(zip(wanted, data, strict=False))
@@ -521,10 +529,12 @@ def main(given: list[str] | None = None) -> int:
     options = arguments(given)
     if options.lines:
         return tell(json.dumps(case.line) for case in options.asked)
+    answers: dict[str, Json] = {}
+    words = b""
     try:
         adapter = Adapter(options.command, options.memory)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        answers, faults, words = {}, [("not started", str(error))], b""
+        faults = [("not started", str(error))]
     else:
         try:
             answers, faults = talk(adapter, options.asked, options.timeout)
@@ -548,7 +558,8 @@ def tell(lines: Iterable[str]) -> int:
 
 if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="replace")
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="replace")
     try:
         sys.exit(main())
     except KeyboardInterrupt:

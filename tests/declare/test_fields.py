@@ -24,7 +24,8 @@ from dqlitewire.messages.base import Header, Request
 from dqlitewire.messages.params import Params, ParamsRequest
 from dqlitewire.testing import strategies
 
-FIELDS = [field for cls in (*REGISTRY.values(), NodeInfo, Header) for field in cls.FIELDS]
+DECLARED: list[type[Any]] = [*REGISTRY.values(), NodeInfo, Header]
+FIELDS: list[Field] = [field for cls in DECLARED for field in cls.FIELDS]
 KINDS = {type(one) for one in FIELDS}
 
 
@@ -109,7 +110,7 @@ def test_a_field_in_the_body_has_a_format_or_reads_itself() -> None:
             assert one.read("path", "8", 0)[-1].strip().startswith(("$pos =", "$empty ="))
 
 
-@pytest.mark.parametrize("cls", [*REGISTRY.values(), NodeInfo, Header], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", DECLARED, ids=lambda cls: cls.__name__)
 def test_lines_of_generated_code_name_all_but_fields_with_a_prefix(cls: Any) -> None:
     """So that a field may have any name, that of a builtin as well."""
     of_fields = {one.name for one in cls.FIELDS}

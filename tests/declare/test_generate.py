@@ -23,7 +23,7 @@ from dqlitewire.rows import tiers as rows_module
 from tests.fuzz import checks
 from tests.messages.test_messages import EXAMPLES
 from tests.naming import shown
-from tests.rows.test_read import REPEAT, SIGNATURES, names_for, sample_rows
+from tests.rows.test_read import REPEAT, SIGNATURES, names_for, rows_of, sample_rows
 from tests.wire_data import captures, frames
 
 
@@ -121,7 +121,7 @@ def test_rows_of_every_signature_are_read_and_written_fast(
     monkeypatch.setattr(write, "write_row_plainly", closed)
     if len(signature) <= writers.MAX_GENERATED:
         assert message.encode() == frame
-    assert decode_message(frame).rows == rows
+    assert rows_of(frame) == rows
 
 
 def test_parameters_are_written_fast(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,9 +220,8 @@ def test_ever_new_signatures_do_not_fill_memory_or_buy_compilations(monkeypatch:
     for n in range(count):
         signature = tuple(kinds[n >> 3 * i & 7] for i in range(5))
         rows = sample_rows(signature, 1) * height
-        assert (
-            decode_message(RowsResponse(list("abcde"), [], [signature] * height, rows).encode()).rows == rows
-        )
+        frame = RowsResponse(list("abcde"), [], [signature] * height, rows).encode()
+        assert rows_of(frame) == rows
     earned = count * height // rows_module.ROWS_PER_CREDIT + 1
     assert rows_module.MAX_COMPILED < len(compiled) <= rows_module.MAX_CREDIT + earned
     assert len(checks.readers_of(tiers)) == sum(map(len, tiers.compiled)) <= rows_module.MAX_COMPILED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -16,10 +17,9 @@ from tests.docs.blocks import DOCS
 def api() -> Any:
     sys.path.insert(0, str(DOCS))
     try:
-        import api
+        return import_module("api")
     finally:
         sys.path.remove(str(DOCS))
-    return api
 
 
 def read(api: Any, text: str, what: str = "function", name: str = "dqlitewire.MessageDecoder.decode") -> str:

@@ -66,8 +66,10 @@ def test_the_server_of_the_code() -> None:
     run_python([SERVER], {**names, "data": data, "send": sent.extend, "names": ["a"], "cursor": [(1,)]})
     heard = client.receive(bytes(sent))
     assert [type(event).__name__ for event in heard] == ["Answered", "Rows", "Failed"]
-    assert heard[1].message.rows == [(1,)]  # type: ignore[union-attr]
-    assert heard[2].failure.message == "not here"  # type: ignore[union-attr]
+    assert isinstance(heard[1], Rows)
+    assert heard[1].message.rows == [(1,)]
+    assert isinstance(heard[2], Failed)
+    assert heard[2].failure.message == "not here"
 
 
 def test_the_observer_of_the_code() -> None:

@@ -11,6 +11,7 @@ import stat
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -47,8 +48,9 @@ def authority(tmp_path: Path) -> str:
 def test_bytes_are_plain_unless_tls_is_asked_for() -> None:
     assert not DialOptions().tls
     assert not DialOptions(upgrade="/internal/database").tls
-    for option in ("cert", "key", "ca", "server_name"):
-        assert DialOptions(**{option: "x"}).tls
+    options: list[dict[str, Any]] = [{name: "x"} for name in ("cert", "key", "ca", "server_name")]
+    for option in options:
+        assert DialOptions(**option).tls
 
 
 def test_a_certificate_is_verified_and_its_name_compared(authority: str) -> None:
@@ -164,7 +166,7 @@ def test_answers_that_nobody_reads_wait_in_a_bounded_place() -> None:
     with DqliteServer() as server, RawConnection(server.address) as client:
         client.open("main")
         client.send(frame(RequestType.QUERY_SQL, word(0) + text(endless)))
-        (connection,) = server._thread._connections  # type: ignore[union-attr]
+        (connection,) = server._thread._connections
         deadline = time.monotonic() + 20
         while len(connection.output) < _OUTPUT_WANTED:
             assert time.monotonic() < deadline

@@ -19,6 +19,7 @@ from dqlitewire.faults import UnusedFaultError
 from dqlitewire.messages import DbResponse, ExecSqlRequest, OpenRequest
 from dqlitewire.testing import DqliteServer
 from dqlitewire.testing.script import ScriptedServer, ScriptError, expect, send
+from dqlitewire.testing.script_session import Step
 from tests.docs.blocks import blocks
 from tests.docs.running import run_python
 from tests.real.raw import RawConnection
@@ -100,7 +101,7 @@ def test_the_script() -> None:
     run_python([PYTHON[3]], {"drive": drive})
     assert said == [b"\xff" * 3]
     shown = SCRIPT.text.rstrip()
-    steps = [expect(OpenRequest), send(DbResponse(0))]
+    steps: list[Step] = [expect(OpenRequest), send(DbResponse(0))]
     wanted = expect(ExecSqlRequest(0, "INSERT INTO t VALUES (?)", [1, "x"]))
 
     def play() -> None:

@@ -158,7 +158,7 @@ def at_the_seam(data: bytes) -> tuple[list[Outcome], Outcome]:
         plain = refusal(error)
     if not names:
         return [], plain
-    given = {"pos": pos, "end": end, "count": len(names), "options": options}
+    given: dict[str, Any] = {"pos": pos, "end": end, "count": len(names), "options": options}
     frames = [{"frame": data + rows.PADDING, "padded": True}, {"frame": data, "padded": False}]
     taken = inspect.signature(rows._read_fast).parameters
     found: list[Outcome] = []
@@ -307,7 +307,8 @@ def fields_of(message: Any) -> Outcome:
 
 def check_message(data: bytes, is_request: bool, options: Options = DEFAULT_OPTIONS) -> Outcome | None:
     """Hold a message's generated decoder against the plain one; None if the header names no message."""
-    cls = (REQUESTS if is_request else RESPONSES).get(data[4]) if len(data) >= 8 else None
+    known: dict[Any, Any] = {**(REQUESTS if is_request else RESPONSES)}
+    cls = known.get(data[4]) if len(data) >= 8 else None
     if cls is None or cls is RowsResponse or data[5] not in cls.SCHEMAS:
         return None
     found: list[Outcome] = []

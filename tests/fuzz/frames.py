@@ -78,7 +78,7 @@ def cell(code: int, value: Any, stray: bytes = b"") -> bytes:
     if code == 11:
         return struct.pack("<Q", int(value))
     if code == 4:
-        return struct.pack("<Q", len(value)) + value + stray[:1].rjust(1, b"\0") * (-len(value) % 8)
+        return struct.pack("<Q", len(value)) + bytes(value) + stray[:1].rjust(1, b"\0") * (-len(value) % 8)
     return text(value)
 
 

@@ -193,7 +193,7 @@ def test_repr_of_a_small_value_can_be_evaluated(value: Any) -> None:
         RowsResponse([f"c{n}" for n in range(1000)], [I] * 1000, [], [tuple(range(1000))] * 1000),
         FilesResponse({"a": bytes(1 << 20)}),
         FailureResponse(1, "x" * 60_000),
-        ServersResponse([NodeInfo(n, f"a:{n}", 0) for n in range(1, 5000)]),
+        ServersResponse([NodeInfo(n, f"a:{n}", NodeRole.VOTER) for n in range(1, 5000)]),
     ],
     ids=lambda m: type(m).__name__,
 )
@@ -414,7 +414,7 @@ LARGEST: list[Callable[[], Any]] = [
     lambda: StmtResponse(2**32 - 1, 2**32 - 1, 32_766, 64 * 1024 * 1024),
     lambda: ResultResponse(2**64 - 1, 2**31 - 1),
     lambda: TransferRequest(0),
-    lambda: NodeInfo(2**64 - 1, "a", 2),
+    lambda: NodeInfo(2**64 - 1, "a", NodeRole.SPARE),
     lambda: Header(2**32 - 1, 255, 255, 65535),
 ]
 
@@ -435,7 +435,7 @@ SIZES: list[tuple[Callable[[str], Message], int]] = [
     (lambda text: DumpRequest(text), 1019),
     (lambda text: FailureResponse(1, text), 65_536),
     (lambda text: LeaderResponse(1, text), 256),
-    (lambda text: ServersResponse([NodeInfo(1, text, 0)]), 256),
+    (lambda text: ServersResponse([NodeInfo(1, text, NodeRole.VOTER)]), 256),
     (lambda text: RowsResponse([text]), 4096),
     (lambda text: FilesResponse({text: b""}), 4096),
 ]

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from dqlitewire import NodeInfo
+from dqlitewire.constants import NodeRole
 from dqlitewire.messages import ServersResponse
 from dqlitewire.proxy import BlockingProxy
 from dqlitewire.testing import DqliteCluster, DqliteServer
@@ -37,7 +38,7 @@ def running(
     ) as process:
         assert process.stderr is not None
         try:
-            found = []
+            found: list[str] = []
             while len(found) < pairs:
                 line = process.stderr.readline()
                 match = LINE.fullmatch(line)
@@ -201,7 +202,9 @@ def test_a_node_that_names_thousands_is_said_of_in_part() -> None:
     def answer(sock: socket.socket) -> None:
         for number in range(4):
             sock.recv(4096)
-            nodes = [NodeInfo(i, f"evil-{number}-{i}\x1b[5m{'x' * 200}:1", 0) for i in range(1, 200)]
+            nodes = [
+                NodeInfo(i, f"evil-{number}-{i}\x1b[5m{'x' * 200}:1", NodeRole.VOTER) for i in range(1, 200)
+            ]
             sock.sendall(ServersResponse(nodes).encode())
 
     with (

@@ -26,7 +26,7 @@ def addresses(server: str) -> dict[int, str]:
 
 def data_of(told: dict[str, Any]) -> bytes:
     """All that a connection carried."""
-    return (FOLDER / told["file"]).read_bytes()
+    return FOLDER.joinpath(str(told["file"])).read_bytes()
 
 
 def behind_connect(told: dict[str, Any]) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
@@ -180,7 +180,7 @@ def ethertype(packet: bytes) -> bytes:
     return b"\x08\x00" if packet[0] >> 4 == 4 else b"\x86\xdd"
 
 
-LINKS = {
+LINKS: dict[str, tuple[int, Callable[[bytes], bytes]]] = {
     "ethernet": (1, lambda inner: bytes(12) + ethertype(inner) + inner),
     "vlan": (1, lambda inner: bytes(12) + b"\x81\x00\x00\x05" + ethertype(inner) + inner),
     "qinq": (1, lambda inner: bytes(12) + b"\x88\xa8\x00\x05\x81\x00\x00\x06" + ethertype(inner) + inner),

@@ -8,7 +8,7 @@ from tests import origins
 from tests.origins import claim, recorded
 from tests.real.fixtures import SharedNodes
 from tests.real.nodes import KINDS
-from tests.wire_data import ALL_VECTORS, MALFORMED, VECTORS, Vector
+from tests.wire_data import ALL_VECTORS, MALFORMED, VECTORS, Malformed, Vector
 
 DIRECTIONS = {"handshake": "handshake", "requests": "request", "responses": "response"}
 
@@ -20,7 +20,8 @@ def test_what_is_recorded_is_said_and_nothing_else(vector: Vector) -> None:
 
 
 def test_claims_exclude_each_other() -> None:
-    for vector in [*ALL_VECTORS, *MALFORMED]:
+    every: list[Vector | Malformed] = [*ALL_VECTORS, *MALFORMED]
+    for vector in every:
         hows = [origin["how"] for origin in vector.origin]
         assert len(hows) == len(set(hows)) > 0, vector
         assert "constructed" not in hows or hows == ["constructed"], vector

@@ -170,7 +170,7 @@ def value_of(table: dict[str, Any]) -> tuple[Any, ValueType]:
 def arguments(fields: dict[str, Any], line: dict[str, Any]) -> dict[str, Any]:
     """What the constructor of a message takes."""
     texts = ("name", "vfs", "sql", "address", "message")
-    given = {
+    given: dict[str, Any] = {
         name: int(held) if type(held) is str and name not in texts else held for name, held in fields.items()
     }
     name = line["message"]["type"]
@@ -200,7 +200,7 @@ def encoded(line: dict[str, Any]) -> bytes:
         return MessageEncoder(int(fields["version"])).encode_handshake()
     message = class_of(name, line["direction"] == "request")(**arguments(fields, line))
     if line.get("context", {}).get("handshake") == "legacy":
-        body = message.encode_body_legacy()
+        body: bytes = message.encode_body_legacy()
         return (len(body) // 8).to_bytes(4, "little") + bytes([1, 0, 0, 0]) + body
     data: bytes = message.encode()
     return data
