@@ -14,6 +14,7 @@ import pytest
 from dqlitewire import EncodeError, NodeRole
 from dqlitewire.messages import (
     AddRequest,
+    ClientRequest,
     DbResponse,
     EmptyResponse,
     ExecRequest,
@@ -33,6 +34,10 @@ def test_missing_arguments() -> None:
     with pytest.raises(TypeError):
         PrepareRequest(0)  # type: ignore[call-arg]
     with pytest.raises(TypeError):
+        DbResponse()  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        ClientRequest()  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
         NodeInfo(1, "a:1")  # type: ignore[call-arg]
     with pytest.raises(TypeError):
         RequestVote()  # type: ignore[call-arg]
@@ -40,17 +45,19 @@ def test_missing_arguments() -> None:
 
 def test_arguments_too_many() -> None:
     with pytest.raises(TypeError):
-        LeaderRequest(0)  # type: ignore[call-arg]
+        LeaderRequest(None)  # type: ignore[call-arg]
     with pytest.raises(TypeError):
         EmptyResponse(unused=None)  # type: ignore[call-arg]
     with pytest.raises(TypeError):
-        DbResponse(0, 0)  # type: ignore[call-arg]
+        DbResponse(0, None)  # type: ignore[call-arg]
     with pytest.raises(TypeError):
         OpenRequest("main", 0, "", "more")  # type: ignore[call-arg]
     with pytest.raises(TypeError):
         OpenRequest("main", flag=0)  # type: ignore[call-arg]
     with pytest.raises(TypeError):
         AddRequest(1, "a:1", NodeRole.VOTER)  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        RequestVote(1, 2, 3, 4, flags=1, pre_vote=True)  # type: ignore[call-arg]
 
 
 def test_arguments_by_keyword_only() -> None:
