@@ -32,7 +32,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -109,15 +109,24 @@ def cases(encode: bool) -> list[Case]:
 # ---------------------------------------------------------------- the adapter
 
 
+def bounded(memory: int) -> Callable[[], None] | None:
+    """What a process does first to have so many MiB at most; None where it has no bound."""
+    if resource is None or not memory:
+        return None
+    of_system = resource
+
+    def bound() -> None:
+        hard = of_system.getrlimit(of_system.RLIMIT_DATA)[1]
+        size = memory << 20 if hard < 0 else min(memory << 20, hard)
+        of_system.setrlimit(of_system.RLIMIT_DATA, (size, size))
+
+    return bound
+
+
 class Adapter:
     """The adapter's process; what it writes are events: ("line", text), ("end", None), ("flood", text)."""
 
     def __init__(self, command: list[str], memory: int) -> None:
-        def bound() -> None:
-            hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-            size = memory << 20 if hard < 0 else min(memory << 20, hard)
-            resource.setrlimit(resource.RLIMIT_DATA, (size, size))
-
         self.events: queue.Queue[tuple[str, Any]] = queue.Queue(100)
         self.threads: list[threading.Thread] = []
         self.words = b""
@@ -126,7 +135,7 @@ class Adapter:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            preexec_fn=bound if resource and memory else None,
+            preexec_fn=bounded(memory),
             start_new_session=os.name == "posix",
         )
 

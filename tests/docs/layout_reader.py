@@ -91,7 +91,8 @@ class Reader:
                 return self._numbers["page_size"]
             case "half":
                 return self._up_to(behind)
-        raise AssertionError(f"nobody has said how {cell} is read")
+            case _:
+                raise AssertionError(f"nobody has said how {cell} is read")
 
     def _value(self, kind: int) -> int:
         if kind in (3, 10):
