@@ -24,10 +24,24 @@ from dqlitewire.dial.errors import AddressError
 from dqlitewire.dial.locks import lock, unlock
 from dqlitewire.text import shown
 
-__all__ = ["Listener", "is_loopback", "is_wildcard", "listen", "listen_tcp", "listen_unix", "parse_local"]
+__all__ = [
+    "Listener",
+    "RemoteListenError",
+    "check_local",
+    "is_loopback",
+    "is_wildcard",
+    "listen",
+    "listen_tcp",
+    "listen_unix",
+    "parse_local",
+]
 
 _BACKLOG = 1024
 _LOCK_TRIES = 100  # another holder of a lock on the folder does not stop a server for more than a second
+
+
+class RemoteListenError(ValueError):
+    """An address to listen on that other machines reach, which was not allowed."""
 
 
 class Listener(socket.socket):
@@ -109,6 +123,20 @@ def is_loopback(address: Address) -> bool:
         found = socket.getaddrinfo(address.name, None, type=socket.SOCK_STREAM)
         hosts = [str(where[0]) for *_, where in found]
     return all(ipaddress.ip_address(host).is_loopback for host in hosts)
+
+
+def check_local(address: Address) -> None:
+    """Refuse to listen where other machines could connect.
+
+    Args:
+        address: where; a host name is looked up.
+
+    Raises:
+        RemoteListenError: they could.
+        OSError: there is no such host.
+    """
+    if not is_loopback(address):
+        raise RemoteListenError(f"{address} can be reached from other machines")
 
 
 def listen(address: Address, *, mode: int | None = None) -> tuple[Listener, Address]:
