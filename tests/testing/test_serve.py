@@ -75,8 +75,9 @@ def test_a_wildcard_is_not_what_clients_are_told(host: str) -> None:
         _, errors = process.communicate(timeout=20)
     name = Address.parse(told[0]).name
     assert process.returncode == 0
+    bound_to = Address(Kind.TCP, host)
     assert errors.splitlines() == [
-        f"dqlite-wire: {Address(Kind.TCP, host)} can be reached from other machines; it asks nobody for a password",
+        f"dqlite-wire: {bound_to} can be reached from other machines; it asks nobody for a password",
         f"dqlite-wire: clients are told {name}; --advertise HOST:PORT tells another address",
     ]
 
