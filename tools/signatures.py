@@ -1,6 +1,6 @@
 """Types that a public signature names and no public module exports.
 
-    python tools/public_signatures.py       # a line each: the type, and where it is named; exit code 1 if any
+    python tools/signatures.py       # a line each: the type, and where it is named; exit code 1 if any
 
 A signature is what a user's own annotations have to name as well: the parameters and results of public
 functions, of public methods (inherited ones too) and properties, the annotated attributes of classes, and

@@ -6,7 +6,7 @@ import importlib
 
 import pytest
 
-from tools.public_signatures import hidden, named
+from tools.signatures import hidden, named
 
 
 def test_every_type_that_a_signature_names_is_public() -> None:
