@@ -65,7 +65,10 @@ def _elsewhere(context: Context) -> Iterator[Finding]:
             text = f"{answer.address} is of another cluster, with {said}"
             yield Finding(FindingKind.OTHER_CLUSTER, text, at)
         elif (node.told or node.member is None) and answer.knows_nothing:
-            yield Finding(FindingKind.NO_CLUSTER, f"{node} knows no members: it has joined no cluster", at)
+            # who it is in a cluster that did not tell it, a spare does not know
+            may_be_spare = ", or is a spare" if node.member is None else ""
+            said = f"{node} knows no members: it has joined no cluster{may_be_spare}"
+            yield Finding(FindingKind.NO_CLUSTER, said, at)
 
 
 def _strangers(context: Context) -> Iterator[Finding]:
