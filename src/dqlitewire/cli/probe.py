@@ -14,6 +14,7 @@ from typing import Annotated, Any, Protocol, Self
 import typer
 
 from dqlitewire import NodeRole
+from dqlitewire.cli import output
 from dqlitewire.cli.clusters import cluster_lines, finding_lines, headline
 from dqlitewire.cli.dialling import Dialling, TargetsArgument, target_of
 from dqlitewire.cli.exits import Exit, ProbeExit
@@ -191,7 +192,7 @@ def _watch(ask: Callable[[], _Round], pause: float, count: int | None, as_json: 
             before = found
             if asked == count:
                 return found.code
-            time.sleep(pause)
+            output.pause(pause)
     except KeyboardInterrupt:
         return Exit.OK
 
