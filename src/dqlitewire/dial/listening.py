@@ -95,7 +95,7 @@ def is_wildcard(host: str) -> bool:
     try:
         if socket.inet_aton(host) == bytes(4):  # takes 0 and 0.0 as well, as bind does
             return True
-    except OSError:
+    except (OSError, UnicodeError):
         pass
     try:
         number = ipaddress.ip_address(host)
@@ -118,9 +118,11 @@ def is_loopback(address: Address) -> bool:
     try:
         hosts = [address.name] if ipaddress.ip_address(address.name) else []
     except ValueError:
-        if not address.name.isascii():
+        try:
+            address.name.encode("ascii")
+            found = socket.getaddrinfo(address.name, None, type=socket.SOCK_STREAM)
+        except UnicodeError:  # or a label is empty or too long
             raise socket.gaierror(socket.EAI_NONAME, "not a name") from None
-        found = socket.getaddrinfo(address.name, None, type=socket.SOCK_STREAM)
         hosts = [str(where[0]) for *_, where in found]
     return all(ipaddress.ip_address(host).is_loopback for host in hosts)
 
