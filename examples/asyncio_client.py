@@ -9,6 +9,7 @@ others executed, one after the other.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, closing, suppress
@@ -319,4 +320,8 @@ async def main(addresses: str, database: str, *statements: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:])) if len(sys.argv) > 3 else sys.exit(__doc__)
+    try:
+        asyncio.run(main(*sys.argv[1:])) if len(sys.argv) > 3 else sys.exit(__doc__)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,6 +8,7 @@ others executed.
 
 from __future__ import annotations
 
+import os
 import select
 import sys
 import time
@@ -294,4 +295,8 @@ def main(addresses: str, database: str, *statements: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:]) if len(sys.argv) > 3 else sys.exit(__doc__)
+    try:
+        main(*sys.argv[1:]) if len(sys.argv) > 3 else sys.exit(__doc__)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

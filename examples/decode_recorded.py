@@ -8,6 +8,7 @@ node. One answer says nothing about its own layout, that to CLUSTER format 0: th
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,4 +83,8 @@ def main(name: str = DEFAULT) -> None:
 
 if __name__ == "__main__":
     known = {path.name.removesuffix(".c2s.bin") for path in CAPTURES.glob("*.c2s.bin")}
-    main(*sys.argv[1:]) if known.issuperset(sys.argv[1:]) else sys.exit(__doc__)
+    try:
+        main(*sys.argv[1:]) if known.issuperset(sys.argv[1:]) else sys.exit(__doc__)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

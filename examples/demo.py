@@ -8,7 +8,9 @@ answers.
 
 from __future__ import annotations
 
+import os
 import socket
+import sys
 
 from dqlitewire import Message, MessageDecoder, MessageEncoder, ServerFailure
 from dqlitewire.messages import (
@@ -106,4 +108,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,6 +10,7 @@ hold every key once.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from dqlitewire.client import Client, ConnectionFailed, StatementFailed, connect
@@ -70,4 +71,8 @@ def main(database: str, count: str, *addresses: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:]) if len(sys.argv) > 3 and sys.argv[2].isdigit() else sys.exit(__doc__)
+    try:
+        main(*sys.argv[1:]) if len(sys.argv) > 3 and sys.argv[2].isdigit() else sys.exit(__doc__)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

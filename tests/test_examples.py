@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from dqlitewire.testing import DqliteServer
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 CAPTURES = Path(__file__).parent / "captures"
@@ -45,3 +48,23 @@ def test_decode_recorded(version: str, session: str) -> None:
     assert max(map(len, lines)) <= 80
     marks = [line[0] for line in lines[:-1] if line[0] in "<>"]
     assert lines[-1] == f"{len(marks)} frames decoded from {version}-{session}-0"
+
+
+def test_a_reader_that_has_seen_enough() -> None:
+    """As `head` has: no example ends with a traceback of its own making, whatever is still to be printed."""
+    with DqliteServer() as server:
+        arguments = {
+            "asyncio_client.py": [server.address, "enough", "SELECT 1"],
+            "blocking_client.py": [server.address, "enough", "SELECT 1"],
+            "decode_recorded.py": [],
+            "demo.py": [],
+            "failover.py": ["enough", "1", server.address],
+        }
+        assert set(arguments) == {path.name for path in EXAMPLES.glob("*.py")}
+        for name, given in arguments.items():
+            reading, writing = os.pipe()
+            os.close(reading)
+            command = [sys.executable, str(EXAMPLES / name), *given]
+            with os.fdopen(writing, "wb") as out:
+                done = subprocess.run(command, check=False, stdout=out, stderr=subprocess.PIPE, timeout=60)
+            assert (done.returncode, done.stderr) == (0, b""), name

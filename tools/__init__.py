@@ -5,6 +5,7 @@ Programs, run as `python tools/NAME.py`:
     redraw          draws the pages, drawings and schemas that come from the code (tools/drawn)
     interface       the public interface against tests/interface.txt; `public` names its modules, `formats`
                     adds what else users depend on: commands, keys of JSON, exit codes
+    signatures      types that a public signature names and no public module exports
     public_types    whether all that is public has types, by pyright's own measure
     snippets        the code of the docs as files, for type checkers
     check_site      links and names in the site that Sphinx built

@@ -30,7 +30,7 @@ __all__ = ["Parts", "Span"]
 
 
 class Span:
-    """A named range of a frame's bytes and what it means.
+    """A named range of a frame's bytes and what it means; made by `explain`.
 
     Value and children are read when asked for, children once.
 

@@ -307,6 +307,10 @@ SHELL = {
     "{} decode -w COPY FILE >&- <&-": (0, ""),
     "{} decode FILE <&- >&- 2>&-": (3, ""),
     "set -o pipefail; {} decode FILE FILE FILE FILE | head -n 1 >/dev/null": (0, ""),
+    # nothing more is printed that would show that nobody reads it
+    "set -o pipefail; {} decode --follow SMALL | head -n 1 >/dev/null": (0, ""),
+    "set -o pipefail; {} probe --watch 3600 127.0.0.1:1 | head -n 1 >/dev/null": (0, ""),
+    "set -o pipefail; {} top --json --interval 3600 127.0.0.1:1 | head -n 1 >/dev/null": (0, ""),
 }
 
 
@@ -314,6 +318,7 @@ SHELL = {
 def test_a_shell(line: str, tmp_path: Path) -> None:
     """What only the system can do to a process."""
     (tmp_path / "FILE").write_bytes(b"".join(FRAMES[:1] * 4000))
+    (tmp_path / "SMALL").write_bytes(FRAMES[0])
     done = subprocess.run(
         ["bash", "-c", line.format(" ".join(COMMAND))],
         cwd=tmp_path,

@@ -165,6 +165,8 @@ def test_changes_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
         (["a:1", "nonsense"], 2, "'nonsense' is no HOST:PORT"),
         (["a:1", "none.yaml"], 3, "none.yaml: no such file or directory"),
         (["--cluster"], 2, "Missing argument"),
+        (["a:1", "http://b:1"], 2, "'http://b:1' is no HOST:PORT"),
+        (["a:1", "--count", "2"], 2, "--count goes with --watch"),
         (["a:1", "unix:/x", "--ca", "{ca}"], 2, "needs the name of the server"),
     ],
 )

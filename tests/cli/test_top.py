@@ -93,6 +93,14 @@ def test_redacted_values_are_shown_nowhere(tmp_path: Path) -> None:
     assert json.loads(hidden)["statements"][0]["statement"] in hidden_text
 
 
+def test_messages_between_nodes_have_no_statements() -> None:
+    paths = sorted((CAPTURES / "raft").glob("1.18.7-example-*.c2s.bin"))
+    shown = json.loads(run("top", "--once", "--json", *paths).out)
+    assert shown["raft_messages"] > 100
+    assert {one["statement"] for one in shown["statements"]} == {"CONNECT"}
+    assert f"raft      {shown['raft_messages']} messages between nodes" in run("top", "--once", *paths).out
+
+
 def test_damage_is_told(tmp_path: Path) -> None:
     path = tmp_path / "x.bin"
     path.write_bytes(HANDSHAKE + QuerySqlRequest(0, "SELECT 1").encode() + b"\xff" * 40)

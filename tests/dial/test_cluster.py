@@ -356,6 +356,18 @@ def test_a_proxy_that_may_be_any_of_them() -> None:
         assert (node.node_id, node.role) == (0, None)
 
 
+@pytest.mark.parametrize(("voters", "said"), [(2, "1 of 2"), (3, "2 of 3")])
+def test_a_voter_behind_a_proxy_answers_though_its_address_does_not(voters: int, said: str) -> None:
+    whole = made(*[VOTER] * voters)
+    relayed = replace(whole.healths[1], address="@relay")
+    dead = [Health(health.address, Status.UNREACHABLE, "no TLS") for health in whole.healths]
+    verdict = judge([Answer(relayed), *(Answer(one, named_by="@relay") for one in dead)], whole=True)
+    (quorum,) = (finding for finding in verdict.findings if finding.kind is K.NO_QUORUM)
+    assert quorum.text.startswith(f"{said} voters do")
+    one_dead = judge([Answer(relayed), Answer(dead[0]), *map(Answer, whole.healths[2:])])  # which it may be
+    assert K.NO_QUORUM not in {finding.kind for finding in one_dead.findings}
+
+
 def test_a_proxy_that_changes_the_address_of_one_node() -> None:
     """It gives its own address to clients, and the others say the node's."""
     whole = made(VOTER, VOTER, VOTER)

@@ -20,7 +20,8 @@ import pytest
 from dqlitewire import NodeInfo, NodeRole
 from dqlitewire.cli import probe as probe_command
 from dqlitewire.conversation import Generation
-from dqlitewire.dial import Answer, Health, Status, judge, probe
+from dqlitewire.dial import Address, Answer, Deadline, DialOptions, Health, Status, judge, probe
+from dqlitewire.dial.probing import probe_member
 from dqlitewire.dial.surveying import Survey
 from dqlitewire.messages import (
     FailureResponse,
@@ -226,6 +227,12 @@ def test_silence() -> None:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         result = run("probe", "--timeout", "0.2", address)
     assert (result.code, result.out) == (5, f"{address}  silent (connected, but no answer within 0.2 s)\n")
+
+
+def test_who_was_not_asked_in_time_did_not_fail_to_answer() -> None:
+    time_over = Deadline(1.0, iter([0.0, 2.0]).__next__)
+    late = probe_member(Address.parse("127.0.0.1:1"), time_over, DialOptions())
+    assert (late.status, late.detail) == (Status.UNREACHABLE, "not asked, for the 1 s were over")
 
 
 @pytest.mark.parametrize(

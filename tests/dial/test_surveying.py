@@ -146,6 +146,20 @@ def test_a_silent_leader_keeps_nobody_from_naming_another() -> None:
     assert [finding.kind for finding in verdict.findings] == [FindingKind.UNREACHABLE]
 
 
+def test_many_silent_nodes_keep_nobody_from_being_asked() -> None:
+    """They answer only when the last one was asked."""
+    last_asked = threading.Event()
+    *others, last = (f"10.0.0.9:{port}" for port in range(1, AT_ONCE + 1))
+
+    def ask(endpoint: Endpoint, deadline: Deadline) -> Health:
+        if str(endpoint.address) == last:
+            last_asked.set()
+        assert last_asked.wait(60)
+        return Health(str(endpoint.address), Status.SILENT, "connected")
+
+    assert len(survey(ask, *others, last).view.nodes) == AT_ONCE > 100
+
+
 def test_a_node_that_takes_its_time_is_no_silent_one() -> None:
     nodes = Nodes(made(VOTER, VOTER, VOTER))
 

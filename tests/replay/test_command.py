@@ -105,6 +105,7 @@ def test_a_stale_socket_is_replaced_and_a_living_one_is_not(path: Path, tmp_path
         ([], Exit.USAGE, "either --serve LOCAL or --to TARGET"),
         (["--serve", "127.0.0.1:0", "--to", "127.0.0.1:1"], Exit.USAGE, "either --serve LOCAL"),
         (["--serve", "nowhere"], Exit.USAGE, "is no HOST:PORT"),
+        (["--serve", "a..b:0"], Exit.INPUT, "cannot listen on a..b:0: "),
         (["--serve", "0.0.0.0:0"], Exit.REFUSED, "--allow-remote"),
         (["--serve", "127.0.0.1:0", "--write"], Exit.USAGE, "go with --to"),
         (["--to", "127.0.0.1:1", "--match"], Exit.USAGE, "go with --serve"),

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dqlitewire.cli.app import app
-from dqlitewire.dial import Address, probe
+from dqlitewire.dial import Address, Kind, probe
 from dqlitewire.dial.listening import is_wildcard
 from dqlitewire.testing import DqliteCluster, DqliteServer
 from tests.real.raw import RawConnection, frame, text, word
@@ -64,7 +64,7 @@ def has_ipv6() -> bool:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "0", *["::"] * has_ipv6()])
 def test_a_wildcard_is_not_what_clients_are_told(host: str) -> None:
-    with serving("--host", host, "--nodes", "2", lines=0) as (process, _):
+    with serving("--host", host, "--allow-remote", "--nodes", "2", lines=0) as (process, _):
         bound, told = zip(*started(process, 2), strict=True)
         for address in told:
             assert not is_wildcard(Address.parse(address).name)
@@ -74,10 +74,12 @@ def test_a_wildcard_is_not_what_clients_are_told(host: str) -> None:
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=20)
     name = Address.parse(told[0]).name
-    said = (
-        f"listening on every interface: clients are told {name}; --advertise HOST:PORT tells another address"
-    )
-    assert (process.returncode, errors) == (0, f"dqlite-wire: {said}\n")
+    assert process.returncode == 0
+    bound_to = Address(Kind.TCP, host)
+    assert errors.splitlines() == [
+        f"dqlite-wire: {bound_to} can be reached from other machines; it asks nobody for a password",
+        f"dqlite-wire: clients are told {name}; --advertise HOST:PORT tells another address",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -97,13 +99,17 @@ def test_clients_are_told_what_is_advertised(advertise: str, told: list[str]) ->
 
 
 def test_the_command_advertises_what_it_is_told_to() -> None:
-    with serving("--host", "0.0.0.0", "--advertise", "db.example:7000", lines=0) as (process, _):
+    with serving("--host", "0.0.0.0", "--allow-remote", "--advertise", "db.example:7000", lines=0) as (
+        process,
+        _,
+    ):
         ((bound, told),) = started(process)
         assert told == "db.example:7000"
         assert probe(f"127.0.0.1:{Address.parse(bound).port}").leader_address == told
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
-    assert (process.returncode, errors) == (0, "")
+    assert process.returncode == 0
+    assert "clients are told" not in errors
 
 
 def test_a_node_comes_back_where_it_listened() -> None:
@@ -257,6 +263,11 @@ def test_a_server_that_fails_is_not_waited_for(tmp_path: Path) -> None:
         (["/nowhere/app.db"], "/nowhere/app.db: No such file or directory", 3),
         ([__file__], f"{__file__}: not an SQLite database", 3),
         (["--read-only"], "--read-only without a FILE", 2),
+        (
+            ["--host", "0.0.0.0"],
+            "0.0.0.0:9001 can be reached from other machines: --allow-remote allows it",
+            4,
+        ),
         (["--unix", "/nowhere/socket"], "cannot listen on /nowhere/socket: No such file or directory", 3),
         (["--faults", "/nowhere/f.toml"], "--faults: /nowhere/f.toml: No such file or directory", 3),
         (

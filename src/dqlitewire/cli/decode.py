@@ -18,7 +18,7 @@ from dqlitewire.cli.output import fail
 from dqlitewire.cli.pages import followed
 from dqlitewire.cli.progress import watched
 from dqlitewire.cli.showing import Display, View
-from dqlitewire.cli.sources import Damage, Inputs
+from dqlitewire.cli.sources import Damage, Inputs, wait_while_read
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.item import Item
 from dqlitewire.traffic.items import items
@@ -69,7 +69,7 @@ def command(
     writing = None if write is None else _Writing(write, inputs.redact, append, not selection.by_connection)
     with followed(pages) as with_pages:
         try:
-            for source in inputs.open(follow):
+            for source in inputs.open(follow, wait_while_read if write is None and pages is None else None):
                 with source:
                     found = items(source, redacted=inputs.redact, all_ends=write is not None)
                     passed = view.clock.watch(watched(with_pages(found), source, quiet))

@@ -16,8 +16,10 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import select
 import shutil
 import sys
+import time
 from functools import cache
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
@@ -191,6 +193,29 @@ def finish() -> None:
         SystemExit: it cannot be written.
     """
     _write("", at_once=True)
+
+
+def pause(seconds: float) -> None:
+    """Wait before more is written, or until its reader has gone: `| head -1` ends a command that watches.
+
+    Args:
+        seconds: for so long.
+
+    Raises:
+        ReaderGone: the reader of the output has gone away.
+    """
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)  # of what is always told: the other end is closed
+    except (AttributeError, OSError, ValueError):  # no poll on this system, or no file behind the stream
+        time.sleep(seconds)
+        return
+    end = time.monotonic() + seconds
+    if gone := poll.poll(seconds * 1000):
+        if gone[0][1] & (select.POLLERR | select.POLLHUP):
+            abandon()
+            raise ReaderGone
+        time.sleep(max(0.0, end - time.monotonic()))
 
 
 def _write(line: str, at_once: bool) -> None:

@@ -14,11 +14,12 @@ from typing import Annotated, Any, Protocol, Self
 import typer
 
 from dqlitewire import NodeRole
+from dqlitewire.cli import output
 from dqlitewire.cli.clusters import cluster_lines, finding_lines, headline
 from dqlitewire.cli.dialling import Dialling, TargetsArgument, target_of
 from dqlitewire.cli.exits import Exit, ProbeExit
 from dqlitewire.cli.options import LONGEST, WidthOption, finite
-from dqlitewire.cli.output import colourful, emit, emit_json, joined, painted, width
+from dqlitewire.cli.output import colourful, emit, emit_json, fail, joined, painted, width
 from dqlitewire.dial import DialOptions, Health, NodeView, Status, Target, Verdict, probe
 from dqlitewire.dial.surveying import Survey
 from dqlitewire.text import Shown
@@ -67,6 +68,8 @@ def command(
 
     Example: probe --cluster 10.0.0.1:9001
     """
+    if count is not None and watch is None:
+        fail("--count goes with --watch", Exit.USAGE)
     wanted = [(target, dialling.options(target)) for target in map(target_of, targets)]
     (first, options), *others = wanted
     ask: Callable[[], _Round]
@@ -189,7 +192,7 @@ def _watch(ask: Callable[[], _Round], pause: float, count: int | None, as_json: 
             before = found
             if asked == count:
                 return found.code
-            time.sleep(pause)
+            output.pause(pause)
     except KeyboardInterrupt:
         return Exit.OK
 

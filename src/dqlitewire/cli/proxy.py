@@ -15,6 +15,7 @@ from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.filters import Filters
 from dqlitewire.cli.ordering import Ordering
 from dqlitewire.cli.output import fail, tell, warn
+from dqlitewire.cli.remote import AllowRemoteOption, check_remote
 from dqlitewire.cli.showing import Display
 from dqlitewire.cli.watching import Live, Watching, no_statistics
 from dqlitewire.dial import Address, AddressError, DialOptions, Kind
@@ -37,7 +38,7 @@ class Listening:
         str | None,
         typer.Option("--listen", metavar="HOST:0", help="With a store: listen there (default: loopback)."),
     ] = None
-    allow_remote: Annotated[bool, typer.Option("--allow-remote", help="Listen beyond loopback too.")] = False
+    allow_remote: AllowRemoteOption = False
     no_map: Annotated[bool, typer.Option("--no-map", help="Leave the nodes' own addresses in answers.")] = (
         False
     )
@@ -189,6 +190,8 @@ def command(
     import asyncio  # which no other command needs to wait for
 
     found, options = _pairs(pairs, listening, upstream)
+    for pair in found:
+        check_remote(pair.local, listening.allow_remote, "recordings hold what they send")
     ordered = spoiling.ordered()
     controller = spoiling.controller(ordered)
     with ExitStack() as closing:
@@ -203,8 +206,6 @@ def command(
         lookers: list[Any] = [recorder] if recorder is not None else []
         lookers += [live.watcher] if live is not None else []
         proxy = _proxy(found, listening, upstream, options, ordered, lookers)
-        if listening.allow_remote:
-            _warn_of_remote(proxy.pairs)
         asyncio.run(_serve(proxy, controller, live))
     return Exit.OK
 
@@ -246,7 +247,7 @@ def _proxy(
     ordered: FaultList | None,
     lookers: list[Any],
 ) -> Proxy:
-    from dqlitewire.proxy import Proxy, RemoteListenError
+    from dqlitewire.proxy import Proxy
 
     try:
         return Proxy(
@@ -262,21 +263,11 @@ def _proxy(
             astray=warn,
             timeout=upstream.timeout,
         )
-    except RemoteListenError as error:
-        fail(f"{error}: --allow-remote allows it", Exit.REFUSED)
     except ValueError as error:
         fail(str(error), Exit.USAGE)
     except OSError as error:
         said = error.strerror or str(error)
         fail(f"{error.filename}: {said}" if error.filename else said)
-
-
-def _warn_of_remote(pairs: tuple[Pair, ...]) -> None:
-    from dqlitewire.dial.listening import is_loopback
-
-    for pair in pairs:
-        if not is_loopback(pair.local):
-            warn(f"{pair.local} can be reached from other machines; recordings hold what they send")
 
 
 async def _serve(proxy: Proxy, controller: ControlServer | None, live: Live | None) -> None:

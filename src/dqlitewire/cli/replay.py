@@ -12,8 +12,9 @@ import typer
 from dqlitewire.cli.dialling import Dialling, target_of, timeout_option
 from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.output import colourful, emit, fail, painted, tell, warn, width
+from dqlitewire.cli.remote import AllowRemoteOption, check_remote
 from dqlitewire.dial import Address, AddressError
-from dqlitewire.dial.listening import is_loopback, listen, parse_local
+from dqlitewire.dial.listening import listen, parse_local
 from dqlitewire.text import printable
 from dqlitewire.traffic.shorten import counted, elide
 
@@ -54,9 +55,7 @@ def command(
     match: Annotated[
         bool, typer.Option("--match", help="With --serve: answer any recorded request, in any order.")
     ] = False,
-    allow_remote: Annotated[
-        bool, typer.Option("--allow-remote", help="With --serve: listen beyond this machine.")
-    ] = False,
+    allow_remote: AllowRemoteOption = False,
     timing: Annotated[bool, typer.Option("--timing", help="With --to: send at the recorded times.")] = False,
     write: Annotated[
         bool, typer.Option("--write", help="With --to: send requests that change something, too.")
@@ -89,15 +88,9 @@ def command(
 def _local(text: str, allow_remote: bool) -> Address:
     try:
         address = parse_local(text)
-        remote = not is_loopback(address)
     except AddressError as error:
         fail(str(error), Exit.USAGE)
-    except OSError as error:
-        fail(f"{text}: {error.strerror or error}")
-    if remote and not allow_remote:
-        fail(f"{address} can be reached from other machines: --allow-remote allows it", Exit.REFUSED)
-    if remote:
-        warn(f"{address} can be reached from other machines, and gives away what was recorded")
+    check_remote(address, allow_remote, "whoever connects is told what was recorded")
     return address
 
 

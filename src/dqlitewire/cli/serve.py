@@ -17,6 +17,7 @@ from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.options import choice
 from dqlitewire.cli.ordering import Ordering
 from dqlitewire.cli.output import emit, fail, warn
+from dqlitewire.cli.remote import AllowRemoteOption, check_remote
 from dqlitewire.dial import Address, Kind
 from dqlitewire.dial.listening import is_wildcard
 from dqlitewire.dial.sockets import own_host
@@ -25,7 +26,7 @@ from dqlitewire.servers.releases import ALIASES, DEFAULT_RELEASE, RELEASES
 if TYPE_CHECKING:
     from dqlitewire.testing import DqliteCluster
 
-EXITS = (Exit.OK, Exit.DAMAGED, Exit.INPUT)
+EXITS = (Exit.OK, Exit.DAMAGED, Exit.INPUT, Exit.REFUSED)
 
 
 def command(
@@ -34,6 +35,7 @@ def command(
         typer.Argument(metavar="FILE", help="SQLite file to serve; without one all is temporary."),
     ] = None,
     host: Annotated[str, typer.Option(metavar="HOST", help="Interface to listen on.")] = "127.0.0.1",
+    allow_remote: AllowRemoteOption = False,
     port: Annotated[
         int, typer.Option(min=0, max=65535, metavar="PORT", help="Port; 0 for a free one.")
     ] = 9001,
@@ -59,6 +61,7 @@ def command(
     Example: serve copy.db --read-only
     """
     files, faults = _files(file, read_only), ordering.read()
+    told = None if advertise or unix else _dialable(host)
     cluster_class = _cluster_class()
     try:
         cluster = cluster_class(
@@ -66,7 +69,7 @@ def command(
             generation=release,
             host=host,
             port=port,
-            advertise=advertise or (None if unix else _dialable(host)),
+            advertise=advertise or told,
             unix=unix,
             files=files,
             readonly=read_only,
@@ -74,6 +77,10 @@ def command(
         )
     except ValueError as error:
         fail(str(error), Exit.USAGE)
+    if unix is None:
+        check_remote(Address(Kind.TCP, host, port), allow_remote, "it asks nobody for a password")
+    if told is not None:
+        warn(f"clients are told {told}; --advertise HOST:PORT tells another address")
     stopping = _block_signals()
     try:
         cluster.start()
@@ -90,13 +97,7 @@ def command(
 
 def _dialable(host: str) -> str | None:
     """Return what to tell clients instead of a wildcard, which nobody can dial; None for any other host."""
-    if not is_wildcard(host):
-        return None
-    told = own_host(ipv6=":" in host)
-    warn(
-        f"listening on every interface: clients are told {told}; --advertise HOST:PORT tells another address"
-    )
-    return told
+    return own_host(ipv6=":" in host) if is_wildcard(host) else None
 
 
 def _block_signals() -> set[signal.Signals]:

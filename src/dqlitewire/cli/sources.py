@@ -18,7 +18,7 @@ import typer
 
 from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.options import choice
-from dqlitewire.cli.output import fail, warn
+from dqlitewire.cli.output import fail, pause, warn
 from dqlitewire.conversation import Side
 from dqlitewire.traffic.errors import SourceError
 from dqlitewire.traffic.item import NO_FRAMES, Item
@@ -225,6 +225,16 @@ def side_of(direction: str | None) -> Side | None:
 def wait_for_more() -> bool:
     """Wait until it makes sense to look for more at the end of a growing file."""
     time.sleep(POLL)
+    return True
+
+
+def wait_while_read() -> bool:
+    """Wait as `wait_for_more` does, for a command that does nothing but print.
+
+    Raises:
+        ReaderGone: nobody reads what it prints any more.
+    """
+    pause(POLL)
     return True
 
 

@@ -15,7 +15,7 @@ from dqlitewire.cli.live import Live
 from dqlitewire.cli.options import LONGEST, WidthOption, choice, finite
 from dqlitewire.cli.output import colourful, emit, emit_json, painted, warn, width
 from dqlitewire.cli.progress import watched
-from dqlitewire.cli.sources import Damage, Inputs
+from dqlitewire.cli.sources import Damage, Inputs, wait_while_read
 from dqlitewire.traffic.items import items
 from dqlitewire.traffic.ledger import SORTS
 from dqlitewire.traffic.select import Selection
@@ -66,7 +66,7 @@ def command(
     quiet = follow or every is not None
     try:
         with Live(every, counting.show) as live:
-            for source in inputs.open(follow):
+            for source in inputs.open(follow, wait_while_read):
                 with source:
                     counting.source = source
                     found = items(source, redacted=inputs.redact, count_rows=True)

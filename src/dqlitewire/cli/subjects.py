@@ -14,7 +14,7 @@ from types import MappingProxyType
 from rich.text import Text
 
 from dqlitewire.cli.exits import Exit
-from dqlitewire.cli.output import fail
+from dqlitewire.cli.output import fail, pause
 from dqlitewire.cli.progress import watched
 from dqlitewire.cli.refreshing import How
 from dqlitewire.cli.rounds import Rounds, node_lines, nodes_json
@@ -119,7 +119,7 @@ class Traffic:
 
     def _wait(self) -> bool:
         self._pace.caught_up(self._window.timeline.last)
-        time.sleep(POLL)
+        pause(POLL)
         return True
 
     def take(self, step: Item) -> None:
@@ -182,7 +182,7 @@ class Nodes:
             yield self._survey.run()
             if self._how.once:
                 return
-            time.sleep(max(0.0, begin + self._how.interval - time.monotonic()))
+            pause(max(0.0, begin + self._how.interval - time.monotonic()))
 
     def take(self, step: Verdict) -> None:
         """Count a round."""

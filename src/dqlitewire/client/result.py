@@ -35,9 +35,6 @@ class Result:
 
     Attributes:
         columns: the names of the columns.
-        connection: on which the query runs.
-        request: the query.
-        deadline: for the rest.
     """
 
     def __init__(
@@ -48,9 +45,9 @@ class Result:
         deadline: Deadline,
     ) -> None:
         self.columns: tuple[str, ...] = tuple(first.message.column_names)
-        self.connection: Connection = connection
-        self.request: QuerySqlRequest = request
-        self.deadline: Deadline = deadline
+        self._connection = connection
+        self._request = request
+        self._deadline = deadline
         self._next: Rows | None = first
         self._running = not first.last
         self._held = self._left_early = False  # whether the caller has a frame; whether it wants no more
@@ -64,7 +61,7 @@ class Result:
 
     def close(self) -> None:
         """Give up what was not handed out; the query is interrupted if it runs."""
-        self.deadline.go()
+        self._deadline.go()
         self._left_early = self._left_early or self._running or self._held or self._next is not None
         self._next = None
         if self._running:
@@ -72,14 +69,14 @@ class Result:
             self._interrupt()
 
     def _interrupt(self) -> None:
-        if self.connection.closed:
+        if self._connection.closed:
             return
         try:
-            left = self.deadline.left()
-            spent = left if self.connection.in_transaction else min(_DRAINING, left)
-            self.connection.ask(InterruptRequest(), Deadline(spent))
+            left = self._deadline.left()
+            spent = left if self._connection.in_transaction else min(_DRAINING, left)
+            self._connection.ask(InterruptRequest(), Deadline(spent))
         except TimeoutError:
-            self.connection.close()
+            self._connection.close()
         except Broken:
             pass
 
@@ -120,15 +117,15 @@ class Result:
             raise ClientError("the result ended before its last row")
 
     def _received(self) -> Rows:
-        self.deadline.go()
+        self._deadline.go()
         self._running, self._left_early = False, True  # until it is known how it goes on
         try:
-            event = self.connection.event(self.request, self.deadline)
+            event = self._connection.event(self._request, self._deadline)
         except Broken as broken:
-            raise ConnectionFailed(f"{self.connection.address}: {broken}", broken.outcome) from broken
+            raise ConnectionFailed(f"{self._connection.address}: {broken}", broken.outcome) from broken
         if isinstance(event, Failed):
             raise StatementFailed(event)
         assert isinstance(event, Rows)
         self._running, self._left_early = not event.last, False
-        self.deadline.stand()
+        self._deadline.stand()
         return event

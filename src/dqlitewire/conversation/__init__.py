@@ -18,6 +18,7 @@ from ..later import attributes_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..servers.aftermath import Stage
     from ..servers.failures import FailureInfo, Outcome, Retry, explain_failure, failure_name
     from ..servers.generation import Generation, judge_generation, probe_generation
     from ..servers.hazards import Hazard, HazardError
@@ -46,11 +47,12 @@ if TYPE_CHECKING:
     from .observer.stream_events import End, Gap, Garbage, Opaque, Preamble
     from .server import ServerConversation
     from .session import Session, Statement
-    from .table import TABLE, Step, Turn, follow
+    from .table import TABLE, Place, Step, Turn, follow
 
 __getattr__, __dir__ = attributes_of(
     __name__,
     {
+        "dqlitewire.servers.aftermath": ("Stage",),
         "dqlitewire.servers.failures": ("FailureInfo", "Outcome", "Retry", "explain_failure", "failure_name"),
         "dqlitewire.servers.generation": ("Generation", "judge_generation", "probe_generation"),
         "dqlitewire.servers.hazards": ("Hazard", "HazardError"),
@@ -79,7 +81,7 @@ __getattr__, __dir__ = attributes_of(
         "dqlitewire.conversation.observer.stream_events": ("End", "Gap", "Garbage", "Opaque", "Preamble"),
         "dqlitewire.conversation.server": ("ServerConversation",),
         "dqlitewire.conversation.session": ("Session", "Statement"),
-        "dqlitewire.conversation.table": ("TABLE", "Step", "Turn", "follow"),
+        "dqlitewire.conversation.table": ("TABLE", "Place", "Step", "Turn", "follow"),
     },
 )
 
@@ -110,6 +112,7 @@ __all__ = [
     "Opaque",
     "Outcome",
     "Phase",
+    "Place",
     "Preamble",
     "Probed",
     "RaftFrame",
@@ -121,6 +124,7 @@ __all__ = [
     "Session",
     "SessionLost",
     "Side",
+    "Stage",
     "Statement",
     "Step",
     "Turn",

@@ -37,12 +37,11 @@ def main(arguments: list[str]) -> int:
     """
     try:
         found = list(_wanted(arguments))
+        for title, made in found:
+            print(f"# {title}\n{_source(made)}", flush=True)
     except WrongUse as problem:
         print(f"{USAGE}\n{problem}", file=sys.stderr)
         return 2
-    try:
-        for title, made in found:
-            print(f"# {title}\n{_source(made)}", flush=True)
     except BrokenPipeError:  # the reader has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
@@ -50,7 +49,7 @@ def main(arguments: list[str]) -> int:
 
 def _wanted(arguments: list[str]) -> Iterator[tuple[str, Callable[..., Any]]]:
     if arguments in (["-h"], ["--help"]):
-        print(f"{USAGE}\n\n{__doc__}")
+        print(f"{USAGE}\n\n{__doc__}", flush=True)
         return
     if len(arguments) == 1 and not arguments[0].startswith("-"):
         yield from of_message(arguments[0])

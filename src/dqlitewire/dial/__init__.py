@@ -29,7 +29,7 @@ from dqlitewire.dial.errors import (
     Unexpected,
     UpgradeRefusedError,
 )
-from dqlitewire.dial.findings import Finding, FindingKind
+from dqlitewire.dial.findings import Finding, FindingKind, Rest
 from dqlitewire.dial.health import Health, Status
 from dqlitewire.dial.options import DialOptions
 from dqlitewire.dial.probing import probe, probe_all
@@ -52,6 +52,7 @@ __all__ = [
     "Health",
     "Kind",
     "NodeView",
+    "Rest",
     "SilentError",
     "Status",
     "Store",

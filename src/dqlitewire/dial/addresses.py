@@ -59,7 +59,14 @@ class Address:
                 return cls(kind, text.removeprefix(prefix))
         host, _, port = text.rpartition(":")
         host = host.removeprefix("[").removesuffix("]")
-        if not host or "\0" in host or not _PORT.fullmatch(port) or not 1 <= int(port) <= _LAST_PORT:
+        # of a URL or a path the rest is no host, and would be looked up all the same
+        if (
+            not host
+            or "\0" in host
+            or "/" in host
+            or not _PORT.fullmatch(port)
+            or not 1 <= int(port) <= _LAST_PORT
+        ):
             raise AddressError(f"{shown(text)} is no HOST:PORT, [IPv6]:PORT, unix:PATH or @NAME")
         return cls(Kind.TCP, host, int(port))
 

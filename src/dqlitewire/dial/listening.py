@@ -24,10 +24,24 @@ from dqlitewire.dial.errors import AddressError
 from dqlitewire.dial.locks import lock, unlock
 from dqlitewire.text import shown
 
-__all__ = ["Listener", "is_loopback", "is_wildcard", "listen", "listen_tcp", "listen_unix", "parse_local"]
+__all__ = [
+    "Listener",
+    "RemoteListenError",
+    "check_local",
+    "is_loopback",
+    "is_wildcard",
+    "listen",
+    "listen_tcp",
+    "listen_unix",
+    "parse_local",
+]
 
 _BACKLOG = 1024
 _LOCK_TRIES = 100  # another holder of a lock on the folder does not stop a server for more than a second
+
+
+class RemoteListenError(ValueError):
+    """An address to listen on that other machines reach, which was not allowed."""
 
 
 class Listener(socket.socket):
@@ -81,7 +95,7 @@ def is_wildcard(host: str) -> bool:
     try:
         if socket.inet_aton(host) == bytes(4):  # takes 0 and 0.0 as well, as bind does
             return True
-    except OSError:
+    except (OSError, UnicodeError):
         pass
     try:
         number = ipaddress.ip_address(host)
@@ -104,11 +118,27 @@ def is_loopback(address: Address) -> bool:
     try:
         hosts = [address.name] if ipaddress.ip_address(address.name) else []
     except ValueError:
-        if not address.name.isascii():
+        try:
+            address.name.encode("ascii")
+            found = socket.getaddrinfo(address.name, None, type=socket.SOCK_STREAM)
+        except UnicodeError:  # or a label is empty or too long
             raise socket.gaierror(socket.EAI_NONAME, "not a name") from None
-        found = socket.getaddrinfo(address.name, None, type=socket.SOCK_STREAM)
         hosts = [str(where[0]) for *_, where in found]
     return all(ipaddress.ip_address(host).is_loopback for host in hosts)
+
+
+def check_local(address: Address) -> None:
+    """Refuse to listen where other machines could connect.
+
+    Args:
+        address: where; a host name is looked up.
+
+    Raises:
+        RemoteListenError: they could.
+        OSError: there is no such host.
+    """
+    if not is_loopback(address):
+        raise RemoteListenError(f"{address} can be reached from other machines")
 
 
 def listen(address: Address, *, mode: int | None = None) -> tuple[Listener, Address]:

@@ -46,9 +46,14 @@ def _quorum(context: Context) -> Iterator[Finding]:
         for node in context.view.nodes
         if node.member is not None and node.node_id in voters and not node.answer.health.answered
     }
-    if voters and len(voters) - len(gone) < len(voters) // 2 + 1:
-        verb = "does" if len(gone) == 1 else "do"
-        said = f"{len(gone)} of {len(voters)} voters {verb} not answer: no quorum"
+    # a voter that was asked under another address answers, whichever of them it is
+    elsewhere = sum(
+        node.answer.health.votes is True and node.answer.own_entry is None for node in context.view.unplaced
+    )
+    missing = max(0, len(gone) - elsewhere)
+    if voters and len(voters) - missing < len(voters) // 2 + 1:
+        verb = "does" if missing == 1 else "do"
+        said = f"{missing} of {len(voters)} voters {verb} not answer: no quorum"
         yield Finding(FindingKind.NO_QUORUM, said)
 
 
@@ -65,7 +70,10 @@ def _elsewhere(context: Context) -> Iterator[Finding]:
             text = f"{answer.address} is of another cluster, with {said}"
             yield Finding(FindingKind.OTHER_CLUSTER, text, at)
         elif (node.told or node.member is None) and answer.knows_nothing:
-            yield Finding(FindingKind.NO_CLUSTER, f"{node} knows no members: it has joined no cluster", at)
+            # who it is in a cluster that did not tell it, a spare does not know
+            may_be_spare = ", or is a spare" if node.member is None else ""
+            said = f"{node} knows no members: it has joined no cluster{may_be_spare}"
+            yield Finding(FindingKind.NO_CLUSTER, said, at)
 
 
 def _strangers(context: Context) -> Iterator[Finding]:

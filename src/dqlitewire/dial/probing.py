@@ -29,7 +29,7 @@ from dqlitewire.limits import Limits
 from dqlitewire.messages import LeaderRequest, LeaderResponse
 
 LIMITS = Limits(max_message_size=4 << 20)  # the largest answer names 10 000 nodes
-AT_ONCE = 32  # nodes that are asked at a time
+AT_ONCE = 128  # nodes that are asked at a time: so many silent ones keep nobody from being asked
 
 
 @cache
@@ -146,6 +146,11 @@ class _Probe:
 
     def run(self) -> None:
         _warm_up()
+        try:
+            self.deadline.left()
+        except TimeoutError:  # those before it have taken all
+            self._failed(f"not asked, for the {self.deadline.seconds:g} s were over", Status.UNREACHABLE)
+            return
         try:
             self._connection(PROTOCOL_VERSION, lambda talk: ask_node(self.health, talk, self.clock))
         except TimeoutError as error:

@@ -10,7 +10,7 @@ With `whole`, the members that the leader names are asked too (without a leader,
 with the TLS and upgrade of the node that named them. Who follows such names lets a node choose where to
 connect, so there are bounds, whatever a node says:
 
-  * at most `cluster.MOST` nodes are asked because others name them, `probing.AT_ONCE` at a time;
+  * at most `cluster.MOST` nodes are asked because others name them;
   * sockets and loopback addresses of this machine only where the node that names them is reached through one;
   * what is sent there is the handshake and the questions of `health`, nothing in other protocols.
 """

@@ -5,8 +5,9 @@ Needs neither apsw nor typer, does no I/O, and never waits.
 
 from __future__ import annotations
 
+from dqlitewire.faults.checks import OneRequest, Requests
 from dqlitewire.faults.delivery import ConnectionFaults, Delivery
-from dqlitewire.faults.fault import Fault, kinds
+from dqlitewire.faults.fault import Direction, Fault, kinds
 from dqlitewire.faults.kinds import Corrupt, Delay, Drop, Fail, Hold, Split
 from dqlitewire.faults.methods import FaultMethods
 from dqlitewire.faults.ordered import FaultList, UnusedFaultError
@@ -17,6 +18,7 @@ __all__ = [
     "Corrupt",
     "Delay",
     "Delivery",
+    "Direction",
     "Drop",
     "Effects",
     "Fail",
@@ -24,7 +26,9 @@ __all__ = [
     "FaultList",
     "FaultMethods",
     "Hold",
+    "OneRequest",
     "RequestRecord",
+    "Requests",
     "Split",
     "Strike",
     "UnusedFaultError",

@@ -16,7 +16,7 @@ from dqlitewire.proxy.blocking import BlockingProxy
 from dqlitewire.proxy.hooks import DROP, Frame, Hook, Verdict
 from dqlitewire.proxy.pairs import Pair, PairError
 from dqlitewire.proxy.protocols import Looker
-from dqlitewire.proxy.proxy import Proxy, RemoteListenError
+from dqlitewire.proxy.proxy import Options, Proxy, RemoteListenError
 from dqlitewire.proxy.recording import Recorder
 from dqlitewire.proxy.security import ClientTls
 from dqlitewire.proxy.watching import Watcher
@@ -28,6 +28,7 @@ __all__ = [
     "Frame",
     "Hook",
     "Looker",
+    "Options",
     "Pair",
     "PairError",
     "Proxy",

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Self, TypedDict
 
 from dqlitewire.dial import AddressError, DialOptions, Kind
 from dqlitewire.dial.addresses import spelling
-from dqlitewire.dial.listening import Listener, is_loopback, is_wildcard, listen
+from dqlitewire.dial.listening import Listener, RemoteListenError, check_local, is_wildcard, listen
 from dqlitewire.dial.options import PLAIN
 from dqlitewire.dial.upgrade import checked_path
 from dqlitewire.faults import FaultList, FaultMethods
@@ -41,10 +41,6 @@ _BACKLOG = 1024
 _TIMEOUT = 10.0  # seconds until a node that is dialled must be there
 
 logger = logging.getLogger(__name__)
-
-
-class RemoteListenError(ValueError):
-    """A LOCAL that other machines reach, which was not allowed."""
 
 
 class Options(TypedDict, total=False):
@@ -265,8 +261,6 @@ def _no_names(relay: Relay) -> dict[str, str]:
 def _check_local(pairs: Iterable[Pair]) -> None:
     for pair in pairs:
         try:
-            local = is_loopback(pair.local)
+            check_local(pair.local)
         except OSError as error:
             raise AddressError(f"{pair.local}: no such host ({error.strerror})") from None
-        if not local:
-            raise RemoteListenError(f"{pair.local} can be reached from other machines")

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dqlitewire.faults import Fault, RequestRecord, UnusedFaultError
-    from dqlitewire.servers.hazards import HazardKind
+    from dqlitewire.servers.hazards import HazardKind, Seen
     from dqlitewire.servers.releases import Release as Generation
     from dqlitewire.testing.cluster import DqliteCluster, Node
     from dqlitewire.testing.node.hazards import Hazard
     from dqlitewire.testing.server import DqliteServer
+    from dqlitewire.testing.settings import Options
 
 __all__ = [
     "DqliteCluster",
@@ -23,7 +24,9 @@ __all__ = [
     "Hazard",
     "HazardKind",
     "Node",
+    "Options",
     "RequestRecord",
+    "Seen",
     "UnusedFaultError",
 ]
 
@@ -36,7 +39,9 @@ _HOMES = {
     "Hazard": ("dqlitewire.testing.node.hazards", "Hazard"),
     "HazardKind": ("dqlitewire.servers.hazards", "HazardKind"),
     "Node": ("dqlitewire.testing.cluster", "Node"),
+    "Options": ("dqlitewire.testing.settings", "Options"),
     "RequestRecord": ("dqlitewire.faults", "RequestRecord"),
+    "Seen": ("dqlitewire.servers.hazards", "Seen"),
     "UnusedFaultError": ("dqlitewire.faults", "UnusedFaultError"),
 }
 

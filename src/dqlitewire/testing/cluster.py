@@ -38,10 +38,12 @@ __all__ = ["DqliteCluster", "Node"]
 
 
 class Node(FaultMethods):
-    """One node of the fake cluster, as a test sees it; faults ordered here strike on this node alone.
+    """One node of the fake cluster, as a test sees it; made by `DqliteCluster`, whose `nodes` has them.
+
+    Faults ordered here strike on this node alone.
 
     Args:
-        cluster: The cluster that it belongs to; `DqliteCluster.nodes` has them ready-made.
+        cluster: The cluster that it belongs to.
         member: The same node as the engine knows it.
     """
 

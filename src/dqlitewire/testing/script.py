@@ -26,7 +26,21 @@ from dqlitewire.testing.serving.server_thread import ServerThread
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["Script", "ScriptError", "ScriptedServer", "close", "expect", "send", "send_bytes", "wait"]
+__all__ = [
+    "Close",
+    "Expect",
+    "Script",
+    "ScriptError",
+    "ScriptedServer",
+    "Send",
+    "Step",
+    "Wait",
+    "close",
+    "expect",
+    "send",
+    "send_bytes",
+    "wait",
+]
 
 _GRACE = 1.0  # seconds for what the client sent last to arrive
 

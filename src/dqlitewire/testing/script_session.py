@@ -23,12 +23,20 @@ _INPUT_WANTED = 1 << 20  # bytes ahead of the request that the script is at
 
 @dataclass(frozen=True, slots=True)
 class Expect:
-    """A request: its class, the very message, or a test of the whole frame."""
+    """A step of a script: a request has to come.
+
+    Attributes:
+        wanted: Its class, the very message, or a test of the whole frame.
+    """
 
     wanted: type[Message] | Message | Callable[[bytes], bool]
 
     def fits(self, frame: bytes) -> bool:
-        """Tell whether a frame is what is expected."""
+        """Tell whether a frame is what is expected.
+
+        Args:
+            frame: Header and body.
+        """
         wanted = self.wanted
         if isinstance(wanted, Message):
             return frame == wanted.encode()
@@ -49,21 +57,33 @@ class Expect:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Bytes to send."""
+    """A step of a script: bytes are sent.
+
+    Attributes:
+        data: The bytes.
+    """
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Seconds to wait before what is sent next."""
+    """A step of a script: what is sent next waits.
+
+    Attributes:
+        seconds: For so long.
+    """
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """The end of the connection."""
+    """A step of a script: the connection ends.
+
+    Attributes:
+        reset: With RST, not FIN.
+    """
 
     reset: bool
 

@@ -25,27 +25,34 @@ from dqlitewire.explain import Span
 from dqlitewire.explain import explain as _explain
 from dqlitewire.limits import checked_cap
 from dqlitewire.traffic.errors import FileExistsAlready, SourceError
-from dqlitewire.traffic.item import Item
+from dqlitewire.traffic.item import Answers, Item
 from dqlitewire.traffic.items import items
 from dqlitewire.traffic.sources.direction import guess
 from dqlitewire.traffic.sources.formats import Format, open_source
+from dqlitewire.traffic.sources.inputs import Input
 from dqlitewire.traffic.sources.pair import open_pair
-from dqlitewire.traffic.sources.pieces import Connection
+from dqlitewire.traffic.sources.pieces import Connection, Piece, Taken, What
 from dqlitewire.traffic.sources.source import Recording, Source
 from dqlitewire.traffic.sources.transcript_writer import TranscriptWriter
 from dqlitewire.traffic.views.fold import Fold, Folded, folded_line, unfolded
 from dqlitewire.traffic.views.line import Clock, line
 
 __all__ = [
+    "Answers",
+    "AnySource",
     "Connection",
     "FileExistsAlready",
     "Format",
+    "Input",
     "Item",
+    "Piece",
     "Recording",
     "Side",
     "Source",
     "SourceError",
+    "Taken",
     "TranscriptWriter",
+    "What",
     "exchanges",
     "explain",
     "frames",

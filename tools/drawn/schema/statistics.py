@@ -157,6 +157,7 @@ def watched_traffic() -> Schema:
         ),
         "open": said(COUNT, "how many of these there are"),
         "totals": said(record(totals), "since the beginning"),
+        "raft_messages": said(COUNT, "between nodes, since the beginning"),
         **shared(),
     }
     return record(keys)

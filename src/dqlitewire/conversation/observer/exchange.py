@@ -29,7 +29,7 @@ MAX_KEPT = 32 << 20  # bytes of an answer, after which only its last frame is ke
 
 
 class Frame(LazyFrame, Event):
-    """One frame of a stream, decoded when asked.
+    """One frame of a stream, decoded when asked; made by `Observer`.
 
     Attributes:
         side: who sent it.

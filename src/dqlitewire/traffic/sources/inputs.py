@@ -51,7 +51,11 @@ class Input:
         self.shrunk: str | None = None
 
     def read(self, size: int) -> bytes:
-        """Return at most `size` bytes, b"" at the end."""
+        """Return the next bytes; none at the end.
+
+        Args:
+            size: at most so many.
+        """
         data, self._ahead = self._ahead[:size], self._ahead[size:]
         return data or self._next(size)
 

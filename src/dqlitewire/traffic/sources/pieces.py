@@ -75,7 +75,11 @@ class Taken(NamedTuple):
 
     @classmethod
     def unpacked(cls, data: bytes) -> Taken:
-        """Return what a piece holds."""
+        """Return what a piece holds.
+
+        Args:
+            data: of the piece.
+        """
         fault, kind, on = data.decode().split(" ", 2)
         return cls(kind, int(fault), on)
 

@@ -5,6 +5,7 @@
     latency   p50 210 us, p95 1.3 ms, max 13 ms
     failures  3, 1 retry, 5 and 2 in all                                 where there are any
     leader    10.0.0.1:9001, 1 change
+    raft      20 messages between nodes
 
     [rate/s]   p50   p95   max  statement, 7 of 40                       as many as fit; [sorted by]
     slowest                                                              from about 20 lines on
@@ -128,6 +129,8 @@ def _heads(snapshot: Snapshot, width: int) -> list[Text]:
     if (leader := _leader(snapshot)) is not None:
         address, changes = leader
         lines.append(head("leader", [Piece(address), *[Piece(changes)] * bool(changes)], width))
+    if between := whole.raft.messages.total():
+        lines.append(head("raft", [Piece(f"{counted(between, 'message')} between nodes")], width))
     if damage := damage_words(whole):
         lines.append(head("no dqlite", [Piece(", ".join(damage), BAD)], width))
     return lines
@@ -274,6 +277,7 @@ def traffic_json(
         "open": snapshot.open,
         "failures": [failure_json(failure) for failure in _failures(snapshot)],
         "totals": vars(snapshot.totals),
+        "raft_messages": snapshot.whole.raft.messages.total(),
         **common_json(snapshot.whole, ledger, skipped, notes),
     }
     return json.dumps(out, ensure_ascii=False)
