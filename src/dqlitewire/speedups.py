@@ -34,21 +34,27 @@ read_part: Callable[[bytearray, bytes, int, int], Any] | None
 write_rows: Callable[[Any, Any, int], bytes | None] | None
 write_params: Callable[[Any, int], bytes | None] | None
 
+_FUNCTIONS = ("read_rows", "read_part", "write_rows", "write_params")
+
 
 def _load() -> tuple[Any, str]:
     if os.environ.get("DQLITEWIRE_PURE", "0") not in ("", "0"):
         return None, "switched off by DQLITEWIRE_PURE"
+    path = f"{__package__}._speedups"
     try:  # not by a statement: tools that follow imports would look for a source in Python
-        module: Any = __import__(f"{__package__}._speedups", fromlist=["VERSION"])
-    except ModuleNotFoundError:
-        free_threaded = "free-threading" in sys.version
-        return None, "not for free-threaded interpreters" if free_threaded else "not built"
-    except ImportError as error:
-        return None, f"not loaded: {error}"
-    found = getattr(module, "VERSION", None)
-    if found != VERSION:
-        return None, f"built for version {found}, {VERSION} is needed"
-    module.set_kinds(TYPES_BY_CODE, ENCODED_AS)
+        module: Any = __import__(path, fromlist=["VERSION"])
+        found = getattr(module, "VERSION", None)
+        if found != VERSION:
+            return None, f"built for version {found}, {VERSION} is needed"
+        missing = [name for name in _FUNCTIONS if not callable(getattr(module, name, None))]
+        if missing:
+            return None, f"without {', '.join(missing)}"
+        module.set_kinds(TYPES_BY_CODE, ENCODED_AS)
+    except Exception as error:  # a file of somebody else's may raise anything
+        if type(error) is ModuleNotFoundError and error.name == path:
+            free_threaded = "free-threading" in sys.version
+            return None, "not for free-threaded interpreters" if free_threaded else "not built"
+        return None, f"not loaded: {str(error) or type(error).__name__}"
     return module, ""
 
 
