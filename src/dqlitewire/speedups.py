@@ -6,8 +6,8 @@ otherwise `why` says which of these it was. It is built for the stable ABI: one 
 3.11 on but the free-threaded ones, which do not look for it. Nor does an interpreter with a GIL of its own
 (PEP 684) load it, since only newer ABIs let a module say that it may be.
 
-`read_rows`, `read_part`, `write_rows` and `write_params` are functions of the module, or None. They are
-looked up here at each call, so that `_use` can switch between the two in one process.
+`read_rows`, `read_part`, `write_rows`, `write_params` and `alike` are functions of the module, or None. They
+are looked up here at each call, so that `_use` can switch between the two in one process.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VERSION", "name", "why"]
 
-VERSION = 1  # of what the functions take and give; as in _speedups.c
+VERSION = 2  # of what the functions take and give; as in _speedups.c
 
 name: str  # "native" or "pure"
 why: str  # "" where it is native
@@ -33,8 +33,9 @@ read_rows: Callable[[bytes, int, int, int], Any] | None
 read_part: Callable[[bytearray, bytes, int, int], Any] | None
 write_rows: Callable[[Any, Any, int], bytes | None] | None
 write_params: Callable[[Any, int], bytes | None] | None
+alike: Callable[[list[Any], bool], bool] | None
 
-_FUNCTIONS = ("read_rows", "read_part", "write_rows", "write_params")
+_FUNCTIONS = ("read_rows", "read_part", "write_rows", "write_params", "alike")
 
 
 def _load() -> tuple[Any, str]:
@@ -66,7 +67,7 @@ def _use(wanted: bool) -> bool:
 
     Where the native module may not be used it is Python all the same.
     """
-    global name, why, read_rows, read_part, write_rows, write_params
+    global name, why, read_rows, read_part, write_rows, write_params, alike
     before = read_rows is not None
     module = native if wanted else None
     name = "pure" if module is None else "native"
@@ -75,8 +76,9 @@ def _use(wanted: bool) -> bool:
     read_part = getattr(module, "read_part", None)
     write_rows = getattr(module, "write_rows", None)
     write_params = getattr(module, "write_params", None)
+    alike = getattr(module, "alike", None)
     return before
 
 
-read_rows = read_part = write_rows = write_params = None
+read_rows = read_part = write_rows = write_params = alike = None
 _use(True)

@@ -77,8 +77,8 @@ def test_what_is_missing_or_does_not_load_is_named() -> None:
 
 def test_a_module_that_lacks_what_it_should_have_is_not_used() -> None:
     right = f"{FAKE}fake.VERSION = {speedups.VERSION}\n"
-    assert loaded(right) == ["pure", "without read_rows, read_part, write_rows, write_params"]
-    right += "fake.read_rows = fake.read_part = fake.write_rows = fake.write_params = len\n"
+    assert loaded(right) == ["pure", "without read_rows, read_part, write_rows, write_params, alike"]
+    right += "fake.read_rows = fake.read_part = fake.write_rows = fake.write_params = fake.alike = len\n"
     assert "set_kinds" in loaded(right)[1]
     assert loaded(f"{right}fake.set_kinds = isinstance")[1].startswith("not loaded: isinstance()")
 
