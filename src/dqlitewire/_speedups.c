@@ -5,7 +5,8 @@
    that is not UTF-8, a marker that is missing, a type that is not known here, an integer that is out of range. The
    same is then done again in Python, which words the error if there is one. So there is no text of an error here,
    no policy and no limit but the bounds of the frame. An exception that does come out (MemoryError,
-   KeyboardInterrupt) is not about the bytes or values.
+   KeyboardInterrupt) is not about the bytes or values. `alike` makes nothing: it tells whether the items of a list
+   are one object or of one type, which Python asks of the rows and types of a message that is built.
 
    Bounds. All reading goes through `Reader`: `at` is where reading goes on, `last` is where the marker must
    stand, and at <= last holds at all times. Nothing is read at `at` before `last - at` was compared with what is
