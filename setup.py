@@ -58,6 +58,12 @@ class Build(build_ext):
         if not all(map(os.path.exists, self.get_outputs())):
             self.extensions = self.distribution.ext_modules = []
 
+    def build_extensions(self) -> None:
+        # some Pythons ask for an rpath, the folder of their own library; the module needs nothing of it
+        if linker := getattr(self.compiler, "linker_so", None):
+            self.compiler.linker_so = [word for word in linker if not word.startswith("-Wl,-rpath")]
+        super().build_extensions()
+
 
 class Wheel(bdist_wheel):
     """Make a wheel whose tag tells what is inside."""

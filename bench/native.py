@@ -74,7 +74,7 @@ def beside_pure() -> Iterator[tuple[str, str, Callable[[Codec, int], Times]]]:
     for shape in (INT1, ITF3, MIX10, IF30, IT1K, frames.BLOB64K):
         count = 100 if shape is frames.BLOB64K else 1000
         yield f"frame {shape.name}", "cell", partial(again, partial(rows.frame, shape=shape, count=count))
-    for shape in (ITF3, MIX10):
+    for shape in (INT1, ITF3, MIX10, IF30):
         yield f"write {shape.name}", "cell", partial(again, partial(rows.write, shape=shape, count=1000))
     for count in (0, 5, 50, 1000):
         yield f"params {count}", "call", partial(again, partial(small.params, count=count))

@@ -161,12 +161,15 @@ def test_a_wheel_without_the_module_is_for_every_platform(tree: Tree, environmen
 
 
 def test_a_wheel_with_the_module_is_for_the_stable_abi(tree: Tree) -> None:
+    """And its module names no folder of this machine, not even where Python asks for its own as an rpath."""
     needed("Python.h")
-    wheel = tree.build("wheel")
+    wheel = tree.build("wheel", LDSHARED="gcc -shared -Wl,-rpath,/home/somebody/lib")
     tags, is_pure = tag(wheel)
     assert tags.startswith("cp311-abi3-")
     assert is_pure == "false"
     assert package_files(wheel) == of_the_package() | {MODULE}
+    with zipfile.ZipFile(wheel) as archive:
+        assert inside.linked(archive.read(MODULE)) == []
 
 
 def test_a_module_that_cannot_be_built_anew_does_not_stay(tree: Tree) -> None:

@@ -46,6 +46,7 @@ SWITCH = "changed by tests and benchmarks, each a single step between two that g
 PER_CALL = "holds no state of its own"
 
 KNOWN = {
+    "speedups.py: alike": SWITCH,
     "speedups.py: name": SWITCH,
     "speedups.py: read_part": SWITCH,
     "speedups.py: read_rows": SWITCH,

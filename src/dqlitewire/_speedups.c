@@ -5,7 +5,8 @@
    that is not UTF-8, a marker that is missing, a type that is not known here, an integer that is out of range. The
    same is then done again in Python, which words the error if there is one. So there is no text of an error here,
    no policy and no limit but the bounds of the frame. An exception that does come out (MemoryError,
-   KeyboardInterrupt) is not about the bytes or values.
+   KeyboardInterrupt) is not about the bytes or values. `alike` makes nothing: it tells whether the items of a list
+   are one object or of one type, which Python asks of the rows and types of a message that is built.
 
    Bounds. All reading goes through `Reader`: `at` is where reading goes on, `last` is where the marker must
    stand, and at <= last holds at all times. Nothing is read at `at` before `last - at` was compared with what is
@@ -40,7 +41,7 @@
 #include <string.h>
 
 /* Of this file's contract with the loader; `dqlitewire.speedups` uses no file with another number. */
-#define VERSION 1
+#define VERSION 2
 
 /* What a value is encoded as, by its code; see `dqlitewire.values`. */
 enum form { UNKNOWN = 0, INTEGER = 1, FLOAT = 2, TEXT = 3, BLOB = 4, NULL_ = 5, BOOLEAN = 11 };
@@ -642,7 +643,7 @@ typedef struct {
 static inline size_t
 size_of_row(Writer *writer, const Table *table, PyObject *row)
 {
-    if (!PyTuple_CheckExact(row) || PyTuple_Size(row) != table->count)
+    if (!PyTuple_CheckExact(row) || Py_SIZE(row) != table->count)
         return 0;
     size_t total = ((size_t)table->count + 15) / 16 * 8;
     for (Py_ssize_t i = 0; i < table->count; i++) {
@@ -712,7 +713,7 @@ static int
 put_row(Writer *writer, const Table *table, PyObject *row, const unsigned char *declared)
 {
     size_t width = ((size_t)table->count + 15) / 16 * 8;
-    if (room(writer) < width || !PyTuple_CheckExact(row) || PyTuple_Size(row) != table->count)
+    if (room(writer) < width || !PyTuple_CheckExact(row) || Py_SIZE(row) != table->count)
         return 0;
     unsigned char *header = writer->at;
     writer->at += width;
@@ -811,6 +812,26 @@ write_rows(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     PyMem_Free(table.codes);
     Py_DECREF(writer.kept);
     return data;
+}
+
+/* Tell whether the items of a list are one object or, by type, of one type. No code of theirs runs meanwhile. */
+static PyObject *
+alike(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    (void)module;
+    if (nargs != 2 || !PyList_CheckExact(args[0])) {
+        PyErr_BadArgument();
+        return NULL;
+    }
+    int by_type = args[1] == Py_True;
+    Py_ssize_t count = PyList_Size(args[0]);
+    PyObject *first = count > 0 ? PyList_GetItem(args[0], 0) : NULL;
+    for (Py_ssize_t i = 1; i < count; i++) {
+        PyObject *item = PyList_GetItem(args[0], i);
+        if (by_type ? Py_TYPE(item) != Py_TYPE(first) : item != first)
+            return new_reference(Py_False);
+    }
+    return new_reference(Py_True);
 }
 
 /* ---- parameters written */
@@ -966,6 +987,7 @@ static PyMethodDef methods[] = {
      "write_rows(rows, runs, count) -> bytes or None"},
     {"write_params", (PyCFunction)(void (*)(void))write_params, METH_FASTCALL,
      "write_params(params, schema) -> bytes or None"},
+    {"alike", (PyCFunction)(void (*)(void))alike, METH_FASTCALL, "alike(items, by_type) -> bool"},
     {"set_kinds", set_kinds, METH_VARARGS, "set_kinds(types_by_code, encoded_as)"},
     {NULL, NULL, 0, NULL},
 };

@@ -31,12 +31,12 @@ __all__ = [
     "checked_kind",
     "checked_number",
     "checked_option",
-    "checked_rows",
     "checked_text",
     "checked_text_errors",
     "choice_of",
     "is_mapped_file",
     "is_sequence",
+    "no_sequence",
     "readable",
     "whole_bytes",
 ]
@@ -178,14 +178,14 @@ def is_mapped_file(kind: type[Any]) -> bool:
     return loaded is not None and issubclass(kind, loaded.mmap)
 
 
-def _no_sequence(value: object, path: str) -> EncodeError:
+def no_sequence(value: object, path: str) -> EncodeError:
     return EncodeError(f"got {kind_of(value)}, a sequence is needed", path=path)
 
 
 def checked_iterable(value: object, path: str) -> Any:
     """Return a sequence, or an iterator, as it is."""
     if not is_sequence(type(value)):
-        raise _no_sequence(value, path)
+        raise no_sequence(value, path)
     items: Any = value
     return items
 
@@ -193,19 +193,6 @@ def checked_iterable(value: object, path: str) -> Any:
 def checked_items(value: object, path: str) -> list[Any]:
     """Copy a sequence, or what an iterator yields, into a list."""
     return [*checked_iterable(value, path)]
-
-
-def checked_rows(value: Any, path: str) -> list[tuple[Any, ...]]:
-    """Copy a sequence of sequences into a list of tuples."""
-    rows = checked_items(value, path)
-    kinds = [*map(type, rows)]
-    if kinds.count(tuple) == len(kinds):
-        return rows
-    for kind in dict.fromkeys(kinds):
-        if not is_sequence(kind):
-            number = kinds.index(kind)
-            raise _no_sequence(rows[number], f"{path}[{number}]")
-    return list(map(tuple, rows))
 
 
 # ---- bytes

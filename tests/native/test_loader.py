@@ -32,7 +32,7 @@ FAKE = "import sys, types; fake = sys.modules['dqlitewire._speedups'] = types.Mo
 
 
 def test_a_module_of_another_version_is_not_used() -> None:
-    for version in ("0", "2", "'1'"):
+    for version in ("0", str(speedups.VERSION + 1), f"'{speedups.VERSION}'"):
         why = f"built for version {version.strip(chr(39))}, {speedups.VERSION} is needed"
         assert loaded(f"{FAKE}fake.VERSION = {version}") == ["pure", why]
     assert loaded(FAKE) == ["pure", f"built for version None, {speedups.VERSION} is needed"]
@@ -66,10 +66,21 @@ def test_what_is_missing_or_does_not_load_is_named() -> None:
     )
     missing = "ModuleNotFoundError('no', name=name)"
     assert loaded(hide.format(error=missing)) == ["pure", "not built"]
-    assert loaded(hide.format(error="ImportError('undefined symbol: x')")) == [
-        "pure",
-        "not loaded: undefined symbol: x",
-    ]
+    for error, why in (
+        ("ImportError('undefined symbol: x')", "undefined symbol: x"),
+        ("ModuleNotFoundError('No module named x', name='x')", "No module named x"),  # which it needs
+        ("RuntimeError('no such luck')", "no such luck"),
+        ("SystemError", "SystemError"),
+    ):
+        assert loaded(hide.format(error=error)) == ["pure", f"not loaded: {why}"]
+
+
+def test_a_module_that_lacks_what_it_should_have_is_not_used() -> None:
+    right = f"{FAKE}fake.VERSION = {speedups.VERSION}\n"
+    assert loaded(right) == ["pure", "without read_rows, read_part, write_rows, write_params, alike"]
+    right += "fake.read_rows = fake.read_part = fake.write_rows = fake.write_params = fake.alike = len\n"
+    assert "set_kinds" in loaded(right)[1]
+    assert loaded(f"{right}fake.set_kinds = isinstance")[1].startswith("not loaded: isinstance()")
 
 
 def test_switching() -> None:

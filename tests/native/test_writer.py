@@ -247,6 +247,76 @@ def test_errors_and_caps_are_those_of_python() -> None:
             assert outcome(True, value, **caps) == outcome(False, value, **caps)
 
 
+class Same:
+    """Equal to everything, and of every class; neither may be asked."""
+
+    __class__ = tuple  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        raise AssertionError
+
+    def __hash__(self) -> int:
+        raise AssertionError
+
+
+def test_what_is_alike() -> None:
+    alike, types, same = speedups.native.alike, (I, T), Same()
+    for items, one, of_one_type in (
+        ([], True, True),
+        ([types], True, True),
+        ([types] * 300, True, True),
+        ([types, (I, T)], False, True),
+        ([types] * 299 + [list(types)], False, False),
+        ([()] * 299 + [Row()], False, False),
+        ([same, same], True, True),
+        ([same, Same()], False, True),
+        ([(), same], False, False),
+        ([1, True], False, False),
+    ):
+        assert alike(items, False) is one, items
+        assert alike(items, True) is of_one_type, items
+    for wrong in (([],), ([], True, 1), ((), True), (None, True), (iter([1]), False)):
+        with pytest.raises(TypeError):
+            alike(*wrong)
+
+
+def test_messages_of_rows_are_made_alike() -> None:
+    """Whatever is given as rows and their types: the same message, or the same words."""
+
+    def outcome(native: bool, rows: Any, types: Any) -> Any:
+        with checks.native(native):
+            try:
+                message = RowsResponse(["a", "b"], [I, T], types(), rows())
+                return message.rows, list(map(type, message.rows)), list(message.row_types), message.encode()
+            except EncodeError as error:
+                return str(error), error.path, error.limit
+
+    pair: Any = (1, "a")
+    for rows in (
+        *(list, lambda: [pair], lambda: [pair] * 3, lambda: (pair, (2, "b")), lambda: iter([pair] * 2)),
+        *(lambda: [pair, list(pair)], lambda: [list(pair)], lambda: [pair, Row(pair)], lambda: [Row(pair)]),
+        *(
+            lambda: [pair, iter(pair)],
+            lambda: ((1, "a") for _ in range(3)),
+            lambda: [pair, "ab"],
+            lambda: ["ab"],
+        ),
+        *(lambda: [pair, {1: 2}], lambda: [pair, {1, "a"}], lambda: [pair, None], lambda: [pair, Same()]),
+        *(lambda: [pair, (1,)], lambda: [pair, ()], lambda: [pair, (1, "a", 2)], lambda: [tuple, pair]),
+    ):
+        for types in (
+            *(list, lambda: [(I, T)], lambda: [(I, T)] * 2, lambda: [[I, T]] * 3, lambda: [(I, T), (I, T)]),
+            *(lambda: [[I, T], (I, T), [I, T]], lambda: [(I, T), (I,)], lambda: [(I, T), None]),
+            *(
+                lambda: iter([(I, T)] * 2),
+                lambda: [iter((I, T))],
+                lambda: [(I, T), Same()],
+                lambda: [(1, 3)] * 2,
+            ),
+        ):
+            assert outcome(True, rows, types) == outcome(False, rows, types)
+
+
 def test_what_python_keeps_of_a_text() -> None:
     """Of a long text that is not ASCII no second copy stays behind."""
     import sys

@@ -326,6 +326,25 @@ def test_caps_of_rows_on_either_side_of_the_limit(cap: str) -> None:
                         assert got == message.encode() if measured <= limit else got[2] == limit
 
 
+@pytest.mark.parametrize(
+    ("wrong", "types"), [("long" * 9, (I, T)), ("a\0", (I, T)), (5, (I, T)), ("a", (I, None)), ("a", (I,))]
+)
+def test_the_first_row_that_is_wrong_is_named(wrong: Any, types: Any) -> None:
+    """Whoever writes the rows before it, and whatever is wrong with a later one."""
+    encode_message(RowsResponse(["a", "b"], [I, T], [], [(1, "a")] * 100))  # as it is, shapes are hot now
+    for value, position, cap in (("x" * 30, 1, "max_text_value_size"), (b"x" * 30, 0, "max_blob_size")):
+        declared = [I, T] if position else [B, T]
+        right = (1, "a") if position else (b"", "a")
+        rows = [right] * 100
+        rows[70] = (1, value) if position else (value, "a")
+        rows[80] = (right[0], wrong)
+        row_types = [declared] * 80 + [types if position or types != (I, T) else declared] * 20
+        message = RowsResponse(["a", "b"], declared, row_types, rows)
+        with pytest.raises(EncodeError, match="got 30 bytes, at most 20") as caught:
+            encode_message(message, limits=Limits(**{cap: 20}))
+        assert caught.value.path == f"RowsResponse.rows[70][{position}]"
+
+
 def test_what_was_decoded_is_written_back() -> None:
     rng = Random(11)
     for width in (1, 3, 8, 20):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..checks import checked_items, checked_option, checked_rows, checked_text, checked_text_errors, choice_of
+from ..checks import checked_items, checked_option, checked_text, checked_text_errors, choice_of
 from ..constants import NodeRole, ResponseType, ValueType
 from ..declare.contract import DERIVED, ByHand
 from ..declare.declared import Value, checked_schema, fill, frame_around, read_as, slots_of
@@ -15,7 +15,7 @@ from ..declare.fields import by_hand, field, role, text, u64
 from ..exceptions import EncodeError
 from ..limits import DEFAULT_MAX_ROWS, Options
 from ..rows.read import read_rows
-from ..rows.row_types import RowTypes
+from ..rows.row_types import RowTypes, checked_rows
 from ..scalars import U64, blob_bytes, pack_text
 from ..text import kind_of, shown
 from ..values import WireValue
@@ -70,17 +70,17 @@ class RowsResponse(Response, code=ResponseType.ROWS):
         rows: Sequence[Sequence[WireValue]] = (),
         has_more: bool = False,
     ) -> None:
-        path = "RowsResponse"
-        known = type(row_types) is RowTypes
-        values = (
-            checked_items(column_names, f"{path}.column_names"),
-            checked_items(column_types, f"{path}.column_types"),
-            row_types if known else RowTypes.of(row_types, f"{path}.row_types"),
-            checked_rows(rows, f"{path}.rows"),
-            bool(has_more),
-        )
-        for name, value in zip(slots_of(RowsResponse), values, strict=True):
-            object.__setattr__(self, name, value)
+        names = checked_items(column_names, "RowsResponse.column_names")
+        types = checked_items(column_types, "RowsResponse.column_types")
+        if type(row_types) is not RowTypes:
+            row_types = RowTypes.of(row_types, "RowsResponse.row_types")
+        tuples = checked_rows(rows, "RowsResponse.rows")
+        more = bool(has_more)
+        _set_names(self, names)
+        _set_types(self, types)
+        _set_row_types(self, row_types)
+        _set_rows(self, tuples)
+        _set_more(self, more)
 
     def _frame(self, options: Options) -> bytes:
         parts = write_rows(self, options)

@@ -1,4 +1,4 @@
-"""The types of a frame's rows, stored once for each run of rows that share them.
+"""The types of a frame's rows, stored once for each run of rows that share them; and rows as they must be.
 
 A row begins with its types, a nibble a column, and most rows of a result have the types of the row before. So
 a frame of a million rows keeps a handful of tuples rather than a million, and `RowTypes` shows them as the
@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..checks import checked_items
+from .. import speedups
+from ..checks import checked_items, is_sequence, no_sequence
 from ..exceptions import DecodeError
 from ..header import row_header_size
 from ..values import TYPES_BY_CODE, allowed_codes
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     Types = tuple[ValueType, ...]
     Key = int | bytes  # what a row's header is looked up by, see `key_of`
 
-__all__ = ["RowTypes", "key_of", "read_row_types", "row_header"]
+__all__ = ["RowTypes", "checked_rows", "key_of", "read_row_types", "row_header"]
 
 
 def row_header(types: Sequence[int]) -> bytes:
@@ -53,6 +54,33 @@ def read_row_types(header: bytes, count: int, offset: int, path: str) -> tuple[V
 def key_of(header: bytes) -> int | bytes:
     """Return what stands for a row's header where headers are compared: a number, if it is one word."""
     return int.from_bytes(header, "little") if len(header) == 8 else header
+
+
+def checked_rows(value: object, path: str) -> list[tuple[Any, ...]]:
+    """Copy a sequence of sequences into a list of tuples."""
+    rows = checked_items(value, path)
+    native = speedups.alike
+    if native is not None and rows and type(rows[0]) is tuple and native(rows, True):
+        return rows
+    kinds = [*map(type, rows)]
+    if kinds.count(tuple) == len(kinds):
+        return rows
+    for kind in dict.fromkeys(kinds):
+        if not is_sequence(kind):
+            number = kinds.index(kind)
+            raise no_sequence(rows[number], f"{path}[{number}]")
+    return list(map(tuple, rows))
+
+
+def _are_one_object(items: list[Any]) -> bool:
+    native = speedups.alike
+    if native is not None:
+        return native(items, False)
+    first = items[0]
+    for item in items:  # noqa: SIM110 -- a generator takes twice the time, and `count` asks for equality
+        if item is not first:
+            return False
+    return True
 
 
 def _runs_of(items: list[Any], path: str) -> list[tuple[int, Types]]:
@@ -91,11 +119,11 @@ class RowTypes(Sequence["Types"]):
     def of(cls, rows: object, path: str) -> RowTypes:
         """Copy a sequence with a sequence of types for each row; rows mostly share one object."""
         items = checked_items(rows, path)
-        first = items[0] if items else ()
-        for item in items:  # without a look at numbers this takes half the time
-            if item is not first:
-                return cls(_runs_of(items, path), len(items))
-        return cls([(0, tuple(checked_items(first, f"{path}[0]")))] if items else [], len(items))
+        if not items:
+            return cls([], 0)
+        if _are_one_object(items):
+            return cls([(0, tuple(checked_items(items[0], f"{path}[0]")))], len(items))
+        return cls(_runs_of(items, path), len(items))
 
     @property
     def first(self) -> Types:
