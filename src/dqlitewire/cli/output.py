@@ -239,7 +239,7 @@ def prepare() -> None:
     A closed one is opened again: input is empty, output fails as a closed one does, errors go nowhere. That
     also keeps their numbers from being given to files that a command opens. Where an encoding cannot take a
     character, its escape is written. An output without a buffer (PYTHONUNBUFFERED) gets one that is emptied
-    at each line: of what the system takes only in part, as a disk does that gets full, the rest would be lost.
+    at each line: of what is taken only in part, as by a disk that gets full, the rest would be lost.
     """
     if sys.stdin is None:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115  (ours until the end)
