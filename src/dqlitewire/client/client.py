@@ -325,7 +325,7 @@ def connect(
         AddressError: the target is none.
         StoreError: the store cannot be read.
         OSError: a file of the options cannot be read.
-        ValueError: the options make no sense together, or for an address.
+        ValueError: the options make no sense together, or for an address; or a timeout is NaN.
     """
     nodes = Target.parse(target) if isinstance(target, str) else target
     options = nodes.options(options)
