@@ -76,6 +76,28 @@ def test_a_file_that_somebody_made_meanwhile_stays(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["copy.db"]
 
 
+@pytest.mark.parametrize("ending", ["-wal", "-journal"])
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_what_another_database_has_left_beside_it_would_be_read(
+    server: DqliteServer, tmp_path: Path, ending: str, force: list[str]
+) -> None:
+    file, link, left = tmp_path / "copy.db", tmp_path / "link.db", tmp_path / f"copy.db{ending}"
+    link.symlink_to(file)
+    with closing(sqlite3.connect(tmp_path / "old.db")) as old:
+        old.execute("PRAGMA journal_mode=WAL")
+        old.execute("CREATE TABLE old (a)")
+        left.write_bytes((tmp_path / "old.db-wal").read_bytes())
+    for path in (file, link):
+        result = run("dump", server.address, "main", "-o", path, *force)
+        assert (result.code, result.out) == (Exit.REFUSED, "")
+        assert result.err == f"dqlite-wire: {path}{ending}: is there: SQLite would read it into the copy\n"
+    assert not file.exists()
+    assert not server.requests  # nobody was asked
+    left.write_bytes(b"")
+    assert run("dump", server.address, "main", "-o", file, *force).code == 0
+    assert count(file) == 2
+
+
 def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
