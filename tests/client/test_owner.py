@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -10,7 +12,7 @@ from queue import SimpleQueue
 import pytest
 
 from dqlitewire import ConcurrentUseError, Message
-from dqlitewire.client import Client, ClientError, ConnectionFailed, StatementFailed, connect
+from dqlitewire.client import Client, ClientError, ConnectionFailed, StatementFailed, connect, owner
 from dqlitewire.messages import LeaderRequest, QuerySqlRequest
 from dqlitewire.testing import DqliteServer
 from tests.client.fakes import Fake
@@ -121,3 +123,22 @@ def test_threads_that_share_a_client_get_their_own_answers_or_an_error() -> None
         assert wrong == []
         assert right
         assert list(client.query("SELECT 'its own'")) == [("its own",)]
+
+
+def test_a_forked_process_is_refused_and_may_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is played by the same process: what has the number of another one has copies of all descriptors."""
+    with Held() as node, connect(node.address, NAME, timeout=60) as client:
+        result = client.query("SELECT 1")
+        connection = client._following.connection
+        assert connection is not None
+        with socket.socket(fileno=os.dup(connection._socket.fileno())) as of_parent:
+            asked = list(node.asked)
+            monkeypatch.setattr(owner.os, "getpid", lambda: 0)
+            for call in (*CALLS.values(), lambda client: result.close()):
+                with pytest.raises(ConcurrentUseError, match="the process from which this one was forked"):
+                    call(client)
+            client.close()
+            of_parent.setblocking(False)
+            with pytest.raises(BlockingIOError):  # neither ended nor answered
+                of_parent.recv(1)
+            assert node.asked == asked

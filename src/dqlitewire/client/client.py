@@ -45,7 +45,8 @@ _NONE = frozenset({RequestType.CONNECT, RequestType.HEARTBEAT})  # not answered
 
 class Client:
     """A connection to the leader of a cluster; made by `connect`. It has one owner at a time: while a call
-    runs, or a result waits for rows, other threads get a ConcurrentUseError, and nothing has changed.
+    runs, or a result waits for rows, other threads get a ConcurrentUseError, and nothing has changed. So does
+    a process that was forked.
 
     Args:
         target: the nodes to begin with.
@@ -85,6 +86,9 @@ class Client:
     def close(self) -> None:
         """Close the connection; nothing can be asked any more. What another thread asks ends, too."""
         self._following.closed = True
+        if self._owner.is_forked:
+            self._following.drop()  # which the other process does not notice
+            return
         try:
             with self._owner:
                 self._following.drop()
