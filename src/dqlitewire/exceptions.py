@@ -96,7 +96,7 @@ class ContinuationError(ProtocolError):
 
 
 class ConcurrentUseError(ProtocolError):
-    """A second thread inside a buffer or decoder that has a single owner; nothing was changed."""
+    """A second thread inside an object that has a single owner; nothing was changed."""
 
 
 class ServerFailure(ProtocolError):

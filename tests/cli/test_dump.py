@@ -76,6 +76,28 @@ def test_a_file_that_somebody_made_meanwhile_stays(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["copy.db"]
 
 
+@pytest.mark.parametrize("ending", ["-wal", "-journal"])
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_what_another_database_has_left_beside_it_would_be_read(
+    server: DqliteServer, tmp_path: Path, ending: str, force: list[str]
+) -> None:
+    file, link, left = tmp_path / "copy.db", tmp_path / "link.db", tmp_path / f"copy.db{ending}"
+    link.symlink_to(file)
+    with closing(sqlite3.connect(tmp_path / "old.db")) as old:
+        old.execute("PRAGMA journal_mode=WAL")
+        old.execute("CREATE TABLE old (a)")
+        left.write_bytes((tmp_path / "old.db-wal").read_bytes())
+    for path in (file, link):
+        result = run("dump", server.address, "main", "-o", path, *force)
+        assert (result.code, result.out) == (Exit.REFUSED, "")
+        assert result.err == f"dqlite-wire: {path}{ending}: is there: SQLite would read it into the copy\n"
+    assert not file.exists()
+    assert not server.requests  # nobody was asked
+    left.write_bytes(b"")
+    assert run("dump", server.address, "main", "-o", file, *force).code == 0
+    assert count(file) == 2
+
+
 def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
@@ -125,10 +147,12 @@ def test_what_is_no_file(
     assert not server.requests  # nobody was asked
 
 
-@pytest.mark.parametrize("place", ["none/copy.db", "file/copy.db", "n" * 300])
+@pytest.mark.parametrize(
+    "place", ["none/copy.db", "none/", "file/copy.db", "file/", "n" * 300, "a\0b", "\ud800"]
+)
 def test_where_no_file_can_be(server: DqliteServer, tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_bytes(b"")
-    result = run("dump", server.address, "main", "-o", tmp_path / place)
+    result = run("dump", server.address, "main", "-o", f"{tmp_path}/{place}")
     assert (result.code, result.out) == (Exit.INPUT, "")
     assert result.err.count("\n") == 1
     assert os.listdir(tmp_path) == ["file"]
@@ -198,10 +222,11 @@ def test_a_signal_in_the_middle(
         assert (tmp_path / "copy.db").read_bytes() == b"mine"
 
 
-def test_a_full_disk(server: DqliteServer, tmp_path: Path) -> None:
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+def limit() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
+
+def test_a_full_disk(server: DqliteServer, tmp_path: Path) -> None:
     done = subprocess.run(
         [*COMMAND, "dump", server.address, "main", "-o", tmp_path / "copy.db"],
         capture_output=True,
@@ -211,6 +236,20 @@ def test_a_full_disk(server: DqliteServer, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (Exit.INPUT, "")
     assert done.stderr == f"dqlite-wire: {tmp_path}/copy.db: file too large\n"
     assert os.listdir(tmp_path) == []
+
+
+def test_a_full_disk_behind_an_output_without_a_buffer(server: DqliteServer, tmp_path: Path) -> None:
+    """The system takes a part of a write then, and says so by a number alone."""
+    with (tmp_path / "copy.db").open("wb") as file:
+        done = subprocess.run(
+            [*COMMAND, "dump", server.address, "main", "-o", "-"],
+            stdout=file,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=limit,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+    assert (done.returncode, done.stderr) == (Exit.INPUT, "dqlite-wire: standard output: File too large\n")
 
 
 # ---------------------------------------------------------------- progress

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from dqlitewire.cli.parameters import is_plain
 from dqlitewire.servers.hazards import LONGEST_NAME
+from dqlitewire.sql import reading
 from dqlitewire.testing import DqliteCluster, DqliteServer
 from tests.profiles import DEEP
 from tests.traffic.command import COMMAND, Result, on_terminal, run
@@ -215,7 +216,7 @@ REFUSED = {
     "SELECT 1; UPDATE users SET name = 1": "UPDATE may write, which needs --write: UPDATE users SET name = 1",
     "BEGIN": "BEGIN may write",
     "PRAGMA user_version = 5": "PRAGMA user_version may write",
-    "SELCT 1": "SELCT may write",
+    "PRAGMA": "PRAGMA may write, which needs",
 }
 HAZARDS = {
     "INSERT INTO users (name) VALUES ('x') RETURNING id": "RETURNING kills the node",
@@ -232,6 +233,27 @@ def test_a_write_needs_its_option(sql: str) -> None:
     done = run("query", "127.0.0.1:1", "app", sql)  # nobody is asked
     assert (done.code, done.out, done.err.count("\n")) == (4, "", 1)
     assert f"refused: {REFUSED[sql]}" in done.err
+
+
+@pytest.mark.parametrize("sql", ["SELCT 1", "'SELECT'", "(SELECT 1)", "WITH x AS (SELECT 1)", ".tables", "€"])
+def test_what_is_no_statement_fails_in_the_words_of_the_server(server: DqliteServer, sql: str) -> None:
+    done = ask(server, f"SELECT 1 AS a; {sql}", "--csv")
+    assert (done.code, done.out, done.err.count("\n")) == (5, "a\r\n1\r\n", 1)
+    assert "dqlite-wire: statement 2: SQLITE_ERROR (1): " in done.err
+    assert f"EXPLAIN {sql}" in [getattr(request, "sql", "") for request in server.requests]  # it is not run
+    assert ask(server, sql, "--write").code == 5
+
+
+def test_a_statement_that_only_a_later_server_knows_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "VERBS", reading.VERBS - {"DELETE"})
+    with DqliteServer(generation="1.18.7") as server:
+        server.run_sql("app", "CREATE TABLE t (a)")
+        server.run_sql("app", "INSERT INTO t VALUES (1)")
+        for sql in ("DELETE FROM t", "WITH x AS (SELECT 1) DELETE FROM t"):
+            done = ask(server, sql)
+            assert (done.code, done.out, done.err.count("\n")) == (4, "", 1)
+            assert "refused: DELETE may write, which needs --write: " in done.err
+        assert ask(server, "SELECT a FROM t", "--csv").out == "a\r\n1\r\n"
 
 
 @pytest.mark.parametrize("write", [(), ("--write",)])

@@ -231,6 +231,11 @@ def test_dump(entered: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert shown.count("dqlite-wire: no option of .dump: ") == 3
     assert (tmp_path / "d").read_bytes() == b"mine"
     assert "-o: main, " in entered('.dump "-o"')
+    assert "-o: main, " in entered('.dump "-o" --force')
+    before = sorted(tmp_path.iterdir())
+    shown = entered(".dump a b", ".dump 'a b", ".dump 'a", ".dump a --force b")
+    assert shown.count("dqlite-wire: .dump takes one FILE, got ") == 4
+    assert sorted(tmp_path.iterdir()) == before
 
 
 @pytest.mark.parametrize("word", ["exit", "QUIT;", " quit", "help"])

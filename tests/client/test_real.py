@@ -18,7 +18,7 @@ from tests.dial.test_layers import Certificates
 from tests.profiles import DEEP
 from tests.real.nodes import Cluster, Node, wait_for
 
-TIMEOUT = 20.0
+TIMEOUT = 60.0
 NUMBERS = "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < {}) SELECT i FROM r"
 ROWS = 200_000 if DEEP else 20_000
 HAZARDS = (
@@ -90,17 +90,17 @@ def read_and_write(client: Client) -> None:
 def insert_while_leaders_die(client: Client, cluster: Cluster, kills: int) -> None:
     """Insert as a tool would: what is told to be not executed is sent again, what nobody knows looked up."""
     stop = threading.Event()
-    killed: list[Node] = []
 
     def kill() -> None:
-        for _ in range(kills):
-            time.sleep(0.05)
-            node = cluster.leader(killed[-1] if killed and killed[-1].alive() else None)
-            killed.append(node)
-            node.kill()
-            time.sleep(0.2)
-            node.start()
-        stop.set()
+        try:
+            for _ in range(kills):
+                time.sleep(0.05)
+                node = cluster.leader()  # it may be the one that was killed before
+                node.kill()
+                time.sleep(0.2)
+                node.start()
+        finally:
+            stop.set()  # whatever happened, or rows would be inserted for ever
 
     thread = threading.Thread(target=kill)
     thread.start()

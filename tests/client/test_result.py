@@ -7,6 +7,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
+from math import inf, nan
 
 import pytest
 
@@ -50,6 +51,15 @@ def client(server: DqliteServer) -> Iterator[Client]:
 
 def still_works(client: Client) -> None:
     assert list(client.query("SELECT 1")) == [(1,)]
+
+
+def test_a_client_whose_calls_have_no_end(server: DqliteServer) -> None:
+    with connect(server.address, NAME, timeout=inf) as client:
+        client.execute("CREATE TABLE t (a)")
+        still_works(client)
+        client.dump()
+    with pytest.raises(ValueError, match="seconds is nan"):
+        connect(server.address, NAME, timeout=nan)
 
 
 def test_columns_are_known_before_the_rows(client: Client) -> None:

@@ -294,6 +294,12 @@ def test_a_database_that_must_not_be_opened_is_refused_before_it_is() -> None:
         assert server.hazards == []  # OPEN alone would be one
 
 
+def test_the_words_of_the_system_stay_words() -> None:
+    with pytest.raises(NoLeaderError) as told:
+        connect(f"unix:/{'a' * 200}", timeout=60)
+    assert told.value.attempts[0].said == "AF_UNIX path too long"
+
+
 def test_options_that_make_no_sense_are_no_matter_of_nodes(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="needs the name of the server"):
         connect("unix:/nowhere", options=DialOptions(ca="x"))

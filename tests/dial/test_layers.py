@@ -129,6 +129,8 @@ def test_wrong_certificates_are_refused_in_words(
     ("options", "code", "told"),
     [
         (["--ca", "none"], 3, "none: no such file or directory"),
+        (["--ca", ""], 3, "'': no such file or directory"),
+        (["--cert", "/"], 3, "/: is a directory"),
         (["--ca", "client.key"], 3, "client.key: no certificate in it"),
         (["--cert", "client.key"], 3, "client.key: not a certificate and its key"),
         (["--cert", "client.crt"], 3, "client.crt: not a certificate and its key"),
@@ -141,7 +143,7 @@ def test_wrong_certificates_are_refused_in_words(
 def test_files_and_options_that_cannot_be_used(
     options: list[str], code: int, told: str, files: Certificates
 ) -> None:
-    words = [files[word] if word[0].islower() and word != "internal" else word for word in options]
+    words = [files[word] if word[:1].islower() and word != "internal" else word for word in options]
     result = run("probe", "127.0.0.1:1", *words)
     assert (result.code, result.out) == (code, "")
     assert told in result.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import ssl
 import threading
@@ -318,3 +319,18 @@ def test_a_clock_that_stands() -> None:
     now += 2
     with pytest.raises(TimeoutError):
         deadline.left()
+
+
+def test_a_deadline_without_end_and_what_is_none() -> None:
+    server, address = tcp()
+    deadline = Deadline(math.inf)
+    with listening(echo, server):
+        check_echo(dial(address, deadline))
+    deadline.stand()
+    deadline.go()
+    assert 0 < deadline.left() == deadline.share(2).seconds * 2 < threading.TIMEOUT_MAX
+    with pytest.raises(ValueError, match="seconds is nan"):
+        Deadline(math.nan)
+    for seconds in (None, "5"):
+        with pytest.raises(TypeError, match=r"seconds is \w+, a number is needed"):
+            Deadline(seconds)  # type: ignore[arg-type]

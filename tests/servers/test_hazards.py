@@ -165,6 +165,13 @@ def test_not_refused(generation: Generation, request_: Message | bytes) -> None:
     assert sends(generation, request_)
 
 
+@pytest.mark.parametrize("name", ["\ud800", "file:\udcff", "\udfff" * 600])
+def test_a_name_that_is_no_text_is_told_from_a_hazard(name: str) -> None:
+    hazards.name_hazard(name, NEW)
+    with pytest.raises(EncodeError):
+        sends(NEWEST, OpenRequest(name))
+
+
 @pytest.mark.parametrize("name", ["", ":memory:"])
 def test_database_in_memory(name: str) -> None:
     statements = [

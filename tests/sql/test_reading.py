@@ -5,7 +5,8 @@ from __future__ import annotations
 import apsw
 import pytest
 
-from dqlitewire.sql.reading import ANSWERING, ASKING, TELLING, gives_rows, writing_part
+from dqlitewire.sql.normalise import KEYWORDS
+from dqlitewire.sql.reading import ANSWERING, ASKING, TELLING, VERBS, gives_rows, is_known, writing_part
 from dqlitewire.sql.survey import split
 from tests.profiles import DEEP
 from tests.real.survey.table import read_table
@@ -140,6 +141,23 @@ def test_pragmas_that_are_set_and_their_columns() -> None:
 )
 def test_the_part_that_may_write(sql: str, part: str) -> None:
     assert writing_part(sql) == part
+
+
+def test_every_statement_of_sqlite_is_known() -> None:
+    """A bare keyword that begins a statement is unfinished; any other is where the syntax is wrong."""
+    connection = apsw.Connection(":memory:")
+    begins = set()
+    for word in KEYWORDS:
+        try:
+            list(connection.execute(word))
+        except apsw.SQLError as error:
+            if "syntax error" in str(error):
+                continue
+        begins.add(word)
+    assert begins == VERBS - {"ROLLBACK TO"} | {"WITH"}
+    for sql in ("SELCT 1", "(SELECT 1)", "WITH x AS (SELECT 1)", "SELECT 1; x", "'SELECT'"):
+        assert not is_known(sql)
+    assert is_known("EXPLAIN x; ROLLBACK TO x; WITH x AS (SELECT 1) DELETE FROM y; pragma x; end")
 
 
 def test_a_text_is_cut_into_its_statements() -> None:

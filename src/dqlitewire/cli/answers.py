@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from dqlitewire.cli.exits import Exit
 from dqlitewire.cli.output import emit, emit_data, emit_json, tell, warn
-from dqlitewire.cli.statements import Statement
+from dqlitewire.cli.statements import Statement, needs_write
 from dqlitewire.cli.tables import Form, Row, Table, csv_lines
 from dqlitewire.client import Client, ClientError, NoDatabaseError, NoLeaderError, StatementFailed
 from dqlitewire.conversation import Outcome, Retry
@@ -97,6 +97,10 @@ def _json(value: object) -> str:
     return json.dumps(plain(value), ensure_ascii=False)
 
 
+class MayWrite(ClientError):
+    """A statement that this program does not know and the server does."""
+
+
 def answer(
     client: Client,
     statement: Statement,
@@ -117,6 +121,9 @@ def answer(
         ClientError: it failed.
         HazardError: it would harm the server.
     """
+    if statement.doubtful:
+        client.query(f"EXPLAIN {statement.sql}", statement.params, deadline=deadline).close()
+        raise MayWrite(f"refused: {needs_write(statement)}")
     if not statement.rows:
         display.done(statement.verb, client.execute(statement.sql, statement.params, deadline=deadline))
         return
@@ -159,6 +166,8 @@ def failure(error: ClientError) -> tuple[str, Exit]:
             return f"{error} ({info.meaning}{'' if info.retry is Retry.NO else unknown})", Exit.FAILED
         case NoDatabaseError():
             return str(error), Exit.FAILED
+        case MayWrite():
+            return str(error), Exit.REFUSED
         case NoLeaderError():
             said = {attempt.said for attempt in error.attempts}
             return str(error) + "".join(

@@ -99,7 +99,7 @@ def ask(nodes: Target, wanted: Wanted, dialling: Dialling) -> Exit:
 
 def _statements(text: str, wanted: Wanted) -> list[Statement]:
     try:
-        return statements(text, parameters(wanted.params, wanted.as_text))
+        return statements(text, parameters(wanted.params, wanted.as_text), wanted.write)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 

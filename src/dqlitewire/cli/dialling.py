@@ -21,6 +21,7 @@ from dqlitewire.cli.output import fail
 from dqlitewire.dial import AddressError, Deadline, DialOptions, StoreError, Target
 from dqlitewire.dial.sockets import server_name
 from dqlitewire.dial.upgrade import checked_path
+from dqlitewire.text import shown
 
 _TARGET = "HOST:PORT, [IPv6]:PORT, unix:PATH, @NAME (abstract), or a cluster store: FILE.yaml."
 TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help=_TARGET)]
@@ -105,8 +106,8 @@ class Dialling:
                     server_name(address, options)
                 options.tls_context()
             except OSError as error:
-                said = error.strerror or str(error)
-                fail(f"{error.filename}: {said.lower()}" if error.filename else said, Exit.INPUT)
+                said, name = error.strerror or str(error), error.filename
+                fail(said if name is None else f"{name or shown(name)}: {said.lower()}", Exit.INPUT)
             except ValueError as error:
                 raise typer.BadParameter(str(error)) from None
         return options

@@ -263,7 +263,8 @@ def prepare() -> None:
 
     A closed one is opened again: input is empty, output fails as a closed one does, errors go nowhere. That
     also keeps their numbers from being given to files that a command opens. Where an encoding cannot take a
-    character, its escape is written.
+    character, its escape is written. An output without a buffer (PYTHONUNBUFFERED) gets one that is emptied
+    at each line: of what is taken only in part, as by a disk that gets full, the rest would be lost.
     """
     if sys.stdin is None:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115  (ours until the end)
@@ -272,6 +273,9 @@ def prepare() -> None:
     if sys.stderr is None:
         os.open(os.devnull, os.O_WRONLY)
         sys.stderr = _Nowhere()
+    if isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
+        number, encoding = sys.stdout.fileno(), sys.stdout.encoding
+        sys.stdout = open(number, "w", buffering=1, encoding=encoding, closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

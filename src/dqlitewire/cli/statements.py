@@ -4,6 +4,9 @@
                  several statements
     refused      a statement that may write, without --write; a hazard to any server, always
 
+What begins as no statement of SQLite does is most likely misspelt, and the server has the better words for
+it: without --write it is sent behind EXPLAIN, which compiles it and runs nothing (`answers`).
+
 Each statement is sent on its own: rows come of a QUERY, and older servers drop what stands behind the first
 statement of one (docs/servers.md).
 """
@@ -24,7 +27,7 @@ from dqlitewire.cli.parameters import wanted
 from dqlitewire.conversation import Generation
 from dqlitewire.servers.hazards import HazardKind, harms, name_hazard
 from dqlitewire.servers.sql_hazards import text_hazards
-from dqlitewire.sql.reading import gives_rows, writing_part
+from dqlitewire.sql.reading import gives_rows, is_known, writing_part
 from dqlitewire.sql.survey import split, survey
 from dqlitewire.text import shown
 from dqlitewire.traffic.shorten import counted, middle, one_line
@@ -50,12 +53,14 @@ class Statement:
         params: its parameters.
         rows: whether it is one that answers with rows.
         verb: its deciding keyword.
+        doubtful: whether nobody knows if it writes, and it is not allowed to.
     """
 
     sql: str
     params: tuple[WireValue, ...]
     rows: bool
     verb: str
+    doubtful: bool = False
 
     @property
     def short(self) -> str:
@@ -120,12 +125,13 @@ def refuse(what: str, hazard: HazardKind) -> None:
     fail(f"refused: {what}: {hazard.happens}", Exit.REFUSED)
 
 
-def statements(sql: str, params: Sequence[WireValue] = ()) -> list[Statement]:
+def statements(sql: str, params: Sequence[WireValue] = (), write: bool = False) -> list[Statement]:
     """Return the statements of a text.
 
     Args:
         sql: the text.
         params: of its only statement.
+        write: whether they may write.
 
     Raises:
         ValueError: there is no statement, or its parameters are others than it takes.
@@ -141,7 +147,10 @@ def statements(sql: str, params: Sequence[WireValue] = ()) -> list[Statement]:
         takes = wanted(text)
         if takes is not None and takes != len(params):
             raise ValueError(f"{counted(takes, 'parameter')} in the statement, {len(params)} given")
-    return [Statement(text, tuple(params), gives_rows(text), survey(text).verbs[0]) for text in texts]
+    return [
+        Statement(text, tuple(params), gives_rows(text), survey(text).verbs[0], not (write or is_known(text)))
+        for text in texts
+    ]
 
 
 def check(
@@ -177,9 +186,17 @@ def check(
             refuse(middle(one_line(sql), _SHOWN), row.kind)
     if not write:
         for statement in found:
-            part = writing_part(statement.sql)
-            if part:
-                fail(f"refused: {part} may write, which needs --write: {statement.short}", Exit.REFUSED)
+            if writing_part(statement.sql) and not statement.doubtful:
+                fail(f"refused: {needs_write(statement)}", Exit.REFUSED)
+
+
+def needs_write(statement: Statement) -> str:
+    """Return why a statement is not run without --write.
+
+    Args:
+        statement: one that may write.
+    """
+    return f"{writing_part(statement.sql)} may write, which needs --write: {statement.short}"
 
 
 def _in_transaction(before: bool | None, verb: str) -> bool | None:

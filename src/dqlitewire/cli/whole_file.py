@@ -14,6 +14,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
+from dqlitewire.text import shown
 from dqlitewire.traffic.errors import FileExistsAlready, SourceError
 
 ADVICE = "--force overwrites it"
@@ -36,8 +37,8 @@ def whole_file(path: str, force: bool) -> Generator[BinaryIO]:
         _check_place(path, force)
         place = os.path.realpath(path)
         folder, name = os.path.split(place)
-        shown = os.fsdecode(os.fsencode(name)[:_MAX_NAME])
-        number, part = tempfile.mkstemp(prefix=f".{shown}.", suffix=".part", dir=folder)
+        begin = os.fsdecode(os.fsencode(name)[:_MAX_NAME])
+        number, part = tempfile.mkstemp(prefix=f".{begin}.", suffix=".part", dir=folder)
     except OSError as error:
         raise _cannot(path, error) from None
     try:
@@ -58,7 +59,11 @@ def _check_place(path: str, force: bool) -> None:
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
+        if not os.path.basename(path):  # "folder/" names no file, and `realpath` would make one of it
+            raise
         return
+    except ValueError:  # a NUL, or what no file system can encode
+        raise SourceError(f"{shown(path)}: no path") from None
     if stat.S_ISDIR(mode):
         raise SourceError(f"{path}: is a directory")
     if not stat.S_ISREG(mode):

@@ -9,7 +9,7 @@
 `client` has the calls, `following` the connection to the leader and what is sent again on another one
 (`repeating` decides), `searching` finds the leader among its `candidate`s, which must act so (`leadership`).
 `connection` is one socket with its conversation, `result` the rows of a query, `fetching` gets a database and
-`dump` makes one file of it, `errors` what can be raised.
+`dump` makes one file of it, `owner` keeps a second thread out, `errors` has what can be raised.
 """
 
 from __future__ import annotations

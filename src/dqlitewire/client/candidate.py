@@ -90,7 +90,9 @@ class Candidate:
         finally:
             self.definite = definite
         if definite and health.status in _SPEAKS_OTHERWISE:
-            self.said = sanitize_for_log(health.detail[:1].lower() + health.detail[1:])
+            detail = health.detail  # a sentence of its own, unless it begins with an acronym
+            begin = detail[:1] if detail[1:2].isupper() else detail[:1].lower()
+            self.said = sanitize_for_log(begin + detail[1:])
         elif health.speaks:
             self.said, self.definite = sanitize_for_log(health.detail), True
 

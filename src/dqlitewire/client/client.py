@@ -6,7 +6,8 @@ result may be open: whatever is asked next gives it up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
 from dqlitewire import Message, NodeInfo, RequestType
@@ -15,11 +16,13 @@ from dqlitewire.client.dump import Dump
 from dqlitewire.client.errors import ConnectionFailed, StatementFailed
 from dqlitewire.client.fetching import Patience, check_name, fetch
 from dqlitewire.client.following import Following, Leader
+from dqlitewire.client.owner import Owner
 from dqlitewire.client.result import Result
-from dqlitewire.conversation import Answered, Failed, Generation, Outcome, Rows
+from dqlitewire.conversation import Answered, Failed, Generation, Rows
 from dqlitewire.dial import Deadline, DialOptions, Target
 from dqlitewire.dial.options import PLAIN
 from dqlitewire.dial.sockets import server_name
+from dqlitewire.exceptions import ConcurrentUseError
 from dqlitewire.limits import Limits
 from dqlitewire.messages import (
     ClusterRequest,
@@ -41,7 +44,9 @@ _NONE = frozenset({RequestType.CONNECT, RequestType.HEARTBEAT})  # not answered
 
 
 class Client:
-    """A connection to the leader of a cluster; made by `connect`. It has one owner at a time.
+    """A connection to the leader of a cluster; made by `connect`. It has one owner at a time: while a call
+    runs, or a result waits for rows, other threads get a ConcurrentUseError, and nothing has changed. So does
+    a process that was forked.
 
     Args:
         target: the nodes to begin with.
@@ -67,8 +72,8 @@ class Client:
         retry: bool,
     ) -> None:
         self._timeout = timeout
-        self._closed = False
         self._result: Result | None = None
+        self._owner = Owner()
         self._following = Following(target.addresses, dialler, retry)
         self._following.connect(database, deadline or Deadline(timeout), patient=False)
 
@@ -79,10 +84,19 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; nothing can be asked any more."""
-        self._closed = True
-        self._following.drop()
-        self._give_up_result()
+        """Close the connection; nothing can be asked any more. What another thread asks ends, too."""
+        self._following.closed = True
+        if self._owner.is_forked:
+            self._following.drop()  # which the other process does not notice
+            return
+        try:
+            with self._owner:
+                self._following.drop()
+                self._give_up_result()
+        except ConcurrentUseError:  # who is inside closes; here is only seen to it that it comes out
+            connection = self._following.connection
+            if connection is not None:
+                connection.cut()
 
     @property
     def leader(self) -> Leader:
@@ -117,9 +131,9 @@ class Client:
             ClientError: the database cannot be opened.
             HazardError: a server would be harmed by this.
         """
-        self._check_open()
-        self._give_up_result()
-        self._following.connect(database, Deadline(self._timeout))
+        with self._inside():
+            self._give_up_result()
+            self._following.connect(database, Deadline(self._timeout))
 
     def nodes(self, *, deadline: Deadline | None = None) -> list[NodeInfo]:
         """Return the members of the cluster, as its leader names them.
@@ -131,11 +145,12 @@ class Client:
             ClientError: it did not.
         """
         until = deadline or Deadline(self._timeout)
-        named = self.call(LeaderRequest(), deadline=until).address
-        connection = self._following.connection
-        if named != self._following.named and connection is not None and not connection.in_transaction:
-            self._following.drop()  # any node answers CLUSTER; this one does not lead any more
-        return list(self.call(ClusterRequest(), deadline=until).nodes)
+        with self._inside():
+            named = self.call(LeaderRequest(), deadline=until).address
+            connection = self._following.connection
+            if named != self._following.named and connection is not None and not connection.in_transaction:
+                self._following.drop()  # any node answers CLUSTER; this one does not lead any more
+            return list(self.call(ClusterRequest(), deadline=until).nodes)
 
     def execute(
         self, sql: str, params: Sequence[Any] = (), *, deadline: Deadline | None = None
@@ -174,10 +189,11 @@ class Client:
             if isinstance(event, Failed):
                 raise StatementFailed(event)
             assert isinstance(event, Rows)
-            return Result(connection, request, event, deadline)
+            return Result(connection, request, event, deadline, self._owner)
 
-        self._result = self._asked(request.MSG_TYPE, begin, deadline)
-        return self._result
+        with self._inside():
+            self._result = result = self._asked(request.MSG_TYPE, begin, deadline)
+            return result
 
     def call(self, request: Request[A], *, deadline: Deadline | None = None) -> A:
         """Send a request that is answered by one message, and return that.
@@ -202,12 +218,13 @@ class Client:
             assert isinstance(event, Answered)
             return event.answer(request)
 
-        answer = self._asked(request.MSG_TYPE, asked, until)
-        if isinstance(request, OpenRequest):
-            self._following.database = request.name
-        elif isinstance(request, TransferRequest):
-            self._following.drop()  # this node led until it answered
-        return answer
+        with self._inside():
+            answer = self._asked(request.MSG_TYPE, asked, until)
+            if isinstance(request, OpenRequest):
+                self._following.database = request.name
+            elif isinstance(request, TransferRequest):
+                self._following.drop()  # this node led until it answered
+            return answer
 
     def dump(
         self,
@@ -249,22 +266,29 @@ class Client:
             finally:
                 until.go()
 
-        return self._asked(RequestType.DUMP, fetched, until)
+        with self._inside():
+            return self._asked(RequestType.DUMP, fetched, until)
 
     def interrupt(self) -> None:
         """Give up the query whose result is open, if there is one."""
-        self._give_up_result()
+        with self._owner:
+            self._give_up_result()
 
     # ------------------------------------------------------------ inside
 
+    @contextmanager
+    def _inside(self) -> Generator[None]:
+        with self._owner:
+            try:
+                self._following.check_open()
+                yield
+            finally:
+                if self._following.closed:  # by another thread, meanwhile
+                    self._following.drop()
+
     def _asked(self, kind: int, ask: Callable[[Connection], T], deadline: Deadline) -> T:
-        self._check_open()
         self._give_up_result()
         return self._following.repeated(kind, ask, deadline)
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise ConnectionFailed("the client is closed", Outcome.NOT_EXECUTED)
 
     def _give_up_result(self) -> None:
         result, self._result = self._result, None
@@ -305,7 +329,7 @@ def connect(
         AddressError: the target is none.
         StoreError: the store cannot be read.
         OSError: a file of the options cannot be read.
-        ValueError: the options make no sense together, or for an address.
+        ValueError: the options make no sense together, or for an address; or a timeout is NaN.
     """
     nodes = Target.parse(target) if isinstance(target, str) else target
     options = nodes.options(options)

@@ -30,6 +30,7 @@ from dqlitewire.client.leadership import HARMLESS
 from dqlitewire.constants import DQLITE_NOTFOUND, HEADER_SIZE
 from dqlitewire.conversation import Answered, Event, Failed, Generation, HazardError
 from dqlitewire.dial import Address, Deadline
+from dqlitewire.dial.sockets import LONGEST_WAIT
 from dqlitewire.header import frame_size_at
 from dqlitewire.messages import DumpRequest, FilesResponse, OpenRequest, QuerySqlRequest
 from dqlitewire.servers.hazards import name_hazard
@@ -52,7 +53,7 @@ class Patience(Deadline):
 
     def __init__(self, whole: Deadline | None, each: float) -> None:
         super().__init__(each)
-        self._whole, self._each = whole, each
+        self._whole, self._each = whole, min(each, LONGEST_WAIT)
 
     def left(self) -> float:
         """Return the seconds that one wait may take.

@@ -54,6 +54,7 @@ class Following:
         connection: the one that is open; None before the next request makes it.
         leader: the node of the last connection.
         named: its address, as it told it.
+        closed: whether no connection is made any more.
     """
 
     leader: Leader
@@ -64,6 +65,7 @@ class Following:
         self.retry: bool = retry
         self.database: str | None = None
         self.connection: Connection | None = None
+        self.closed: bool = False
         self._given, self._members = tuple(addresses), list[Address]()
 
     def connect(self, database: str | None, deadline: Deadline, patient: bool = True) -> Connection:
@@ -98,6 +100,15 @@ class Following:
             self.connection.close()
             self.connection = None
 
+    def check_open(self) -> None:
+        """Refuse to go on.
+
+        Raises:
+            ConnectionFailed: the client is closed.
+        """
+        if self.closed:
+            raise ConnectionFailed("the client is closed", Outcome.NOT_EXECUTED)
+
     def ready(self, deadline: Deadline, last: Exception | None = None) -> Connection:
         """Return a connection to the leader, as far as is known.
 
@@ -110,6 +121,7 @@ class Following:
             ConnectionFailed: the connection is gone, and with it a transaction.
             StatementFailed: the leader cannot open the database any more.
         """
+        self.check_open()
         connection = self.connection
         if connection is not None:
             connection.check()

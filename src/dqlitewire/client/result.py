@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from dqlitewire.client.connection import Broken, Connection
 from dqlitewire.client.errors import ClientError, ConnectionFailed, StatementFailed
+from dqlitewire.client.owner import Owner
 from dqlitewire.conversation import Failed, Rows
 from dqlitewire.dial import Deadline
 from dqlitewire.messages import InterruptRequest, QuerySqlRequest, RowsResponse
@@ -32,6 +33,7 @@ class Result:
         request: the query.
         first: the first event about it.
         deadline: for the rest; its clock stands while the caller has a row.
+        owner: of the connection.
 
     Attributes:
         columns: the names of the columns.
@@ -43,7 +45,9 @@ class Result:
         request: QuerySqlRequest,
         first: Rows,
         deadline: Deadline,
+        owner: Owner,
     ) -> None:
+        self._owner = owner
         self.columns: tuple[str, ...] = tuple(first.message.column_names)
         self._connection = connection
         self._request = request
@@ -61,12 +65,15 @@ class Result:
 
     def close(self) -> None:
         """Give up what was not handed out; the query is interrupted if it runs."""
-        self._deadline.go()
-        self._left_early = self._left_early or self._running or self._held or self._next is not None
-        self._next = None
-        if self._running:
-            self._running = False
-            self._interrupt()
+        if not (self._running or self._held or self._next is not None):
+            self._deadline.go()
+            return
+        with self._owner:
+            self._deadline.go()
+            self._left_early, self._next = True, None
+            if self._running:
+                self._running = False
+                self._interrupt()
 
     def _interrupt(self) -> None:
         if self._connection.closed:
@@ -108,7 +115,8 @@ class Result:
                 self._held = False
                 self._check()
                 if not event.last:
-                    self._next = self._received()
+                    with self._owner:
+                        self._next = self._received()
         finally:
             self.close()
 

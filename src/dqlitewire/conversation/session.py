@@ -91,7 +91,7 @@ class Statement(Record):
         self.num_params = answer.num_params
         self.sql, self.tail = request.sql, ""
         if answer.tail_offset is not None:
-            text = request.sql.encode()
+            text = request.sql.encode(errors="surrogateescape")
             self.sql = text[: answer.tail_offset].decode(errors="replace")
             self.tail = text[answer.tail_offset :].decode(errors="replace")
         self.seen = survey(self.sql)

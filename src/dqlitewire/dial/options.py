@@ -79,7 +79,12 @@ def check_readable(*paths: str | None) -> None:
     """
     for path in paths:
         if path is not None:
-            os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+            with open(path, "rb", opener=_at_once):  # refuses a folder, which `os.open` does not
+                pass
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe without a writer, too
 
 
 def judge_as_go(context: ssl.SSLContext) -> None:

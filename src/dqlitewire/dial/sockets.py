@@ -16,6 +16,7 @@ reader for ever. A `Deadline` is set once, and each call gets what is left of it
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
@@ -27,28 +28,38 @@ from dqlitewire.dial.addresses import Address, Kind
 from dqlitewire.dial.errors import ClosedError, SilentError
 from dqlitewire.dial.options import PLAIN, DialOptions
 from dqlitewire.dial.upgrade import MAX_HEAD, check_upgraded, upgrade_request
-from dqlitewire.text import shown
+from dqlitewire.text import kind_of, shown
+
+LONGEST_WAIT = 1e6  # seconds of one wait: poll counts milliseconds in 32 bits
 
 
 class Deadline:
     """Until when all must be over.
 
     Args:
-        seconds: from now on.
+        seconds: from now on; infinite for no end.
         clock: counts the seconds.
 
     Attributes:
         seconds: as given.
+
+    Raises:
+        TypeError: the seconds are no number.
+        ValueError: they are NaN.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        if not issubclass(type(seconds), (int, float)):
+            raise TypeError(f"seconds is {kind_of(seconds)}, a number is needed")
+        if math.isnan(seconds):
+            raise ValueError("seconds is nan, a number is needed")
         self.seconds = seconds
         self._clock = clock
         self._end = clock() + seconds
         self._stands: float | None = None  # since when
 
     def left(self) -> float:
-        """Return the seconds that are left.
+        """Return the seconds that are left, as far as the system can wait.
 
         Raises:
             TimeoutError: none are.
@@ -56,7 +67,7 @@ class Deadline:
         left = self._end - (self._clock() if self._stands is None else self._stands)
         if left <= 0:
             raise TimeoutError
-        return left
+        return min(left, LONGEST_WAIT)
 
     def stand(self) -> None:
         """Stop the clock until `go`: what is left stays as it is."""

@@ -264,7 +264,7 @@ def name_hazard(name: str, generation: Generation) -> HazardKind | None:
     """
     if name in IN_MEMORY:
         return HazardKind.MEMORY_DATABASE
-    if len(name.encode("utf-8", "surrogateescape")) > LONGEST_NAME:
+    if len(name.encode(errors="replace")) > LONGEST_NAME:  # of what is no text, a byte each, as it came
         return HazardKind.LONG_NAME
     path = name
     if name.startswith("file:"):

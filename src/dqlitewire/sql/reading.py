@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from .survey import Pragma, survey
 
-__all__ = ["ANSWERING", "ASKING", "TELLING", "gives_rows", "writing_part"]
+__all__ = ["ANSWERING", "ASKING", "TELLING", "VERBS", "gives_rows", "is_known", "writing_part"]
 
 #: pragmas that only tell, with a value as well: it says about what, if it says anything
 ASKING: frozenset[str] = frozenset(
@@ -105,6 +105,30 @@ ANSWERING: frozenset[str] = frozenset(
 
 _READS = frozenset({"SELECT", "VALUES", "EXPLAIN"})
 
+#: the deciding keywords of all statements that SQLite has (SQLite src/parse.y), as `survey` names them
+VERBS: frozenset[str] = _READS | {
+    "ALTER",
+    "ANALYZE",
+    "ATTACH",
+    "BEGIN",
+    "COMMIT",
+    "CREATE",
+    "DELETE",
+    "DETACH",
+    "DROP",
+    "END",
+    "INSERT",
+    "PRAGMA",
+    "REINDEX",
+    "RELEASE",
+    "REPLACE",
+    "ROLLBACK",
+    "ROLLBACK TO",
+    "SAVEPOINT",
+    "UPDATE",
+    "VACUUM",
+}
+
 
 def writing_part(sql: str) -> str:
     """Return what of a text may write, in the words of the text; "" if all of it only reads.
@@ -121,8 +145,17 @@ def writing_part(sql: str) -> str:
             return verb
     for pragma in seen.pragmas:
         if not _reads(pragma):
-            return f"PRAGMA {pragma.written}"
+            return f"PRAGMA {pragma.written}".rstrip()
     return ""
+
+
+def is_known(sql: str) -> bool:
+    """Tell whether SQLite has such statements; any other is misspelt, or comes with a later SQLite.
+
+    Args:
+        sql: any text.
+    """
+    return VERBS.issuperset(survey(sql).verbs)
 
 
 def _reads(pragma: Pragma) -> bool:

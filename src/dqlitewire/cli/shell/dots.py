@@ -148,19 +148,30 @@ def _leader(session: Asking, _: str) -> None:
 
 
 def _dump(session: Asking, rest: str) -> None:
-    first, _, others = rest.partition(" ")
-    force = first == _FORCE
-    named = others.strip() if force else rest
+    force, named = _forced(rest)
+    file = unquoted(named)
+    problem = ""
     if named == STDOUT:
-        warn("standard output is a terminal: name a file")
+        problem = "standard output is a terminal: name a file"
+    elif named.startswith("-"):
+        problem = f"no option of .dump: {shown(named)}; quotes make it a FILE"
+    elif file == named and (named[:1] in _CLOSING or " " in named):
+        problem = f".dump takes one FILE, got {shown(named)}; quotes make it one"
+    if problem:
+        warn(problem)
         return
-    if named.startswith("-"):
-        warn(f"no option of .dump: {shown(named)}; quotes make it a FILE")
-        return
-    file = unquoted(named) or safe_name(session.database)
+    file = file or safe_name(session.database)
     with destination(file, force) as write:
         said = copy(session.client, session.database, write, Deadline(TIMEOUT))
     tell(f"{file}: {said}")
+
+
+def _forced(rest: str) -> tuple[bool, str]:
+    """Return whether --force stands in front or at the end, and what else there is."""
+    others = (
+        rest.removeprefix(_FORCE) if rest.partition(" ")[0] == _FORCE else rest.removesuffix(f" {_FORCE}")
+    )
+    return others != rest, others.strip()
 
 
 def _help(session: Asking, _: str) -> None:

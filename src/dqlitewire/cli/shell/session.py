@@ -136,7 +136,7 @@ class Session:
 
     def _run(self, text: str) -> None:
         try:
-            found = statements(text)
+            found = statements(text, write=self._write)
             check(text, found, self._write, self.client.generation, self.client.in_transaction)
         except ValueError as error:
             warn(str(error))
