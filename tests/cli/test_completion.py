@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from dqlitewire.cli.app import COMMANDS
+from tests.cli.terminals import Text
 from tests.real.fixtures import require
 from tests.traffic.command import COMMAND, run
 
@@ -62,10 +63,10 @@ class Shell:
 
     def typed(self, text: str, until: str) -> str:
         os.write(self.main, text.encode())
-        shown, end = "", time.monotonic() + 30
+        pieces, shown, end = Text(), "", time.monotonic() + 60
         while until not in shown and time.monotonic() < end:
             if select.select([self.main], [], [], 1)[0]:
-                shown += os.read(self.main, 65536).decode(errors="replace")
+                shown += pieces.feed(os.read(self.main, 65536))
         assert until in shown, shown
         return shown
 

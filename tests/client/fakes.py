@@ -122,7 +122,7 @@ class Fake:
 
 def silent(fake: Fake, request: Message) -> None:
     """Answer nothing, and keep the connection open."""
-    fake.over.wait(3)
+    fake.over.wait(600)
 
 
 @contextlib.contextmanager
@@ -135,8 +135,9 @@ def listener(say: bytes = b"") -> Iterator[str]:
                 while True:
                     client = stack.enter_context(sock.accept()[0])
                     if say:
-                        client.sendall(say)
-                        client.shutdown(socket.SHUT_WR)
+                        with contextlib.suppress(OSError):  # it has gone already: the next one is served
+                            client.sendall(say)
+                            client.shutdown(socket.SHUT_WR)
 
         thread = threading.Thread(target=accept)
         thread.start()

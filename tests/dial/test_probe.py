@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,20 @@ from dqlitewire.messages import (
 from tests.real.nodes import Cluster, Node
 from tests.real.raw import RawConnection, text, word
 from tests.traffic.command import COMMAND, on_terminal, run
+from tests.waiting import receive
 
 
 @contextmanager
 def serving(
-    answer: Callable[[socket.socket], None], connections: int = 1
+    answer: Callable[[socket.socket], None], connections: int = 1, first: int = 24
 ) -> Iterator[tuple[str, list[bytes]]]:
-    """A server that handles so many connections; gives its address and what it received first on each."""
+    """A server that handles so many connections; gives its address and what it received first on each.
+
+    Args:
+        answer: handles a connection.
+        connections: how many there are.
+        first: how many bytes are received before; those of a handshake and of LEADER.
+    """
     received: list[bytes] = []
 
     def serve() -> None:
@@ -48,7 +56,8 @@ def serving(
             except OSError:  # the block is over
                 return
             with connection:
-                received.append(connection.recv(65536))
+                connection.settimeout(60)
+                received.append(receive(connection, first))
                 answer(connection)
 
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -109,7 +118,8 @@ def test_one_line_a_change(own_node: Callable[..., Node]) -> None:
         assert process.stdout is not None
         seen = [json.loads(process.stdout.readline())]
         node.kill()
-        seen.append(json.loads(process.stdout.readline()))
+        while seen[-1]["status"] != "unreachable":  # it may die in the midst of a probe
+            seen.append(json.loads(process.stdout.readline()))
         node.start()
         while seen[-1]["status"] != "healthy":  # while it starts, it may take a connection and close it
             seen.append(json.loads(process.stdout.readline()))
@@ -120,12 +130,10 @@ def test_one_line_a_change(own_node: Callable[..., Node]) -> None:
         assert process.stdout.read() == ""
         assert process.wait(20) == 0  # it runs until it is stopped
     states = [(each["status"], each["weight"]) for each in seen]
-    assert [states[0], states[1], states[-2], states[-1]] == [
-        ("healthy", 0),
-        ("unreachable", None),
-        ("healthy", 0),
-        ("healthy", 77),
-    ]
+    assert (states[0], states[-2:]) == (("healthy", 0), [("healthy", 0), ("healthy", 77)])
+    assert ("unreachable", None) in states
+    said = [(each["status"], each["detail"], each["weight"]) for each in seen]
+    assert all(before != after for before, after in pairwise(said))
     times = [each["time"] for each in seen]
     assert times == sorted(times)
     assert begin <= times[0] <= time.time()
@@ -141,9 +149,8 @@ def test_only_read_only_requests_are_sent(real_node: Node) -> None:
             while data:
                 requests.append(data)
                 node.socket.sendall(data)
-                if data != word(1):
-                    client.sendall(node.socket.recv(65536))
-                data = client.recv(65536)
+                client.sendall(node.frame().whole)
+                data = receive(client, 16)  # each is of a word
 
     with serving(forward) as (address, first):
         assert probe(address).status is Status.HEALTHY
@@ -224,8 +231,12 @@ def test_unreachable() -> None:
 def test_silence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        result = run("probe", "--timeout", "0.2", address)
-    assert (result.code, result.out) == (5, f"{address}  silent (connected, but no answer within 0.2 s)\n")
+        for seconds in ("0.2", "20"):  # in which a busy machine connects
+            result = run("probe", "--timeout", seconds, address)
+            if "silent" in result.out:
+                break
+    said = f"{address}  silent (connected, but no answer within {seconds} s)\n"
+    assert (result.code, result.out) == (5, said)
 
 
 @pytest.mark.parametrize(
