@@ -1,8 +1,8 @@
 """What tests wait for: an event, however long it takes, and never a length of time.
 
-A machine may leave any process alone for seconds, and hand over what was written in as many pieces as it likes.
-So a test repeats reads until what it waits for is there, and asks the system where another process stands
-before it sends it a signal.
+A machine may leave any process alone for seconds, and hand over what was written in as many pieces as it
+likes. So a test repeats reads until what it waits for is there, and asks the system where another process
+stands before it sends it a signal.
 """
 
 from __future__ import annotations

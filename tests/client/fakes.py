@@ -20,6 +20,7 @@ from dqlitewire.messages import (
     RowsResponse,
     ServersResponse,
 )
+from tests.real.nodes import free_port
 
 NOT_LEADER = FailureResponse(10250, "not leader")
 NO_DATABASE = FailureResponse(12, "no database opened")
@@ -161,5 +162,4 @@ def full() -> Iterator[str]:
 
 def closed_port() -> str:
     """An address at which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return f"127.0.0.1:{sock.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"

@@ -330,9 +330,8 @@ def test_no_thread_and_no_connection_is_left_behind() -> None:
         before = threading.active_count()
         for _ in range(5):
             connect(target(*cluster.addresses), NAME, timeout=LONG).close()
-        wait_for(
-            lambda: threading.active_count() <= before and not cluster.connection_count, LONG, "end of the threads"
-        )
+        gone = lambda: threading.active_count() <= before and not cluster.connection_count  # noqa: E731
+        wait_for(gone, 3 * LONG, "end of the threads")
         refused(mute, SHORT)
 
 

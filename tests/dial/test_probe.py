@@ -30,6 +30,7 @@ from dqlitewire.messages import (
     MetadataResponse,
     ServersResponse,
 )
+from tests.client.fakes import closed_port
 from tests.real.nodes import Cluster, Node
 from tests.real.raw import RawConnection, text, word
 from tests.traffic.command import COMMAND, on_terminal, run
@@ -222,8 +223,7 @@ def test_no_leader(real_cluster: Callable[..., Cluster]) -> None:
 
 
 def test_unreachable() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = f"127.0.0.1:{server.getsockname()[1]}"
+    address = closed_port()
     result = run("probe", address)
     assert (result.code, result.out) == (5, f"{address}  unreachable (connection refused)\n")
 
