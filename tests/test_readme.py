@@ -64,7 +64,7 @@ def test_asking_the_server_that_the_readme_starts(tmp_path: Path) -> None:
             printed = [command(line.replace(ADDRESS, address), tmp_path) for line in LIVE]
         finally:
             process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     assert all(printed)
 
 

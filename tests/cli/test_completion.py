@@ -72,7 +72,7 @@ class Shell:
 
     def close(self) -> None:
         self.process.kill()
-        self.process.wait(20)
+        self.process.wait(60)
         os.close(self.main)
 
 

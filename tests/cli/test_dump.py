@@ -188,7 +188,7 @@ def test_a_signal_in_the_middle(
         wait_for(lambda: len(server.requests) > 5, 20, "a second DUMP")
         time.sleep(0.1)
         process.send_signal(number)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=60)
     left = set(os.listdir(tmp_path)) - ({"copy.db"} if force else set())
     if number == signal.SIGKILL:
         assert [name.endswith(".part") for name in left] == [True]

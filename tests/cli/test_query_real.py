@@ -260,7 +260,7 @@ def test_a_reader_that_goes_away(real_nodes: Callable[[str], Node], database: st
         process.stdout.close()
         said = process.stderr.read().decode()
         assert said == "" or said.count("\n") == 1  # that the database is empty
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     assert run("query", real_node.address, database, "SELECT 1 AS a", "--csv").out == "a\r\n1\r\n"
 
 

@@ -161,7 +161,7 @@ def test_another_size_is_drawn_anew(capture: Path) -> None:
         terminal.until_text("[rate/s]")
         for columns, rows in ((132, 50), (40, 10), (60, 15)):
             terminal.resize(columns, rows)
-            end = time.monotonic() + 20
+            end = time.monotonic() + 60
             while not (
                 len(lines_of(terminal.screen.lines)) and terminal.screen.lines[-1].startswith("q quit")
             ):
@@ -177,7 +177,7 @@ def test_the_terminal_goes(capture: Path) -> None:
         terminal.until_text("[rate/s]")
         os.close(terminal.fd)
         terminal.fd = os.open(os.devnull, os.O_RDONLY)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not (ended := os.waitpid(terminal.pid, os.WNOHANG))[0]:
             assert time.monotonic() < end
             time.sleep(0.05)

@@ -62,13 +62,13 @@ class Fake:
         self.over.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join(20)
+        self._thread.join(60)
         self._listener.close()
         for sock in self._open:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(20)
+            thread.join(60)
         for sock in self._open:
             sock.close()
         assert not any(thread.is_alive() for thread in (self._thread, *self._threads))
@@ -146,7 +146,7 @@ def listener(say: bytes = b"") -> Iterator[str]:
             yield f"127.0.0.1:{sock.getsockname()[1]}"
         finally:
             sock.shutdown(socket.SHUT_RDWR)
-            thread.join(20)
+            thread.join(60)
 
 
 @contextlib.contextmanager

@@ -309,7 +309,7 @@ def test_a_real_node_with_a_writer(real_node: Node, database: str) -> None:
                 assert confirmed <= number <= writer.confirmed + 1  # type: ignore[operator]
         finally:
             writer.ended.set()
-            writer.join(20)
+            writer.join(60)
     assert writer.confirmed > 0
 
 

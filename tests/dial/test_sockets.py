@@ -39,7 +39,7 @@ def listening(handler: Handler, server: socket.socket) -> Iterator[None]:
         yield
     finally:
         server.shutdown(socket.SHUT_RDWR)  # which ends an `accept`, as closing does not
-        thread.join(20)
+        thread.join(60)
         server.close()
         assert not thread.is_alive()
 

@@ -136,7 +136,7 @@ class Reader:
         if process is None:
             return 0
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
         return process.returncode
 
     def in_a_shell(self, command: str) -> tuple[int, str]:

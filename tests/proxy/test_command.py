@@ -50,7 +50,7 @@ def running(
         finally:
             process.send_signal(end)
             try:
-                rest.append(process.communicate(timeout=20)[1])
+                rest.append(process.communicate(timeout=60)[1])
             finally:
                 process.kill()
     assert process.returncode == 0, rest
@@ -71,7 +71,7 @@ def test_it_ends_with_0_whatever_goes_on(end: signal.Signals) -> None:
         client.open("main")
         assert client.leader() == (1, address)
         process.send_signal(end)
-        process.wait(20)
+        process.wait(60)
     assert rest == [""]
 
 
@@ -279,7 +279,7 @@ def test_descriptors_are_raised_to_what_the_system_allows() -> None:
             assert read(sock, 8) == HANDSHAKE
             sock.close()
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def test_what_passes_is_shown_with_the_options_of_decode(tmp_path: Path) -> None:
@@ -295,7 +295,7 @@ def test_what_passes_is_shown_with_the_options_of_decode(tmp_path: Path) -> None
                 client.exec_sql("CREATE TABLE secret (a)")
                 client.query_sql("SELECT 'secret'")
             process.terminate()
-            shown.append(process.communicate(timeout=20)[0])
+            shown.append(process.communicate(timeout=60)[0])
     lines, json, stats = shown
     assert lines.splitlines()[1:5] == [
         " 1 > HANDSHAKE  version 1",

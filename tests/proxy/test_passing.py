@@ -390,7 +390,7 @@ def test_the_end_is_bounded_though_nobody_reads() -> None:
             time.sleep(0.1)
             stopping = threading.Thread(target=proxy.stop)
             stopping.start()
-            stopping.join(20)
+            stopping.join(60)
             assert not stopping.is_alive()
             with suppress(ConnectionResetError):
                 assert count_all(sock) < 20 << 20

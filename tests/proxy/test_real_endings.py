@@ -217,7 +217,7 @@ def test_what_was_acknowledged_before_the_proxy_was_killed_replays(
         assert all(one.wait(20) for one in enough)
         process.kill()
         for writer in writers:
-            writer.join(20)
+            writer.join(60)
     parts = sorted(tmp_path.glob("s*.dqt"))
     assert len(parts) > 1
     result = run("replay", *parts, "--to", fresh.address, "--write")

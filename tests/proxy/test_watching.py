@@ -27,7 +27,7 @@ class Kept:
     def __call__(self, source: Source) -> None:
         for item in items(source):
             if self.may is not None:
-                assert self.may.wait(20)
+                assert self.may.wait(60)
             self.items.append(item)
 
 

@@ -138,7 +138,7 @@ with DqliteServer() as server:
     process = multiprocessing.get_context("fork").Process(target=signal.pause)
     process.start()
     port = server.port
-client.socket.settimeout(10)
+client.socket.settimeout(60)
 assert client.closed_by_peer()
 with DqliteServer(port=port): pass
 process.kill(); process.join()
@@ -298,7 +298,7 @@ def test_a_loop_that_fails_ends_and_says_so(monkeypatch: pytest.MonkeyPatch) -> 
         with suppress(ConnectionError):
             RawConnection(server.address).close()
         assert client.closed_by_peer()
-        server._thread.join(20)
+        server._thread.join(60)
         assert server.errors == [defect]
         with pytest.raises(RuntimeError, match="stopped"):
             server.run_sql("main", "SELECT 1")
@@ -309,12 +309,12 @@ def test_stop_from_within_and_from_many_threads() -> None:
     with DqliteServer() as server, RawConnection(server.address) as client:
         with server.corrupt(lambda data: server.stop() or data):
             client.send(frame(0, word(0)))
-            server._thread.join(20)
+            server._thread.join(60)
         threads = [threading.Thread(target=server.stop) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(20)
+            thread.join(60)
         assert not any(thread.is_alive() for thread in threads)
 
 
@@ -347,7 +347,7 @@ def test_calls_that_race_stop_are_answered_or_refused() -> None:
                 thread.start()
             time.sleep(0.002 * number)
         for thread in threads:
-            thread.join(20)
+            thread.join(60)
             assert not thread.is_alive()
         assert {type(error) for error in seen} <= {RuntimeError}, seen
         assert {str(error) for error in seen} <= {"the server has stopped", "no running voter"}
@@ -379,7 +379,7 @@ def test_who_waits_for_the_end_is_told() -> None:
             with suppress(TypeError):
                 end(server)
             server.stop()
-            waiting.join(20)
+            waiting.join(60)
             assert not waiting.is_alive()
 
 
@@ -493,7 +493,7 @@ def test_a_dead_socket_is_replaced_by_one_of_many(tmp_path: Path) -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(20)
+            thread.join(60)
         (server,) = [one for one in outcomes if isinstance(one, DqliteServer)]
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(path)
@@ -576,7 +576,7 @@ with DqliteCluster(2) as cluster:
     while hoard: os.close(hoard.pop())
     resource.setrlimit(resource.RLIMIT_NOFILE, limit)
     for client in clients:
-        client.settimeout(20)
+        client.settimeout(60)
         client.sendall(word(1) + frame(0, word(0)))
         assert client.recv(100)
         client.close()

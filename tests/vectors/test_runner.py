@@ -261,7 +261,7 @@ def test_an_interrupt_ends_it_and_the_adapter() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         time.sleep(1)
         process.send_signal(signal.SIGINT)
-        out, error = process.communicate(timeout=20)
+        out, error = process.communicate(timeout=60)
         assert (process.returncode, out, error) == (130, b"", b"")
 
 

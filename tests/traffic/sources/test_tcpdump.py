@@ -69,7 +69,7 @@ def capturing(path: Path, port: int | str, interface: str = "lo") -> Iterator[li
         wait_until_quiet(path)
     finally:
         process.terminate()
-        said += process.communicate(timeout=20)[1]
+        said += process.communicate(timeout=60)[1]
     dropped += [
         count for count in re.findall(r"(\d+) packets dropped by kernel", said.decode()) if count != "0"
     ]
@@ -87,7 +87,7 @@ def captured(path: Path, address: str, session: Callable[[], T], interface: str 
 
 
 def wait_until_quiet(path: Path) -> None:
-    size, since, end = -1, time.monotonic(), time.monotonic() + 10
+    size, since, end = -1, time.monotonic(), time.monotonic() + 60
     while time.monotonic() < end and time.monotonic() - since < 0.5:
         time.sleep(0.05)
         if path.stat().st_size != size:
@@ -182,7 +182,7 @@ def test_following_a_capture_that_grows(real_node: Node, database: str, tmp_path
                 assert b'"OPEN"' in follower.stdout.readline()
         finally:
             follower.terminate()
-            follower.communicate(timeout=20)
+            follower.communicate(timeout=60)
 
 
 def continued(tap: Tap) -> Tap:

@@ -237,7 +237,7 @@ def test_a_live_stream_is_shown_as_it_comes() -> None:
         assert LIKE_IT.findall(out) == ["1"]  # told when it is interrupted
     finally:
         live.process.kill()
-        live.process.wait(20)
+        live.process.wait(60)
         for pipe in (live.process.stdin, live.process.stdout):
             assert pipe is not None
             pipe.close()
