@@ -102,7 +102,7 @@ def completed(*words: str) -> set[str]:
         "COMP_CWORD": str(len(words)),
         "_DQLITE_WIRE_COMPLETE": "complete_bash",
     }
-    done = subprocess.run(COMMAND, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(COMMAND, env=environment, capture_output=True, text=True, timeout=300, check=True)
     assert done.stderr == ""
     return set(done.stdout.split())
 

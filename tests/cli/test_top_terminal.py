@@ -242,7 +242,7 @@ def test_the_import_of_the_command_is_light() -> None:
         "print(sorted(heavy))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=True
     )
     assert "dqlitewire.cli.watch" not in done.stdout
     assert "dqlitewire.cli.terminal" not in done.stdout

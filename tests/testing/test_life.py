@@ -40,7 +40,7 @@ def run(script: str, *words: str, **options: Any) -> subprocess.CompletedProcess
         env=environment | options.pop("env", {}),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
         **options,
     )

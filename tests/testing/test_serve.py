@@ -267,7 +267,7 @@ def test_a_server_that_fails_is_not_waited_for(tmp_path: Path) -> None:
     ],
 )
 def test_what_goes_wrong_is_told_in_one_line(words: list[str], message: str, code: int) -> None:
-    finished = subprocess.run([*COMMAND, *words], capture_output=True, text=True, timeout=30, check=False)
+    finished = subprocess.run([*COMMAND, *words], capture_output=True, text=True, timeout=300, check=False)
     assert (finished.returncode, finished.stderr) == (code, f"dqlite-wire: {message}\n")
 
 
@@ -292,7 +292,7 @@ def test_wrong_use_is_told_before_anything_is_opened(
 def test_without_apsw() -> None:
     hidden = "import sys; sys.modules['apsw'] = None; " + COMMAND[2]
     finished = subprocess.run(
-        [sys.executable, "-c", hidden, "serve"], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", hidden, "serve"], capture_output=True, text=True, timeout=300, check=False
     )
     advice = "it comes with the extra 'testing' of dqlite-wire (from a checkout: pip install '.[testing]')"
     assert finished.stderr == f"dqlite-wire: apsw is missing: {advice}\n"
@@ -302,7 +302,7 @@ def test_without_apsw() -> None:
 def test_the_server_without_apsw() -> None:
     hidden = "import sys; sys.modules['apsw'] = None; from dqlitewire.testing import DqliteServer"
     finished = subprocess.run(
-        [sys.executable, "-c", hidden], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", hidden], capture_output=True, text=True, timeout=300, check=False
     )
     advice = "it comes with the extra 'testing' of dqlite-wire (from a checkout: pip install '.[testing]')"
     assert finished.stderr.splitlines()[-1] == f"ModuleNotFoundError: apsw is missing: {advice}"
@@ -310,7 +310,12 @@ def test_the_server_without_apsw() -> None:
 
 def test_demo() -> None:
     shown = subprocess.run(
-        [sys.executable, "examples/demo.py"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "examples/demo.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
     ).stdout.splitlines()
     assert max(map(len, shown)) <= 80
     assert shown[0].startswith("embedded dqlite 1.18.1 on 127.0.0.1:")
