@@ -309,14 +309,9 @@ def test_the_server_without_apsw() -> None:
 
 
 def test_demo() -> None:
-    shown = subprocess.run(
-        [sys.executable, "examples/demo.py"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-    ).stdout.splitlines()
+    command = [sys.executable, "examples/demo.py"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
+    shown = done.stdout.splitlines()
     assert max(map(len, shown)) <= 80
     assert shown[0].startswith("embedded dqlite 1.18.1 on 127.0.0.1:")
     assert " 1 < LEADER     no leader known" in shown
