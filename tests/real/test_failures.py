@@ -210,7 +210,7 @@ def test_a_checkpoint_kills_cowsql(own_node: Callable[..., Node], database: str)
             session.send(exec_sql(f"INSERT INTO t VALUES ({number})"))
         with pytest.raises((EOFError, ConnectionError)):
             read_on(session)
-    wait_for(lambda: not node.alive(), 10, "end of the node")
+    wait_for(lambda: not node.alive(), 60, "end of the node")
 
 
 # ---------------------------------------------------------------- through QUERY_SQL
