@@ -324,7 +324,7 @@ def test_followers_and_leadership_loss(
     real_cluster: Callable[..., Cluster], kind: str, database: str
 ) -> None:
     # slow timers: the leader must not step down before the write is under way
-    cluster = real_cluster(kind, latency=50)
+    cluster = real_cluster(kind, latency=100)
     leader = cluster.leader()
     follower = next(node for node in cluster.nodes if node is not leader)
 
