@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import shlex
 import shutil
@@ -38,7 +39,7 @@ def home(tmp_path: Path) -> Path:
 
 
 class Shell:
-    """A shell on a terminal: `typed` types and returns what was shown until a word appears."""
+    """A shell on a terminal: `typed` types and returns what was shown until words have appeared in order."""
 
     def __init__(self, name: str, home: Path) -> None:
         self.main, other = pty.openpty()
@@ -61,13 +62,14 @@ class Shell:
         )
         os.close(other)
 
-    def typed(self, text: str, until: str) -> str:
+    def typed(self, text: str, *until: str) -> str:
         os.write(self.main, text.encode())
         pieces, shown, end = Text(), "", time.monotonic() + 60
-        while until not in shown and time.monotonic() < end:
+        awaited = re.compile(".*".join(map(re.escape, until)), re.DOTALL)
+        while not awaited.search(shown) and time.monotonic() < end:
             if select.select([self.main], [], [], 1)[0]:
                 shown += pieces.feed(os.read(self.main, 65536))
-        assert until in shown, shown
+        assert awaited.search(shown), shown
         return shown
 
     def close(self) -> None:
@@ -82,7 +84,7 @@ def test_words_are_completed(name: str, home: Path) -> None:
     shell = Shell(name, home)
     try:
         ready = f'{PREPARE[name]}eval "$(dqlite-wire --show-completion {name})"; echo rea""dy\n'
-        shell.typed(ready, "ready")
+        shell.typed(ready, "ready", "$ ")  # and its prompt: it reads keys
         shell.typed("dqlite-wire expl\t", "explain")
         if name == "bash":  # which words are offered does not depend on the shell
             shell.typed("\x15dqlite-wire probe --time\t", "--timeout")
