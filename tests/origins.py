@@ -67,7 +67,7 @@ def _answer(connection: RawConnection, data: bytes) -> list[bytes]:
 def answered(address: str, steps: Sequence[Sequence[Any]], legacy: bool = False) -> list[bytes]:
     """The frames of the answer to the last of some steps, the others having succeeded."""
     handshake = HANDSHAKE_LEGACY if legacy else HANDSHAKE
-    with RawConnection(address, handshake, timeout=10) as connection:
+    with RawConnection(address, handshake, timeout=60) as connection:
         frames: list[bytes] = []
         for number, step in enumerate(steps):
             frames = _answer(connection, step_bytes(step))
@@ -78,7 +78,7 @@ def answered(address: str, steps: Sequence[Sequence[Any]], legacy: bool = False)
 
 def accepted(address: str, steps: Sequence[Sequence[Any]], request: bytes) -> bool:
     """Whether a request, behind some steps, is answered as its declaration says and not with FAILURE."""
-    with RawConnection(address, timeout=10) as connection:
+    with RawConnection(address, timeout=60) as connection:
         for step in steps:
             frame = _answer(connection, step_bytes(step))[0]
             assert frame[4] != FAILURE, f"{step}: {frame!r}"

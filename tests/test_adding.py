@@ -68,7 +68,7 @@ except WrongAnswerError as error:
 def say(address, *requests):
     host, port = address.rsplit(":", 1)
     events, conversation = [], ClientConversation()
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
         for one in requests:
             connection.sendall(conversation.send(one))
             while not conversation.idle:
@@ -160,7 +160,7 @@ def test_the_other_blocks_of_the_page(real_nodes: SharedNodes) -> None:
     program, *arguments = fuzz.text.split()
     assert program == "python"
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, timeout=60, check=False
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, timeout=300, check=False
     )
     assert (done.returncode, done.stdout[:16]) == (0, b"no difference in"), done
 
@@ -246,9 +246,11 @@ assert kinds()["stutter"] is Stutter
 frame = LeaderRequest().encode()
 with DqliteServer(strict=True) as server:
     order = server.order(Stutter(copies=3, on="leader", after=1))
-    with socket.create_connection((server.address.split(":")[0], server.port), timeout=10) as connection:
+    with socket.create_connection((server.address.split(":")[0], server.port), timeout=60) as connection:
         connection.sendall(bytes([1, *bytes(7)]) + frame)
-        first = connection.recv(1 << 16)
+        first = connection.recv(8)
+        while len(first) < 8 or len(first) < 8 + 8 * int.from_bytes(first[:4], "little"):
+            first += connection.recv(1 << 16)
         connection.sendall(frame)
         second = b""
         while len(second) < 3 * len(first):

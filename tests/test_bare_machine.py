@@ -40,7 +40,7 @@ def test_what_is_missing_is_skipped(lacking: dict[str, str], run: list[str]) -> 
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout[-3000:]
     counts = dict(re.findall(r"(?:^|\s)(\d+) (\w+)", done.stdout.splitlines()[-1]))

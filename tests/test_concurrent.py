@@ -109,18 +109,18 @@ class Inside:
     def _trace(self, frame: FrameType, event: str, arg: Any) -> Any:
         if frame.f_code is self._code and not self.entered.is_set():
             self.entered.set()
-            assert self.go_on.wait(20)
+            assert self.go_on.wait(60)
             sys.settrace(None)
         return self._trace if not self.entered.is_set() else None
 
     def __enter__(self) -> Inside:
         self._thread.start()
-        assert self.entered.wait(20)
+        assert self.entered.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.go_on.set()
-        self._thread.join(20)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
 
@@ -237,7 +237,7 @@ def test_threads_that_share_a_decoder_lose_and_double_nothing(take: str) -> None
     start = threading.Barrier(4)
 
     def work() -> None:
-        start.wait(20)
+        start.wait(60)
         while True:
             try:
                 message = getattr(decoder, take)()

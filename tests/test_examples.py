@@ -18,7 +18,8 @@ CAPTURES = Path(__file__).parent / "captures"
 
 def run(name: str, *arguments: str) -> list[str]:
     command = [sys.executable, str(EXAMPLES / name), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.splitlines()
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    return done.stdout.splitlines()
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def run(code: str, *options: str) -> str:
         "-c",
         f"import sys; sys.path.insert(0, {path!r}); {code}",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -305,7 +305,7 @@ def test_coverage_sees_generated_code(tmp_path: Path) -> None:
             env=environment,
             check=True,
             capture_output=True,
-            timeout=120,
+            timeout=300,
         )
     found = {
         Path(name).name: file

@@ -46,7 +46,7 @@ def run(code: str, *options: str) -> str:
         "-c",
         f"import sys; sys.path.insert(0, {SOURCE!r}); {code}",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout

@@ -204,7 +204,7 @@ def in_use(source: Path, **environment: str) -> str:
         cwd=source.parent,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

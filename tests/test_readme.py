@@ -25,7 +25,7 @@ COMMANDS = [command for command in CONSOLE if command not in (SERVE, *LIVE)]
 
 def run(code: str) -> str:
     command = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -43,7 +43,7 @@ def command(line: str, folder: Path) -> str:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -64,7 +64,7 @@ def test_asking_the_server_that_the_readme_starts(tmp_path: Path) -> None:
             printed = [command(line.replace(ADDRESS, address), tmp_path) for line in LIVE]
         finally:
             process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     assert all(printed)
 
 

@@ -236,7 +236,7 @@ def in_threads(work: Callable[[Random], None], count: int = 4) -> None:
 
     def guarded(seed: int) -> None:
         try:
-            ready.wait(20)
+            ready.wait(60)
             work(Random(seed))
         except BaseException as error:
             failed.append(error)

@@ -12,6 +12,7 @@ import termios
 import time
 from typing import Any, Self
 
+from tests.cli.terminals import Text
 from tests.traffic.command import COMMAND
 
 
@@ -29,6 +30,7 @@ class Screen:
         self._other = other
         self._before = termios.tcgetattr(other)
         self._seen = 0
+        self._pieces = Text()
         self.text = ""
         self.process = subprocess.Popen(
             [*COMMAND, *arguments],
@@ -50,7 +52,7 @@ class Screen:
         os.close(self._main)
         os.close(self._other)
 
-    def expect(self, text: str, timeout: float = 20) -> None:
+    def expect(self, text: str, timeout: float = 60) -> None:
         """Wait until it shows a text, behind what was waited for before."""
         end = time.monotonic() + timeout
         while (at := self.text.find(text, self._seen)) < 0:
@@ -62,7 +64,7 @@ class Screen:
         """Type."""
         os.write(self._main, text.encode())
 
-    def wait(self, timeout: float = 20) -> int:
+    def wait(self, timeout: float = 60) -> int:
         """Wait for its end; returns the exit code."""
         end = time.monotonic() + timeout
         while self.process.poll() is None and time.monotonic() < end:
@@ -79,5 +81,5 @@ class Screen:
 
     def _read(self) -> bool:
         if select.select([self._main], [], [], 0.1)[0]:
-            self.text += os.read(self._main, 65536).decode(errors="replace").replace("\r\n", "\n")
+            self.text += self._pieces.feed(os.read(self._main, 65536)).replace("\r\n", "\n")
         return self.process.poll() is None or bool(select.select([self._main], [], [], 0)[0])

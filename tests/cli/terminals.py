@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import pty
@@ -21,6 +22,21 @@ COMMAND = [sys.executable, "-m", "dqlitewire.cli"]
 _PART = re.compile(
     r"\x1b\[(?P<arguments>[?0-9;]*)(?P<what>[A-Za-z])|(?P<text>[^\x1b]+)|(?P<cut>\x1b(?:\[[?0-9;]*)?(?=\x1b))|\x1b"
 )
+
+
+class Text:
+    """Text of a terminal that comes in pieces cut anywhere: in a character, between CR and LF."""
+
+    def __init__(self) -> None:
+        self._characters = codecs.getincrementaldecoder("utf-8")("replace")
+        self._held = ""
+
+    def feed(self, data: bytes) -> str:
+        """Take a piece; returns what of the text is whole."""
+        text = self._held + self._characters.decode(data)
+        whole = text.removesuffix("\r")
+        self._held = text[len(whole) :]
+        return whole
 
 
 class Screen:
@@ -113,19 +129,24 @@ class Terminal:
         self.screen = Screen(columns, rows)
         self.output = ""
         self.code: int | None = None
+        self._text = Text()
+        self._held = ""
 
     def __enter__(self) -> Self:
+        self.fd, other = pty.openpty()
+        fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", *reversed(self._size), 0, 0))
+        self.before = termios.tcgetattr(self.fd)  # while nobody else has it
         with (
             warnings.catch_warnings()
         ):  # of threads, which a worker has: the child is another program at once
             warnings.simplefilter("ignore", DeprecationWarning)
-            self.pid, self.fd = pty.fork()
+            self.pid = os.fork()
         if self.pid == 0:
-            fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", *reversed(self._size), 0, 0))
+            os.login_tty(other)
             if self._stdin is not None:
                 os.dup2(self._stdin, 0)
             os.execve(self._command[0], self._command, self._environment)
-        self.before = termios.tcgetattr(self.fd)
+        os.close(other)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -165,10 +186,10 @@ class Terminal:
             data = os.read(self.fd, 1 << 16)
         except OSError:
             return False
-        text = data.decode("utf-8", "replace")
+        text = self._text.feed(data)
         self.output += text
         # a frame may be cut anywhere: the rest of a control sequence is waited for
-        self._held = getattr(self, "_held", "") + text
+        self._held += text
         cut = self._held.rfind("\x1b")
         whole = len(self._held) if cut < 0 or _PART.match(self._held, cut)["what"] else cut  # type: ignore[index]
         self.screen.feed(self._held[:whole])
@@ -183,7 +204,7 @@ class Terminal:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 self.code = os.waitstatus_to_exitcode(status)
-                while self.read(0.05) and select.select([self.fd], [], [], 0.05)[0]:
+                while self.read(1) and time.monotonic() < end:  # up to the hang-up, unless others hold it
                     pass
                 return self.code
         self.code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])

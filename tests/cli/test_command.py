@@ -446,7 +446,7 @@ def test_following_a_raw_stream(tmp_path: Path) -> None:
         seen.append(process.stdout.readline().split()[2])
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert seen == [b"HANDSHAKE", b"LEADER", b"LEADER"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import shlex
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from dqlitewire.cli.app import COMMANDS
+from tests.cli.terminals import Text
 from tests.real.fixtures import require
 from tests.traffic.command import COMMAND, run
 
@@ -37,7 +39,7 @@ def home(tmp_path: Path) -> Path:
 
 
 class Shell:
-    """A shell on a terminal: `typed` types and returns what was shown until a word appears."""
+    """A shell on a terminal: `typed` types and returns what was shown until words have appeared in order."""
 
     def __init__(self, name: str, home: Path) -> None:
         self.main, other = pty.openpty()
@@ -60,18 +62,19 @@ class Shell:
         )
         os.close(other)
 
-    def typed(self, text: str, until: str) -> str:
+    def typed(self, text: str, *until: str) -> str:
         os.write(self.main, text.encode())
-        shown, end = "", time.monotonic() + 30
-        while until not in shown and time.monotonic() < end:
+        pieces, shown, end = Text(), "", time.monotonic() + 60
+        awaited = re.compile(".*".join(map(re.escape, until)), re.DOTALL)
+        while not awaited.search(shown) and time.monotonic() < end:
             if select.select([self.main], [], [], 1)[0]:
-                shown += os.read(self.main, 65536).decode(errors="replace")
-        assert until in shown, shown
+                shown += pieces.feed(os.read(self.main, 65536))
+        assert awaited.search(shown), shown
         return shown
 
     def close(self) -> None:
         self.process.kill()
-        self.process.wait(20)
+        self.process.wait(60)
         os.close(self.main)
 
 
@@ -81,7 +84,7 @@ def test_words_are_completed(name: str, home: Path) -> None:
     shell = Shell(name, home)
     try:
         ready = f'{PREPARE[name]}eval "$(dqlite-wire --show-completion {name})"; echo rea""dy\n'
-        shell.typed(ready, "ready")
+        shell.typed(ready, "ready", "$ ")  # and its prompt: it reads keys
         shell.typed("dqlite-wire expl\t", "explain")
         if name == "bash":  # which words are offered does not depend on the shell
             shell.typed("\x15dqlite-wire probe --time\t", "--timeout")
@@ -101,7 +104,7 @@ def completed(*words: str) -> set[str]:
         "COMP_CWORD": str(len(words)),
         "_DQLITE_WIRE_COMPLETE": "complete_bash",
     }
-    done = subprocess.run(COMMAND, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(COMMAND, env=environment, capture_output=True, text=True, timeout=300, check=True)
     assert done.stderr == ""
     return set(done.stdout.split())
 

@@ -208,11 +208,11 @@ def test_a_signal_in_the_middle(
         (tmp_path / "copy.db").write_bytes(b"mine")
     arguments = ["dump", server.address, "main", "-o", tmp_path / "copy.db", *["--force"] * force]
     with subprocess.Popen([*COMMAND, *map(str, arguments)], stderr=subprocess.PIPE) as process:
-        wait_for(lambda: any(tmp_path.glob(".copy.db.*.part")), 20, "a file that is begun")
-        wait_for(lambda: len(server.requests) > 5, 20, "a second DUMP")
+        wait_for(lambda: any(tmp_path.glob(".copy.db.*.part")), 60, "a file that is begun")
+        wait_for(lambda: len(server.requests) > 5, 60, "a second DUMP")
         time.sleep(0.1)
         process.send_signal(number)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=60)
     left = set(os.listdir(tmp_path)) - ({"copy.db"} if force else set())
     if number == signal.SIGKILL:
         assert [name.endswith(".part") for name in left] == [True]

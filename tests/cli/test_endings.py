@@ -28,6 +28,7 @@ from dqlitewire.messages import FailureResponse, QuerySqlRequest
 from tests.cli.test_output import ESCAPED, StrangeCluster
 from tests.traffic.captured import as_pcap, named, segments
 from tests.traffic.command import COMMAND, Result, run
+from tests.waiting import unread, wait_for
 
 SOURCE = Path(dqlitewire.cli.__file__).parent.parent
 CODES = {int(code) for code in (*Exit, *ProbeExit)}
@@ -325,7 +326,7 @@ def test_a_shell(line: str, tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert (done.returncode, done.stderr) == SHELL[line]
@@ -348,7 +349,7 @@ def test_signals(words: list[str], number: signal.Signals, monkeypatch: pytest.M
     main = threading.get_ident()
 
     def later() -> None:
-        threading.Event().wait(0.1)
+        wait_for(lambda: not unread(reading), "command that reads")
         signal.pthread_kill(main, number)
 
     thread = threading.Thread(target=later)

@@ -213,7 +213,7 @@ def test_a_pipe_a_dash_a_file_and_a_fifo_are_alike(data: bytes, tmp_path: Path) 
     writer = threading.Thread(target=fifo.write_bytes, args=(data,))
     writer.start()
     results = run("explain", path), run("explain", fifo)
-    writer.join(20)
+    writer.join(60)
     for name, result in zip((path, fifo), results, strict=True):
         assert result._replace(err=result.err.replace(str(name), "stdin")) == expected
     if data.isascii() and b"\0" not in data:

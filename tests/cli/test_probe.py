@@ -221,6 +221,6 @@ def test_it_can_be_interrupted_while_a_node_keeps_silent() -> None:
             connection, _ = server.accept()
             connection.recv(1)
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=20)
+            out, err = process.communicate(timeout=60)
             connection.close()
     assert (process.returncode, out, err) == (130, b"", b"")

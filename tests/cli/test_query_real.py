@@ -136,8 +136,8 @@ def test_nodes_survive_whatever_the_survey_knows(
 def test_names_that_fill_a_page_end_at_once(real_node: Node, database: str) -> None:
     """The server would send frames without rows for ever."""
     began = time.monotonic()
-    done = run("query", real_node.address, database, f'SELECT 1 AS "{"n" * 4079}"', "--timeout", "60")
-    assert time.monotonic() - began < 30
+    done = run("query", real_node.address, database, f'SELECT 1 AS "{"n" * 4079}"', "--timeout", "600")
+    assert time.monotonic() - began < 120
     assert (done.code, done.out) == (3, "")
     assert "column names fill a page, no row will ever come" in done.err
     assert run("query", real_node.address, database, "SELECT 1 AS a", "--csv").out == "a\r\n1\r\n"
@@ -260,7 +260,7 @@ def test_a_reader_that_goes_away(real_nodes: Callable[[str], Node], database: st
         process.stdout.close()
         said = process.stderr.read().decode()
         assert said == "" or said.count("\n") == 1  # that the database is empty
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     assert run("query", real_node.address, database, "SELECT 1 AS a", "--csv").out == "a\r\n1\r\n"
 
 

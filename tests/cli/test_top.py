@@ -186,7 +186,7 @@ class Running:
 
     def end(self, number: int = signal.SIGINT) -> tuple[int, str]:
         self.process.send_signal(number)
-        _, err = self.process.communicate(timeout=30)
+        _, err = self.process.communicate(timeout=60)
         return self.process.returncode, err.decode()
 
 
@@ -271,7 +271,7 @@ def test_a_recording_that_is_cut_while_it_is_followed(tmp_path: Path) -> None:
         last = json.loads(top.process.stdout.read().splitlines()[-1])
         assert (last["totals"]["requests"], last["skipped"]) == (5, 1)
         assert last["notes"] == [f"cut to less than the {len(data)} bytes that were read: not read on"]
-        assert top.process.wait(30) == 1
+        assert top.process.wait(60) == 1
 
 
 def test_a_pipe(tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ def test_a_pipe(tmp_path: Path) -> None:
         top.process.stdin = None
         assert top.process.stdout is not None
         last = json.loads(top.process.stdout.read().splitlines()[-1])
-        assert (last["totals"]["requests"], top.process.wait(30)) == (31, 0)
+        assert (last["totals"]["requests"], top.process.wait(60)) == (31, 0)
 
 
 def test_text_through_a_pipe_again_and_again(tmp_path: Path) -> None:
@@ -336,7 +336,7 @@ def test_the_reader_goes() -> None:
         assert top.process.stdout is not None
         top.process.stdout.readline()
         top.process.stdout.close()
-        assert top.process.wait(30) == 0
+        assert top.process.wait(60) == 0
         assert top.process.stderr is not None
         assert top.process.stderr.read() == b""
 

@@ -40,13 +40,13 @@ deep = pytest.mark.skipif(not DEEP, reason="with DQLITE_WIRE_DEEP=1")
 def test_q_ends_it(capture: Path, columns: int, rows: int) -> None:
     with Terminal("top", capture, columns=columns, rows=rows) as terminal:
         terminal.until_text("[rate/s]")
+        terminal.until(lambda screen: screen.lines[-1].startswith("q quit"))  # a frame comes in pieces
         assert (terminal.screen.alternate, terminal.screen.cursor, terminal.screen.wraps) == (
             True,
             False,
             False,
         )
         assert terminal.screen.lines[0].startswith("top: ")
-        assert terminal.screen.lines[-1].startswith("q quit")
         terminal.press("l")
         terminal.until_text("[p95]")
         terminal.press("\x1b[A")  # an arrow says nothing
@@ -161,7 +161,7 @@ def test_another_size_is_drawn_anew(capture: Path) -> None:
         terminal.until_text("[rate/s]")
         for columns, rows in ((132, 50), (40, 10), (60, 15)):
             terminal.resize(columns, rows)
-            end = time.monotonic() + 20
+            end = time.monotonic() + 60
             while not (
                 len(lines_of(terminal.screen.lines)) and terminal.screen.lines[-1].startswith("q quit")
             ):
@@ -177,7 +177,7 @@ def test_the_terminal_goes(capture: Path) -> None:
         terminal.until_text("[rate/s]")
         os.close(terminal.fd)
         terminal.fd = os.open(os.devnull, os.O_RDONLY)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not (ended := os.waitpid(terminal.pid, os.WNOHANG))[0]:
             assert time.monotonic() < end
             time.sleep(0.05)
@@ -242,7 +242,7 @@ def test_the_import_of_the_command_is_light() -> None:
         "print(sorted(heavy))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=True
     )
     assert "dqlitewire.cli.watch" not in done.stdout
     assert "dqlitewire.cli.terminal" not in done.stdout

@@ -20,6 +20,7 @@ from dqlitewire.messages import (
     RowsResponse,
     ServersResponse,
 )
+from tests.real.nodes import free_port
 
 NOT_LEADER = FailureResponse(10250, "not leader")
 NO_DATABASE = FailureResponse(12, "no database opened")
@@ -61,13 +62,13 @@ class Fake:
         self.over.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join(20)
+        self._thread.join(60)
         self._listener.close()
         for sock in self._open:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(20)
+            thread.join(60)
         for sock in self._open:
             sock.close()
         assert not any(thread.is_alive() for thread in (self._thread, *self._threads))
@@ -122,7 +123,7 @@ class Fake:
 
 def silent(fake: Fake, request: Message) -> None:
     """Answer nothing, and keep the connection open."""
-    fake.over.wait(3)
+    fake.over.wait(600)
 
 
 @contextlib.contextmanager
@@ -135,8 +136,9 @@ def listener(say: bytes = b"") -> Iterator[str]:
                 while True:
                     client = stack.enter_context(sock.accept()[0])
                     if say:
-                        client.sendall(say)
-                        client.shutdown(socket.SHUT_WR)
+                        with contextlib.suppress(OSError):  # it has gone already: the next one is served
+                            client.sendall(say)
+                            client.shutdown(socket.SHUT_WR)
 
         thread = threading.Thread(target=accept)
         thread.start()
@@ -144,7 +146,7 @@ def listener(say: bytes = b"") -> Iterator[str]:
             yield f"127.0.0.1:{sock.getsockname()[1]}"
         finally:
             sock.shutdown(socket.SHUT_RDWR)
-            thread.join(20)
+            thread.join(60)
 
 
 @contextlib.contextmanager
@@ -160,5 +162,4 @@ def full() -> Iterator[str]:
 
 def closed_port() -> str:
     """An address at which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return f"127.0.0.1:{sock.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"

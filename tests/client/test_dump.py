@@ -163,7 +163,7 @@ def test_a_dump_of_every_generation(generation: str) -> None:
         assert rows_of(dump.database()) == [(1, "one"), (2, bytes(200_000))]
         received = [got for got, _ in seen]
         assert received == sorted(received)
-        assert {total for _, total in seen} == {received[-1]}
+        assert {total for _, total in seen} - {None} == {received[-1]}  # None: its header has not come
         with pytest.raises(NoDatabaseError, match="the cluster has no database 'never'"):
             client.dump("never")
         with pytest.raises(NoDatabaseError):  # the question has made none
@@ -227,7 +227,7 @@ def test_a_connection_that_breaks_within_is_made_again_once() -> None:
 
 
 def test_a_node_that_falls_silent_ends_it() -> None:
-    with filled() as server, connect(server.address, timeout=0.3) as client:
+    with filled() as server, connect(server.address, timeout=60) as client:
         server.hold(on="DUMP", times=None)
         with pytest.raises(ClientError):
             client.dump("main", deadline=Deadline(0.5))
@@ -309,7 +309,7 @@ def test_a_real_node_with_a_writer(real_node: Node, database: str) -> None:
                 assert confirmed <= number <= writer.confirmed + 1  # type: ignore[operator]
         finally:
             writer.ended.set()
-            writer.join(20)
+            writer.join(60)
     assert writer.confirmed > 0
 
 

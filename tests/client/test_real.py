@@ -220,7 +220,7 @@ def test_a_node_without_a_quorum(real_cluster: Callable[..., Cluster]) -> None:
             connect(survivor.address, "test.db", timeout=1)
         return str(error.value)
 
-    wait_for(lambda: f"{survivor.address}: knows no leader" in told(), 20, "a node that knows no leader")
+    wait_for(lambda: f"{survivor.address}: knows no leader" in told(), 60, "a node that knows no leader")
 
 
 def test_a_query_that_ends_a_node_ends_one(real_cluster: Callable[..., Cluster]) -> None:

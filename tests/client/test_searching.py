@@ -49,6 +49,17 @@ def refused(where: str | Target, timeout: float = LONG, database: str | None = N
     return str(told.value)
 
 
+def refused_in_time(where: str | Target, expected: str, **given: object) -> None:
+    """Hold the words of a search that uses its time up; `{}` is that time.
+
+    A busy machine may not come as far in a short time as it must: it is given more.
+    """
+    for seconds in (SHORT, 4 * SHORT, LONG):
+        if (said := refused(where, seconds, **given)) == expected.format(seconds):
+            return
+    assert said == expected.format(seconds)
+
+
 def leads(client: Client) -> str:
     """The leader's address, after it has done something."""
     with client:
@@ -185,23 +196,24 @@ def test_a_node_that_says_nothing_at_some_step(step: type) -> None:
     with Fake({step: silent}) as fake:
         asked = {"LeaderRequest": "LEADER", "OpenRequest": "OPEN", "ClusterRequest": "CLUSTER"}
         name = asked.get(step.__name__, "QUERY_SQL")
-        expected = f"no leader within 0.4 s: {fake.address}: connected, but no answer to {name}"
-        assert refused(fake.address, SHORT) == expected
+        refused_in_time(
+            fake.address, f"no leader within {{:g}} s: {fake.address}: connected, but no answer to {name}"
+        )
 
 
 def test_a_node_that_says_nothing_before_its_first_word(tmp_path: Path) -> None:
     ca = tmp_path / "ca.pem"
     trustme.CA().cert_pem.write_to_path(str(ca))
     with full() as busy:
-        assert refused(busy, SHORT) == f"no leader within 0.4 s: {busy}: no answer"
+        refused_in_time(busy, f"no leader within {{:g}} s: {busy}: no answer")
     for options, layer in (
         (DialOptions(ca=str(ca)), "TLS"),
         (DialOptions(upgrade="/internal/database"), "the upgrade"),
         (DialOptions(ca=str(ca), upgrade="/internal/database"), "TLS or the upgrade"),
     ):
         with listener() as mute:
-            expected = f"no leader within 0.4 s: {mute}: connected, but no answer to {layer}"
-            assert refused(mute, SHORT, options=options) == expected
+            expected = f"no leader within {{:g}} s: {mute}: connected, but no answer to {layer}"
+            refused_in_time(mute, expected, options=options)
 
 
 def test_what_cannot_be_reached_ends_at_once() -> None:
@@ -232,51 +244,52 @@ def test_a_node_that_speaks_tls_where_none_is_spoken() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     with Relay(closed_port(), tls=context) as relay:
-        assert refused(relay.address, 5) == f"no leader: {relay.address}: it speaks TLS"
+        assert refused(relay.address) == f"no leader: {relay.address}: it speaks TLS"
 
 
 def test_a_node_that_says_that_it_leads_and_refuses() -> None:
     with Fake(leads=False) as fake:
-        expected = f"no leader within 0.4 s: {fake.address}: says that it leads, and refuses: not leader"
-        assert refused(fake.address, SHORT) == expected
+        expected = f"no leader within {{:g}} s: {fake.address}: says that it leads, and refuses: not leader"
+        refused_in_time(fake.address, expected)
         assert fake.asked.count("Leader") > 1  # it was asked again
 
 
 def test_a_node_that_says_that_it_leads_and_opens_nothing() -> None:
     with Fake({OpenRequest: lambda fake, request: [NOT_LEADER]}) as fake:
-        expected = f"no leader within 0.4 s: {fake.address}: says that it leads, and refuses: not leader"
-        assert refused(fake.address, SHORT) == expected
+        expected = f"no leader within {{:g}} s: {fake.address}: says that it leads, and refuses: not leader"
+        refused_in_time(fake.address, expected)
 
 
 def test_nodes_that_name_each_other() -> None:
     with Fake(leads=False) as one, Fake(leads=False) as other:
         one.leader, other.leader = other.address, one.address
-        said = refused(one.address, SHORT)
-        assert said == (
-            f"no leader within 0.4 s: {one.address}: names {other.address} as leader; "
-            f"{other.address}: names {one.address} as leader"
+        refused_in_time(
+            one.address,
+            f"no leader within {{:g}} s: {one.address}: names {other.address} as leader; "
+            f"{other.address}: names {one.address} as leader",
         )
 
 
 def test_a_node_that_names_what_is_no_address_and_one_that_names_another_each_time() -> None:
     with Fake(leads=False) as fake:
         fake.leader = "\x1b[31mhere\n"
-        said = refused(fake.address, SHORT)
-        assert said.endswith(r"names '\x1b[31mhere\n' as leader, which is no address")
+        said = rf"{fake.address}: names '\x1b[31mhere\n' as leader, which is no address"
+        refused_in_time(fake.address, "no leader within {:g} s: " + said)
     counted = iter(range(1, 60_000))
     names: Callable[..., list[LeaderResponse]] = lambda fake, request: [  # noqa: E731
         LeaderResponse(1, f"127.0.0.1:{next(counted)}")
     ]
     with Fake({LeaderRequest: names}, leads=False) as fake:
-        assert "as leader" in refused(fake.address, SHORT)
+        assert "as leader" in refused(fake.address, 4 * SHORT)
 
 
 def test_no_quorum() -> None:
     with DqliteCluster(3) as cluster:
         cluster.lose_leadership()
-        said = refused(target(*cluster.addresses), SHORT)
-        assert said == "no leader within 0.4 s: " + "; ".join(
-            f"{address}: knows no leader" for address in cluster.addresses
+        refused_in_time(
+            target(*cluster.addresses),
+            "no leader within {:g} s: "
+            + "; ".join(f"{address}: knows no leader" for address in cluster.addresses),
         )
 
 
@@ -323,10 +336,8 @@ def test_no_thread_and_no_connection_is_left_behind() -> None:
         before = threading.active_count()
         for _ in range(5):
             connect(target(*cluster.addresses), NAME, timeout=LONG).close()
-        end = time.monotonic() + 10
-        while threading.active_count() > before or cluster.connection_count:
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        gone = lambda: threading.active_count() <= before and not cluster.connection_count  # noqa: E731
+        wait_for(gone, 3 * LONG, "end of the threads")
         refused(mute, SHORT)
 
 
@@ -355,10 +366,14 @@ def test_a_thousand_names_end_with_the_deadline() -> None:
         LeaderRequest: names,
         ClusterRequest: lambda fake, request: [ServersResponse(nodes)],
     }
-    began = time.monotonic()
-    with Fake(answers, leads=False) as fake, pytest.raises(NoLeaderError) as told:
-        connect(fake.address, NAME, timeout=SHORT)
-    assert time.monotonic() - began < 20 * SHORT  # of the threads, not one is waited for
+    with Fake(answers, leads=False) as fake:
+        for seconds in (SHORT, 4 * SHORT, LONG):  # a busy machine comes less far
+            began = time.monotonic()
+            with pytest.raises(NoLeaderError) as told:
+                connect(fake.address, NAME, timeout=seconds)
+            assert time.monotonic() - began < seconds + LONG  # of the threads, not one is waited for
+            if len(told.value.attempts) > len(odd):
+                break
     assert len(odd) < len(told.value.attempts) <= 257
     assert str(told.value).isprintable()
     assert len(str(told.value)) < 1000
@@ -390,7 +405,7 @@ def test_an_answer_that_never_ends_is_no_answer() -> None:
             for options in (DialOptions(), DialOptions(upgrade="/x")):
                 with pytest.raises(NoLeaderError):
                     connect(address, NAME, timeout=SHORT / 2, options=options)
-            assert time.monotonic() - began < 20 * SHORT
+            assert time.monotonic() - began < LONG
         finally:
             over.set()
             listening.shutdown(socket.SHUT_RDWR)
@@ -402,7 +417,7 @@ def test_whoever_waits_for_a_silent_node_waits_no_longer_than_the_search() -> No
     with DqliteServer() as server, Fake({LeaderRequest: stuck}) as fake:
         before = set(threading.enumerate())
         connect(target(fake.address, server.address), NAME, timeout=600).close()
-        wait_for(lambda: not workers(before), 10, "an end of the threads")
+        wait_for(lambda: not workers(before), 3 * LONG, "an end of the threads")
 
 
 def workers(before: set[threading.Thread]) -> list[threading.Thread]:
@@ -411,4 +426,4 @@ def workers(before: set[threading.Thread]) -> list[threading.Thread]:
 
 def stuck(fake: Fake, request: object) -> None:
     """Answer nothing for longer than anybody waits."""
-    fake.over.wait(15)
+    fake.over.wait(600)

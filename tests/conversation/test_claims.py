@@ -88,7 +88,7 @@ class Spoken:
 
     def __init__(self, address: str, generation: Generation, database: str) -> None:
         self.session = Session(address)
-        self.session.socket.settimeout(5)
+        self.session.socket.settimeout(60)
         self.knowing = ClientConversation(generation=generation)
         self.ignorant = ClientConversation()
         self.knowing.send(OpenRequest(database))

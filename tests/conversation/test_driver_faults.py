@@ -23,7 +23,7 @@ from tests.profiles import DEEP
 from tests.real.nodes import KINDS, Cluster
 
 SHORT = 0.25  # seconds, where nothing comes at all
-LONG = 10.0
+LONG = 60.0
 # of a FAILURE that says "not executed", `executed` would be a lie that nobody can find out
 FAULTS = [
     "fail code=5",
@@ -66,6 +66,18 @@ DRIVERS = [Blocking, Asyncio]
 REQUESTS = 18  # of a session without a fault; an INTERRUPT may be the 19th, or end a query amid its rows
 
 
+class NeverStruckError(Exception):
+    """A session ended before a fault was met."""
+
+
+def session_in_time(kind: Callable[..., Driver], server: DqliteServer, fault: str, after: int) -> Session:
+    """A session in which nothing comes at some place; a busy machine may not come so far in a short time."""
+    for timeout in (SHORT, 10 * SHORT):
+        with contextlib.suppress(NeverStruckError):
+            return session(kind, server, timeout, fault, after)
+    return session(kind, server, LONG, fault, after)
+
+
 def session(
     kind: Callable[..., Driver], server: DqliteServer, timeout: float, fault: str = "", after: int = 0
 ) -> Session:
@@ -79,7 +91,8 @@ def session(
         ordered = server.order(parse_fault(f"{fault} after={after}")) if fault else None
         run.run()
         run.requests = len(server.requests) - before
-        assert ordered is None or ordered.hits or ordered.direction == "request", f"{fault} never struck"
+        if not (ordered is None or ordered.hits or ordered.direction == "request"):
+            raise NeverStruckError(fault)
         server.clear_faults()
         run.check()
         wait_for_connections(server, len(driver.pool.idle))
@@ -115,7 +128,10 @@ def test_any_fault_anywhere(kind: Any) -> None:
         assert whole.failures == {}
         assert whole.requests - REQUESTS in (0, 1)
         for fault, after in places(kind):
-            run = session(kind, server, SHORT if fault.startswith(SILENT) else LONG, fault, after)
+            if fault.startswith(SILENT):
+                run = session_in_time(kind, server, fault, after)
+            else:
+                run = session(kind, server, LONG, fault, after)
             failed[fault] += len(run.failures)
         assert server.errors == []
         assert server.hazards == []

@@ -202,7 +202,7 @@ class Thief:
         self.server.shutdown(socket.SHUT_RDWR)
         self.server.close()
         for thread in self.threads:
-            thread.join(20)
+            thread.join(60)
 
 
 def is_third_insert(event: object) -> bool:

@@ -131,7 +131,7 @@ class Closes:
 
     def __exit__(self, *_: object) -> None:
         self.server.shutdown(socket.SHUT_RDWR)  # which ends an `accept`, as closing does not
-        self.thread.join(10)
+        self.thread.join(60)
         self.server.close()
         assert not self.thread.is_alive()
 

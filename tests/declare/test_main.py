@@ -102,7 +102,7 @@ def test_it_runs_as_a_module() -> None:
     for name, code in (("EmptyResponse", 0), ("Nothing", 2)):
         command_line = [sys.executable, "-m", "dqlitewire.declare", name]
         done = subprocess.run(
-            command_line, env=environment, capture_output=True, text=True, timeout=60, check=False
+            command_line, env=environment, capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == code
         assert ("def encode(self" in done.stdout) is (code == 0)

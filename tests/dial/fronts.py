@@ -33,7 +33,7 @@ class Front(Relay):
     def _serve(self, client: socket.socket) -> None:
         self._open.append(client)
         try:
-            client.settimeout(20)
+            client.settimeout(60)
             if client.recv(1, socket.MSG_PEEK) == _PLAIN:
                 self.plain += 1
                 with socket.create_connection((self._node.name, self._node.port)) as node:

@@ -68,7 +68,7 @@ class Relay:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(20)
+            thread.join(60)
             assert not thread.is_alive()
         for sock in self._open:
             sock.close()
@@ -89,7 +89,7 @@ class Relay:
     def _serve(self, client: socket.socket) -> None:
         self._open.append(client)
         with contextlib.suppress(OSError):
-            client.settimeout(20)
+            client.settimeout(60)
             if self._tls is not None:
                 client = self._tls.wrap_socket(client, server_side=True)
                 self._open.append(client)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,24 @@ from dqlitewire.messages import (
     MetadataResponse,
     ServersResponse,
 )
+from tests.client.fakes import closed_port
 from tests.real.nodes import Cluster, Node
 from tests.real.raw import RawConnection, text, word
 from tests.traffic.command import COMMAND, on_terminal, run
+from tests.waiting import receive
 
 
 @contextmanager
 def serving(
-    answer: Callable[[socket.socket], None], connections: int = 1
+    answer: Callable[[socket.socket], None], connections: int = 1, first: int = 24
 ) -> Iterator[tuple[str, list[bytes]]]:
-    """A server that handles so many connections; gives its address and what it received first on each."""
+    """A server that handles so many connections; gives its address and what it received first on each.
+
+    Args:
+        answer: handles a connection.
+        connections: how many there are.
+        first: how many bytes are received before; those of a handshake and of LEADER.
+    """
     received: list[bytes] = []
 
     def serve() -> None:
@@ -49,7 +58,8 @@ def serving(
             except OSError:  # the block is over
                 return
             with connection:
-                received.append(connection.recv(65536))
+                connection.settimeout(60)
+                received.append(receive(connection, first))
                 answer(connection)
 
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -57,10 +67,10 @@ def serving(
         thread.start()
         try:
             yield f"127.0.0.1:{server.getsockname()[1]}", received
-            thread.join(20)
+            thread.join(60)
         finally:
             server.shutdown(socket.SHUT_RDWR)
-            thread.join(20)
+            thread.join(60)
         assert len(received) == connections
         assert not thread.is_alive()
 
@@ -110,7 +120,8 @@ def test_one_line_a_change(own_node: Callable[..., Node]) -> None:
         assert process.stdout is not None
         seen = [json.loads(process.stdout.readline())]
         node.kill()
-        seen.append(json.loads(process.stdout.readline()))
+        while seen[-1]["status"] != "unreachable":  # it may die in the midst of a probe
+            seen.append(json.loads(process.stdout.readline()))
         node.start()
         while seen[-1]["status"] != "healthy":  # while it starts, it may take a connection and close it
             seen.append(json.loads(process.stdout.readline()))
@@ -119,14 +130,12 @@ def test_one_line_a_change(own_node: Callable[..., Node]) -> None:
         seen.append(json.loads(process.stdout.readline()))
         process.send_signal(signal.SIGTERM)
         assert process.stdout.read() == ""
-        assert process.wait(20) == 0  # it runs until it is stopped
+        assert process.wait(60) == 0  # it runs until it is stopped
     states = [(each["status"], each["weight"]) for each in seen]
-    assert [states[0], states[1], states[-2], states[-1]] == [
-        ("healthy", 0),
-        ("unreachable", None),
-        ("healthy", 0),
-        ("healthy", 77),
-    ]
+    assert (states[0], states[-2:]) == (("healthy", 0), [("healthy", 0), ("healthy", 77)])
+    assert ("unreachable", None) in states
+    said = [(each["status"], each["detail"], each["weight"]) for each in seen]
+    assert all(before != after for before, after in pairwise(said))
     times = [each["time"] for each in seen]
     assert times == sorted(times)
     assert begin <= times[0] <= time.time()
@@ -142,9 +151,8 @@ def test_only_read_only_requests_are_sent(real_node: Node) -> None:
             while data:
                 requests.append(data)
                 node.socket.sendall(data)
-                if data != word(1):
-                    client.sendall(node.socket.recv(65536))
-                data = client.recv(65536)
+                client.sendall(node.frame().whole)
+                data = receive(client, 16)  # each is of a word
 
     with serving(forward) as (address, first):
         assert probe(address).status is Status.HEALTHY
@@ -216,8 +224,7 @@ def test_no_leader(real_cluster: Callable[..., Cluster]) -> None:
 
 
 def test_unreachable() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = f"127.0.0.1:{server.getsockname()[1]}"
+    address = closed_port()
     result = run("probe", address)
     assert (result.code, result.out) == (5, f"{address}  unreachable (connection refused)\n")
 
@@ -225,8 +232,12 @@ def test_unreachable() -> None:
 def test_silence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        result = run("probe", "--timeout", "0.2", address)
-    assert (result.code, result.out) == (5, f"{address}  silent (connected, but no answer within 0.2 s)\n")
+        for seconds in ("0.2", "20"):  # in which a busy machine connects
+            result = run("probe", "--timeout", seconds, address)
+            if "silent" in result.out:
+                break
+    said = f"{address}  silent (connected, but no answer within {seconds} s)\n"
+    assert (result.code, result.out) == (5, said)
 
 
 def test_who_was_not_asked_in_time_did_not_fail_to_answer() -> None:
@@ -483,7 +494,7 @@ def test_watching_ends_well_when_it_is_stopped(number: signal.Signals) -> None:
         assert process.stdout is not None
         line = process.stdout.readline()
         process.send_signal(number)
-        out, errors = process.communicate(timeout=20)
+        out, errors = process.communicate(timeout=60)
     assert re.fullmatch(r"\S+ \S+Z  127.0.0.1:1  unreachable \(connection refused\)\n", line)
     assert (process.returncode, out, errors) == (0, "", "")
 

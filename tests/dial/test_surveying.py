@@ -16,6 +16,7 @@ from dqlitewire import NodeInfo, NodeRole
 from dqlitewire.dial import (
     Address,
     DialOptions,
+    Finding,
     FindingKind,
     Health,
     Status,
@@ -30,8 +31,9 @@ from dqlitewire.dial.sockets import Deadline
 from dqlitewire.dial.surveying import Survey
 from dqlitewire.testing import DqliteCluster
 from tests.dial.test_cluster import SPOILS, VOTER, Made, health_of, made
+from tests.waiting import receive
 
-TIMEOUT = 2.0
+TIMEOUT = 60.0
 SETTLED = 0.3
 
 
@@ -63,9 +65,10 @@ def survey(
     *addresses: str,
     whole: bool = False,
     timeout: float = TIMEOUT,
+    settled: float = SETTLED,
 ) -> Verdict:
     endpoints = [Endpoint(Address.parse(address)) for address in addresses]
-    return Survey(endpoints, timeout, whole, ask=ask, settled=SETTLED).run()
+    return Survey(endpoints, timeout, whole, ask=ask, settled=settled).run()
 
 
 def spoiled(name: str) -> Made:
@@ -88,7 +91,7 @@ def test_what_is_well_is_asked_once() -> None:
 )
 def test_what_passes_is_not_said(name: str) -> None:
     nodes = Nodes(spoiled(name), spoiled(name), made(VOTER, VOTER, VOTER))
-    assert survey(nodes, *THREE).findings == ()
+    assert survey(nodes, *THREE, settled=TIMEOUT).findings == ()
     assert set(nodes.asked.values()) == {3}
 
 
@@ -105,7 +108,7 @@ def test_an_election_is_waited_for_and_the_dead_leader_said() -> None:
         health.leader_id, health.leader_address = 2, THREE[1]
     between = spoiled("no_leader")
     between.healths[0] = after.healths[0]
-    verdict = survey(Nodes(spoiled("leader_gone"), *[between] * 5, after), *THREE)
+    verdict = survey(Nodes(spoiled("leader_gone"), *[between] * 5, after), *THREE, settled=TIMEOUT)
     assert [(finding.kind, finding.text) for finding in verdict.findings] == [
         (FindingKind.UNREACHABLE, f"1 at {THREE[0]} (voter) is unreachable: Connection refused")
     ]
@@ -113,11 +116,14 @@ def test_an_election_is_waited_for_and_the_dead_leader_said() -> None:
 
 
 def test_without_a_leader_it_is_asked_until_the_time_is_over() -> None:
-    nodes = Nodes(spoiled("no_leader"))
-    begin = time.monotonic()
-    verdict = survey(nodes, *THREE, timeout=0.6)
-    assert {finding.kind for finding in verdict.findings} == {FindingKind.NO_LEADER}
-    assert time.monotonic() - begin < 10
+    for seconds in (0.6, 6.0, TIMEOUT):  # a busy machine asks less often
+        nodes = Nodes(spoiled("no_leader"))
+        begin = time.monotonic()
+        verdict = survey(nodes, *THREE, timeout=seconds)
+        assert {finding.kind for finding in verdict.findings} == {FindingKind.NO_LEADER}
+        assert time.monotonic() - begin < seconds + TIMEOUT
+        if min(nodes.asked.values()) > 2:
+            break
     assert min(nodes.asked.values()) > 2
 
 
@@ -133,7 +139,6 @@ def test_a_silent_leader_keeps_nobody_from_naming_another() -> None:
     before, after = made(VOTER, VOTER, VOTER), made(VOTER, VOTER, VOTER)
     for health in after.healths[1:]:
         health.leader_id, health.leader_address = 2, THREE[1]
-    nodes = Nodes(*[before] * 3, after)
 
     def ask(endpoint: Endpoint, deadline: Deadline) -> Health:
         if str(endpoint.address) == THREE[0]:
@@ -141,7 +146,11 @@ def test_a_silent_leader_keeps_nobody_from_naming_another() -> None:
             return Health(THREE[0], Status.SILENT, "connected")
         return nodes(endpoint, deadline)
 
-    verdict = survey(ask, *THREE)
+    for seconds in (2.0, 20.0):  # all of which it takes; a busy machine asks less often
+        nodes = Nodes(*[before] * 3, after)
+        verdict = survey(ask, *THREE, timeout=seconds)
+        if verdict.view.leader == THREE[1]:
+            break
     assert verdict.view.leader == THREE[1]
     assert [finding.kind for finding in verdict.findings] == [FindingKind.UNREACHABLE]
 
@@ -161,14 +170,18 @@ def test_many_silent_nodes_keep_nobody_from_being_asked() -> None:
 
 
 def test_a_node_that_takes_its_time_is_no_silent_one() -> None:
-    nodes = Nodes(made(VOTER, VOTER, VOTER))
 
-    def ask(endpoint: Endpoint, deadline: Deadline) -> Health:
-        if str(endpoint.address) == THREE[0]:
-            time.sleep(TIMEOUT / 2)
-        return nodes(endpoint, deadline)
+    def findings(seconds: float) -> tuple[Finding, ...]:
+        nodes = Nodes(made(VOTER, VOTER, VOTER))
 
-    assert survey(ask, *THREE).findings == ()
+        def ask(endpoint: Endpoint, deadline: Deadline) -> Health:
+            if str(endpoint.address) == THREE[0]:
+                time.sleep(seconds / 2)
+            return nodes(endpoint, deadline)
+
+        return survey(ask, *THREE, timeout=seconds).findings
+
+    assert not findings(2.0) or not findings(20.0)  # a busy machine may take the other half
 
 
 # ---------------------------------------------------------------- whom the leader names
@@ -319,8 +332,8 @@ def hearing(answer: bytes = b"") -> Iterator[tuple[str, list[bytes]]]:
                 except OSError:
                     return
                 with connection, suppress(OSError):
-                    connection.settimeout(5)
-                    heard.append(connection.recv(4096))
+                    connection.settimeout(60)
+                    heard.append(receive(connection, 24))
                     connection.sendall(answer)
 
         thread = threading.Thread(target=serve)
@@ -329,7 +342,7 @@ def hearing(answer: bytes = b"") -> Iterator[tuple[str, list[bytes]]]:
             yield f"127.0.0.1:{server.getsockname()[1]}", heard
         finally:
             server.shutdown(socket.SHUT_RDWR)
-            thread.join(10)
+            thread.join(60)
 
 
 def test_to_whom_is_named_nothing_is_said_in_other_protocols() -> None:
@@ -346,9 +359,10 @@ def test_to_whom_is_named_nothing_is_said_in_other_protocols() -> None:
                 return
             answers = (LeaderResponse(1, address), ServersResponse(nodes), MetadataResponse(0, 0))
             with connection, suppress(OSError):
-                connection.settimeout(5)
+                connection.settimeout(60)
+                receive(connection, 8)
                 for message in (*answers, LeaderResponse(1, address)):
-                    connection.recv(4096)
+                    receive(connection, 16)
                     connection.sendall(message.encode())
 
         thread = threading.Thread(target=serve)
@@ -357,7 +371,7 @@ def test_to_whom_is_named_nothing_is_said_in_other_protocols() -> None:
             verdict = probe_cluster([(Target.parse(address), DialOptions())], 2.0, whole=True)
         finally:
             server.shutdown(socket.SHUT_RDWR)
-            thread.join(10)
+            thread.join(60)
     assert not verdict.healthy
     assert set(heard) == {b"\1" + bytes(7) + LeaderRequest().encode()}
 
@@ -371,9 +385,9 @@ def test_after_an_error_nobody_else_is_asked() -> None:
         if len(asked_) == AT_ONCE:
             first.set()
         if endpoint.address.port == 1:
-            first.wait(10)
+            first.wait(60)
             raise ValueError("no sense")
-        rest.wait(10)
+        rest.wait(60)
         return Health(str(endpoint.address), Status.UNREACHABLE)
 
     before = set(threading.enumerate())
@@ -381,7 +395,7 @@ def test_after_an_error_nobody_else_is_asked() -> None:
         survey(ask, *(f"10.0.0.1:{port}" for port in range(1, 3 * AT_ONCE)))
     rest.set()
     for thread in set(threading.enumerate()) - before:
-        thread.join(10)
+        thread.join(60)
     assert len(asked_) <= AT_ONCE + 1  # whoever asked the first may have taken up another
 
 
@@ -415,9 +429,15 @@ def test_the_embedded_cluster_in_its_states(tmp_path: Path) -> None:
         assert [finding.kind for finding in verdict.findings] == [FindingKind.UNREACHABLE]
         assert verdict.findings[0].text.startswith(f"3 at {third.address} (voter) is unreachable: ")
         cluster.lose_leadership()
-        assert FindingKind.NO_LEADER in {f.kind for f in asked(first.address, timeout=1.5).findings}
-        threading.Timer(0.5, cluster.elect).start()  # an election, while it is asked
+        for seconds in (1.5, 15.0):  # all of which it waits for a leader
+            verdict = asked(first.address, timeout=seconds)
+            if FindingKind.NO_LEADER in {finding.kind for finding in verdict.findings}:
+                break
+        assert FindingKind.NO_LEADER in {finding.kind for finding in verdict.findings}
+        election = threading.Timer(0.5, cluster.elect)  # while it is asked
+        election.start()
         assert [finding.kind for finding in asked(first.address).findings] == [FindingKind.UNREACHABLE]
+        election.join()
         assert {(record.type, record.schema) for record in cluster.requests} == QUESTIONS
 
 

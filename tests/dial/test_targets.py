@@ -197,7 +197,7 @@ def test_without_pyyaml_addresses_do_and_stores_say_what_is_missing(store: Path)
     source = str(Path(dqlitewire.__file__).parent.parent)
     code = WITHOUT.format(source=source, path=str(store))
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     assert done.stdout.splitlines() == [
         "a:1",
         (

@@ -53,7 +53,7 @@ def run(capture: Path, *arguments: str, folder: Path) -> str:
         text=True,
         encoding="utf-8",
         errors="replace",
-        timeout=120,
+        timeout=300,
         # a dissector that is installed would be the same protocol twice
         env={**os.environ, "HOME": str(folder), "XDG_CONFIG_HOME": str(folder)},
         check=False,

@@ -136,7 +136,7 @@ class Reader:
         if process is None:
             return 0
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
         return process.returncode
 
     def in_a_shell(self, command: str) -> tuple[int, str]:
@@ -156,7 +156,7 @@ class Reader:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         return done.returncode, done.stdout

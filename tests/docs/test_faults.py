@@ -36,7 +36,7 @@ def run_pytest(folder: Path, *options: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
         cwd=folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},

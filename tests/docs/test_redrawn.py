@@ -57,7 +57,7 @@ def test_it_runs_as_a_program() -> None:
         cwd=os.sep,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

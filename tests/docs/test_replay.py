@@ -52,7 +52,7 @@ def test_the_commands_and_what_differs(tmp_path: Path, monkeypatch: pytest.Monke
         with serving(*words[2:]) as (process, address):
             with pytest.raises(EOFError):
                 insert(address, 2)
-            said = process.communicate(timeout=10)[1]
+            said = process.communicate(timeout=60)[1]
         assert said == DIFFERS.text
         Path("cluster.yaml").write_text(f"- Address: {server.address}\n  ID: 1\n  Role: 0\n")
         for line in TO.text.splitlines():

@@ -44,7 +44,7 @@ def python_of_clients(folder: Path, *words: str) -> str:
     }
     command = [*python(PYTHON_KIND), "-s", *words]
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

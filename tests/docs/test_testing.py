@@ -96,7 +96,7 @@ def test_the_script() -> None:
         with RawConnection(address) as client:
             client.open("main")
             client.send(ExecSqlRequest(0, "INSERT INTO t VALUES (?)", [1]).encode())
-            said.append(client.socket.recv(3))
+            said.append(client.receive(3))
 
     run_python([PYTHON[3]], {"drive": drive})
     assert said == [b"\xff" * 3]

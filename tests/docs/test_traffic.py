@@ -117,7 +117,7 @@ def understood(tcpdump: list[str]) -> None:
     """Let tcpdump compile the filter, for which it needs no rights."""
     if shutil.which("tcpdump"):
         command = ["tcpdump", "-y", "EN10MB", "-d", tcpdump[-1]]
-        subprocess.run(command, check=True, capture_output=True, timeout=20)
+        subprocess.run(command, check=True, capture_output=True, timeout=300)
 
 
 def test_the_commands_of_probe(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_the_sessions_of_the_page(tmp_path: Path) -> None:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert (done.stdout, done.stderr) == (shown, ""), command
@@ -94,7 +94,7 @@ def test_the_folder_works_outside_of_the_tree(tmp_path: Path) -> None:
         sys.executable,
         str(ADAPTER),
     ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert (done.stdout, done.returncode) == ("3 vectors: 3 passed\n", 0)
 
 

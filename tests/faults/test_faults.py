@@ -102,21 +102,23 @@ def test_drop_counts_on_over_answers(server: DqliteServer, client: RawConnection
 
 def test_delay(server: DqliteServer, client: RawConnection) -> None:
     server.delay(1.0, on=EXEC_SQL)
+    begun = time.monotonic()
     client.send(frame(EXEC_SQL, word(0) + text("INSERT INTO t VALUES (1)")))
     with RawConnection(server.address) as other:  # nobody else waits
         assert other.leader() == (1, server.address)
         assert count(server) == 1
-    assert select.select([client.socket], [], [], 0)[0] == []
+    come = select.select([client.socket], [], [], 0)[0]
+    assert come == [] or time.monotonic() - begun >= 1.0
     assert client.frame().kind == 6
+    assert time.monotonic() - begun >= 1.0
 
 
 def test_split_writes(server: DqliteServer, client: RawConnection) -> None:
     with server.split_writes(3, pause=0.02, on=LEADER):
+        begun = time.monotonic()
         client.send(frame(LEADER, word(0)))
-        pieces: list[bytes] = []
-        while sum(map(len, pieces)) < 32:
-            pieces.append(client.socket.recv(4096))
-        assert len(pieces) > 3
+        assert len(client.receive(32)) == 32
+        assert time.monotonic() - begun >= 10 * 0.02  # between pieces of 3 bytes
     assert insert(client) is None
 
 

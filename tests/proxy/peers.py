@@ -7,13 +7,13 @@ import random
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from tests.waiting import PATIENCE, wait_for
+
 HANDSHAKE = struct.pack("<Q", 1)
 LEGACY = struct.pack("<Q", 0x86104DD760433FE5)
-PATIENCE = 10.0
 
 
 def frame(kind: int, body: bytes = b"", schema: int = 0) -> bytes:
@@ -117,13 +117,6 @@ def pieces(data: bytes, seed: int, most: int = 64) -> Iterator[bytes]:
         size = rnd.randint(1, most)
         yield data[at : at + size]
         at += size
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it does not happen"
-        time.sleep(0.005)
 
 
 def descriptors() -> int:

@@ -34,7 +34,7 @@ def proxied(real: str, *words: str) -> Iterator[tuple[subprocess.Popen[str], str
             yield process, line.split()[2]
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(20)
+            process.wait(60)
 
 
 def ask(path: Path, **asked: Any) -> dict[str, Any]:

@@ -109,9 +109,9 @@ def test_every_fault(real_node: Node, database: str) -> None:
                     with pytest.raises(module.RequestFailed):
                         numbers(client)
             if case.done:
-                wait_for(lambda number=number: number in numbers(direct), 5, f"row of {case}")
-            wait_for(lambda: not proxy.open_connections, 5, f"end of {case}")
-            wait_for(lambda: is_free(module, direct), 5, f"end of the statement of {case}")
+                wait_for(lambda number=number: number in numbers(direct), 60, f"row of {case}")
+            wait_for(lambda: not proxy.open_connections, 60, f"end of {case}")
+            wait_for(lambda: is_free(module, direct), 60, f"end of the statement of {case}")
         expected = {number for number, case in enumerate(CASES, 1) if case.done}
         maybe = {number for number, case in enumerate(CASES, 1) if case.done is None}
         assert numbers(direct) - maybe == expected

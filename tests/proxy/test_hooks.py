@@ -12,7 +12,8 @@ import pytest
 from dqlitewire import DecodeError, NodeInfo
 from dqlitewire.messages import ExecSqlRequest, LeaderRequest, LeaderResponse, ServersResponse
 from dqlitewire.proxy import DROP, BlockingProxy, Frame, Proxy
-from tests.proxy.peers import HANDSHAKE, Peer, connect, frame, read, read_all, wait_for
+from tests.proxy.peers import HANDSHAKE, Peer, connect, frame, read, read_all
+from tests.waiting import wait_for
 
 LOCAL = "127.0.0.1:0"
 ANSWER = LeaderResponse(1, "10.0.0.1:9001").encode()

@@ -17,6 +17,7 @@ import pytest
 from dqlitewire.faults import Delay
 from dqlitewire.messages import LeaderResponse
 from dqlitewire.proxy import BlockingProxy
+from tests.client.fakes import closed_port
 from tests.proxy.peers import (
     HANDSHAKE,
     LEGACY,
@@ -29,8 +30,8 @@ from tests.proxy.peers import (
     read,
     read_all,
     reset,
-    wait_for,
 )
+from tests.waiting import PATIENCE, wait_for
 
 LOCAL = "127.0.0.1:0"
 UPGRADE = b"POST /internal/database HTTP/1.1\r\nHost: a\r\nUpgrade: dqlite\r\n\r\n"
@@ -232,14 +233,13 @@ def test_a_reset_is_passed_on(way: dict[str, Any]) -> None:
         other.sendall(b"I reset.")
         wait_for(lambda: peer.connections == 2)
         reset(other)
-        assert was_reset.wait(10)
+        assert was_reset.wait(PATIENCE)
         wait_for(lambda: not proxy.open_connections)
 
 
 def test_a_node_that_is_not_there_is_said() -> None:
     said: list[str] = []
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = closed_port()
     with BlockingProxy({LOCAL: address}, say=said.append) as proxy:
         for _ in range(2):
             with connect(proxy.addresses[0]) as sock:
@@ -332,7 +332,7 @@ def test_a_slow_reader_slows_the_sender_and_fills_no_memory(way: dict[str, Any],
         sent.set()
 
     def take(sock: socket.socket) -> None:
-        asked.wait(10)
+        asked.wait(PATIENCE)
         total.append(count_all(sock))
 
     def node(sock: socket.socket) -> None:
@@ -390,7 +390,7 @@ def test_the_end_is_bounded_though_nobody_reads() -> None:
             time.sleep(0.1)
             stopping = threading.Thread(target=proxy.stop)
             stopping.start()
-            stopping.join(20)
+            stopping.join(60)
             assert not stopping.is_alive()
             with suppress(ConnectionResetError):
                 assert count_all(sock) < 20 << 20

@@ -24,12 +24,13 @@ from dqlitewire.traffic.sources.transcript_parts import View
 from tests.downstream.tap import Tap, streams_of
 from tests.profiles import DEEP
 from tests.proxy.both_sides import recorded_streams
-from tests.proxy.peers import connect, nothing_left, read_all, reset, wait_for
+from tests.proxy.peers import connect, nothing_left, read_all, reset
 from tests.proxy.test_command_faults import proxied
 from tests.real.fixtures import require_server
 from tests.real.nodes import KINDS, Node
 from tests.real.raw import RawConnection, frame, text, word
 from tests.traffic.command import run
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.real
 
@@ -216,7 +217,7 @@ def test_what_was_acknowledged_before_the_proxy_was_killed_replays(
         assert all(one.wait(20) for one in enough)
         process.kill()
         for writer in writers:
-            writer.join(20)
+            writer.join(60)
     parts = sorted(tmp_path.glob("s*.dqt"))
     assert len(parts) > 1
     result = run("replay", *parts, "--to", fresh.address, "--write")

@@ -82,7 +82,7 @@ def said(address: str) -> bytes:
     host, _, port = address.rpartition(":")
     out = b""
     with socket.create_connection((host, int(port)), 20) as sock:
-        sock.settimeout(20)
+        sock.settimeout(60)
         sock.sendall(SESSION)
         sock.shutdown(socket.SHUT_WR)
         while data := sock.recv(1 << 16):

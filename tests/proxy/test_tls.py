@@ -27,8 +27,8 @@ from tests.proxy.peers import (
     nothing_left,
     read,
     read_all,
-    wait_for,
 )
+from tests.waiting import PATIENCE, wait_for
 
 LOCAL = "127.0.0.1:0"
 ASK = HANDSHAKE + frame(0, bytes(8))
@@ -280,7 +280,7 @@ def test_the_proxy_may_end_in_the_middle_of_a_handshake(files: Files) -> None:
             ):
                 wait_for(lambda: proxy.open_connections == 1)
                 if "to" in option:
-                    assert begun.wait(10)
+                    assert begun.wait(PATIENCE)
                     begun.clear()
                 proxy.stop()
                 with suppress(ConnectionResetError):
@@ -316,8 +316,8 @@ def upgrading(
     def one(sock: socket.socket) -> None:
         with suppress(OSError):
             head = b""
-            while not head.endswith(b"\r\n\r\n"):
-                head += sock.recv(1)
+            while not head.endswith(b"\r\n\r\n") and (byte := sock.recv(1)):
+                head += byte
             heads.append(head)
             sock.sendall(f"HTTP/1.1 {status}\r\nUpgrade: {protocol}\r\n\r\n".encode())
             node(sock)

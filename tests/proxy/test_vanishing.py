@@ -10,8 +10,9 @@ from contextlib import suppress
 import pytest
 
 from dqlitewire.proxy import BlockingProxy
-from tests.proxy.peers import HANDSHAKE, PATIENCE, Peer, frame, wait_for
+from tests.proxy.peers import HANDSHAKE, Peer, frame
 from tests.real.raw import PART, text, word
+from tests.waiting import PATIENCE, wait_for
 
 ROWS = frame(7, word(1) + text("a") + word(1) + word(5) + PART) * 2000
 QUERY = frame(9, word(0) + text("SELECT 1") + word(0), 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 
 import pytest
 
@@ -14,6 +13,7 @@ from dqlitewire.traffic import Item, items
 from dqlitewire.traffic.sources.source import Source
 from tests.proxy.test_recording import ALL, ASK, HELLO, NOW, play
 from tests.traffic.captured import clean, told
+from tests.waiting import wait_for
 from tests.wire_data import Capture
 
 
@@ -27,7 +27,7 @@ class Kept:
     def __call__(self, source: Source) -> None:
         for item in items(source):
             if self.may is not None:
-                assert self.may.wait(20)
+                assert self.may.wait(60)
             self.items.append(item)
 
 
@@ -129,14 +129,6 @@ def test_what_was_dropped_is_a_gap() -> None:
     assert watcher.dropped > 0
     whole = sum(item.size for item in kept.items if item.type in ("HANDSHAKE", "LEADER", "GARBAGE"))
     assert whole + watcher.dropped == len(HELLO + 21 * ASK)
-
-
-def wait_for(what: Callable[[], bool]) -> None:
-    for _ in range(2000):
-        if what():
-            return
-        threading.Event().wait(0.01)
-    raise AssertionError("waited in vain")
 
 
 def test_a_consumer_that_ends_ends_the_watching_alone() -> None:

@@ -11,7 +11,9 @@ from. Data lies on /dev/shm where that is writable, else in the temporary folder
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import secrets
 import select
 import shutil
 import signal
@@ -55,9 +57,11 @@ SERVERS = {
 KINDS = tuple(SERVERS)
 PLAYED = tuple(kind for kind, server in SERVERS.items() if server.played)
 HERE = Path(__file__).parent
-START_TIMEOUT = 20.0
-LEADER_TIMEOUT = 20.0
-LATENCY_MS = 10  # raft's timers at a fraction of the default: a new leader in half a second instead of 5
+START_TIMEOUT = 60.0
+LEADER_TIMEOUT = 60.0
+# raft's timers at a fraction of the default: a new leader in a second instead of 5; with 10 a busy machine,
+# on which a node waits for its turn for 0.2 s, has elections that no test has asked for
+LATENCY_MS = 30
 
 
 def tree(suite: str) -> Path:
@@ -145,11 +149,28 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in bent}
 
 
+def _ports() -> Iterator[int]:
+    """Ports below those that the system itself gives to servers and connections, each process from one of its
+    own on: between choosing one and listening on it, and while a node is down, nobody else comes by it."""
+    first, last = 10_000, int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    if last - first < 1000:  # it gives them all
+        yield from itertools.repeat(0)
+    start = secrets.randbelow(last - first)
+    for number in itertools.count():
+        yield first + (start + number) % (last - first)
+
+
+_PORTS = _ports()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on, and nobody else will."""
+    for port in _PORTS:
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            found: int = probe.getsockname()[1]
+            return found
+    raise AssertionError("there is always another port")
 
 
 def _temporary_base() -> str | None:

@@ -210,7 +210,7 @@ def test_a_checkpoint_kills_cowsql(own_node: Callable[..., Node], database: str)
             session.send(exec_sql(f"INSERT INTO t VALUES ({number})"))
         with pytest.raises((EOFError, ConnectionError)):
             read_on(session)
-    wait_for(lambda: not node.alive(), 10, "end of the node")
+    wait_for(lambda: not node.alive(), 60, "end of the node")
 
 
 # ---------------------------------------------------------------- through QUERY_SQL
@@ -324,7 +324,7 @@ def test_followers_and_leadership_loss(
     real_cluster: Callable[..., Cluster], kind: str, database: str
 ) -> None:
     # slow timers: the leader must not step down before the write is under way
-    cluster = real_cluster(kind, latency=50)
+    cluster = real_cluster(kind, latency=100)
     leader = cluster.leader()
     follower = next(node for node in cluster.nodes if node is not leader)
 

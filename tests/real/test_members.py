@@ -90,7 +90,7 @@ def test_what_followers_answer(real_cluster: Callable[..., Cluster], kind: str) 
 
     assert leader_by(voter) == LeaderResponse(leader.id, leader.address)
     # only voters tell; this one has to hear first that it is none any more
-    wait_for(lambda: leader_by(standby) == LeaderResponse(0, ""), 10, "answer of a stand-by")
+    wait_for(lambda: leader_by(standby) == LeaderResponse(0, ""), 60, "answer of a stand-by")
     legacy = PROTOCOL_VERSION_LEGACY
     assert leader_by(voter, version=legacy) == LeaderResponse(0, leader.address)
     assert leader_by(standby, version=legacy) == LeaderResponse(0, leader.address)

@@ -135,7 +135,7 @@ def test_a_release_that_the_tables_do_not_know_fails_nothing(tmp_path: Path) -> 
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     *_, last = finished.stdout.splitlines()

@@ -316,7 +316,7 @@ def test_returning_through_query(new_node: Node, own_node: Callable[..., Node], 
         assert failure == (100, "rows yielded when none expected for EXEC request")
         with pytest.raises((EOFError, ConnectionError)):
             session.execute("INSERT INTO t VALUES (3)")
-    wait_for(lambda: not node.alive(), 10, "end of the node")
+    wait_for(lambda: not node.alive(), 60, "end of the node")
 
 
 @pytest.mark.parametrize("values", [0, 1, 2, 3, 4])

@@ -49,7 +49,7 @@ def test_it_ends_when_all_is_played(path: Path) -> None:
     with serving(path, "--serve", "127.0.0.1:0") as (command, address):
         with RawConnection(address) as client:
             assert client.leader() == (1, address)
-        assert command.communicate(timeout=10)[1] == ""
+        assert command.communicate(timeout=60)[1] == ""
         assert command.returncode == Exit.OK
 
 
@@ -57,7 +57,7 @@ def test_it_ends_when_all_is_played(path: Path) -> None:
 def test_a_signal_ends_it(path: Path, number: signal.Signals) -> None:
     with serving(path, "--serve", "127.0.0.1:0") as (command, _):
         command.send_signal(number)
-        said = command.communicate(timeout=10)[1]
+        said = command.communicate(timeout=60)[1]
         assert command.returncode == Exit.DAMAGED
     assert "left over in 1 connection" in said
     assert "connection 1: 1 request, nobody connected" in said
@@ -67,7 +67,7 @@ def test_a_pool_that_never_closes_has_played_all_the_same(path: Path) -> None:
     with serving(path, "--serve", "127.0.0.1:0") as (command, address), RawConnection(address) as client:
         client.leader()
         command.send_signal(signal.SIGTERM)
-        assert command.communicate(timeout=10)[1] == ""
+        assert command.communicate(timeout=60)[1] == ""
         assert command.returncode == Exit.OK
 
 
@@ -76,7 +76,7 @@ def test_a_difference_is_told(path: Path) -> None:
         with RawConnection(address) as client:
             client.send(frame(16, word(1)))
             assert client.closed_by_peer()
-        said = command.communicate(timeout=10)[1].splitlines()
+        said = command.communicate(timeout=60)[1].splitlines()
         assert command.returncode == Exit.DAMAGED
     assert [line.removeprefix("dqlite-wire: ") for line in said] == [
         "connection 1, request 1 at byte 8: not the recorded request",

@@ -16,6 +16,7 @@ from dqlitewire.replay.serving import ReplayService
 from dqlitewire.traffic.errors import SourceError
 from tests.real.raw import RawConnection, frame, text, word
 from tests.replay.transcripts import CLIENT, SERVER, Said, write
+from tests.waiting import receive
 
 LEADER = frame(0, word(0))
 HANDSHAKE = word(1)
@@ -118,7 +119,7 @@ def test_it_ends_when_all_is_played(tmp_path: Path) -> None:
     with ReplayServer(transcript(tmp_path)) as server:
         for number in (1, 2):
             played(server.address, number)
-        server.join(5)
+        server.join(60)
         with pytest.raises(ConnectionRefusedError):
             RawConnection(server.address)
 
@@ -155,9 +156,10 @@ def test_unix_sockets(kind: str, tmp_path: Path) -> None:
     with ReplayServer(transcript(tmp_path, 1), address) as server, socket.socket(socket.AF_UNIX) as client:
         client.connect(where)
         client.sendall(HANDSHAKE + LEADER)
-        assert client.recv(1000) == leader_answer(address)
+        answer = leader_answer(address)
+        assert receive(client, len(answer)) == answer
         client.sendall(exec_sql("INSERT INTO t VALUES (1)"))
-        assert client.recv(1000) == RESULT
+        assert receive(client, len(RESULT)) == RESULT
         assert server.address == address
     assert server.problems == []
 

@@ -156,7 +156,7 @@ def speak(steps: list[Step], *addresses: str) -> Iterator[tuple[str, list[str]]]
 
 
 def _settle(addresses: tuple[str, ...]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         seen = set()
         for address in addresses:

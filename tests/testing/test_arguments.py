@@ -308,7 +308,7 @@ def test_what_is_missing_is_said_in_one_line(statement: str) -> None:
     words = NEEDS[statement]
     script = HIDDEN.format(words.split()[0]) + statement
     finished = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False
     )
     last = finished.stderr.strip().splitlines()[-1]
     assert last.startswith(f"ModuleNotFoundError: {words}")

@@ -182,7 +182,7 @@ def test_a_later_statement_of_a_script_waits_as_long_as_it_takes(
     client.socket.settimeout(0.3)
     with pytest.raises(TimeoutError):
         client.receive(1)
-    client.socket.settimeout(10)
+    client.socket.settimeout(60)
     other.exec_sql("INSERT INTO t(b) VALUES (4)")
     other.exec_sql("COMMIT")
     assert client.frame().body == word(3) + word(1)

@@ -40,7 +40,7 @@ def run(script: str, *words: str, **options: Any) -> subprocess.CompletedProcess
         env=environment | options.pop("env", {}),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
         **options,
     )
@@ -138,7 +138,7 @@ with DqliteServer() as server:
     process = multiprocessing.get_context("fork").Process(target=signal.pause)
     process.start()
     port = server.port
-client.socket.settimeout(10)
+client.socket.settimeout(60)
 assert client.closed_by_peer()
 with DqliteServer(port=port): pass
 process.kill(); process.join()
@@ -241,13 +241,23 @@ PARTS: dict[str, Callable[[DqliteServer], object]] = {
 }
 
 
+def open_now() -> tuple[int, int]:
+    """How many descriptors and threads there are."""
+    return len(os.listdir("/proc/self/fd")), threading.active_count()
+
+
+def assert_no_more_than(before: tuple[int, int]) -> None:
+    """Hold that nothing was left behind; what others have left may go meanwhile."""
+    assert all(now <= then for now, then in zip(open_now(), before, strict=True)), (open_now(), before)
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_stop_releases_everything_whatever_fails(
     tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with DqliteServer():
         pass
-    before = len(os.listdir("/proc/self/fd")), threading.active_count()
+    before = open_now()
     server = DqliteServer(unix=str(tmp_path / "socket"))
     server.start()
     client = socket.socket(socket.AF_UNIX)
@@ -272,7 +282,7 @@ def test_stop_releases_everything_whatever_fails(
     client.close()
     assert not os.path.exists(folder)
     assert os.listdir(tmp_path) == []
-    assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before
+    assert_no_more_than(before)
 
 
 def test_a_loop_that_fails_ends_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +298,7 @@ def test_a_loop_that_fails_ends_and_says_so(monkeypatch: pytest.MonkeyPatch) -> 
         with suppress(ConnectionError):
             RawConnection(server.address).close()
         assert client.closed_by_peer()
-        server._thread.join(20)
+        server._thread.join(60)
         assert server.errors == [defect]
         with pytest.raises(RuntimeError, match="stopped"):
             server.run_sql("main", "SELECT 1")
@@ -299,12 +309,12 @@ def test_stop_from_within_and_from_many_threads() -> None:
     with DqliteServer() as server, RawConnection(server.address) as client:
         with server.corrupt(lambda data: server.stop() or data):
             client.send(frame(0, word(0)))
-            server._thread.join(20)
+            server._thread.join(60)
         threads = [threading.Thread(target=server.stop) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(20)
+            thread.join(60)
         assert not any(thread.is_alive() for thread in threads)
 
 
@@ -337,7 +347,7 @@ def test_calls_that_race_stop_are_answered_or_refused() -> None:
                 thread.start()
             time.sleep(0.002 * number)
         for thread in threads:
-            thread.join(20)
+            thread.join(60)
             assert not thread.is_alive()
         assert {type(error) for error in seen} <= {RuntimeError}, seen
         assert {str(error) for error in seen} <= {"the server has stopped", "no running voter"}
@@ -369,7 +379,7 @@ def test_who_waits_for_the_end_is_told() -> None:
             with suppress(TypeError):
                 end(server)
             server.stop()
-            waiting.join(20)
+            waiting.join(60)
             assert not waiting.is_alive()
 
 
@@ -483,7 +493,7 @@ def test_a_dead_socket_is_replaced_by_one_of_many(tmp_path: Path) -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(20)
+            thread.join(60)
         (server,) = [one for one in outcomes if isinstance(one, DqliteServer)]
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(path)
@@ -554,9 +564,10 @@ with DqliteCluster(2) as cluster:
         host, port = cluster.addresses[number % 2].split(":")
         client.connect((host, int(port)))
     time.sleep(0.02)
-    begin = turns
-    time.sleep(0.3)
-    spent = turns - begin
+    begin, since = turns, time.monotonic()
+    while turns == begin or time.monotonic() - since < 0.3:
+        time.sleep(0.05)
+    spent = (turns - begin) * 0.3 / (time.monotonic() - since)
     failures = 0
     for call in (lambda: DqliteCluster(1).start(), lambda: ScriptedServer([close()]).start()):
         try: call()
@@ -565,7 +576,7 @@ with DqliteCluster(2) as cluster:
     while hoard: os.close(hoard.pop())
     resource.setrlimit(resource.RLIMIT_NOFILE, limit)
     for client in clients:
-        client.settimeout(20)
+        client.settimeout(60)
         client.sendall(word(1) + frame(0, word(0)))
         assert client.recv(100)
         client.close()
@@ -589,7 +600,7 @@ def test_without_descriptors_it_waits_and_comes_back(tmp_path: Path) -> None:
 def test_a_start_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with DqliteServer() as taken:
-        before = len(os.listdir("/proc/self/fd")), threading.active_count(), sorted(os.listdir(tmp_path))
+        before, files = open_now(), sorted(os.listdir(tmp_path))
         cases: list[tuple[DqliteCluster, type[Exception]]] = [
             (DqliteServer(port=taken.port), OSError),
             (DqliteServer(host="192.0.2.1"), OSError),
@@ -605,8 +616,8 @@ def test_a_start_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
             DqliteServer().start()
         with pytest.raises(RuntimeError, match="no thread"):
             ScriptedServer([close()]).start()
-        after = len(os.listdir("/proc/self/fd")), threading.active_count(), sorted(os.listdir(tmp_path))
-        assert after == before
+        assert_no_more_than(before)
+        assert sorted(os.listdir(tmp_path)) == files
 
 
 def _no_thread(_: threading.Thread) -> None:

@@ -74,7 +74,7 @@ def test_nothing_is_imported_until_used(tmp_path: Path) -> None:
         ],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
         cwd=tmp_path,
     )

@@ -42,7 +42,7 @@ def serving(*words: str, lines: int | None = None) -> Iterator[tuple[subprocess.
             yield process, addresses
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(20)
+            process.wait(60)
 
 
 def started(process: subprocess.Popen[str], nodes: int = 1) -> list[tuple[str, str]]:
@@ -72,7 +72,7 @@ def test_a_wildcard_is_not_what_clients_are_told(host: str) -> None:
                 assert probe(dialled).leader_address == told[0]
         assert [Address.parse(each).port for each in bound] == [Address.parse(each).port for each in told]
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
     name = Address.parse(told[0]).name
     assert process.returncode == 0
     bound_to = Address(Kind.TCP, host)
@@ -107,7 +107,7 @@ def test_the_command_advertises_what_it_is_told_to() -> None:
         assert told == "db.example:7000"
         assert probe(f"127.0.0.1:{Address.parse(bound).port}").leader_address == told
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "clients are told" not in errors
 
@@ -201,7 +201,7 @@ def test_hazards_are_told() -> None:
         assert client.call(18, word(1)).failure == (15, "bad format version")
         client.close()
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
     assert errors == "dqlite-wire: DESCRIBE with a format other than 0: format 1\n"
 
 
@@ -211,7 +211,7 @@ def test_any_number_of_signals_stops_it(times: int) -> None:
         for _ in range(times):
             process.send_signal(signal.SIGINT)
             process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def test_a_hang_up_ends_it_well_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +219,7 @@ def test_a_hang_up_ends_it_well_and_leaves_nothing(tmp_path: Path, monkeypatch: 
     with serving("--unix", str(tmp_path / "socket"), "--nodes", "2") as (process, _):
         assert len(list(tmp_path.iterdir())) == 3
         process.send_signal(signal.SIGHUP)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -238,7 +238,7 @@ def test_who_ignores_hang_ups_for_it_means_it(tmp_path: Path) -> None:
             client.sendall(word(1) + frame(0, word(0)))
             assert client.recv(100)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def test_a_server_that_fails_is_not_waited_for(tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_a_server_that_fails_is_not_waited_for(tmp_path: Path) -> None:
         process.stdout.readline()
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(tmp_path / "socket"))
-            assert process.wait(20) == 1
+            assert process.wait(60) == 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -278,7 +278,7 @@ def test_a_server_that_fails_is_not_waited_for(tmp_path: Path) -> None:
     ],
 )
 def test_what_goes_wrong_is_told_in_one_line(words: list[str], message: str, code: int) -> None:
-    finished = subprocess.run([*COMMAND, *words], capture_output=True, text=True, timeout=30, check=False)
+    finished = subprocess.run([*COMMAND, *words], capture_output=True, text=True, timeout=300, check=False)
     assert (finished.returncode, finished.stderr) == (code, f"dqlite-wire: {message}\n")
 
 
@@ -303,7 +303,7 @@ def test_wrong_use_is_told_before_anything_is_opened(
 def test_without_apsw() -> None:
     hidden = "import sys; sys.modules['apsw'] = None; " + COMMAND[2]
     finished = subprocess.run(
-        [sys.executable, "-c", hidden, "serve"], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", hidden, "serve"], capture_output=True, text=True, timeout=300, check=False
     )
     advice = "it comes with the extra 'testing' of dqlite-wire (from a checkout: pip install '.[testing]')"
     assert finished.stderr == f"dqlite-wire: apsw is missing: {advice}\n"
@@ -313,16 +313,16 @@ def test_without_apsw() -> None:
 def test_the_server_without_apsw() -> None:
     hidden = "import sys; sys.modules['apsw'] = None; from dqlitewire.testing import DqliteServer"
     finished = subprocess.run(
-        [sys.executable, "-c", hidden], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", hidden], capture_output=True, text=True, timeout=300, check=False
     )
     advice = "it comes with the extra 'testing' of dqlite-wire (from a checkout: pip install '.[testing]')"
     assert finished.stderr.splitlines()[-1] == f"ModuleNotFoundError: apsw is missing: {advice}"
 
 
 def test_demo() -> None:
-    shown = subprocess.run(
-        [sys.executable, "examples/demo.py"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
-    ).stdout.splitlines()
+    command = [sys.executable, "examples/demo.py"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
+    shown = done.stdout.splitlines()
     assert max(map(len, shown)) <= 80
     assert shown[0].startswith("embedded dqlite 1.18.1 on 127.0.0.1:")
     assert " 1 < LEADER     no leader known" in shown

@@ -99,6 +99,6 @@ def on_terminal(*arguments: str | Path, **environment: str) -> str:
         if not data:
             break
         out += data
-    process.wait(20)
+    process.wait(60)
     os.close(main)
     return out.decode()

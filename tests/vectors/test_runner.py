@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +17,7 @@ import pytest
 
 from tests.vectors.runner import ADAPTER, RUN
 from tests.vectors.test_adapters import validator
+from tests.waiting import is_waiting, wait_for
 
 FIRST = "requests/client"  # of three vectors whose ids begin like that
 
@@ -133,15 +133,20 @@ def test_an_adapter_that_hangs_is_ended_and_so_is_what_it_started(report: Report
     file = tmp_path / "pid"
     program = "import subprocess; child = subprocess.Popen(['sleep', '60'])\n"
     program += f"open({str(file)!r}, 'w').write(str(child.pid))\ntime.sleep(60)"
-    code, result, text = report(ALL + program, "2")
+    for seconds in ("2", "40"):  # in which a busy machine has it answer
+        code, result, text = report(ALL + program, seconds)
+        if not result["failed"]:
+            break
     assert (code, faults(result), result["failed"]) == (3, ["hung"], [])
-    assert "not ended after 2 s; all is answered, and its output is open" in text
-    for _ in range(100):
-        status = Path(f"/proc/{file.read_text()}/stat")
-        if not status.exists() or status.read_text().split()[2] in "ZX":
-            return
-        time.sleep(0.05)
-    pytest.fail("what the adapter started lives on")
+    assert f"not ended after {seconds} s; all is answered, and its output is open" in text
+    wait_for(lambda: is_over(file.read_text()), "end of what the adapter started")
+
+
+def is_over(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
 
 
 def test_an_adapter_that_does_not_read(module: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
@@ -250,24 +255,21 @@ def test_bytes_that_differ_are_told_by_their_word(module: ModuleType) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_an_interrupt_ends_it_and_the_adapter() -> None:
-    command = [
-        sys.executable,
-        str(RUN),
-        sys.executable,
-        "-c",
-        "import time; print('{', flush=True); time.sleep(60)",
-    ]
+def test_an_interrupt_ends_it_and_the_adapter(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    program = f"import time; open({str(runs)!r}, 'w').close(); print('{{', flush=True); time.sleep(600)"
+    command = [sys.executable, str(RUN), sys.executable, "-c", program]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        time.sleep(1)
+        wait_for(runs.exists, "adapter")
+        wait_for(lambda: is_waiting(process.pid), "runner that waits for it")
         process.send_signal(signal.SIGINT)
-        out, error = process.communicate(timeout=20)
+        out, error = process.communicate(timeout=60)
         assert (process.returncode, out, error) == (130, b"", b"")
 
 
 def test_a_reader_of_the_report_may_leave() -> None:
     command = f"'{sys.executable}' '{RUN}' --encode --lines | head -n 1"
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=300, check=False)
     assert json.loads(done.stdout)["id"] == "handshake/handshake, version 1"
     assert done.stderr == ""
 
@@ -275,6 +277,6 @@ def test_a_reader_of_the_report_may_leave() -> None:
 def test_it_runs_as_a_module_too() -> None:
     command = [sys.executable, "-m", "vectors.run", "--only", "requests/client", sys.executable, str(ADAPTER)]
     done = subprocess.run(
-        command, cwd=RUN.parents[1], capture_output=True, text=True, timeout=60, check=False
+        command, cwd=RUN.parents[1], capture_output=True, text=True, timeout=300, check=False
     )
     assert (done.stdout, done.returncode) == ("3 vectors: 3 passed\n", 0)

@@ -27,6 +27,7 @@ from dqlitewire.dial.listening import listen
 from dqlitewire.faults.checks import shown
 from dqlitewire.faults.values import FaultWordsError, unknown
 from dqlitewire.faults.words import fault_of, words_of
+from dqlitewire.proxy.accepting import end_listening
 
 if TYPE_CHECKING:
     from dqlitewire.faults import FaultList
@@ -159,7 +160,7 @@ class ControlServer:
         server, self._server = self._server, None
         if server is None:
             return
-        server.close()
+        await end_listening([server])
         for client in tuple(self._clients):
             client.cancel()
         if self._clients:

@@ -23,6 +23,7 @@ from dqlitewire.dial.listening import Listener, RemoteListenError, check_local, 
 from dqlitewire.dial.options import PLAIN
 from dqlitewire.dial.upgrade import checked_path
 from dqlitewire.faults import FaultList, FaultMethods
+from dqlitewire.proxy.accepting import end_listening
 from dqlitewire.proxy.connecting import Connector
 from dqlitewire.proxy.faulting import ConnectionFaulting
 from dqlitewire.proxy.mapping import Place, local_names
@@ -180,12 +181,11 @@ class Proxy(FaultMethods):
         Raises:
             UnusedFaultError: With `strict`, a fault was ordered that never hit.
         """
-        running, self._running = self._running, None
-        if running is None:
-            return
         servers, self._servers = self._servers, []
-        for server in servers:
-            server.close()
+        if self._running is None or not servers:
+            return
+        await end_listening(servers)
+        running, self._running = self._running, None
         self._ended_errors = running.errors
         await running.close()
 

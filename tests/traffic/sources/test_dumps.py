@@ -123,7 +123,7 @@ def printed(command: str, folder: Path) -> dict[str, str]:
         f'for file in data*; do {command} "$file" > "out.$file" || exit 1; done',
         shell=True,
         check=True,
-        timeout=60,
+        timeout=300,
         cwd=folder,
         env={**os.environ, "LC_ALL": "C"},
     )
@@ -319,7 +319,7 @@ def test_gdb_itself(size: int, tmp_path: Path) -> None:
     program = shutil.which("true")
     command = ["gdb", "-batch", "-nx", "-ex", "starti", "-ex", f"dump memory {tmp_path}/m $sp $sp+{size}"]
     told = subprocess.run(
-        [*command, "-ex", f"x/{size}xb $sp", str(program)], capture_output=True, text=True, timeout=60
+        [*command, "-ex", f"x/{size}xb $sp", str(program)], capture_output=True, text=True, timeout=300
     )
     if not (tmp_path / "m").exists():
         pytest.skip(f"gdb cannot run a program here: {told.stderr[-200:]}")
@@ -333,7 +333,7 @@ def test_strace_itself(option: str, tmp_path: Path) -> None:
         pytest.skip("strace is not installed")
     (tmp_path / "data").write_bytes(TEXTS["requests"])
     command = f"strace {option} -s 100000 -e trace=write -o {tmp_path}/log cat {tmp_path}/data"
-    told = subprocess.run(command, shell=True, capture_output=True, timeout=60)
+    told = subprocess.run(command, shell=True, capture_output=True, timeout=300)
     if told.returncode:
         pytest.skip(f"strace cannot run here: {told.stderr[-200:]!r}")
     lines = [line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("write(")]

@@ -201,7 +201,7 @@ def test_two_hundred_megabytes(tmp_path: Path) -> None:
     def limited() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (160 << 20, 160 << 20))
 
-    told = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60, preexec_fn=limited)
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=300, preexec_fn=limited)
     assert (told.returncode, told.stderr) == (0, b"")
     shown = [json.loads(text) for text in told.stdout.splitlines()]
     assert [(item["type"], item["size"]) for item in shown if item["direction"] == "response"] == [

@@ -233,7 +233,7 @@ def test_wireshark_finds_the_same(tmp_path: Path) -> None:
         "occurrence=l",
     ]
     command = ["tshark", "-n", "-r", str(tmp_path / "x"), *fields]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    told = subprocess.run(command, capture_output=True, text=True, timeout=300)
     found = [text.split("\t")[1:] for text in told.stdout.splitlines()]
     wrong = {name: shown for name, shown in zip(names, found, strict=True) if shown != ["24", "9001"]}
     assert wrong == {}
@@ -314,7 +314,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     def write(*options: str) -> bytes:
         command = ["editcap", *options, str(folder / "pcap"), str(folder / "out")]
-        subprocess.run(command, check=True, capture_output=True, timeout=30)
+        subprocess.run(command, check=True, capture_output=True, timeout=300)
         return (folder / "out").read_bytes()
 
     return write

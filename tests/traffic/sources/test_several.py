@@ -222,7 +222,7 @@ def test_what_can_be_read_once_is_not_read_before(tmp_path: Path) -> None:
         writers[-1].start()
     found = objects(*paths, code=0)
     for writer in writers:
-        writer.join(10)
+        writer.join(60)
     assert of(found, 1) == of(alone(capture), 1)
 
 

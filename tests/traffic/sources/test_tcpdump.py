@@ -37,6 +37,7 @@ from tests.real.fixtures import require
 from tests.real.nodes import Node
 from tests.real.raw import HANDSHAKE, RawConnection, word
 from tests.traffic.command import run
+from tests.waiting import PATIENCE, is_waiting
 
 T = TypeVar("T")
 _names = itertools.count(1)
@@ -66,10 +67,10 @@ def capturing(path: Path, port: int | str, interface: str = "lo") -> Iterator[li
             said += os.read(process.stderr.fileno(), 4096) if ready else b""
         assert b"listening on" in said, said
         yield dropped
-        wait_until_quiet(path)
+        wait_until_quiet(path, process.pid)
     finally:
         process.terminate()
-        said += process.communicate(timeout=20)[1]
+        said += process.communicate(timeout=60)[1]
     dropped += [
         count for count in re.findall(r"(\d+) packets dropped by kernel", said.decode()) if count != "0"
     ]
@@ -86,12 +87,16 @@ def captured(path: Path, address: str, session: Callable[[], T], interface: str 
     pytest.fail("the kernel dropped packets in every attempt")
 
 
-def wait_until_quiet(path: Path) -> None:
-    size, since, end = -1, time.monotonic(), time.monotonic() + 10
-    while time.monotonic() < end and time.monotonic() - since < 0.5:
+def wait_until_quiet(path: Path, tcpdump: int) -> None:
+    """Wait until nothing has come for half a second, and tcpdump, which is told of each packet at once, has
+    written what came."""
+    size, since, end = -1, time.monotonic(), time.monotonic() + PATIENCE
+    while not is_waiting(tcpdump) or time.monotonic() - since < 0.5:
         time.sleep(0.05)
         if path.stat().st_size != size:
             size, since = path.stat().st_size, time.monotonic()
+        if time.monotonic() > end:  # it goes on, as between nodes
+            return
 
 
 class Tap:
@@ -182,7 +187,7 @@ def test_following_a_capture_that_grows(real_node: Node, database: str, tmp_path
                 assert b'"OPEN"' in follower.stdout.readline()
         finally:
             follower.terminate()
-            follower.communicate(timeout=20)
+            follower.communicate(timeout=60)
 
 
 def continued(tap: Tap) -> Tap:

@@ -8,7 +8,6 @@ import re
 import select
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +23,7 @@ from dqlitewire.traffic.select import MAX_HELD
 from dqlitewire.traffic.views.fold import Fold, Folded
 from tests.traffic.captured import ALL, clean
 from tests.traffic.command import COMMAND, run
+from tests.waiting import PATIENCE, is_waiting, unread, wait_for
 
 HANDSHAKE = bytes([1, *bytes(7)])
 QUERY = QuerySqlRequest(0, "SELECT a FROM t").encode()
@@ -201,40 +201,43 @@ class _Live:
         self.process.stdin.write(data)
         self.process.stdin.flush()
 
-    def line(self, seconds: float = 20) -> str:
-        """The next line; "" if none comes."""
+    def until(self, text: str) -> str:
+        """What it writes up to a text, which may come in pieces."""
         assert self.process.stdout is not None
-        if not select.select([self.process.stdout], [], [], seconds)[0]:
-            return ""
-        return os.read(self.process.stdout.fileno(), 1 << 16).decode()
+        said = b""
+        while text.encode() not in said:
+            assert select.select([self.process.stdout], [], [], PATIENCE)[0], said
+            piece = os.read(self.process.stdout.fileno(), 1 << 16)
+            assert piece, said
+            said += piece
+        return said.decode()
+
+    def has_read(self) -> bool:
+        """Whether it waits for more than it was sent."""
+        assert self.process.stdin is not None
+        return not unread(self.process.stdin.fileno()) and is_waiting(self.process.pid)
 
 
 def test_a_live_stream_is_shown_as_it_comes() -> None:
     live = _Live()
     try:
         live.send(rows(0))
-        assert "ROWS" in live.line()
+        live.until("(0)")
         live.send(rows(1) + rows(2))
         live.send(rows(3, last=True))
-        out = ""
-        while "(3)" not in out:
-            more = live.line()
-            assert more
-            out += more
-        assert LIKE_IT.findall(out) == ["2"]
+        assert LIKE_IT.findall(live.until("(3)")) == ["2"]
         live.send(FailureResponse(1, "x").encode())
-        assert ResponseType.FAILURE.name in live.line()
+        live.until(ResponseType.FAILURE.name)
         live.send(rows(0) + rows(1))
-        assert "(0)" in live.line()
-        time.sleep(1)  # nothing tells that the second one was read
+        live.until("(0)")
+        wait_for(live.has_read)  # the second one: nothing else tells it
         live.process.send_signal(signal.SIGINT)
-        out = ""
-        while more := live.line():
-            out += more
+        assert live.process.stdout is not None
+        out = live.process.stdout.read().decode()
         assert LIKE_IT.findall(out) == ["1"]  # told when it is interrupted
     finally:
         live.process.kill()
-        live.process.wait(20)
+        live.process.wait(60)
         for pipe in (live.process.stdin, live.process.stdout):
             assert pipe is not None
             pipe.close()
