@@ -351,8 +351,8 @@ def _body(parts: Iterable[Element]) -> str:
             case Group(times=""):
                 words.append("[parameters](values.md#parameters)")
             case Group():
-                inner = [p for p in part.parts if isinstance(p, Cell)]
-                words.append(f"{part.words.partition(',')[0]} {_listed(f'`{cell.name}`' for cell in inner)}")
+                inner = [f"`{p.name}`" if isinstance(p, Cell) else "[values](values.md#rows)" for p in part.parts]
+                words.append(f"{part.words.partition(',')[0]} {_listed(inner)}")
     return ", ".join(words)
 
 
