@@ -53,7 +53,7 @@ MOST = 32  # differences of an answer that are told
 SAFE = 2**53 - 1
 WRONG, USAGE, BROKEN, INTERRUPTED = 1, 2, 3, 130
 Json = dict[str, Any]
-Fault = tuple[str, str]
+Fault = tuple[str, str]  # kind, words
 Verdicts = dict[str, "Json | None"]  # what is wrong with the answers that came, None if nothing
 SPECIAL = ("nan", "inf", "-inf", "-0.0")
 ENCODE = "encode "
@@ -202,7 +202,7 @@ def parsed(text: str) -> Json:
 
 
 def talk(adapter: Adapter, asked: list[Case], timeout: float) -> tuple[Verdicts, list[Fault]]:
-    """Give every line to an adapter; return what is wrong with its answers by id, and faults as (kind, words).
+    """Give every line to an adapter; return what is wrong with its answers, by id, and faults.
 
     An answer is judged where it comes and not kept: parsed it may take twenty times the bytes of its line.
     """

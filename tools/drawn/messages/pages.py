@@ -351,7 +351,9 @@ def _body(parts: Iterable[Element]) -> str:
             case Group(times=""):
                 words.append("[parameters](values.md#parameters)")
             case Group():
-                inner = [f"`{p.name}`" if isinstance(p, Cell) else "[values](values.md#rows)" for p in part.parts]
+                inner = [
+                    f"`{p.name}`" if isinstance(p, Cell) else "[values](values.md#rows)" for p in part.parts
+                ]
                 words.append(f"{part.words.partition(',')[0]} {_listed(inner)}")
     return ", ".join(words)
 
