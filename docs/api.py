@@ -229,6 +229,7 @@ def _signature(
     if signature is None:
         return None
     signature = re.sub(r", _\w+: [^=]*= <factory>", "", signature)  # what a class keeps for itself
+    signature = re.sub(r"(: list\[[^=]*\] = )<factory>", r"\1[]", signature)
     if not (inspect.isclass(thing) and "FIELDS" in vars(thing)):
         return re.sub(r"<(\w+\.\w+): [^>]*>", r"\1", signature), returns  # members of enumerations
     found = inspect.signature(thing)

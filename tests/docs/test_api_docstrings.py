@@ -99,6 +99,10 @@ def test_what_is_private_or_said_twice_is_left_out(api: Any) -> None:
     assert api._signature(None, "class", "dqlitewire.dial.ClusterView", object, None, given, None)[0] == (
         "(leader: str)"
     )
+    given = "(address: str, nodes: list[~a.B] = <factory>, weight: int = 0)"
+    assert api._signature(None, "class", "dqlitewire.dial.Health", object, None, given, None)[0] == (
+        "(address: str, nodes: list[~a.B] = [], weight: int = 0)"
+    )
     # the fields of a named tuple stand in its docstring; Sphinx calls each "Alias for field number 0" besides
     directive = "\n".join(api._directive("Leader", Leader))
     assert "   :exclude-members: node_id, address\n" in directive
