@@ -177,6 +177,7 @@ def test_what_is_kept_of_an_answer_is_bounded(
 
 
 def test_no_right_answer_is_near_the_bound_of_a_line(module: ModuleType) -> None:
+    assert (module.LINE, module.JUNK) == (64 << 10, 20)  # as vectors/README.md has them
     asked = module.cases(True)
     assert 10 * max(len(json.dumps([case.id, case.expected])) for case in asked) < module.LINE
 
