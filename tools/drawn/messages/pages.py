@@ -9,6 +9,7 @@ real frame looks like (the vectors).
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -298,7 +299,8 @@ def _example(cls: Any, layout: Layout) -> str:
 
 
 def _page(cls: Any) -> str:
-    parts = [f"# {cls.MSG_TYPE.name} ({_direction(cls.IS_REQUEST)} {int(cls.MSG_TYPE)})", doc_of(cls).words]
+    said = re.sub(r"the page\s+of values", "the page of [values](values.md)", doc_of(cls).words)
+    parts = [f"# {cls.MSG_TYPE.name} ({_direction(cls.IS_REQUEST)} {int(cls.MSG_TYPE)})", said]
     parts.append("\n".join(f"* {fact}" for fact in _facts(cls)))
     layouts = layouts_of(cls)
     parts.append("## Bytes")
