@@ -150,7 +150,8 @@ def test_a_message_as_the_page_makes_it(copy: Copy) -> None:
     if DEEP:
         copy.python("tools/redraw.py")
         assert (copy.folder / "docs/reference/messages/request-checkpoint.md").exists()
-        copy.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/vectors/test_coverage.py")
+        files = "tests/vectors/test_coverage.py", "tests/test_snippets.py", "tests/docs/test_redrawn.py"
+        copy.python("-m", "pytest", "-q", "-p", "no:cacheprovider", *files)
 
 
 def test_the_other_blocks_of_the_page(real_nodes: SharedNodes) -> None:
