@@ -40,9 +40,12 @@ from dqlitewire.conversation import (
 )
 from dqlitewire.explain import explain
 from dqlitewire.messages import CheckpointRequest, CheckpointedResponse, EmptyResponse, OpenRequest
+from dqlitewire.messages import requests, responses
 from dqlitewire.testing import DqliteServer
 from dqlitewire.testing.script import ScriptedServer, close, expect, send
 
+assert requests.__all__ == sorted(requests.__all__)  # which `make check` wants
+assert responses.__all__ == sorted(responses.__all__)
 request, answer = CheckpointRequest(7, "main"), CheckpointedResponse(12, 3)
 assert decode_message(request.encode(), is_request=True) == request
 assert decode_message(answer.encode(), is_request=False) == answer
