@@ -154,7 +154,7 @@ def test_a_message_as_the_page_makes_it(copy: Copy) -> None:
     if DEEP:
         copy.python("tools/redraw.py")
         assert (copy.folder / "docs/reference/messages/request-checkpoint.md").exists()
-        files = "tests/vectors/test_coverage.py", "tests/test_snippets.py", "tests/docs/test_redrawn.py"
+        files = "tests/vectors/test_coverage.py", "tests/test_snippets.py"
         copy.python("-m", "pytest", "-q", "-p", "no:cacheprovider", *files)
 
 
