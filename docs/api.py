@@ -83,6 +83,8 @@ def _directive(name: str, thing: Any) -> Iterator[str]:
         return
     if issubclass(thing, Message) and thing is not Message:
         return  # what all messages have is told once
+    if fields := getattr(thing, "_fields", ()):  # of a named tuple: its docstring has them
+        yield f"   :exclude-members: {', '.join(fields)}"
     skipped = [base.__name__ for base in thing.__mro__[1:] if _has_a_page(base)]
     yield f"   :inherited-members: {', '.join(dict.fromkeys(skipped))}"
 
@@ -223,9 +225,11 @@ def _on_the_wire(kind: type[Message]) -> str:
 def _signature(
     app: Sphinx, what: str, name: str, thing: Any, options: Any, signature: str | None, returns: str | None
 ) -> tuple[str, str | None] | None:
-    """Give the arguments of a generated constructor the types of the declaration."""
+    """Give the arguments of a generated constructor the types of the declaration; leave private ones out."""
     if signature is None:
         return None
+    signature = re.sub(r", _\w+: [^=]*= <factory>", "", signature)  # what a class keeps for itself
+    signature = re.sub(r"(: list\[[^=]*\] = )<factory>", r"\1[]", signature)
     if not (inspect.isclass(thing) and "FIELDS" in vars(thing)):
         return re.sub(r"<(\w+\.\w+): [^>]*>", r"\1", signature), returns  # members of enumerations
     found = inspect.signature(thing)

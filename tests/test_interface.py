@@ -248,7 +248,8 @@ def test_constants(name: str, value: Any) -> None:
 
 @pytest.mark.parametrize(("cls", "members"), ENUMS.items())
 def test_enums(cls: type[enum.Enum], members: dict[str, Any]) -> None:
-    assert {member.name: member.value for member in cls} == members
+    # more may come; tests/interface.txt has those
+    assert {member.name: member.value for member in cls}.items() >= members.items()
     assert issubclass(cls, enum.IntEnum) == (cls is not RowMarker)
 
 
@@ -566,12 +567,9 @@ def test_decode_body_takes_data_and_schema(
 
 
 def test_registries() -> None:
-    assert {code: cls.__name__ for code, cls in codec.REQUEST_TYPES.items()} == {
-        c: n for n, c, *_ in REQUESTS
-    }
-    assert {code: cls.__name__ for code, cls in codec.RESPONSE_TYPES.items()} == {
-        c: n for n, c, *_ in RESPONSES
-    }
+    for registry, published in ((codec.REQUEST_TYPES, REQUESTS), (codec.RESPONSE_TYPES, RESPONSES)):
+        known = {code: cls.__name__ for code, cls in registry.items()}
+        assert known.items() >= {code: name for name, code, *_ in published}.items()
 
 
 def test_every_message_is_in_its_module_and_in_messages() -> None:

@@ -16,7 +16,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
 PYTHON = [code for language, code in BLOCKS if language == "python"]
-CONSOLE = [line[2:] for language, text in BLOCKS if language == "console" for line in text.splitlines()]
+TYPED = [line[2:] for language, text in BLOCKS if language == "console" for line in text.splitlines()]
+CONSOLE = [line.partition("  # ")[0] for line in TYPED]
 SERVE = "dqlite-wire serve"  # which runs until it is stopped
 ADDRESS = "127.0.0.1:9001"  # where `serve` listens unless told otherwise
 LIVE = [command for command in CONSOLE if ADDRESS in command]
@@ -111,8 +112,10 @@ def test_there_is_something_to_run() -> None:
 def test_it_is_of_a_screen_and_a_half() -> None:
     """What it is, for whom, and where to go: all else has a page on the site."""
     lines = (ROOT / "README.md").read_text().splitlines()
-    assert len(lines) <= 90
-    assert sum(map(len, lines)) <= 4500
+    assert len(lines) <= 80
+    assert sum(map(len, lines)) <= 3700
+    # in a terminal of 80 columns, too: what is wider has a link, which cannot be broken
+    assert [line for line in lines if len(line) > 80 and "](" not in line] == []
 
 
 def test_its_picture_is_the_output_of_the_command_in_it() -> None:

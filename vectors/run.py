@@ -34,6 +34,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +46,17 @@ except ImportError:  # Windows bounds memory another way
 HERE = Path(__file__).resolve().parent
 FILES = ("handshake", "requests", "responses", "malformed")
 DIRECTIONS = {"handshake": "handshake", "requests": "request", "responses": "response"}
-LINE = 1 << 20  # characters of a line of the adapter
+LINE = 1 << 16  # bytes of a line of the adapter; no right answer has a tenth of it
 JUNK = 20  # lines that are no answers, until the adapter is given up
 LAST_WORDS = 2000
 SHOWN = 64
 FEW = 5  # vectors without an answer that are named
+MOST = 32  # differences of an answer that are told
 SAFE = 2**53 - 1
 WRONG, USAGE, BROKEN, INTERRUPTED = 1, 2, 3, 130
 Json = dict[str, Any]
-Fault = tuple[str, str]
+Fault = tuple[str, str]  # kind, words
+Verdicts = dict[str, "Json | None"]  # what is wrong with the answers that came, None if nothing
 SPECIAL = ("nan", "inf", "-inf", "-0.0")
 ENCODE = "encode "
 
@@ -214,12 +217,15 @@ def parsed(text: str) -> Json:
     return answer
 
 
-def talk(adapter: Adapter, asked: list[Case], timeout: float) -> tuple[dict[str, Json], list[Fault]]:
-    """Give every line to an adapter; return its answers by id, and faults as (kind, words)."""
-    answers: dict[str, Json] = {}
+def talk(adapter: Adapter, asked: list[Case], timeout: float) -> tuple[Verdicts, list[Fault]]:
+    """Give every line to an adapter; return what is wrong with its answers, by id, and faults.
+
+    An answer is judged where it comes and not kept: parsed it may take twenty times the bytes of its line.
+    """
+    answers: Verdicts = {}
     faults: list[Fault] = []
     end = time.monotonic() + timeout
-    ids = {case.id for case in asked}
+    ids = {case.id: case for case in asked}
     adapter.start([case.line for case in asked])
     number = 0
     while len(faults) < JUNK:
@@ -243,7 +249,7 @@ def talk(adapter: Adapter, asked: list[Case], timeout: float) -> tuple[dict[str,
         elif name in answers:
             faults.append(("twice", f"line {number}: {short(name)}"))
         else:
-            answers[name] = answer
+            answers[name] = judged(ids[name], answer)
     else:
         return answers, [*faults, ("flood", f"more than {JUNK - 1} lines that are no answers")]
     if kind == "flood":
@@ -324,24 +330,22 @@ def float_bits(value: Any) -> bytes | str | None:
     return "nan" if number != number else struct.pack("<d", number)
 
 
-def judged(case: Case, answer: Json | None) -> Json | None:
+def judged(case: Case, answer: Json) -> Json | None:
     """What is wrong with an answer, as an object of the report; None if nothing."""
     wrong = {"id": case.id}
-    if answer is None:
-        return {**wrong, "outcome": "missing"}
     ((key, got),) = answer.items()
     if key == "error" and not (isinstance(got, str) and got.strip()):
         return {**wrong, "outcome": "no words", "error": shown(got)}
     if key != case.key:
         outcome = "refused" if key == "error" else "accepted" if case.key == "error" else "another key"
-        return {**wrong, "outcome": outcome, key: got if key == "error" else shown(got)}
+        return {**wrong, "outcome": outcome, key: shown(got)}
     if key == "error":
         return None
     if key == "hex":
         return judged_bytes(case, got, wrong)
     found = [
         {"path": path, "expected": shown(one), "got": shown(other), **place(case, path)}
-        for path, one, other in compared(case.expected, got)
+        for path, one, other in islice(compared(case.expected, got), MOST)
     ]
     return {**wrong, "outcome": differs(found), "differences": found} if found else None
 
@@ -387,7 +391,9 @@ def place(case: Case, path: str) -> Json:
 
 
 def shown(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    """A value in the report: as JSON if it is no text, and cut where no right one reaches."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= LINE // 4 else text[: LINE // 4] + "..."
 
 
 def short(text: str, size: int = SHOWN) -> str:
@@ -406,9 +412,10 @@ def around(one: str, other: str) -> tuple[str, ...]:
     return tuple(short("..." + text[start:]) for text in (one, other))
 
 
-def report(asked: list[Case], answers: dict[str, Json], faults: list[Fault], known: list[Json]) -> Json:
+def report(asked: list[Case], answers: Verdicts, faults: list[Fault], known: list[Json]) -> Json:
     """The whole result as an object; schema/report.schema.json describes it."""
-    failed = [wrong for wrong in (judged(case, answers.get(case.id)) for case in asked) if wrong]
+    missing = {case.id: {"id": case.id, "outcome": "missing"} for case in asked}
+    failed = [wrong for wrong in {**missing, **answers}.values() if wrong]
     expected = {one["id"]: one["outcome"] for one in known}
     ids = {case.id for case in asked}
     new = [wrong for wrong in failed if expected.get(wrong["id"]) != wrong["outcome"]]
@@ -538,7 +545,7 @@ def main(given: list[str] | None = None) -> int:
     options = arguments(given)
     if options.lines:
         return tell(json.dumps(case.line) for case in options.asked)
-    answers: dict[str, Json] = {}
+    answers: Verdicts = {}
     words = b""
     try:
         adapter = Adapter(options.command, options.memory)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dqlitewire.client import Leader
 from dqlitewire.messages import ExecSqlRequest, InterruptRequest, OpenRequest
 from tests.docs.blocks import DOCS
 
@@ -91,3 +92,17 @@ def test_data_is_told_of(api: Any) -> None:
     assert api._about("dqlitewire.WORD_SIZE", 8) == ["Bytes of a word: every frame is a number of them."]
     assert api._about("dqlitewire.SQLITE_BUSY", 5) == ["Another connection holds the lock."]
     assert api._about("dqlitewire.SQLITE_NOTICE", 27) == []
+
+
+def test_what_is_private_or_said_twice_is_left_out(api: Any) -> None:
+    given = "(leader: str, _by_address: dict[str, ~a.B] = <factory>)"
+    assert api._signature(None, "class", "dqlitewire.dial.ClusterView", object, None, given, None)[0] == (
+        "(leader: str)"
+    )
+    given = "(address: str, nodes: list[~a.B] = <factory>, weight: int = 0)"
+    assert api._signature(None, "class", "dqlitewire.dial.Health", object, None, given, None)[0] == (
+        "(address: str, nodes: list[~a.B] = [], weight: int = 0)"
+    )
+    # the fields of a named tuple stand in its docstring; Sphinx calls each "Alias for field number 0" besides
+    directive = "\n".join(api._directive("Leader", Leader))
+    assert "   :exclude-members: node_id, address\n" in directive

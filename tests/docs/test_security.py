@@ -74,6 +74,21 @@ def test_keys_of_a_session_are_written_where_the_environment_says(
     assert DialOptions(ca=authority).tls_context().keylog_filename == str(tmp_path / "keys")
 
 
+def test_the_environment_may_name_authorities_where_no_option_does(
+    authority: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other.pem"
+    trustme.CA().cert_pem.write_to_path(other)
+    paths = ssl.get_default_verify_paths()
+    assert (paths.openssl_cafile_env, paths.openssl_capath_env) == ("SSL_CERT_FILE", "SSL_CERT_DIR")
+    monkeypatch.setenv("SSL_CERT_DIR", "/nowhere")
+    monkeypatch.setenv("SSL_CERT_FILE", str(other))
+    (found,) = DialOptions(server_name="node.example").tls_context().get_ca_certs(binary_form=True)
+    assert found == ssl.PEM_cert_to_DER_cert(other.read_text())
+    (found,) = DialOptions(ca=authority).tls_context().get_ca_certs(binary_form=True)
+    assert found == ssl.PEM_cert_to_DER_cert(Path(authority).read_text())
+
+
 # ---- who listens where
 
 

@@ -114,7 +114,7 @@ def test_a_wrong_field_is_told_with_its_bytes(report: Report) -> None:
         (ALL + "say(id='a\\x1b', error='x')", 1, ["unknown id"], "adapter unknown id: line 4: a?\n"),
         (ALL + "sys.exit('gone \\x1b[31m')", 3, ["died"], "last words:\n    gone ?[31m\n"),
         ("os.abort()", 3, ["died"], "signal 6 after 0 of 3 answers"),
-        (ALL + "print('x' * 2_000_000)", 3, ["flood"], "a line of more than 1048576 bytes"),
+        (ALL + "print('x' * 2_000_000)", 3, ["flood"], "a line of more than 65536 bytes"),
         (ALL + "while True: print('x')", 3, ["junk"] * 20 + ["flood"], "more than 19 lines"),
         ("say(id=ids[0], error=' ')\n" + ALL, 1, ["twice"], "an error needs words"),
         ("say(id=ids[0], hex='00')\n" + ALL, 1, ["twice"], "another key than was asked for"),
@@ -157,6 +157,39 @@ def test_an_adapter_that_does_not_read(module: ModuleType, capsys: pytest.Captur
     assert text.startswith("handshake/handshake, version 1: no answer\n")
     assert " more without an answer\n" in text
     assert len(text.splitlines()) == 7
+
+
+HEAVY = """
+heavy = ",".join(["[]"] * 20_000)
+for line in lines[:2]: print('{"id":%s,"message":[%s]}' % (json.dumps(line["id"]), heavy))
+keys = ",".join('"k%d":[]' % i for i in range(5000))
+print('{"id":%s,"message":{"type":"CLIENT","fields":{"client_id":7,%s}}}' % (json.dumps(ids[2]), keys))
+"""
+
+
+def test_what_is_kept_of_an_answer_is_bounded(
+    report: Report, module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[tuple[Any, ...]] = []
+    talk = module.talk
+
+    def kept_talk(*given: Any) -> tuple[Any, ...]:
+        kept.append(talk(*given))
+        return kept[-1]
+
+    monkeypatch.setattr(module, "talk", kept_talk)
+    code, result, text = report(HEAVY)
+    assert (code, result["passed"], len(result["failed"])) == (1, 0, 3)
+    assert len(result["failed"][2]["differences"]) == module.MOST
+    ((verdicts, _),) = kept
+    assert len(json.dumps(verdicts)) < 2 * 65536  # of 150 kB that came, which are megabytes when parsed
+    assert text.endswith("3 vectors: 0 passed, 3 failed\n")
+
+
+def test_no_right_answer_is_near_the_bound_of_a_line(module: ModuleType) -> None:
+    assert (module.LINE, module.JUNK) == (64 << 10, 20)  # as vectors/README.md has them
+    asked = module.cases(True)
+    assert 10 * max(len(json.dumps([case.id, case.expected])) for case in asked) < module.LINE
 
 
 def test_a_command_that_cannot_be_started(module: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,8 +40,8 @@ SHORT = """
 * Pure Python reads streams of rows {streams} times as fast as the published dqlite-wire 0.2.2 and 0.8.0,
   and small messages {small} times (an empty answer {empty}).
 * The [native module](../installing.md) reads and writes rows in {rows} of pure Python's time: most is won
-  where there are texts, NULLs and ever other types. Its time is {go} of that of go-dqlite's decoder, where
-  both keep all rows.
+  where there are texts, NULLs and types that keep changing. Its time is {go} of that of go-dqlite's decoder,
+  where both keep all rows.
 * Small messages (RESULT, OPEN, FAILURE) are the same with the native module and without.
 """.strip()
 

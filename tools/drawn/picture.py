@@ -23,8 +23,8 @@ from tools.drawn import DOCS, ROOT
 __all__ = ["files"]
 
 PICTURE = DOCS / "pictures" / "decode.svg"
-COMMAND = ["decode", "--sql", "book", "docs/recordings/books.dqt"]
-TITLE = "dqlite-wire decode: the statements of a recorded session and their answers, one a line"
+COMMAND = ["decode", "--sql", "SELECT", "docs/recordings/books.dqt"]
+TITLE = "dqlite-wire decode: the queries of a recorded session and their answers, one a line"
 COLUMNS = 80
 
 LETTER, ROW, MARGIN, BAR = 8, 19, 14, 30

@@ -159,19 +159,15 @@ STEP: Schema = {"type": "array", "prefixItems": [one_of(RequestType.__members__)
 STEPS = said(
     array(STEP), "requests, each as its name and its fields in their order, on a connection of their own"
 )
-ORIGIN = said(
-    array(
-        {
-            "oneOf": [
-                record({"how": {"const": "recorded"}, "servers": SERVERS}),
-                record({"how": {"const": "accepted"}, "servers": SERVERS}, {"after": STEPS}),
-                record({"how": {"const": "answered"}, "servers": SERVERS, "to": STEPS}),
-                record({"how": {"const": "constructed"}, "why": STRING}),
-            ]
-        }
-    ),
-    "where the bytes come from",
-)
+CLAIM: Schema = {
+    "oneOf": [
+        record({"how": {"const": "recorded"}, "servers": SERVERS}),
+        record({"how": {"const": "accepted"}, "servers": SERVERS}, {"after": STEPS}),
+        record({"how": {"const": "answered"}, "servers": SERVERS, "to": STEPS}),
+        record({"how": {"const": "constructed"}, "why": STRING}),
+    ]
+}
+ORIGIN = said({**array(CLAIM), "minItems": 1}, "where the bytes come from")
 WORD = {
     "type": "array",
     "prefixItems": [{"type": "string", "pattern": "^[0-9a-f]{2}( [0-9a-f]{2}){7}$"}, STRING],

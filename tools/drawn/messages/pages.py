@@ -9,6 +9,7 @@ real frame looks like (the vectors).
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -298,7 +299,8 @@ def _example(cls: Any, layout: Layout) -> str:
 
 
 def _page(cls: Any) -> str:
-    parts = [f"# {cls.MSG_TYPE.name} ({_direction(cls.IS_REQUEST)} {int(cls.MSG_TYPE)})", doc_of(cls).words]
+    said = re.sub(r"the page\s+of values", "the page of [values](values.md)", doc_of(cls).words)
+    parts = [f"# {cls.MSG_TYPE.name} ({_direction(cls.IS_REQUEST)} {int(cls.MSG_TYPE)})", said]
     parts.append("\n".join(f"* {fact}" for fact in _facts(cls)))
     layouts = layouts_of(cls)
     parts.append("## Bytes")
@@ -351,8 +353,10 @@ def _body(parts: Iterable[Element]) -> str:
             case Group(times=""):
                 words.append("[parameters](values.md#parameters)")
             case Group():
-                inner = [p for p in part.parts if isinstance(p, Cell)]
-                words.append(f"{part.words.partition(',')[0]} {_listed(f'`{cell.name}`' for cell in inner)}")
+                inner = [
+                    f"`{p.name}`" if isinstance(p, Cell) else "[values](values.md#rows)" for p in part.parts
+                ]
+                words.append(f"{part.words.partition(',')[0]} {_listed(inner)}")
     return ", ".join(words)
 
 
