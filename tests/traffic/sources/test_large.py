@@ -16,7 +16,8 @@ import pytest
 from dqlitewire import ResponseType
 from dqlitewire.conversation import End, Ending, Exchange, Frame, Gap, Garbage, Observer, Side
 from dqlitewire.conversation.observer import exchange as exchange_module
-from dqlitewire.conversation.observer import stream_reader
+from dqlitewire.conversation.observer import large as large_module
+from dqlitewire.conversation.observer import stream as stream_module
 from dqlitewire.limits import Limits
 from dqlitewire.messages import DumpRequest, LeaderRequest, LeaderResponse, QuerySqlRequest
 from dqlitewire.traffic.items import items
@@ -39,7 +40,7 @@ GREETING = b"\1" + bytes(7)
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is large is so in small."""
-    monkeypatch.setattr(stream_reader, "DEFAULT_MAX_MESSAGE_SIZE", SMALL)
+    monkeypatch.setattr(stream_module, "DEFAULT_MAX_MESSAGE_SIZE", SMALL)
     monkeypatch.setattr(exchange_module, "LARGE", SMALL)
     monkeypatch.setattr(pair, "MAX_FRAME", SMALL)
 
@@ -73,7 +74,7 @@ def test_it_is_one_frame_and_the_rest_follows(small: None, size: int) -> None:
     found = events_of(observer, data + BEHIND, size)
     large, *rest = [event for event in found if isinstance(event, Frame) and not event.is_request]
     assert (large.type_name, large.size, large.offset, large.message) == ("FILES", len(data), 0, None)
-    assert large.data == data[: stream_reader.LARGE_HEAD]
+    assert large.data == data[: large_module.LARGE_HEAD]
     assert "at most 4096 are kept" in str(large.error)
     assert [(frame.type_name, frame.error) for frame in rest] == [("LEADER", None), ("ROWS", None)]
     assert rest[0].offset == len(data)
