@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 from dqlitewire import ResponseType
-from dqlitewire.conversation import End, Ending, Exchange, Frame, Gap, Garbage, Observer, Side
+from dqlitewire.conversation import End, Ending, Exchange, Frame, Gap, Garbage, Observer, Opaque, Side
 from dqlitewire.conversation.observer import exchange as exchange_module
 from dqlitewire.conversation.observer import large as large_module
 from dqlitewire.conversation.observer import stream as stream_module
 from dqlitewire.limits import Limits
 from dqlitewire.messages import DumpRequest, LeaderRequest, LeaderResponse, QuerySqlRequest
+from dqlitewire.messages.requests import ConnectRequest
 from dqlitewire.traffic.items import items
 from dqlitewire.traffic.sources import pair
 from dqlitewire.traffic.sources.formats import open_source
@@ -130,6 +131,17 @@ def test_a_loss_inside_costs_nothing(small: None) -> None:
         ("LEADER", 32, False),
     ]
     assert [event.size for event in found if isinstance(event, Gap)] == [20_000]
+
+
+def test_a_loss_inside_leaves_the_stream_to_the_nodes_that_have_it(small: None) -> None:
+    """CONNECT passes while a large answer does: what the dialled node sends is opaque, whatever is lost."""
+    observer = Observer()
+    observer.receive(Side.CLIENT, SENT)
+    observer.receive(Side.SERVER, b"".join(files(50_000))[:1000])
+    observer.receive(Side.CLIENT, ConnectRequest(2, "127.0.0.1:9002").encode())
+    found = observer.receive_gap(Side.SERVER) + observer.receive(Side.SERVER, b"as a node sends")
+    assert [event.data for event in found if isinstance(event, Opaque)] == [b"as a node sends"]
+    assert [event.damaged for event in found if isinstance(event, Frame)] == [True]
 
 
 def test_an_end_inside_is_told(small: None) -> None:

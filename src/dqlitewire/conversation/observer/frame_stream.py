@@ -39,16 +39,38 @@ class FrameCutter:
         large: whether larger ones are believed.
     """
 
-    __slots__ = ("_is_answer", "_large", "_max", "_resync")
+    __slots__ = ("_large", "_max", "_resync", "_schemas")
 
     def __init__(self, side: Side, resync: Resync, max_size: int, large: bool) -> None:
-        self._is_answer = side is Side.SERVER
         self._resync = resync
         self._max = max_size
         self._large = large
+        self._schemas = 2 if side is Side.SERVER else 256  # as many as are not odd
+
+    def run(self, data: bytes, at: int) -> tuple[list[int], int]:
+        """Return the sizes of the whole frames from a place on whose headers are ordinary, as nearly all are.
+
+        Behind them so many bytes are needed for another one; 0 where the header is not ordinary, and `look`
+        has to say what that is.
+
+        Args:
+            data: bytes of the stream.
+            at: where the first one begins.
+        """
+        sizes: list[int] = []
+        end, largest, schemas = len(data), self._max, self._schemas
+        while end - at >= HEADER_SIZE:
+            size = 8 + 8 * int.from_bytes(data[at : at + 4], "little")  # header.frame_size_at
+            if not HEADER_SIZE < size <= largest or data[at + 5] >= schemas or data[at + 6] or data[at + 7]:
+                return sizes, 0
+            if end - at < size:
+                return sizes, size
+            at += size
+            sizes.append(size)
+        return sizes, end - at + 1
 
     def look(self, data: bytes, at: int, base: int, flushing: bool) -> tuple[Found, int]:
-        """Tell what stands at a place, in step: a WHOLE frame, a LARGE one, WAIT, or LOSS.
+        """Tell what stands at a place, in step, if its header is not ordinary: WHOLE, LARGE, WAIT or LOSS.
 
         Args:
             data: bytes of the stream.
@@ -56,18 +78,15 @@ class FrameCutter:
             base: the place of `data[0]` in the stream.
             flushing: nothing comes behind `data`.
         """
-        have = len(data) - at
-        if have < HEADER_SIZE:
-            return Found.WAIT, have + 1
-        size = 8 + 8 * int.from_bytes(data[at : at + 4], "little")  # header.frame_size_at
+        size = frame_size_at(data, at)
         if size > self._max:
             return self._look_at_large(data, at, base, flushing, size)
         if size == HEADER_SIZE:
             return Found.LOSS, 0
-        odd = data[at + 6] or data[at + 7] or (data[at + 5] > 1 and self._is_answer)
-        if odd and not self._believes_odd(data, at, base, flushing, size):
-            return Found.LOSS, 0
-        return (Found.WHOLE if size <= have else Found.WAIT), size
+        if at + size > len(data):
+            waits = not flushing and self._resync.pays(size, base + at)
+            return (Found.WAIT, size) if waits else (Found.LOSS, 0)
+        return (Found.WHOLE, size) if self._resync.decodes(data, at, size, base) else (Found.LOSS, 0)
 
     def _look_at_large(self, data: bytes, at: int, base: int, flushing: bool, size: int) -> tuple[Found, int]:
         if not self._large:
@@ -76,11 +95,6 @@ class FrameCutter:
         if len(head) < LARGE_HEAD:
             return (Found.LOSS, 0) if flushing else (Found.WAIT, LARGE_HEAD)
         return (Found.LARGE, size) if self._resync.opens_large(head, base + at) else (Found.LOSS, 0)
-
-    def _believes_odd(self, data: bytes, at: int, base: int, flushing: bool, size: int) -> bool:
-        if at + size > len(data):
-            return not flushing and self._resync.pays(size, base + at)
-        return self._resync.decodes(data, at, size, base)
 
     def kept(self, data: bytes, at: int) -> int:
         """Return how many bytes are kept of the large frame at a place."""

@@ -23,7 +23,7 @@ The rule of the module: `state` is assigned here and nowhere else.
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import IntEnum, auto
 
 from ...limits import DEFAULT_MAX_MESSAGE_SIZE
 from ..events import Event, Side
@@ -47,16 +47,16 @@ if TYPE_CHECKING:
 __all__ = ["State", "Stream"]
 
 
-class State(Enum):
+class State(IntEnum):  # the hash of an Enum is slow, and each piece of bytes looks up a step
     """What the next byte of a stream is taken for."""
 
-    START = "a handshake, or what stands before it"
-    FRAMES = "a frame, and others behind it"
-    RAFT = "a message between nodes, and others behind it"
-    LARGE = "the rest of a frame of which only the beginning is kept"
-    DAMAGED = "the rest of a frame of which bytes were lost"
-    LOST = "anything"
-    OPAQUE = "another protocol"
+    START = auto()
+    FRAMES = auto()
+    RAFT = auto()
+    LARGE = auto()
+    DAMAGED = auto()
+    LOST = auto()
+    OPAQUE = auto()
 
 
 class Stream:

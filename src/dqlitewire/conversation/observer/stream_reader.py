@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from ..first_bytes import HTTP_END
 from .cut_before import believes, take_cut
+from .exchange import Frame
 from .found import Found
 from .losses import note_loss
 from .opening import Opening
@@ -40,12 +41,14 @@ if TYPE_CHECKING:
     from ...limits import Limits
     from ..events import Event, Side
     from ..frames import FrameReader
-    from .exchange import Frame
     from .frame_stream import FrameCutter
     from .raft_frame import RaftFrame
     from .raft_stream import RaftCutter
 
 __all__ = ["StreamReader"]
+
+# what is asked for most often: to read a member of an Enum is slow in Python 3.11
+_FRAMES, _WAIT, _WHOLE = State.FRAMES, Found.WAIT, Found.WHOLE
 
 
 class StreamReader(Stream):
@@ -105,6 +108,7 @@ class StreamReader(Stream):
         """Emit what can still be found in the bytes that wait, and return what is left of them."""
         self._flushing = True
         if not self.left_over:
+            self.waiting.open()
             self._run()
         if self.large is not None:
             self.end_large()
@@ -116,11 +120,11 @@ class StreamReader(Stream):
         return left
 
     def _run(self) -> None:
-        waiting, steps = self.waiting, self._STEPS
-        waiting.open()
+        """Take steps while the bytes that wait are open, and close them."""
+        steps = self._STEPS
         while steps[self.state](self):
             pass
-        waiting.close()
+        self.waiting.close()
 
     # Each step takes what it can, and returns whether another step may go on; False waits for more bytes.
 
@@ -144,27 +148,34 @@ class StreamReader(Stream):
         return found not in (Found.WAIT, Found.HEAD)
 
     def _frames(self) -> bool:
-        return self._cut(self.frames, self.frame)
+        waiting, emit = self.waiting, self.emit
+        sizes, needed = self.frames.run(waiting.data, waiting.position)
+        for size in sizes:
+            emit(Frame(*waiting.take(size), self.reader))
+            if self.state is not _FRAMES:  # it was CONNECT
+                return True
+        if not needed:
+            return self._take(self.frames, self.frame)
+        waiting.wait(needed)
+        return False
 
     def _messages(self) -> bool:
-        return self._cut(self.messages, self.message)
+        return self._take(self.messages, self.message)
 
-    def _cut(self, cutter: FrameCutter | RaftCutter, take: Callable[[int], Frame | RaftFrame]) -> bool:
-        """Take what stands one behind the other, as long as it is whole and the state is what it was."""
-        waiting, state, look, whole = self.waiting, self.state, cutter.look, Found.WHOLE
-        data, base, flushing = waiting.data, waiting.base, self._flushing
-        while self.state is state:
-            found, size = look(data, waiting.position, base, flushing)
-            if found is whole:
-                self.emit(take(size))
-            elif found is Found.WAIT:
-                waiting.wait(size)
-                return False
-            elif found is Found.LARGE:
-                self.begin_large(take(cutter.kept(data, waiting.position)), size)
-            else:
-                self.lose()
-                self.drop(size)
+    def _take(self, cutter: FrameCutter | RaftCutter, take: Callable[[int], Frame | RaftFrame]) -> bool:
+        """Take one frame or message, if one is there."""
+        waiting = self.waiting
+        found, size = cutter.look(waiting.data, waiting.position, waiting.base, self._flushing)
+        if found is _WAIT:
+            waiting.wait(size)
+            return False
+        if found is _WHOLE:
+            self.emit(take(size))
+        elif found is Found.LARGE:
+            self.begin_large(take(cutter.kept(waiting.data, waiting.position)), size)
+        else:
+            self.lose()
+            self.drop(size)
         return True
 
     def _search(self) -> bool:

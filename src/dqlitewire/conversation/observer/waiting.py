@@ -83,13 +83,20 @@ class Waiting:
         return len(self.data) - self.position
 
     def add(self, data: bytes, time: float) -> bool:
-        """Take a piece while closed; tell whether what is awaited is there."""
+        """Take a piece while closed; open when what is awaited is there, and tell whether it is."""
         self.time = time
         if not self.have:
             self._first = time
-        self._pieces.append(data)
-        self.have += len(data)
-        return self.have >= self._need or (self._mark != b"" and self._brings_mark(data))
+            if len(data) >= self._need:  # the common case: nothing waits
+                self.data, self._need, self._mark = data, 0, b""
+                return True
+        if data:
+            self._pieces.append(data)
+            self.have += len(data)
+        if self.have < self._need and not (self._mark and self._brings_mark(data)):
+            return False
+        self.open()
+        return True
 
     def _brings_mark(self, data: bytes) -> bool:
         joined = self._tail + data
@@ -98,20 +105,19 @@ class Waiting:
 
     def open(self) -> None:
         """Lay the bytes out in one piece; nothing is awaited any more."""
-        pieces = self._pieces
-        self._need, self._mark = 0, b""
-        self.data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        self._pieces = []
+        self.data, self._need, self._mark = b"".join(self._pieces), 0, b""
+        self._pieces.clear()
 
     def close(self) -> None:
         """Keep what was not taken."""
-        left = self.data[self.position :]
-        if self.position:
-            self._first = self.time
-        self.base += self.position
+        position = self.position
+        self.have = len(self.data) - position
+        if self.have:
+            self._pieces.append(self.data[position:])
+            if position:
+                self._first = self.time
+        self.base += position
         self.data, self.position = b"", 0
-        self._pieces = [left] if left else []
-        self.have = len(left)
 
     def wait(self, size: int, mark: bytes = b"") -> None:
         """While open, wait until so many bytes are there from `position` on, or a mark is."""
