@@ -1,7 +1,8 @@
 """Where frames are cut in the stream of one side, and where they go on after a loss.
 
 In step, a header is believed that announces a body within the cap; the frame behind it is passed over whether
-it decodes or not. Two kinds of header are doubted first:
+it decodes or not. That is nearly every header, so `run` follows those in one loop, and leaves it to `look` to
+judge any other. Two kinds are not refused at once:
 
 * an odd one, with something in the two reserved bytes or, in an answer, a schema above 1: no known peer sends
   one. It is believed when its frame has come whole and decodes;
