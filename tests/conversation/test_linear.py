@@ -46,7 +46,7 @@ class Counter:
         run, read = StreamReader._run, frames_module.FrameReader.read
 
         def counted_run(stream: StreamReader) -> None:
-            self.joined += stream._have
+            self.joined += stream.held
             run(stream)
 
         def counted_read(reader: Any, frame: bytes, *rest: Any) -> Any:

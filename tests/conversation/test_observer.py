@@ -461,6 +461,19 @@ def test_raft() -> None:
     assert [(e.side, e.offset, e.kind, e.data) for e in of(Opaque, events)] == [(SERVER, 0, "raft", b"!")]
 
 
+def test_frames_where_another_reader_found_them_between_nodes() -> None:
+    """A recording may say so of a connection that seemed to be one of nodes; its garbage is garbage again."""
+    message = TimeoutNow(2, 9, 1).encode()
+    request = LeaderRequest().encode()
+    observer = Observer(midstream=True)
+    assert len(of(RaftFrame, observer.receive(CLIENT, message * 3))) == 3
+    observer.receive_cut(SERVER, "http response", b"HTTP/1.1 404 Not Found\r\n\r\n")
+    events = observer.receive_cut(CLIENT, "frame", request)
+    events += observer.receive(CLIENT, bytes(64) + request * 3) + observer.finish()
+    assert [event.data for event in of(Frame, events)] == [request] * 4
+    assert b"".join(event.data for event in of(Garbage, events)) == bytes(64)
+
+
 # ---------------------------------------------------------------- nothing makes it raise, nothing is lost
 
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from .incoming import BadHeader, Greeting, Incoming, Refused
     from .observer.exchange import Exchange, Frame
     from .observer.observer import Observer
-    from .observer.raft_stream import RaftFrame
+    from .observer.raft_frame import RaftFrame
     from .observer.stream_events import End, Gap, Garbage, Opaque, Preamble
     from .server import ServerConversation
     from .session import Session, Statement
@@ -77,7 +77,7 @@ __getattr__, __dir__ = attributes_of(
         "dqlitewire.conversation.incoming": ("BadHeader", "Greeting", "Incoming", "Refused"),
         "dqlitewire.conversation.observer.exchange": ("Exchange", "Frame"),
         "dqlitewire.conversation.observer.observer": ("Observer",),
-        "dqlitewire.conversation.observer.raft_stream": ("RaftFrame",),
+        "dqlitewire.conversation.observer.raft_frame": ("RaftFrame",),
         "dqlitewire.conversation.observer.stream_events": ("End", "Gap", "Garbage", "Opaque", "Preamble"),
         "dqlitewire.conversation.server": ("ServerConversation",),
         "dqlitewire.conversation.session": ("Session", "Statement"),

@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 
 from dqlitewire import ResponseType
-from dqlitewire.conversation import End, Ending, Exchange, Frame, Gap, Garbage, Observer, Side
+from dqlitewire.conversation import End, Ending, Exchange, Frame, Gap, Garbage, Observer, Opaque, Side
 from dqlitewire.conversation.observer import exchange as exchange_module
-from dqlitewire.conversation.observer import stream_reader
+from dqlitewire.conversation.observer import large as large_module
+from dqlitewire.conversation.observer import stream as stream_module
 from dqlitewire.limits import Limits
 from dqlitewire.messages import DumpRequest, LeaderRequest, LeaderResponse, QuerySqlRequest
+from dqlitewire.messages.requests import ConnectRequest
 from dqlitewire.traffic.items import items
 from dqlitewire.traffic.sources import pair
 from dqlitewire.traffic.sources.formats import open_source
@@ -39,7 +41,7 @@ GREETING = b"\1" + bytes(7)
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is large is so in small."""
-    monkeypatch.setattr(stream_reader, "DEFAULT_MAX_MESSAGE_SIZE", SMALL)
+    monkeypatch.setattr(stream_module, "DEFAULT_MAX_MESSAGE_SIZE", SMALL)
     monkeypatch.setattr(exchange_module, "LARGE", SMALL)
     monkeypatch.setattr(pair, "MAX_FRAME", SMALL)
 
@@ -73,7 +75,7 @@ def test_it_is_one_frame_and_the_rest_follows(small: None, size: int) -> None:
     found = events_of(observer, data + BEHIND, size)
     large, *rest = [event for event in found if isinstance(event, Frame) and not event.is_request]
     assert (large.type_name, large.size, large.offset, large.message) == ("FILES", len(data), 0, None)
-    assert large.data == data[: stream_reader.LARGE_HEAD]
+    assert large.data == data[: large_module.LARGE_HEAD]
     assert "at most 4096 are kept" in str(large.error)
     assert [(frame.type_name, frame.error) for frame in rest] == [("LEADER", None), ("ROWS", None)]
     assert rest[0].offset == len(data)
@@ -129,6 +131,17 @@ def test_a_loss_inside_costs_nothing(small: None) -> None:
         ("LEADER", 32, False),
     ]
     assert [event.size for event in found if isinstance(event, Gap)] == [20_000]
+
+
+def test_a_loss_inside_leaves_the_stream_to_the_nodes_that_have_it(small: None) -> None:
+    """CONNECT passes while a large answer does: what the dialled node sends is opaque, whatever is lost."""
+    observer = Observer()
+    observer.receive(Side.CLIENT, SENT)
+    observer.receive(Side.SERVER, b"".join(files(50_000))[:1000])
+    observer.receive(Side.CLIENT, ConnectRequest(2, "127.0.0.1:9002").encode())
+    found = observer.receive_gap(Side.SERVER) + observer.receive(Side.SERVER, b"as a node sends")
+    assert [event.data for event in found if isinstance(event, Opaque)] == [b"as a node sends"]
+    assert [event.damaged for event in found if isinstance(event, Frame)] == [True]
 
 
 def test_an_end_inside_is_told(small: None) -> None:

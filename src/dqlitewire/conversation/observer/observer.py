@@ -46,8 +46,9 @@ from ..frames import FrameReader, answer_key, is_roleless
 from ..table import DONE, PART, Turn
 from .exchange import Exchange, Frame
 from .prepared import PreparedTexts
+from .stream import State
 from .stream_events import CUT_KINDS, End, Gap, Garbage, Preamble
-from .stream_reader import State, StreamReader
+from .stream_reader import StreamReader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class Observer(Guarded):
     @property
     def held(self) -> int:
         """About how many bytes of memory are held for what is not over."""
-        waiting = sum(stream.waiting for stream in self._streams.values())
+        waiting = sum(stream.held for stream in self._streams.values())
         objects = len(self._queue) + len(self._prepared)
         return waiting + self._open_bytes + self._prepared.size + _OBJECT * objects
 

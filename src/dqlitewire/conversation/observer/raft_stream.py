@@ -1,4 +1,4 @@
-"""Messages between nodes in the stream of one side: where they are cut, and what comes of them.
+"""Messages between nodes in the stream of one side: where they are cut, and where they go on after a loss.
 
 Behind CONNECT stand messages of the node that dialled, back to back. Each tells its size, so that a message
 is passed over whether it decodes or not. What follows a preamble that fits no message is lost up to a place
@@ -18,147 +18,43 @@ Only a stream that has such messages loads the codec for them.
 
 from __future__ import annotations
 
-from enum import Enum, auto
-
-from ...exceptions import DecodeError, without_trace
+from ...exceptions import DecodeError
 from ...limits import DEFAULT_MAX_MESSAGE_SIZE
 from ..events import Side
-from .stream_events import Bytes
+from .found import Found
+from .large import LARGE_HEAD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
 
-    from ...limits import Limits
-    from ...raft import RaftMessage
     from .resync import Resync
 
-__all__ = ["Found", "RaftCutter", "RaftFrame"]
+__all__ = ["PREAMBLE_SIZE", "RaftCutter"]
 
 PREAMBLE_SIZE = 16
 MAX_PAYLOAD = 1 << 40  # what a stream in step believes; nodes before 1.18.7 have no bound
 
 
-class RaftFrame(Bytes):
-    """One message between nodes, decoded when asked.
-
-    Attributes:
-        side: who sent it.
-        offset: where it begins in the bytes of its side.
-        data: preamble, header and payload.
-        start: when its first byte came.
-        end: when its last byte came.
-        damaged: bytes of it were lost; `data` is what there is of it.
-        left_out: bytes behind `data` that were counted and not kept, as the message is above 64 MiB.
-        tail: of such a message the last eight bytes.
-        limits: caps of names and addresses when it is decoded; by default the usual ones.
-    """
-
-    damaged: bool
-    left_out: int
-    tail: bytes
-    _limits: Limits | None
-    _read: bool
-    _message: RaftMessage | None
-    _error: DecodeError | None
-
-    __match_args__ = ("side", "type_name", "message", "offset", "start", "end")
-
-    def __init__(
-        self, side: Side, offset: int, data: bytes, start: float, end: float, limits: Limits | None = None
-    ) -> None:
-        self.side = side
-        self.offset = offset
-        self.data = data
-        self.start = start
-        self.end = end
-        self.damaged = False
-        self.left_out = 0
-        self.tail = b""
-        self._limits = limits
-        self._read = False
-        self._message = None
-        self._error = None
-
-    @property
-    def size(self) -> int:
-        """Bytes, preamble included."""
-        return len(self.data) + self.left_out
-
-    @property
-    def type(self) -> int:
-        """The number of its type."""
-        return self.data[0]
-
-    @property
-    def type_name(self) -> str:
-        """The name of its type."""
-        from ...raft import raft_type_name
-
-        return raft_type_name(self.data[0])
-
-    @property
-    def message(self) -> RaftMessage | None:
-        """The message; None if it does not decode, or was not kept whole."""
-        self._decode()
-        return self._message
-
-    @property
-    def error(self) -> DecodeError | None:
-        """Why it does not decode."""
-        self._decode()
-        return self._error
-
-    def refuse(self, error: DecodeError) -> None:
-        """Make this a message that does not decode, whatever its bytes are.
-
-        Args:
-            error: why; it becomes `error`.
-        """
-        self._read, self._message, self._error = True, None, error
-
-    def _decode(self) -> None:
-        if self._read:
-            return
-        self._read = True
-        from ...raft import decode_message
-
-        try:
-            self._message = decode_message(self.data, text_errors="surrogateescape", limits=self._limits)
-        except DecodeError as error:
-            self._error = without_trace(error)
-
-
-class Found(Enum):
-    """What begins at a place of the stream."""
-
-    MESSAGE = auto()  # so many bytes, all of them there
-    LARGE = auto()  # so many bytes, above the cap
-    WAIT = auto()  # what cannot be told before so many bytes are there
-    NOTHING = auto()  # so many bytes are no message
-    STEP = auto()  # a message, behind so many bytes that are none
-    LOSS = auto()  # no message, and from here on a place is to be looked for
-
-
 class RaftCutter:
-    """Says what the bytes behind CONNECT are.
+    """Says where messages between nodes stand.
 
     Args:
         resync: pays for guesses.
-        max_size: bytes of a message that is kept whole.
-        in_step: a message begins with the first byte.
+        max_size: the largest message that is kept whole.
+        large: whether larger ones are believed.
     """
 
-    __slots__ = ("_from", "_max", "_resync", "in_step")
+    __slots__ = ("_from", "_large", "_max", "_resync")
 
-    def __init__(self, resync: Resync, max_size: int, in_step: bool) -> None:
+    def __init__(self, resync: Resync, max_size: int, large: bool) -> None:
         self._resync = resync
         self._max = max_size
-        self.in_step: bool = in_step
+        self._large = large
         self._from = 0  # place in the stream: no message that is searched for begins in front of it
 
     def look(self, data: bytes, at: int, base: int, flushing: bool) -> tuple[Found, int]:
-        """Tell what stands at a place.
+        """Tell what stands at a place, in step: a WHOLE message, a LARGE one, WAIT, or LOSS.
 
         Args:
             data: bytes of the stream.
@@ -166,25 +62,34 @@ class RaftCutter:
             base: the place of `data[0]` in the stream.
             flushing: nothing comes behind `data`.
         """
-        return self._here(data, at) if self.in_step else self.find(data, at, base, flushing)
-
-    def _here(self, data: bytes, at: int) -> tuple[Found, int]:
+        have = len(data) - at
         try:
             size = whole_size(data, at, self._max)
         except DecodeError:
-            self.in_step = False
             return Found.LOSS, 0
         if size is None:
-            have = len(data) - at
-            if have < PREAMBLE_SIZE:
-                return Found.WAIT, PREAMBLE_SIZE
-            return Found.WAIT, PREAMBLE_SIZE + int.from_bytes(data[at + 8 : at + 16], "little")
-        if size > self._max:
-            return Found.LARGE, size
-        return (Found.WAIT if size > len(data) - at else Found.MESSAGE), size
+            return Found.WAIT, PREAMBLE_SIZE if have < PREAMBLE_SIZE else _head_size(data, at)
+        if size <= self._max:
+            return (Found.WHOLE if size <= have else Found.WAIT), size
+        if not self._large:
+            return Found.LOSS, PREAMBLE_SIZE  # so that the search does not find it once more
+        head = max(_head_size(data, at), LARGE_HEAD)
+        return (Found.LARGE, size) if head <= have or flushing else (Found.WAIT, head)
 
-    def find(self, data: bytes, at: int, base: int, flushing: bool) -> tuple[Found, int]:
-        """Look for a place where messages go on.
+    def kept(self, data: bytes, at: int) -> int:
+        """Return how many bytes are kept of the large message at a place: the header is needed whole."""
+        return min(max(_head_size(data, at), LARGE_HEAD), len(data) - at)
+
+    def missing(self, data: bytes) -> int:
+        """Return how many bytes are missing of the message that `data` is the beginning of, 0 if unknown."""
+        try:
+            size = whole_size(data, 0, self._max) if len(data) >= PREAMBLE_SIZE else None
+        except DecodeError:
+            return 0
+        return 0 if size is None else size - len(data)
+
+    def find(self, data: bytes, at: int, base: int, flushing: bool) -> tuple[Found, int, int]:
+        """Look for a place where messages go on: STEP, WAIT or NOTHING.
 
         Args:
             data: bytes of the stream.
@@ -198,16 +103,15 @@ class RaftCutter:
             place = found.start()
             verdict, size = self._guess(data, place, base, flushing)
             if verdict is Found.STEP:
-                self.in_step = True
-                return Found.STEP, place - at
+                return Found.STEP, place - at, 0
             if verdict is Found.WAIT:
                 self._from = base + place  # what stands in front is not looked at again
-                return Found.WAIT, place - at + size
+                return Found.WAIT, 0, place - at + size
             found = pattern.search(data, place + 1)
-        return Found.NOTHING, max(0, len(data) - at - (0 if flushing else PREAMBLE_SIZE - 1))
+        return Found.NOTHING, max(0, len(data) - at - (0 if flushing else PREAMBLE_SIZE - 1)), 0
 
     def _guess(self, data: bytes, at: int, base: int, flushing: bool) -> tuple[Found, int]:
-        head = PREAMBLE_SIZE + int.from_bytes(data[at + 8 : at + 16], "little")
+        head = _head_size(data, at)
         if not self._resync.pays(head, base + at):
             return Found.NOTHING, 0
         try:
@@ -228,13 +132,18 @@ class RaftCutter:
     def _fits(self, data: bytes, at: int, base: int) -> bool:
         if _preamble().match(data, at) is None:
             return False
-        if not self._resync.pays(PREAMBLE_SIZE + int.from_bytes(data[at + 8 : at + 16], "little"), base + at):
+        if not self._resync.pays(_head_size(data, at), base + at):
             return False
         try:
             whole_size(data, at, self._max)
         except DecodeError:
             return False
         return True
+
+
+def _head_size(data: bytes, at: int) -> int:
+    """Return the size of preamble and header of the message at a place."""
+    return PREAMBLE_SIZE + int.from_bytes(data[at + 8 : at + 16], "little")
 
 
 def whole_size(data: bytes, at: int, max_size: int) -> int | None:
@@ -252,6 +161,22 @@ def whole_size(data: bytes, at: int, max_size: int) -> int | None:
 
     cap = min(MAX_HEADER_SIZE, max_size)
     return frame_size(data, at, max_header_size=cap, max_payload_size=MAX_PAYLOAD)
+
+
+def is_message(data: bytes, whole: bool) -> bool:
+    """Tell whether bytes are one message between nodes, or the beginning of one.
+
+    Args:
+        data: the bytes.
+        whole: nothing of it may be missing.
+    """
+    try:
+        size = whole_size(data, 0, len(data) + PREAMBLE_SIZE)
+    except DecodeError:
+        return False
+    if whole:
+        return size == len(data)
+    return len(data) >= PREAMBLE_SIZE and (size is None or size > len(data))
 
 
 def begins_with_raft(data: bytes) -> bool:
@@ -295,7 +220,7 @@ def holds_raft(data: bytes) -> bool:
     """
     from .resync import Resync
 
-    cutter = RaftCutter(Resync(Side.CLIENT, len(data)), max(len(data), PREAMBLE_SIZE), in_step=False)
+    cutter = RaftCutter(Resync(Side.CLIENT, len(data)), max(len(data), PREAMBLE_SIZE), large=False)
     return cutter.find(data, 0, 0, flushing=True)[0] is Found.STEP
 
 

@@ -1,125 +1,68 @@
 """Cut the stream of one side into what it is made of: preambles, frames, and bytes that are neither.
 
-Nothing here raises on bytes. A reader is in one of seven states, and each state has one step, which takes
-what it can from the bytes that wait:
+Nothing here raises on bytes, and the work is linear in the bytes whatever they are. Who does what:
 
-    START    a handshake, an HTTP head or a TLS record       -> FRAMES or OPAQUE, LOST if nothing fits
-    FRAMES   frame behind frame; any header is believed that announces a body within the cap  -> LOST, LARGE
-    LARGE    the rest of a frame above the cap, which is counted and not kept  -> FRAMES
-    LOST     search for a place where frames go on (`resync.py`)  -> FRAMES
-    RAFT     message behind message of a node, behind CONNECT (`raft_stream.py`)  -> LARGE
-    JOINED   search for a place where frames or messages of a node go on  -> FRAMES, RAFT
-    OPAQUE   bytes of another protocol: TLS, plain HTTP, and what a node sends to one that dialled it
+    waiting.py       the bytes that wait: pieces as they came, or one `bytes` with a position
+    stream.py        the states, and each change of state
+    stream_reader    one step for each state: it takes from the bytes that wait what it can
+    opening.py       looks: what a stream begins with
+    frame_stream.py  looks: where frames stand, in step and after a loss
+    raft_stream.py   looks: where messages between nodes stand, in step and after a loss
+    resync.py        judges guesses of these three, and bounds what guessing costs
+    large.py         a frame of which only head and tail are kept
+    losses.py        bytes that were lost before they came here
+    cut_before.py    bytes of which another reader has said what they are
 
-The bytes that wait are a list of pieces as they arrived (`_parts`), `_have` of them in all. A step that needs
-more says how many (`_need`), and until so many are there a new piece is only appended, so that a frame of n
-pieces is joined once and not n times. While steps run, the pieces are one `bytes` (`_data`) with a position:
+Those that look change nothing; they say what stands at a place (`found.py`). A step asks one of them, and
+does what follows: takes the bytes, emits an event, goes to another state, or says for what it waits.
 
-    _parts:  piece | piece | piece            _data:  taken ... | frame | frame | rest
-             `-- _have bytes, need _need                      _position ^
-                                              offset of the next byte in the stream = `offset`
-
-So the work is linear in the bytes whatever they are; what guessing costs in LOST is bounded by `resync`.
+    bytes -> waiting -> step -> what stands here? -> Found -> event, state, wait
+                         `--------------------------------'
+                          until a step has to wait
 """
 
 from __future__ import annotations
 
-from enum import Enum
-
-from ...constants import HEADER_SIZE, PROTOCOL_VERSION, PROTOCOL_VERSION_LEGACY
-from ...exceptions import DecodeError
-from ...header import frame_size_at
-from ...limits import DEFAULT_MAX_MESSAGE_SIZE
-from ..events import Event, Side
-from ..first_bytes import (
-    HTTP_ANSWER,
-    HTTP_END,
-    HTTP_METHODS,
-    MAX_HTTP_HEAD,
-    TLS_HANDSHAKE,
-    body_size,
-    is_interim,
-)
-from ..frames import FrameReader
+from ..first_bytes import HTTP_END
+from .cut_before import believes, take_cut
 from .exchange import Frame
-from .raft_stream import PREAMBLE_SIZE, Found, RaftCutter, RaftFrame, whole_size
-from .resync import Resync
-from .stream_events import OPAQUES, PREAMBLES, RAFT_KINDS, Gap, Garbage, Opaque, Preamble
+from .found import Found
+from .losses import note_loss
+from .opening import Opening
+from .raft_stream import PREAMBLE_SIZE
+from .stream import State, Stream
+from .stream_events import Opaque, Preamble
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ...exceptions import DecodeError
     from ...limits import Limits
+    from ..events import Event, Side
+    from ..frames import FrameReader
+    from .frame_stream import FrameCutter
+    from .raft_frame import RaftFrame
+    from .raft_stream import RaftCutter
 
-__all__ = ["State", "StreamReader"]
+__all__ = ["StreamReader"]
 
-LARGE_HEAD = 512  # bytes of a large frame that are kept
-
-_HANDSHAKES = {PROTOCOL_VERSION: "handshake", PROTOCOL_VERSION_LEGACY: "legacy handshake"}
-
-
-class State(Enum):
-    """What a stream reader looks for."""
-
-    START = "a handshake, or what stands before it"
-    FRAMES = "frames, one behind the other"
-    LOST = "a place where frames go on"
-    OPAQUE = "nothing"
-    LARGE = "the end of a frame of which only the beginning is kept"
-    RAFT = "messages of a node, one behind the other"
-    JOINED = "a place where frames, or messages of a node, go on"
+# what is asked for most often: to read a member of an Enum is slow in Python 3.11
+_FRAMES, _WAIT, _WHOLE = State.FRAMES, Found.WAIT, Found.WHOLE
 
 
-class StreamReader:
+class StreamReader(Stream):
     """The reader of one side's stream.
 
     Args:
         side: who sends these bytes.
-        emit: is called with each Frame, RaftFrame, Preamble, Garbage, Opaque and Gap, in the order of the
-            bytes.
+        emit: takes the events, in the order of the bytes.
         reader: decodes the messages of the frames when they are asked for.
         limits: caps for decoding; the cap of a frame also bounds what a header may announce.
         begin: what the stream begins with.
-
-    Attributes:
-        version: that of the client's handshake, None before it or without one.
-        lossy: bytes were lost or made no sense, so that a frame may be missing.
-        ended: the side has ended its stream.
-        cut_short: it ended inside a frame whose beginning has come out.
     """
 
-    __slots__ = (
-        "_cutter",
-        "_data",
-        "_emit",
-        "_first",
-        "_flushing",
-        "_have",
-        "_joined",
-        "_large",
-        "_left",
-        "_limits",
-        "_max",
-        "_need",
-        "_opaque_kind",
-        "_parts",
-        "_position",
-        "_raft",
-        "_reader",
-        "_rest",
-        "_resync",
-        "_skip",
-        "_state",
-        "_tail",
-        "_time",
-        "cut_short",
-        "ended",
-        "lossy",
-        "offset",
-        "side",
-        "version",
-    )
+    __slots__ = ("_flushing", "_opening")
 
     def __init__(
         self,
@@ -129,80 +72,15 @@ class StreamReader:
         limits: Limits | None,
         begin: State = State.START,
     ) -> None:
-        self.side: Side = side
-        self.offset: int = 0  # of the next byte, in the stream
-        self.version: int | None = None
-        self.lossy: bool = begin is State.LOST
-        self.ended: bool = False
-        self.cut_short: bool = False
-        self._emit = emit
-        self._reader = reader
-        cap = DEFAULT_MAX_MESSAGE_SIZE if limits is None else limits.max_message_size
-        self._max = cap or 1 << 32
-        self._limits = limits
-        self._large: Frame | RaftFrame | None = (
-            None  # one above the cap; None also where a caller has set the cap
-        )
-        self._left: int = (
-            0 if limits is None else -1
-        )  # bytes of it still to come; -1: there are no such frames
-        # what an answer says is never between nodes, so that only the client's side looks for that
-        self._joined = begin is State.LOST and side is Side.CLIENT
-        self._state = State.JOINED if self._joined else begin
-        self._opaque_kind = ""
-        self._tail: bytes | None = None  # while an HTTP head waits for its end: the last bytes of it
-        self._parts: list[bytes] = []  # the bytes that wait
-        self._have: int = 0  # how many they are
-        self._need: int = 0  # how many of them another step needs
-        self._data = b""  # the bytes that wait while steps are taken, in one piece
-        self._position: int = 0  # of the next byte, in `_data`
-        self._first = 0.0  # when the first byte that waits came
-        self._time = 0.0
-        self._skip = 0  # bytes of a damaged frame still to come
-        self._rest = b""  # what is left at the end, as another reader has said
-        self._resync = Resync(side, self._max)
-        self._raft: RaftCutter | None = None
-        self._cutter: RaftCutter | None = None  # that of a stream of which it is not known yet what it is
-        self._flushing = False
-
-    @property
-    def waiting(self) -> int:
-        """How many bytes wait to be completed by others."""
-        return self._have
-
-    @property
-    def received(self) -> int:
-        """How many bytes came, lost ones included where their number is known."""
-        return self.offset + self._have + len(self._rest)
-
-    def make_opaque(self, kind: str) -> None:
-        """Stop looking for frames: "raft", "tls" or "http" from here on."""
-        self._state = State.OPAQUE
-        self._opaque_kind = kind
-
-    def follow_raft(self, in_step: bool = True) -> None:
-        """Cut messages between nodes from here on; those of the node that was dialled there are none.
-
-        Args:
-            in_step: the next byte begins one.
-        """
-        if self.side is Side.SERVER:
-            self.make_opaque("raft")
-            return
-        self._raft = RaftCutter(self._resync, self._max, in_step)
-        self._state = State.RAFT
-        self.lossy = self.lossy or not in_step
+        super().__init__(side, emit, reader, limits, begin)
+        self._opening = Opening(side, self.resync)
+        self._flushing = False  # nothing comes behind the bytes that wait
 
     def receive(self, data: bytes, time: float) -> None:
         """Take bytes that came at a time, and emit what they complete."""
-        self._time = time
-        if self._rest:
-            data, self._rest = self._rest + bytes(data), b""
-        if not self._have:
-            self._first = time
-        self._parts.append(bytes(data))
-        self._have += len(data)
-        if self._have >= self._need or (self._tail is not None and self._ends_head(data)):
+        if self.left_over:
+            data, self.left_over = self.left_over + data, b""
+        if self.waiting.add(data, time):
             self._run()
 
     def receive_cut(
@@ -212,431 +90,142 @@ class StreamReader:
 
         What it may have been wrong about, or what does not go on from what waits here, is read as any bytes.
         """
-        if self._have or self._large is not None or not self._believes(kind, data):
+        if believes(self, kind, data):
+            take_cut(self, kind, data, start, end, refusal)
+        else:
             self.receive(data[:-1], start)
             self.receive(data[-1:], end)
-            return
-        self._time = end
-        bytes_ = self.side, self.offset, data, start, end
-        self.offset += len(data)
-        if kind == "rest":
-            self.offset -= len(data)
-            self._rest = data
-        elif kind in ("frame", "damaged frame"):
-            self.lossy = self.lossy or (self._state is State.START and self.side is Side.CLIENT)
-            self._state, self._skip = State.FRAMES, 0
-            frame = Frame(*bytes_, self._reader)
-            frame.damaged = kind != "frame"
-            if refusal is not None:
-                frame.refuse(refusal)
-            if kind == "frame" and (rest := frame_size_at(data) - len(data)):
-                self._begin_large(frame, rest)
-            else:
-                self._emit(frame)
-        elif kind in RAFT_KINDS:
-            message = RaftFrame(*bytes_, self._limits)
-            message.damaged = kind != "raft message"
-            if refusal is not None:
-                message.refuse(refusal)
-            self._skip = 0
-            self.follow_raft()
-            self._emit(message)
-        elif kind == "garbage":
-            if not self._skip:
-                self._lose()
-            self._skip = max(0, self._skip - len(data))
-            self._emit(Garbage(*bytes_))
-        elif kind in PREAMBLES:
-            preamble = Preamble(*bytes_, kind)
-            self._begin_behind(preamble)
-            self._emit(preamble)
-        else:
-            opens = kind == "tls" and self._state is State.START
-            self.make_opaque(kind)
-            self._emit(Preamble(*bytes_, kind) if opens else Opaque(*bytes_, kind))
-
-    def _believes(self, kind: str, data: bytes) -> bool:
-        """Whether such bytes can be what they are said to be, here."""
-        if self._rest:
-            return False
-        if kind in RAFT_KINDS:
-            return self.side is Side.CLIENT and _is_raft(data, kind == "raft message")
-        if self._state is State.RAFT:
-            return kind in ("garbage", "rest")
-        if kind.endswith("handshake"):
-            return self.side is Side.CLIENT and len(data) == 8
-        if self._state is State.OPAQUE and (self._opaque_kind != "http" or not kind.endswith("frame")):
-            return kind in OPAQUES
-        # frames behind an HTTP answer: it did upgrade, though it may be redacted
-        if kind == "damaged frame":
-            return HEADER_SIZE <= len(data) < frame_size_at(data)
-        if kind == "frame" and len(data) == LARGE_HEAD and frame_size_at(data) > self._max:
-            return True  # the beginning of a large one
-        return kind != "frame" or HEADER_SIZE < len(data) == frame_size_at(data) <= self._max
-
-    def _begin_behind(self, preamble: Preamble) -> None:
-        """Move to the state behind a handshake or an HTTP head."""
-        if preamble.kind.endswith("handshake"):
-            self.version = int.from_bytes(preamble.data, "little")
-            self._state = State.FRAMES
-        elif self.side is Side.SERVER and not is_interim(preamble.data):
-            self._state = State.FRAMES
-            if not preamble.upgrades:
-                self.make_opaque("http")
-
-    def _ends_head(self, data: bytes) -> bool:
-        joined = (self._tail or b"") + data
-        self._tail = joined[-3:]
-        return HTTP_END in joined
-
-    def _run(self) -> None:
-        self._need = 0
-        self._data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._parts = []
-        while self._STEPS[self._state](self):
-            pass
-        left = self._data[self._position :]
-        if self._position:
-            self._first = self._time
-        self._data, self._position = b"", 0
-        self._parts = [left] if left else []
-        self._have = len(left)
-
-    def _take(self, size: int) -> tuple[Side, int, bytes, float, float]:
-        start = self._time if self._position else self._first
-        position = self._position
-        self._position = position + size
-        offset = self.offset
-        self.offset = offset + size
-        return self.side, offset, self._data[position : position + size], start, self._time
-
-    # Each step takes what it can, and returns whether another step may go on; False waits for more bytes.
-
-    def _start(self) -> bool:
-        head = self._data[self._position : self._position + 8]
-        if head.startswith(TLS_HANDSHAKE):
-            self._emit(Preamble(*self._take(len(self._data) - self._position), "tls"))
-            self.make_opaque("tls")
-            return True
-        if len(head) < 8:
-            return False
-        if self.side is Side.SERVER and not head.startswith(HTTP_ANSWER):
-            self._state = State.FRAMES
-            return True
-        if head.startswith((HTTP_ANSWER, *HTTP_METHODS)):
-            return self._http()
-        version = int.from_bytes(head, "little")
-        if version not in _HANDSHAKES and head[4] and not self._flushing:
-            is_request = self._resync.fits(self._data, self._position, self.offset - self._position)
-            if is_request is None:
-                self._need = frame_size_at(self._data, self._position)
-                return False
-            if is_request:  # the beginning was missed
-                self._state = State.FRAMES
-                self.lossy = True
-                return True
-        preamble = Preamble(*self._take(8), _HANDSHAKES.get(version, "unknown handshake"))
-        self._begin_behind(preamble)
-        self._emit(preamble)
-        return True
-
-    def _http(self) -> bool:
-        end = self._data.find(HTTP_END, self._position)
-        if end < 0 and len(self._data) - self._position <= MAX_HTTP_HEAD:
-            self._tail, self._need = self._data[-3:], MAX_HTTP_HEAD + 1
-            return False
-        self._tail = None
-        if end < 0:
-            self._lose()
-            return True
-        size = end + len(HTTP_END) - self._position
-        head = self._data[self._position : self._position + size]
-        if self.side is Side.CLIENT and (body := body_size(head)) and body <= MAX_HTTP_HEAD:
-            size += body
-            if size > len(self._data) - self._position and not self._flushing:
-                self._need = size
-                return False
-        kind = "http request" if self.side is Side.CLIENT else "http response"
-        preamble = Preamble(*self._take(min(size, len(self._data) - self._position)), kind)
-        self._begin_behind(preamble)
-        self._emit(preamble)
-        return True
-
-    def _frames(self) -> bool:
-        data, size_of_data, emit = self._data, len(self._data), self._emit
-        if self._skip:
-            return self._skip_damaged()
-        while self._state is State.FRAMES:
-            position = self._position
-            if size_of_data - position < HEADER_SIZE:
-                return False
-            size = 8 + 8 * int.from_bytes(data[position : position + 4], "little")  # header.frame_size_at
-            if size == HEADER_SIZE or size > self._max or self._is_odd(position, size):
-                return self._doubted(position, size)
-            if size_of_data - position < size:
-                self._need = size
-                return False
-            emit(self._frame(size))
-        return True
-
-    def _doubted(self, position: int, size: int) -> bool:
-        """Take a header that no ordinary frame has: a large frame begins, or the stream makes no sense."""
-        if size > self._max and not self._left:
-            head = self._data[position : position + LARGE_HEAD]
-            if len(head) < LARGE_HEAD and not self._flushing:
-                self._need = LARGE_HEAD
-                return False
-            if len(head) == LARGE_HEAD and self._resync.opens_large(head, self.offset):
-                self._begin_large(self._frame(LARGE_HEAD), size - LARGE_HEAD)
-                return True
-        self._lose()
-        return True
-
-    def _begin_large(self, frame: Frame, rest: int) -> None:
-        """Let a frame of which there is the beginning pass, with so many bytes to come."""
-        self._large, self._left = frame, rest
-        frame.left_out, frame.tail = rest, b""
-        self._state = State.LARGE
-
-    def _pass_large(self) -> bool:
-        frame = self._large
-        assert frame is not None
-        size = min(self._left, len(self._data) - self._position)
-        if not size:
-            return False
-        end = self._position + size
-        frame.tail = (frame.tail + self._data[max(self._position, end - 8) : end])[-8:]
-        self._position = end
-        self.offset += size
-        frame.end = self._time
-        self._left -= size
-        if not self._left:
-            self._end_large(lost=0)
-        return True
-
-    def _end_large(self, lost: int) -> None:
-        """Emit the large frame; of its end so many bytes are missing."""
-        frame, self._large, self._left = self._large, None, 0
-        assert frame is not None
-        frame.left_out -= lost
-        frame.damaged = frame.damaged or lost > 0
-        self._state = State.FRAMES if self._raft is None else State.RAFT
-        self._emit(frame)
-
-    def _is_odd(self, position: int, size: int) -> bool:
-        # The two reserved bytes of a header are 0 from every known peer, and no answer has a schema above 1.
-        # A header that differs is doubtful: it is believed only when its frame has come whole and decodes.
-        data = self._data
-        if not (
-            data[position + 6] or data[position + 7] or (data[position + 5] > 1 and self.side is Side.SERVER)
-        ):
-            return False
-        base = self.offset - self._position
-        if position + size > len(data):
-            return self._flushing or not self._resync.pays(size, base + position)
-        return not self._resync.decodes(data, position, size, base)
-
-    def _frame(self, size: int) -> Frame:
-        return Frame(*self._take(size), self._reader)
-
-    def _lose(self) -> None:
-        self.lossy = True
-        if self._raft is not None:
-            self._raft.in_step = False
-        else:
-            self._state = State.JOINED if self._joined else State.LOST
-
-    def _search(self) -> bool:
-        data, resync, base = self._data, self._resync, self.offset - self._position
-        position = resync.find(data, self._position)
-        while position >= 0:
-            size = resync.fits(data, position, base)
-            if size is None and not self._flushing:
-                self._need = frame_size_at(data, position)
-                break
-            if size:
-                self._drop(position)
-                self._state = State.FRAMES
-                return True
-            position = resync.find(data, position + 1)
-        # The last 7 bytes are kept, of a preamble between nodes 15: a header may begin in them.
-        kept = PREAMBLE_SIZE if self._joined else HEADER_SIZE
-        self._drop(position if position >= 0 else len(data) - kept + 1)
-        return False
-
-    def _join(self) -> bool:
-        cutter = self._cutter = self._cutter or RaftCutter(self._resync, self._max, in_step=False)
-        base = self.offset - self._position
-        found, size = cutter.find(self._data, self._position, base, self._flushing)
-        if found is Found.STEP:
-            self._drop(self._position + size)
-            self.follow_raft()
-            return True
-        if found is Found.WAIT:
-            self._need = size
-            return False
-        return self._search()
-
-    def _between_nodes(self) -> bool:
-        if self._skip:
-            return self._skip_damaged()
-        assert self._raft is not None
-        base = self.offset - self._position
-        found, size = self._raft.look(self._data, self._position, base, self._flushing)
-        match found:
-            case Found.MESSAGE:
-                self._emit(RaftFrame(*self._take(size), self._limits))
-            case Found.LARGE if self._left < 0:  # a caller has set the cap
-                self._raft.in_step = False
-                self._drop(self._position + PREAMBLE_SIZE)
-            case Found.LARGE:
-                return self._begin_large_message(size)
-            case Found.WAIT:
-                self._need = size
-                return False
-            case Found.LOSS:
-                self.lossy = True
-            case Found.NOTHING | Found.STEP:
-                self._drop(self._position + size)
-                return found is Found.STEP or size > 0
-        return True
-
-    def _begin_large_message(self, size: int) -> bool:
-        head = PREAMBLE_SIZE + int.from_bytes(self._data[self._position + 8 : self._position + 16], "little")
-        head = max(head, LARGE_HEAD)
-        if len(self._data) - self._position < head and not self._flushing:
-            self._need = head
-            return False
-        head = min(head, len(self._data) - self._position)
-        self._large = RaftFrame(*self._take(head), self._limits)
-        self._large.left_out, self._left = size - head, size - head
-        self._state = State.LARGE
-        return True
-
-    def _drop(self, position: int) -> None:
-        if position > self._position:
-            self._emit(Garbage(*self._take(position - self._position)))
-
-    def _skip_damaged(self) -> bool:
-        size = min(self._skip, len(self._data) - self._position)
-        self._skip -= size
-        if size:
-            self._emit(Garbage(*self._take(size)))
-        return not self._skip
-
-    def _pass(self) -> bool:
-        size = len(self._data) - self._position
-        if size:
-            self._emit(Opaque(*self._take(size), self._opaque_kind))
-        return False
-
-    _STEPS: dict[State, Callable[[StreamReader], bool]] = {
-        State.START: _start,
-        State.FRAMES: _frames,
-        State.LOST: _search,
-        State.OPAQUE: _pass,
-        State.LARGE: _pass_large,
-        State.RAFT: _between_nodes,
-        State.JOINED: _join,
-    }
-
-    # ------------------------------------------------------------------ losses and the end
 
     def receive_gap(
         self, size: int | None, time: float, whole_frames: bool = False, unkept: bytes = b""
     ) -> None:
         """Note that bytes were lost; a loss inside one frame costs that frame and no more."""
-        if self._rest:
+        if self.left_over:
             self.receive(b"", time)
-        if whole_frames and not self._have and not self._skip:
-            self._emit(Gap(self.side, self.offset, size, time))
-            self.offset += size or 0
-            self.lossy = True
-            return
-        missing = self._skip
-        if self._large is not None and unkept and size == self._left:
-            self._large.tail, self._large.end = unkept[-8:], time
-            self.offset += self._left
-            self._end_large(lost=0)
-            return
-        if self._large is not None and self._miss_large(size, time):
-            return
-        if self._state is State.FRAMES and not missing and self._have >= HEADER_SIZE:
-            self._data = b"".join(self._parts)
-            missing = frame_size_at(self._data) - self._have
-        if self._state is State.RAFT and not missing and self._have >= PREAMBLE_SIZE:
-            missing = self._missing_message()
-        inside = size is not None and 0 < size <= missing
-        self._give_up_waiting(as_frame=inside and not self._skip)
-        self._time = time
-        self._emit(Gap(self.side, self.offset, size, time))
-        self.offset += size or 0
-        self._resync.miss(size or 0)
-        if self._state is not State.OPAQUE:
-            self.lossy = True
-            self._skip = missing - size if inside and size is not None else 0
-            if not inside:
-                self._lose()
-
-    def _missing_message(self) -> int:
-        """How many bytes of the message that waits are missing; 0 if that is not known."""
-        assert self._raft is not None
-        if not self._raft.in_step:
-            return 0
-        try:
-            size = whole_size(b"".join(self._parts), 0, self._max)
-        except DecodeError:
-            return 0
-        return 0 if size is None else size - self._have
-
-    def _miss_large(self, size: int | None, time: float) -> bool:
-        """Note that bytes were lost inside a large frame: of those that are not kept, it can spare any."""
-        if size is None or size > self._left:
-            self._end_large(lost=self._left)
-            return False
-        self.lossy = True
-        self._left -= size
-        assert self._large is not None
-        self._large.tail = b""
-        if not self._left:
-            self._end_large(lost=0)
-        self._emit(Gap(self.side, self.offset, size, time))
-        self.offset += size
-        return True
-
-    def _give_up_waiting(self, as_frame: bool) -> None:
-        self._data = b"".join(self._parts)
-        if as_frame:
-            raft = self._state is State.RAFT
-            frame = RaftFrame(*self._take(self._have), self._limits) if raft else self._frame(self._have)
-            frame.damaged = True
-            self._emit(frame)
-        else:
-            self._drop(self._have)
-        self._parts, self._data = [], b""
-        self._position = self._have = self._need = 0
-        self._tail = None
+        note_loss(self, size, time, whole_frames, unkept)
 
     def finish(self) -> bytes:
         """Emit what can still be found in the bytes that wait, and return what is left of them."""
         self._flushing = True
-        if not self._rest:
+        if not self.left_over:
+            self.waiting.open()
             self._run()
-        if self._large is not None:
-            self._end_large(lost=self._left)
+        if self.large is not None:
+            self.end_large()
             self.cut_short = True
-        left = self._rest or b"".join(self._parts)
-        self._rest = b""
-        self._parts, self._have, self._need = [], 0, 0
-        self.offset += len(left)
+        left = self.left_over + self.waiting.clear()
+        self.waiting.count(len(self.left_over))
+        self.left_over = b""
         self.ended = True
         return left
 
+    def _run(self) -> None:
+        """Take steps while the bytes that wait are open, and close them."""
+        steps = self._STEPS
+        while steps[self.state](self):
+            pass
+        self.waiting.close()
 
-def _is_raft(data: bytes, whole: bool) -> bool:
-    """Whether bytes are one message between nodes, or the beginning of one."""
-    try:
-        size = whole_size(data, 0, len(data) + PREAMBLE_SIZE)
-    except DecodeError:
+    # Each step takes what it can, and returns whether another step may go on; False waits for more bytes.
+
+    def _start(self) -> bool:
+        waiting = self.waiting
+        found, size = self._opening.look(waiting.data, waiting.position, waiting.base, self._flushing)
+        match found:
+            case Found.WHOLE:
+                bytes_ = waiting.take(size)
+                preamble = Preamble(*bytes_, self._opening.kind(bytes_[2]))
+                self.begin_behind(preamble)
+                self.emit(preamble)
+            case Found.STEP:
+                self.expect_frames()
+            case Found.WAIT:
+                waiting.wait(size)
+            case Found.HEAD:
+                waiting.wait(size, HTTP_END)
+            case _:
+                self.lose()
+        return found not in (Found.WAIT, Found.HEAD)
+
+    def _frames(self) -> bool:
+        waiting, emit = self.waiting, self.emit
+        sizes, needed = self.frames.run(waiting.data, waiting.position)
+        for size in sizes:
+            emit(Frame(*waiting.take(size), self.reader))
+            if self.state is not _FRAMES:  # it was CONNECT
+                return True
+        if not needed:
+            return self._take(self.frames, self.frame)
+        waiting.wait(needed)
         return False
-    return size == len(data) if whole else len(data) >= PREAMBLE_SIZE and (size is None or size > len(data))
+
+    def _messages(self) -> bool:
+        return self._take(self.messages, self.message)
+
+    def _take(self, cutter: FrameCutter | RaftCutter, take: Callable[[int], Frame | RaftFrame]) -> bool:
+        """Take one frame or message, if one is there."""
+        waiting = self.waiting
+        found, size = cutter.look(waiting.data, waiting.position, waiting.base, self._flushing)
+        if found is _WAIT:
+            waiting.wait(size)
+            return False
+        if found is _WHOLE:
+            self.emit(take(size))
+        elif found is Found.LARGE:
+            self.begin_large(take(cutter.kept(waiting.data, waiting.position)), size)
+        else:
+            self.lose()
+            self.drop(size)
+        return True
+
+    def _search(self) -> bool:
+        """Look for a place where messages between nodes go on, and where there is none, for one of frames."""
+        waiting = self.waiting
+        here = waiting.data, waiting.position, waiting.base, self._flushing
+        found, garbage, needed = Found.NOTHING, 0, 0
+        go_on: Callable[[], None] = self.follow_raft
+        if self.follows_raft or self.joined:
+            found, garbage, needed = self.messages.find(*here)
+        if found is Found.NOTHING and not self.follows_raft:
+            go_on = self.expect_frames
+            found, garbage, needed = self.frames.find(*here)
+            if found is Found.NOTHING and self.joined:
+                garbage = waiting.rest - (PREAMBLE_SIZE - 1)
+        self.drop(garbage)
+        if found is Found.STEP:
+            go_on()
+        elif found is Found.WAIT:
+            waiting.wait(needed)
+        return found is Found.STEP
+
+    def _pass_large(self) -> bool:
+        large, waiting = self.large, self.waiting
+        assert large is not None
+        size = min(large.left, waiting.rest)
+        if size:
+            large.add(size, waiting.skip(size), waiting.time)
+        if not large.left:
+            self.end_large()
+        return self.state is not State.LARGE
+
+    def _pass_damaged(self) -> bool:
+        size = min(self.damaged_left, self.waiting.rest)
+        self.drop(size)
+        self.pass_damaged(self.damaged_left - size)
+        return self.state is not State.DAMAGED
+
+    def _pass_opaque(self) -> bool:
+        size = self.waiting.rest
+        if size:
+            self.emit(Opaque(*self.waiting.take(size), self.opaque_kind))
+        return False
+
+    _STEPS: dict[State, Callable[[StreamReader], bool]] = {
+        State.START: _start,
+        State.FRAMES: _frames,
+        State.RAFT: _messages,
+        State.LARGE: _pass_large,
+        State.DAMAGED: _pass_damaged,
+        State.LOST: _search,
+        State.OPAQUE: _pass_opaque,
+    }
