@@ -51,7 +51,7 @@ def run(name: str, *arguments: str) -> str:
     return output
 
 
-LONGEST = {"blocking_client.py": 300, "asyncio_client.py": 330, "failover.py": 120}
+LONGEST = {"blocking_client.py": 310, "asyncio_client.py": 330, "failover.py": 120}
 
 
 @pytest.mark.parametrize("name", LONGEST)

@@ -48,7 +48,8 @@ CHECKED: dict[str, Callable[[Any], object]] = {
     "TranscriptWriter.unanswered.time": lambda n: written(lambda w: w.unanswered(Connection(), n, {})),
     "TranscriptWriter.end.time": lambda n: written(lambda w: w.end(Connection(), Side.CLIENT, n)),
 }
-#: what tells of bytes that passed, codes that somebody else chose, and what is encoded and checked there
+#: what tells of bytes that passed, codes that somebody else chose, what is encoded and checked there, and
+#: sizes as files take them
 DATA = {
     "BadHeader",
     "End",
@@ -58,6 +59,7 @@ DATA = {
     "Gap",
     "Garbage",
     "Greeting",
+    "Input",
     "Interrupted",
     "Item",
 }
