@@ -5,10 +5,8 @@ PYTHON ?=
 ifneq ($(filter bench bench-regress wheels dist,$(MAKECMDGOALS)),)
 PYTHON := $(or $(PYTHON),$(lastword $(shell tools/pythons)))
 endif
-ifeq ($(PYTHON),)
-VENV ?= .venv
-else
-VENV ?= .venv-$(shell $(PYTHON) -I -c 'import platform; print(platform.python_version())')
+ifeq ($(origin VENV),undefined)
+VENV := .venv$(if $(PYTHON),-$(shell $(PYTHON) -I -c 'import platform; print(platform.python_version())'))
 endif
 PY := $(VENV)/bin/python
 PYTEST_ARGS ?=
@@ -104,7 +102,7 @@ plan-test:
 
 # the environment and the servers, which both wait for the network
 fetched:
-	@$(MAKE) --no-print-directory -j2 SIDE_BY_SIDE=yes $(VENV)/.installed-test servers
+	@$(MAKE) --no-print-directory -j2 SIDE_BY_SIDE=yes PYTHON='$(PYTHON)' VENV='$(VENV)' $(VENV)/.installed-test servers
 
 servers:
 	@tests/real/setup-nodes
