@@ -5,9 +5,8 @@ PYTHON ?=
 ifneq ($(filter bench bench-regress wheels dist,$(MAKECMDGOALS)),)
 PYTHON := $(or $(PYTHON),$(lastword $(shell tools/pythons)))
 endif
-ifeq ($(origin VENV),undefined)
-VENV := .venv$(if $(PYTHON),-$(shell $(PYTHON) -I -c 'import platform; print(platform.python_version())'))
-endif
+OF_PYTHON := .venv$(if $(PYTHON),-$(shell $(PYTHON) -I -c 'import platform; print(platform.python_version())'))
+VENV ?= $(OF_PYTHON)
 PY := $(VENV)/bin/python
 PYTEST_ARGS ?=
 # processes that share the suite; auto: two for each core, see tests/workers.py. WORKERS=0 runs it in one
