@@ -18,11 +18,13 @@ from pathlib import Path
 PATIENCE = 60.0
 
 
-def wait_for(condition: Callable[[], bool], what: str = "what was waited for") -> None:
+def wait_for(
+    condition: Callable[[], bool], what: str = "what was waited for", seconds: float = PATIENCE
+) -> None:
     """Poll until the condition holds."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, f"no {what} within {PATIENCE:g} s"
+        assert time.monotonic() < end, f"no {what} within {seconds:g} s"
         time.sleep(0.005)
 
 

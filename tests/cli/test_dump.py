@@ -21,8 +21,8 @@ from dqlitewire.testing import DqliteServer
 from dqlitewire.traffic.errors import FileExistsAlready
 from tests.client.test_dump import filled
 from tests.profiles import DEEP
-from tests.real.nodes import wait_for
 from tests.traffic.command import COMMAND, on_terminal, run
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -208,8 +208,8 @@ def test_a_signal_in_the_middle(
         (tmp_path / "copy.db").write_bytes(b"mine")
     arguments = ["dump", server.address, "main", "-o", tmp_path / "copy.db", *["--force"] * force]
     with subprocess.Popen([*COMMAND, *map(str, arguments)], stderr=subprocess.PIPE) as process:
-        wait_for(lambda: any(tmp_path.glob(".copy.db.*.part")), 60, "a file that is begun")
-        wait_for(lambda: len(server.requests) > 5, 60, "a second DUMP")
+        wait_for(lambda: any(tmp_path.glob(".copy.db.*.part")), "a file that is begun")
+        wait_for(lambda: len(server.requests) > 5, "a second DUMP")
         time.sleep(0.1)
         process.send_signal(number)
         _, said = process.communicate(timeout=60)

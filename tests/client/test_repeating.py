@@ -22,7 +22,7 @@ from dqlitewire.dial import Deadline
 from dqlitewire.messages.base import Request
 from dqlitewire.servers.failures import RULES
 from dqlitewire.testing import DqliteCluster, DqliteServer
-from tests.real.nodes import wait_for
+from tests.waiting import wait_for
 
 TIMEOUT = 60.0
 SHORT = 0.15  # where a node is to be silent
@@ -128,7 +128,7 @@ def is_free(cluster: DqliteCluster) -> bool:
 @pytest.mark.parametrize("inside", [False, True], ids=["outside", "inside"])
 def test_an_insert_is_done_once_or_told(name: str, inside: bool, cluster: DqliteCluster) -> None:
     order = {**FAILURES, **SILENT, **EVENTS}[name]
-    wait_for(lambda: is_free(cluster), TIMEOUT, "an end of what ran before")
+    wait_for(lambda: is_free(cluster), "an end of what ran before", TIMEOUT)
     cluster.run_sql(NAME, "DELETE FROM t")
     with connect(cluster.addresses[0], NAME, timeout=TIMEOUT) as client:
         if inside:
@@ -155,7 +155,7 @@ def test_an_insert_is_done_once_or_told(name: str, inside: bool, cluster: Dqlite
             }[outcome]
             assert keys(cluster) in allowed
         # whatever it was, the client can be used, once the node knows that the connection is gone
-        wait_for(lambda: is_free(cluster), TIMEOUT, "an end of the transaction")
+        wait_for(lambda: is_free(cluster), "an end of the transaction", TIMEOUT)
         client.execute("INSERT INTO t VALUES (3)")
         assert keys(cluster).count(3) == 1
 

@@ -29,7 +29,7 @@ from dqlitewire.messages import (
 from dqlitewire.testing import DqliteCluster, DqliteServer
 from tests.client.fakes import NOT_LEADER, Answer, Fake, closed_port, full, listener, silent
 from tests.dial.relays import Relay
-from tests.real.nodes import wait_for
+from tests.waiting import wait_for
 
 NAME = "test.db"
 LONG, SHORT = 20.0, 0.4  # nothing is waited for; all of it is
@@ -337,7 +337,7 @@ def test_no_thread_and_no_connection_is_left_behind() -> None:
         for _ in range(5):
             connect(target(*cluster.addresses), NAME, timeout=LONG).close()
         gone = lambda: threading.active_count() <= before and not cluster.connection_count  # noqa: E731
-        wait_for(gone, 3 * LONG, "end of the threads")
+        wait_for(gone, "end of the threads", 3 * LONG)
         refused(mute, SHORT)
 
 
@@ -417,7 +417,7 @@ def test_whoever_waits_for_a_silent_node_waits_no_longer_than_the_search() -> No
     with DqliteServer() as server, Fake({LeaderRequest: stuck}) as fake:
         before = set(threading.enumerate())
         connect(target(fake.address, server.address), NAME, timeout=600).close()
-        wait_for(lambda: not workers(before), 3 * LONG, "an end of the threads")
+        wait_for(lambda: not workers(before), "an end of the threads", 3 * LONG)
 
 
 def workers(before: set[threading.Thread]) -> list[threading.Thread]:

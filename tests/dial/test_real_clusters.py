@@ -19,9 +19,10 @@ from tests.dial.fronts import Front
 from tests.dial.relays import Relay
 from tests.profiles import DEEP
 from tests.real.fixtures import require_server
-from tests.real.nodes import KINDS, Cluster, Node, wait_for
+from tests.real.nodes import KINDS, Cluster, Node
 from tests.real.raw import RawConnection, text, word
 from tests.traffic.command import run
+from tests.waiting import wait_for
 
 ADD, ASSIGN, REMOVE, DUMP = 12, 13, 14, 15
 GENERATION = {"1.11.1": "1.11"}
@@ -110,7 +111,7 @@ def test_the_life_of_a_cluster(
     if DEEP or kind == "1.18.7":
         after.kill()
         last = next(node for node in cluster.nodes if node.alive())
-        wait_for(lambda: run("probe", last.address).code == 4, 60, "end of the leadership")
+        wait_for(lambda: run("probe", last.address).code == 4, "end of the leadership")
         for seconds in ("1", "5", PATIENCE):  # all of which it waits for a leader
             found = probed(last.address, "--cluster", "--timeout", seconds, code=5)
             if kinds(found) == {"unreachable", "no_leader", "no_quorum"}:
@@ -139,7 +140,6 @@ def kill_a_follower(cluster: Cluster, every: dict[int, str]) -> None:
     follower.start()
     wait_for(
         lambda: run("probe", follower.address, "--cluster", "--timeout", PATIENCE).code == 0,
-        60,
         "healthy cluster",
     )
 

@@ -13,9 +13,10 @@ from dqlitewire.conversation import Side
 from dqlitewire.proxy import BlockingProxy
 from tests.profiles import DEEP
 from tests.real.fixtures import require_server
-from tests.real.nodes import KINDS, LATENCY_MS, Cluster, Node, free_port, wait_for
+from tests.real.nodes import KINDS, LATENCY_MS, Cluster, Node, free_port
 from tests.real.raw import RawConnection, word
 from tests.real.session import Session
+from tests.waiting import wait_for
 
 # one of the lineages in the suite, all of them in a deep run
 SOME = KINDS if DEEP else ("1.18.7",)
@@ -123,7 +124,7 @@ def test_nodes_join_elect_and_fail_over_through_proxies(kind: str, database: str
             client.exec_sql("INSERT INTO t VALUES (2)")
 
         started: Node = leader.start()
-        wait_for(lambda: cluster.leader() is not None and started.alive(), TIMEOUT, "leader of all three")
+        wait_for(lambda: cluster.leader() is not None and started.alive(), "leader of all three", TIMEOUT)
         with RawConnection(started.address) as client:
             assert client.leader()[0] == cluster.leader().id
         with RawConnection(cluster.leader().address) as client:

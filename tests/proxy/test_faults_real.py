@@ -17,8 +17,9 @@ from dqlitewire.faults import kinds
 from dqlitewire.faults.words import parse_fault, words_of
 from dqlitewire.proxy import BlockingProxy
 from tests.conversation.test_examples import example
-from tests.real.nodes import Node, wait_for
+from tests.real.nodes import Node
 from tests.real.raw import PART, RawConnection, frame, text, word
+from tests.waiting import wait_for
 
 SERIES = "WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 3000) SELECT i FROM r"
 DONE, NOT_EXECUTED, UNKNOWN = Outcome.DONE, Outcome.NOT_EXECUTED, Outcome.UNKNOWN
@@ -109,9 +110,9 @@ def test_every_fault(real_node: Node, database: str) -> None:
                     with pytest.raises(module.RequestFailed):
                         numbers(client)
             if case.done:
-                wait_for(lambda number=number: number in numbers(direct), 60, f"row of {case}")
-            wait_for(lambda: not proxy.open_connections, 60, f"end of {case}")
-            wait_for(lambda: is_free(module, direct), 60, f"end of the statement of {case}")
+                wait_for(lambda number=number: number in numbers(direct), f"row of {case}")
+            wait_for(lambda: not proxy.open_connections, f"end of {case}")
+            wait_for(lambda: is_free(module, direct), f"end of the statement of {case}")
         expected = {number for number, case in enumerate(CASES, 1) if case.done}
         maybe = {number for number, case in enumerate(CASES, 1) if case.done is None}
         assert numbers(direct) - maybe == expected

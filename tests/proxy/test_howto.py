@@ -31,9 +31,10 @@ from tests.dial.relays import Relay
 from tests.downstream.shells import SHELLS, require_shell
 from tests.proxy.test_command import running
 from tests.real.fixtures import require, require_server
-from tests.real.nodes import Node, clean_environment, free_port, suite_command, wait_for
+from tests.real.nodes import Node, clean_environment, free_port, suite_command
 from tests.traffic import wire
 from tests.traffic.command import run
+from tests.waiting import wait_for
 
 PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "products.md").read_text()
 SHELL = "go-dqlite 2.0.0"
@@ -181,11 +182,11 @@ def demo_cluster(folder: Path) -> Iterator[Path]:
             closing.callback(process.wait)
             closing.callback(process.kill)
             store = folder / address / "cluster.yaml"
-            wait_for(partial(names, store, number + 1), PATIENCE, "node of the demo")
+            wait_for(partial(names, store, number + 1), "node of the demo")
         for name in ("cluster.crt", "cluster.key"):
             shutil.copy(folder / name, store.parent)
         # its nodes look at their roles every 30 s, and change them where one was slow to join
-        wait_for(lambda: run("probe", store).code == 0, 2 * PATIENCE, "healthy demo")
+        wait_for(lambda: run("probe", store).code == 0, "healthy demo", 2 * PATIENCE)
         yield store.parent
 
 

@@ -20,12 +20,12 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.real.raw import VOTER, RawConnection, word
+from tests.waiting import wait_for
 
 
 class Server(NamedTuple):
@@ -316,7 +316,7 @@ class Cluster:
                     connection.add(node.id, node.address)
                     connection.assign(node.id, VOTER)
             self.leader()
-            wait_for(self._agree_on_members, LEADER_TIMEOUT, "membership that all nodes agree on")
+            wait_for(self._agree_on_members, "membership that all nodes agree on", LEADER_TIMEOUT)
         except BaseException:
             self.__exit__()
             raise
@@ -347,14 +347,5 @@ class Cluster:
             found[:] = [live[address] for address in named if address in live]
             return len(named) == 1 and bool(found) and found[0] is not other_than
 
-        wait_for(agreed, LEADER_TIMEOUT, "a leader that all nodes agree on")
+        wait_for(agreed, "a leader that all nodes agree on", LEADER_TIMEOUT)
         return found[0]
-
-
-def wait_for(condition: Callable[[], bool], timeout: float, what: str) -> None:
-    """Poll until the condition holds."""
-    end = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError(f"no {what} within {timeout:g} s")
-        time.sleep(0.02)

@@ -30,8 +30,9 @@ from dqlitewire.messages import (
     TransferRequest,
 )
 from tests.real import raw
-from tests.real.nodes import KINDS, Cluster, Node, wait_for
+from tests.real.nodes import KINDS, Cluster, Node
 from tests.real.session import Session, failed
+from tests.waiting import wait_for
 
 SCHEMA = """
 CREATE TABLE t (a INTEGER PRIMARY KEY, b UNIQUE, c CHECK (c < 100), d NOT NULL DEFAULT 0);
@@ -210,7 +211,7 @@ def test_a_checkpoint_kills_cowsql(own_node: Callable[..., Node], database: str)
             session.send(exec_sql(f"INSERT INTO t VALUES ({number})"))
         with pytest.raises((EOFError, ConnectionError)):
             read_on(session)
-    wait_for(lambda: not node.alive(), 60, "end of the node")
+    wait_for(lambda: not node.alive(), "end of the node")
 
 
 # ---------------------------------------------------------------- through QUERY_SQL

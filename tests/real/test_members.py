@@ -23,8 +23,9 @@ from dqlitewire.messages import (
 )
 from dqlitewire.messages.requests import DescribeRequest
 from tests.real import raw
-from tests.real.nodes import KINDS, Cluster, Node, wait_for
+from tests.real.nodes import KINDS, Cluster, Node
 from tests.real.session import Session
+from tests.waiting import wait_for
 
 VOTER, STANDBY, SPARE = NodeRole.VOTER, NodeRole.STANDBY, NodeRole.SPARE
 
@@ -90,7 +91,7 @@ def test_what_followers_answer(real_cluster: Callable[..., Cluster], kind: str) 
 
     assert leader_by(voter) == LeaderResponse(leader.id, leader.address)
     # only voters tell; this one has to hear first that it is none any more
-    wait_for(lambda: leader_by(standby) == LeaderResponse(0, ""), 60, "answer of a stand-by")
+    wait_for(lambda: leader_by(standby) == LeaderResponse(0, ""), "answer of a stand-by")
     legacy = PROTOCOL_VERSION_LEGACY
     assert leader_by(voter, version=legacy) == LeaderResponse(0, leader.address)
     assert leader_by(standby, version=legacy) == LeaderResponse(0, leader.address)

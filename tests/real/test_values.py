@@ -23,8 +23,9 @@ from dqlitewire.messages import (
 from dqlitewire.tuples import encode_params_tuple
 from tests.naming import shown
 from tests.real import raw
-from tests.real.nodes import Node, wait_for
+from tests.real.nodes import Node
 from tests.real.session import Session, failed
+from tests.waiting import wait_for
 
 MIB = 1 << 20
 
@@ -316,7 +317,7 @@ def test_returning_through_query(new_node: Node, own_node: Callable[..., Node], 
         assert failure == (100, "rows yielded when none expected for EXEC request")
         with pytest.raises((EOFError, ConnectionError)):
             session.execute("INSERT INTO t VALUES (3)")
-    wait_for(lambda: not node.alive(), 60, "end of the node")
+    wait_for(lambda: not node.alive(), "end of the node")
 
 
 @pytest.mark.parametrize("values", [0, 1, 2, 3, 4])

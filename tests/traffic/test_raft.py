@@ -203,6 +203,20 @@ def test_a_capture_that_begins_inside(session: tuple[str, Any]) -> None:
         assert missing <= (3 if not options else 0)
 
 
+def test_an_interrupt_leaves_a_message_to_be_decoded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    data = data_of(ALL[0])
+    frame = next(event for event in seen(data, len(data)) if isinstance(event, RaftFrame))
+    with monkeypatch.context() as patch:
+        patch.setattr("dqlitewire.raft.decode_message", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            _ = frame.message
+    assert frame.message is not None
+    assert frame.error is None
+
+
 @pytest.mark.parametrize(
     "options", [(), ("--redact",), ("--type", "CONNECT,APPEND_ENTRIES_RESULT,REQUEST_VOTE")], ids=str
 )

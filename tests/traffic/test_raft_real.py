@@ -18,10 +18,11 @@ from dqlitewire.raft.wal import fold_wal
 from dqlitewire.traffic import open_source
 from dqlitewire.traffic.items import items
 from tests.real.fixtures import require, require_server
-from tests.real.nodes import KINDS, Cluster, Node, wait_for
+from tests.real.nodes import KINDS, Cluster, Node
 from tests.real.raw import RawConnection, text, word
 from tests.traffic.command import run
 from tests.traffic.sources.test_tcpdump import capturing
+from tests.waiting import wait_for
 from tools.drawn.messages.raft_pages import SENT
 
 # one of the lineages in the suite, all of them in a deep run
@@ -56,7 +57,7 @@ def catch_up(node: Node, leader: Node, path: Path) -> None:
         follower = between(path, leader, node)
         return follower is not None and follower["lag"] == 0 and follower["snapshots"] > 0
 
-    wait_for(done, 60.0, "follower that has all entries")
+    wait_for(done, "follower that has all entries")
 
 
 def between(path: Path, leader: Node, follower: Node) -> dict[str, Any] | None:

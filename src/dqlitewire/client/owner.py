@@ -2,8 +2,10 @@
 
 So would a process that was forked from the client's own: it has the same connection.
 
-The lock is only tried, so nobody waits for it. It counts how often its thread took it, as a call is made of
-others, and since an interrupt between two bytecodes may keep it: the same thread goes on all the same.
+`dqlitewire.guard`, which keeps a second thread out of codec and conversation, is not enough here: a call
+waits for the network between its steps, and is made of other calls of the same client. So this is a lock that
+its thread may take again; where an interrupt between two bytecodes has kept it, the same thread goes on all
+the same. It is only tried, so nobody waits for it.
 """
 
 from __future__ import annotations

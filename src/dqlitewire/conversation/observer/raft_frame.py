@@ -95,10 +95,10 @@ class RaftFrame(Bytes):
     def _decode(self) -> None:
         if self._read:
             return
-        self._read = True
         from ...raft import decode_message
 
         try:
             self._message = decode_message(self.data, text_errors="surrogateescape", limits=self._limits)
         except DecodeError as error:
             self._error = without_trace(error)
+        self._read = True  # last: an interrupt before leaves it to be read again
